@@ -1,0 +1,58 @@
+/**
+ * A batch: frames side by side in one slab of memory that a port fills and another port sends from, with no copy
+ * between. Frame i lies at `bytes[offset[i]] … bytes[offset[i] + length[i] - 1]`; a dropped frame is taken out by moving
+ * numbers (`keep`), never bytes.
+ *
+ * The slab is made by whoever knows about native memory (native/memory.ts); the batch itself is plain numbers, so that
+ * the relay can be tested without any foreign function.
+ */
+
+/** Bytes free in front of each frame, for a transport's own prefix (the 4-byte length of stream sockets). */
+export const HEADROOM = 16;
+
+export class Batch {
+  /** The whole slab. */
+  readonly bytes: Uint8Array;
+  /** Address of `bytes[0]` for foreign functions; 0n when the slab is not native memory. */
+  readonly address: bigint;
+  /** How many frames fit at the most. */
+  readonly capacity: number;
+  /** Bytes that belong to one slot, headroom included. */
+  readonly stride: number;
+  /** Longest frame that a slot takes, in bytes. */
+  readonly slotSize: number;
+  /** Where each frame begins in `bytes`. */
+  readonly offset: Uint32Array;
+  /** Each frame's length in bytes. */
+  readonly length: Uint32Array;
+  /** Frames in the batch: indexes 0 … count - 1 are valid. */
+  count = 0;
+
+  /** `bytes.length` must be at least capacity × stride, stride greater than HEADROOM. */
+  constructor(bytes: Uint8Array, address: bigint, capacity: number, stride: number) {
+    if (bytes.length < capacity * stride || stride <= HEADROOM) throw new RangeError("the slab is too small");
+    this.bytes = bytes;
+    this.address = address;
+    this.capacity = capacity;
+    this.stride = stride;
+    this.slotSize = stride - HEADROOM;
+    this.offset = new Uint32Array(capacity);
+    this.length = new Uint32Array(capacity);
+  }
+
+  /** Where slot `index` puts its frame when a port receives one frame a slot. */
+  slotOffset(index: number): number {
+    return index * this.stride + HEADROOM;
+  }
+
+  /** Moves frame `from` to place `to` (to ≤ from). */
+  keep(from: number, to: number): void {
+    this.offset[to] = this.offset[from];
+    this.length[to] = this.length[from];
+  }
+}
+
+/** The stride for frames of up to `maximumFrame` bytes: one byte more, so that an overlong frame shows, in whole cache lines. */
+export function strideFor(maximumFrame: number): number {
+  return Math.ceil((HEADROOM + maximumFrame + 1) / 64) * 64;
+}

@@ -1,0 +1,54 @@
+/**
+ * A port: something that frames are received from and sent to in batches. The relay knows no more about the VM's socket,
+ * a TAP or a host-side socket than this. No method blocks, and none allocates per frame.
+ */
+import type { Batch } from "./batch.ts";
+
+/** What a port is watched for. */
+export interface Interest {
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+export interface FramePort {
+  /** What people call it, for log lines and errors: `--vm-fd 0`, `TAP softnet0 on bridge br0`. */
+  readonly label: string;
+  /** Frames that this port gave up on because they can never be sent (larger than the socket takes): counted drops. */
+  readonly unsendable: number;
+  /**
+   * Receives frames that wait here, at most `batch.capacity`; sets `batch.count`, offsets and lengths; answers the count,
+   * 0 when nothing waits. Throws PortClosed when the other side is gone, PortFailed on a framing or system error.
+   */
+  receive(batch: Batch): number;
+  /**
+   * Sends frames `first … batch.count - 1` in order and answers how many were taken; fewer means that the receiver is
+   * full: ask again later, from there. Throws as `receive`.
+   */
+  send(batch: Batch, first: number): number;
+  /** Calls `wake` from the event loop while what it is watched for holds; replaces the previous watch. */
+  watch(interest: Interest, wake: (readable: boolean, writable: boolean) => void): void;
+  /** Asks whether the other side is still there, where no event tells; called on every tick. Throws as `receive`. */
+  check(): void;
+  /** Ends the watch and closes the descriptor. Harmless when called twice. */
+  close(): void;
+}
+
+/** The other side of a port is gone. */
+export class PortClosed extends Error {
+  readonly port: string;
+  constructor(port: string, how: string) {
+    super(`${port}: ${how}`);
+    this.name = "PortClosed";
+    this.port = port;
+  }
+}
+
+/** A port broke: a system error, or bytes that follow no framing. */
+export class PortFailed extends Error {
+  readonly port: string;
+  constructor(port: string, how: string) {
+    super(`${port}: ${how}`);
+    this.name = "PortFailed";
+    this.port = port;
+  }
+}
