@@ -1,0 +1,89 @@
+/**
+ * The closed list of drop reasons. A verdict is a number on the hot path: 0 passes, any other is the index of a reason
+ * here. The name is stable: it is the counter's label, the log's field, replay's output, the heading in
+ * docs/drop-reasons.md and what tests are named after.
+ *
+ * `threats` names the rows of the threat table that a reason answers; `ordinary` marks what every ordinary guest sends
+ * while it boots, which is logged at debug level only.
+ */
+
+export interface DropReason {
+  /** Stable name, `layer.what`. */
+  readonly name: string;
+  /** One line for people. */
+  readonly text: string;
+  /** Rows of the threat table that it answers. */
+  readonly threats: readonly string[];
+  /** True when ordinary guests cause it at boot without any fault. */
+  readonly ordinary: boolean;
+}
+
+const reason = (name: string, text: string, threats: string, ordinary = false): DropReason =>
+  Object.freeze({ name, text, threats: Object.freeze(threats.split(" ")), ordinary });
+
+/** The verdict that passes a frame. */
+export const PASS = 0;
+
+/** Every reason; a verdict n > 0 is `DROP_REASONS[n - 1]`. Append only: captures and logs refer to names, code to numbers. */
+export const DROP_REASONS: readonly DropReason[] = Object.freeze([
+  reason("frame.truncated", "the capture cut the frame short, so it cannot be judged", "L10"),
+  reason("frame.short", "shorter than an Ethernet header", "L10"),
+  reason("frame.long", "longer than the MTU allows", "L10 L12"),
+  reason("ethernet.source", "the source MAC is not one that may stand there", "L6 L7"),
+  reason("ethernet.destination", "the destination MAC is reserved, or not this VM's", "L8 L9"),
+  reason("ethernet.type", "neither IPv4 nor ARP: a tag, a length, or another protocol", "L1 L2 L3 L4 L5 L7 L8"),
+  reason("ethernet.ipv6", "IPv6 is off", "S10", true),
+  reason("arp.format", "not exactly Ethernet and IPv4 ARP", "A3 L13"),
+  reason("arp.operation", "neither request nor reply", "A6"),
+  reason("arp.hardware-address", "the sender hardware address is not the VM's", "A2"),
+  reason("arp.sender-address", "the sender protocol address is not the VM's", "A1 A4 A7 A8"),
+  reason("arp.probe", "a probe for an address that is not the VM's", "A5"),
+  reason("arp.rate", "more ARP than 50 a second", "A10"),
+  reason("arp.gateway", "the gateway's address claimed by another MAC", "A9"),
+  reason("arp.conflict", "the VM's own address claimed, without the VM having probed for it", "A1 A5"),
+  reason("ipv4.format", "version, header length or total length do not fit the frame", "I3"),
+  reason("ipv4.options", "IPv4 options", "I2"),
+  reason("ipv4.checksum", "the IPv4 header checksum is wrong", "I3"),
+  reason("ipv4.fragment", "a fragment that hides its ports, or that runs past 65,535 bytes", "I1 I3"),
+  reason("ipv4.transport", "a TCP, UDP or ICMP header that is cut short", "I1 I3"),
+  reason("ipv4.unbound", "the VM has no address yet, or no more", "D6 D22 D29"),
+  reason("ipv4.source", "the source address is not the VM's", "A1 D11"),
+  reason("ipv4.loopback", "a destination in 0.0.0.0/8 or 127.0.0.0/8", "I6"),
+  reason("icmp.router", "an ICMP redirect, router advertisement or router solicitation", "I16"),
+  reason("policy.block", "a --block rule covers the destination", "I15"),
+  reason("policy.destination", "the destination is not globally routable and no rule allows it", "I6 I15"),
+  reason("policy.multicast", "a multicast destination", "I6", true),
+  reason("policy.broadcast", "a broadcast destination", "I6", true),
+  reason("policy.metadata", "a cloud metadata address", "I7"),
+  reason("policy.gateway", "neither TCP, UDP nor ICMP to the gateway", "I4 I5"),
+  reason("dhcp.ports", "UDP ports 67 and 68 in another order than the VM's role allows", "D10 D11"),
+  reason("dhcp.addresses", "IPv4 or Ethernet addresses that this DHCP message may not have", "D5 D11"),
+  reason("dhcp.fragment", "DHCP in an IPv4 fragment", "D17"),
+  reason("dhcp.checksum", "the UDP checksum of a DHCP message is wrong", "D17"),
+  reason("dhcp.format", "not a DHCP message, or one that can be read in two ways", "D14 D15 D16 D17 D23 D31"),
+  reason("dhcp.operation", "a BOOTP reply from the VM, or a request to it", "D10"),
+  reason("dhcp.hardware-address", "the client hardware address is not the VM's", "D1 D7 D12 D21"),
+  reason("dhcp.relay", "relay fields from the VM: hops, giaddr or option 82", "D9 D19"),
+  reason("dhcp.message-type", "a message type that this side may not send", "D8 D15 D19"),
+  reason("dhcp.client-address", "a ciaddr that does not fit the message", "D5 D9"),
+  reason("dhcp.client-identifier", "more than 4 client identifiers in 10 minutes, or one that was never used", "D2 D5"),
+  reason("dhcp.server", "names or comes from a server that is not trusted here", "D13 D18 D25"),
+  reason("dhcp.decline", "a DECLINE of an address not offered just now, or too many", "D4"),
+  reason("dhcp.rate", "more DHCP than 10 a second", "D3"),
+  reason("dhcp.pending", "too many DHCP transactions at once", "D24"),
+  reason("dhcp.transaction", "answers nothing that this VM asked in the last 60 s", "D7 D12 D20 D24"),
+  reason("dhcp.assigned-address", "assigns an address that a VM cannot have, or not the one asked for", "D20 D26"),
+  reason("dhcp.lease-time", "an acknowledgement without a lease time, or with none left", "D8 D22"),
+]);
+
+/** The number of a reason's name. Throws for an unknown name: only code asks. */
+export function verdictOf(name: string): number {
+  const index = DROP_REASONS.findIndex((entry) => entry.name === name);
+  if (index < 0) throw new RangeError(`no drop reason is called ${name}`);
+  return index + 1;
+}
+
+/** The reason behind a verdict, or undefined for PASS. */
+export function reasonOf(verdict: number): DropReason | undefined {
+  return verdict === PASS ? undefined : DROP_REASONS[verdict - 1];
+}

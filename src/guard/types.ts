@@ -1,0 +1,57 @@
+/** What a guard is told, and what it tells. The rules behind it are written down in docs/guard.md. */
+
+/** What a guard needs to know about its VM and about the network in front of it. */
+export interface GuardOptions {
+  /** The VM's MAC address, `7e:1a:00:00:00:01`. */
+  readonly macAddress: string;
+  /** Rules that open destinations: IPv4 CIDRs or `@host`. */
+  readonly allow?: readonly string[];
+  /** Rules that close destinations: IPv4 CIDRs or `@host`. */
+  readonly block?: readonly string[];
+  /** A static binding: the only IPv4 address of the VM; DHCP can teach no other. */
+  readonly address?: string;
+  /** The gateway's IPv4 address, where it is known; else DHCP's option 3 tells it. */
+  readonly gateway?: string;
+  /** The gateway's MAC address, where the network knows it; else learned from the answer to the VM's own ARP request. */
+  readonly gatewayMacAddress?: string;
+  /** The only DHCP server to be trusted, where it is known. */
+  readonly dhcpServer?: string;
+  /** The VM's subnet as a CIDR, where the network knows it: no address outside it is ever bound. */
+  readonly subnet?: string;
+  /** Largest IPv4 packet in bytes, 68 … 65,521; default 1,500. Frames may be 14 bytes longer. */
+  readonly mtu?: number;
+  /** Called inline when the binding changes; must not throw. */
+  readonly onBinding?: (change: BindingChange) => void;
+}
+
+/** How the VM came to its address: snooped from the network's DHCP server, served by our own, or given by the user. */
+export type BindingOrigin = "snooped" | "served" | "static";
+
+/** The address a VM may use (RFC 7039), with what came along with it. Addresses are numbers in host order. */
+export interface Binding {
+  readonly address: number;
+  readonly origin: BindingOrigin;
+  /** Option 54 of the ACK; 0 for a static binding that no server confirmed. */
+  readonly server: number;
+  /** Microseconds on the guard's clock; Infinity = never. */
+  readonly expiry: number;
+  /** Option 1 of the ACK; 0 when it was not there. */
+  readonly netmask: number;
+  /** First router of option 3; 0 when none. */
+  readonly router: number;
+  /** Option 6, at most 8. */
+  readonly dnsServers: readonly number[];
+}
+
+export type BindingEnd = "expired" | "released" | "declined" | "refused" | "replaced";
+
+export type BindingChange =
+  | { readonly kind: "learned" | "renewed"; readonly binding: Binding }
+  | { readonly kind: "lost"; readonly binding: Binding; readonly why: BindingEnd };
+
+/** What a guard says about one frame; these objects are frozen and shared. */
+export interface Verdict {
+  readonly verdict: "pass" | "drop";
+  /** The drop reason's name (docs/drop-reasons.md); absent when the frame passes. */
+  readonly reason?: string;
+}
