@@ -1,0 +1,155 @@
+/**
+ * DHCP from the VM (RFC 2131 4.4): docs/guard.md tells each check. A message is first judged whole, without changing
+ * anything; only one that passes is noted. User rules are never asked: policy cannot cut off a renewal (threat row D27).
+ */
+import { BROADCAST_MAC, LIMITED_BROADCAST } from "../wire/address.ts";
+import { BOOT_REQUEST, DHCP_DECLINE, DHCP_DISCOVER, DHCP_INFORM, DHCP_RELEASE, DHCP_REQUEST } from "../wire/dhcp.ts";
+import { destinationMac, ETHERNET_HEADER } from "../wire/ethernet.ts";
+import { destinationAddress, sourceAddress } from "../wire/ipv4.ts";
+import { ClientIdentifiers } from "./client-identifiers.ts";
+import { readDhcp } from "./dhcp-form.ts";
+import { type DhcpState, serverOf } from "./dhcp-state.ts";
+import { PASS, verdictOf } from "./reasons.ts";
+import { fresh } from "./recent.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import type { TransactionKind } from "./transactions.ts";
+
+const ADDRESSES = verdictOf("dhcp.addresses");
+const FORMAT = verdictOf("dhcp.format");
+const RELAY = verdictOf("dhcp.relay");
+const MESSAGE_TYPE = verdictOf("dhcp.message-type");
+const CLIENT_ADDRESS = verdictOf("dhcp.client-address");
+const CLIENT_IDENTIFIER = verdictOf("dhcp.client-identifier");
+const SERVER = verdictOf("dhcp.server");
+const DECLINE = verdictOf("dhcp.decline");
+const RATE = verdictOf("dhcp.rate");
+const PENDING = verdictOf("dhcp.pending");
+
+const MESSAGES_PER_SECOND = 10;
+const MESSAGE_BURST = 50;
+const MOST_DECLINES = 2;
+const DECLINE_WINDOW = 600_000_000;
+
+export class DhcpEgress {
+  readonly #state: DhcpState;
+  readonly #identifiers = new ClientIdentifiers();
+  readonly #bucket = new TokenBucket(MESSAGES_PER_SECOND, MESSAGE_BURST);
+  /** When the last DECLINEs passed, oldest first. */
+  readonly #declines: number[] = [];
+  /** Of the message being judged: the kind of transaction that it opens or refreshes. */
+  #kind: TransactionKind = "DISCOVER";
+
+  constructor(state: DhcpState) {
+    this.#state = state;
+  }
+
+  /** Judges a frame with an unfragmented UDP datagram 68 → 67. */
+  judge(bytes: Uint8Array, frame: number, now: number): number {
+    const { message, mac, trustedServer, transactions, lease } = this.#state;
+    const packet = frame + ETHERNET_HEADER;
+    const form = readDhcp(bytes, packet, BOOT_REQUEST, mac, message);
+    if (form !== PASS) return form;
+    if (message.hops !== 0 || message.giaddr !== 0 || message.relayAgent) return RELAY;
+    if (!isClientType(message.messageType)) return MESSAGE_TYPE;
+    if (message.ciaddr !== 0 && message.ciaddr !== lease.address) return CLIENT_ADDRESS;
+
+    const source = sourceAddress(bytes, packet);
+    const destination = destinationAddress(bytes, packet);
+    if (destination === LIMITED_BROADCAST && destinationMac(bytes, frame) !== BROADCAST_MAC) return ADDRESSES;
+    if (source !== 0 && source !== lease.address) return ADDRESSES;
+    const meaning = this.#judgeMeaning(source, destination, now);
+    if (meaning !== PASS) return meaning;
+    if (trustedServer !== 0 && message.serverIdentifier !== 0 && message.serverIdentifier !== trustedServer) {
+      return SERVER;
+    }
+
+    const type = message.messageType;
+    const opens = type === DHCP_DISCOVER || type === DHCP_REQUEST || type === DHCP_INFORM;
+    const identified = opens ? this.#identifiers.hasRoomFor(message, now) : this.#identifiers.has(message);
+    if (!identified) return CLIENT_IDENTIFIER;
+    if (opens && !transactions.hasRoomFor(message.xid, now)) return PENDING;
+    if (!this.#bucket.take(now)) return RATE;
+
+    this.#identifiers.use(message, now);
+    if (opens) transactions.open(message.xid, now).ask(this.#kind, message, now);
+    else if (type === DHCP_RELEASE) lease.end("released");
+    else this.#noteDecline(now);
+    return PASS;
+  }
+
+  /** The message's type with its addresses: which state of the client it speaks for (RFC 2131 table 4). */
+  #judgeMeaning(source: number, destination: number, now: number): number {
+    const broadcast = destination === LIMITED_BROADCAST;
+    const unbound = source === 0 && broadcast;
+    const toServer = source !== 0 && destination !== 0 && destination === serverOf(this.#state);
+    switch (this.#state.message.messageType) {
+      case DHCP_DISCOVER:
+        this.#kind = "DISCOVER";
+        return unbound ? PASS : ADDRESSES;
+      case DHCP_REQUEST:
+        if (unbound) return this.#judgeFirstRequest(now);
+        if (source === 0 || !(broadcast || toServer)) return ADDRESSES;
+        this.#kind = broadcast ? "REBINDING" : "RENEWING";
+        return this.#judgeBound(source, true);
+      case DHCP_INFORM:
+        if (source === 0 || !(broadcast || toServer)) return ADDRESSES;
+        this.#kind = "INFORM";
+        return this.#judgeBound(source, false);
+      case DHCP_RELEASE:
+        if (!toServer) return ADDRESSES;
+        if (this.#state.message.ciaddr !== source) return CLIENT_ADDRESS;
+        if (this.#state.message.serverIdentifier !== destination) return SERVER;
+        return this.#identifiers.has(this.#state.message) ? PASS : CLIENT_IDENTIFIER;
+      default:
+        return unbound ? this.#judgeDecline(now) : ADDRESSES;
+    }
+  }
+
+  /** SELECTING and INIT-REBOOT: a REQUEST of a client that has no address yet. */
+  #judgeFirstRequest(now: number): number {
+    const { message, transactions } = this.#state;
+    if (message.ciaddr !== 0) return CLIENT_ADDRESS;
+    if (message.serverIdentifier === 0) {
+      this.#kind = "INIT-REBOOT";
+      return message.requestedAddress === 0 ? FORMAT : PASS;
+    }
+    this.#kind = "SELECTING";
+    const transaction = transactions.find(message.xid, now);
+    return transaction?.hasOffer(message.serverIdentifier, message.requestedAddress) ? PASS : SERVER;
+  }
+
+  /** RENEWING, REBINDING and INFORM: ciaddr is the source; a renewal names no other server than the binding's. */
+  #judgeBound(source: number, renews: boolean): number {
+    const { message } = this.#state;
+    if (message.ciaddr !== source) return CLIENT_ADDRESS;
+    const named = message.serverIdentifier;
+    return renews && named !== 0 && named !== serverOf(this.#state) ? SERVER : PASS;
+  }
+
+  /** Each DECLINE costs the server an address for a while (threat row D4). */
+  #judgeDecline(now: number): number {
+    const { message, pending } = this.#state;
+    if (message.ciaddr !== 0) return CLIENT_ADDRESS;
+    if (!pending.hasFrom(message.requestedAddress, message.serverIdentifier, now)) return DECLINE;
+    const oldest = this.#declines.length === MOST_DECLINES ? this.#declines[0]! : Number.NEGATIVE_INFINITY;
+    return fresh(oldest, now, DECLINE_WINDOW) ? DECLINE : PASS;
+  }
+
+  #noteDecline(now: number): void {
+    const { message, pending, lease } = this.#state;
+    if (this.#declines.length === MOST_DECLINES) this.#declines.shift();
+    this.#declines.push(now);
+    pending.forget(message.requestedAddress);
+    if (message.requestedAddress === lease.address) lease.end("declined");
+  }
+}
+
+function isClientType(type: number): boolean {
+  return (
+    type === DHCP_DISCOVER ||
+    type === DHCP_REQUEST ||
+    type === DHCP_DECLINE ||
+    type === DHCP_RELEASE ||
+    type === DHCP_INFORM
+  );
+}

@@ -1,0 +1,28 @@
+/** What DHCP's two directions share: one VM's transactions, addresses and binding, and whom the VM may believe. */
+import type { DhcpMessage } from "../wire/dhcp.ts";
+import type { GatewayWatch } from "./gateway-watch.ts";
+import type { Lease } from "./lease.ts";
+import type { PendingAddresses } from "./recent.ts";
+import type { Transactions } from "./transactions.ts";
+
+export interface DhcpState {
+  /** The VM's MAC. */
+  readonly mac: number;
+  /** The only server to be trusted; 0 = not known. */
+  readonly trustedServer: number;
+  /** The gateway as the network or the user told it; 0 = DHCP tells. */
+  readonly configuredGateway: number;
+  /** Whether an address lies in the VM's subnet; always true where the network does not know its subnet. */
+  readonly inSubnet: (address: number) => boolean;
+  readonly lease: Lease;
+  readonly pending: PendingAddresses;
+  readonly gateway: GatewayWatch;
+  readonly transactions: Transactions;
+  /** Read into for each message, one at a time. */
+  readonly message: DhcpMessage;
+}
+
+/** The server that the VM may talk to by unicast: the binding's, else the trusted one; 0 = none. */
+export function serverOf(state: DhcpState): number {
+  return state.lease.binding?.server || state.trustedServer;
+}

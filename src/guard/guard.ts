@@ -1,0 +1,410 @@
+/**
+ * The guard: what passes between a VM and its network. Pure: bytes and a time go in, a verdict comes out; docs/guard.md
+ * is its specification. This file is the walk of a frame, the same in both directions at first (length, Ethernet, type)
+ * and then through ARP (arp-guard.ts), DHCP (dhcp-egress.ts, dhcp-ingress.ts) or IPv4 and policy, here.
+ *
+ * The relay calls `advance` once a batch and the two judges for each frame; nothing on that way allocates, and all that
+ * is compared is a number.
+ */
+import {
+  ALLOWED,
+  BLOCKED,
+  BROADCAST,
+  DestinationTable,
+  DNS_SERVER,
+  GATEWAY,
+  GLOBAL,
+  LOOPBACK,
+  METADATA,
+  MULTICAST_GROUP,
+} from "../policy/destinations.ts";
+import { parseCidr, parseRules, type Rule } from "../policy/rule.ts";
+import { UserError } from "../user-error.ts";
+import { isGroupMac, parseIPv4, parseMac } from "../wire/address.ts";
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
+import {
+  ETHERNET_HEADER,
+  etherType,
+  isReservedDestination,
+  sourceMac,
+  TYPE_ARP,
+  TYPE_IPV4,
+  TYPE_IPV6,
+} from "../wire/ethernet.ts";
+import {
+  ICMP_HEADER,
+  ICMP_REDIRECT,
+  ICMP_ROUTER_ADVERTISEMENT,
+  ICMP_ROUTER_SOLICITATION,
+  icmpType,
+} from "../wire/icmp.ts";
+import {
+  destinationAddress,
+  fragmentBits,
+  fragmentOffset,
+  headerChecksumIsRight,
+  headerLength,
+  IPV4_HEADER,
+  ipProtocol,
+  ipVersion,
+  PROTOCOL_ICMP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  sourceAddress,
+  totalLength,
+} from "../wire/ipv4.ts";
+import { TCP_HEADER, tcpDestinationPort } from "../wire/tcp.ts";
+import { UDP_HEADER, udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
+import { ArpGuard } from "./arp-guard.ts";
+import { DhcpEgress } from "./dhcp-egress.ts";
+import { DhcpIngress } from "./dhcp-ingress.ts";
+import type { DhcpState } from "./dhcp-state.ts";
+import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
+import { Lease } from "./lease.ts";
+import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
+import { PendingAddresses } from "./recent.ts";
+import { Transactions } from "./transactions.ts";
+import type { Binding, BindingChange, GuardOptions, Verdict } from "./types.ts";
+
+const FRAME_SHORT = verdictOf("frame.short");
+const FRAME_LONG = verdictOf("frame.long");
+const ETHERNET_SOURCE = verdictOf("ethernet.source");
+const ETHERNET_DESTINATION = verdictOf("ethernet.destination");
+const ETHERNET_TYPE = verdictOf("ethernet.type");
+const ETHERNET_IPV6 = verdictOf("ethernet.ipv6");
+const IPV4_FORMAT = verdictOf("ipv4.format");
+const IPV4_OPTIONS = verdictOf("ipv4.options");
+const IPV4_CHECKSUM = verdictOf("ipv4.checksum");
+const IPV4_FRAGMENT = verdictOf("ipv4.fragment");
+const IPV4_TRANSPORT = verdictOf("ipv4.transport");
+const IPV4_UNBOUND = verdictOf("ipv4.unbound");
+const IPV4_SOURCE = verdictOf("ipv4.source");
+const IPV4_LOOPBACK = verdictOf("ipv4.loopback");
+const ICMP_ROUTER = verdictOf("icmp.router");
+const POLICY_BLOCK = verdictOf("policy.block");
+const POLICY_DESTINATION = verdictOf("policy.destination");
+const POLICY_MULTICAST = verdictOf("policy.multicast");
+const POLICY_BROADCAST = verdictOf("policy.broadcast");
+const POLICY_METADATA = verdictOf("policy.metadata");
+const POLICY_GATEWAY = verdictOf("policy.gateway");
+const DHCP_PORTS = verdictOf("dhcp.ports");
+const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
+
+const DEFAULT_MTU = 1500;
+const SMALLEST_MTU = 68;
+const LARGEST_MTU = 65_521;
+/** The largest payload of an IPv4 packet with a header of 20 bytes. */
+const LARGEST_PAYLOAD = 65_515;
+const DNS_PORT = 53;
+
+const PASSED: Verdict = Object.freeze({ verdict: "pass" });
+const DROPPED: readonly Verdict[] = DROP_REASONS.map(({ name }) => Object.freeze({ verdict: "drop", reason: name }));
+
+/** The shared, frozen object for a verdict's number. */
+export function verdictObject(verdict: number): Verdict {
+  return verdict === PASS ? PASSED : DROPPED[verdict - 1]!;
+}
+
+/**
+ * Makes a guard for one VM. Throws UserError when an option is wrong.
+ *
+ * @example
+ * const guard = createGuard({ macAddress: "02:00:00:00:00:01", block: ["10.0.0.0/8"] });
+ * const { verdict, reason } = guard.egress(frame, performance.now() * 1000);
+ */
+export function createGuard(options: GuardOptions): Guard {
+  return new Guard(options);
+}
+
+export class Guard {
+  readonly #mac: number;
+  readonly #macHigh: number;
+  readonly #macLow: number;
+  readonly #longestFrame: number;
+  readonly #rules: readonly Rule[];
+  readonly #lease: Lease;
+  readonly #gateway: GatewayWatch;
+  readonly #pending = new PendingAddresses();
+  readonly #arp: ArpGuard;
+  readonly #dhcpEgress: DhcpEgress;
+  readonly #dhcpIngress: DhcpIngress;
+  readonly #configuredGateway: number;
+  readonly #onBinding: ((change: BindingChange) => void) | undefined;
+  #destinations: DestinationTable;
+  /** What the destination table was made for, so that a mere renewal does not make it again. */
+  #surroundings = "";
+  /** Microseconds; in a typed array, because a number in a field would be boxed anew each time. */
+  readonly #clock = new Float64Array(1);
+
+  constructor(options: GuardOptions) {
+    this.#mac = required(
+      "MAC address",
+      options.macAddress,
+      parseMac,
+      "six hexadecimal bytes such as 7e:1a:00:00:00:01",
+    );
+    if (this.#mac === 0 || isGroupMac(this.#mac)) {
+      throw new UserError(`the MAC address ${options.macAddress} cannot be a network card's: give a unicast one`);
+    }
+    this.#macHigh = Math.floor(this.#mac / 0x100000000);
+    this.#macLow = this.#mac >>> 0;
+    const mtu = options.mtu ?? DEFAULT_MTU;
+    if (!Number.isInteger(mtu) || mtu < SMALLEST_MTU || mtu > LARGEST_MTU) {
+      throw new UserError(`the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`);
+    }
+    this.#longestFrame = mtu + ETHERNET_HEADER;
+    this.#rules = parseRules(options.allow ?? [], options.block ?? []);
+    this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
+    const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseMac, "six hexadecimal bytes");
+    const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
+    const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
+    this.#onBinding = options.onBinding;
+    this.#lease = new Lease(staticAddress, (change) => this.#bindingChanged(change));
+    this.#gateway = new GatewayWatch(gatewayMac ?? UNKNOWN_MAC);
+    this.#arp = new ArpGuard(this.#mac, this.#lease, this.#pending, this.#gateway);
+    const dhcp: DhcpState = {
+      mac: this.#mac,
+      trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
+      configuredGateway: this.#configuredGateway,
+      inSubnet: (address) => !subnet || (address ^ subnet.address) >>> 0 < 2 ** (32 - subnet.length),
+      lease: this.#lease,
+      pending: this.#pending,
+      gateway: this.#gateway,
+      transactions: new Transactions(),
+      message: new DhcpMessage(),
+    };
+    this.#dhcpEgress = new DhcpEgress(dhcp);
+    this.#dhcpIngress = new DhcpIngress(dhcp);
+    this.#destinations = this.#surround();
+  }
+
+  /** The VM's binding now; undefined while it has none. */
+  get binding(): Binding | undefined {
+    return this.#lease.binding;
+  }
+
+  /** The gateway's address, host order; 0 = not known. */
+  get gateway(): number {
+    return this.#gateway.address;
+  }
+
+  /** The rules in force. */
+  get rules(): readonly Rule[] {
+    return this.#rules;
+  }
+
+  /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
+  egress(frame: Uint8Array, time: number): Verdict {
+    this.advance(time);
+    return verdictObject(this.judgeEgress(frame, 0, frame.length));
+  }
+
+  /** Judges a frame to the VM; `time` as in `egress`. */
+  ingress(frame: Uint8Array, time: number): Verdict {
+    this.advance(time);
+    return verdictObject(this.judgeIngress(frame, 0, frame.length));
+  }
+
+  /** Tells the time, in microseconds, before the frames of a batch are judged; ends a binding whose lease is over. */
+  advance(time: number): void {
+    // Not Math.max: a NaN must not poison the clock.
+    if (time > this.#clock[0]!) this.#clock[0] = time;
+    if (this.#clock[0]! >= this.#lease.expiry) this.#expire();
+  }
+
+  /** As `egress` for `length` bytes at `frame`, after `advance`; answers PASS or a drop reason's number. */
+  judgeEgress(bytes: Uint8Array, frame: number, length: number): number {
+    if (length < ETHERNET_HEADER) return FRAME_SHORT;
+    if (length > this.#longestFrame) return FRAME_LONG;
+    if (!this.#isVm(bytes, frame + 6)) return ETHERNET_SOURCE;
+    if (isReservedDestination(bytes, frame)) return ETHERNET_DESTINATION;
+    const type = etherType(bytes, frame);
+    if (type === TYPE_IPV4) return this.#judgeEgressIPv4(bytes, frame, length);
+    if (type === TYPE_ARP) return this.#arp.egress(bytes, frame, length, this.#clock[0]!);
+    return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+  }
+
+  /** As `ingress` for `length` bytes at `frame`, after `advance`; answers PASS or a drop reason's number. */
+  judgeIngress(bytes: Uint8Array, frame: number, length: number): number {
+    if (length < ETHERNET_HEADER) return FRAME_SHORT;
+    if (length > this.#longestFrame) return FRAME_LONG;
+    if ((bytes[frame + 6]! & 1) !== 0 || this.#isVm(bytes, frame + 6)) return ETHERNET_SOURCE;
+    if (sourceMac(bytes, frame) === 0) return ETHERNET_SOURCE;
+    const group = (bytes[frame]! & 1) !== 0;
+    if (group ? isReservedDestination(bytes, frame) : !this.#isVm(bytes, frame)) return ETHERNET_DESTINATION;
+    const type = etherType(bytes, frame);
+    if (type === TYPE_IPV4) return this.#judgeIngressIPv4(bytes, frame, length);
+    if (type === TYPE_ARP) return this.#arp.ingress(bytes, frame, length, this.#clock[0]!);
+    return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+  }
+
+  /** Whether the 6 bytes at `at` are the VM's MAC: two whole numbers, no 48-bit arithmetic. */
+  #isVm(bytes: Uint8Array, at: number): boolean {
+    const high = (bytes[at]! << 8) | bytes[at + 1]!;
+    const low = (bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!;
+    return high === this.#macHigh && low >>> 0 === this.#macLow;
+  }
+
+  #judgeEgressIPv4(bytes: Uint8Array, frame: number, length: number): number {
+    const malformed = judgeIPv4Form(bytes, frame + ETHERNET_HEADER, length - ETHERNET_HEADER);
+    if (malformed !== PASS) return malformed;
+    const packet = frame + ETHERNET_HEADER;
+    const payload = packet + IPV4_HEADER;
+    const protocol = ipProtocol(bytes, packet);
+    const headerAtHand = fragmentOffset(bytes, packet) === 0;
+    if (protocol === PROTOCOL_UDP && headerAtHand) {
+      const from = udpSourcePort(bytes, payload);
+      const to = udpDestinationPort(bytes, payload);
+      if (isDhcpPort(from) || isDhcpPort(to)) {
+        if (from !== DHCP_CLIENT_PORT || to !== DHCP_SERVER_PORT) return DHCP_PORTS;
+        if (fragmentBits(bytes, packet) !== 0) return DHCP_FRAGMENT;
+        return this.#dhcpEgress.judge(bytes, frame, this.#clock[0]!);
+      }
+    }
+    const own = this.#lease.address;
+    if (own === 0) return IPV4_UNBOUND;
+    if (sourceAddress(bytes, packet) !== own) return IPV4_SOURCE;
+    const destination = this.#destinations.lookup(destinationAddress(bytes, packet));
+    if (destination === LOOPBACK) return IPV4_LOOPBACK;
+    if (protocol === PROTOCOL_ICMP && headerAtHand && isRouterMessage(icmpType(bytes, payload))) return ICMP_ROUTER;
+    if (destination === GLOBAL || destination === ALLOWED) return PASS;
+    return judgeDestination(destination, bytes, packet, protocol);
+  }
+
+  #judgeIngressIPv4(bytes: Uint8Array, frame: number, length: number): number {
+    const packet = frame + ETHERNET_HEADER;
+    const malformed = judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER);
+    if (malformed !== PASS) return malformed;
+    if (ipProtocol(bytes, packet) !== PROTOCOL_UDP || fragmentOffset(bytes, packet) !== 0) return PASS;
+    const payload = packet + IPV4_HEADER;
+    if (udpDestinationPort(bytes, payload) !== DHCP_CLIENT_PORT) return PASS;
+    if (udpSourcePort(bytes, payload) !== DHCP_SERVER_PORT) return DHCP_PORTS;
+    if (fragmentBits(bytes, packet) !== 0) return DHCP_FRAGMENT;
+    return this.#dhcpIngress.judge(bytes, frame, this.#clock[0]!);
+  }
+
+  #expire(): void {
+    const binding = this.#lease.binding;
+    if (!binding) return;
+    this.#pending.add(binding.address, binding.server, this.#clock[0]!);
+    this.#lease.end("expired");
+  }
+
+  #bindingChanged(change: BindingChange): void {
+    this.#destinations = this.#surround();
+    this.#onBinding?.(change);
+  }
+
+  /** Follows the binding: the gateway that it tells, and the destination table that depends on it. */
+  #surround(): DestinationTable {
+    const binding = this.#lease.binding;
+    const gateway = this.#configuredGateway || (binding?.router ?? 0);
+    this.#gateway.setAddress(gateway);
+    const surroundings = {
+      gateway,
+      address: binding?.address ?? 0,
+      netmask: binding?.netmask ?? 0,
+      dnsServers: binding?.dnsServers ?? [],
+    };
+    const key = JSON.stringify(surroundings);
+    if (key === this.#surroundings) return this.#destinations;
+    this.#surroundings = key;
+    return new DestinationTable(this.#rules, surroundings);
+  }
+}
+
+/** What any IPv4 packet must look like (docs/guard.md, IPv4, 7 and 8). */
+function judgeIPv4Form(bytes: Uint8Array, packet: number, length: number): number {
+  if (length < IPV4_HEADER || ipVersion(bytes, packet) !== 4) return IPV4_FORMAT;
+  const header = headerLength(bytes, packet);
+  const total = totalLength(bytes, packet);
+  if (header < IPV4_HEADER || header > length || total < header || total > length) return IPV4_FORMAT;
+  if (header > IPV4_HEADER) return IPV4_OPTIONS;
+  if (!headerChecksumIsRight(bytes, packet)) return IPV4_CHECKSUM;
+  const payload = total - IPV4_HEADER;
+  const fragment = fragmentBits(bytes, packet);
+  const offset = fragmentOffset(bytes, packet);
+  if (offset > 0) return offset === 1 || offset * 8 + payload > LARGEST_PAYLOAD ? IPV4_FRAGMENT : PASS;
+  if (payload >= TCP_HEADER || payload >= transportHeader(ipProtocol(bytes, packet))) return PASS;
+  return fragment === 0 ? IPV4_TRANSPORT : IPV4_FRAGMENT;
+}
+
+/** Bytes that a protocol's header needs before it can be judged. */
+function transportHeader(protocol: number): number {
+  switch (protocol) {
+    case PROTOCOL_TCP:
+      return TCP_HEADER;
+    case PROTOCOL_UDP:
+      return UDP_HEADER;
+    case PROTOCOL_ICMP:
+      return ICMP_HEADER;
+    default:
+      return 0;
+  }
+}
+
+/** What policy says of a destination that neither a rule allows nor the registry calls global. */
+function judgeDestination(destination: number, bytes: Uint8Array, packet: number, protocol: number): number {
+  if (destination === BLOCKED) return POLICY_BLOCK;
+  if (destination === GATEWAY) {
+    return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP || protocol === PROTOCOL_ICMP ? PASS : POLICY_GATEWAY;
+  }
+  if ((destination & DNS_SERVER) !== 0) {
+    const base = destination & ~DNS_SERVER;
+    if (base === GLOBAL) return PASS;
+    if (protocol === PROTOCOL_UDP || protocol === PROTOCOL_TCP) {
+      if (fragmentBits(bytes, packet) !== 0) return IPV4_FRAGMENT;
+      const payload = packet + IPV4_HEADER;
+      const port = protocol === PROTOCOL_UDP ? udpDestinationPort(bytes, payload) : tcpDestinationPort(bytes, payload);
+      if (port === DNS_PORT) return PASS;
+    }
+    return withoutRule(base);
+  }
+  return withoutRule(destination);
+}
+
+function withoutRule(destination: number): number {
+  switch (destination) {
+    case MULTICAST_GROUP:
+      return POLICY_MULTICAST;
+    case BROADCAST:
+      return POLICY_BROADCAST;
+    case METADATA:
+      return POLICY_METADATA;
+    default:
+      return POLICY_DESTINATION;
+  }
+}
+
+function isDhcpPort(port: number): boolean {
+  return port === DHCP_CLIENT_PORT || port === DHCP_SERVER_PORT;
+}
+
+function isRouterMessage(type: number): boolean {
+  return type === ICMP_REDIRECT || type === ICMP_ROUTER_ADVERTISEMENT || type === ICMP_ROUTER_SOLICITATION;
+}
+
+const A_HOST = "an IPv4 address such as 192.168.64.1";
+
+/** An address that a host can have: neither 0/8, loopback, multicast nor reserved. */
+function parseHost(text: string): number | undefined {
+  const address = parseIPv4(text);
+  if (address === undefined) return undefined;
+  const firstByte = address >>> 24;
+  return firstByte === 0 || firstByte === 127 || firstByte >= 224 ? undefined : address;
+}
+
+function required<T>(what: string, text: string, parse: (text: string) => T | undefined, wanted: string): T {
+  const value = parse(text);
+  if (value === undefined) throw new UserError(`the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
+  return value;
+}
+
+function optional<T>(
+  what: string,
+  text: string | undefined,
+  parse: (text: string) => T | undefined,
+  wanted: string,
+): T | undefined {
+  return text === undefined ? undefined : required(what, text, parse, wanted);
+}

@@ -1,0 +1,5 @@
+/** The library: the guard and the capture reader, for programs that move frames themselves. */
+export { createGuard, type Guard } from "./guard/guard.ts";
+export { DROP_REASONS, type DropReason } from "./guard/reasons.ts";
+export type { Binding, BindingChange, BindingEnd, BindingOrigin, GuardOptions, Verdict } from "./guard/types.ts";
+export { UserError } from "./user-error.ts";

@@ -1,0 +1,75 @@
+/**
+ * The whole IPv4 address space as consecutive intervals, each with a value: what longest prefix match becomes when all
+ * prefixes are known beforehand. Prefixes are nested or disjoint, never half overlapping, so one walk with a stack lays
+ * them flat.
+ */
+import { type Cidr, lastOf } from "./rule.ts";
+
+export interface Valued {
+  readonly cidr: Cidr;
+  readonly value: number;
+}
+
+export interface Intervals {
+  /** First address of each interval, ascending, the first is 0. */
+  readonly starts: number[];
+  readonly values: number[];
+}
+
+/** The value of an interval that no prefix covers. */
+export const UNCOVERED = -1;
+
+const END_OF_SPACE = 2 ** 32;
+
+function push(into: Intervals, start: number, value: number): void {
+  if (start >= END_OF_SPACE) return;
+  const last = into.starts.length - 1;
+  if (last >= 0 && into.starts[last] === start) {
+    into.values[last] = value;
+    if (last > 0 && into.values[last - 1] === value) {
+      into.starts.pop();
+      into.values.pop();
+    }
+  } else if (last < 0 || into.values[last] !== value) {
+    into.starts.push(start);
+    into.values.push(value);
+  }
+}
+
+/** Lays prefixes flat: the longest that covers an address gives its value; of equal prefixes the last in the list does. */
+export function flatten(prefixes: readonly Valued[]): Intervals {
+  const order = prefixes.toSorted((a, b) => a.cidr.address - b.cidr.address || a.cidr.length - b.cidr.length);
+  const flat: Intervals = { starts: [0], values: [UNCOVERED] };
+  const open: { readonly last: number; readonly value: number }[] = [];
+  const closeBefore = (start: number): void => {
+    while (open.length > 0 && open.at(-1)!.last < start) {
+      const { last } = open.pop()!;
+      push(flat, last + 1, open.at(-1)?.value ?? UNCOVERED);
+    }
+  };
+  for (const { cidr, value } of order) {
+    closeBefore(cidr.address);
+    push(flat, cidr.address, value);
+    open.push({ last: lastOf(cidr), value });
+  }
+  closeBefore(END_OF_SPACE);
+  return flat;
+}
+
+/** Lays `top` over `base`: base shows through where top is uncovered. */
+export function overlay(base: Intervals, top: Intervals): Intervals {
+  const merged: Intervals = { starts: [], values: [] };
+  let below = 0;
+  let above = 0;
+  let start = 0;
+  while (start < END_OF_SPACE) {
+    const value = top.values[above]!;
+    push(merged, start, value === UNCOVERED ? base.values[below]! : value);
+    const nextBelow = base.starts[below + 1] ?? END_OF_SPACE;
+    const nextAbove = top.starts[above + 1] ?? END_OF_SPACE;
+    start = Math.min(nextBelow, nextAbove);
+    if (nextBelow === start) below++;
+    if (nextAbove === start) above++;
+  }
+  return merged;
+}

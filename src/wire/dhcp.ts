@@ -1,0 +1,285 @@
+/**
+ * DHCP messages (RFC 2131, RFC 2132). A `DhcpMessage` is made once and read into again and again, so that reading
+ * allocates nothing. Reading walks the option fields in the order of RFC 3396 section 5 (options, file, sname, the latter
+ * two as option 52 says) and refuses whatever two readers could understand differently: a filter and the guest behind
+ * it must see the same message (threat rows D14, D15, D23).
+ */
+import { getMac, putMac } from "./address.ts";
+import { get16, get32, put16, put32 } from "./bytes.ts";
+
+const OP = 0;
+const HTYPE = 1;
+const HLEN = 2;
+const HOPS = 3;
+const XID = 4;
+const FLAGS = 10;
+const CIADDR = 12;
+const YIADDR = 16;
+const GIADDR = 24;
+const CHADDR = 28;
+const SNAME = 44;
+const SNAME_LENGTH = 64;
+const FILE = 108;
+const FILE_LENGTH = 128;
+const COOKIE = 236;
+const OPTIONS = 240;
+
+const MAGIC_COOKIE = 0x63825363;
+/** What BOOTP relays and some servers insist on (RFC 951: 300 bytes). */
+const SMALLEST_MESSAGE = 300;
+
+export const DHCP_CLIENT_PORT = 68;
+export const DHCP_SERVER_PORT = 67;
+
+export const BOOT_REQUEST = 1;
+export const BOOT_REPLY = 2;
+
+export const DHCP_DISCOVER = 1;
+export const DHCP_OFFER = 2;
+export const DHCP_REQUEST = 3;
+export const DHCP_DECLINE = 4;
+export const DHCP_ACK = 5;
+export const DHCP_NAK = 6;
+export const DHCP_RELEASE = 7;
+export const DHCP_INFORM = 8;
+
+export const OPTION_PAD = 0;
+export const OPTION_SUBNET_MASK = 1;
+export const OPTION_ROUTER = 3;
+export const OPTION_DNS_SERVER = 6;
+export const OPTION_REQUESTED_ADDRESS = 50;
+export const OPTION_LEASE_TIME = 51;
+export const OPTION_OVERLOAD = 52;
+export const OPTION_MESSAGE_TYPE = 53;
+export const OPTION_SERVER_IDENTIFIER = 54;
+export const OPTION_PARAMETER_LIST = 55;
+export const OPTION_CLIENT_IDENTIFIER = 61;
+export const OPTION_RAPID_COMMIT = 80;
+export const OPTION_RELAY_AGENT = 82;
+export const OPTION_END = 255;
+
+export const BROADCAST_FLAG = 0x8000;
+
+/** Longest client identifier that is told apart from others, in bytes. */
+export const LONGEST_CLIENT_IDENTIFIER = 255;
+/** DNS servers that are kept from option 6. */
+export const MOST_DNS_SERVERS = 8;
+
+/** An option of variable length, concatenated from its parts (RFC 3396); `capacity` bytes are kept, all are counted. */
+class Collected {
+  readonly bytes: Uint8Array;
+  length = 0;
+  constructor(capacity: number) {
+    this.bytes = new Uint8Array(capacity);
+  }
+  append(from: Uint8Array, at: number, length: number): void {
+    const kept = Math.min(length, this.bytes.length - this.length);
+    for (let index = 0; index < kept; index++) this.bytes[this.length + index] = from[at + index]!;
+    this.length += length;
+  }
+}
+
+export class DhcpMessage {
+  op = 0;
+  htype = 0;
+  hlen = 0;
+  hops = 0;
+  xid = 0;
+  flags = 0;
+  ciaddr = 0;
+  yiaddr = 0;
+  giaddr = 0;
+  /** The first 6 bytes of chaddr. */
+  chaddr = 0;
+  /** Option 53. */
+  messageType = 0;
+  /** Option 50; 0 = not there (or 0.0.0.0, which no one can ask for). */
+  requestedAddress = 0;
+  /** Option 54; 0 = not there. */
+  serverIdentifier = 0;
+  /** Option 51 in seconds; -1 = not there. */
+  leaseTime = -1;
+  /** Option 80 (RFC 4039). */
+  rapidCommit = false;
+  /** Option 82 (RFC 3046). */
+  relayAgent = false;
+
+  readonly #netmask = new Collected(4);
+  readonly #routers = new Collected(4);
+  readonly #dnsServers = new Collected(4 * MOST_DNS_SERVERS);
+  readonly #clientIdentifier = new Collected(LONGEST_CLIENT_IDENTIFIER);
+  /** Bit per option of fixed length that was seen: more than one drops the message. */
+  #seen = 0;
+  #overload = 0;
+
+  /** Option 1; 0 = not there, or not of 4 bytes. */
+  get netmask(): number {
+    return this.#netmask.length === 4 ? get32(this.#netmask.bytes, 0) : 0;
+  }
+  /** The first address of option 3; 0 = none. */
+  get router(): number {
+    return this.#routers.length >= 4 ? get32(this.#routers.bytes, 0) : 0;
+  }
+  /** How many whole addresses option 6 has, at most MOST_DNS_SERVERS. */
+  get dnsServerCount(): number {
+    return Math.min(MOST_DNS_SERVERS, this.#dnsServers.length >>> 2);
+  }
+  dnsServer(index: number): number {
+    return get32(this.#dnsServers.bytes, index * 4);
+  }
+  /** Bytes of option 61; 0 = not there. */
+  get clientIdentifierLength(): number {
+    return this.#clientIdentifier.length;
+  }
+  /** Option 61's bytes; the first `clientIdentifierLength` are valid until the next `read`. */
+  get clientIdentifier(): Uint8Array {
+    return this.#clientIdentifier.bytes;
+  }
+
+  /** Reads `length` bytes of a UDP payload; false = not a DHCP message, or one that can be read in two ways. */
+  read(bytes: Uint8Array, at: number, length: number): boolean {
+    if (length < OPTIONS || get32(bytes, at + COOKIE) !== MAGIC_COOKIE) return false;
+    this.#reset();
+    this.op = bytes[at + OP]!;
+    this.htype = bytes[at + HTYPE]!;
+    this.hlen = bytes[at + HLEN]!;
+    this.hops = bytes[at + HOPS]!;
+    this.xid = get32(bytes, at + XID);
+    this.flags = get16(bytes, at + FLAGS);
+    this.ciaddr = get32(bytes, at + CIADDR);
+    this.yiaddr = get32(bytes, at + YIADDR);
+    this.giaddr = get32(bytes, at + GIADDR);
+    this.chaddr = getMac(bytes, at + CHADDR);
+    return (
+      this.#walk(bytes, at + OPTIONS, at + length) &&
+      ((this.#overload & 1) === 0 || this.#walk(bytes, at + FILE, at + FILE + FILE_LENGTH)) &&
+      ((this.#overload & 2) === 0 || this.#walk(bytes, at + SNAME, at + SNAME + SNAME_LENGTH)) &&
+      this.messageType !== 0 &&
+      this.#clientIdentifier.length <= LONGEST_CLIENT_IDENTIFIER
+    );
+  }
+
+  #reset(): void {
+    this.messageType = 0;
+    this.requestedAddress = 0;
+    this.serverIdentifier = 0;
+    this.leaseTime = -1;
+    this.rapidCommit = false;
+    this.relayAgent = false;
+    this.#netmask.length = 0;
+    this.#routers.length = 0;
+    this.#dnsServers.length = 0;
+    this.#clientIdentifier.length = 0;
+    this.#seen = 0;
+    this.#overload = 0;
+  }
+
+  /** Walks one field of options; false when an option runs past the field, or says a thing twice. */
+  #walk(bytes: Uint8Array, at: number, end: number): boolean {
+    while (at < end) {
+      const code = bytes[at]!;
+      if (code === OPTION_PAD) {
+        at++;
+        continue;
+      }
+      if (code === OPTION_END) return true;
+      if (at + 2 > end) return false;
+      const length = bytes[at + 1]!;
+      const value = at + 2;
+      if (value + length > end) return false;
+      if (!this.#take(code, bytes, value, length)) return false;
+      at = value + length;
+    }
+    return true;
+  }
+
+  #take(code: number, bytes: Uint8Array, value: number, length: number): boolean {
+    switch (code) {
+      case OPTION_SUBNET_MASK:
+        this.#netmask.append(bytes, value, length);
+        return true;
+      case OPTION_ROUTER:
+        this.#routers.append(bytes, value, length);
+        return true;
+      case OPTION_DNS_SERVER:
+        this.#dnsServers.append(bytes, value, length);
+        return true;
+      case OPTION_CLIENT_IDENTIFIER:
+        this.#clientIdentifier.append(bytes, value, length);
+        return true;
+      case OPTION_REQUESTED_ADDRESS:
+        if (!this.#once(1) || length !== 4) return false;
+        this.requestedAddress = get32(bytes, value);
+        return true;
+      case OPTION_LEASE_TIME:
+        if (!this.#once(2) || length !== 4) return false;
+        this.leaseTime = get32(bytes, value);
+        return true;
+      case OPTION_OVERLOAD:
+        if (!this.#once(4) || length !== 1) return false;
+        this.#overload = bytes[value]!;
+        return this.#overload >= 1 && this.#overload <= 3;
+      case OPTION_MESSAGE_TYPE:
+        if (!this.#once(8) || length !== 1) return false;
+        this.messageType = bytes[value]!;
+        return true;
+      case OPTION_SERVER_IDENTIFIER:
+        if (!this.#once(16) || length !== 4) return false;
+        this.serverIdentifier = get32(bytes, value);
+        return true;
+      case OPTION_RAPID_COMMIT:
+        this.rapidCommit = true;
+        return true;
+      case OPTION_RELAY_AGENT:
+        this.relayAgent = true;
+        return true;
+      default:
+        return true;
+    }
+  }
+
+  #once(bit: number): boolean {
+    const first = (this.#seen & bit) === 0;
+    this.#seen |= bit;
+    return first;
+  }
+}
+
+export interface DhcpFields {
+  readonly op: number;
+  readonly xid: number;
+  readonly chaddr: number;
+  readonly flags?: number;
+  readonly ciaddr?: number;
+  readonly yiaddr?: number;
+  readonly giaddr?: number;
+  /** Code and value of each option in order, option 53 among them; the end option is added. */
+  readonly options: readonly (readonly [code: number, value: Uint8Array])[];
+}
+
+/** A DHCP message as a UDP payload, padded to 300 bytes. Values over 255 bytes are split (RFC 3396). */
+export function emitDhcp(fields: DhcpFields): Uint8Array {
+  const options: number[] = [];
+  for (const [code, value] of fields.options) {
+    let at = 0;
+    do {
+      const part = value.subarray(at, at + 255);
+      options.push(code, part.length, ...part);
+      at += part.length;
+    } while (at < value.length);
+  }
+  options.push(OPTION_END);
+  const message = new Uint8Array(Math.max(SMALLEST_MESSAGE, OPTIONS + options.length));
+  message[OP] = fields.op;
+  message[HTYPE] = 1;
+  message[HLEN] = 6;
+  put32(message, XID, fields.xid);
+  put16(message, FLAGS, fields.flags ?? 0);
+  put32(message, CIADDR, fields.ciaddr ?? 0);
+  put32(message, YIADDR, fields.yiaddr ?? 0);
+  put32(message, GIADDR, fields.giaddr ?? 0);
+  putMac(message, CHADDR, fields.chaddr);
+  put32(message, COOKIE, MAGIC_COOKIE);
+  message.set(options, OPTIONS);
+  return message;
+}

@@ -1,0 +1,33 @@
+/** ICMP (RFC 792). Offsets count from the message's first byte, behind the IPv4 header. */
+import { get16, put16 } from "./bytes.ts";
+import { addToSum, checksumOf } from "./checksum.ts";
+
+const TYPE = 0;
+const CODE = 1;
+const CHECKSUM = 2;
+const IDENTIFIER = 4;
+const SEQUENCE = 6;
+
+export const ICMP_HEADER = 8;
+
+export const ICMP_ECHO_REPLY = 0;
+export const ICMP_REDIRECT = 5;
+export const ICMP_ECHO_REQUEST = 8;
+/** RFC 1256. */
+export const ICMP_ROUTER_ADVERTISEMENT = 9;
+export const ICMP_ROUTER_SOLICITATION = 10;
+
+export const icmpType = (bytes: Uint8Array, message: number): number => bytes[message + TYPE]!;
+export const icmpCode = (bytes: Uint8Array, message: number): number => bytes[message + CODE]!;
+export const icmpIdentifier = (bytes: Uint8Array, message: number): number => get16(bytes, message + IDENTIFIER);
+export const icmpSequence = (bytes: Uint8Array, message: number): number => get16(bytes, message + SEQUENCE);
+
+export function emitIcmpEcho(type: number, identifier: number, sequence: number, payload: Uint8Array): Uint8Array {
+  const message = new Uint8Array(ICMP_HEADER + payload.length);
+  message[TYPE] = type;
+  put16(message, IDENTIFIER, identifier);
+  put16(message, SEQUENCE, sequence);
+  message.set(payload, ICMP_HEADER);
+  put16(message, CHECKSUM, checksumOf(addToSum(0, message, 0, message.length)));
+  return message;
+}

@@ -1,0 +1,70 @@
+/** IPv4 (RFC 791). Offsets count from the packet's first byte, behind the Ethernet header. */
+import { get16, get32, put16, put32 } from "./bytes.ts";
+import { addToSum, checksumOf, foldSum } from "./checksum.ts";
+
+const TOTAL_LENGTH = 2;
+const IDENTIFICATION = 4;
+const FLAGS_AND_OFFSET = 6;
+const TIME_TO_LIVE = 8;
+const PROTOCOL = 9;
+const CHECKSUM = 10;
+const SOURCE = 12;
+const DESTINATION = 16;
+
+/** Bytes of a header without options. */
+export const IPV4_HEADER = 20;
+
+export const PROTOCOL_ICMP = 1;
+export const PROTOCOL_TCP = 6;
+export const PROTOCOL_UDP = 17;
+
+export const ipVersion = (bytes: Uint8Array, packet: number): number => bytes[packet]! >>> 4;
+/** IHL, in bytes. */
+export const headerLength = (bytes: Uint8Array, packet: number): number => (bytes[packet]! & 15) * 4;
+export const totalLength = (bytes: Uint8Array, packet: number): number => get16(bytes, packet + TOTAL_LENGTH);
+export const ipProtocol = (bytes: Uint8Array, packet: number): number => bytes[packet + PROTOCOL]!;
+export const sourceAddress = (bytes: Uint8Array, packet: number): number => get32(bytes, packet + SOURCE);
+export const destinationAddress = (bytes: Uint8Array, packet: number): number => get32(bytes, packet + DESTINATION);
+/** MF, the more fragments flag. */
+export const moreFragments = (bytes: Uint8Array, packet: number): boolean =>
+  (bytes[packet + FLAGS_AND_OFFSET]! & 0x20) !== 0;
+/** Fragment offset in units of 8 bytes, 0 … 8,191. */
+export const fragmentOffset = (bytes: Uint8Array, packet: number): number =>
+  get16(bytes, packet + FLAGS_AND_OFFSET) & 0x1fff;
+/** MF and fragment offset at once: 0 = the packet is whole. */
+export const fragmentBits = (bytes: Uint8Array, packet: number): number =>
+  get16(bytes, packet + FLAGS_AND_OFFSET) & 0x3fff;
+
+/** Whether the checksum of a header without options is right. */
+export function headerChecksumIsRight(bytes: Uint8Array, packet: number): boolean {
+  return foldSum(addToSum(0, bytes, packet, IPV4_HEADER)) === 0xffff;
+}
+
+/** The sum of the pseudo-header that TCP and UDP checksums include (RFC 768, RFC 9293 3.1). */
+export function pseudoHeaderSum(bytes: Uint8Array, packet: number, payloadLength: number): number {
+  return addToSum(0, bytes, packet + SOURCE, 8) + ipProtocol(bytes, packet) + payloadLength;
+}
+
+export interface IPv4Fields {
+  readonly source: number;
+  readonly destination: number;
+  readonly protocol: number;
+  readonly identification?: number;
+  /** Hops, default 64. */
+  readonly timeToLive?: number;
+}
+
+/** A whole packet without options around a payload. */
+export function emitIPv4(fields: IPv4Fields, payload: Uint8Array): Uint8Array {
+  const packet = new Uint8Array(IPV4_HEADER + payload.length);
+  packet[0] = 0x45;
+  put16(packet, TOTAL_LENGTH, packet.length);
+  put16(packet, IDENTIFICATION, fields.identification ?? 0);
+  packet[TIME_TO_LIVE] = fields.timeToLive ?? 64;
+  packet[PROTOCOL] = fields.protocol;
+  put32(packet, SOURCE, fields.source);
+  put32(packet, DESTINATION, fields.destination);
+  put16(packet, CHECKSUM, checksumOf(addToSum(0, packet, 0, IPV4_HEADER)));
+  packet.set(payload, IPV4_HEADER);
+  return packet;
+}

@@ -1,0 +1,45 @@
+/** UDP (RFC 768). Offsets count from the datagram's first byte, behind the IPv4 header. */
+import { get16, put16 } from "./bytes.ts";
+import { addToSum, checksumOf, foldSum } from "./checksum.ts";
+import { emitIPv4, IPV4_HEADER, type IPv4Fields, PROTOCOL_UDP, pseudoHeaderSum } from "./ipv4.ts";
+
+const SOURCE_PORT = 0;
+const DESTINATION_PORT = 2;
+const LENGTH = 4;
+const CHECKSUM = 6;
+
+export const UDP_HEADER = 8;
+
+export const udpSourcePort = (bytes: Uint8Array, datagram: number): number => get16(bytes, datagram + SOURCE_PORT);
+export const udpDestinationPort = (bytes: Uint8Array, datagram: number): number =>
+  get16(bytes, datagram + DESTINATION_PORT);
+/** Header and payload, as the sender claims. */
+export const udpLength = (bytes: Uint8Array, datagram: number): number => get16(bytes, datagram + LENGTH);
+
+/**
+ * Whether the checksum of the UDP datagram in an IPv4 packet without options is right; a zero checksum was not computed
+ * by the sender and counts as right. `length` is header and payload, within bounds.
+ */
+export function udpChecksumIsRight(bytes: Uint8Array, packet: number, length: number): boolean {
+  const datagram = packet + IPV4_HEADER;
+  if (get16(bytes, datagram + CHECKSUM) === 0) return true;
+  return foldSum(addToSum(pseudoHeaderSum(bytes, packet, length), bytes, datagram, length)) === 0xffff;
+}
+
+export interface UdpFields extends Omit<IPv4Fields, "protocol"> {
+  readonly sourcePort: number;
+  readonly destinationPort: number;
+}
+
+/** An IPv4 packet with a UDP datagram in it. */
+export function emitUdp(fields: UdpFields, payload: Uint8Array): Uint8Array {
+  const datagram = new Uint8Array(UDP_HEADER + payload.length);
+  put16(datagram, SOURCE_PORT, fields.sourcePort);
+  put16(datagram, DESTINATION_PORT, fields.destinationPort);
+  put16(datagram, LENGTH, datagram.length);
+  datagram.set(payload, UDP_HEADER);
+  const packet = emitIPv4({ ...fields, protocol: PROTOCOL_UDP }, datagram);
+  const sum = addToSum(pseudoHeaderSum(packet, 0, datagram.length), packet, IPV4_HEADER, datagram.length);
+  put16(packet, IPV4_HEADER + CHECKSUM, checksumOf(sum) || 0xffff);
+  return packet;
+}
