@@ -286,7 +286,8 @@ export class Guard {
   #expire(): void {
     const binding = this.#lease.binding;
     if (!binding) return;
-    this.#pending.add(binding.address, binding.server, this.#clock[0]!);
+    // Since the lease ended, not since it was noticed: a capture replayed without our ticks must agree.
+    this.#pending.add(binding.address, binding.server, binding.expiry);
     this.#lease.end("expired");
   }
 

@@ -7,14 +7,20 @@
  * the relay can be tested without any foreign function.
  */
 
-/** Bytes free in front of each frame, for a transport's own prefix (the 4-byte length of stream sockets). */
+/** Bytes free in front of each frame in a slot, so that frames lie on 16-byte boundaries. */
 export const HEADROOM = 16;
+
+/**
+ * Bytes that a sending port may overwrite in front of each frame (the 4-byte length of stream sockets). A port that
+ * receives frames side by side, not one a slot, leaves at least these between them.
+ */
+export const PREFIX = 4;
 
 export class Batch {
   /** The whole slab. */
   readonly bytes: Uint8Array;
-  /** Address of `bytes[0]` for foreign functions; 0n when the slab is not native memory. */
-  readonly address: bigint;
+  /** Address of `bytes[0]` for foreign functions; 0 when the slab is not native memory. */
+  readonly address: number;
   /** How many frames fit at the most. */
   readonly capacity: number;
   /** Bytes that belong to one slot, headroom included. */
@@ -29,7 +35,7 @@ export class Batch {
   count = 0;
 
   /** `bytes.length` must be at least capacity × stride, stride greater than HEADROOM. */
-  constructor(bytes: Uint8Array, address: bigint, capacity: number, stride: number) {
+  constructor(bytes: Uint8Array, address: number, capacity: number, stride: number) {
     if (bytes.length < capacity * stride || stride <= HEADROOM) throw new RangeError("the slab is too small");
     this.bytes = bytes;
     this.address = address;

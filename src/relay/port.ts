@@ -17,15 +17,20 @@ export interface FramePort {
   readonly unsendable: number;
   /**
    * Receives frames that wait here, at most `batch.capacity`; sets `batch.count`, offsets and lengths; answers the count,
-   * 0 when nothing waits. Throws PortClosed when the other side is gone, PortFailed on a framing or system error.
+   * 0 when nothing waits. A full batch means that more may wait, also where no event tells: ask again. A port may keep
+   * bytes of frames to come in the rest of the slab until the next call, so a batch is received into by one port.
+   * Throws PortClosed when the other side is gone, PortFailed on a framing or system error.
    */
   receive(batch: Batch): number;
   /**
    * Sends frames `first … batch.count - 1` in order and answers how many were taken; fewer means that the receiver is
-   * full: ask again later, from there. Throws as `receive`.
+   * full: ask again later, from there. What is taken is sent as a whole, if need be after the call. Throws as `receive`.
    */
   send(batch: Batch, first: number): number;
-  /** Calls `wake` from the event loop while what it is watched for holds; replaces the previous watch. */
+  /**
+   * Calls `wake` from the event loop while what it is watched for holds; replaces the previous watch. An error on the
+   * descriptor wakes with both true; receive, send or check then throw it.
+   */
   watch(interest: Interest, wake: (readable: boolean, writable: boolean) => void): void;
   /** Asks whether the other side is still there, where no event tells; called on every tick. Throws as `receive`. */
   check(): void;

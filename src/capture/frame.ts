@@ -1,0 +1,38 @@
+/** One frame out of a capture file, the same for every file format. */
+
+export interface CapturedFrame {
+  /** 1 for the first frame of the file; sections do not start it anew. */
+  readonly number: number;
+  /** Microseconds since 1970-01-01 UTC, a safe integer; finer clocks are rounded down. */
+  readonly time: number;
+  /** The interface's number in its pcapng section, counted from 0; always 0 for pcap. */
+  readonly interfaceIndex: number;
+  /** The bytes that were captured, without a frame check sequence. Valid until the next frame is read. */
+  readonly bytes: Uint8Array;
+  /** The frame's length on the wire, without a frame check sequence; never less than `bytes.length`. */
+  readonly originalLength: number;
+  /** The frame's first comment (pcapng opt_comment). */
+  readonly comment?: string;
+}
+
+/**
+ * Makes a frame from what a record says.
+ *
+ * A record that claims more captured bytes than the frame had is taken at its bytes: the frame was at least that long.
+ * A frame check sequence (`fcsLength` bytes at the frame's end, where the file declares one) is cut off: no port of
+ * softnet ever sees one.
+ */
+export function capturedFrame(
+  number: number,
+  time: number,
+  interfaceIndex: number,
+  captured: Uint8Array,
+  originalLength: number,
+  fcsLength: number,
+  comment: string | undefined,
+): CapturedFrame {
+  const length = Math.max(Math.max(originalLength, captured.length) - fcsLength, 0);
+  const bytes = captured.length > length ? captured.subarray(0, length) : captured;
+  const frame = { number, time, interfaceIndex, bytes, originalLength: length };
+  return comment === undefined ? frame : { ...frame, comment };
+}

@@ -1,0 +1,262 @@
+/**
+ * Reads pcapng: a sequence of blocks. A section header block opens a section and tells its byte order; interface
+ * description blocks number the section's interfaces from 0; packet blocks carry frames. Every other block is stepped
+ * over by its length.
+ *
+ * Specification: draft-ietf-opsawg-pcapng, section 4.
+ *
+ * Every length is checked before it is used, each block must end with its own length again, and each step moves
+ * forward by at least 12 bytes, so any input ends. A block that is read (not stepped over) must fit into the window of
+ * source.ts.
+ */
+import {
+  BLOCK_HEADER,
+  BLOCK_LENGTH,
+  BLOCK_TRAILER,
+  BYTE_ORDER_MAGIC,
+  ENHANCED_PACKET_BLOCK,
+  EPB_FLAGS,
+  IF_FCSLEN,
+  IF_NAME,
+  IF_TSOFFSET,
+  IF_TSRESOL,
+  INTERFACE_DESCRIPTION_BLOCK,
+  OPT_COMMENT,
+  PACKET_BLOCK,
+  padded,
+  SECTION_HEADER_BLOCK,
+  SHB_USERAPPL,
+  SIMPLE_PACKET_BLOCK,
+} from "./blocks.ts";
+import { type Clock, clockOf, DEFAULT_RESOLUTION } from "./clock.ts";
+import { CaptureError } from "./errors.ts";
+import { type CapturedFrame, capturedFrame } from "./frame.ts";
+import { LINKTYPE_ETHERNET, notEthernet } from "./linktype.ts";
+import { eachOption, optionName, optionText } from "./options.ts";
+import { type ByteSource, MAXIMUM_CAPTURED_LENGTH, WINDOW } from "./source.ts";
+
+/** Offsets from a block's beginning, in bytes; the last of each group is where options or captured bytes begin. */
+const SHB_MAGIC = 8;
+const SHB_MAJOR = 12;
+const SHB_MINOR = 14;
+const SHB_OPTIONS = 24;
+
+const IDB_LINK_TYPE = 8;
+const IDB_SNAPLEN = 12;
+const IDB_OPTIONS = 16;
+
+/** The obsolete packet block differs from the enhanced one in its first word only: 16 bits of interface, 16 of drops. */
+const EPB_INTERFACE = 8;
+const EPB_TIME_HIGH = 12;
+const EPB_TIME_LOW = 16;
+const EPB_CAPTURED_LENGTH = 20;
+const EPB_ORIGINAL_LENGTH = 24;
+const EPB_DATA = 28;
+
+const SPB_ORIGINAL_LENGTH = 8;
+const SPB_DATA = 12;
+
+/** More interfaces than this in one section are an error: each is remembered. */
+const MAXIMUM_INTERFACES = 4096;
+
+interface Interface {
+  readonly linkType: number;
+  /** 0: unlimited. */
+  readonly snaplen: number;
+  readonly clock: Clock;
+  readonly fcsLength: number;
+}
+
+export class PcapngDecoder {
+  readonly format = "pcapng";
+  /** The program that wrote the current section (shb_userappl). */
+  writer: string | undefined;
+  /** The current section's interfaces in order (if_name; empty where it has none). */
+  interfaceNames: string[] = [];
+  readonly #source: ByteSource;
+  #littleEndian = true;
+  #interfaces: Interface[] = [];
+  #number = 0;
+  #time = 0;
+
+  /** `source` stands at a section header block. Reads up to the first packet, so that names are known from the start. */
+  constructor(source: ByteSource) {
+    this.#source = source;
+    this.#toPacket();
+  }
+
+  next(): CapturedFrame | undefined {
+    const type = this.#toPacket();
+    if (type === undefined) return undefined;
+    const length = this.#wholeBlock(`frame ${this.#number + 1}`);
+    const frame = type === SIMPLE_PACKET_BLOCK ? this.#simplePacket(length) : this.#packet(type, length);
+    this.#source.position += length;
+    this.#number = frame.number;
+    this.#time = frame.time;
+    return frame;
+  }
+
+  /** Reads blocks until the next one is a packet; answers its type, or undefined at the end of the file. */
+  #toPacket(): number | undefined {
+    const source = this.#source;
+    for (;;) {
+      if (!source.ensure(BLOCK_HEADER)) {
+        if (source.available === 0) return undefined;
+        throw source.truncated("a block's header");
+      }
+      const type = this.#u32(0);
+      if (type === ENHANCED_PACKET_BLOCK || type === SIMPLE_PACKET_BLOCK || type === PACKET_BLOCK) return type;
+      if (type === SECTION_HEADER_BLOCK) this.#section();
+      else if (type === INTERFACE_DESCRIPTION_BLOCK) this.#interface();
+      else this.#stepOver();
+    }
+  }
+
+  /** Section 4.1. The block's type reads the same in both byte orders, its length only after the magic was seen. */
+  #section(): void {
+    const source = this.#source;
+    if (!source.ensure(SHB_MAJOR)) throw source.truncated("a section header");
+    this.#littleEndian = source.view.getUint32(source.position + SHB_MAGIC, true) === BYTE_ORDER_MAGIC;
+    if (this.#u32(SHB_MAGIC) !== BYTE_ORDER_MAGIC) throw source.malformed("a section header without byte-order magic");
+    const length = this.#wholeBlock("a section header");
+    if (length < SHB_OPTIONS + BLOCK_TRAILER) throw source.malformed("a section header that is too short");
+    // Minor versions 0 and 2 are the same format (section 4.1), and a minor version never breaks readers.
+    const major = this.#u16(SHB_MAJOR);
+    if (major !== 1) {
+      const what = `pcapng version ${major}.${this.#u16(SHB_MINOR)} is not known`;
+      throw new CaptureError("CAPTURE_FORMAT", source.name, what, "convert the file with editcap -F pcapng");
+    }
+    this.writer = undefined;
+    this.interfaceNames = [];
+    this.#interfaces = [];
+    this.#options(SHB_OPTIONS, length, (code, at, size) => {
+      if (code === SHB_USERAPPL) this.writer = optionName(source.bytes, at, size);
+    });
+    source.position += length;
+  }
+
+  /** Section 4.2. Another link type than Ethernet is an error only once a frame of that interface comes along. */
+  #interface(): void {
+    const source = this.#source;
+    const length = this.#wholeBlock("an interface description");
+    if (length < IDB_OPTIONS + BLOCK_TRAILER) throw source.malformed("an interface description that is too short");
+    if (this.#interfaces.length === MAXIMUM_INTERFACES) {
+      throw source.malformed(`a section with more than ${MAXIMUM_INTERFACES} interfaces`);
+    }
+    let name = "";
+    let resolution = DEFAULT_RESOLUTION;
+    let offset = 0n;
+    let fcsLength = 0;
+    this.#options(IDB_OPTIONS, length, (code, at, size) => {
+      if (code === IF_NAME) name = optionName(source.bytes, at, size);
+      else if (code === IF_TSRESOL) {
+        if (size !== 1) throw source.malformed(`if_tsresol of ${size} bytes`);
+        resolution = source.bytes[at]!;
+      } else if (code === IF_TSOFFSET) {
+        if (size !== 8) throw source.malformed(`if_tsoffset of ${size} bytes`);
+        offset = source.view.getBigInt64(at, this.#littleEndian);
+      } else if (code === IF_FCSLEN && size === 1) {
+        // Bits by the specification, bytes in Wireshark's reading; Ethernet's frame check sequence has 32 and 4.
+        fcsLength = source.bytes[at] === 32 || source.bytes[at] === 4 ? 4 : 0;
+      }
+    });
+    this.interfaceNames.push(name);
+    this.#interfaces.push({
+      linkType: this.#u16(IDB_LINK_TYPE),
+      snaplen: this.#u32(IDB_SNAPLEN),
+      clock: clockOf(resolution, offset),
+      fcsLength,
+    });
+    source.position += length;
+  }
+
+  /** Sections 4.3 (enhanced) and B (obsolete packet block). */
+  #packet(type: number, length: number): CapturedFrame {
+    const source = this.#source;
+    const number = this.#number + 1;
+    if (length < EPB_DATA + BLOCK_TRAILER) throw source.malformed(`frame ${number} in a block that is too short`);
+    const index = type === PACKET_BLOCK ? this.#u16(EPB_INTERFACE) : this.#u32(EPB_INTERFACE);
+    const { clock, fcsLength } = this.#interfaceOf(index);
+    const time = clock(this.#u32(EPB_TIME_HIGH), this.#u32(EPB_TIME_LOW));
+    if (Number.isNaN(time)) throw source.malformed(`frame ${number} has a time that is out of range`);
+    const captured = this.#captured(EPB_DATA, this.#u32(EPB_CAPTURED_LENGTH), length);
+    let comment: string | undefined;
+    let flags = 0;
+    this.#options(EPB_DATA + padded(captured.length), length, (code, at, size) => {
+      if (code === OPT_COMMENT) comment ??= optionText(source.bytes, at, size);
+      else if (code === EPB_FLAGS && size === 4) flags = source.view.getUint32(at, this.#littleEndian);
+    });
+    // Bits 5 to 8 of epb_flags are this frame's own frame check sequence in bytes, 0 = not told (section 4.3.1).
+    const fcs = (flags >>> 5) & 0xf || fcsLength;
+    return capturedFrame(number, time, index, captured, this.#u32(EPB_ORIGINAL_LENGTH), fcs, comment);
+  }
+
+  /** Section 4.4: a frame of interface 0 without a time of its own, cut where the interface's snapshot length says. */
+  #simplePacket(length: number): CapturedFrame {
+    const source = this.#source;
+    const number = this.#number + 1;
+    if (length < SPB_DATA + BLOCK_TRAILER) throw source.malformed(`frame ${number} in a block that is too short`);
+    const { snaplen, fcsLength } = this.#interfaceOf(0);
+    const originalLength = this.#u32(SPB_ORIGINAL_LENGTH);
+    const capturedLength = snaplen === 0 ? originalLength : Math.min(originalLength, snaplen);
+    const captured = this.#captured(SPB_DATA, capturedLength, length);
+    return capturedFrame(number, this.#time, 0, captured, originalLength, fcsLength, undefined);
+  }
+
+  #interfaceOf(index: number): Interface {
+    const found = this.#interfaces[index];
+    if (found === undefined) throw this.#source.malformed(`a frame of interface ${index}, which is not described`);
+    if (found.linkType !== LINKTYPE_ETHERNET) throw notEthernet(this.#source.name, found.linkType);
+    return found;
+  }
+
+  #captured(data: number, capturedLength: number, length: number): Uint8Array {
+    const source = this.#source;
+    const fits = capturedLength <= MAXIMUM_CAPTURED_LENGTH && data + padded(capturedLength) + BLOCK_TRAILER <= length;
+    if (!fits) throw source.malformed(`frame ${this.#number + 1} claims ${capturedLength} captured bytes`);
+    return source.bytes.subarray(source.position + data, source.position + data + capturedLength);
+  }
+
+  #options(from: number, length: number, visit: (code: number, at: number, size: number) => void): void {
+    const { view, position } = this.#source;
+    const end = position + length - BLOCK_TRAILER;
+    if (!eachOption(view, position + from, end, this.#littleEndian, visit)) {
+      throw this.#source.malformed("an option that runs past its block");
+    }
+  }
+
+  /** The total length of the block ahead, checked; the block is `what` in errors. */
+  #totalLength(): number {
+    const length = this.#u32(BLOCK_LENGTH);
+    if (length < BLOCK_HEADER + BLOCK_TRAILER || length % 4 !== 0) {
+      throw this.#source.malformed(`a block with a length of ${length}`);
+    }
+    return length;
+  }
+
+  /** Brings the block ahead into the window as a whole and answers its total length. */
+  #wholeBlock(what: string): number {
+    const source = this.#source;
+    const length = this.#totalLength();
+    if (length > WINDOW) throw source.malformed(`${what} in a block of ${length} bytes`);
+    if (!source.ensure(length)) throw source.truncated(what);
+    if (this.#u32(length - BLOCK_TRAILER) !== length) throw source.malformed("a block whose two lengths differ");
+    return length;
+  }
+
+  #stepOver(): void {
+    const source = this.#source;
+    const length = this.#totalLength();
+    if (!source.skip(length - BLOCK_TRAILER) || !source.ensure(BLOCK_TRAILER)) throw source.truncated("a block");
+    if (this.#u32(0) !== length) throw source.malformed("a block whose two lengths differ");
+    source.position += BLOCK_TRAILER;
+  }
+
+  #u16(offset: number): number {
+    return this.#source.view.getUint16(this.#source.position + offset, this.#littleEndian);
+  }
+
+  #u32(offset: number): number {
+    return this.#source.view.getUint32(this.#source.position + offset, this.#littleEndian);
+  }
+}

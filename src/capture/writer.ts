@@ -1,0 +1,241 @@
+/**
+ * Writes the frames of a running softnet as pcapng, so that Wireshark shows what passed and why the rest did not.
+ *
+ * `write` is called for every frame that is forwarded. It copies the frame into a buffer made at the start, allocates
+ * nothing and makes a system call only when the buffer is full; the caller empties the buffer with `flush` on its tick.
+ * The buffer holds whole blocks only, so the file ends with a whole frame after every flush. What stops a capture,
+ * its maximum size or a failing disk, never disturbs the relay: `write` answers false from then on, and `onStop` is
+ * called once.
+ *
+ * One section, little-endian as every machine that softnet runs on; interfaces in the order in which they are given,
+ * Ethernet, microseconds. A frame's comment is meant for its drop reason.
+ */
+import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";
+import {
+  BLOCK_HEADER,
+  BLOCK_TRAILER,
+  ENHANCED_PACKET_BLOCK,
+  OPT_COMMENT,
+  OPT_ENDOFOPT,
+  OPTION_HEADER,
+  padded,
+} from "./blocks.ts";
+import { CaptureError, systemError } from "./errors.ts";
+import { type InterfaceDescription, sectionStart } from "./section.ts";
+import { MAXIMUM_CAPTURED_LENGTH } from "./source.ts";
+
+export interface CaptureWriterOptions {
+  /** The file; it is created or emptied. Used in errors only where `descriptor` is given. */
+  readonly path: string;
+  /**
+   * A descriptor to write to from its present position on instead of opening `path`: a fresh file or a pipe. The
+   * writer closes it.
+   */
+  readonly descriptor?: number;
+  /** The writing program, `softnet 0.1.0`. */
+  readonly application: string;
+  /** Bytes that the file may have at the most. */
+  readonly maximumSize: number;
+  /** Longest frame in bytes that is written whole, at most 262,144; longer ones are cut. */
+  readonly maximumFrame: number;
+  readonly interfaces: readonly InterfaceDescription[];
+  /** Called once when the capture ends by itself: `full` or `failure` tells why. Must not throw. */
+  readonly onStop?: (writer: CaptureWriter) => void;
+}
+
+/** Bytes collected before they are written. */
+const BUFFER = 262_144;
+
+/** Longest comment in bytes; longer ones are cut. */
+export const MAXIMUM_COMMENT = 255;
+
+/** Enhanced packet block, offsets in bytes (section 4.3). */
+const INTERFACE = 8;
+const TIME_HIGH = 12;
+const TIME_LOW = 16;
+const CAPTURED_LENGTH = 20;
+const ORIGINAL_LENGTH = 24;
+const DATA = 28;
+
+// Copies part of one array into another without a view of the part: subarray would allocate one per frame.
+const copy = Buffer.prototype.copy;
+
+export class CaptureWriter {
+  /** True once a frame would have made the file larger than its maximum. */
+  full = false;
+  /** The error that ended the capture. */
+  failure: CaptureError | undefined;
+  /** Bytes in the file, those in the buffer included. */
+  size = 0;
+  readonly #path: string;
+  readonly #descriptor: number;
+  readonly #maximumSize: number;
+  readonly #maximumFrame: number;
+  readonly #interfaceCount: number;
+  readonly #onStop: ((writer: CaptureWriter) => void) | undefined;
+  readonly #buffer: Buffer;
+  readonly #view: DataView;
+  /** Bytes in the buffer. */
+  #used = 0;
+  #closed = false;
+
+  /** Creates the file and writes its head. Throws CaptureError (CAPTURE_UNWRITABLE), RangeError on limits that make no sense. */
+  constructor(options: CaptureWriterOptions) {
+    const { path, maximumFrame, maximumSize, interfaces } = options;
+    if (!(maximumFrame >= 1 && maximumFrame <= MAXIMUM_CAPTURED_LENGTH)) throw new RangeError("maximumFrame");
+    const head = sectionStart(options.application, maximumFrame, interfaces);
+    if (head.length > maximumSize) {
+      const what = `a maximum size of ${maximumSize} bytes has no room for a frame`;
+      throw new CaptureError("CAPTURE_UNWRITABLE", path, what, "raise it");
+    }
+    this.#path = path;
+    this.#maximumSize = maximumSize;
+    this.#maximumFrame = maximumFrame;
+    this.#interfaceCount = interfaces.length;
+    this.#onStop = options.onStop;
+    const largestBlock = DATA + padded(maximumFrame) + commentSize(MAXIMUM_COMMENT) + BLOCK_TRAILER;
+    this.#buffer = Buffer.alloc(Math.max(BUFFER, largestBlock, head.length));
+    this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.length);
+    this.#descriptor = options.descriptor ?? create(path);
+    this.#buffer.set(head);
+    this.#used = this.size = head.length;
+    this.#empty();
+    if (this.failure !== undefined) {
+      this.#closeDescriptor();
+      throw this.failure;
+    }
+  }
+
+  /**
+   * Adds the frame `bytes[offset] … bytes[offset + length - 1]`, seen on interface `interfaceIndex` at `time`
+   * (microseconds since 1970, an integer). `comment` is UTF-8 text made beforehand. Answers false when the capture has
+   * ended; never throws for what a disk or a frame does.
+   */
+  write(
+    interfaceIndex: number,
+    time: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    comment: Uint8Array | undefined,
+  ): boolean {
+    if (this.full || this.failure !== undefined || this.#closed) return false;
+    if (interfaceIndex >= this.#interfaceCount) throw new RangeError(`no interface ${interfaceIndex}`);
+    const captured = Math.min(length, this.#maximumFrame);
+    const commentLength = comment === undefined ? 0 : Math.min(comment.length, MAXIMUM_COMMENT);
+    const options = DATA + padded(captured);
+    const total = options + commentSize(commentLength) + BLOCK_TRAILER;
+    if (this.size + total > this.#maximumSize) {
+      this.#stopFull();
+      return false;
+    }
+    if (this.#used + total > this.#buffer.length) {
+      this.flush();
+      if (this.failure !== undefined) return false;
+    }
+    const view = this.#view;
+    const at = this.#used;
+    const timeHigh = Math.floor(time / 0x1_0000_0000);
+    // Zeros behind the frame first, lest bytes of an earlier one show in the padding; the same for the comment below.
+    view.setUint32(at + options - 4, 0, true);
+    view.setUint32(at, ENHANCED_PACKET_BLOCK, true);
+    view.setUint32(at + BLOCK_HEADER - 4, total, true);
+    view.setUint32(at + INTERFACE, interfaceIndex, true);
+    view.setUint32(at + TIME_HIGH, timeHigh, true);
+    view.setUint32(at + TIME_LOW, time - timeHigh * 0x1_0000_0000, true);
+    view.setUint32(at + CAPTURED_LENGTH, captured, true);
+    view.setUint32(at + ORIGINAL_LENGTH, length, true);
+    copy.call(bytes as Buffer, this.#buffer, at + DATA, offset, offset + captured);
+    if (comment !== undefined && commentLength > 0) {
+      const option = at + options;
+      view.setUint16(option, OPT_COMMENT, true);
+      view.setUint16(option + 2, commentLength, true);
+      view.setUint32(option + padded(commentLength), 0, true);
+      copy.call(comment as Buffer, this.#buffer, option + OPTION_HEADER, 0, commentLength);
+      view.setUint32(option + OPTION_HEADER + padded(commentLength), OPT_ENDOFOPT, true);
+    }
+    view.setUint32(at + total - BLOCK_TRAILER, total, true);
+    this.#used += total;
+    this.size += total;
+    return true;
+  }
+
+  /** Writes what the buffer holds. Never throws. */
+  flush(): void {
+    if (this.#used === 0 || this.failure !== undefined || this.#closed) return;
+    this.#empty();
+    if (this.failure !== undefined) this.#onStop?.(this);
+  }
+
+  /** Writes what the buffer holds and closes the file. Never throws; harmless when called twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.flush();
+    this.#closeDescriptor();
+  }
+
+  #stopFull(): void {
+    this.full = true;
+    this.#empty();
+    this.#onStop?.(this);
+  }
+
+  /** Empties the buffer into the file; sets `failure` when that fails. */
+  #empty(): void {
+    let written = 0;
+    try {
+      while (written < this.#used) {
+        written += writeSync(this.#descriptor, this.#buffer, written, this.#used - written);
+      }
+    } catch (error) {
+      this.failure = systemError("CAPTURE_UNWRITABLE", this.#path, error);
+      this.#cutToWholeBlocks(written);
+    }
+    this.#used = 0;
+  }
+
+  /** After a write that failed midway: takes the last, half-written block off the file again. */
+  #cutToWholeBlocks(written: number): void {
+    let whole = 0;
+    while (whole < written) {
+      const next = whole + this.#view.getUint32(whole + BLOCK_HEADER - 4, true);
+      if (next > written) break;
+      whole = next;
+    }
+    this.size += whole - this.#used;
+    try {
+      ftruncateSync(this.#descriptor, this.size);
+    } catch {
+      // A pipe cannot take anything back; its reader sees a capture that breaks off.
+    }
+  }
+
+  #closeDescriptor(): void {
+    this.#closed = true;
+    try {
+      closeSync(this.#descriptor);
+    } catch (error) {
+      this.failure ??= systemError("CAPTURE_UNWRITABLE", this.#path, error);
+    }
+  }
+}
+
+/** Bytes that a comment of `length` bytes and the end of options take; nothing for no comment. */
+function commentSize(length: number): number {
+  return length === 0 ? 0 : 2 * OPTION_HEADER + padded(length);
+}
+
+/**
+ * Creates the file for its owner alone, since frames hold whatever the VM sends. An existing file is emptied and keeps
+ * its mode, as with every capture program; a symbolic link is refused, so that nobody who may write to the folder can
+ * choose where a privileged softnet writes. O_NONBLOCK matters to pipes only: one that nobody reads is an error rather
+ * than a softnet that hangs, and one that is read too slowly ends the capture, not the relay.
+ */
+function create(path: string): number {
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
+  try {
+    return openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  } catch (error) {
+    throw systemError("CAPTURE_UNWRITABLE", path, error);
+  }
+}

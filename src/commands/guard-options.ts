@@ -1,0 +1,63 @@
+/** The options that `run` and `replay` share: what the guard needs to know about its VM. */
+import type { Command } from "commander";
+import type { GuardOptions } from "../guard/types.ts";
+import { UserError } from "../user-error.ts";
+import { ipv4Address, macAddress, ruleList, wholeNumber } from "./values.ts";
+
+export interface GuardArguments {
+  /** Required; checked in guardOptions, so that an unknown option or command is told first. */
+  readonly vmMacAddress?: string;
+  readonly vmIpAddress?: string;
+  readonly gateway?: string;
+  readonly dhcpServer?: string;
+  readonly mtu?: number;
+  readonly allow?: readonly string[];
+  readonly block?: readonly string[];
+}
+
+export function addGuardOptions(command: Command): Command {
+  return command
+    .option(
+      "--vm-mac-address <mac>",
+      "the VM's MAC address: the only one it may send from",
+      macAddress("--vm-mac-address"),
+    )
+    .option(
+      "--allow <list>",
+      "IPv4 CIDRs or @host (the gateway) to allow, comma-separated; 0.0.0.0/0 also ends isolation",
+      ruleList("allow"),
+    )
+    .option(
+      "--block <list>",
+      "IPv4 CIDRs or @host to block; the longest prefix decides, block on a tie",
+      ruleList("block"),
+    )
+    .option("--gateway <address>", "the gateway, where DHCP does not tell it", ipv4Address("--gateway"))
+    .option("--dhcp-server <address>", "the only DHCP server to trust", ipv4Address("--dhcp-server"))
+    .option(
+      "--vm-ip-address <address>",
+      "the VM's static address: DHCP can teach no other",
+      ipv4Address("--vm-ip-address"),
+    )
+    .option(
+      "--mtu <bytes>",
+      "the largest IPv4 packet (default: the bridge's MTU, else 1500)",
+      wholeNumber("--mtu", 68, 65_521),
+    );
+}
+
+/** The guard's options out of the command line's. Throws UserError without a MAC address. */
+export function guardOptions(given: GuardArguments): GuardOptions {
+  if (given.vmMacAddress === undefined) {
+    throw new UserError("--vm-mac-address is missing: give the VM's MAC address, such as 7e:1a:00:00:00:01");
+  }
+  return {
+    macAddress: given.vmMacAddress,
+    allow: given.allow ?? [],
+    block: given.block ?? [],
+    ...(given.gateway !== undefined && { gateway: given.gateway }),
+    ...(given.dhcpServer !== undefined && { dhcpServer: given.dhcpServer }),
+    ...(given.vmIpAddress !== undefined && { address: given.vmIpAddress }),
+    ...(given.mtu !== undefined && { mtu: given.mtu }),
+  };
+}

@@ -1,0 +1,205 @@
+/**
+ * `softnet replay CAPTURE`: runs every frame of a capture through the guard, with the capture's own timestamps as the
+ * clock, and tells each verdict: to see what softnet would have made of traffic, or why a running one dropped it.
+ */
+import type { CapturedFrame } from "../capture/frame.ts";
+import { type CaptureReader, openCapture } from "../capture/read.ts";
+import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
+import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
+import { UserError } from "../user-error.ts";
+import { getMac, parseMac } from "../wire/address.ts";
+import { describeFrame } from "../wire/describe.ts";
+import { type GuardArguments, guardOptions } from "./guard-options.ts";
+import { Output } from "./output.ts";
+import { CAPTURE_INTERFACES } from "./recording.ts";
+
+export interface ReplayArguments extends GuardArguments {
+  readonly fromVm?: boolean;
+  readonly fromHost?: boolean;
+  readonly vmInterface?: number;
+  readonly json?: boolean;
+}
+
+type Direction = "egress" | "ingress";
+
+/** What is told of one frame. */
+interface Line {
+  readonly frame: number;
+  /** Seconds since the first frame. */
+  readonly time: number;
+  readonly direction: Direction;
+  readonly verdict: "pass" | "drop";
+  readonly reason?: string;
+  /** Bytes on the wire. */
+  readonly length: number;
+}
+
+interface Summary {
+  readonly pass: number;
+  readonly drop: number;
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+const TRUNCATED = verdictOf("frame.truncated");
+
+/** Prints verdicts to `descriptor` (stdout). Throws UserError; a CaptureError follows the summary of the whole frames. */
+export function replay(path: string, given: ReplayArguments, descriptor: number): void {
+  const choices = [
+    given.fromVm && "--from-vm",
+    given.fromHost && "--from-host",
+    given.vmInterface !== undefined && "--vm-interface",
+  ];
+  const chosen = choices.filter((choice) => choice);
+  if (chosen.length > 1) throw new UserError(`${chosen.join(" and ")} exclude each other: give one`);
+  const guard = createGuard(guardOptions(given));
+  const capture = openCapture(path);
+  try {
+    if (given.vmInterface !== undefined && capture.format !== "pcapng") {
+      throw new UserError(
+        `--vm-interface ${given.vmInterface}: ${path} is pcap, which has no interfaces; leave it out`,
+      );
+    }
+    const output = new Output(descriptor);
+    const report = given.json ? new JsonReport(output) : new Table(output);
+    try {
+      judgeAll(capture, guard, directionBy(given, capture), report, output);
+    } finally {
+      report.end();
+      output.flush();
+    }
+  } finally {
+    capture.close();
+  }
+}
+
+function judgeAll(
+  capture: CaptureReader,
+  guard: Guard,
+  directionOf: (frame: CapturedFrame) => Direction,
+  report: Report,
+  output: Output,
+): void {
+  let first: number | undefined;
+  let latest = 0;
+  for (const frame of capture) {
+    first ??= frame.time;
+    latest = Math.max(latest, frame.time);
+    const direction = directionOf(frame);
+    const verdict = judge(guard, frame, direction, latest);
+    report.frame(
+      {
+        frame: frame.number,
+        time: (latest - first) / 1e6,
+        direction,
+        ...verdictObject(verdict),
+        length: frame.originalLength,
+      },
+      frame.bytes,
+    );
+    if (!output.open) return;
+  }
+}
+
+function judge(guard: Guard, frame: CapturedFrame, direction: Direction, time: number): number {
+  guard.advance(time);
+  if (frame.bytes.length < frame.originalLength) return TRUNCATED;
+  return direction === "egress"
+    ? guard.judgeEgress(frame.bytes, 0, frame.bytes.length)
+    : guard.judgeIngress(frame.bytes, 0, frame.bytes.length);
+}
+
+/**
+ * Which way a frame went: as the options say; in a capture that softnet wrote, by its interface; else the VM's MAC as the
+ * source makes it the VM's.
+ */
+function directionBy(given: ReplayArguments, capture: CaptureReader): (frame: CapturedFrame) => Direction {
+  if (given.fromVm) return () => "egress";
+  if (given.fromHost) return () => "ingress";
+  const chosen = given.vmInterface;
+  if (chosen !== undefined) return (frame) => (frame.interfaceIndex === chosen ? "egress" : "ingress");
+  const mac = parseMac(given.vmMacAddress ?? "");
+  return (frame) => {
+    if (wroteIt(capture)) return frame.interfaceIndex === 0 ? "egress" : "ingress";
+    return frame.bytes.length >= 12 && getMac(frame.bytes, 6) === mac ? "egress" : "ingress";
+  };
+}
+
+/** Whether the section being read is from a running softnet (recording.ts). */
+function wroteIt(capture: CaptureReader): boolean {
+  return (
+    (capture.writer ?? "").startsWith("softnet ") &&
+    CAPTURE_INTERFACES.every(({ name }, index) => capture.interfaceNames[index] === name)
+  );
+}
+
+/** Counts what it is told, and prints it. */
+abstract class Report {
+  protected readonly output: Output;
+  readonly #counts = new Map<string, number>();
+  #pass = 0;
+  #drop = 0;
+
+  constructor(output: Output) {
+    this.output = output;
+  }
+
+  frame(line: Line, bytes: Uint8Array): void {
+    if (line.reason === undefined) this.#pass++;
+    else {
+      this.#drop++;
+      this.#counts.set(line.reason, (this.#counts.get(line.reason) ?? 0) + 1);
+    }
+    this.print(line, bytes);
+  }
+
+  end(): void {
+    this.summarize({ pass: this.#pass, drop: this.#drop, reasons: Object.fromEntries(this.#counts) });
+  }
+
+  protected abstract print(line: Line, bytes: Uint8Array): void;
+  protected abstract summarize(summary: Summary): void;
+}
+
+/** One JSON object a line. */
+class JsonReport extends Report {
+  protected print({ frame, time, direction, verdict, reason, length }: Line): void {
+    this.output.line(
+      JSON.stringify({ frame, time, direction, verdict, ...(reason !== undefined && { reason }), length }),
+    );
+  }
+
+  protected summarize(summary: Summary): void {
+    this.output.line(JSON.stringify({ summary }));
+  }
+}
+
+const REASON_WIDTH = Math.max(...DROP_REASONS.map(({ name }) => name.length));
+
+/** Columns for people. */
+class Table extends Report {
+  constructor(output: Output) {
+    super(output);
+    output.line(
+      `${"frame".padStart(7)} ${"seconds".padStart(13)}  way      ${"verdict".padEnd(REASON_WIDTH)} ${"bytes".padStart(6)}  what`,
+    );
+  }
+
+  protected print(line: Line, bytes: Uint8Array): void {
+    const verdict = (line.reason ?? "pass").padEnd(REASON_WIDTH);
+    const time = line.time.toFixed(6).padStart(13);
+    const what = describeFrame(bytes, 0, bytes.length);
+    this.output.line(
+      `${String(line.frame).padStart(7)} ${time}  ${line.direction.padEnd(7)}  ${verdict} ${String(line.length).padStart(6)}  ${what}`,
+    );
+  }
+
+  protected summarize({ pass, drop, reasons }: Summary): void {
+    this.output.line("");
+    this.output.line(`${pass} passed, ${drop} dropped`);
+    const most = Object.entries(reasons).sort(([, a], [, b]) => b - a);
+    for (const [name, count] of most) {
+      const text = DROP_REASONS.find((reason) => reason.name === name)!.text;
+      this.output.line(`${String(count).padStart(7)}  ${name.padEnd(REASON_WIDTH)} ${text}`);
+    }
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * `softnet`: filters between one VM and one network until either goes away or a signal says stop. This file only puts
+ * the rooms together: the VM's port, the network, the guard, the relay between them, and what tells about it.
+ */
+import { createGuard, type Guard } from "../guard/guard.ts";
+import { DROP_REASONS } from "../guard/reasons.ts";
+import type { GuardOptions } from "../guard/types.ts";
+import { bootClock } from "../native/linux/clock.ts";
+import { type LinuxLibc, loadLibc } from "../native/linux/libc.ts";
+import { openBridge } from "../networks/bridge.ts";
+import { openHostDescriptor, openHostSocket } from "../networks/cable.ts";
+import type { Network } from "../networks/network.ts";
+import { metadataAdvice } from "../policy/advice.ts";
+import { allowsEverything, parseRules } from "../policy/rule.ts";
+import { DatagramPort } from "../ports/datagram.ts";
+import { allocateSlab, LONGEST_STREAM_FRAME } from "../ports/slab.ts";
+import { openVmTap } from "../ports/tap.ts";
+import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
+import { type FramePort, PortClosed } from "../relay/port.ts";
+import { Relay, type RelayEnd } from "../relay/relay.ts";
+import { DropLog } from "../telemetry/drop-log.ts";
+import { descriptorWriter, Log } from "../telemetry/log.ts";
+import { UserError } from "../user-error.ts";
+import { parseMac, putMac } from "../wire/address.ts";
+import { describeFrame } from "../wire/describe.ts";
+import { BindingLog } from "./binding-log.ts";
+import { guardOptions } from "./guard-options.ts";
+import { Recording } from "./recording.ts";
+import type { RunArguments } from "./run-options.ts";
+import { version } from "./version.ts";
+
+const STDERR = 2;
+const DEFAULT_MTU = 1500;
+const ETHERNET_HEADER = 14;
+/** Microseconds between two lines of drop counts. */
+const SUMMARY_INTERVAL = 1_000_000;
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** How a run ends: by a signal, or because the relay did. */
+type Ending = { readonly signal: string } | RelayEnd;
+
+/** Runs until the end and answers the exit code. Throws UserError for what cannot start; then nothing is left behind. */
+export async function run(given: RunArguments): Promise<number> {
+  const wanted = guardOptions(given);
+  refuseUnsupported(given);
+  const log = openLog(given);
+  const libc = loadLibc();
+  const clock = bootClock(libc);
+  // From here on a signal ends it in order, also while it starts.
+  const signalled = stopSignal();
+  const vm = openVmSide(libc, given);
+  let network: Network | undefined;
+  let recording: Recording | undefined;
+  try {
+    const isolated = !allowsEverything(parseRules(wanted.allow ?? [], wanted.block ?? []));
+    network = openNetwork(libc, given, isolated);
+    const mtu = given.mtu ?? network.mtu;
+    const bindingLog = new BindingLog(log, network.isolated, clock);
+    const guard = createGuard({
+      ...wanted,
+      ...known(network),
+      mtu,
+      onBinding: (change) => bindingLog.tell(change, guard),
+    });
+    recording = openRecording(given, clock, log);
+    tellStart(log, given, vm, network, guard, mtu);
+    const ending = await forward({ vm, network, guard, clock, log, recording, mtu, signalled });
+    return tellEnd(log, ending);
+  } finally {
+    recording?.close();
+    network?.close();
+    vm.close();
+  }
+}
+
+/** What the network knows and the user did not say. */
+function known(network: Network): Partial<GuardOptions> {
+  return {
+    ...(network.gateway !== undefined && { gateway: network.gateway }),
+    ...(network.gatewayMac !== undefined && { gatewayMacAddress: network.gatewayMac }),
+    ...(network.dhcpServer !== undefined && { dhcpServer: network.dhcpServer }),
+    ...(network.subnet !== undefined && { subnet: network.subnet }),
+  };
+}
+
+/** Says plainly what this version cannot do: an option that guards something is never silently ignored. */
+function refuseUnsupported(given: RunArguments): void {
+  if (process.platform !== "linux") {
+    throw new UserError(
+      `this version filters on Linux only, not on ${process.platform}; softnet replay works everywhere`,
+    );
+  }
+  const later = [
+    given.vmNetType !== undefined && `--vm-net-type ${given.vmNetType}`,
+    given.expose !== undefined && "--expose",
+    given.user !== undefined && "--user",
+    given.group !== undefined && "--group",
+  ].find((option) => option);
+  if (later)
+    throw new UserError(
+      `${later} is not in this version on Linux; leave it out and use --bridge, --host-fd or --host-socket`,
+    );
+}
+
+function openLog(given: RunArguments): Log {
+  // Tart's terminal belongs to its user: there only what is wrong is told.
+  const level = given.logLevel ?? (given.vmFd === 0 ? "warn" : "info");
+  return new Log({ level, format: given.logFormat, write: descriptorWriter(STDERR, () => true) });
+}
+
+/** Resolves with the name of the first signal that asks to stop. */
+function stopSignal(): Promise<{ readonly signal: string }> {
+  return new Promise((resolve) => {
+    for (const signal of STOP_SIGNALS) process.on(signal, () => resolve({ signal }));
+  });
+}
+
+function openVmSide(libc: LinuxLibc, given: RunArguments): FramePort {
+  if (given.vmFd !== undefined && given.vmTap !== undefined) {
+    throw new UserError("--vm-fd and --vm-tap exclude each other: give one");
+  }
+  if (given.vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", given.vmFd);
+  if (given.vmTap === undefined) throw new UserError("no VM: give --vm-fd N or --vm-tap NAME");
+  const address = new Uint8Array(6);
+  putMac(address, 0, parseMac(given.vmMacAddress ?? "") ?? 0);
+  return openVmTap(libc, "--vm-tap", given.vmTap, address);
+}
+
+function openNetwork(libc: LinuxLibc, given: RunArguments, isolated: boolean): Network {
+  const { bridge, hostFd, hostSocket } = given;
+  const chosen = [
+    bridge !== undefined && "--bridge",
+    hostFd !== undefined && "--host-fd",
+    hostSocket !== undefined && "--host-socket",
+  ];
+  const names = chosen.filter((option) => option);
+  if (names.length > 1) throw new UserError(`${names.join(" and ")} exclude each other: give one`);
+  const mtu = given.mtu ?? DEFAULT_MTU;
+  if (bridge !== undefined) return openBridge(libc, { bridge, isolated });
+  if (hostFd !== undefined) {
+    if (hostFd === given.vmFd)
+      throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
+    return openHostDescriptor(libc, hostFd, mtu);
+  }
+  if (hostSocket !== undefined) return openHostSocket(libc, hostSocket, mtu);
+  throw new UserError("no network: give --bridge NAME, --host-fd N or --host-socket PATH (nat is not in this version)");
+}
+
+function openRecording(given: RunArguments, clock: () => number, log: Log): Recording | undefined {
+  if (given.capture === undefined) return undefined;
+  return new Recording({
+    path: given.capture,
+    maximumSize: given.captureSize,
+    maximumFrame: LONGEST_STREAM_FRAME,
+    application: `softnet ${version()}`,
+    epoch: Date.now() * 1000 - clock(),
+    log,
+  });
+}
+
+interface Forwarding {
+  readonly vm: FramePort;
+  readonly network: Network;
+  readonly guard: Guard;
+  readonly clock: () => number;
+  readonly log: Log;
+  readonly recording: Recording | undefined;
+  readonly mtu: number;
+  readonly signalled: Promise<Ending>;
+}
+
+/** Moves frames until something ends it. */
+async function forward(parts: Forwarding): Promise<Ending> {
+  const { vm, network, guard, clock, log, recording, mtu, signalled } = parts;
+  const slabs = [allocateSlab(mtu + ETHERNET_HEADER), allocateSlab(mtu + ETHERNET_HEADER)] as const;
+  const started = clock();
+  let summarized = started;
+  let relayEnded: (end: RelayEnd) => void = () => {};
+  const ended = new Promise<Ending>((resolve) => {
+    relayEnded = resolve;
+  });
+  const relay: Relay = new Relay({
+    vm,
+    network: network.port,
+    guard,
+    clock,
+    batches: [slabs[EGRESS].batch, slabs[INGRESS].batch],
+    ...(recording && {
+      onFrame: (direction, verdict, time, bytes, offset, length) =>
+        recording.add(direction === EGRESS, verdict, time, bytes, offset, length),
+    }),
+    onDrop: (direction, verdict, _time, bytes, offset, length) => {
+      if (dropLog.isFirst(verdict)) {
+        dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length));
+      }
+    },
+    onTick: (time) => {
+      recording?.flush();
+      if (time - summarized < SUMMARY_INTERVAL) return;
+      summarized = time;
+      dropLog.summarize();
+    },
+    onEnd: (end) => relayEnded(end),
+  });
+  const { drops } = relay.counters;
+  const dropLog = new DropLog({
+    log,
+    reasons: DROP_REASONS,
+    dropsOf: (verdict) => drops[EGRESS][verdict]! + drops[INGRESS][verdict]!,
+  });
+  try {
+    relay.start();
+    return await Promise.race([signalled, ended]);
+  } finally {
+    relay.stop();
+    for (const slab of slabs) slab.free();
+    tellSummary(log, relay, (clock() - started) / 1e6);
+  }
+}
+
+function tellStart(log: Log, given: RunArguments, vm: FramePort, network: Network, guard: Guard, mtu: number): void {
+  log.info("started", {
+    version: version(),
+    vm: vm.label,
+    mac: given.vmMacAddress ?? "",
+    network: network.label,
+    port: network.port.label,
+    isolated: network.isolated,
+    mtu,
+    rules: guard.rules.length,
+    gateway: given.gateway ?? "by DHCP",
+    "dhcp-server": given.dhcpServer ?? "any",
+    address: given.vmIpAddress ?? "by DHCP",
+    uid: process.geteuid?.() ?? -1,
+  });
+  const advice = metadataAdvice(guard.rules);
+  if (advice !== undefined) log.warn(advice);
+  if (given.bootpdLeaseTime !== undefined) log.warn("--bootpd-lease-time has no effect on Linux");
+}
+
+/** The exit code: 0 when it was asked to stop or its VM went away, 1 when the network did or something broke. */
+function tellEnd(log: Log, ending: Ending): number {
+  if ("signal" in ending) {
+    log.info("stopped", { why: ending.signal });
+    return 0;
+  }
+  if (ending.side === "vm" && ending.error instanceof PortClosed) {
+    log.info("stopped", { why: ending.error.message });
+    return 0;
+  }
+  log.error(ending.error.message);
+  return 1;
+}
+
+function tellSummary(log: Log, relay: Relay, seconds: number): void {
+  const { egress, ingress } = relay.counters.snapshot();
+  const drops: Record<string, number> = {};
+  for (const counts of [egress.drops, ingress.drops]) {
+    for (const [name, count] of Object.entries(counts)) drops[name] = (drops[name] ?? 0) + count;
+  }
+  log.info("summary", {
+    seconds: Math.round(seconds * 10) / 10,
+    "egress-frames": egress.frames,
+    "egress-bytes": egress.bytes,
+    "ingress-frames": ingress.frames,
+    "ingress-bytes": ingress.bytes,
+    undelivered: egress.undelivered + ingress.undelivered,
+    unsendable: egress.unsendable + ingress.unsendable,
+    ...drops,
+  });
+}

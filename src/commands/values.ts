@@ -1,0 +1,55 @@
+/** What the values of options must look like. Each parser throws UserError: one line with the value and the remedy. */
+import { parseRule } from "../policy/rule.ts";
+import { UserError } from "../user-error.ts";
+import { parseIPv4, parseMac } from "../wire/address.ts";
+
+/** A value that one of the library's parsers must take. */
+export function valid<T>(option: string, wanted: string, parse: (text: string) => T | undefined) {
+  return (text: string): string => {
+    if (parse(text) === undefined)
+      throw new UserError(`${option} ${JSON.stringify(text)} is not valid: give ${wanted}`);
+    return text;
+  };
+}
+
+export const macAddress = (option: string) =>
+  valid(option, "six hexadecimal bytes such as 7e:1a:00:00:00:01", parseMac);
+
+export const ipv4Address = (option: string) => valid(option, "an IPv4 address such as 192.168.64.1", parseIPv4);
+
+/** A whole number within bounds, decimal. */
+export function wholeNumber(option: string, least: number, most: number) {
+  return (text: string): number => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new UserError(`${option} ${JSON.stringify(text)} is not valid: give a whole number from ${least} to ${most}`);
+  };
+}
+
+/** A number of bytes: decimal, with K, M or G for powers of 1,024. */
+export function byteSize(option: string, least: number, most: number) {
+  return (text: string): number => {
+    const match = /^(\d{1,12})([KMG]?)$/i.exec(text);
+    const value = match ? Number(match[1]) * 1024 ** " KMG".indexOf(match[2]!.toUpperCase() || " ") : Number.NaN;
+    if (value >= least && value <= most) return value;
+    throw new UserError(`${option} ${JSON.stringify(text)} is not a size: give bytes such as 64M, at least ${least}`);
+  };
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(option: string, words: readonly T[]) {
+  return (text: string): T => {
+    const word = words.find((candidate) => candidate === text);
+    if (word !== undefined) return word;
+    throw new UserError(`${option} ${JSON.stringify(text)} is not known: give ${words.join(" or ")}`);
+  };
+}
+
+/** A comma-separated list of rules; the option may be given several times. An empty list is no rule at all. */
+export function ruleList(action: "allow" | "block") {
+  return (text: string, before: readonly string[] = []): readonly string[] => {
+    const rules = text.trim() === "" ? [] : text.split(",").map((rule) => rule.trim());
+    for (const rule of rules) parseRule(action, rule);
+    return [...before, ...rules];
+  };
+}

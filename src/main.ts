@@ -1,0 +1,80 @@
+#!/usr/bin/env node
+/**
+ * The executable: arguments become a command. Only what a command needs is loaded. A mistake of the user's is one line
+ * on stderr and exit 1.
+ */
+import { Command, CommanderError } from "commander";
+import { CaptureError } from "./capture/errors.ts";
+import { addGuardOptions } from "./commands/guard-options.ts";
+import type { ReplayArguments } from "./commands/replay.ts";
+import { addRunOptions, type RunArguments } from "./commands/run-options.ts";
+import { wholeNumber } from "./commands/values.ts";
+import { version } from "./commands/version.ts";
+import { UserError } from "./user-error.ts";
+
+const STDOUT = 1;
+
+function program(): Command {
+  const softnet = new Command("softnet")
+    .description("Software networking with isolation for virtual machines: passes only what the VM may send.")
+    .version(version(), "--version", "print the version")
+    .helpOption("--help", "print this help")
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .allowExcessArguments(false)
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  addRunOptions(addGuardOptions(softnet)).action(async (given: RunArguments) => {
+    const { run } = await import("./commands/run.ts");
+    process.exitCode = await run(given);
+  });
+
+  const replay = softnet
+    .command("replay <capture>")
+    .description("run the frames of a pcap or pcapng file through the guard and tell each verdict");
+  addGuardOptions(replay)
+    .option("--from-vm", "take every frame as the VM's")
+    .option("--from-host", "take every frame as the network's")
+    .option(
+      "--vm-interface <number>",
+      "the interface of a pcapng file that the VM sends on",
+      wholeNumber("--vm-interface", 0, 65_535),
+    )
+    .option("--json", "print one JSON object a line")
+    .action(async (capture: string, given: ReplayArguments) => {
+      const { replay } = await import("./commands/replay.ts");
+      replay(capture, given, STDOUT);
+    });
+
+  softnet
+    .command("demo")
+    .description("show two guests with and without softnet between them (Linux, root)")
+    .action(async () => {
+      const { demo } = await import("./commands/demo.ts");
+      process.exitCode = await demo();
+    });
+  return softnet;
+}
+
+/** One line for a mistake, undefined for a fault of our own. */
+function mistake(error: unknown): string | undefined {
+  if (error instanceof UserError || error instanceof CaptureError) return error.message;
+  if (error instanceof CommanderError) return `${error.message.replace(/^error: /, "")}; see softnet --help`;
+  return undefined;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  // Tart asks through sudo whether it could run softnet as root (the answer is that it could).
+  if (args.includes("--sudo-escalation-probing")) return;
+  try {
+    await program().parseAsync(args, { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    const line = mistake(error);
+    if (line === undefined) throw error;
+    process.stderr.write(`softnet: ${line.replaceAll(/\s*\n\s*/g, " ")}\n`);
+    process.exitCode = 1;
+  }
+}
+
+await main(process.argv.slice(2));

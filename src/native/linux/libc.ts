@@ -1,0 +1,124 @@
+/**
+ * The C library of 64-bit Linux (glibc or musl: whichever Node itself runs on), with the constants and struct layouts
+ * that go with it. Every function is declared here and nowhere else.
+ *
+ * Addresses that sit in loops are numbers (see ../memory.ts); where a call is rare, a parameter takes a Uint8Array or a
+ * one-element array, and koffi passes its address. What fails answers -1; `errno()` right after it tells why.
+ */
+import { endianness } from "node:os";
+import koffi from "koffi";
+
+export interface LinuxLibc {
+  /** The error number of the last call that failed; to be asked right after it. */
+  errno(): number;
+
+  read(fd: number, address: number, size: number): number;
+  write(fd: number, address: number, size: number): number;
+  recv(fd: number, address: number, size: number, flags: number): number;
+  send(fd: number, address: number, size: number, flags: number): number;
+  sendmsg(fd: number, header: number, flags: number): number;
+  /** `timeout` is an address too: 0 for none. */
+  recvmmsg(fd: number, headers: number, count: number, flags: number, timeout: number): number;
+  sendmmsg(fd: number, headers: number, count: number, flags: number): number;
+  clock_gettime(clock: number, timespec: number): number;
+
+  open(path: string, flags: number): number;
+  close(fd: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  connect(fd: number, address: Uint8Array, size: number): number;
+  bind(fd: number, address: Uint8Array, size: number): number;
+  getsockopt(fd: number, level: number, name: number, value: [number], size: [number]): number;
+  setsockopt(fd: number, level: number, name: number, value: [number], size: number): number;
+  getpeername(fd: number, address: Uint8Array, size: [number]): number;
+  /** 0 when there is no such interface. */
+  if_nametoindex(name: string): number;
+  /** Variadic: the argument's C type comes before its value. */
+  ioctl(fd: number, request: number, type: "void *", argument: Uint8Array): number;
+  /** Variadic: the argument's C type comes before its value. */
+  fcntl(fd: number, command: number, type: "int", argument: number): number;
+}
+
+/** Declares the functions. Throws on a system whose layouts these are not. */
+export function loadLibc(): LinuxLibc {
+  if (koffi.sizeof("void *") !== 8 || endianness() !== "LE")
+    throw new Error("softnet needs 64-bit little-endian Linux");
+  const library = koffi.load(null); // Node's own process, which has its C library loaded: no file name to guess
+  const declare = (prototype: string): never => library.func(prototype) as never;
+  return {
+    errno: () => koffi.errno(),
+
+    read: declare("intptr_t read(int fd, uintptr_t buffer, size_t size)"),
+    write: declare("intptr_t write(int fd, uintptr_t buffer, size_t size)"),
+    recv: declare("intptr_t recv(int fd, uintptr_t buffer, size_t size, int flags)"),
+    send: declare("intptr_t send(int fd, uintptr_t buffer, size_t size, int flags)"),
+    sendmsg: declare("intptr_t sendmsg(int fd, uintptr_t header, int flags)"),
+    recvmmsg: declare("int recvmmsg(int fd, uintptr_t headers, unsigned int count, int flags, uintptr_t timeout)"),
+    sendmmsg: declare("int sendmmsg(int fd, uintptr_t headers, unsigned int count, int flags)"),
+    clock_gettime: declare("int clock_gettime(int clock, uintptr_t timespec)"),
+
+    open: declare("int open(str path, int flags, ...)"),
+    close: declare("int close(int fd)"),
+    socket: declare("int socket(int domain, int type, int protocol)"),
+    connect: declare("int connect(int fd, void *address, uint32_t size)"),
+    bind: declare("int bind(int fd, void *address, uint32_t size)"),
+    getsockopt: declare("int getsockopt(int fd, int level, int name, _Out_ int *value, _Inout_ uint32_t *size)"),
+    setsockopt: declare("int setsockopt(int fd, int level, int name, int *value, uint32_t size)"),
+    getpeername: declare("int getpeername(int fd, void *address, _Inout_ uint32_t *size)"),
+    if_nametoindex: declare("unsigned int if_nametoindex(str name)"),
+    ioctl: declare("int ioctl(int fd, unsigned long request, ...)"),
+    fcntl: declare("int fcntl(int fd, int command, ...)"),
+  };
+}
+
+// fcntl.h
+export const O_RDWR = 0x2;
+export const O_NONBLOCK = 0x800;
+export const O_CLOEXEC = 0x80000;
+export const F_SETFD = 2;
+export const FD_CLOEXEC = 1;
+
+// sys/socket.h
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_NONBLOCK = 0x800;
+export const SOCK_CLOEXEC = 0x80000;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+export const SOL_SOCKET = 1;
+export const SO_TYPE = 3;
+export const SO_SNDBUF = 7;
+export const SO_SNDBUFFORCE = 32;
+export const SO_DOMAIN = 39;
+
+// time.h: time since boot that goes on while the machine sleeps, as lease times do
+export const CLOCK_BOOTTIME = 7;
+
+/** struct timespec: seconds and nanoseconds, 8 bytes each. */
+export const TIMESPEC = { size: 16, seconds: 0, nanoseconds: 8 } as const;
+
+/** struct iovec: where, and how many bytes. */
+export const IOVEC = { size: 16, base: 0, length: 8 } as const;
+
+/** struct msghdr: of a connected socket only the vector is used. */
+export const MSGHDR = { size: 56, iov: 16, iovlen: 24 } as const;
+
+/** struct mmsghdr: a msghdr, then how many bytes were received. */
+export const MMSGHDR = { size: 64, length: 56 } as const;
+
+/** struct sockaddr_un: the family (2 bytes), then the path and its final zero byte in 108 bytes. */
+export const SOCKADDR_UN = { path: 2, pathSize: 108 } as const;
+
+/** struct ifreq: the interface's name with its final zero byte, then a union. */
+export const IFREQ = { size: 40, nameSize: 16, flags: 16, hardwareFamily: 16, hardwareAddress: 18 } as const;
+
+// linux/if_tun.h, linux/sockios.h, linux/if_arp.h
+export const TUNSETIFF = 0x400454ca;
+export const IFF_TAP = 0x2;
+export const IFF_NO_PI = 0x1000;
+export const SIOCSIFHWADDR = 0x8924;
+export const ARPHRD_ETHER = 1;

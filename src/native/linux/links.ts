@@ -1,0 +1,79 @@
+/** Network interfaces as the kernel knows them: rtnetlink's RTM_GETLINK (rtnetlink(7), linux/if_link.h). No privilege. */
+
+import { describeError, ENODEV } from "./errno.ts";
+import type { LinuxLibc } from "./libc.ts";
+import { findAttribute, makeAttribute, Netlink } from "./netlink.ts";
+
+const NETLINK_ROUTE = 0;
+const RTM_GETLINK = 18;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_INFO_KIND = 1;
+const IFLA_EXT_MASK = 29;
+const RTEXT_FILTER_SKIP_STATS = 8;
+
+/** struct ifinfomsg. */
+const IFINFOMSG = { size: 16, index: 4 } as const;
+
+/** What softnet wants to know of an interface. */
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  readonly mtu: number;
+  /** Index of the bridge it is a port of; 0 for none. */
+  readonly master: number;
+  /** The driver's kind, `bridge`, `tun` …; empty for hardware. */
+  readonly kind: string;
+}
+
+export class Links {
+  readonly #netlink: Netlink;
+
+  constructor(libc: LinuxLibc) {
+    const netlink = Netlink.open(libc, NETLINK_ROUTE);
+    if (typeof netlink === "number") throw new Error(`cannot open a route netlink socket: ${describeError(netlink)}`);
+    this.#netlink = netlink;
+  }
+
+  /** The interface of that name, or undefined when there is none. */
+  byName(name: string): Link | undefined {
+    return this.#get(0, makeAttribute(IFLA_IFNAME, Buffer.from(`${name}\0`)));
+  }
+
+  /** The interface with that index in this network namespace, or undefined when there is none. */
+  byIndex(index: number): Link | undefined {
+    return this.#get(index, new Uint8Array(0));
+  }
+
+  close(): void {
+    this.#netlink.close();
+  }
+
+  #get(index: number, attribute: Uint8Array): Link | undefined {
+    const header = new DataView(new ArrayBuffer(IFINFOMSG.size));
+    header.setInt32(IFINFOMSG.index, index, true);
+    const mask = makeAttribute(IFLA_EXT_MASK, Uint8Array.of(RTEXT_FILTER_SKIP_STATS, 0, 0, 0));
+    const body = Buffer.concat([new Uint8Array(header.buffer), attribute, mask]);
+    const { errno, message } = this.#netlink.request(RTM_GETLINK, body);
+    if (errno === ENODEV) return undefined;
+    if (errno !== 0) throw new Error(`cannot ask for an interface: ${describeError(errno)}`);
+    const info = findAttribute(message, IFINFOMSG.size, IFLA_LINKINFO);
+    return {
+      index: message.getInt32(IFINFOMSG.index, true),
+      name: text(findAttribute(message, IFINFOMSG.size, IFLA_IFNAME)),
+      mtu: findAttribute(message, IFINFOMSG.size, IFLA_MTU)?.getUint32(0, true) ?? 0,
+      master: findAttribute(message, IFINFOMSG.size, IFLA_MASTER)?.getUint32(0, true) ?? 0,
+      kind: info === undefined ? "" : text(findAttribute(info, 0, IFLA_INFO_KIND)),
+    };
+  }
+}
+
+/** A value that ends with a zero byte. */
+function text(value: DataView | undefined): string {
+  if (value === undefined) return "";
+  const bytes = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  const end = bytes.indexOf(0);
+  return Buffer.from(bytes.subarray(0, end < 0 ? bytes.length : end)).toString("utf8");
+}

@@ -1,0 +1,107 @@
+/**
+ * Netlink (RFC 3549): questions to Linux's kernel as messages on a socket. Only what softnet asks: one request, one
+ * answer, both at once, since the kernel answers such requests before `send` returns.
+ *
+ * A message is a header of 16 bytes (length, type, flags, sequence number, port), then a fixed struct, then attributes:
+ * length and type (2 bytes each), the value, padding to 4 bytes. All in host order.
+ */
+import { allocate } from "../memory.ts";
+import { EAGAIN, EINTR } from "./errno.ts";
+import { AF_NETLINK, type LinuxLibc, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW } from "./libc.ts";
+
+const HEADER_SIZE = 16;
+const ATTRIBUTE_HEADER_SIZE = 4;
+const ATTRIBUTE_TYPE = 0x3fff; // the two bits above say "nested" and "network order"
+const NLM_F_REQUEST = 1;
+const NLMSG_ERROR = 2;
+const BUFFER_SIZE = 32 * 1024; // the kernel's own limit for one answer (NLMSG_GOODSIZE is smaller)
+
+/** What came back: the message behind its header, or an error number (then the message is empty). */
+export interface Answer {
+  readonly errno: number;
+  readonly message: DataView;
+}
+
+const NOTHING = new DataView(new ArrayBuffer(0));
+
+export class Netlink {
+  readonly #libc: LinuxLibc;
+  readonly #fd: number;
+  readonly #memory = allocate(BUFFER_SIZE);
+  readonly #view = new DataView(this.#memory.bytes.buffer, this.#memory.bytes.byteOffset, BUFFER_SIZE);
+  #sequence = 0;
+
+  /** Answers a socket, or the error number that speaks against it. */
+  static open(libc: LinuxLibc, protocol: number): Netlink | number {
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    return fd < 0 ? libc.errno() : new Netlink(libc, fd);
+  }
+
+  private constructor(libc: LinuxLibc, fd: number) {
+    this.#libc = libc;
+    this.#fd = fd;
+  }
+
+  /** Asks; the answer's message is valid until the next request. `body` is the struct with its attributes. */
+  request(type: number, body: Uint8Array): Answer {
+    const { address, bytes } = this.#memory;
+    const view = this.#view;
+    const size = HEADER_SIZE + body.length;
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    view.setUint32(0, size, true);
+    view.setUint16(4, type, true);
+    view.setUint16(6, NLM_F_REQUEST, true);
+    view.setUint32(8, this.#sequence, true);
+    view.setUint32(12, 0, true);
+    bytes.set(body, HEADER_SIZE);
+    if (this.#libc.send(this.#fd, address, size, 0) < 0) return { errno: this.#libc.errno(), message: NOTHING };
+    for (;;) {
+      const received = this.#libc.recv(this.#fd, address, BUFFER_SIZE, MSG_DONTWAIT);
+      if (received < 0) {
+        const errno = this.#libc.errno();
+        if (errno === EINTR) continue;
+        return { errno, message: NOTHING };
+      }
+      if (received < HEADER_SIZE) return { errno: EAGAIN, message: NOTHING };
+      if (view.getUint32(8, true) !== this.#sequence) continue; // an answer that an earlier request did not wait for
+      const end = Math.min(received, view.getUint32(0, true));
+      if (view.getUint16(4, true) === NLMSG_ERROR)
+        return { errno: -view.getInt32(HEADER_SIZE, true), message: NOTHING };
+      return { errno: 0, message: new DataView(bytes.buffer, bytes.byteOffset + HEADER_SIZE, end - HEADER_SIZE) };
+    }
+  }
+
+  close(): void {
+    this.#libc.close(this.#fd);
+    this.#memory.free();
+  }
+}
+
+/** The value of the first attribute of that type behind a struct of `structSize` bytes, or undefined. */
+export function findAttribute(message: DataView, structSize: number, type: number): DataView | undefined {
+  let at = structSize;
+  while (at + ATTRIBUTE_HEADER_SIZE <= message.byteLength) {
+    const length = message.getUint16(at, true);
+    if (length < ATTRIBUTE_HEADER_SIZE || at + length > message.byteLength) return undefined;
+    if ((message.getUint16(at + 2, true) & ATTRIBUTE_TYPE) === type) {
+      return new DataView(
+        message.buffer,
+        message.byteOffset + at + ATTRIBUTE_HEADER_SIZE,
+        length - ATTRIBUTE_HEADER_SIZE,
+      );
+    }
+    at += (length + 3) & ~3;
+  }
+  return undefined;
+}
+
+/** An attribute as bytes, padded to 4. */
+export function makeAttribute(type: number, value: Uint8Array): Uint8Array {
+  const length = ATTRIBUTE_HEADER_SIZE + value.length;
+  const bytes = new Uint8Array((length + 3) & ~3);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, length, true);
+  view.setUint16(2, type, true);
+  bytes.set(value, ATTRIBUTE_HEADER_SIZE);
+  return bytes;
+}

@@ -1,0 +1,100 @@
+/**
+ * `--bridge NAME`: a TAP put on a bridge that is there already (libvirt's, LXD's, one with the LAN's card on it). Who
+ * serves DHCP there and who is the gateway is learned from the VM's own traffic.
+ *
+ * - Isolation (bridge(8), `isolated on`) is set before the interface goes up, so that no frame passes without it.
+ * - The TAP's own MAC address begins with fe: a bridge without a fixed address takes the lowest one among its ports,
+ *   and must not change its address because a VM comes or goes.
+ * - The TAP has no IPv6 address of its own: the host would otherwise talk to the VM through it.
+ * - Nothing has to be undone: the TAP, and with it all of this, goes with the descriptor, also after SIGKILL.
+ */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import type { LinuxLibc } from "../native/linux/libc.ts";
+import { type Link, Links } from "../native/linux/links.ts";
+import { TapPort } from "../ports/tap.ts";
+import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
+import { PortClosed } from "../relay/port.ts";
+import { UserError } from "../user-error.ts";
+import { findIp, ipBatch } from "./iproute2.ts";
+import type { Network } from "./network.ts";
+
+export interface BridgeOptions {
+  /** The bridge's name. */
+  readonly bridge: string;
+  /** Whether this port may exchange frames with ports that are not isolated alone. */
+  readonly isolated: boolean;
+}
+
+/** Puts a new TAP on the bridge. Throws UserError when there is no such bridge, no permission, or no `ip`. */
+export function openBridge(libc: LinuxLibc, options: BridgeOptions): Network {
+  const { bridge: name, isolated } = options;
+  const links = new Links(libc);
+  let device: TapDevice | undefined;
+  try {
+    const bridge = findBridge(links, name);
+    const ip = findIp();
+    device = createTap(libc, `--bridge ${name}`);
+    attach(libc, ip, device, bridge, isolated);
+    const index = libc.if_nametoindex(device.name);
+    const label = `TAP ${device.name} on bridge ${name}`;
+    const port = new TapPort(libc, label, device, () => inspect(links, label, index, bridge));
+    const close = (): void => {
+      port.close();
+      links.close();
+    };
+    return { label: `bridge ${name}`, port, isolated, mtu: bridge.mtu, close: once(close) };
+  } catch (error) {
+    if (device !== undefined) libc.close(device.fd);
+    links.close();
+    throw error;
+  }
+}
+
+function findBridge(links: Links, name: string): Link {
+  const bridge = /^[^\s/:%]{1,15}$/.test(name) ? links.byName(name) : undefined;
+  if (bridge === undefined) {
+    throw new UserError(`--bridge ${name}: there is no such bridge; "ip link show type bridge" lists those there are`);
+  }
+  if (bridge.kind !== "bridge") {
+    throw new UserError(
+      `--bridge ${name}: this interface is not a bridge; "ip link show type bridge" lists those there are`,
+    );
+  }
+  return bridge;
+}
+
+function attach(libc: LinuxLibc, ip: string, device: TapDevice, bridge: Link, isolated: boolean): void {
+  const address = randomBytes(6);
+  address[0] = 0xfe;
+  setHardwareAddress(libc, device, address);
+  const commands = [
+    `link set dev ${device.name} mtu ${bridge.mtu}`,
+    `link set dev ${device.name} master ${bridge.name}`,
+    `link set dev ${device.name} type bridge_slave isolated ${isolated ? "on" : "off"}`,
+    `link set dev ${device.name} up`,
+  ];
+  if (existsSync("/proc/sys/net/ipv6")) commands.unshift(`link set dev ${device.name} addrgenmode none`);
+  const error = ipBatch(ip, commands);
+  if (error !== undefined) {
+    throw new UserError(`--bridge ${bridge.name}: the TAP cannot be put on the bridge: ${error}; run softnet as root`);
+  }
+}
+
+/** Throws PortClosed unless the TAP is still a port of that bridge. */
+function inspect(links: Links, label: string, index: number, bridge: Link): void {
+  const tap = links.byIndex(index);
+  if (tap === undefined) throw new PortClosed(label, "the TAP was deleted");
+  if (tap.master === bridge.index) return;
+  const gone = links.byIndex(bridge.index) === undefined;
+  throw new PortClosed(label, gone ? `bridge ${bridge.name} is gone` : `the TAP was taken off bridge ${bridge.name}`);
+}
+
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    action();
+  };
+}

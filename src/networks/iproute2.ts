@@ -1,0 +1,39 @@
+/**
+ * Runs iproute2's `ip` (as root, so: by absolute path from the system's own directories, never from PATH; with an empty
+ * environment; commands on its input, so that nothing passes through a shell or shows in the process list).
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { UserError } from "../user-error.ts";
+
+const PLACES = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
+const PATIENCE = 10_000; // milliseconds
+
+/** Where `ip` is. Throws UserError when it is not installed. */
+export function findIp(): string {
+  const found = PLACES.find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  if (found === undefined)
+    throw new UserError("iproute2's ip is not in /usr/sbin, /sbin, /usr/bin or /bin; install iproute2");
+  return found;
+}
+
+/** Runs the commands (without the leading `ip`) in order; answers the first one's error text, or undefined. */
+export function ipBatch(path: string, commands: readonly string[]): string | undefined {
+  const { error, status, stderr } = spawnSync(path, ["-batch", "-"], {
+    input: `${commands.join("\n")}\n`,
+    env: {},
+    encoding: "utf8",
+    timeout: PATIENCE,
+  });
+  if (error !== undefined) return error.message;
+  if (status === 0) return undefined;
+  const line = stderr.split("\n").find((text) => text.trim() !== "") ?? `exit status ${status}`;
+  return line.trim().replace(/^(Error|RTNETLINK answers): /, "");
+}

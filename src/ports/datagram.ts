@@ -1,0 +1,153 @@
+/**
+ * A connected unix datagram socket: one datagram is one frame. Tart's and QEMU's VMs speak it (`--vm-fd`), vmnet-helper
+ * and gvproxy on the host side (`--host-fd`).
+ *
+ * Frames move in batches of one system call, straight between the kernel and the batch's slab. The message headers are
+ * built once for each batch: for receiving, every iovec covers one slot and never changes; for sending, two words are
+ * written for each frame.
+ *
+ * A datagram socket is not told when its peer closes; so `check` asks the kernel (native/linux/sock-diag.ts). Where it
+ * cannot be asked, only the next send finds out (`seesPeer` is false then).
+ */
+import { EAGAIN, EINTR, EMSGSIZE, ENOBUFS, ENOMEM } from "../native/linux/errno.ts";
+import { AF_UNIX, type LinuxLibc, MSG_DONTWAIT, MSG_NOSIGNAL, SOCK_DGRAM } from "../native/linux/libc.ts";
+import { UnixPeers } from "../native/linux/sock-diag.ts";
+import { Poll, type Wake } from "../native/poll.ts";
+import type { Batch } from "../relay/batch.ts";
+import { type FramePort, type Interest, PortClosed } from "../relay/port.ts";
+import { UserError } from "../user-error.ts";
+import { closeOnExec, connectedSocket, growSendBuffer, inodeOf } from "./descriptor.ts";
+import { failure } from "./failure.ts";
+import { HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, Messages, RECEIVED_WORD } from "./messages.ts";
+
+/** Room for some hundred frames on their way to the other end. */
+const SEND_BUFFER = 1024 * 1024;
+
+const WANTED = "a connected unix datagram socket, such as one end of a socketpair";
+
+export class DatagramPort implements FramePort {
+  readonly label: string;
+  /** Whether `check` can see that the peer has closed; else only the next send does. */
+  readonly seesPeer: boolean;
+  unsendable = 0;
+  readonly #libc: LinuxLibc;
+  readonly #poll: Poll;
+  readonly #peers: UnixPeers | undefined;
+  readonly #inode: number;
+  #fd: number;
+  #incoming: Messages | undefined;
+  #outgoing: Messages | undefined;
+
+  /** Takes over descriptor `fd`, which the user gave as `option`. Throws UserError when it is not of the right kind. */
+  constructor(libc: LinuxLibc, option: string, fd: number) {
+    const { domain, type } = connectedSocket(libc, option, fd, WANTED);
+    if (domain !== AF_UNIX) throw new UserError(`${option} ${fd}: not a unix socket; pass ${WANTED}`);
+    if (type !== SOCK_DGRAM) throw new UserError(`${option} ${fd}: not a datagram socket; pass ${WANTED}`);
+    this.label = `${option} ${fd}`;
+    this.#libc = libc;
+    this.#fd = fd;
+    this.#poll = new Poll(fd);
+    this.#inode = inodeOf(fd);
+    closeOnExec(libc, fd);
+    growSendBuffer(libc, fd, SEND_BUFFER);
+    const peers = UnixPeers.open(libc);
+    this.seesPeer = peers !== undefined && peers.peerOf(this.#inode) !== "unknown";
+    if (!this.seesPeer) peers?.close();
+    this.#peers = this.seesPeer ? peers : undefined;
+  }
+
+  receive(batch: Batch): number {
+    const messages = this.#incoming?.batch === batch ? this.#incoming : this.#prepareIncoming(batch);
+    const received = this.#libc.recvmmsg(this.#fd, messages.address, batch.capacity, MSG_DONTWAIT, 0);
+    if (received < 0) {
+      batch.count = 0;
+      const errno = this.#libc.errno();
+      if (errno === EAGAIN || errno === EINTR || errno === ENOMEM || errno === ENOBUFS) return 0;
+      throw failure(this.label, "receive", errno);
+    }
+    const { words } = messages;
+    const { offset, length } = batch;
+    for (let index = 0; index < received; index++) {
+      offset[index] = batch.slotOffset(index);
+      length[index] = words[index * HEADER_WORDS + RECEIVED_WORD];
+    }
+    batch.count = received;
+    return received;
+  }
+
+  send(batch: Batch, first: number): number {
+    const messages = this.#outgoing?.batch === batch ? this.#outgoing : this.#prepareOutgoing(batch);
+    const { words, iovecs } = messages;
+    const { offset, length, count } = batch;
+    const low = batch.address | 0;
+    let next = first;
+    while (next < count) {
+      let run = 0;
+      let iovec = iovecs;
+      for (let index = next; index < count && length[index] !== 0; index++) {
+        words[iovec] = low + offset[index];
+        words[iovec + LENGTH_WORD] = length[index];
+        iovec += IOVEC_WORDS;
+        run++;
+      }
+      if (run === 0) {
+        // An empty datagram reads as end of file to some programs (it stops QEMU's receiver).
+        this.unsendable++;
+        next++;
+        continue;
+      }
+      const sent = this.#libc.sendmmsg(this.#fd, messages.address, run, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent > 0) {
+        next += sent;
+        continue; // after a short count the next call tells what stopped it
+      }
+      const errno = this.#libc.errno();
+      if (errno === EMSGSIZE) {
+        this.unsendable++;
+        next++;
+      } else if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) {
+        break;
+      } else if (errno !== EINTR) {
+        throw failure(this.label, "send", errno);
+      }
+    }
+    return next - first;
+  }
+
+  watch(interest: Interest, wake: Wake): void {
+    this.#poll.watch(interest.readable, interest.writable, wake);
+  }
+
+  check(): void {
+    this.#poll.rearm();
+    if (this.#peers?.peerOf(this.#inode) === "gone") throw new PortClosed(this.label, "the other side is gone");
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#poll.close();
+    this.#peers?.close();
+    this.#libc.close(this.#fd);
+    this.#fd = -1;
+    this.#incoming?.free();
+    this.#outgoing?.free();
+  }
+
+  #prepareIncoming(batch: Batch): Messages {
+    this.#incoming?.free();
+    const messages = new Messages(batch);
+    for (let index = 0; index < batch.capacity; index++) {
+      const iovec = messages.iovecs + index * IOVEC_WORDS;
+      messages.words[iovec] = (batch.address | 0) + batch.slotOffset(index);
+      messages.words[iovec + LENGTH_WORD] = batch.slotSize;
+    }
+    this.#incoming = messages;
+    return messages;
+  }
+
+  #prepareOutgoing(batch: Batch): Messages {
+    this.#outgoing?.free();
+    this.#outgoing = new Messages(batch);
+    return this.#outgoing;
+  }
+}

@@ -1,0 +1,23 @@
+/** Makes a batch in native memory, for ports that hand its frames to the kernel without a copy. */
+import { allocate } from "../native/memory.ts";
+import { Batch, HEADROOM, strideFor } from "../relay/batch.ts";
+
+/** Frames in a batch: as many as make a system call's own cost small, and few enough for a slab to stay in cache. */
+const CAPACITY = 64;
+
+/** Longest frame that a stream may bring: 65,536 bytes and an Ethernet header. The guard drops it, but it must fit. */
+export const LONGEST_STREAM_FRAME = 65_550;
+
+export interface Slab {
+  readonly batch: Batch;
+  /** Gives the memory back. No port may use the batch afterwards. */
+  free(): void;
+}
+
+/** A batch for frames of up to `maximumFrame` bytes (MTU + 14). */
+export function allocateSlab(maximumFrame: number, capacity: number = CAPACITY): Slab {
+  const stride = strideFor(maximumFrame);
+  const size = Math.max(capacity * stride, HEADROOM + LONGEST_STREAM_FRAME);
+  const memory = allocate(size);
+  return { batch: new Batch(memory.bytes, memory.address, capacity, stride), free: memory.free };
+}

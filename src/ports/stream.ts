@@ -1,0 +1,265 @@
+/**
+ * A connected stream socket with a 4-byte length, most significant byte first, before each frame: QEMU's
+ * `-netdev stream`, passt, gvproxy.
+ *
+ * Receiving: the socket is read in large pieces straight into the batch's slab, and the batch points at the frames where
+ * they lie. What is left over behind them (more frames than a batch takes, or the beginning of one) stays where it is
+ * until the next call; it moves to the front of the slab only when the rest of a frame would not fit behind it.
+ *
+ * Sending: the length is written in front of each frame, into the slab's free bytes, and one sendmsg takes all. Where
+ * the socket takes only part of a frame, the rest of that one goes to a small buffer, and out as soon as there is room:
+ * half a frame followed by another one would be no framing any more.
+ */
+import { EAGAIN, EINTR, ENOBUFS, ENOMEM } from "../native/linux/errno.ts";
+import { type LinuxLibc, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR } from "../native/linux/libc.ts";
+import { allocate, type NativeMemory } from "../native/memory.ts";
+import { Poll, type Wake } from "../native/poll.ts";
+import { type Batch, HEADROOM, PREFIX } from "../relay/batch.ts";
+import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/port.ts";
+import { closeOnExec, growSendBuffer } from "./descriptor.ts";
+import { failure } from "./failure.ts";
+import { IOVEC_WORDS, LENGTH_WORD, Messages } from "./messages.ts";
+import { LONGEST_STREAM_FRAME } from "./slab.ts";
+
+const SEND_BUFFER = 1024 * 1024;
+
+/** Where the first prefix lies in the slab, so that the first frame lies where a slot's frame would. */
+const START = HEADROOM - PREFIX;
+
+export class StreamPort implements FramePort {
+  readonly label: string;
+  unsendable = 0;
+  readonly #libc: LinuxLibc;
+  readonly #poll: Poll;
+  #fd: number;
+  /** Bytes begin … end - 1 of the slab of `#receiving` were received and not handed on yet. */
+  #receiving: Batch | undefined;
+  #begin = START;
+  #end = START;
+  #outgoing: Messages | undefined;
+  /** The rest of a frame that the socket took in part: bytes restBegin … restEnd - 1 of `#rest`. */
+  readonly #rest: NativeMemory = allocate(PREFIX + LONGEST_STREAM_FRAME);
+  #restBegin = 0;
+  #restEnd = 0;
+  #readable = false;
+  #writable = false;
+  #wake: Wake = () => {};
+  #failure: Error | undefined;
+
+  /** Takes over the connected stream socket `fd`. */
+  constructor(libc: LinuxLibc, label: string, fd: number) {
+    this.label = label;
+    this.#libc = libc;
+    this.#fd = fd;
+    this.#poll = new Poll(fd);
+    closeOnExec(libc, fd);
+    growSendBuffer(libc, fd, SEND_BUFFER);
+  }
+
+  receive(batch: Batch): number {
+    this.#throwFailure();
+    if (batch !== this.#receiving) this.#moveTo(batch);
+    batch.count = 0;
+    if (this.#split(batch) > 0) return batch.count; // frames left over from the last piece
+    this.#makeRoom(batch);
+    const room = batch.bytes.length - this.#end;
+    const received = this.#libc.recv(this.#fd, batch.address + this.#end, room, MSG_DONTWAIT);
+    if (received < 0) {
+      const errno = this.#libc.errno();
+      if (errno === EAGAIN || errno === EINTR || errno === ENOMEM || errno === ENOBUFS) return 0;
+      throw failure(this.label, "receive", errno);
+    }
+    if (received === 0) {
+      const partial = this.#end > this.#begin ? " in the middle of a frame" : "";
+      throw new PortClosed(this.label, `the other side closed the connection${partial}`);
+    }
+    this.#end += received;
+    return this.#split(batch);
+  }
+
+  send(batch: Batch, first: number): number {
+    this.#throwFailure();
+    if (!this.#flush()) return 0;
+    const messages = this.#outgoing?.batch === batch ? this.#outgoing : this.#prepareOutgoing(batch);
+    const { count } = batch;
+    let next = first;
+    while (next < count) {
+      const run = this.#fill(batch, next, messages);
+      if (run === 0) {
+        this.unsendable++; // a length of 0 would be a framing error to the other side
+        next++;
+        continue;
+      }
+      messages.words[MSGHDR.iovlen / 4] = run;
+      const sent = this.#libc.sendmsg(this.#fd, messages.address, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent < 0) {
+        const errno = this.#libc.errno();
+        if (errno === EINTR) continue;
+        if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) break;
+        throw failure(this.label, "send", errno);
+      }
+      next = this.#account(batch, next, sent);
+      if (this.#restEnd > this.#restBegin) {
+        this.#arm();
+        break;
+      }
+    }
+    return next - first;
+  }
+
+  watch(interest: Interest, wake: Wake): void {
+    this.#readable = interest.readable;
+    this.#writable = interest.writable;
+    this.#wake = wake;
+    this.#arm();
+  }
+
+  check(): void {
+    this.#poll.rearm();
+    this.#throwFailure();
+  }
+
+  close(): void {
+    if (this.#fd < 0) return;
+    this.#poll.close();
+    this.#libc.close(this.#fd);
+    this.#fd = -1;
+    this.#outgoing?.free();
+    this.#rest.free();
+  }
+
+  /** Points the batch at the whole frames that lie in the slab; answers how many. */
+  #split(batch: Batch): number {
+    const { bytes, offset, length, capacity } = batch;
+    const end = this.#end;
+    let begin = this.#begin;
+    let count = 0;
+    while (count < capacity && end - begin >= PREFIX) {
+      const size = readLength(bytes, begin);
+      if (size === 0 || size > LONGEST_STREAM_FRAME) {
+        this.#failure = new PortFailed(this.label, `framing error: a frame of ${size} bytes was announced`);
+        break;
+      }
+      if (end - begin - PREFIX < size) break;
+      offset[count] = begin + PREFIX;
+      length[count] = size;
+      count++;
+      begin += PREFIX + size;
+    }
+    this.#begin = begin;
+    batch.count = count;
+    if (count === 0) this.#throwFailure(); // frames before the error are still handed on
+    return count;
+  }
+
+  /** Moves the beginning of a frame to the front where its rest would not fit, or little would. No frame is handed out then. */
+  #makeRoom(batch: Batch): void {
+    if (this.#begin === START) return;
+    const { bytes } = batch;
+    const held = this.#end - this.#begin;
+    if (held > 0 && bytes.length - this.#end >= bytes.length / 2) {
+      if (held < PREFIX || PREFIX + readLength(bytes, this.#begin) <= bytes.length - this.#begin) return;
+    }
+    bytes.copyWithin(START, this.#begin, this.#end);
+    this.#begin = START;
+    this.#end = START + held;
+  }
+
+  /** A batch that was not received into before: what waits in the last one's slab moves over. */
+  #moveTo(batch: Batch): void {
+    const held = this.#end - this.#begin;
+    if (batch.address === 0 || batch.bytes.length < START + Math.max(held, PREFIX + LONGEST_STREAM_FRAME)) {
+      throw new Error("the batch is too small for a stream, or lies in no native memory");
+    }
+    if (this.#receiving !== undefined) batch.bytes.set(this.#receiving.bytes.subarray(this.#begin, this.#end), START);
+    this.#receiving = batch;
+    this.#begin = START;
+    this.#end = START + held;
+  }
+
+  /** Describes frames from `first` on for one sendmsg, up to an empty one; answers how many. */
+  #fill(batch: Batch, first: number, messages: Messages): number {
+    const { words } = messages;
+    const { bytes, offset, length, count } = batch;
+    const low = batch.address | 0;
+    let iovec = messages.iovecs;
+    let index = first;
+    for (; index < count && length[index] !== 0; index++) {
+      const size = length[index];
+      const at = offset[index] - PREFIX;
+      bytes[at] = size >>> 24;
+      bytes[at + 1] = size >>> 16;
+      bytes[at + 2] = size >>> 8;
+      bytes[at + 3] = size;
+      words[iovec] = low + at;
+      words[iovec + LENGTH_WORD] = PREFIX + size;
+      iovec += IOVEC_WORDS;
+    }
+    return index - first;
+  }
+
+  /** Goes on behind the frames that `sent` bytes cover; the rest of one that they cover in part is kept for later. */
+  #account(batch: Batch, first: number, sent: number): number {
+    let next = first;
+    let left = sent;
+    while (left > 0) {
+      const size = PREFIX + batch.length[next];
+      if (left < size) {
+        const at = batch.offset[next] - PREFIX;
+        this.#rest.bytes.set(batch.bytes.subarray(at + left, at + size));
+        this.#restBegin = 0;
+        this.#restEnd = size - left;
+      }
+      left -= Math.min(left, size);
+      next++;
+    }
+    return next;
+  }
+
+  /** Sends what is left of a frame; answers whether nothing is left. */
+  #flush(): boolean {
+    while (this.#restBegin < this.#restEnd) {
+      const { address } = this.#rest;
+      const left = this.#restEnd - this.#restBegin;
+      const sent = this.#libc.send(this.#fd, address + this.#restBegin, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (sent < 0) {
+        const errno = this.#libc.errno();
+        if (errno === EINTR) continue;
+        if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) return false;
+        throw failure(this.label, "send", errno);
+      }
+      this.#restBegin += sent;
+    }
+    return true;
+  }
+
+  /** Watches for what the relay wants, and for room while a frame is not out as a whole. */
+  #arm(): void {
+    this.#poll.watch(this.#readable, this.#writable || this.#restEnd > this.#restBegin, this.#event);
+  }
+
+  readonly #event: Wake = (readable, writable) => {
+    if (writable && this.#restEnd > this.#restBegin) {
+      try {
+        if (this.#flush()) this.#arm();
+      } catch (error) {
+        this.#failure = error as Error;
+      }
+    }
+    if (this.#readable || this.#writable) this.#wake(readable, writable);
+  };
+
+  #prepareOutgoing(batch: Batch): Messages {
+    this.#outgoing?.free();
+    this.#outgoing = new Messages(batch);
+    return this.#outgoing;
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+}
+
+function readLength(bytes: Uint8Array, at: number): number {
+  return ((bytes[at] << 24) | (bytes[at + 1] << 16) | (bytes[at + 2] << 8) | bytes[at + 3]) >>> 0;
+}

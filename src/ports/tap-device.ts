@@ -1,0 +1,93 @@
+/**
+ * Opens a TAP: a network interface of the kernel whose other end is a descriptor (kernel documentation,
+ * networking/tuntap). A TAP that did not exist before is gone as soon as the descriptor is closed, however the process
+ * ends.
+ */
+import { describeError, EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENXIO, EPERM } from "../native/linux/errno.ts";
+import {
+  ARPHRD_ETHER,
+  IFF_NO_PI,
+  IFF_TAP,
+  IFREQ,
+  type LinuxLibc,
+  O_CLOEXEC,
+  O_NONBLOCK,
+  O_RDWR,
+  SIOCSIFHWADDR,
+  TUNSETIFF,
+} from "../native/linux/libc.ts";
+import { UserError } from "../user-error.ts";
+
+const DEVICE = "/dev/net/tun";
+
+export interface TapDevice {
+  readonly fd: number;
+  /** The interface's name, as the kernel gave it. */
+  readonly name: string;
+  /** Whether it was made just now; else it had been there. */
+  readonly created: boolean;
+}
+
+/**
+ * Attaches to the TAP called `name`, or creates it. `option` is what the user typed, for errors.
+ * Throws UserError when the name cannot be one, without permission, or when another program has the TAP.
+ */
+export function openTap(libc: LinuxLibc, option: string, name: string): TapDevice {
+  if (!/^[^\s/:%]{1,15}$/.test(name) || Buffer.byteLength(name) >= IFREQ.nameSize || name === "." || name === "..") {
+    throw new UserError(
+      `${option} ${name}: not an interface name; it has 1 to 15 bytes, without spaces, slashes, colons and percent signs`,
+    );
+  }
+  return open(libc, `${option} ${name}`, name, libc.if_nametoindex(name) === 0);
+}
+
+/** Creates a TAP called softnet0, softnet1 … whichever is free. `what` is what it is for, for errors. */
+export function createTap(libc: LinuxLibc, what: string): TapDevice {
+  return open(libc, what, "softnet%d", true);
+}
+
+/** Sets the interface's own MAC address (6 bytes). Throws UserError when the kernel refuses it. */
+export function setHardwareAddress(libc: LinuxLibc, tap: TapDevice, address: Uint8Array): void {
+  const request = new Uint8Array(IFREQ.size);
+  request[IFREQ.hardwareFamily] = ARPHRD_ETHER;
+  request.set(address, IFREQ.hardwareAddress);
+  if (libc.ioctl(tap.fd, SIOCSIFHWADDR, "void *", request) < 0) {
+    throw new UserError(`TAP ${tap.name} does not take its MAC address: ${describeError(libc.errno())}`);
+  }
+}
+
+function open(libc: LinuxLibc, what: string, name: string, created: boolean): TapDevice {
+  const fd = libc.open(DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) throw new UserError(`${what}: ${deviceError(libc.errno())}`);
+  const request = new Uint8Array(IFREQ.size);
+  request.set(Buffer.from(name));
+  new DataView(request.buffer).setUint16(IFREQ.flags, IFF_TAP | IFF_NO_PI, true);
+  if (libc.ioctl(fd, TUNSETIFF, "void *", request) < 0) {
+    const errno = libc.errno();
+    libc.close(fd);
+    throw new UserError(`${what}: ${attachError(errno, created)}`);
+  }
+  const end = request.indexOf(0);
+  return { fd, name: Buffer.from(request.subarray(0, end)).toString("utf8"), created };
+}
+
+function deviceError(errno: number): string {
+  if (errno === ENOENT || errno === ENODEV || errno === ENXIO) {
+    return `there is no ${DEVICE}; load the kernel's module with "modprobe tun", or pass the device into this container`;
+  }
+  if (errno === EACCES || errno === EPERM) return `no permission to open ${DEVICE}; run softnet as root`;
+  return `cannot open ${DEVICE}: ${describeError(errno)}`;
+}
+
+function attachError(errno: number, created: boolean): string {
+  if (errno === EPERM && created) {
+    return 'creating a TAP needs root; run softnet as root, or make one for it with "ip tuntap add dev NAME mode tap user USER"';
+  }
+  if (errno === EPERM)
+    return 'this TAP belongs to another user; run softnet as root, or make it with "user" set to yours';
+  if (errno === EBUSY) return "another program is attached to this TAP; stop it, or name another TAP";
+  if (errno === EINVAL) {
+    return created ? "the kernel refuses this name" : "this interface is not a TAP; name one, or a name that is free";
+  }
+  return `cannot attach to the TAP: ${describeError(errno)}`;
+}

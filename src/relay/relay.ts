@@ -1,0 +1,356 @@
+/**
+ * Moves frames between the VM's port and the network's port through the guard, in one thread.
+ *
+ * Each direction is a lane with a batch of its own. A wake receives a batch, asks the guard about each frame, closes the
+ * gaps that dropped frames leave (numbers move, bytes do not) and sends the rest. A batch that was not full means that
+ * the source is drained. After BATCHES_PER_WAKE full ones the lane lets the event loop turn, so that the other lane,
+ * signals and timers get their time however much comes in.
+ *
+ * A receiver that is full blocks its lane: the unsent rest is kept, the source is not read, and the destination is
+ * watched for room. After SEND_PATIENCE without a frame taken the rest is dropped and counted. The other lane is not
+ * concerned.
+ *
+ * It fails closed: whatever is thrown, by a port, the guard or an observer, ends the relay before another frame is
+ * forwarded, and is handed to `onEnd`.
+ */
+import { PASS } from "../guard/reasons.ts";
+import type { Batch } from "./batch.ts";
+import { Counters } from "./counters.ts";
+import { type Direction, EGRESS, INGRESS } from "./direction.ts";
+import type { FramePort, Interest } from "./port.ts";
+
+/** Full batches that one lane moves before the event loop turns: 256 frames, well under a millisecond. */
+export const BATCHES_PER_WAKE = 4;
+
+/** Milliseconds that a full receiver may take no frame before the waiting ones are dropped. */
+export const SEND_PATIENCE = 20;
+
+/** Milliseconds between two looks at what no event tells: peers that went away, leases that ran out. */
+export const TICK = 50;
+
+/** The guard as the relay sees it. A verdict of 0 passes, any other is a drop reason's number. */
+export interface RelayGuard {
+  /** Moves the guard's clock, in microseconds, to the time of the frames that follow. */
+  advance(time: number): void;
+  judgeEgress(bytes: Uint8Array, offset: number, length: number): number;
+  judgeIngress(bytes: Uint8Array, offset: number, length: number): number;
+}
+
+/** Sees a frame with its verdict; `time` is in microseconds on the relay's clock. The bytes are valid during the call. */
+export type FrameObserver = (
+  direction: Direction,
+  verdict: number,
+  time: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+) => void;
+
+/** Why the relay ended. `side` is missing when neither port was at fault, but something inside. */
+export interface RelayEnd {
+  readonly side?: "vm" | "network";
+  readonly error: Error;
+}
+
+export interface RelayOptions {
+  readonly vm: FramePort;
+  readonly network: FramePort;
+  readonly guard: RelayGuard;
+  /** Answers the time in microseconds; never goes back. */
+  readonly clock: () => number;
+  /** One batch for each direction: what the VM sends, what the network sends. */
+  readonly batches: readonly [egress: Batch, ingress: Batch];
+  /** Called for every frame. */
+  readonly onFrame?: FrameObserver;
+  /** Called for every frame that the guard drops. */
+  readonly onDrop?: FrameObserver;
+  /** Called every 50 ms. */
+  readonly onTick?: (time: number) => void;
+  /** Called at most once, and not after `stop`. */
+  readonly onEnd: (end: RelayEnd) => void;
+}
+
+/** The four things a port can be watched for, made once. */
+const INTERESTS: readonly Interest[] = [
+  { readable: false, writable: false },
+  { readable: true, writable: false },
+  { readable: false, writable: true },
+  { readable: true, writable: true },
+];
+const NO_INTEREST = INTERESTS[0];
+
+/** Whose code is running, for telling who is to blame when it throws. */
+const INSIDE = 0;
+const VM = 1;
+const NETWORK = 2;
+type Party = typeof INSIDE | typeof VM | typeof NETWORK;
+
+/** One direction: from where, to where, and what waits in between. */
+class Lane {
+  readonly direction: Direction;
+  readonly batch: Batch;
+  readonly source: FramePort;
+  readonly destination: FramePort;
+  readonly from: Party;
+  readonly to: Party;
+  /** Frames `sent … batch.count - 1` wait for the destination to have room. */
+  blocked = false;
+  sent = 0;
+  /** When the destination last took a frame, or became full; microseconds. */
+  progress = 0;
+  /** Fires SEND_PATIENCE after the lane was blocked; kept, and started again by `refresh`. */
+  patience: NodeJS.Timeout | undefined;
+  /** The lane goes on in the event loop's next turn: its source may have more than events tell. */
+  continuing = false;
+
+  constructor(options: RelayOptions, direction: Direction) {
+    const egress = direction === EGRESS;
+    this.direction = direction;
+    this.batch = options.batches[direction];
+    this.source = egress ? options.vm : options.network;
+    this.destination = egress ? options.network : options.vm;
+    this.from = egress ? VM : NETWORK;
+    this.to = egress ? NETWORK : VM;
+  }
+}
+
+export class Relay {
+  readonly counters = new Counters();
+  readonly #options: RelayOptions;
+  readonly #guard: RelayGuard;
+  readonly #clock: () => number;
+  readonly #onFrame: FrameObserver | undefined;
+  readonly #onDrop: FrameObserver | undefined;
+  readonly #egress: Lane;
+  readonly #ingress: Lane;
+  #tick: NodeJS.Timeout | undefined;
+  #running = false;
+  #ended = false;
+  #party: Party = INSIDE;
+
+  constructor(options: RelayOptions) {
+    if (options.batches[0] === options.batches[1]) throw new Error("each direction needs a batch of its own");
+    this.#options = options;
+    this.#guard = options.guard;
+    this.#clock = options.clock;
+    this.#onFrame = options.onFrame;
+    this.#onDrop = options.onDrop;
+    this.#egress = new Lane(options, EGRESS);
+    this.#ingress = new Lane(options, INGRESS);
+  }
+
+  /** Begins to forward frames. A relay runs once. */
+  start(): void {
+    if (this.#running || this.#ended) throw new Error("a relay runs once");
+    this.#running = true;
+    this.#tick = setInterval(() => this.#guarded(this.#look), TICK);
+    this.#guarded(this.#watchBoth);
+  }
+
+  /** Ends without `onEnd`. The ports stay open: whoever made them closes them. Harmless when called twice. */
+  stop(): void {
+    this.#ended = true;
+    if (!this.#running) return;
+    this.#running = false;
+    clearInterval(this.#tick);
+    this.#abandon(this.#egress);
+    this.#abandon(this.#ingress);
+    this.#unwatch(this.#options.vm);
+    this.#unwatch(this.#options.network);
+    this.#countUnsendable();
+  }
+
+  /** Receives, judges and sends until the source is drained, the destination is full, or others must have their turn. */
+  #pump(lane: Lane): void {
+    const { batch, source } = lane;
+    if (lane.blocked && !this.#resume(lane)) return;
+    for (let turn = 0; turn < BATCHES_PER_WAKE; turn++) {
+      this.#party = lane.from;
+      const received = source.receive(batch);
+      this.#party = INSIDE;
+      if (received === 0) return;
+      const time = this.#clock();
+      this.#guard.advance(time);
+      this.#judge(lane, time);
+      if (!this.#running) return; // an observer stopped the relay
+      lane.sent = 0;
+      if (batch.count > 0 && !this.#deliver(lane)) {
+        this.#block(lane, time);
+        return;
+      }
+      if (received < batch.capacity) return;
+    }
+    if (lane.continuing) return;
+    lane.continuing = true;
+    setImmediate(this.#goOn, lane);
+  }
+
+  readonly #goOn = (lane: Lane): void => {
+    lane.continuing = false;
+    if (!this.#running) return;
+    try {
+      this.#pump(lane);
+    } catch (error) {
+      this.#end(error);
+    }
+  };
+
+  /** Asks the guard about every frame, and leaves only those that pass in the batch. */
+  #judge(lane: Lane, time: number): void {
+    const { batch, direction } = lane;
+    const { bytes, offset, length, count } = batch;
+    const guard = this.#guard;
+    const egress = direction === EGRESS;
+    let kept = 0;
+    let keptBytes = 0;
+    for (let index = 0; index < count; index++) {
+      const at = offset[index];
+      const size = length[index];
+      const verdict = egress ? guard.judgeEgress(bytes, at, size) : guard.judgeIngress(bytes, at, size);
+      if (verdict === PASS) {
+        if (kept !== index) batch.keep(index, kept);
+        kept++;
+        keptBytes += size;
+      } else {
+        this.counters.drops[direction][verdict]++;
+        if (this.#onDrop !== undefined) this.#onDrop(direction, verdict, time, bytes, at, size);
+      }
+      if (this.#onFrame !== undefined) this.#onFrame(direction, verdict, time, bytes, at, size);
+    }
+    batch.count = kept;
+    this.counters.frames[direction] += kept;
+    this.counters.bytes[direction] += keptBytes;
+  }
+
+  /** Sends what waits; answers whether nothing waits any more. */
+  #deliver(lane: Lane): boolean {
+    this.#party = lane.to;
+    lane.sent += lane.destination.send(lane.batch, lane.sent);
+    this.#party = INSIDE;
+    return lane.sent >= lane.batch.count;
+  }
+
+  /** The destination is full: stop reading, wait for room, and not for ever. */
+  #block(lane: Lane, time: number): void {
+    lane.blocked = true;
+    lane.progress = time;
+    this.#watchBoth();
+    if (lane.patience === undefined) {
+      lane.patience = setTimeout(() => this.#guarded(() => this.#loseHeart(lane)), SEND_PATIENCE);
+    } else {
+      lane.patience.refresh();
+    }
+  }
+
+  /** Tries to send what waits; answers whether the lane is free again. */
+  #resume(lane: Lane): boolean {
+    const before = lane.sent;
+    if (this.#deliver(lane)) {
+      this.#release(lane);
+      return true;
+    }
+    if (lane.sent > before) lane.progress = this.#clock();
+    return false;
+  }
+
+  /** Drops what waits once the destination has taken nothing for too long. */
+  #loseHeart(lane: Lane): void {
+    if (!lane.blocked) return;
+    if (this.#clock() - lane.progress < SEND_PATIENCE * 1000) {
+      lane.patience?.refresh();
+      return;
+    }
+    this.#countUndelivered(lane);
+    this.#release(lane);
+  }
+
+  #countUndelivered(lane: Lane): void {
+    this.counters.undelivered[lane.direction] += lane.batch.count - lane.sent;
+  }
+
+  #abandon(lane: Lane): void {
+    clearTimeout(lane.patience);
+    if (lane.blocked) this.#countUndelivered(lane);
+  }
+
+  #release(lane: Lane): void {
+    lane.blocked = false;
+    this.#watchBoth();
+  }
+
+  /** The tick: what no event tells. */
+  readonly #look = (): void => {
+    this.#party = VM;
+    this.#options.vm.check();
+    this.#party = NETWORK;
+    this.#options.network.check();
+    this.#party = INSIDE;
+    const time = this.#clock();
+    this.#guard.advance(time);
+    this.#countUnsendable();
+    this.#options.onTick?.(time);
+  };
+
+  #countUnsendable(): void {
+    this.counters.unsendable[EGRESS] = this.#options.network.unsendable;
+    this.counters.unsendable[INGRESS] = this.#options.vm.unsendable;
+  }
+
+  /** A port has one watch, for both lanes: readable for the one that it feeds, writable for the one that it is fed by. */
+  readonly #watchBoth = (): void => {
+    this.#watch(this.#egress, this.#ingress);
+    this.#watch(this.#ingress, this.#egress);
+  };
+
+  #watch(feeds: Lane, fed: Lane): void {
+    const interest = INTERESTS[(feeds.blocked ? 0 : 1) | (fed.blocked ? 2 : 0)];
+    this.#party = feeds.from;
+    feeds.source.watch(interest, feeds.direction === EGRESS ? this.#wakeVm : this.#wakeNetwork);
+    this.#party = INSIDE;
+  }
+
+  readonly #wakeVm = (readable: boolean, writable: boolean): void => {
+    this.#wake(this.#egress, this.#ingress, readable, writable);
+  };
+
+  readonly #wakeNetwork = (readable: boolean, writable: boolean): void => {
+    this.#wake(this.#ingress, this.#egress, readable, writable);
+  };
+
+  #wake(feeds: Lane, fed: Lane, readable: boolean, writable: boolean): void {
+    if (!this.#running) return;
+    try {
+      if (writable && fed.blocked) this.#pump(fed);
+      if (readable && !feeds.blocked && !feeds.continuing) this.#pump(feeds);
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  /** Runs what a timer calls, unless the relay has ended meanwhile. */
+  #guarded(action: () => void): void {
+    if (!this.#running) return;
+    try {
+      action();
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  #end(thrown: unknown): void {
+    const party = this.#party;
+    this.stop();
+    const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    if (party === INSIDE) this.#options.onEnd({ error });
+    else this.#options.onEnd({ side: party === VM ? "vm" : "network", error });
+  }
+
+  /** At the end: a port that cannot even stop watching must not hide why the relay ended. */
+  #unwatch(port: FramePort): void {
+    try {
+      port.watch(NO_INTEREST, () => {});
+    } catch {
+      // It is about to be closed anyway.
+    }
+  }
+}

@@ -1,0 +1,414 @@
+/** The second guard's DHCP (RFC 2131): reading a message, and what VM and servers may say when. */
+import { cidr, contains, macText, onesComplementSum, PASS, prefixLength, uint16, uint32 } from "./bytes.ts";
+import type { Packet } from "./ipv4.ts";
+import { type Kind, type OracleBinding, SECOND, type State, type Transaction } from "./state.ts";
+
+const BROADCAST = 0xffffffff;
+const BROADCAST_MAC = "ff:ff:ff:ff:ff:ff";
+const COOKIE = 0x63825363;
+
+const DISCOVER = 1;
+const OFFER = 2;
+const REQUEST = 3;
+const DECLINE = 4;
+const ACK = 5;
+const NAK = 6;
+const RELEASE = 7;
+const INFORM = 8;
+
+interface Message {
+  readonly op: number;
+  readonly htype: number;
+  readonly hlen: number;
+  readonly hops: number;
+  readonly xid: number;
+  readonly ciaddr: number;
+  readonly yiaddr: number;
+  readonly giaddr: number;
+  readonly chaddr: string;
+  /** All options in RFC order, each with every instance's bytes one after another (RFC 3396). */
+  readonly options: Map<number, Uint8Array>;
+  /** Bytes of option 61 as text; empty for none. */
+  readonly identifier: string;
+}
+
+/** The options of one area, or undefined when one runs past its end. */
+function walk(area: Uint8Array): { code: number; data: Uint8Array }[] | undefined {
+  const found = [];
+  let at = 0;
+  while (at < area.length) {
+    const code = area[at]!;
+    if (code === 255) return found;
+    if (code === 0) {
+      at += 1;
+      continue;
+    }
+    if (at + 1 >= area.length) return undefined;
+    const length = area[at + 1]!;
+    if (at + 2 + length > area.length) return undefined;
+    found.push({ code, data: area.slice(at + 2, at + 2 + length) });
+    at += 2 + length;
+  }
+  return found;
+}
+
+function readMessage(bootp: Uint8Array): Message | undefined {
+  if (bootp.length < 240) return undefined;
+  if (uint32(bootp, 236) !== COOKIE) return undefined;
+
+  const main = walk(bootp.slice(240));
+  if (main === undefined) return undefined;
+  let all = main;
+  const overload = main.filter((option) => option.code === 52);
+  if (overload.length > 0) {
+    if (overload.length > 1 || overload[0]!.data.length !== 1) return undefined;
+    const value = overload[0]!.data[0]!;
+    if (value !== 1 && value !== 2 && value !== 3) return undefined;
+    const file = value === 1 || value === 3 ? walk(bootp.slice(108, 236)) : [];
+    const sname = value === 2 || value === 3 ? walk(bootp.slice(44, 108)) : [];
+    if (file === undefined || sname === undefined) return undefined;
+    all = [...main, ...file, ...sname];
+    if (all.filter((option) => option.code === 52).length > 1) return undefined;
+  }
+
+  for (const [code, length] of [
+    [50, 4],
+    [51, 4],
+    [53, 1],
+    [54, 4],
+  ]) {
+    const instances = all.filter((option) => option.code === code);
+    if (instances.length > 1) return undefined;
+    if (instances.length === 1 && instances[0]!.data.length !== length) return undefined;
+  }
+
+  const options = new Map<number, Uint8Array>();
+  for (const { code, data } of all) {
+    options.set(code, new Uint8Array([...(options.get(code) ?? []), ...data]));
+  }
+  if (!options.has(53)) return undefined;
+  const identifier = options.get(61) ?? new Uint8Array(0);
+  if (identifier.length > 255) return undefined;
+
+  return {
+    op: bootp[0]!,
+    htype: bootp[1]!,
+    hlen: bootp[2]!,
+    hops: bootp[3]!,
+    xid: uint32(bootp, 4),
+    ciaddr: uint32(bootp, 12),
+    yiaddr: uint32(bootp, 16),
+    giaddr: uint32(bootp, 24),
+    chaddr: macText(bootp, 28),
+    options,
+    identifier: [...identifier].join("."),
+  };
+}
+
+function option32(message: Message, code: number): number | undefined {
+  const data = message.options.get(code);
+  return data === undefined ? undefined : uint32(data, 0);
+}
+
+/** The whole addresses in an option that lists them. */
+function addressList(message: Message, code: number): number[] {
+  const data = message.options.get(code) ?? new Uint8Array(0);
+  const list = [];
+  for (let at = 0; at + 4 <= data.length; at += 4) list.push(uint32(data, at));
+  return list;
+}
+
+/** Step 1 and 2 of both directions: UDP's length and checksum, then the message. A string is the drop reason. */
+function openUdp(packet: Packet): Message | string {
+  const { payload } = packet;
+  const length = uint16(payload, 4);
+  if (length !== payload.length) return "dhcp.format";
+  if (uint16(payload, 6) !== 0) {
+    const pseudoHeader = [...packet.addresses, 0, 17, Math.floor(length / 256), length % 256];
+    if (onesComplementSum(new Uint8Array([...pseudoHeader, ...payload])) !== 0xffff) return "dhcp.checksum";
+  }
+  return readMessage(payload.slice(8)) ?? "dhcp.format";
+}
+
+export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): string {
+  const message = openUdp(packet);
+  if (typeof message === "string") return message;
+
+  if (message.op !== 1) return "dhcp.operation";
+  if (message.htype !== 1 || message.hlen !== 6 || message.chaddr !== state.vmMac) return "dhcp.hardware-address";
+  if (message.hops !== 0 || message.giaddr !== 0 || message.options.has(82)) return "dhcp.relay";
+  const type = message.options.get(53)![0]!;
+  if (![DISCOVER, REQUEST, DECLINE, RELEASE, INFORM].includes(type)) return "dhcp.message-type";
+
+  const bound = state.binding?.address;
+  if (message.ciaddr !== 0 && message.ciaddr !== bound) return "dhcp.client-address";
+  if (packet.destination === BROADCAST && macText(frame, 0) !== BROADCAST_MAC) return "dhcp.addresses";
+  if (packet.source !== 0 && packet.source !== bound) return "dhcp.addresses";
+
+  const transaction = state.transactions.find((entry) => entry.xid === message.xid);
+  const what = classify(state, packet, message, type, transaction);
+  if ("reason" in what) return what.reason;
+  const { kind } = what;
+
+  const named = option32(message, 54);
+  if (named !== undefined && state.trustedServer !== undefined && named !== state.trustedServer) return "dhcp.server";
+
+  const known = state.usedIdentifier(message.identifier);
+  if (kind === "DECLINE") {
+    if (!known) return "dhcp.client-identifier";
+  } else if (kind !== "RELEASE") {
+    if (!known && state.identifiers.length >= 4) return "dhcp.client-identifier";
+  }
+
+  const opens = kind !== "DECLINE" && kind !== "RELEASE";
+  if (opens && transaction === undefined && state.transactions.length >= 8) return "dhcp.pending";
+  if (!state.dhcpBucket.take(state.now)) return "dhcp.rate";
+
+  state.note = `dhcp.${kind}`;
+  if (kind === "RELEASE") {
+    state.endBinding();
+  } else if (kind === "DECLINE") {
+    const declined = option32(message, 50)!;
+    state.declines.push(state.now);
+    state.pending = state.pending.filter((entry) => entry.address !== declined);
+    if (declined === bound) state.endBinding();
+  } else {
+    state.noteIdentifier(message.identifier);
+    noteTransaction(state, message, kind, transaction);
+  }
+  return PASS;
+}
+
+/** What the VM's message is by its type and addresses, with the checks of that type; or why it drops. */
+function classify(
+  state: State,
+  packet: Packet,
+  message: Message,
+  type: number,
+  transaction: Transaction | undefined,
+): { kind: Kind | "RELEASE" | "DECLINE" } | { reason: string } {
+  const requested = option32(message, 50);
+  const named = option32(message, 54);
+  const unspecifiedToBroadcast = packet.source === 0 && packet.destination === BROADCAST;
+  const fromBound = state.binding !== undefined && packet.source === state.binding.address;
+  const boundToBroadcast = fromBound && packet.destination === BROADCAST;
+  const boundToServer = fromBound && packet.destination === state.server;
+  const sourceIsCiaddr = message.ciaddr === packet.source;
+
+  switch (type) {
+    case DISCOVER:
+      if (!unspecifiedToBroadcast) return { reason: "dhcp.addresses" };
+      return { kind: "DISCOVER" };
+
+    case REQUEST:
+      if (unspecifiedToBroadcast && named !== undefined) {
+        if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
+        const offers = transaction?.offers ?? [];
+        if (!offers.some((offer) => offer.server === named && offer.yiaddr === requested)) {
+          return { reason: "dhcp.server" };
+        }
+        return { kind: "SELECTING" };
+      }
+      if (unspecifiedToBroadcast) {
+        if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
+        if (requested === undefined) return { reason: "dhcp.format" };
+        return { kind: "INIT-REBOOT" };
+      }
+      if (boundToBroadcast || boundToServer) {
+        if (!sourceIsCiaddr) return { reason: "dhcp.client-address" };
+        if (named !== undefined && named !== state.server) return { reason: "dhcp.server" };
+        return { kind: boundToBroadcast ? "REBINDING" : "RENEWING" };
+      }
+      return { reason: "dhcp.addresses" };
+
+    case INFORM:
+      if (!boundToBroadcast && !boundToServer) return { reason: "dhcp.addresses" };
+      if (!sourceIsCiaddr) return { reason: "dhcp.client-address" };
+      return { kind: "INFORM" };
+
+    case RELEASE:
+      if (!boundToServer) return { reason: "dhcp.addresses" };
+      if (!sourceIsCiaddr) return { reason: "dhcp.client-address" };
+      if (named !== state.server) return { reason: "dhcp.server" };
+      if (!state.usedIdentifier(message.identifier)) return { reason: "dhcp.client-identifier" };
+      return { kind: "RELEASE" };
+
+    default: {
+      // DECLINE
+      if (!unspecifiedToBroadcast) return { reason: "dhcp.addresses" };
+      if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
+      const pending = state.pending.find((entry) => entry.address === requested);
+      if (pending === undefined || named === undefined || pending.server !== named) return { reason: "dhcp.decline" };
+      if (state.declines.length >= 2) return { reason: "dhcp.decline" };
+      return { kind: "DECLINE" };
+    }
+  }
+}
+
+function noteTransaction(state: State, message: Message, kind: Kind, found: Transaction | undefined): void {
+  const transaction: Transaction = found ?? {
+    xid: message.xid,
+    time: state.now,
+    kind,
+    rapidCommit: false,
+    offers: [],
+    named: undefined,
+    asked: undefined,
+    acknowledgedBy: undefined,
+  };
+  if (found === undefined) state.transactions.push(transaction);
+  if (transaction.kind !== kind) transaction.acknowledgedBy = undefined;
+  transaction.time = state.now;
+  transaction.kind = kind;
+  if (kind === "DISCOVER") transaction.rapidCommit = message.options.has(80);
+  if (kind !== "DISCOVER" && kind !== "SELECTING") transaction.offers = [];
+  transaction.named = kind === "SELECTING" ? option32(message, 54) : undefined;
+  if (kind === "SELECTING" || kind === "INIT-REBOOT") transaction.asked = option32(message, 50);
+  else if (kind === "RENEWING" || kind === "REBINDING") transaction.asked = message.ciaddr;
+  else transaction.asked = undefined;
+}
+
+export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): string {
+  const message = openUdp(packet);
+  if (typeof message === "string") return message;
+
+  if (message.op !== 2) return "dhcp.operation";
+  if (message.htype !== 1 || message.hlen !== 6 || message.chaddr !== state.vmMac) return "dhcp.hardware-address";
+  const type = message.options.get(53)![0]!;
+  if (![OFFER, ACK, NAK].includes(type)) return "dhcp.message-type";
+
+  const transaction = state.transactions.find((entry) => entry.xid === message.xid);
+  if (transaction === undefined) return "dhcp.transaction";
+  const server = option32(message, 54);
+  if (server === undefined) return "dhcp.server";
+  if (state.trustedServer !== undefined && server !== state.trustedServer) return "dhcp.server";
+
+  const mac = macText(frame, 6);
+  if (type === OFFER) return offer(state, packet, message, transaction, server, mac);
+  if (type === ACK) return acknowledge(state, packet, message, transaction, server, mac);
+  return refuse(state, packet, transaction, server, mac);
+}
+
+function offer(
+  state: State,
+  packet: Packet,
+  message: Message,
+  transaction: Transaction,
+  server: number,
+  mac: string,
+): string {
+  if (transaction.kind !== "DISCOVER" && transaction.kind !== "SELECTING") return "dhcp.transaction";
+  const { yiaddr } = message;
+  if (yiaddr !== 0 && !isAssignable(state, message, server)) return "dhcp.assigned-address";
+  const known = transaction.offers.some(
+    (entry) =>
+      entry.server === server && entry.source === packet.source && entry.mac === mac && entry.yiaddr === yiaddr,
+  );
+  if (!known) {
+    if (transaction.offers.length >= 8) return "dhcp.pending";
+    transaction.offers.push({ server, source: packet.source, mac, yiaddr });
+  }
+  if (yiaddr !== 0) state.notePending(yiaddr, server, state.now);
+  state.note = yiaddr === 0 ? "dhcp.OFFER-PROXY" : "dhcp.OFFER";
+  return PASS;
+}
+
+function acknowledge(
+  state: State,
+  packet: Packet,
+  message: Message,
+  transaction: Transaction,
+  server: number,
+  mac: string,
+): string {
+  const { kind } = transaction;
+  if (kind === "DISCOVER") {
+    if (!transaction.rapidCommit || !message.options.has(80)) return "dhcp.transaction";
+  } else if (kind === "SELECTING") {
+    const from = offersFrom(transaction, packet, server, mac);
+    if (!from.some((entry) => entry.yiaddr === transaction.asked)) return "dhcp.server";
+  } else if (kind === "RENEWING") {
+    if (server !== state.server) return "dhcp.server";
+  } else if (kind === "REBINDING" || kind === "INIT-REBOOT") {
+    if (transaction.acknowledgedBy !== undefined && transaction.acknowledgedBy !== server) return "dhcp.server";
+  } else {
+    if (state.server !== undefined && server !== state.server) return "dhcp.server";
+    state.note = "dhcp.ACK-INFORM";
+    return PASS;
+  }
+
+  const lease = option32(message, 51);
+  if (lease === undefined || lease === 0) return "dhcp.lease-time";
+  const { yiaddr } = message;
+  if (!isAssignable(state, message, server)) return "dhcp.assigned-address";
+  if (kind !== "DISCOVER" && yiaddr !== transaction.asked) return "dhcp.assigned-address";
+
+  if (kind === "REBINDING" || kind === "INIT-REBOOT") transaction.acknowledgedBy = server;
+  state.notePending(yiaddr, server, state.now);
+  state.setBinding(boundBy(state, message, server, lease, { source: packet.source, mac }));
+  state.note = `dhcp.ACK-${kind}`;
+  return PASS;
+}
+
+function boundBy(
+  state: State,
+  message: Message,
+  server: number,
+  lease: number,
+  acknowledgement: { source: number; mac: string },
+): OracleBinding {
+  const before = state.binding;
+  const { yiaddr } = message;
+  const fixed = before?.fixed ?? false;
+  const kept = before?.address === yiaddr ? before.router : undefined;
+  const mask = message.options.get(1);
+  return {
+    address: yiaddr,
+    fixed,
+    server,
+    expiry: fixed || lease === 0xffffffff ? Number.POSITIVE_INFINITY : state.now + lease * SECOND,
+    netmask: mask?.length === 4 ? uint32(mask, 0) : undefined,
+    router: addressList(message, 3)[0] ?? kept,
+    dnsServers: addressList(message, 6).slice(0, 8),
+    acknowledgement,
+  };
+}
+
+function refuse(state: State, packet: Packet, transaction: Transaction, server: number, mac: string): string {
+  const { kind } = transaction;
+  if (kind === "DISCOVER" || kind === "INFORM") return "dhcp.transaction";
+  if (kind === "SELECTING" && offersFrom(transaction, packet, server, mac).length === 0) return "dhcp.server";
+  if ((kind === "RENEWING" || kind === "REBINDING") && server !== state.server) return "dhcp.server";
+  state.note = `dhcp.NAK-${kind}`;
+  state.endBinding();
+  state.transactions = state.transactions.filter((entry) => entry !== transaction);
+  return PASS;
+}
+
+/** The offers of the server that the REQUEST named, when this message comes from where they came from. */
+function offersFrom(transaction: Transaction, packet: Packet, server: number, mac: string) {
+  if (server !== transaction.named) return [];
+  return transaction.offers.filter(
+    (entry) => entry.server === server && entry.source === packet.source && entry.mac === mac,
+  );
+}
+
+const NEVER_ASSIGNED = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4"].map(cidr);
+
+function isAssignable(state: State, message: Message, server: number): boolean {
+  const { yiaddr } = message;
+  if (state.binding?.fixed) return yiaddr === state.binding.address;
+  if (NEVER_ASSIGNED.some((network) => contains(network, yiaddr))) return false;
+  if (yiaddr === state.configuredGateway) return false;
+  if (addressList(message, 3).includes(yiaddr)) return false;
+  if (yiaddr === server) return false;
+  const mask = message.options.get(1);
+  const length = mask?.length === 4 ? prefixLength(uint32(mask, 0)) : undefined;
+  if (length !== undefined && length <= 30) {
+    const size = 2 ** (32 - length);
+    const first = Math.floor(yiaddr / size) * size;
+    if (yiaddr === first || yiaddr === first + size - 1) return false;
+  }
+  if (state.subnet !== undefined && !contains(state.subnet, yiaddr)) return false;
+  return true;
+}

@@ -1,0 +1,141 @@
+/** The second guard's first look at a frame: length, Ethernet addresses, type; and ARP (RFC 826, RFC 5227). */
+import { macText, PASS, uint16, uint32 } from "./bytes.ts";
+import { SECOND, type State } from "./state.ts";
+
+export type Direction = "egress" | "ingress";
+
+export function checkEthernet(state: State, direction: Direction, frame: Uint8Array): string {
+  if (frame.length < 14) return "frame.short";
+  if (frame.length > state.mtu + 14) return "frame.long";
+
+  const destination = macText(frame, 0);
+  const source = macText(frame, 6);
+  const reserved = destination.startsWith("01:80:c2:");
+  if (direction === "egress") {
+    if (source !== state.vmMac) return "ethernet.source";
+    if (reserved) return "ethernet.destination";
+  } else {
+    if (source === state.vmMac || isGroup(source) || source === "00:00:00:00:00:00") return "ethernet.source";
+    if (destination !== state.vmMac && !isGroup(destination)) return "ethernet.destination";
+    if (reserved) return "ethernet.destination";
+  }
+
+  const type = uint16(frame, 12);
+  if (type === 0x86dd) return "ethernet.ipv6";
+  if (type !== 0x0800 && type !== 0x0806) return "ethernet.type";
+  return PASS;
+}
+
+export function isGroup(mac: string): boolean {
+  return Number.parseInt(mac.slice(0, 2), 16) % 2 === 1;
+}
+
+interface Arp {
+  readonly ethernetDestination: string;
+  readonly ethernetSource: string;
+  readonly operation: number;
+  readonly senderHardware: string;
+  readonly senderAddress: number;
+  readonly targetHardware: string;
+  readonly targetAddress: number;
+}
+
+export function checkArp(state: State, direction: Direction, frame: Uint8Array): string {
+  if (frame.length < 14 + 28) return "arp.format";
+  const body = frame.slice(14, 14 + 28);
+  if (uint16(body, 0) !== 1 || uint16(body, 2) !== 0x0800 || body[4] !== 6 || body[5] !== 4) return "arp.format";
+  const arp: Arp = {
+    ethernetDestination: macText(frame, 0),
+    ethernetSource: macText(frame, 6),
+    operation: uint16(body, 6),
+    senderHardware: macText(body, 8),
+    senderAddress: uint32(body, 14),
+    targetHardware: macText(body, 18),
+    targetAddress: uint32(body, 24),
+  };
+  if (arp.operation !== 1 && arp.operation !== 2) return "arp.operation";
+  return direction === "egress" ? arpFromVm(state, arp) : arpToVm(state, arp);
+}
+
+function arpFromVm(state: State, arp: Arp): string {
+  const bound = state.binding?.address;
+  if (arp.senderHardware !== state.vmMac) return "arp.hardware-address";
+  const probe = arp.senderAddress === 0;
+  if (probe) {
+    const own = arp.targetAddress === bound || state.isPending(arp.targetAddress);
+    if (arp.operation !== 1 || !own) return "arp.probe";
+  } else if (arp.senderAddress !== bound) {
+    return "arp.sender-address";
+  }
+  if (!state.arpBucket.take(state.now)) return "arp.rate";
+
+  state.note = probe ? "arp.probe" : arp.operation === 1 ? "arp.request" : "arp.reply";
+  if (probe) state.noteProbe(arp.targetAddress);
+  if (!probe && arp.operation === 1 && arp.targetAddress === state.gateway) noteGatewayRequest(state);
+  return PASS;
+}
+
+function noteGatewayRequest(state: State): void {
+  const counted = state.countedRequest;
+  if (counted === undefined) {
+    state.countedRequest = state.now;
+  } else if (state.now - counted >= 1 * SECOND) {
+    state.unanswered += 1;
+    if (state.unanswered === 3) state.forgetGatewayMac();
+    state.countedRequest = state.now;
+  }
+  state.gatewayRequest = state.now;
+}
+
+function arpToVm(state: State, arp: Arp): string {
+  const bound = state.binding?.address;
+  if (arp.senderAddress === bound || state.isPending(arp.senderAddress)) {
+    const probed = state.probes.some((probe) => probe.address === arp.senderAddress);
+    if (arp.operation !== 2 || !probed) return "arp.conflict";
+    state.note = "arp.conflict-reply";
+  } else {
+    state.note = "arp.ingress";
+  }
+
+  if (state.gateway !== undefined && arp.senderAddress === state.gateway) {
+    if (state.gatewayMac === undefined) {
+      if (answersOwnRequest(state, arp)) state.learnedGatewayMac = arp.senderHardware;
+      else if (!gatewayAsks(state, arp)) return "arp.gateway";
+    } else if (arp.senderHardware !== state.gatewayMac) {
+      return "arp.gateway";
+    }
+    state.note = state.gatewayMac === undefined ? "arp.gateway-asks" : "arp.gateway-known";
+    if (state.gatewayMac !== undefined) {
+      state.unanswered = 0;
+      state.countedRequest = undefined;
+    }
+  }
+  return PASS;
+}
+
+/** The reply from which the gateway's MAC is learned. */
+function answersOwnRequest(state: State, arp: Arp): boolean {
+  return (
+    arp.operation === 2 &&
+    arp.ethernetDestination === state.vmMac &&
+    arp.targetHardware === state.vmMac &&
+    arp.targetAddress === state.binding?.address &&
+    arp.senderHardware === arp.ethernetSource &&
+    !isGroup(arp.senderHardware) &&
+    state.gatewayRequest !== undefined &&
+    state.now - state.gatewayRequest <= 3 * SECOND
+  );
+}
+
+/** A request from the gateway before its MAC is known, which its own ACK vouches for. */
+function gatewayAsks(state: State, arp: Arp): boolean {
+  const binding = state.binding;
+  if (binding?.acknowledgement === undefined) return false;
+  return (
+    arp.operation === 1 &&
+    binding.server === state.gateway &&
+    binding.acknowledgement.source === state.gateway &&
+    arp.senderHardware === binding.acknowledgement.mac &&
+    arp.ethernetSource === binding.acknowledgement.mac
+  );
+}

@@ -1,0 +1,699 @@
+/**
+ * Traffic sessions for the comparison of the two guards: each is made from one seed, plays a random row of scenarios in
+ * one world, and is a list of frames with direction and time.
+ */
+import type { GuardOptions } from "../../src/guard/types.ts";
+import {
+  type ArpFields,
+  arpFrame,
+  BROADCAST,
+  BROADCAST_MAC,
+  be16,
+  ethernet,
+  type Ipv4Fields,
+  ipv4Frame,
+  join,
+  udpPayload,
+} from "./build.ts";
+import { answer, say } from "./dhcp-talk.ts";
+import { type Server, type Step, World } from "./world.ts";
+
+export type { Step } from "./world.ts";
+
+export interface Session {
+  readonly seed: number;
+  readonly options: GuardOptions;
+  readonly steps: readonly Step[];
+}
+
+export function generateSession(seed: number): Session {
+  const world = new World(seed);
+  const { random } = world;
+  if (random.chance(0.8)) boot(world);
+  const scenarios = random.between(3, 22);
+  for (let count = 0; count < scenarios; count++) {
+    pickScenario(world)(world);
+    if (random.chance(0.35)) world.jump();
+  }
+  return { seed, options: world.options, steps: world.steps };
+}
+
+type Scenario = (world: World) => void;
+
+/** Scenario and weight. */
+const SCENARIOS: readonly [Scenario, number][] = [
+  [boot, 10],
+  [initReboot, 6],
+  [renew, 8],
+  [rebind, 7],
+  [inform, 5],
+  [release, 2],
+  [decline, 4],
+  [rapidCommit, 4],
+  [proxyOffer, 3],
+  [lateAnswer, 4],
+  [changedMind, 3],
+  [manyIdentifiers, 2],
+  [manyTransactions, 2],
+  [manyOffers, 2],
+  [arpTalk, 10],
+  [arpProbe, 6],
+  [arpGateway, 8],
+  [gatewayMoves, 6],
+  [arpOdd, 4],
+  [traffic, 16],
+  [fragments, 6],
+  [strangeIpv4, 5],
+  [dnsTraffic, 5],
+  [inbound, 5],
+  [layerTwo, 5],
+  [noise, 3],
+  [replay, 6],
+  [arpFlood, 0.6],
+  [dhcpFlood, 1],
+];
+const TOTAL_WEIGHT = SCENARIOS.reduce((sum, [, weight]) => sum + weight, 0);
+
+function pickScenario(world: World): Scenario {
+  let left = (world.random.uint32() / 2 ** 32) * TOTAL_WEIGHT;
+  for (const [scenario, weight] of SCENARIOS) {
+    left -= weight;
+    if (left < 0) return scenario;
+  }
+  return traffic;
+}
+
+// DHCP
+
+function learned(world: World, address: number, server: Server): void {
+  world.lastAddress = address;
+  world.server = server;
+  if (!world.static) world.address = address;
+  world.mark();
+}
+
+function someServer(world: World): Server {
+  const trusted = world.options.dhcpServer === undefined || world.random.chance(0.9);
+  return trusted && world.random.chance(0.7) ? world.server : world.random.pick(world.servers);
+}
+
+/** The address that a server gives: the static one where there is one. */
+function giveAddress(world: World): number {
+  const { random } = world;
+  if (world.static && random.chance(0.85)) return world.address!;
+  if (random.chance(0.5)) return world.lastAddress;
+  return random.chance(0.93) ? world.hostAddress() : world.someAddress();
+}
+
+function boot(world: World): void {
+  const { random } = world;
+  if (random.chance(0.85)) world.xid = random.uint32();
+  if (random.chance(0.1)) world.identifier = world.newIdentifier();
+  const discovers = random.chance(0.8) ? 1 : random.between(2, 4);
+  for (let count = 0; count < discovers; count++) say(world, "DISCOVER");
+  const server = someServer(world);
+  const address = giveAddress(world);
+  const others = random.chance(0.75) ? 0 : random.between(1, 3);
+  answer(world, { type: "OFFER", address, server });
+  for (let count = 0; count < others; count++) {
+    answer(world, { type: "OFFER", address: giveAddress(world), server: random.pick(world.servers) });
+  }
+  if (random.chance(0.05)) world.jump();
+  say(world, "SELECTING", { address, server });
+  if (random.chance(0.1)) world.jump();
+  if (random.chance(0.1)) {
+    answer(world, { type: "NAK", address: 0, server: random.chance(0.8) ? server : random.pick(world.servers) });
+    return;
+  }
+  if (random.chance(0.15)) answer(world, { type: "ACK", address, server: random.pick(world.servers) });
+  answer(world, { type: "ACK", address, server });
+  learned(world, address, server);
+  if (random.chance(0.2)) answer(world, { type: "ACK", address, server });
+  if (random.chance(0.5)) arpProbe(world);
+}
+
+function initReboot(world: World): void {
+  const { random } = world;
+  if (random.chance(0.9)) world.xid = random.uint32();
+  const address = random.chance(0.8) ? world.lastAddress : giveAddress(world);
+  say(world, "INIT-REBOOT", { address });
+  const answers = random.between(0, 3);
+  for (let count = 0; count < answers; count++) {
+    const server = random.pick(world.servers);
+    if (random.chance(0.25)) {
+      answer(world, { type: "NAK", address: 0, server });
+    } else {
+      const given = random.chance(0.9) ? address : giveAddress(world);
+      answer(world, { type: "ACK", address: given, server });
+      if (given === address) learned(world, address, server);
+    }
+    if (random.chance(0.15)) say(world, "INIT-REBOOT", { address });
+    if (random.chance(0.15)) world.jump();
+  }
+}
+
+function renew(world: World): void {
+  const { random } = world;
+  if (random.chance(0.9)) world.xid = random.uint32();
+  say(world, "RENEWING");
+  if (random.chance(0.1)) world.jump();
+  const server = random.chance(0.7) ? world.server : random.pick(world.servers);
+  const via = random.chance(0.8)
+    ? server
+    : { ...server, mac: random.pick(world.peerMacs), source: world.hostAddress() };
+  const address = world.address ?? world.lastAddress;
+  if (random.chance(0.2)) answer(world, { type: "NAK", address: 0, server: via });
+  else if (random.chance(0.9)) answer(world, { type: "ACK", address, server: via, terse: 0.3 });
+  else answer(world, { type: "OFFER", address, server: via });
+}
+
+function rebind(world: World): void {
+  const { random } = world;
+  if (random.chance(0.9)) world.xid = random.uint32();
+  say(world, "REBINDING");
+  const address = world.address ?? world.lastAddress;
+  const answers = random.between(1, 4);
+  for (let count = 0; count < answers; count++) {
+    const server = random.chance(0.5) ? world.server : random.pick(world.servers);
+    if (random.chance(0.2)) answer(world, { type: "NAK", address: 0, server });
+    else answer(world, { type: "ACK", address: random.chance(0.9) ? address : giveAddress(world), server, terse: 0.3 });
+    if (random.chance(0.15)) say(world, "REBINDING");
+    if (random.chance(0.1)) say(world, "RENEWING");
+    if (random.chance(0.3)) world.server = server;
+  }
+}
+
+function inform(world: World): void {
+  const { random } = world;
+  if (random.chance(0.9)) world.xid = random.uint32();
+  say(world, "INFORM");
+  const server = random.chance(0.7) ? world.server : random.pick(world.servers);
+  const address = random.pick([0, 0, world.address ?? 0, world.hostAddress()]);
+  const type = random.chance(0.9) ? "ACK" : random.pick(["OFFER", "NAK"] as const);
+  answer(world, { type, address, server, lease: random.chance(0.7) ? -1 : 600 });
+}
+
+function release(world: World): void {
+  say(world, "RELEASE");
+  if (world.random.chance(0.5)) arpProbe(world);
+  traffic(world);
+}
+
+function decline(world: World): void {
+  const { random } = world;
+  arpProbe(world);
+  if (random.chance(0.3)) world.xid = random.uint32();
+  if (random.chance(0.2)) world.jump();
+  const times = random.chance(0.8) ? 1 : 3;
+  for (let count = 0; count < times; count++) {
+    say(world, "DECLINE", { address: random.chance(0.85) ? world.lastAddress : giveAddress(world), wrong: 0.1 });
+    if (times > 1) boot(world);
+  }
+}
+
+function rapidCommit(world: World): void {
+  const { random } = world;
+  if (random.chance(0.9)) world.xid = random.uint32();
+  say(world, "DISCOVER", { rapidCommit: random.chance(0.8) });
+  const answers = random.between(1, 2);
+  for (let count = 0; count < answers; count++) {
+    const server = someServer(world);
+    const address = giveAddress(world);
+    if (random.chance(0.2)) answer(world, { type: "OFFER", address, server });
+    answer(world, { type: "ACK", address, server, rapidCommit: random.chance(0.85) });
+    if (count === 0) learned(world, address, server);
+  }
+}
+
+function proxyOffer(world: World): void {
+  const { random } = world;
+  world.xid = random.uint32();
+  say(world, "DISCOVER");
+  const proxy = random.pick(world.servers);
+  answer(world, { type: "OFFER", address: 0, server: proxy, lease: -1 });
+  const server = someServer(world);
+  const address = giveAddress(world);
+  answer(world, { type: "OFFER", address, server });
+  if (random.chance(0.2)) say(world, "SELECTING", { address: 0, server: proxy });
+  if (random.chance(0.2)) answer(world, { type: "ACK", address: 0, server: proxy });
+  say(world, "SELECTING", { address, server });
+  answer(world, { type: "ACK", address, server });
+  learned(world, address, server);
+}
+
+/** Answers that nobody asked for, or that come too late. */
+function lateAnswer(world: World): void {
+  const { random } = world;
+  if (random.chance(0.6)) world.jump();
+  const type = random.pick(["OFFER", "ACK", "ACK", "NAK"] as const);
+  const xid = random.chance(0.7) ? world.xid : random.uint32();
+  answer(world, { type, address: giveAddress(world), server: random.pick(world.servers), xid });
+}
+
+/** One xid, several kinds of message one after another, with answers in between (D20). */
+function changedMind(world: World): void {
+  const { random } = world;
+  const kinds = ["DISCOVER", "SELECTING", "INIT-REBOOT", "RENEWING", "REBINDING", "INFORM"] as const;
+  const count = random.between(2, 8);
+  for (let turn = 0; turn < count; turn++) {
+    const address = random.chance(0.7) ? world.lastAddress : world.hostAddress();
+    say(world, random.pick(kinds), { rapidCommit: random.chance(0.2), ...(random.chance(0.5) && { address }) });
+    if (random.chance(0.7)) {
+      const type = random.pick(["OFFER", "OFFER", "ACK", "ACK", "ACK", "NAK"] as const);
+      const server = random.chance(0.6) ? world.server : random.pick(world.servers);
+      answer(world, { type, address, server, rapidCommit: random.chance(0.2) });
+      if (type === "ACK") learned(world, address, server);
+    }
+  }
+}
+
+function manyIdentifiers(world: World): void {
+  const { random } = world;
+  const count = random.between(3, 7);
+  for (let turn = 0; turn < count; turn++) {
+    world.identifier = world.newIdentifier();
+    say(world, random.pick(["DISCOVER", "DISCOVER", "INIT-REBOOT", "RELEASE", "DECLINE"] as const), { wrong: 0.03 });
+    if (random.chance(0.15)) world.jump();
+  }
+}
+
+function manyTransactions(world: World): void {
+  const { random } = world;
+  const count = random.between(6, 12);
+  for (let turn = 0; turn < count; turn++) {
+    world.xid = random.uint32();
+    say(world, random.pick(["DISCOVER", "DISCOVER", "INIT-REBOOT", "INFORM", "REBINDING"] as const), { wrong: 0.03 });
+    if (random.chance(0.5)) answer(world, { type: "OFFER", address: giveAddress(world) });
+    if (random.chance(0.1)) world.jump();
+  }
+}
+
+function manyOffers(world: World): void {
+  const { random } = world;
+  world.xid = random.uint32();
+  say(world, "DISCOVER", { wrong: 0 });
+  const count = random.between(5, 14);
+  for (let turn = 0; turn < count; turn++) {
+    const server = random.pick(world.servers);
+    const address = random.chance(0.1) ? 0 : world.subnet.address + random.below(12);
+    const mac = random.chance(0.5) ? server.mac : random.pick(world.peerMacs);
+    answer(world, { type: "OFFER", address, server: { ...server, mac }, wrong: 0.05 });
+    if (random.chance(0.2)) arp(world, "egress", { operation: 1, senderAddress: 0, targetAddress: address });
+    if (random.chance(0.2)) arp(world, "ingress", { operation: 2, senderAddress: address });
+    if (random.chance(0.1)) {
+      say(world, "SELECTING", { address, server, wrong: 0 });
+      answer(world, { type: random.chance(0.8) ? "ACK" : "NAK", address, server: { ...server, mac } });
+    }
+  }
+}
+
+// ARP
+
+function arp(world: World, direction: "egress" | "ingress", fields: Partial<ArpFields>): void {
+  const { random } = world;
+  const egress = direction === "egress";
+  const operation = fields.operation ?? 1;
+  const sender = egress ? world.vmMac : world.gatewayMac;
+  const whole: ArpFields = {
+    ethernetDestination: operation === 1 ? BROADCAST_MAC : egress ? world.gatewayMac : world.vmMac,
+    ethernetSource: fields.senderHardware ?? sender,
+    hardwareType: 1,
+    protocolType: 0x0800,
+    hardwareLength: 6,
+    protocolLength: 4,
+    operation,
+    senderHardware: sender,
+    senderAddress: egress ? (world.address ?? world.lastAddress) : world.gateway,
+    targetHardware: operation === 1 ? "00:00:00:00:00:00" : egress ? world.gatewayMac : world.vmMac,
+    targetAddress: egress ? world.gateway : (world.address ?? world.lastAddress),
+    padding: random.chance(0.5) ? 18 : 0,
+    ...fields,
+  };
+  if (random.chance(0.06)) {
+    const odd: (() => Partial<ArpFields>)[] = [
+      () => ({ hardwareType: random.pick([0, 6, 256]) }),
+      () => ({ protocolType: random.pick([0x0806, 0x86dd, 0x0801]) }),
+      () => ({ hardwareLength: random.pick([0, 5, 8]) }),
+      () => ({ protocolLength: random.pick([0, 3, 16]) }),
+      () => ({ operation: random.pick([0, 1, 2, 3, 4, 8, 9, 256]) }),
+      () => ({ senderHardware: world.someMac() }),
+      () => ({ ethernetSource: world.someMac() }),
+      () => ({ ethernetDestination: world.someMac() }),
+      () => ({ targetHardware: world.someMac() }),
+      () => ({ senderAddress: random.chance(0.3) ? 0 : world.someAddress() }),
+      () => ({ targetAddress: random.chance(0.2) ? 0 : world.someAddress() }),
+      () => ({ padding: -random.between(1, 28) }),
+    ];
+    Object.assign(whole, random.pick(odd)());
+  }
+  world.emit(direction, arpFrame(whole), "ARP");
+}
+
+function arpTalk(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 6);
+  for (let turn = 0; turn < count; turn++) {
+    switch (random.below(6)) {
+      case 0:
+        arp(world, "egress", { targetAddress: world.someAddress() });
+        break;
+      case 1:
+        arp(world, "egress", { operation: 2, targetAddress: world.hostAddress() });
+        break;
+      case 2: // announcement
+        arp(world, "egress", { targetAddress: world.address ?? world.lastAddress, operation: random.between(1, 2) });
+        break;
+      case 3: // somebody else's address
+        arp(world, "egress", { senderAddress: random.chance(0.5) ? world.gateway : world.someAddress() });
+        break;
+      case 4: // a neighbour asks or answers
+        arp(world, "ingress", {
+          senderAddress: world.hostAddress(),
+          senderHardware: random.pick(world.peerMacs),
+          operation: random.between(1, 2),
+        });
+        break;
+      default:
+        arp(world, "ingress", { senderAddress: 0, senderHardware: random.pick(world.peerMacs) });
+    }
+  }
+}
+
+/** Probes for the own or another address, and a neighbour that defends it, in time or not. */
+function arpProbe(world: World): void {
+  const { random } = world;
+  const target = random.chance(0.85) ? (world.address ?? world.lastAddress) : world.someAddress();
+  const count = random.between(1, 3);
+  for (let turn = 0; turn < count; turn++) {
+    arp(world, "egress", { senderAddress: 0, targetAddress: target });
+    if (random.chance(0.25)) world.jump();
+    if (random.chance(0.35)) {
+      arp(world, "ingress", {
+        operation: random.chance(0.8) ? 2 : 1,
+        senderAddress: target,
+        senderHardware: random.pick(world.peerMacs),
+        targetAddress: 0,
+      });
+    }
+  }
+  if (random.chance(0.6)) arp(world, "egress", { targetAddress: target, senderAddress: target });
+}
+
+function gatewayRequest(world: World): void {
+  arp(world, "egress", { operation: 1, targetAddress: world.gateway });
+}
+
+function gatewayReply(world: World, mac: string): void {
+  arp(world, "ingress", { operation: 2, senderAddress: world.gateway, senderHardware: mac });
+}
+
+function arpGateway(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 4);
+  for (let turn = 0; turn < count; turn++) {
+    const mac = random.chance(0.7) ? world.gatewayMac : random.pick(world.peerMacs);
+    switch (random.below(5)) {
+      case 0: // the gateway speaks first
+        arp(world, "ingress", { operation: 1, senderAddress: world.gateway, senderHardware: mac });
+        break;
+      case 1: // a claim out of nothing
+        gatewayReply(world, mac);
+        break;
+      default:
+        gatewayRequest(world);
+        if (random.chance(0.15)) world.jump();
+        gatewayReply(world, mac);
+    }
+  }
+}
+
+/** Requests that stay unanswered, about a second apart, until the gateway's MAC is forgotten or almost. */
+function gatewayMoves(world: World): void {
+  const { random } = world;
+  gatewayRequest(world);
+  gatewayReply(world, world.gatewayMac);
+  const newcomer = random.pick(world.peerMacs);
+  const count = random.between(2, 7);
+  for (let turn = 0; turn < count; turn++) {
+    const base = world.now;
+    gatewayRequest(world);
+    if (random.chance(0.15)) gatewayReply(world, world.gatewayMac);
+    if (random.chance(0.4)) gatewayReply(world, newcomer);
+    if (random.chance(0.06)) renew(world);
+    const gap = random.pick([1_000_000, 1_000_000, 1_000_001, 999_999, 500_000, 2_000_000, 3_000_000, 61_000_000]);
+    world.now = Math.max(world.now, base + gap);
+  }
+  gatewayReply(world, newcomer);
+  if (random.chance(0.5)) gatewayReply(world, world.gatewayMac);
+}
+
+function arpOdd(world: World): void {
+  const { random } = world;
+  arp(world, random.chance(0.5) ? "egress" : "ingress", {
+    operation: random.pick([1, 2, 3, 4, 8, 9, 0, 512]),
+    hardwareLength: random.pick([6, 6, 6, 0, 8]),
+    protocolLength: random.pick([4, 4, 4, 0, 16]),
+    padding: random.pick([0, 18, -1, -28, 100]),
+    senderHardware: random.chance(0.6) ? world.vmMac : world.someMac(),
+    ethernetSource: random.chance(0.6) ? world.vmMac : world.someMac(),
+  });
+}
+
+function arpFlood(world: World): void {
+  const { random } = world;
+  const count = random.between(190, 230);
+  const frames = [world.gateway, world.hostAddress()];
+  for (let turn = 0; turn < count; turn++) {
+    const before = world.now;
+    arp(world, "egress", { operation: 1, targetAddress: random.pick(frames), padding: 0 });
+    world.now = before + (turn < 185 ? 0 : random.pick([0, 0, 1, 19_999, 20_000, 20_001]));
+  }
+}
+
+function dhcpFlood(world: World): void {
+  const { random } = world;
+  const count = random.between(48, 62);
+  for (let turn = 0; turn < count; turn++) {
+    const before = world.now;
+    say(world, random.chance(0.9) ? "DISCOVER" : "INIT-REBOOT", { wrong: 0.02 });
+    world.now = before + (turn < 44 ? 0 : random.pick([0, 0, 1, 99_999, 100_000, 100_001]));
+  }
+}
+
+// IPv4
+
+function ipv4(world: World, direction: "egress" | "ingress", fields: Partial<Ipv4Fields>, label = "IPv4"): void {
+  const { random } = world;
+  const egress = direction === "egress";
+  const address = world.address ?? world.lastAddress;
+  const whole: Ipv4Fields = {
+    ethernetDestination: egress ? world.gatewayMac : world.vmMac,
+    ethernetSource: egress ? world.vmMac : world.gatewayMac,
+    version: 4,
+    options: new Uint8Array(0),
+    totalLengthError: 0,
+    identification: random.below(65536),
+    flags: random.chance(0.5) ? 2 : 0,
+    offset: 0,
+    ttl: random.pick([0, 1, 64, 255]),
+    protocol: 17,
+    badChecksum: false,
+    source: egress ? address : world.someAddress(),
+    destination: egress ? world.someAddress() : address,
+    payload: new Uint8Array(0),
+    padding: random.chance(0.2) ? random.below(30) : 0,
+    ...fields,
+  };
+  world.emit(direction, ipv4Frame(whole), label);
+}
+
+const PORTS = [53, 53, 80, 443, 67, 68, 4011, 123, 5353, 4789, 3544, 1023, 65535, 0];
+
+function transport(world: World, protocol: number, destinationPort?: number): Uint8Array {
+  const { random } = world;
+  const data = random.bytes(random.below(random.chance(0.05) ? 600 : 24));
+  const sourcePort = random.chance(0.95) ? random.between(1024, 65535) : random.pick(PORTS);
+  const port = destinationPort ?? random.pick(PORTS);
+  switch (protocol) {
+    case 6:
+      return join(
+        be16(sourcePort),
+        be16(port),
+        random.bytes(8),
+        [0x50, random.pick([2, 16, 24, 4])],
+        random.bytes(6),
+        data,
+      );
+    case 17:
+      return udpPayload({
+        source: 0,
+        destination: 0,
+        sourcePort,
+        destinationPort: port,
+        lengthError: random.chance(0.05) ? 3 : 0,
+        checksum: random.chance(0.3) ? "zero" : "right",
+        data,
+      });
+    case 1:
+      return join([random.pick([8, 0, 3, 5, 9, 10, 11, 13]), random.below(2)], random.bytes(6), data);
+    default:
+      return random.bytes(random.below(40));
+  }
+}
+
+function someProtocol(world: World): number {
+  return world.random.pick([6, 6, 6, 17, 17, 17, 1, 1, 0, 2, 4, 41, 47, 50, 132, 255]);
+}
+
+function traffic(world: World): void {
+  const count = world.random.between(1, 12);
+  for (let turn = 0; turn < count; turn++) {
+    const protocol = someProtocol(world);
+    const source = world.random.chance(0.04) ? { source: world.someAddress() } : {};
+    ipv4(world, "egress", { protocol, payload: transport(world, protocol), ...source });
+  }
+}
+
+function dnsTraffic(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 5);
+  for (let turn = 0; turn < count; turn++) {
+    const protocol = random.pick([17, 17, 6, 1, 47]);
+    const destination = world.dnsServers.length > 0 ? random.pick(world.dnsServers) : world.someAddress();
+    const fragment = random.chance(0.2) ? { flags: 1, offset: random.pick([0, 0, 2, 3]) } : {};
+    const payload = transport(world, protocol, random.chance(0.8) ? 53 : 853);
+    ipv4(world, "egress", { protocol, destination, payload, ...fragment });
+  }
+}
+
+function fragments(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 6);
+  const identification = random.below(65536);
+  const direction = random.chance(0.75) ? "egress" : "ingress";
+  for (let turn = 0; turn < count; turn++) {
+    const protocol = someProtocol(world);
+    const whole = transport(world, protocol, random.chance(0.2) ? 67 : undefined);
+    const payload = random.chance(0.4) ? whole.slice(0, random.pick([0, 1, 7, 8, 16, 19, 20])) : whole;
+    ipv4(world, direction, {
+      identification,
+      protocol,
+      payload,
+      flags: random.pick([0, 1, 1, 3, 4]),
+      offset: random.pick([0, 0, 1, 1, 2, 3, 100, 8189, 8190, 8191]),
+    });
+  }
+}
+
+/** Headers that lie, are cut short, carry options or have a wrong checksum. */
+function strangeIpv4(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 4);
+  for (let turn = 0; turn < count; turn++) {
+    const protocol = someProtocol(world);
+    const whole = transport(world, protocol);
+    const odd: Partial<Ipv4Fields>[] = [
+      { version: random.pick([0, 5, 6, 15]) },
+      {
+        options: random
+          .pick([
+            [0x94, 4, 0, 0],
+            [7, 7, 4, 0, 0, 0, 0, 0],
+            [1, 1, 1, 0],
+          ])
+          .map(Number) as never,
+      },
+      {
+        totalLengthError: random.pick([1, -1, 100, -20, -whole.length, -whole.length - 1]),
+        padding: random.pick([0, 120]),
+      },
+      { badChecksum: true },
+      { payload: whole.slice(0, random.below(21)) },
+      { destination: BROADCAST, ethernetDestination: BROADCAST_MAC },
+      { destination: 0xe00000fb, ethernetDestination: "01:00:5e:00:00:fb" },
+      { ethernetDestination: world.someMac() },
+      { ethernetSource: world.someMac() },
+    ];
+    const chosen = random.pick(odd);
+    if (chosen.options !== undefined) chosen.options = new Uint8Array(chosen.options);
+    ipv4(world, random.chance(0.75) ? "egress" : "ingress", { protocol, payload: whole, ...chosen });
+  }
+}
+
+function inbound(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 4);
+  for (let turn = 0; turn < count; turn++) {
+    const protocol = someProtocol(world);
+    const group = random.chance(0.2) ? { ethernetDestination: random.pick([BROADCAST_MAC, "01:00:5e:00:00:fb"]) } : {};
+    const stranger = random.chance(0.15) ? { ethernetDestination: world.someMac() } : {};
+    const from = random.chance(0.15) ? { ethernetSource: world.someMac() } : {};
+    ipv4(world, "ingress", { protocol, payload: transport(world, protocol), ...group, ...stranger, ...from });
+  }
+}
+
+// Below and beside IPv4
+
+function layerTwo(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 4);
+  for (let turn = 0; turn < count; turn++) {
+    const egress = random.chance(0.7);
+    const source = egress ? world.vmMac : world.gatewayMac;
+    const destination = egress ? (random.chance(0.5) ? BROADCAST_MAC : world.gatewayMac) : world.vmMac;
+    const inner = random.pick([0x0800, 0x0806, 0x86dd]);
+    const body = random.bytes(random.below(80));
+    const snap = new Uint8Array([0xaa, 0xaa, 3, 0, 0, random.pick([0, 0xf8]), ...be16(inner)]);
+    const tag = new Uint8Array([...be16(random.pick([0, 0x2000, 5])), ...be16(inner)]);
+    const type = random.pick([0, 1, 0x2e, 0x5dc, 0x5ff, 0x600, 0x8100, 0x88a8, 0x9100, 0x86dd, 0x8035, 0x0835, 0x8808]);
+    const other = random.pick([0x8870, 0x88b7, 0x88cc, 0x9000, 0x8863, 0x8864, 0x888e, 0x0801, 0x0805, 0x0807]);
+    const chosen = random.chance(0.7) ? type : other;
+    const front = chosen < 0x600 || random.chance(0.2) ? snap : random.chance(0.6) ? tag : new Uint8Array(0);
+    const to = random.chance(0.1) ? world.someMac() : destination;
+    world.emit(egress ? "egress" : "ingress", ethernet(to, source, chosen, front, body), "layer two");
+  }
+}
+
+function noise(world: World): void {
+  const { random } = world;
+  const direction = random.chance(0.5) ? "egress" : "ingress";
+  const source = direction === "egress" ? world.vmMac : world.gatewayMac;
+  switch (random.below(5)) {
+    case 0:
+      world.emit(direction, random.bytes(random.below(100)), "noise");
+      break;
+    case 1:
+      world.emit(
+        direction,
+        ethernet(world.vmMac, source, random.pick([0x0800, 0x0806]), random.bytes(random.below(90))),
+        "noise",
+      );
+      break;
+    case 2: // right at the largest size
+      {
+        const mtu = world.options.mtu ?? 1500;
+        const size = mtu + random.pick([-1, 0, 1, 5]);
+        const payload = new Uint8Array(Math.max(8, size - 20));
+        if (size <= 65535) ipv4(world, direction, { protocol: 6, payload, padding: 0 }, "largest");
+      }
+      break;
+    case 3:
+      world.emit(direction, ethernet(world.vmMac, source, 0x0800).slice(0, random.between(0, 14)), "runt");
+      break;
+    default:
+      ipv4(world, direction, { protocol: 17, payload: random.bytes(random.below(300)) }, "noise");
+  }
+}
+
+/** Frames of this session once more, damaged or not, in the same or the other direction, later. */
+function replay(world: World): void {
+  const { random } = world;
+  if (world.steps.length === 0) return;
+  const count = random.between(1, 5);
+  for (let turn = 0; turn < count; turn++) {
+    const step = world.steps[world.steps.length - 1 - random.below(Math.min(world.steps.length, 40))]!;
+    const frame = random.chance(0.6) && step.frame.length > 0 ? world.damage(step.frame) : step.frame;
+    const direction = random.chance(0.95) ? step.direction : step.direction === "egress" ? "ingress" : "egress";
+    world.emit(direction, frame, `replayed ${step.label}`);
+  }
+}

@@ -1,0 +1,82 @@
+/** The second guard's view of IPv4 (RFC 791): the header, fragments, which UDP is DHCP, and the VM's source address. */
+import { cidr, contains, onesComplementSum, PASS, uint16, uint32 } from "./bytes.ts";
+import { dhcpFromVm, dhcpToVm } from "./dhcp.ts";
+import type { Direction } from "./ethernet.ts";
+import { checkPolicy } from "./policy.ts";
+import type { State } from "./state.ts";
+
+export const ICMP = 1;
+export const TCP = 6;
+export const UDP = 17;
+
+export interface Packet {
+  readonly protocol: number;
+  readonly source: number;
+  readonly destination: number;
+  /** Any part of a fragmented packet. */
+  readonly fragment: boolean;
+  /** The packet's first bytes are here. */
+  readonly first: boolean;
+  readonly payload: Uint8Array;
+  /** The addresses' 8 bytes, for the UDP checksum. */
+  readonly addresses: Uint8Array;
+}
+
+const THIS_NETWORK = cidr("0.0.0.0/8");
+const LOOPBACK = cidr("127.0.0.0/8");
+
+export function checkIpv4(state: State, direction: Direction, frame: Uint8Array): string {
+  const data = frame.slice(14);
+  if (data.length < 20) return "ipv4.format";
+  const version = Math.floor(data[0]! / 16);
+  const headerLength = (data[0]! % 16) * 4;
+  const totalLength = uint16(data, 2);
+  if (version !== 4) return "ipv4.format";
+  if (headerLength < 20 || headerLength > data.length) return "ipv4.format";
+  if (totalLength < headerLength || totalLength > data.length) return "ipv4.format";
+  if (headerLength > 20) return "ipv4.options";
+  if (onesComplementSum(data.slice(0, 20)) !== 0xffff) return "ipv4.checksum";
+
+  const moreFragments = Math.floor(uint16(data, 6) / 0x2000) % 2 === 1;
+  const offset = uint16(data, 6) % 0x2000;
+  const packet: Packet = {
+    protocol: data[9]!,
+    source: uint32(data, 12),
+    destination: uint32(data, 16),
+    fragment: moreFragments || offset > 0,
+    first: offset === 0,
+    payload: data.slice(20, totalLength),
+    addresses: data.slice(12, 20),
+  };
+
+  const needed = packet.protocol === TCP ? 20 : packet.protocol === UDP || packet.protocol === ICMP ? 8 : 0;
+  const cut = packet.payload.length < needed;
+  if (offset * 8 + packet.payload.length > 65515) return "ipv4.fragment";
+  if (offset === 1) return "ipv4.fragment";
+  if (packet.first && packet.fragment && cut) return "ipv4.fragment";
+  if (packet.first && !packet.fragment && cut) return "ipv4.transport";
+
+  if (packet.protocol === UDP && packet.first) {
+    const sourcePort = uint16(packet.payload, 0);
+    const destinationPort = uint16(packet.payload, 2);
+    const egress = direction === "egress";
+    const dhcp = egress ? [67, 68].includes(sourcePort) || [67, 68].includes(destinationPort) : destinationPort === 68;
+    if (dhcp) {
+      const wanted = egress ? sourcePort === 68 && destinationPort === 67 : sourcePort === 67;
+      if (!wanted) return "dhcp.ports";
+      if (packet.fragment) return "dhcp.fragment";
+      return egress ? dhcpFromVm(state, frame, packet) : dhcpToVm(state, frame, packet);
+    }
+  }
+
+  if (direction === "ingress") {
+    state.note = "ipv4.ingress";
+    return PASS;
+  }
+
+  if (state.binding === undefined) return "ipv4.unbound";
+  if (packet.source !== state.binding.address) return "ipv4.source";
+  if (contains(THIS_NETWORK, packet.destination) || contains(LOOPBACK, packet.destination)) return "ipv4.loopback";
+  if (packet.protocol === ICMP && packet.first && [5, 9, 10].includes(packet.payload[0]!)) return "icmp.router";
+  return checkPolicy(state, packet);
+}

@@ -1,0 +1,201 @@
+/**
+ * What the second guard remembers, as lists and plain objects. Nothing here is clever: entries carry the time at which
+ * they were noted, and who asks filters by age.
+ */
+import type { GuardOptions } from "../../src/guard/types.ts";
+import { addressNumber, type Cidr, cidr } from "./bytes.ts";
+
+export const SECOND = 1_000_000;
+
+export type Kind = "DISCOVER" | "SELECTING" | "INIT-REBOOT" | "RENEWING" | "REBINDING" | "INFORM";
+
+export interface Offer {
+  readonly server: number;
+  readonly source: number;
+  readonly mac: string;
+  readonly yiaddr: number;
+}
+
+export interface Transaction {
+  readonly xid: number;
+  time: number;
+  kind: Kind;
+  /** Option 80 in the last DISCOVER. */
+  rapidCommit: boolean;
+  offers: Offer[];
+  /** Option 54 of a REQUEST in SELECTING. */
+  named: number | undefined;
+  /** Option 50, or ciaddr when renewing. */
+  asked: number | undefined;
+  /** Who acknowledged it in REBINDING or INIT-REBOOT. */
+  acknowledgedBy: number | undefined;
+}
+
+export interface OracleBinding {
+  readonly address: number;
+  readonly fixed: boolean;
+  readonly server: number | undefined;
+  readonly expiry: number;
+  readonly netmask: number | undefined;
+  readonly router: number | undefined;
+  readonly dnsServers: readonly number[];
+  /** IPv4 source and MAC source of the ACK that made or last renewed it. */
+  readonly acknowledgement: { readonly source: number; readonly mac: string } | undefined;
+}
+
+export interface Pending {
+  readonly address: number;
+  readonly server: number | undefined;
+  readonly time: number;
+}
+
+/** A token bucket counted in microseconds of saved time, so that it needs no fractions. */
+export class Bucket {
+  readonly #cost: number;
+  readonly #full: number;
+  #saved: number;
+  #last: number | undefined;
+
+  constructor(perSecond: number, burst: number) {
+    this.#cost = SECOND / perSecond;
+    this.#full = this.#cost * burst;
+    this.#saved = this.#full;
+  }
+
+  take(now: number): boolean {
+    if (this.#last !== undefined) this.#saved = Math.min(this.#full, this.#saved + now - this.#last);
+    this.#last = now;
+    if (this.#saved < this.#cost) return false;
+    this.#saved -= this.#cost;
+    return true;
+  }
+}
+
+export class State {
+  readonly vmMac: string;
+  readonly mtu: number;
+  readonly allow: readonly (Cidr | "@host")[];
+  readonly block: readonly (Cidr | "@host")[];
+  readonly trustedServer: number | undefined;
+  readonly configuredGateway: number | undefined;
+  readonly configuredGatewayMac: string | undefined;
+  readonly subnet: Cidr | undefined;
+
+  now = Number.NEGATIVE_INFINITY;
+  binding: OracleBinding | undefined;
+  transactions: Transaction[] = [];
+  pending: Pending[] = [];
+  probes: { address: number; time: number }[] = [];
+  identifiers: { identifier: string; time: number }[] = [];
+  declines: number[] = [];
+  readonly arpBucket = new Bucket(50, 200);
+  readonly dhcpBucket = new Bucket(10, 50);
+
+  /** The gateway's MAC as learned, the VM's last request for it, the request that waits to be counted, the count. */
+  learnedGatewayMac: string | undefined;
+  gatewayRequest: number | undefined;
+  countedRequest: number | undefined;
+  unanswered = 0;
+
+  /** What kind of frame passed last, for the tests' coverage. */
+  note = "";
+
+  constructor(options: GuardOptions) {
+    const rule = (text: string): Cidr | "@host" => (text === "@host" ? text : cidr(text));
+    const optional = (text: string | undefined) => (text === undefined ? undefined : addressNumber(text));
+    this.vmMac = options.macAddress.toLowerCase();
+    this.mtu = options.mtu ?? 1500;
+    this.allow = (options.allow ?? []).map(rule);
+    this.block = (options.block ?? []).map(rule);
+    this.trustedServer = optional(options.dhcpServer);
+    this.configuredGateway = optional(options.gateway);
+    this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();
+    this.subnet = options.subnet === undefined ? undefined : cidr(options.subnet);
+    if (options.address !== undefined) {
+      this.binding = {
+        address: addressNumber(options.address),
+        fixed: true,
+        server: undefined,
+        expiry: Number.POSITIVE_INFINITY,
+        netmask: undefined,
+        router: undefined,
+        dnsServers: [],
+        acknowledgement: undefined,
+      };
+    }
+  }
+
+  get gateway(): number | undefined {
+    return this.configuredGateway ?? this.binding?.router;
+  }
+
+  get gatewayMac(): string | undefined {
+    return this.configuredGatewayMac ?? this.learnedGatewayMac;
+  }
+
+  /** The binding's server; for a static binding without one, the trusted server. */
+  get server(): number | undefined {
+    if (this.binding === undefined) return undefined;
+    return this.binding.server ?? (this.binding.fixed ? this.trustedServer : undefined);
+  }
+
+  /** Moves the clock, forgets what has grown too old, and ends the binding when its lease is over. */
+  advance(time: number): void {
+    this.now = Math.max(this.now, time);
+    const binding = this.binding;
+    if (binding !== undefined && this.now >= binding.expiry) {
+      this.notePending(binding.address, binding.server, binding.expiry);
+      this.setBinding(undefined);
+    }
+    const age = (then: number) => this.now - then;
+    this.transactions = this.transactions.filter((entry) => age(entry.time) <= 60 * SECOND);
+    this.pending = this.pending.filter((entry) => age(entry.time) <= 60 * SECOND);
+    this.probes = this.probes.filter((entry) => age(entry.time) <= 3 * SECOND);
+    this.identifiers = this.identifiers.filter((entry) => age(entry.time) < 600 * SECOND);
+    this.declines = this.declines.filter((time) => age(time) < 600 * SECOND);
+  }
+
+  /** Every change of the binding comes through here, because a new or lost gateway takes its MAC with it. */
+  setBinding(binding: OracleBinding | undefined): void {
+    const before = this.gateway;
+    this.binding = binding;
+    if (this.gateway !== before) this.forgetGatewayMac();
+  }
+
+  /** RELEASE, DECLINE and NAK end a binding, but never a static one. */
+  endBinding(): void {
+    if (this.binding !== undefined && !this.binding.fixed) this.setBinding(undefined);
+  }
+
+  forgetGatewayMac(): void {
+    this.learnedGatewayMac = undefined;
+    this.gatewayRequest = undefined;
+    this.countedRequest = undefined;
+    this.unanswered = 0;
+  }
+
+  notePending(address: number, server: number | undefined, time: number): void {
+    this.pending = this.pending.filter((entry) => entry.address !== address);
+    this.pending.push({ address, server, time });
+    if (this.pending.length > 8) this.pending.shift();
+  }
+
+  isPending(address: number): boolean {
+    return this.pending.some((entry) => entry.address === address);
+  }
+
+  noteProbe(address: number): void {
+    this.probes = this.probes.filter((entry) => entry.address !== address);
+    this.probes.push({ address, time: this.now });
+    if (this.probes.length > 8) this.probes.shift();
+  }
+
+  noteIdentifier(identifier: string): void {
+    this.identifiers = this.identifiers.filter((entry) => entry.identifier !== identifier);
+    this.identifiers.push({ identifier, time: this.now });
+  }
+
+  usedIdentifier(identifier: string): boolean {
+    return this.identifiers.some((entry) => entry.identifier === identifier);
+  }
+}

@@ -1,0 +1,321 @@
+/**
+ * The world in which a generated session plays: a VM, its network, servers and neighbours, the guard's options, a clock
+ * that likes the edges of windows, and mutations. It knows nothing of either guard.
+ */
+import type { GuardOptions } from "../../src/guard/types.ts";
+import { addressText, BROADCAST, be16, repairChecksums } from "./build.ts";
+import { addressNumber } from "./bytes.ts";
+import { Random } from "./random.ts";
+
+export interface Step {
+  readonly direction: "egress" | "ingress";
+  readonly frame: Uint8Array;
+  /** Microseconds; may lie before the step's predecessor. */
+  readonly time: number;
+  readonly label: string;
+}
+
+export interface Server {
+  /** Option 54. */
+  readonly id: number;
+  /** IPv4 source of what it sends: its own address or a relay's. */
+  readonly source: number;
+  readonly mac: string;
+}
+
+/** Edges of special ranges, metadata, multicast and ordinary global addresses. */
+const NOTABLE = [
+  ...["0.0.0.0", "0.0.0.1", "0.255.255.255", "1.0.0.0", "9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"],
+  ...["100.63.255.255", "100.64.0.0", "100.100.100.200", "100.127.255.255", "100.128.0.0"],
+  ...["126.255.255.255", "127.0.0.0", "127.0.0.1", "127.255.255.255", "128.0.0.0"],
+  ...["169.253.255.255", "169.254.0.0", "169.254.169.254", "169.254.170.2", "169.254.255.255", "169.255.0.0"],
+  ...["172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0", "168.63.129.16", "168.63.129.17"],
+  ...["191.255.255.255", "192.0.0.0", "192.0.0.7", "192.0.0.8", "192.0.0.9", "192.0.0.10", "192.0.0.11"],
+  ...["192.0.0.170", "192.0.0.171", "192.0.0.192", "192.0.0.255", "192.0.1.0", "192.0.1.255", "192.0.2.0"],
+  ...["192.0.2.255", "192.0.3.0", "192.31.195.255", "192.31.196.0", "192.31.196.255", "192.52.193.7"],
+  ...["192.88.98.255", "192.88.99.0", "192.88.99.1", "192.88.99.2", "192.88.99.255", "192.88.100.0"],
+  ...["192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0", "192.175.48.1", "192.175.49.0"],
+  ...["198.17.255.255", "198.18.0.0", "198.19.255.255", "198.20.0.0", "198.51.99.255", "198.51.100.0"],
+  ...["198.51.100.255", "198.51.101.0", "203.0.112.255", "203.0.113.0", "203.0.113.255", "203.0.114.0"],
+  ...["223.255.255.255", "224.0.0.0", "224.0.0.1", "224.0.0.251", "239.255.255.250", "239.255.255.255"],
+  ...["240.0.0.0", "255.255.255.254", "255.255.255.255", "1.1.1.1", "8.8.8.8", "93.184.216.34", "140.82.121.4"],
+].map(addressNumber);
+
+const SUBNETS: readonly [string, number][] = [
+  ["192.168.64.0", 24],
+  ["192.168.64.0", 24],
+  ["10.0.0.0", 8],
+  ["172.16.5.0", 28],
+  ["10.77.3.4", 30],
+  ["10.77.3.4", 31],
+  ["100.64.8.0", 22],
+  ["8.8.4.0", 24],
+  ["169.254.100.0", 24],
+  ["192.0.2.128", 25],
+];
+
+const SECOND = 1_000_000;
+
+export class World {
+  readonly random: Random;
+  readonly steps: Step[] = [];
+  readonly options: GuardOptions;
+
+  readonly vmMac: string;
+  readonly peerMacs: readonly string[];
+  readonly subnet: { readonly address: number; readonly length: number };
+  readonly gateway: number;
+  readonly gatewayMac: string;
+  readonly servers: readonly Server[];
+  readonly dnsServers: readonly number[];
+  readonly leases: readonly number[];
+  /** How often a frame is damaged. */
+  readonly mess: number;
+  readonly static: boolean;
+
+  now: number;
+  #marks: number[] = [];
+  #windows: number[] = [SECOND, 3 * SECOND, 60 * SECOND, 600 * SECOND];
+
+  /** What the VM believes. */
+  address: number | undefined;
+  server: Server;
+  xid: number;
+  identifier: Uint8Array;
+  lastAddress: number;
+
+  constructor(seed: number) {
+    const random = new Random(seed);
+    this.random = random;
+    const mac = (first: number) =>
+      [first, ...random.bytes(5)].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+    this.vmMac = mac(0x7e);
+    this.gatewayMac = mac(0x02);
+    this.peerMacs = [mac(0x52), mac(0x7e), mac(0x00)];
+    const [base, length] = random.pick(SUBNETS);
+    this.subnet = { address: addressNumber(base), length };
+    this.gateway = this.subnet.address + (length === 31 ? 0 : 1);
+    const other = this.hostAddress();
+    this.servers = [
+      { id: this.gateway, source: this.gateway, mac: this.gatewayMac },
+      { id: other, source: other, mac: this.peerMacs[0]! },
+      { id: addressNumber("10.9.9.9"), source: this.gateway, mac: this.gatewayMac },
+      { id: other, source: this.gateway, mac: this.gatewayMac },
+      { id: this.gateway, source: this.gateway, mac: this.peerMacs[1]! },
+    ];
+    this.server = random.chance(0.6) ? this.servers[0]! : random.pick(this.servers);
+    this.dnsServers = Array.from({ length: random.below(random.chance(0.1) ? 11 : 4) }, () =>
+      random.pick([this.gateway, this.hostAddress(), random.pick(NOTABLE), addressNumber("10.1.1.1")]),
+    );
+    this.leases = random.pick([[600], [1, 2, 5], [30, 60, 61], [3600, 86400], [0xffffffff], [0, 1, 600, 0xfffffffe]]);
+    this.mess = random.pick([0, 0.02, 0.05, 0.2]);
+    this.xid = random.uint32();
+    this.lastAddress = this.hostAddress();
+    this.identifier = this.newIdentifier();
+    this.now = random.pick([0, 1, 1_000_000, random.uint32() * 1000]);
+    this.static = random.chance(0.15);
+    if (this.static) this.address = this.lastAddress;
+    this.options = this.#makeOptions();
+    for (const lease of this.leases) this.#windows.push(lease * SECOND);
+  }
+
+  #makeOptions(): GuardOptions {
+    const random = this.random;
+    const rules = (): string[] => {
+      const count = random.chance(0.05) ? 30 : random.between(1, 6);
+      return Array.from({ length: count }, () => this.rule());
+    };
+    const allow = random.chance(0.35) ? rules() : random.chance(0.1) ? [] : undefined;
+    const block = random.chance(0.35) ? rules() : undefined;
+    if (allow !== undefined && random.chance(0.2)) allow.push("0.0.0.0/0");
+    if (block !== undefined && random.chance(0.1)) block.push("0.0.0.0/0");
+    if (allow !== undefined && block !== undefined && allow.length > 0 && random.chance(0.3)) {
+      block.push(random.pick(allow));
+    }
+    const mtu = random.chance(0.15) ? random.pick([576, 600, 9000, 68, 65521, 1280]) : undefined;
+    const subnet = `${addressText(this.subnet.address)}/${this.subnet.length}`;
+    return {
+      macAddress: random.chance(0.1) ? this.vmMac.toUpperCase() : this.vmMac,
+      ...(allow && { allow }),
+      ...(block && { block }),
+      ...(this.static && { address: addressText(this.address!) }),
+      ...(random.chance(0.25) && { gateway: addressText(random.chance(0.9) ? this.gateway : this.hostAddress()) }),
+      ...(random.chance(0.12) && { gatewayMacAddress: random.chance(0.8) ? this.gatewayMac : this.peerMacs[2]! }),
+      ...(random.chance(0.25) && { dhcpServer: addressText(random.chance(0.8) ? this.server.id : this.gateway) }),
+      ...(random.chance(0.2) && { subnet }),
+      ...(mtu !== undefined && { mtu }),
+    };
+  }
+
+  /** A rule that likes to overlap others: around addresses that the session will use. */
+  rule(): string {
+    const random = this.random;
+    if (random.chance(0.12)) return "@host";
+    const length = random.pick([0, 1, 4, 8, 8, 12, 15, 16, 16, 20, 24, 24, 28, 30, 31, 32, 32, random.between(0, 32)]);
+    const address = random.chance(0.6) ? this.someAddress() : this.hostAddress();
+    const size = 2 ** (32 - length);
+    return `${addressText(Math.floor(address / size) * size)}/${length}`;
+  }
+
+  /** An address in the subnet, few enough of them that they meet again. */
+  hostAddress(): number {
+    const size = 2 ** (32 - this.subnet.length);
+    return this.subnet.address + (size <= 4 ? this.random.below(size) : 2 + this.random.below(5));
+  }
+
+  someAddress(): number {
+    const random = this.random;
+    switch (random.below(12)) {
+      case 0:
+      case 1:
+        return this.gateway;
+      case 2:
+        return this.hostAddress();
+      case 3: {
+        const size = 2 ** (32 - this.subnet.length);
+        return random.pick([this.subnet.address, this.subnet.address + size - 1, this.subnet.address + size]) % 2 ** 32;
+      }
+      case 4:
+        return this.dnsServers.length > 0 ? random.pick(this.dnsServers) : this.gateway;
+      case 5:
+        return this.address ?? this.lastAddress;
+      case 6:
+        return random.pick(this.servers).id;
+      case 7: {
+        const rules = [...(this.options?.allow ?? []), ...(this.options?.block ?? [])].filter(
+          (rule) => rule !== "@host",
+        );
+        if (rules.length === 0) return random.pick(NOTABLE);
+        const [text, length] = random.pick(rules).split("/");
+        const size = 2 ** (32 - Number(length));
+        const address = addressNumber(text!) + random.pick([-1, 0, size - 1, size]);
+        return Math.min(Math.max(address, 0), BROADCAST);
+      }
+      case 8:
+        return random.uint32();
+      default:
+        return random.pick(NOTABLE);
+    }
+  }
+
+  someMac(): string {
+    const fixed = [this.vmMac, this.gatewayMac, ...this.peerMacs];
+    const odd = [
+      "ff:ff:ff:ff:ff:ff",
+      "00:00:00:00:00:00",
+      "01:00:5e:00:00:fb",
+      "33:33:00:00:00:01",
+      "01:80:c2:00:00:00",
+    ];
+    return this.random.pick(this.random.chance(0.7) ? fixed : [...odd, "01:80:c3:00:00:00", "01:80:c2:ff:ff:ff"]);
+  }
+
+  newIdentifier(): Uint8Array {
+    const random = this.random;
+    switch (random.below(4)) {
+      case 0:
+        return new Uint8Array(0);
+      case 1:
+        return new Uint8Array([1, ...this.vmMac.split(":").map((part) => Number.parseInt(part, 16))]);
+      case 2:
+        return new Uint8Array([255, 0, 0, 0, random.below(3), 0, 2, 0, 0]);
+      default:
+        return random.bytes(random.between(1, 20));
+    }
+  }
+
+  lease(): number {
+    return this.random.pick(this.leases);
+  }
+
+  /** Remembers this moment, so that a later step can land on the edge of a window that began here. */
+  mark(): void {
+    this.#marks.push(this.now);
+    if (this.#marks.length > 6) this.#marks.shift();
+  }
+
+  /** A short pause, as between a question and its answer. */
+  pause(): void {
+    const random = this.random;
+    this.now += random.pick([0, 1, random.below(1000), random.below(50_000), random.below(500_000)]);
+  }
+
+  /** A step in time of any size; often exactly to, or one microsecond off, the edge of a window. */
+  jump(): void {
+    const random = this.random;
+    if (random.chance(0.5) && this.#marks.length > 0) {
+      const target = random.pick(this.#marks) + random.pick(this.#windows) + random.pick([-1, 0, 0, 1]);
+      if (target >= this.now && target < 2 ** 52) {
+        this.now = target;
+        return;
+      }
+    }
+    const size = random.pick([1000, SECOND, SECOND, 3 * SECOND, 10 * SECOND, 60 * SECOND, 90 * SECOND, 700 * SECOND]);
+    this.now += random.below(size);
+  }
+
+  /** Records a frame, damaged now and then, sometimes twice, sometimes lost, and lets a moment pass. */
+  emit(direction: "egress" | "ingress", frame: Uint8Array, label: string): void {
+    const random = this.random;
+    if (random.chance(0.01)) return;
+    const damaged = random.chance(this.mess) ? this.damage(frame) : frame;
+    const time = random.chance(0.004) ? Math.max(0, this.now - random.below(5 * SECOND)) : this.now;
+    this.steps.push({ direction, frame: damaged, time, label });
+    this.mark();
+    if (random.chance(0.02)) this.steps.push({ direction, frame: damaged, time: this.now, label: `${label} again` });
+    if (random.chance(0.01)) {
+      this.steps.push({
+        direction: direction === "egress" ? "ingress" : "egress",
+        frame,
+        time: this.now,
+        label: "echoed",
+      });
+    }
+    this.pause();
+  }
+
+  /** One change to a frame, with IPv4's and UDP's checksums repaired in half of the cases. */
+  damage(original: Uint8Array): Uint8Array {
+    const random = this.random;
+    let frame = original.slice();
+    const at = () => random.below(frame.length);
+    switch (random.below(9)) {
+      case 0:
+      case 1: {
+        const position = at();
+        frame[position] = frame[position]! ^ (1 << random.below(8));
+        break;
+      }
+      case 2:
+        frame[at()] = random.pick([0, 1, 2, 4, 6, 127, 128, 254, 255, random.below(256)]);
+        break;
+      case 3: // headers rather than payload
+        frame[random.below(Math.min(frame.length, 62))] = random.below(256);
+        break;
+      case 4:
+        frame[random.below(Math.min(frame.length, 42))] = random.pick([0, 1, 255, 0x45, 0x46, 0x40, 0x20]);
+        break;
+      case 5:
+        frame = frame.slice(0, random.below(frame.length + 1));
+        break;
+      case 6: {
+        const longer = new Uint8Array(frame.length + random.between(1, 40));
+        longer.set(frame);
+        frame = longer;
+        break;
+      }
+      case 7: // options of DHCP
+        if (frame.length > 282) frame[random.between(282, frame.length - 1)] = random.below(256);
+        break;
+      default: {
+        const position = at();
+        frame.set(
+          be16(random.pick([0, 1, 20, 28, 53, 67, 68, 300, 1500, 0x0800, 0xffff])),
+          Math.min(position, frame.length - 2),
+        );
+      }
+    }
+    if (random.chance(0.5)) repairChecksums(frame);
+    return frame;
+  }
+}
