@@ -1,4 +1,12 @@
 /** The library: the guard and the capture reader, for programs that move frames themselves. */
+export {
+  type CapturedFrame,
+  CaptureError,
+  type CaptureErrorCode,
+  type CaptureReader,
+  captureOf,
+  openCapture,
+} from "./capture/index.ts";
 export { createGuard, type Guard } from "./guard/guard.ts";
 export { DROP_REASONS, type DropReason } from "./guard/reasons.ts";
 export type { Binding, BindingChange, BindingEnd, BindingOrigin, GuardOptions, Verdict } from "./guard/types.ts";

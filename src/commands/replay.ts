@@ -2,6 +2,7 @@
  * `softnet replay CAPTURE`: runs every frame of a capture through the guard, with the capture's own timestamps as the
  * clock, and tells each verdict: to see what softnet would have made of traffic, or why a running one dropped it.
  */
+import { CaptureError } from "../capture/errors.ts";
 import type { CapturedFrame } from "../capture/frame.ts";
 import { type CaptureReader, openCapture } from "../capture/read.ts";
 import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
@@ -52,51 +53,39 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   const chosen = choices.filter((choice) => choice);
   if (chosen.length > 1) throw new UserError(`${chosen.join(" and ")} exclude each other: give one`);
   const guard = createGuard(guardOptions(given));
+  const output = new Output(descriptor);
+  const report = given.json ? new JsonReport(output) : new Table(output);
+  try {
+    judgeAll(path, guard, given, report);
+  } catch (error) {
+    // A capture that breaks off has told something: its whole frames.
+    if (error instanceof CaptureError && error.code === "CAPTURE_TRUNCATED") report.end();
+    throw error;
+  } finally {
+    output.flush();
+  }
+  report.end();
+  output.flush();
+}
+
+/** Judges the frames in order, until the file or the interest of whoever reads the output ends. */
+function judgeAll(path: string, guard: Guard, given: ReplayArguments, report: Report): void {
   const capture = openCapture(path);
   try {
-    if (given.vmInterface !== undefined && capture.format !== "pcapng") {
-      throw new UserError(
-        `--vm-interface ${given.vmInterface}: ${path} is pcap, which has no interfaces; leave it out`,
-      );
-    }
-    const output = new Output(descriptor);
-    const report = given.json ? new JsonReport(output) : new Table(output);
-    try {
-      judgeAll(capture, guard, directionBy(given, capture), report, output);
-    } finally {
-      report.end();
-      output.flush();
+    const directionOf = directionBy(given, capture, path);
+    let first: number | undefined;
+    let latest = 0;
+    for (const frame of capture) {
+      first ??= frame.time;
+      latest = Math.max(latest, frame.time);
+      const direction = directionOf(frame);
+      const verdict = verdictObject(judge(guard, frame, direction, latest));
+      const time = (latest - first) / 1e6;
+      report.frame({ frame: frame.number, time, direction, ...verdict, length: frame.originalLength }, frame.bytes);
+      if (!report.wanted) return;
     }
   } finally {
     capture.close();
-  }
-}
-
-function judgeAll(
-  capture: CaptureReader,
-  guard: Guard,
-  directionOf: (frame: CapturedFrame) => Direction,
-  report: Report,
-  output: Output,
-): void {
-  let first: number | undefined;
-  let latest = 0;
-  for (const frame of capture) {
-    first ??= frame.time;
-    latest = Math.max(latest, frame.time);
-    const direction = directionOf(frame);
-    const verdict = judge(guard, frame, direction, latest);
-    report.frame(
-      {
-        frame: frame.number,
-        time: (latest - first) / 1e6,
-        direction,
-        ...verdictObject(verdict),
-        length: frame.originalLength,
-      },
-      frame.bytes,
-    );
-    if (!output.open) return;
   }
 }
 
@@ -112,10 +101,17 @@ function judge(guard: Guard, frame: CapturedFrame, direction: Direction, time: n
  * Which way a frame went: as the options say; in a capture that softnet wrote, by its interface; else the VM's MAC as the
  * source makes it the VM's.
  */
-function directionBy(given: ReplayArguments, capture: CaptureReader): (frame: CapturedFrame) => Direction {
+function directionBy(
+  given: ReplayArguments,
+  capture: CaptureReader,
+  path: string,
+): (frame: CapturedFrame) => Direction {
   if (given.fromVm) return () => "egress";
   if (given.fromHost) return () => "ingress";
   const chosen = given.vmInterface;
+  if (chosen !== undefined && capture.format !== "pcapng") {
+    throw new UserError(`--vm-interface ${chosen}: ${path} is pcap, which has no interfaces; leave it out`);
+  }
   if (chosen !== undefined) return (frame) => (frame.interfaceIndex === chosen ? "egress" : "ingress");
   const mac = parseMac(given.vmMacAddress ?? "");
   return (frame) => {
@@ -141,6 +137,11 @@ abstract class Report {
 
   constructor(output: Output) {
     this.output = output;
+  }
+
+  /** False once nobody reads the output any more. */
+  get wanted(): boolean {
+    return this.output.open;
   }
 
   frame(line: Line, bytes: Uint8Array): void {

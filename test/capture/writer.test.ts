@@ -1,7 +1,7 @@
 /** Writing a running softnet's frames: what is read back, limits, failing disks, and that nothing is allocated. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { closeSync, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join as path } from "node:path";
 import { type TestContext, test } from "node:test";
 import v8 from "node:v8";
@@ -186,12 +186,31 @@ test("a disk that fills up ends the capture at the last whole frame, is told onc
     writer.close();
     console.log(JSON.stringify([writer.full, writer.failure.code, after, stops, writer.size]));`;
   const script = 'ulimit -f 2; exec "$0" --input-type=module -e "$1"';
-  const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script, process.execPath, program], { encoding: "utf8" });
+  // Where coverage is measured, the child would write its own file against the limit too.
+  const env = { ...process.env, NODE_V8_COVERAGE: "" };
+  const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script, process.execPath, program], { encoding: "utf8", env });
   assert.equal(stderr, "");
   const size = statSync(name).size;
   assert.deepEqual(JSON.parse(stdout), [false, "CAPTURE_UNWRITABLE", false, 1, size]);
   const frames = [...openCapture(name)].length;
   assert.ok(frames >= 1 && frames < 9);
+});
+
+test("a pipe that nobody reads is an error at once; one that is read too slowly ends the capture, not the relay", (t) => {
+  const name = fresh(t);
+  assert.equal(spawnSync("mkfifo", [name]).status, 0);
+  assert.throws(() => new CaptureWriter(settings(name)), { message: /: nothing reads from this pipe; / });
+  const reader = openSync(name, constants.O_RDONLY | constants.O_NONBLOCK);
+  t.after(() => closeSync(reader));
+  let stops = 0;
+  const writer = new CaptureWriter({ ...settings(name), onStop: () => stops++ });
+  const frame = new Uint8Array(1514);
+  let written = 0;
+  while (written < 10_000 && writer.write(0, 0, frame, 0, frame.length, undefined)) written++;
+  assert.ok(written > 0 && written < 1000);
+  writer.close();
+  assert.match(String(writer.failure), /: the program that reads this pipe is too slow; /);
+  assert.equal(stops, 1);
 });
 
 test("a descriptor is written to and closed", (t) => {

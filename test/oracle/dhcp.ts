@@ -86,6 +86,11 @@ function readMessage(bootp: Uint8Array): Message | undefined {
   for (const { code, data } of all) {
     options.set(code, new Uint8Array([...(options.get(code) ?? []), ...data]));
   }
+  // 0 is no message type, and 0.0.0.0 neither an address nor a server.
+  if (options.get(53)?.[0] === 0) options.delete(53);
+  for (const code of [50, 54]) {
+    if (options.get(code)?.every((byte) => byte === 0)) options.delete(code);
+  }
   if (!options.has(53)) return undefined;
   const identifier = options.get(61) ?? new Uint8Array(0);
   if (identifier.length > 255) return undefined;
@@ -116,6 +121,18 @@ function addressList(message: Message, code: number): number[] {
   const list = [];
   for (let at = 0; at + 4 <= data.length; at += 4) list.push(uint32(data, at));
   return list;
+}
+
+/** Option 1, which counts when it has exactly 4 bytes. */
+function netmaskOf(message: Message): number | undefined {
+  const mask = message.options.get(1);
+  return mask?.length === 4 ? uint32(mask, 0) : undefined;
+}
+
+/** The first address of option 3, unless that is 0.0.0.0. */
+function routerOf(message: Message): number | undefined {
+  const first = addressList(message, 3)[0];
+  return first === 0 ? undefined : first;
 }
 
 /** Step 1 and 2 of both directions: UDP's length and checksum, then the message. A string is the drop reason. */
@@ -153,18 +170,16 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
   const named = option32(message, 54);
   if (named !== undefined && state.trustedServer !== undefined && named !== state.trustedServer) return "dhcp.server";
 
-  const known = state.usedIdentifier(message.identifier);
-  if (kind === "DECLINE") {
-    if (!known) return "dhcp.client-identifier";
-  } else if (kind !== "RELEASE") {
-    if (!known && state.identifiers.length >= 4) return "dhcp.client-identifier";
+  const addsNone = kind === "DECLINE" || kind === "RELEASE";
+  if (!state.knowsIdentifier(message.identifier)) {
+    if (addsNone || !state.hasRoomForIdentifier()) return "dhcp.client-identifier";
   }
 
-  const opens = kind !== "DECLINE" && kind !== "RELEASE";
-  if (opens && transaction === undefined && state.transactions.length >= 8) return "dhcp.pending";
+  if (!addsNone && transaction === undefined && state.transactions.length >= 8) return "dhcp.pending";
   if (!state.dhcpBucket.take(state.now)) return "dhcp.rate";
 
   state.note = `dhcp.${kind}`;
+  state.noteIdentifier(message.identifier);
   if (kind === "RELEASE") {
     state.endBinding();
   } else if (kind === "DECLINE") {
@@ -173,7 +188,6 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
     state.pending = state.pending.filter((entry) => entry.address !== declined);
     if (declined === bound) state.endBinding();
   } else {
-    state.noteIdentifier(message.identifier);
     noteTransaction(state, message, kind, transaction);
   }
   return PASS;
@@ -230,15 +244,15 @@ function classify(
       if (!boundToServer) return { reason: "dhcp.addresses" };
       if (!sourceIsCiaddr) return { reason: "dhcp.client-address" };
       if (named !== state.server) return { reason: "dhcp.server" };
-      if (!state.usedIdentifier(message.identifier)) return { reason: "dhcp.client-identifier" };
+      if (!state.knowsIdentifier(message.identifier)) return { reason: "dhcp.client-identifier" };
       return { kind: "RELEASE" };
 
     default: {
       // DECLINE
       if (!unspecifiedToBroadcast) return { reason: "dhcp.addresses" };
       if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
-      const pending = state.pending.find((entry) => entry.address === requested);
-      if (pending === undefined || named === undefined || pending.server !== named) return { reason: "dhcp.decline" };
+      const offered = state.pending.some((entry) => entry.address === requested && entry.server === named);
+      if (named === undefined || !offered) return { reason: "dhcp.decline" };
       if (state.declines.length >= 2) return { reason: "dhcp.decline" };
       return { kind: "DECLINE" };
     }
@@ -321,18 +335,22 @@ function acknowledge(
   server: number,
   mac: string,
 ): string {
-  const { kind } = transaction;
+  const { kind, acknowledgedBy } = transaction;
+  const acknowledgedByAnother = acknowledgedBy !== undefined && acknowledgedBy !== server;
   if (kind === "DISCOVER") {
     if (!transaction.rapidCommit || !message.options.has(80)) return "dhcp.transaction";
+    if (acknowledgedByAnother) return "dhcp.server";
   } else if (kind === "SELECTING") {
     const from = offersFrom(transaction, packet, server, mac);
     if (!from.some((entry) => entry.yiaddr === transaction.asked)) return "dhcp.server";
   } else if (kind === "RENEWING") {
-    if (server !== state.server) return "dhcp.server";
+    if (server !== state.binding?.server) return "dhcp.server";
   } else if (kind === "REBINDING" || kind === "INIT-REBOOT") {
-    if (transaction.acknowledgedBy !== undefined && transaction.acknowledgedBy !== server) return "dhcp.server";
+    if (acknowledgedByAnother) return "dhcp.server";
   } else {
-    if (state.server !== undefined && server !== state.server) return "dhcp.server";
+    const { binding } = state;
+    const any = binding?.fixed === true && binding.server === undefined;
+    if (!any && server !== binding?.server) return "dhcp.server";
     state.note = "dhcp.ACK-INFORM";
     return PASS;
   }
@@ -343,7 +361,7 @@ function acknowledge(
   if (!isAssignable(state, message, server)) return "dhcp.assigned-address";
   if (kind !== "DISCOVER" && yiaddr !== transaction.asked) return "dhcp.assigned-address";
 
-  if (kind === "REBINDING" || kind === "INIT-REBOOT") transaction.acknowledgedBy = server;
+  transaction.acknowledgedBy = server;
   state.notePending(yiaddr, server, state.now);
   state.setBinding(boundBy(state, message, server, lease, { source: packet.source, mac }));
   state.note = `dhcp.ACK-${kind}`;
@@ -360,16 +378,16 @@ function boundBy(
   const before = state.binding;
   const { yiaddr } = message;
   const fixed = before?.fixed ?? false;
-  const kept = before?.address === yiaddr ? before.router : undefined;
-  const mask = message.options.get(1);
+  const kept = before?.address === yiaddr ? before : undefined;
+  const dnsServers = addressList(message, 6).slice(0, 8);
   return {
     address: yiaddr,
     fixed,
     server,
     expiry: fixed || lease === 0xffffffff ? Number.POSITIVE_INFINITY : state.now + lease * SECOND,
-    netmask: mask?.length === 4 ? uint32(mask, 0) : undefined,
-    router: addressList(message, 3)[0] ?? kept,
-    dnsServers: addressList(message, 6).slice(0, 8),
+    netmask: netmaskOf(message) ?? kept?.netmask,
+    router: routerOf(message) ?? kept?.router,
+    dnsServers: dnsServers.length > 0 ? dnsServers : (kept?.dnsServers ?? []),
     acknowledgement,
   };
 }
@@ -378,7 +396,7 @@ function refuse(state: State, packet: Packet, transaction: Transaction, server: 
   const { kind } = transaction;
   if (kind === "DISCOVER" || kind === "INFORM") return "dhcp.transaction";
   if (kind === "SELECTING" && offersFrom(transaction, packet, server, mac).length === 0) return "dhcp.server";
-  if ((kind === "RENEWING" || kind === "REBINDING") && server !== state.server) return "dhcp.server";
+  if ((kind === "RENEWING" || kind === "REBINDING") && server !== state.binding?.server) return "dhcp.server";
   state.note = `dhcp.NAK-${kind}`;
   state.endBinding();
   state.transactions = state.transactions.filter((entry) => entry !== transaction);
@@ -400,10 +418,10 @@ function isAssignable(state: State, message: Message, server: number): boolean {
   if (state.binding?.fixed) return yiaddr === state.binding.address;
   if (NEVER_ASSIGNED.some((network) => contains(network, yiaddr))) return false;
   if (yiaddr === state.configuredGateway) return false;
-  if (addressList(message, 3).includes(yiaddr)) return false;
+  if (yiaddr === routerOf(message)) return false;
   if (yiaddr === server) return false;
-  const mask = message.options.get(1);
-  const length = mask?.length === 4 ? prefixLength(uint32(mask, 0)) : undefined;
+  const netmask = netmaskOf(message);
+  const length = netmask === undefined ? undefined : prefixLength(netmask);
   if (length !== undefined && length <= 30) {
     const size = 2 ** (32 - length);
     const first = Math.floor(yiaddr / size) * size;

@@ -32,7 +32,9 @@ export function generateSession(seed: number): Session {
   if (random.chance(0.8)) boot(world);
   const scenarios = random.between(3, 22);
   for (let count = 0; count < scenarios; count++) {
-    pickScenario(world)(world);
+    world.expire();
+    const scenario = world.address === undefined && random.chance(0.6) ? boot : pickScenario(world);
+    scenario(world);
     if (random.chance(0.35)) world.jump();
   }
   return { seed, options: world.options, steps: world.steps };
@@ -89,12 +91,13 @@ function learned(world: World, address: number, server: Server): void {
   world.lastAddress = address;
   world.server = server;
   if (!world.static) world.address = address;
+  world.leaseEnd = world.now + world.lastLease * 1_000_000;
   world.mark();
 }
 
 function someServer(world: World): Server {
-  const trusted = world.options.dhcpServer === undefined || world.random.chance(0.9);
-  return trusted && world.random.chance(0.7) ? world.server : world.random.pick(world.servers);
+  const usual = world.options.dhcpServer === undefined ? 0.7 : 0.95;
+  return world.random.chance(usual) ? world.server : world.random.pick(world.servers);
 }
 
 /** The address that a server gives: the static one where there is one. */
@@ -195,6 +198,7 @@ function inform(world: World): void {
 
 function release(world: World): void {
   say(world, "RELEASE");
+  if (world.random.chance(0.7)) world.lose();
   if (world.random.chance(0.5)) arpProbe(world);
   traffic(world);
 }
@@ -461,6 +465,7 @@ function arpOdd(world: World): void {
 
 function arpFlood(world: World): void {
   const { random } = world;
+  boot(world);
   const count = random.between(190, 230);
   const frames = [world.gateway, world.hostAddress()];
   for (let turn = 0; turn < count; turn++) {

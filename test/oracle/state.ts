@@ -27,7 +27,7 @@ export interface Transaction {
   named: number | undefined;
   /** Option 50, or ciaddr when renewing. */
   asked: number | undefined;
-  /** Who acknowledged it in REBINDING or INIT-REBOOT. */
+  /** Who acknowledged the last message of its kind. */
   acknowledgedBy: number | undefined;
 }
 
@@ -151,7 +151,6 @@ export class State {
     this.transactions = this.transactions.filter((entry) => age(entry.time) <= 60 * SECOND);
     this.pending = this.pending.filter((entry) => age(entry.time) <= 60 * SECOND);
     this.probes = this.probes.filter((entry) => age(entry.time) <= 3 * SECOND);
-    this.identifiers = this.identifiers.filter((entry) => age(entry.time) < 600 * SECOND);
     this.declines = this.declines.filter((time) => age(time) < 600 * SECOND);
   }
 
@@ -174,8 +173,9 @@ export class State {
     this.unanswered = 0;
   }
 
+  /** Pending are pairs: two servers may have offered the same address. */
   notePending(address: number, server: number | undefined, time: number): void {
-    this.pending = this.pending.filter((entry) => entry.address !== address);
+    this.pending = this.pending.filter((entry) => entry.address !== address || entry.server !== server);
     this.pending.push({ address, server, time });
     if (this.pending.length > 8) this.pending.shift();
   }
@@ -190,12 +190,18 @@ export class State {
     if (this.probes.length > 8) this.probes.shift();
   }
 
-  noteIdentifier(identifier: string): void {
-    this.identifiers = this.identifiers.filter((entry) => entry.identifier !== identifier);
-    this.identifiers.push({ identifier, time: this.now });
+  knowsIdentifier(identifier: string): boolean {
+    return this.identifiers.some((entry) => entry.identifier === identifier);
   }
 
-  usedIdentifier(identifier: string): boolean {
-    return this.identifiers.some((entry) => entry.identifier === identifier);
+  /** A full table has room when the one used longest ago, which stands first, was used 10 minutes ago or more. */
+  hasRoomForIdentifier(): boolean {
+    return this.identifiers.length < 4 || this.now - this.identifiers[0]!.time >= 600 * SECOND;
+  }
+
+  noteIdentifier(identifier: string): void {
+    this.identifiers = this.identifiers.filter((entry) => entry.identifier !== identifier);
+    if (this.identifiers.length === 4) this.identifiers.shift();
+    this.identifiers.push({ identifier, time: this.now });
   }
 }

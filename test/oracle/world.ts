@@ -74,6 +74,9 @@ export class World {
   readonly static: boolean;
 
   now: number;
+  /** When the VM's lease ends, as far as the world knows. */
+  leaseEnd = Number.POSITIVE_INFINITY;
+  lastLease = 600;
   #marks: number[] = [];
   #windows: number[] = [SECOND, 3 * SECOND, 60 * SECOND, 600 * SECOND];
 
@@ -132,7 +135,7 @@ export class World {
     if (allow !== undefined && block !== undefined && allow.length > 0 && random.chance(0.3)) {
       block.push(random.pick(allow));
     }
-    const mtu = random.chance(0.15) ? random.pick([576, 600, 9000, 68, 65521, 1280]) : undefined;
+    const mtu = random.chance(0.15) ? random.pick([576, 600, 600, 9000, 9000, 65521, 1280, 68]) : undefined;
     const subnet = `${addressText(this.subnet.address)}/${this.subnet.length}`;
     return {
       macAddress: random.chance(0.1) ? this.vmMac.toUpperCase() : this.vmMac,
@@ -141,7 +144,7 @@ export class World {
       ...(this.static && { address: addressText(this.address!) }),
       ...(random.chance(0.25) && { gateway: addressText(random.chance(0.9) ? this.gateway : this.hostAddress()) }),
       ...(random.chance(0.12) && { gatewayMacAddress: random.chance(0.8) ? this.gatewayMac : this.peerMacs[2]! }),
-      ...(random.chance(0.25) && { dhcpServer: addressText(random.chance(0.8) ? this.server.id : this.gateway) }),
+      ...(random.chance(0.25) && { dhcpServer: addressText(random.chance(0.95) ? this.server.id : this.gateway) }),
       ...(random.chance(0.2) && { subnet }),
       ...(mtu !== undefined && { mtu }),
     };
@@ -224,8 +227,20 @@ export class World {
     }
   }
 
+  /** Takes note that the VM's address is no longer its own, when its lease has run out. */
+  expire(): void {
+    if (this.now >= this.leaseEnd) this.lose();
+  }
+
+  lose(): void {
+    if (!this.static) this.address = undefined;
+    this.leaseEnd = Number.POSITIVE_INFINITY;
+  }
+
+  /** Seconds for option 51; the last one is remembered as the lease that was given. */
   lease(): number {
-    return this.random.pick(this.leases);
+    this.lastLease = this.random.pick(this.leases);
+    return this.lastLease;
   }
 
   /** Remembers this moment, so that a later step can land on the edge of a window that began here. */
@@ -277,6 +292,7 @@ export class World {
   /** One change to a frame, with IPv4's and UDP's checksums repaired in half of the cases. */
   damage(original: Uint8Array): Uint8Array {
     const random = this.random;
+    if (original.length < 2) return random.bytes(random.below(64));
     let frame = original.slice();
     const at = () => random.below(frame.length);
     switch (random.below(9)) {

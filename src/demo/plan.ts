@@ -1,0 +1,46 @@
+/**
+ * The little world of the demo, as addresses and names. The Internet's address is globally routable, and stands for it
+ * in a namespace that has no way out.
+ */
+import { parseIPv4, parseMac } from "../wire/address.ts";
+
+export const BRIDGE = "br0";
+/** The host's card on the bridge: gateway, DHCP server and DNS server of the guests. */
+export const GATEWAY = "192.168.64.1";
+export const GATEWAY_MAC = "02:00:00:00:64:01";
+export const PREFIX_LENGTH = 24;
+export const NETMASK = "255.255.255.0";
+/** The DHCP server's pool: small, so that draining it is quick. */
+export const POOL_FIRST = "192.168.64.100";
+export const POOL_SIZE = 16;
+export const LEASE_SECONDS = 600;
+/** A machine on the same bridge that guests have no business with. */
+export const NEIGHBOUR = "192.168.64.9";
+
+export const INTERNET = "9.9.9.9";
+/** What the host's DNS server knows. */
+export const BANK_NAME = "bank.example";
+export const BANK_PORT = 9000;
+export const MAIL_PORT = 9001;
+/** Between host and Internet. */
+export const UPLINK_HOST = "100.64.0.1";
+export const UPLINK_INTERNET = "100.64.0.2";
+export const UPLINK_INTERNET_MAC = "02:00:00:00:09:09";
+export const UPLINK_HOST_MAC = "02:00:00:00:09:01";
+
+export const ALICE_MAC = "7e:1a:00:00:00:0a";
+export const MALLORY_MAC = "7e:1a:00:00:00:0b";
+
+/** An IPv4 address as a number in host order. */
+export function ipv4(text: string): number {
+  const address = parseIPv4(text);
+  if (address === undefined) throw new Error(`not an IPv4 address: ${text}`);
+  return address;
+}
+
+/** A MAC address as a number. */
+export function mac(text: string): number {
+  const address = parseMac(text);
+  if (address === undefined) throw new Error(`not a MAC address: ${text}`);
+  return address;
+}

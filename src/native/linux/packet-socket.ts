@@ -1,0 +1,108 @@
+/**
+ * Raw sockets of Linux, for programs that speak to a network by themselves: frames on one link (packet(7)) and ICMP
+ * behind the kernel's own IPv4 (raw(7)). Both need CAP_NET_RAW. One message a call: made for tests and demonstrations,
+ * not for forwarding.
+ */
+import { allocate } from "../memory.ts";
+import { Poll } from "../poll.ts";
+import { describeError } from "./errno.ts";
+import { AF_INET, type LinuxLibc, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW } from "./libc.ts";
+
+// sys/socket.h, linux/if_packet.h, linux/if_ether.h
+const AF_PACKET = 17;
+const SOL_PACKET = 263;
+const PACKET_IGNORE_OUTGOING = 23;
+const ETH_P_ALL = 3;
+const IPPROTO_ICMP = 1;
+
+/** struct sockaddr_ll: family and interface index in host order, protocol in network order. */
+const SOCKADDR_LL = { size: 20, family: 0, protocol: 2, index: 4 } as const;
+
+/** struct sockaddr_in: family in host order, address in network order. */
+const SOCKADDR_IN = { size: 16, family: 0, address: 4 } as const;
+
+/** Longer than any IPv4 packet with its Ethernet header: between virtual cards the kernel hands over unsegmented ones. */
+const BUFFER_SIZE = 68 * 1024;
+
+/** At most this many messages at one wake, so that a flood cannot starve the event loop. */
+const MOST_AT_ONCE = 128;
+
+export class RawSocket {
+  readonly #libc: LinuxLibc;
+  readonly #fd: number;
+  readonly #poll: Poll;
+  readonly #input = allocate(BUFFER_SIZE);
+  readonly #output = allocate(BUFFER_SIZE);
+  #closed = false;
+
+  constructor(libc: LinuxLibc, fd: number) {
+    this.#libc = libc;
+    this.#fd = fd;
+    this.#poll = new Poll(fd);
+  }
+
+  /** Sends one message; false when the kernel does not take it now. */
+  send(message: Uint8Array): boolean {
+    if (this.#closed) return false;
+    this.#output.bytes.set(message);
+    return this.#libc.send(this.#fd, this.#output.address, message.length, MSG_DONTWAIT) === message.length;
+  }
+
+  /** Calls `hear` with each message that comes in; its bytes are valid until `hear` returns. */
+  listen(hear: (message: Uint8Array) => void): void {
+    this.#poll.watch(true, false, () => {
+      for (let count = 0; count < MOST_AT_ONCE && !this.#closed; count++) {
+        const length = this.#libc.recv(this.#fd, this.#input.address, BUFFER_SIZE, MSG_DONTWAIT);
+        if (length < 0) return;
+        hear(this.#input.bytes.subarray(0, length));
+      }
+    });
+  }
+
+  /** Harmless when called twice. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#poll.close();
+    this.#libc.close(this.#fd);
+    this.#input.free();
+    this.#output.free();
+  }
+}
+
+/** Opens a link for whole Ethernet frames: what it receives, whoever it is for, and what is to be sent as it stands. */
+export function openPacketSocket(libc: LinuxLibc, link: string): RawSocket {
+  const index = libc.if_nametoindex(link);
+  if (index === 0) throw new Error(`there is no link ${link}`);
+  const address = new DataView(new ArrayBuffer(SOCKADDR_LL.size));
+  address.setUint16(SOCKADDR_LL.family, AF_PACKET, true);
+  address.setUint16(SOCKADDR_LL.protocol, ETH_P_ALL);
+  address.setInt32(SOCKADDR_LL.index, index, true);
+  // Made with protocol 0 it hears nothing until it is bound to its link.
+  return open(libc, `link ${link}`, AF_PACKET, 0, (fd) => {
+    // Best effort: without it (Linux < 4.20) a listener hears its own link's transmissions, too.
+    libc.setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, [1], 4);
+    return libc.bind(fd, new Uint8Array(address.buffer), SOCKADDR_LL.size);
+  });
+}
+
+/** Opens ICMP to one IPv4 address (host order): what is sent is an ICMP message, what comes in begins with its IPv4 header. */
+export function openIcmpSocket(libc: LinuxLibc, destination: number): RawSocket {
+  const address = new DataView(new ArrayBuffer(SOCKADDR_IN.size));
+  address.setUint16(SOCKADDR_IN.family, AF_INET, true);
+  address.setUint32(SOCKADDR_IN.address, destination);
+  return open(libc, "ICMP", AF_INET, IPPROTO_ICMP, (fd) =>
+    libc.connect(fd, new Uint8Array(address.buffer), SOCKADDR_IN.size),
+  );
+}
+
+function open(libc: LinuxLibc, what: string, domain: number, protocol: number, attach: (fd: number) => number) {
+  const fd = libc.socket(domain, SOCK_RAW | SOCK_CLOEXEC, protocol);
+  if (fd < 0) throw new Error(`cannot open a raw socket: ${describeError(libc.errno())}`);
+  if (attach(fd) < 0) {
+    const error = describeError(libc.errno());
+    libc.close(fd);
+    throw new Error(`cannot open ${what}: ${error}`);
+  }
+  return new RawSocket(libc, fd);
+}
