@@ -1,0 +1,123 @@
+/**
+ * A DHCP client (RFC 2131): DISCOVER, OFFER, REQUEST, ACK, over a raw socket, since it speaks before its machine has an
+ * address. It takes the first offer, as clients do, and only tells what it got: applying it is its caller's work.
+ */
+import { randomInt } from "node:crypto";
+import type { LinuxLibc } from "../../native/linux/libc.ts";
+import { openPacketSocket } from "../../native/linux/packet-socket.ts";
+import { BROADCAST_MAC, formatIPv4, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { put32 } from "../../wire/bytes.ts";
+import {
+  BOOT_REPLY,
+  BOOT_REQUEST,
+  BROADCAST_FLAG,
+  DHCP_ACK,
+  DHCP_CLIENT_PORT,
+  DHCP_DISCOVER,
+  DHCP_NAK,
+  DHCP_OFFER,
+  DHCP_REQUEST,
+  DHCP_SERVER_PORT,
+  DhcpMessage,
+  emitDhcp,
+  OPTION_CLIENT_IDENTIFIER,
+  OPTION_MESSAGE_TYPE,
+  OPTION_PARAMETER_LIST,
+  OPTION_REQUESTED_ADDRESS,
+  OPTION_SERVER_IDENTIFIER,
+} from "../../wire/dhcp.ts";
+import { readUdp, udpFrame } from "../frames.ts";
+
+const RETRANSMIT = 400; // milliseconds; a real client starts at 4 s, and this network has no distances
+
+export interface LeaseRequest {
+  readonly link: string;
+  /** The card's address, from which frames are sent. */
+  readonly mac: number;
+  /** The address that the client says it has; default: the card's. */
+  readonly chaddr?: number;
+  /** Option 61; default none. */
+  readonly clientIdentifier?: Uint8Array;
+  /** Milliseconds until it gives up. */
+  readonly patience: number;
+}
+
+/** What a server gave. Addresses in dotted decimal; empty where it told none. */
+export interface LeaseGiven {
+  readonly address: string;
+  readonly server: string;
+  readonly router: string;
+  readonly dns: string;
+}
+
+/** Asks for a lease; answers null when no server gave one in time, or one refused. */
+export function askForLease(libc: LinuxLibc, request: LeaseRequest): Promise<LeaseGiven | null> {
+  const socket = openPacketSocket(libc, request.link);
+  const xid = randomInt(2 ** 32);
+  const chaddr = request.chaddr ?? request.mac;
+  const message = new DhcpMessage();
+  let offered: { address: number; server: number } | undefined;
+
+  const transmit = () => {
+    const options: [number, Uint8Array][] = [
+      [OPTION_MESSAGE_TYPE, Uint8Array.of(offered === undefined ? DHCP_DISCOVER : DHCP_REQUEST)],
+    ];
+    if (request.clientIdentifier) options.push([OPTION_CLIENT_IDENTIFIER, request.clientIdentifier]);
+    if (offered !== undefined) {
+      options.push([OPTION_REQUESTED_ADDRESS, addressBytes(offered.address)]);
+      options.push([OPTION_SERVER_IDENTIFIER, addressBytes(offered.server)]);
+    }
+    options.push([OPTION_PARAMETER_LIST, Uint8Array.of(1, 3, 6)]);
+    // Who says to have another card's address has to ask for a broadcast, or the answer goes to that card.
+    const flags = chaddr === request.mac ? 0 : BROADCAST_FLAG;
+    socket.send(
+      udpFrame(
+        { mac: request.mac, address: 0, port: DHCP_CLIENT_PORT },
+        { mac: BROADCAST_MAC, address: LIMITED_BROADCAST, port: DHCP_SERVER_PORT },
+        emitDhcp({ op: BOOT_REQUEST, xid, chaddr, flags, options }),
+      ),
+    );
+  };
+
+  return new Promise((resolve) => {
+    const repeat = setInterval(transmit, RETRANSMIT);
+    const end = (given: LeaseGiven | null) => {
+      clearInterval(repeat);
+      clearTimeout(giveUp);
+      socket.close();
+      resolve(given);
+    };
+    const giveUp = setTimeout(end, request.patience, null);
+    socket.listen((frame) => {
+      const udp = readUdp(frame);
+      if (udp?.destinationPort !== DHCP_CLIENT_PORT || !message.read(frame, udp.at, udp.length)) return;
+      if (message.op !== BOOT_REPLY || message.xid !== xid || message.chaddr !== chaddr) return;
+      if (offered === undefined) {
+        if (message.messageType !== DHCP_OFFER) return;
+        offered = { address: message.yiaddr, server: message.serverIdentifier };
+        transmit();
+      } else if (message.serverIdentifier === offered.server) {
+        if (message.messageType === DHCP_NAK) end(null);
+        if (message.messageType === DHCP_ACK) end(leaseOf(message));
+      }
+    });
+    transmit();
+  });
+}
+
+/** What an ACK gives. */
+export function leaseOf(message: DhcpMessage): LeaseGiven {
+  const told = (address: number) => (address === 0 ? "" : formatIPv4(address));
+  return {
+    address: formatIPv4(message.yiaddr),
+    server: told(message.serverIdentifier),
+    router: told(message.router),
+    dns: message.dnsServerCount > 0 ? formatIPv4(message.dnsServer(0)) : "",
+  };
+}
+
+export function addressBytes(address: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  put32(bytes, 0, address);
+  return bytes;
+}
