@@ -178,14 +178,18 @@ const REASON_WIDTH = Math.max(...DROP_REASONS.map(({ name }) => name.length));
 
 /** Columns for people. */
 class Table extends Report {
-  constructor(output: Output) {
-    super(output);
-    output.line(
+  #headed = false;
+
+  #head(): void {
+    if (this.#headed) return;
+    this.#headed = true;
+    this.output.line(
       `${"frame".padStart(7)} ${"seconds".padStart(13)}  way      ${"verdict".padEnd(REASON_WIDTH)} ${"bytes".padStart(6)}  what`,
     );
   }
 
   protected print(line: Line, bytes: Uint8Array): void {
+    this.#head();
     const verdict = (line.reason ?? "pass").padEnd(REASON_WIDTH);
     const time = line.time.toFixed(6).padStart(13);
     const what = describeFrame(bytes, 0, bytes.length);

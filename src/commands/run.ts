@@ -42,6 +42,7 @@ type Ending = { readonly signal: string } | RelayEnd;
 /** Runs until the end and answers the exit code. Throws UserError for what cannot start; then nothing is left behind. */
 export async function run(given: RunArguments): Promise<number> {
   const wanted = guardOptions(given);
+  createGuard(wanted); // refuses wrong values before anything is opened
   refuseUnsupported(given);
   const log = openLog(given);
   const libc = loadLibc();

@@ -84,7 +84,7 @@ export function say(world: World, kind: ClientKind, words: ClientWords = {}): vo
   if (words.rapidCommit) dhcp.options.push({ code: 80, data: [] });
   if (random.chance(0.3)) dhcp.options.push({ code: 12, data: [...Buffer.from("guest")] });
   if (random.chance(0.5)) dhcp.options.push({ code: 55, data: [1, 3, 6, 15, 51, 54] });
-  finish(world, layers, words.wrong ?? 0.12, false);
+  finish(world, layers, words.wrong ?? 0.08, false);
   world.emit("egress", build(layers), kind);
 }
 
@@ -130,7 +130,7 @@ export function answer(world: World, words: ServerWords): void {
     if (words.rapidCommit) dhcp.options.push({ code: 80, data: [] });
     if (random.chance(0.1)) dhcp.options.push({ code: 82, data: [1, 2, 3, 4] });
   }
-  finish(world, layers, words.wrong ?? 0.12, true);
+  finish(world, layers, words.wrong ?? 0.08, true);
   world.emit("ingress", build(layers), `${words.type} from server`);
 }
 

@@ -81,7 +81,10 @@ function noteGatewayRequest(state: State): void {
     state.countedRequest = state.now;
   } else if (state.now - counted >= 1 * SECOND) {
     state.unanswered += 1;
-    if (state.unanswered === 3) state.forgetGatewayMac();
+    if (state.unanswered === 3) {
+      state.gatewayWasForgotten = state.learnedGatewayMac !== undefined;
+      state.forgetGatewayMac();
+    }
     state.countedRequest = state.now;
   }
   state.gatewayRequest = state.now;
@@ -99,12 +102,18 @@ function arpToVm(state: State, arp: Arp): string {
 
   if (state.gateway !== undefined && arp.senderAddress === state.gateway) {
     if (state.gatewayMac === undefined) {
-      if (answersOwnRequest(state, arp)) state.learnedGatewayMac = arp.senderHardware;
-      else if (!gatewayAsks(state, arp)) return "arp.gateway";
-    } else if (arp.senderHardware !== state.gatewayMac) {
-      return "arp.gateway";
+      if (answersOwnRequest(state, arp)) {
+        state.learnedGatewayMac = arp.senderHardware;
+        state.note = state.gatewayWasForgotten ? "arp.gateway-learned-anew" : "arp.gateway-learned";
+        state.gatewayWasForgotten = false;
+      } else {
+        if (!gatewayAsks(state, arp)) return "arp.gateway";
+        state.note = "arp.gateway-asks";
+      }
+    } else {
+      if (arp.senderHardware !== state.gatewayMac) return "arp.gateway";
+      state.note = "arp.gateway-known";
     }
-    state.note = state.gatewayMac === undefined ? "arp.gateway-asks" : "arp.gateway-known";
     if (state.gatewayMac !== undefined) {
       state.unanswered = 0;
       state.countedRequest = undefined;

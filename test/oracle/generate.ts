@@ -71,7 +71,8 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [layerTwo, 5],
   [noise, 3],
   [replay, 6],
-  [arpFlood, 0.6],
+  [manyProbes, 1.5],
+  [arpFlood, 0.5],
   [dhcpFlood, 1],
 ];
 const TOTAL_WEIGHT = SCENARIOS.reduce((sum, [, weight]) => sum + weight, 0);
@@ -133,6 +134,7 @@ function boot(world: World): void {
   learned(world, address, server);
   if (random.chance(0.2)) answer(world, { type: "ACK", address, server });
   if (random.chance(0.5)) arpProbe(world);
+  if (random.chance(0.3)) arpGateway(world);
 }
 
 function initReboot(world: World): void {
@@ -311,6 +313,31 @@ function manyOffers(world: World): void {
   }
 }
 
+/** More addresses offered and probed at once than the tables hold, then each of them defended. */
+function manyProbes(world: World): void {
+  const { random } = world;
+  const instant = world.now;
+  const addresses = Array.from({ length: random.between(7, 10) }, (_, index) => world.subnet.address + 2 + index);
+  if (random.chance(0.5) && world.address !== undefined) addresses.unshift(world.address);
+  for (const [index, address] of addresses.entries()) {
+    if (index % 6 === 0) {
+      world.xid = random.uint32();
+      say(world, "DISCOVER", { wrong: 0 });
+    }
+    answer(world, { type: "OFFER", address, wrong: 0, terse: 0 });
+  }
+  const probe = (address: number) => arp(world, "egress", { senderAddress: 0, targetAddress: address });
+  world.now = instant;
+  for (const address of addresses) probe(address);
+  if (random.chance(0.5)) probe(random.pick(addresses));
+  world.now = instant + random.pick([0, 2_900_000, 3_000_000, 3_000_001]);
+  for (const senderAddress of addresses) {
+    const before = world.now;
+    arp(world, "ingress", { operation: 2, senderAddress, senderHardware: random.pick(world.peerMacs) });
+    world.now = before;
+  }
+}
+
 // ARP
 
 function arp(world: World, direction: "egress" | "ingress", fields: Partial<ArpFields>): void {
@@ -426,6 +453,7 @@ function arpGateway(world: World): void {
       default:
         gatewayRequest(world);
         if (random.chance(0.15)) world.jump();
+        if (random.chance(0.1)) world.now += random.pick([2_999_999, 3_000_000, 3_000_001]);
         gatewayReply(world, mac);
     }
   }

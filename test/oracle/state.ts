@@ -97,8 +97,9 @@ export class State {
   countedRequest: number | undefined;
   unanswered = 0;
 
-  /** What kind of frame passed last, for the tests' coverage. */
+  /** What kind of frame passed last, for the tests' coverage; and whether a MAC is to be learned anew. */
   note = "";
+  gatewayWasForgotten = false;
 
   constructor(options: GuardOptions) {
     const rule = (text: string): Cidr | "@host" => (text === "@host" ? text : cidr(text));

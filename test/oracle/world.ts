@@ -56,6 +56,13 @@ const SUBNETS: readonly [string, number][] = [
 
 const SECOND = 1_000_000;
 
+/** The same bytes as a view into a larger buffer, as a batch of frames has them, with rubbish on both sides. */
+function inLargerBuffer(frame: Uint8Array): Uint8Array {
+  const buffer = new Uint8Array(frame.length + 33).fill(0x45);
+  buffer.set(frame, 13);
+  return buffer.subarray(13, 13 + frame.length);
+}
+
 export class World {
   readonly random: Random;
   readonly steps: Step[] = [];
@@ -143,7 +150,9 @@ export class World {
       ...(block && { block }),
       ...(this.static && { address: addressText(this.address!) }),
       ...(random.chance(0.25) && { gateway: addressText(random.chance(0.9) ? this.gateway : this.hostAddress()) }),
-      ...(random.chance(0.12) && { gatewayMacAddress: random.chance(0.8) ? this.gatewayMac : this.peerMacs[2]! }),
+      ...(random.chance(0.12) && {
+        gatewayMacAddress: random.chance(0.8) ? this.gatewayMac.toUpperCase() : this.peerMacs[2]!,
+      }),
       ...(random.chance(0.25) && { dhcpServer: addressText(random.chance(0.95) ? this.server.id : this.gateway) }),
       ...(random.chance(0.2) && { subnet }),
       ...(mtu !== undefined && { mtu }),
@@ -273,7 +282,7 @@ export class World {
   emit(direction: "egress" | "ingress", frame: Uint8Array, label: string): void {
     const random = this.random;
     if (random.chance(0.01)) return;
-    const damaged = random.chance(this.mess) ? this.damage(frame) : frame;
+    const damaged = inLargerBuffer(random.chance(this.mess) ? this.damage(frame) : frame);
     const time = random.chance(0.004) ? Math.max(0, this.now - random.below(5 * SECOND)) : this.now;
     this.steps.push({ direction, frame: damaged, time, label });
     this.mark();

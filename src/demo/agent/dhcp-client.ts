@@ -6,7 +6,6 @@ import { randomInt } from "node:crypto";
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { openPacketSocket } from "../../native/linux/packet-socket.ts";
 import { BROADCAST_MAC, formatIPv4, LIMITED_BROADCAST } from "../../wire/address.ts";
-import { put32 } from "../../wire/bytes.ts";
 import {
   BOOT_REPLY,
   BOOT_REQUEST,
@@ -26,6 +25,7 @@ import {
   OPTION_REQUESTED_ADDRESS,
   OPTION_SERVER_IDENTIFIER,
 } from "../../wire/dhcp.ts";
+import { fourBytes } from "../dhcp-options.ts";
 import { readUdp, udpFrame } from "../frames.ts";
 
 const RETRANSMIT = 400; // milliseconds; a real client starts at 4 s, and this network has no distances
@@ -64,8 +64,8 @@ export function askForLease(libc: LinuxLibc, request: LeaseRequest): Promise<Lea
     ];
     if (request.clientIdentifier) options.push([OPTION_CLIENT_IDENTIFIER, request.clientIdentifier]);
     if (offered !== undefined) {
-      options.push([OPTION_REQUESTED_ADDRESS, addressBytes(offered.address)]);
-      options.push([OPTION_SERVER_IDENTIFIER, addressBytes(offered.server)]);
+      options.push([OPTION_REQUESTED_ADDRESS, fourBytes(offered.address)]);
+      options.push([OPTION_SERVER_IDENTIFIER, fourBytes(offered.server)]);
     }
     options.push([OPTION_PARAMETER_LIST, Uint8Array.of(1, 3, 6)]);
     // Who says to have another card's address has to ask for a broadcast, or the answer goes to that card.
@@ -114,10 +114,4 @@ export function leaseOf(message: DhcpMessage): LeaseGiven {
     router: told(message.router),
     dns: message.dnsServerCount > 0 ? formatIPv4(message.dnsServer(0)) : "",
   };
-}
-
-export function addressBytes(address: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  put32(bytes, 0, address);
-  return bytes;
 }

@@ -20,8 +20,8 @@ import {
   DhcpMessage,
   emitDhcp,
 } from "../../wire/dhcp.ts";
+import { serverOptions } from "../dhcp-options.ts";
 import { readUdp, udpFrame } from "../frames.ts";
-import { serverOptions } from "./dhcp-reply.ts";
 
 /** Milliseconds until an offer: what a server needs to find that nobody answers at an address. */
 const OFFER_DELAY = 100;

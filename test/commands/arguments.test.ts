@@ -1,0 +1,95 @@
+/** What a person who types something wrong sees: one line that names the value and the remedy, and exit 1. */
+import assert from "node:assert/strict";
+import { openSync } from "node:fs";
+import { test } from "node:test";
+import { softnet } from "../support/cli.ts";
+
+const MAC = ["--vm-mac-address", "02:00:00:00:00:11"];
+
+function refuses(args: readonly string[], words: RegExp): void {
+  const { status, stdout, stderr } = softnet(args);
+  assert.match(stderr, /^softnet: [^\n]+\n$/, `one line: ${stderr}`);
+  assert.match(stderr, words);
+  assert.equal(status, 1);
+  assert.equal(stdout, "");
+}
+
+test("--help names every option and exits 0", () => {
+  const { status, stdout, stderr } = softnet(["--help"]);
+  assert.equal(status, 0);
+  assert.equal(stderr, "");
+  const options =
+    "vm-fd vm-mac-address vm-net-type bootpd-lease-time user group allow block expose vm-tap bridge host-fd";
+  const more =
+    "host-socket gateway dhcp-server vm-ip-address capture capture-size log-format log-level mtu version help";
+  for (const option of `${options} ${more}`.split(" ")) assert.match(stdout, new RegExp(`--${option}\\b`));
+  assert.match(stdout, /replay/);
+  assert.match(stdout, /demo/);
+  assert.doesNotMatch(stdout, /escalation/);
+});
+
+test("--version is the package's", () => {
+  const { status, stdout } = softnet(["--version"]);
+  assert.equal(status, 0);
+  assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("--sudo-escalation-probing exits 0 at once, whatever else is there", () => {
+  const ran = softnet(["--vm-fd", "99", ...MAC, "--sudo-escalation-probing"]);
+  assert.deepEqual(ran, { status: 0, stdout: "", stderr: "" });
+});
+
+const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
+  ["nothing at all", [], /--vm-mac-address is missing/],
+  ["an unknown option", ["--bogus"], /unknown option '--bogus'/],
+  ["an unknown command", ["bogus"], /too many arguments|bogus/],
+  ["a value left out", ["--vm-fd"], /--vm-fd/],
+  ["a wrong MAC address", ["--vm-mac-address", "02:00:00:00:00"], /"02:00:00:00:00".*7e:1a/],
+  [
+    "a group MAC address",
+    ["--vm-fd", "0", "--host-fd", "1", "--vm-mac-address", "01:00:5e:00:00:01"],
+    /01:00:5e:00:00:01/,
+  ],
+  ["no VM", MAC, /--vm-fd N or --vm-tap NAME/],
+  ["two VMs", [...MAC, "--vm-fd", "3", "--vm-tap", "x"], /--vm-fd and --vm-tap/],
+  ["a negative descriptor", [...MAC, "--vm-fd", "-1"], /--vm-fd/],
+  ["a descriptor that is no number", [...MAC, "--vm-fd", "0x3"], /"0x3"/],
+  ["a closed descriptor", [...MAC, "--vm-fd", "99", "--host-fd", "98"], /--vm-fd 99: .*pass/],
+  ["a descriptor that is no socket", [...MAC, "--vm-fd", "0", "--host-fd", "98"], /--vm-fd 0: .*socket/],
+  ["a wrong rule", [...MAC, "--allow", "10.0.0.0/8,10.0.0.300/8"], /--allow "10\.0\.0\.300\/8"/],
+  ["an address without a prefix as rule", [...MAC, "--block", "10.0.0.1"], /10\.0\.0\.1\/32/],
+  ["an empty rule in a list", [...MAC, "--allow", "10.0.0.0/8,,"], /--allow ""/],
+  ["a wrong gateway", [...MAC, "--gateway", "router"], /--gateway "router"/],
+  ["a wrong DHCP server", [...MAC, "--dhcp-server", "1.2.3"], /--dhcp-server "1\.2\.3"/],
+  ["a wrong static address", [...MAC, "--vm-ip-address", "::1"], /--vm-ip-address "::1"/],
+  ["a wrong MTU", [...MAC, "--mtu", "10"], /--mtu "10".*68/],
+  ["a wrong log format", [...MAC, "--log-format", "xml"], /"xml".*text or json/],
+  ["a wrong log level", [...MAC, "--log-level", "loud"], /"loud"/],
+  ["a wrong capture size", [...MAC, "--capture-size", "10"], /--capture-size "10"/],
+  ["a network type", [...MAC, "--vm-fd", "0", "--vm-net-type", "nat"], /--vm-net-type nat is not in this version/],
+  ["a network type that is none", [...MAC, "--vm-net-type", "bridged"], /"bridged".*nat or host/],
+  ["--expose", [...MAC, "--vm-fd", "0", "--expose", "2222:22"], /--expose is not in this version/],
+  ["--user", [...MAC, "--vm-fd", "0", "--user", "nobody"], /--user is not in this version/],
+  ["replay without a file", ["replay"], /capture/],
+  ["replay without a MAC address", ["replay", "x.pcap"], /--vm-mac-address is missing/],
+  ["replay of a file that is not there", ["replay", "/nonexistent/x.pcap", ...MAC], /\/nonexistent\/x\.pcap/],
+  ["replay of a folder", ["replay", "/", ...MAC], /\//],
+  ["replay of something else", ["replay", "/etc/passwd", ...MAC], /neither pcap nor pcapng/],
+  ["replay of an empty file", ["replay", "/dev/null", ...MAC], /empty/],
+  [
+    "replay in two directions",
+    ["replay", "/dev/null", ...MAC, "--from-vm", "--from-host"],
+    /--from-vm and --from-host/,
+  ],
+];
+
+for (const [what, args, words] of wrong) test(`one line and exit 1 for ${what}`, () => refuses(args, words));
+
+test("a descriptor that is a file is refused in one line", () => {
+  const file = openSync("/etc/passwd", "r");
+  const { status, stderr } = softnet([...MAC, "--vm-fd", "3", "--host-fd", "3"], {
+    stdio: ["ignore", "pipe", "pipe", file],
+  });
+  assert.equal(status, 1);
+  assert.match(stderr, /^softnet: --vm-fd 3: [^\n]*not a socket[^\n]*\n$/);
+});
