@@ -16,6 +16,7 @@ export const POOL_SIZE = 16;
 export const LEASE_SECONDS = 600;
 /** A machine on the same bridge that guests have no business with. */
 export const NEIGHBOUR = "192.168.64.9";
+export const NEIGHBOUR_PAGE = "salaries, confidential";
 
 export const INTERNET = "9.9.9.9";
 /** What the host's DNS server knows. */

@@ -1,10 +1,10 @@
 /**
  * Moves frames between the VM's port and the network's port through the guard, in one thread.
  *
- * Each direction is a lane with a batch of its own. A wake receives a batch, asks the guard about each frame, closes the
- * gaps that dropped frames leave (numbers move, bytes do not) and sends the rest. A batch that was not full means that
- * the source is drained. After BATCHES_PER_WAKE full ones the lane lets the event loop turn, so that the other lane,
- * signals and timers get their time however much comes in.
+ * Each direction is a lane with a batch of its own. A turn of a lane receives a batch, asks the guard about each frame,
+ * closes the gaps that dropped frames leave (numbers move, bytes do not) and sends the rest. A batch that was not full
+ * means that the source is drained. Lanes with more to do take turns; after TURNS the event loop turns, so that signals
+ * and timers get their time however much comes in.
  *
  * A receiver that is full blocks its lane: the unsent rest is kept, the source is not read, and the destination is
  * watched for room. After SEND_PATIENCE without a frame taken the rest is dropped and counted. The other lane is not
@@ -19,8 +19,11 @@ import { Counters } from "./counters.ts";
 import { type Direction, EGRESS, INGRESS } from "./direction.ts";
 import type { FramePort, Interest } from "./port.ts";
 
-/** Full batches that one lane moves before the event loop turns: 256 frames, well under a millisecond. */
-export const BATCHES_PER_WAKE = 4;
+/** Batches that a lane moves before the event loop turns: some milliseconds at the most. */
+const TURNS = 16;
+
+/** While one lane is busy, the other one's source is looked at every so many turns, without waiting for an event. */
+const PEEK = 4;
 
 /** Milliseconds that a full receiver may take no frame before the waiting ones are dropped. */
 export const SEND_PATIENCE = 20;
@@ -100,8 +103,8 @@ class Lane {
   progress = 0;
   /** Fires SEND_PATIENCE after the lane was blocked; kept, and started again by `refresh`. */
   patience: NodeJS.Timeout | undefined;
-  /** The lane goes on in the event loop's next turn: its source may have more than events tell. */
-  continuing = false;
+  /** Its source may have frames, or its destination room again. */
+  ready = false;
 
   constructor(options: RelayOptions, direction: Direction) {
     const egress = direction === EGRESS;
@@ -127,6 +130,8 @@ export class Relay {
   #running = false;
   #ended = false;
   #party: Party = INSIDE;
+  /** The lanes go on in the event loop's next turn: a source may have more than events tell. */
+  #goingOn = false;
 
   constructor(options: RelayOptions) {
     if (options.batches[0] === options.batches[1]) throw new Error("each direction needs a batch of its own");
@@ -160,40 +165,52 @@ export class Relay {
     this.#countUnsendable();
   }
 
-  /** Receives, judges and sends until the source is drained, the destination is full, or others must have their turn. */
-  #pump(lane: Lane): void {
-    const { batch, source } = lane;
-    if (lane.blocked && !this.#resume(lane)) return;
-    for (let turn = 0; turn < BATCHES_PER_WAKE; turn++) {
-      this.#party = lane.from;
-      const received = source.receive(batch);
-      this.#party = INSIDE;
-      if (received === 0) return;
-      const time = this.#clock();
-      this.#guard.advance(time);
-      this.#judge(lane, time);
-      if (!this.#running) return; // an observer stopped the relay
-      lane.sent = 0;
-      if (batch.count > 0 && !this.#deliver(lane)) {
-        this.#block(lane, time);
-        return;
+  /** Gives the lanes turns until both are drained or blocked, or the event loop must have its own. */
+  #serve(): void {
+    const egress = this.#egress;
+    const ingress = this.#ingress;
+    for (let turn = 1; turn <= TURNS; turn++) {
+      if (egress.ready) egress.ready = this.#step(egress);
+      if (ingress.ready) ingress.ready = this.#step(ingress);
+      if (!egress.ready && !ingress.ready) return;
+      if (turn % PEEK === 0) {
+        egress.ready = true;
+        ingress.ready = true;
       }
-      if (received < batch.capacity) return;
     }
-    if (lane.continuing) return;
-    lane.continuing = true;
-    setImmediate(this.#goOn, lane);
+    this.#goingOn = true;
+    setImmediate(this.#goOn);
   }
 
-  readonly #goOn = (lane: Lane): void => {
-    lane.continuing = false;
+  readonly #goOn = (): void => {
+    this.#goingOn = false;
     if (!this.#running) return;
     try {
-      this.#pump(lane);
+      this.#serve();
     } catch (error) {
       this.#end(error);
     }
   };
+
+  /** Receives, judges and sends one batch; answers whether there may be more. */
+  #step(lane: Lane): boolean {
+    const { batch } = lane;
+    if (lane.blocked && !this.#resume(lane)) return false;
+    this.#party = lane.from;
+    const received = lane.source.receive(batch);
+    this.#party = INSIDE;
+    if (received === 0) return false;
+    const time = this.#clock();
+    this.#guard.advance(time);
+    this.#judge(lane, time);
+    if (!this.#running) return false; // an observer stopped the relay
+    lane.sent = 0;
+    if (batch.count > 0 && !this.#deliver(lane)) {
+      this.#block(lane, time);
+      return false;
+    }
+    return received === batch.capacity;
+  }
 
   /** Asks the guard about every frame, and leaves only those that pass in the batch. */
   #judge(lane: Lane, time: number): void {
@@ -318,10 +335,11 @@ export class Relay {
   };
 
   #wake(feeds: Lane, fed: Lane, readable: boolean, writable: boolean): void {
-    if (!this.#running) return;
+    if (writable && fed.blocked) fed.ready = true;
+    if (readable && !feeds.blocked) feeds.ready = true;
+    if (!this.#running || this.#goingOn) return;
     try {
-      if (writable && fed.blocked) this.#pump(fed);
-      if (readable && !feeds.blocked && !feeds.continuing) this.#pump(feeds);
+      this.#serve();
     } catch (error) {
       this.#end(error);
     }

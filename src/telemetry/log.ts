@@ -50,7 +50,7 @@ export class Log {
     if (LOG_LEVELS.indexOf(level) < this.#threshold) return;
     const entry: Record<string, LogValue> = { time: new Date().toISOString(), level, message, ...fields };
     if (this.#leftOut > 0) entry["lines-left-out"] = this.#leftOut;
-    const line = this.#format === "json" ? JSON.stringify(entry) : keyValue(entry);
+    const line = this.#format === "json" ? quote(entry) : keyValue(entry);
     if (this.#write(`${line}\n`)) this.#leftOut = 0;
     else this.#leftOut++;
   }
@@ -61,13 +61,14 @@ function keyValue(entry: Readonly<Record<string, LogValue>>): string {
   return Object.entries(entry)
     .map(([key, value]) => {
       const text = String(value);
-      return `${key}=${/^[!#-<>-~]+$/.test(text) ? text : JSON.stringify(text).replace(/[^ -~]/g, escapeUnit)}`;
+      return `${key}=${/^[!#-<>-~]+$/.test(text) ? text : quote(text)}`;
     })
     .join(" ");
 }
 
-function escapeUnit(unit: string): string {
-  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+/** JSON in printable ASCII: JSON itself leaves terminal controls above 0x7f as they are. */
+function quote(value: unknown): string {
+  return JSON.stringify(value).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** Writes to a descriptor if `ready` says that it takes bytes now; a reader that is gone or full costs the line only. */

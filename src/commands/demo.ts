@@ -1,0 +1,68 @@
+/**
+ * `softnet demo`: shows on one Linux machine what softnet is for. Two guests share a network, one of them hostile; first
+ * nothing stands between them, then softnet does. The exit code is 0 only when every attack worked without softnet and
+ * failed behind it, and everything else worked. What was made is taken away again, however it ends.
+ */
+import { constants } from "node:os";
+import { playHalf } from "../demo/half.ts";
+import { sweep } from "../demo/namespace.ts";
+import { checkRequirements } from "../demo/requirements.ts";
+import { Screen } from "../demo/screen.ts";
+import { tellHeading, tellIntroduction, tellTable } from "../demo/story.ts";
+import { Undo } from "../demo/undo.ts";
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Answers the exit code. Throws UserError, before anything is made, where the machine lacks something. */
+export async function demo(): Promise<number> {
+  checkRequirements();
+  const screen = new Screen(process.stdout);
+  const undo = new Undo();
+  let signalled: NodeJS.Signals | undefined;
+  const interrupt = (signal: NodeJS.Signals) => {
+    signalled ??= signal;
+    undo.run().catch(() => {}); // told below, where it is awaited
+  };
+  for (const signal of SIGNALS) process.on(signal, interrupt);
+  // Whoever read the output has gone (`| head`): there is nobody to show anything to.
+  process.stdout.on("error", () => interrupt("SIGPIPE"));
+  try {
+    return await play(screen, undo);
+  } catch (error) {
+    if (signalled === undefined) {
+      screen.line();
+      process.stderr.write(`softnet: the demo broke off: ${error instanceof Error ? error.message : String(error)}\n`);
+      return 1;
+    }
+    // Whatever failed then failed because of the interruption.
+    return 128 + constants.signals[signalled];
+  } finally {
+    await undo.run();
+    if (signalled !== undefined && signalled !== "SIGPIPE")
+      process.stderr.write("softnet: interrupted; nothing is left\n");
+    for (const signal of SIGNALS) process.off(signal, interrupt);
+  }
+}
+
+async function play(screen: Screen, undo: Undo): Promise<number> {
+  const started = performance.now();
+  sweep();
+  tellIntroduction(screen);
+  tellHeading(screen, "1. Without softnet");
+  const bare = await playHalf(false, screen, undo);
+  screen.line();
+  tellHeading(screen, "2. Behind softnet");
+  const guarded = await playHalf(true, screen, undo);
+  await undo.run();
+  screen.line();
+  tellHeading(screen, "What happened");
+  const wrong = tellTable(screen, bare, guarded);
+  const seconds = Math.round((performance.now() - started) / 1000);
+  if (wrong > 0) {
+    screen.line(screen.style("red", `   Lines that are not as they should be: ${wrong}.`));
+    return 1;
+  }
+  screen.line(`   Every line is as it should be, after ${seconds} s. Nothing is left behind.`);
+  screen.line("   docs/drop-reasons.md explains each reason.");
+  return 0;
+}

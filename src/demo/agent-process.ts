@@ -1,0 +1,82 @@
+/** An agent seen from the demo: a child process in a namespace that is given orders and answers them (agent/main.ts). */
+import type { ChildProcess } from "node:child_process";
+import type { Hands } from "./agent/hands.ts";
+import type { Order, Report } from "./agent/main.ts";
+import { startIn } from "./child.ts";
+import type { Namespace } from "./namespace.ts";
+import { Interrupted, type Undo } from "./undo.ts";
+
+/** Every hand ends by itself long before this; milliseconds. */
+const PATIENCE = 20_000;
+/** How much of what an agent complained about is kept, in characters. */
+const MOST_COMPLAINTS = 2_000;
+
+interface Waiting {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Agent {
+  readonly #name: string;
+  readonly #child: ChildProcess;
+  readonly #undo: Undo;
+  readonly #waiting = new Map<number, Waiting>();
+  #orders = 0;
+  #complaints = "";
+  #ended = false;
+
+  constructor(namespace: Namespace, undo: Undo) {
+    this.#name = namespace.name;
+    this.#undo = undo;
+    const options = { stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "advanced" } as const;
+    const child = startIn(namespace, "./agent/main", [], { ...options, stdio: [...options.stdio] }, undo);
+    this.#child = child;
+    child.stderr!.on("data", (data) => {
+      this.#complaints = (this.#complaints + data).slice(-MOST_COMPLAINTS);
+    });
+    child.on("message", (report: Report) => {
+      const waiting = this.#waiting.get(report.number);
+      this.#waiting.delete(report.number);
+      if ("error" in report) waiting?.reject(new Error(`${this.#name}: ${report.error}`));
+      else waiting?.resolve(report.result);
+    });
+    child.on("close", () => {
+      this.#ended = true;
+      for (const { reject } of this.#waiting.values()) reject(this.#end());
+      this.#waiting.clear();
+    });
+  }
+
+  /** Has the agent use one of its hands. */
+  call<K extends keyof Hands>(hand: K, ...argument: Parameters<Hands[K]>): Promise<Awaited<ReturnType<Hands[K]>>> {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) {
+        reject(this.#end());
+        return;
+      }
+      const number = ++this.#orders;
+      const giveUp = setTimeout(() => {
+        this.#waiting.delete(number);
+        reject(new Error(`${this.#name}: no answer to ${hand} within ${PATIENCE / 1000} s`));
+      }, PATIENCE);
+      this.#waiting.set(number, {
+        resolve: (result) => {
+          clearTimeout(giveUp);
+          resolve(result as Awaited<ReturnType<Hands[K]>>);
+        },
+        reject: (error) => {
+          clearTimeout(giveUp);
+          reject(error);
+        },
+      });
+      const order: Order = { number, hand, argument: argument[0] };
+      // A failure shows as the end of the process.
+      this.#child.send(order, () => {});
+    });
+  }
+
+  #end(): Error {
+    if (this.#undo.begun) return new Interrupted();
+    return new Error(`${this.#name}: the agent ended unexpectedly\n${this.#complaints.trim()}`);
+  }
+}

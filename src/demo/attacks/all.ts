@@ -1,0 +1,20 @@
+/** Every attack, in the order in which they are tried. */
+import { arpTheft, taggedArpTheft } from "./arp-theft.ts";
+import type { Attack } from "./attack.ts";
+import { dhcpStarvation } from "./dhcp-starvation.ts";
+import { forgedLease } from "./forged-lease.ts";
+import { ipSpoof } from "./ip-spoof.ts";
+import { macSpoof } from "./mac-spoof.ts";
+import { privateNeighbour } from "./private-neighbour.ts";
+import { rogueDhcp } from "./rogue-dhcp.ts";
+
+export const ATTACKS: readonly Attack[] = [
+  arpTheft,
+  macSpoof,
+  ipSpoof,
+  rogueDhcp,
+  dhcpStarvation,
+  forgedLease,
+  taggedArpTheft,
+  privateNeighbour,
+];

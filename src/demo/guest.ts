@@ -1,0 +1,101 @@
+/**
+ * A guest: a namespace with a network card and the kernel's own TCP/IP stack behind it. Without softnet the card is one
+ * end of a virtual cable to the bridge; with softnet it is the TAP that softnet reads.
+ */
+import { putMac } from "../wire/address.ts";
+import type { LeaseGiven } from "./agent/dhcp-client.ts";
+import type { Agent } from "./agent-process.ts";
+import type { Namespace } from "./namespace.ts";
+import { GATEWAY, GATEWAY_MAC, ipv4, mac, PREFIX_LENGTH } from "./plan.ts";
+import type { Softnet } from "./softnet.ts";
+
+const PATIENCE = 1_500; // milliseconds for a lease
+const PING_PATIENCE = 500; // milliseconds
+const SETTLE_TRIES = 5;
+
+export interface GuestParts {
+  readonly name: string;
+  readonly namespace: Namespace;
+  readonly agent: Agent;
+  /** The card's name in the namespace. */
+  readonly link: string;
+  readonly mac: string;
+  /** Absent in front of an unprotected guest. */
+  readonly softnet?: Softnet | undefined;
+}
+
+export class Guest {
+  readonly name: string;
+  readonly namespace: Namespace;
+  readonly agent: Agent;
+  readonly link: string;
+  readonly mac: string;
+  readonly softnet: Softnet | undefined;
+  #lease: LeaseGiven | undefined;
+
+  constructor(parts: GuestParts) {
+    this.name = parts.name;
+    this.namespace = parts.namespace;
+    this.agent = parts.agent;
+    this.link = parts.link;
+    this.mac = parts.mac;
+    this.softnet = parts.softnet;
+  }
+
+  /** What DHCP gave. */
+  get lease(): LeaseGiven {
+    if (this.#lease === undefined) throw new Error(`${this.name} has no lease`);
+    return this.#lease;
+  }
+
+  get address(): string {
+    return this.lease.address;
+  }
+
+  /** DHCP's option 61, as most clients fill it in: hardware type 1 and the card's address (RFC 2132 9.14). */
+  get clientIdentifier(): Uint8Array {
+    const identifier = Uint8Array.of(1, 0, 0, 0, 0, 0, 0);
+    putMac(identifier, 1, mac(this.mac));
+    return identifier;
+  }
+
+  /** Asks for a lease as an ordinary client does. */
+  askForLease(): Promise<LeaseGiven | null> {
+    const { link, clientIdentifier } = this;
+    return this.agent.call("askForLease", { link, mac: mac(this.mac), clientIdentifier, patience: PATIENCE });
+  }
+
+  /** Gets a lease and sets up the kernel with it. */
+  async boot(): Promise<void> {
+    const lease = await this.askForLease();
+    if (lease === null) throw new Error(`${this.name} got no address from DHCP`);
+    if (lease.address !== this.#lease?.address || lease.router !== this.#lease.router) {
+      this.namespace.batch([
+        `address flush dev ${this.link}`,
+        `address add ${lease.address}/${PREFIX_LENGTH} dev ${this.link}`,
+        `route replace default via ${lease.router}`,
+      ]);
+    }
+    this.#lease = lease;
+  }
+
+  /** Makes the guest forget what others told it; finds it the true gateway then, it is as after an ordinary start. */
+  async settle(): Promise<void> {
+    if (await this.#findsGateway()) return;
+    // An attack that did more harm than it should have: a restart is what is left.
+    await this.boot();
+    if (!(await this.#findsGateway())) throw new Error(`${this.name} cannot find the gateway`);
+  }
+
+  async #findsGateway(): Promise<boolean> {
+    for (let tries = 0; tries < SETTLE_TRIES; tries++) {
+      this.namespace.ip("neighbour", "flush", "dev", this.link);
+      if ((await this.ping(GATEWAY)) && this.namespace.macOf(GATEWAY) === GATEWAY_MAC) return true;
+    }
+    return false;
+  }
+
+  ping(address: string, patience = PING_PATIENCE): Promise<boolean> {
+    return this.agent.call("ping", { address: ipv4(address), patience });
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * One half of the demo: in a new world Alice uses her network, Mallory tries every attack, and Alice uses her network
+ * again while Mallory floods it. Each finding is shown as it comes, and judged: without softnet every attack must
+ * succeed, or it would prove nothing that softnet stops it; behind softnet none may.
+ */
+import { ATTACKS } from "./attacks/all.ts";
+import type { Attack, Outcome } from "./attacks/attack.ts";
+import { duringFlood, FLOOD_PER_KIND } from "./flood.ts";
+import type { Screen } from "./screen.ts";
+import { SERVICES } from "./services/all.ts";
+import type { Service } from "./services/service.ts";
+import type { Drops } from "./softnet.ts";
+import type { Undo } from "./undo.ts";
+import { World } from "./world.ts";
+
+/** One line of the final table, seen from one half. */
+export interface Result {
+  readonly title: string;
+  /** `succeeded`, `stopped`, `works`, `fails`. */
+  readonly word: string;
+  readonly asItShouldBe: boolean;
+  /** Reason and count, for what softnet dropped. */
+  readonly drops: readonly (readonly [reason: string, count: number])[];
+}
+
+export interface Half {
+  readonly attacks: readonly Result[];
+  readonly services: readonly Result[];
+  readonly duringFlood: readonly Result[];
+  /** Frames a second that Mallory sent in the flood. */
+  readonly floodRate: number;
+  /** Frames of the flood that softnet dropped. */
+  readonly floodDropped: number;
+}
+
+const WORD_WIDTH = 11;
+const TITLE_WIDTH = 29;
+
+export async function playHalf(isProtected: boolean, screen: Screen, undo: Undo): Promise<Half> {
+  screen.passing("   making the machines …");
+  const world = await World.create(isProtected, undo);
+  await world.start();
+  screen.line(`   Alice is ${world.alice.address}, Mallory is ${world.mallory.address}: both asked DHCP.`);
+  const services = await useAll(world, screen, true);
+  screen.line();
+  const attacks: Result[] = [];
+  for (const attack of ATTACKS) attacks.push(await suffer(attack, world, screen));
+  screen.line();
+  const flooded = await flood(world, screen);
+  screen.passing("   taking the machines away …");
+  await world.close();
+  return { services, attacks, ...flooded };
+}
+
+async function suffer(attack: Attack, world: World, screen: Screen): Promise<Result> {
+  screen.passing(`   ${"…".padEnd(WORD_WIDTH)} ${attack.title}`);
+  const { softnet } = world.mallory;
+  const before = softnet?.drops ?? {};
+  const outcome = await attack.attempt(world);
+  const since = (await softnet?.dropsSince(before, attack.reasons)) ?? {};
+  await world.settle();
+  const drops = attack.reasons.map((reason) => [reason, since[reason] ?? 0] as const);
+  const asItShouldBe = world.isProtected
+    ? isStopped(outcome) && drops.every(([, count]) => count > 0)
+    : outcome.succeeded;
+  const word = isStopped(outcome) ? "stopped" : "succeeded";
+  const result = { title: attack.title, word, asItShouldBe, drops: drops.filter(([, count]) => count > 0) };
+  show(screen, result, outcome.evidence);
+  return result;
+}
+
+/** An attack that gained nothing but did harm is not stopped either. */
+function isStopped(outcome: Outcome): boolean {
+  return !outcome.succeeded && outcome.unharmed;
+}
+
+async function useAll(world: World, screen: Screen, mustWork: boolean): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const service of SERVICES) results.push(await use(service, world, screen, mustWork));
+  return results;
+}
+
+async function use(service: Service, world: World, screen: Screen, mustWork: boolean): Promise<Result> {
+  screen.passing(`   ${"…".padEnd(WORD_WIDTH)} ${service.title}`);
+  const { works, evidence } = await service.attempt(world);
+  const word = works ? "works" : "fails";
+  const result = { title: service.title, word, asItShouldBe: works || !mustWork, drops: [] };
+  show(screen, result, evidence);
+  return result;
+}
+
+/** Without softnet nothing is asked of Alice's network then: how much of it breaks is a matter of chance. */
+async function flood(world: World, screen: Screen): Promise<Pick<Half, "duringFlood" | "floodRate" | "floodDropped">> {
+  screen.line("   Now Mallory floods the network with ARP, DHCP and spoofed frames, a thousand of each a second:");
+  const { softnet } = world.mallory;
+  const before = softnet?.drops ?? {};
+  let results: Result[] = [];
+  const sent = await duringFlood(world, async () => {
+    results = await useAll(world, screen, world.isProtected);
+  });
+  const dropped: Drops = (await softnet?.dropsSince(before, [])) ?? {};
+  const floodRate = Math.round(sent.frames / sent.seconds);
+  // A flood that was none proves nothing.
+  if (floodRate < FLOOD_PER_KIND) results = results.map((result) => ({ ...result, asItShouldBe: false }));
+  return {
+    duringFlood: results,
+    floodRate,
+    floodDropped: Object.values(dropped).reduce((sum, count) => sum + count, 0),
+  };
+}
+
+function show(screen: Screen, { word, title, asItShouldBe }: Result, evidence: string): void {
+  const style = styleOf(word);
+  const remark = asItShouldBe ? "" : screen.style("yellow", "  (not as it should be)");
+  screen.line(`   ${screen.cell(word, WORD_WIDTH, style)} ${title.padEnd(TITLE_WIDTH)} ${evidence}${remark}`);
+}
+
+/** Green is good for Alice, red is bad for her. */
+export function styleOf(word: string): "green" | "red" {
+  return word === "works" || word === "stopped" ? "green" : "red";
+}

@@ -1,0 +1,111 @@
+/** softnet as its users run it: a process beside the bridge, of which the demo reads the log. */
+import type { ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import { startIn, stop } from "./child.ts";
+import type { Namespace } from "./namespace.ts";
+import { BRIDGE } from "./plan.ts";
+import { Interrupted, type Undo } from "./undo.ts";
+
+/** Milliseconds until it has to have started. */
+const START_PATIENCE = 15_000;
+/** Milliseconds after which the log has told of every drop, on a machine that has time: it sums up once a second. */
+const LOG_DELAY = 1_300;
+/** The same on one that has none. */
+const LONGEST_LOG_DELAY = 6_000;
+
+export type Drops = Readonly<Record<string, number>>;
+
+/** The keys of a log line that are not counts. */
+const NO_COUNTS: ReadonlySet<string> = new Set(["time", "level", "message", "lines-left-out"]);
+
+export class Softnet {
+  readonly #undo: Undo;
+  readonly #drops: Record<string, number> = {};
+  /** How many sums the log has told. */
+  #sums = 0;
+  #changed: () => void = () => {};
+  #started = false;
+  #ended = false;
+  #lastLine = "";
+
+  private constructor(child: ChildProcess, undo: Undo) {
+    this.#undo = undo;
+    createInterface({ input: child.stderr! }).on("line", (line) => this.#read(line));
+    child.on("close", () => {
+      this.#ended = true;
+      this.#changed();
+    });
+  }
+
+  /** Starts it between a TAP of this name, which it makes, and the bridge; resolves when it forwards. */
+  static async start(host: Namespace, tap: string, mac: string, undo: Undo): Promise<Softnet> {
+    const args = ["--vm-tap", tap, "--vm-mac-address", mac, "--bridge", BRIDGE, "--log-format", "json"];
+    const child = startIn(host, "../main", args, { stdio: ["ignore", "ignore", "pipe"] }, undo);
+    const softnet = new Softnet(child, undo);
+    // Runs before the kill that startIn noted: softnet ends in order.
+    undo.add(() => stop(child, "SIGINT"));
+    await softnet.#until(() => softnet.#started, START_PATIENCE);
+    if (!softnet.#started) throw new Error(`softnet did not start: ${softnet.#lastLine}`);
+    return softnet;
+  }
+
+  /** Frames dropped so far, by reason, as far as the log told. */
+  get drops(): Drops {
+    return { ...this.#drops };
+  }
+
+  /** What was dropped since `before`: waits for the log's next sum, or until it is plain that none will come. */
+  async dropsSince(before: Drops, reasons: readonly string[]): Promise<Drops> {
+    const sums = this.#sums;
+    const since = () => difference(this.#drops, before);
+    const isTold = () => reasons.every((reason) => since()[reason] !== undefined);
+    const hasSum = () => this.#sums > sums && isTold();
+    await this.#until(hasSum, LOG_DELAY);
+    await this.#until(isTold, LONGEST_LOG_DELAY - LOG_DELAY);
+    return since();
+  }
+
+  #read(line: string): void {
+    let entry: Record<string, unknown>;
+    try {
+      entry = JSON.parse(line);
+    } catch {
+      this.#lastLine = line;
+      return;
+    }
+    this.#lastLine = String(entry.message);
+    if (entry.message === "started") this.#started = true;
+    if (entry.message === "first drop") this.#count(String(entry.reason), 1);
+    if (entry.message === "drops") {
+      this.#sums++;
+      for (const [key, value] of Object.entries(entry)) if (!NO_COUNTS.has(key)) this.#count(key, Number(value));
+    }
+    this.#changed();
+  }
+
+  #count(reason: string, count: number): void {
+    this.#drops[reason] = (this.#drops[reason] ?? 0) + count;
+  }
+
+  /** Resolves when the condition holds, or `patience` milliseconds have passed. Throws when softnet ends meanwhile. */
+  async #until(condition: () => boolean, patience: number): Promise<void> {
+    const deadline = performance.now() + patience;
+    while (!condition() && performance.now() < deadline) {
+      if (this.#ended) {
+        throw this.#undo.begun ? new Interrupted() : new Error(`softnet ended unexpectedly: ${this.#lastLine}`);
+      }
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, deadline - performance.now());
+        this.#changed = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+}
+
+function difference(now: Drops, before: Drops): Drops {
+  const entries = Object.entries(now).map(([reason, count]) => [reason, count - (before[reason] ?? 0)] as const);
+  return Object.fromEntries(entries.filter(([, count]) => count > 0));
+}

@@ -1,0 +1,185 @@
+/**
+ * The little world in which everything happens: namespaces that are joined to each other and to nothing else.
+ *
+ *     alice ──┐
+ *     mallory ┴─ br0 (host: gateway, DHCP, DNS) ── internet
+ *     neighbour ─┘
+ *
+ * The host of this world is a namespace as well, so that the true host is never touched: neither its bridges, nor its
+ * routes, nor its settings.
+ */
+import { Agent } from "./agent-process.ts";
+import { Guest } from "./guest.ts";
+import { Namespace } from "./namespace.ts";
+import * as plan from "./plan.ts";
+import { Softnet } from "./softnet.ts";
+import { Undo } from "./undo.ts";
+
+/** A machine of this world. */
+interface Place {
+  readonly namespace: Namespace;
+  readonly agent: Agent;
+}
+
+/** IPv6 is another story, and silence makes counts readable. The rest a new namespace may have inherited from the host. */
+const QUIET = {
+  "net/ipv6/conf/all/disable_ipv6": "1",
+  "net/ipv6/conf/default/disable_ipv6": "1",
+  "net/ipv4/conf/all/rp_filter": "0",
+  "net/ipv4/conf/default/rp_filter": "0",
+};
+
+/** Passes packets on, and does not tell the sender that there is a shorter way. */
+const ROUTER = {
+  ...QUIET,
+  "net/ipv4/ip_forward": "1",
+  "net/ipv4/conf/all/send_redirects": "0",
+  "net/ipv4/conf/default/send_redirects": "0",
+};
+
+export class World {
+  /** Whether softnet stands in front of the guests. */
+  readonly isProtected: boolean;
+  readonly host: Place;
+  readonly internet: Place;
+  readonly neighbour: Place;
+  readonly alice: Guest;
+  readonly mallory: Guest;
+  readonly #undo: Undo;
+
+  private constructor(
+    places: { readonly host: Place; readonly internet: Place; readonly neighbour: Place },
+    guests: { readonly alice: Guest; readonly mallory: Guest },
+    isProtected: boolean,
+    undo: Undo,
+  ) {
+    this.host = places.host;
+    this.internet = places.internet;
+    this.neighbour = places.neighbour;
+    this.alice = guests.alice;
+    this.mallory = guests.mallory;
+    this.isProtected = isProtected;
+    this.#undo = undo;
+  }
+
+  /** Makes the world, with or without softnet in it; `whole` takes it away if the demo is interrupted. */
+  static async create(isProtected: boolean, whole: Undo): Promise<World> {
+    whole.check();
+    const undo = new Undo();
+    whole.add(() => undo.run());
+    const place = (role: string): Place => {
+      undo.check();
+      const namespace = new Namespace(`${role}-${isProtected ? 2 : 1}`);
+      undo.add(() => namespace.delete());
+      return { namespace, agent: new Agent(namespace, undo) };
+    };
+    const host = place("host");
+    const internet = place("internet");
+    const neighbour = place("neighbour");
+    const aliceHome = place("alice");
+    const malloryHome = place("mallory");
+    await Promise.all([
+      host.agent.call("setKernel", ROUTER),
+      internet.agent.call("setKernel", QUIET),
+      neighbour.agent.call("setKernel", QUIET),
+      aliceHome.agent.call("setKernel", { ...QUIET, "net/ipv4/ip_forward": "0" }),
+      malloryHome.agent.call("setKernel", ROUTER),
+    ]);
+    join(host.namespace, internet.namespace, neighbour.namespace);
+    const [alice, mallory] = await Promise.all([
+      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, isProtected, undo),
+      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, isProtected, undo),
+    ]);
+    const world = new World({ host, internet, neighbour }, { alice, mallory }, isProtected, undo);
+    await world.#openServices();
+    return world;
+  }
+
+  /** Takes the whole world away. */
+  close(): Promise<void> {
+    return this.#undo.run();
+  }
+
+  /** Gives both guests their addresses. */
+  async start(): Promise<void> {
+    await Promise.all([this.alice.boot(), this.mallory.boot()]);
+    await this.settle();
+  }
+
+  /** Has both guests forget what an attack told them. */
+  async settle(): Promise<void> {
+    await Promise.all([this.alice.settle(), this.mallory.settle()]);
+  }
+
+  async #openServices(): Promise<void> {
+    const { host, internet, neighbour } = this;
+    await Promise.all([
+      host.agent.call("serveDhcp", {
+        link: plan.BRIDGE,
+        mac: plan.mac(plan.GATEWAY_MAC),
+        address: plan.ipv4(plan.GATEWAY),
+        netmask: plan.ipv4(plan.NETMASK),
+        poolFirst: plan.ipv4(plan.POOL_FIRST),
+        poolSize: plan.POOL_SIZE,
+        leaseSeconds: plan.LEASE_SECONDS,
+      }),
+      host.agent.call("serveDns", { address: plan.GATEWAY, name: plan.BANK_NAME, target: plan.INTERNET }),
+      internet.agent.call("serveWeb", { address: plan.INTERNET, page: "a public page" }),
+      internet.agent.call("serveMail", { address: plan.INTERNET, port: plan.MAIL_PORT }),
+      internet.agent.call("openBank", { address: plan.INTERNET, port: plan.BANK_PORT }),
+      neighbour.agent.call("serveWeb", { address: plan.NEIGHBOUR, page: plan.NEIGHBOUR_PAGE }),
+    ]);
+  }
+}
+
+/** The bridge, the cable to the Internet, and the neighbour's cable. */
+function join(host: Namespace, internet: Namespace, neighbour: Namespace): void {
+  host.batch([
+    `link add ${plan.BRIDGE} address ${plan.GATEWAY_MAC} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`,
+    `link set ${plan.BRIDGE} up`,
+    `address add ${plan.GATEWAY}/${plan.PREFIX_LENGTH} dev ${plan.BRIDGE}`,
+    `link add up0 address ${plan.UPLINK_HOST_MAC} type veth peer name up0 address ${plan.UPLINK_INTERNET_MAC} netns ${internet.name}`,
+    `address add ${plan.UPLINK_HOST}/30 dev up0`,
+    "link set up0 up",
+    `route add default via ${plan.UPLINK_INTERNET}`,
+    `link add port-neighbour type veth peer name eth0 netns ${neighbour.name}`,
+    `link set port-neighbour master ${plan.BRIDGE} up`,
+  ]);
+  internet.batch([
+    "link set lo up",
+    `address add ${plan.UPLINK_INTERNET}/30 dev up0`,
+    `address add ${plan.INTERNET}/32 dev lo`,
+    "link set up0 up",
+    `route add default via ${plan.UPLINK_HOST}`,
+  ]);
+  neighbour.batch([
+    `address add ${plan.NEIGHBOUR}/${plan.PREFIX_LENGTH} dev eth0`,
+    "link set eth0 up",
+    `route add default via ${plan.GATEWAY}`,
+  ]);
+}
+
+/** Gives a guest its card: the end of a cable to the bridge, or the TAP of a softnet. */
+async function connect(
+  name: string,
+  home: Place,
+  host: Namespace,
+  mac: string,
+  isProtected: boolean,
+  undo: Undo,
+): Promise<Guest> {
+  const link = `card-${name.toLowerCase()}`;
+  let softnet: Softnet | undefined;
+  if (isProtected) {
+    softnet = await Softnet.start(host, link, mac, undo);
+    host.ip("link", "set", link, "netns", home.namespace.name);
+  } else {
+    const port = `port-${name.toLowerCase()}`;
+    host.batch([
+      `link add ${port} type veth peer name ${link} address ${mac} netns ${home.namespace.name}`,
+      `link set ${port} master ${plan.BRIDGE} up`,
+    ]);
+  }
+  home.namespace.ip("link", "set", link, "address", mac, "up");
+  return new Guest({ name, ...home, link, mac, softnet });
+}
