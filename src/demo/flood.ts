@@ -22,17 +22,20 @@ import { serverOptions } from "./dhcp-options.ts";
 import { arpClaim, udpFrame } from "./frames.ts";
 import type { Guest } from "./guest.ts";
 import { GATEWAY, GATEWAY_MAC, INTERNET, ipv4, mac, NETMASK } from "./plan.ts";
+import { within } from "./poll.ts";
 import type { World } from "./world.ts";
 
 const KINDS = 3;
 export const FLOOD_PER_KIND = 1_000; // frames a second
 /** Different frames of each kind before they repeat. */
 const VARIETY = 200;
+/** Seconds of flood before Alice sets to work: whatever can be used up, softnet's allowances too, is used up by then. */
+const HEAD_START = { bare: 0.5, guarded: 2 } as const;
 /** The flood ends by itself after this, in seconds. */
 const LONGEST = 20;
 
-/** Has Mallory flood the network while `work` goes on; answers what was really sent. */
-export async function duringFlood({ alice, mallory }: World, work: () => Promise<void>): Promise<Sent> {
+/** Has Mallory flood the network, and `work` done in the middle of it; answers what was really sent. */
+export async function duringFlood({ alice, mallory, isProtected }: World, work: () => Promise<void>): Promise<Sent> {
   const frames = Array.from({ length: VARIETY }, (_, index) => [
     arpFrame(index, alice, mallory),
     dhcpFrame(index, alice, mallory),
@@ -40,6 +43,9 @@ export async function duringFlood({ alice, mallory }: World, work: () => Promise
   ]).flat();
   const perSecond = KINDS * FLOOD_PER_KIND;
   await mallory.agent.call("startSending", { link: mallory.link, frames, perSecond, seconds: LONGEST });
+  const headStart = isProtected ? HEAD_START.guarded : HEAD_START.bare;
+  const isUnderWay = async () => (await mallory.agent.call("sentSoFar")) >= perSecond * headStart;
+  await within(2 * headStart * 1_000, isUnderWay);
   await work();
   return await mallory.agent.call("stopSending");
 }

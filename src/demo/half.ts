@@ -57,8 +57,7 @@ async function suffer(attack: Attack, world: World, screen: Screen): Promise<Res
   const { softnet } = world.mallory;
   const before = softnet?.drops ?? {};
   const outcome = await attack.attempt(world);
-  const since = (await softnet?.dropsSince(before, attack.reasons)) ?? {};
-  await world.settle();
+  const [since = {}] = await Promise.all([softnet?.dropsSince(before, attack.reasons), world.settle()]);
   const drops = attack.reasons.map((reason) => [reason, since[reason] ?? 0] as const);
   const asItShouldBe = world.isProtected
     ? isStopped(outcome) && drops.every(([, count]) => count > 0)

@@ -102,7 +102,8 @@ export class World {
 
   /** Gives both guests their addresses. */
   async start(): Promise<void> {
-    await Promise.all([this.alice.boot(), this.mallory.boot()]);
+    await this.alice.boot();
+    await this.mallory.boot();
     await this.settle();
   }
 

@@ -70,15 +70,15 @@ export class ArpGuard {
     const sender = senderProtocolAddress(bytes, packet);
     if (sender === 0) return PASS;
     const reply = arpOperation(bytes, packet) === ARP_REPLY;
-    if (this.#isOwn(sender, now)) return reply && this.#probes.answers(sender, now) ? PASS : CONFLICT;
+    if (this.#isOwn(sender, now) && !(reply && this.#probes.answers(sender, now))) return CONFLICT;
     if (sender !== this.#gateway.address) return PASS;
     const hardware = senderHardwareAddress(bytes, packet);
+    const source = sourceMac(bytes, frame);
     if (this.#gateway.mac !== UNKNOWN_MAC) {
       if (hardware !== this.#gateway.mac) return GATEWAY;
-      this.#gateway.heard(hardware);
+      if (source === hardware) this.#gateway.heard(hardware);
       return PASS;
     }
-    const source = sourceMac(bytes, frame);
     if (reply) {
       const answersVm =
         this.#gateway.expectsAnswer(now) &&

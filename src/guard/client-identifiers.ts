@@ -4,62 +4,45 @@
  * longest ago, once that is 10 minutes ago. One boot may use several: the firmware's, the installer's, the system's.
  */
 import type { DhcpMessage } from "../wire/dhcp.ts";
-import { LONGEST_CLIENT_IDENTIFIER } from "../wire/dhcp.ts";
 
 interface Entry {
   readonly bytes: Uint8Array;
-  length: number;
-  lastUse: number;
+  /** Microseconds. */
+  readonly lastUse: number;
 }
 
 export class ClientIdentifiers {
   static readonly CAPACITY = 4;
   static readonly LIFETIME = 600_000_000;
 
+  /** In the order of their last use, the oldest first. */
   readonly #entries: Entry[] = [];
 
   /** Whether the message's identifier was used and is still known. */
   has(message: DhcpMessage): boolean {
-    return this.#find(message) !== undefined;
+    return this.#find(message) >= 0;
   }
 
   /** Whether the message's identifier is known or would find a place. */
   hasRoomFor(message: DhcpMessage, now: number): boolean {
-    return (
-      this.has(message) || this.#entries.length < ClientIdentifiers.CAPACITY || this.#replaceable(now) !== undefined
-    );
+    if (this.#entries.length < ClientIdentifiers.CAPACITY || this.has(message)) return true;
+    return now - this.#entries[0]!.lastUse >= ClientIdentifiers.LIFETIME;
   }
 
   /** Notes a use; `hasRoomFor` was true. */
   use(message: DhcpMessage, now: number): void {
-    let entry = this.#find(message);
-    if (!entry) {
-      if (this.#entries.length < ClientIdentifiers.CAPACITY) {
-        entry = { bytes: new Uint8Array(LONGEST_CLIENT_IDENTIFIER), length: 0, lastUse: 0 };
-        this.#entries.push(entry);
-      } else {
-        entry = this.#replaceable(now);
-        if (!entry) return;
-      }
-      entry.length = message.clientIdentifierLength;
-      entry.bytes.set(message.clientIdentifier);
-    }
-    entry.lastUse = now;
+    const known = this.#find(message);
+    if (known >= 0) this.#entries.splice(known, 1);
+    else if (this.#entries.length === ClientIdentifiers.CAPACITY) this.#entries.shift();
+    const bytes = message.clientIdentifier.slice(0, message.clientIdentifierLength);
+    this.#entries.push({ bytes, lastUse: now });
   }
 
-  #find(message: DhcpMessage): Entry | undefined {
+  #find(message: DhcpMessage): number {
     const length = message.clientIdentifierLength;
-    const bytes = message.clientIdentifier;
-    return this.#entries.find((entry) => {
-      if (entry.length !== length) return false;
-      for (let index = 0; index < length; index++) if (entry.bytes[index] !== bytes[index]) return false;
-      return true;
-    });
-  }
-
-  #replaceable(now: number): Entry | undefined {
-    let oldest: Entry | undefined;
-    for (const entry of this.#entries) if (!oldest || entry.lastUse < oldest.lastUse) oldest = entry;
-    return oldest && now - oldest.lastUse >= ClientIdentifiers.LIFETIME ? oldest : undefined;
+    const wanted = message.clientIdentifier;
+    return this.#entries.findIndex(
+      ({ bytes }) => bytes.length === length && bytes.every((byte, index) => byte === wanted[index]),
+    );
   }
 }

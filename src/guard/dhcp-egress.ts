@@ -10,7 +10,6 @@ import { ClientIdentifiers } from "./client-identifiers.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, serverOf } from "./dhcp-state.ts";
 import { PASS, verdictOf } from "./reasons.ts";
-import { fresh } from "./recent.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { TransactionKind } from "./transactions.ts";
 
@@ -51,6 +50,7 @@ export class DhcpEgress {
     if (form !== PASS) return form;
     if (message.hops !== 0 || message.giaddr !== 0 || message.relayAgent) return RELAY;
     if (!isClientType(message.messageType)) return MESSAGE_TYPE;
+    if (message.yiaddr !== 0) return CLIENT_ADDRESS;
     if (message.ciaddr !== 0 && message.ciaddr !== lease.address) return CLIENT_ADDRESS;
 
     const source = sourceAddress(bytes, packet);
@@ -72,8 +72,7 @@ export class DhcpEgress {
 
     this.#identifiers.use(message, now);
     if (opens) transactions.open(message.xid, now).ask(this.#kind, message, now);
-    else if (type === DHCP_RELEASE) lease.end("released");
-    else this.#noteDecline(now);
+    else this.#giveUp(now);
     return PASS;
   }
 
@@ -132,15 +131,25 @@ export class DhcpEgress {
     if (message.ciaddr !== 0) return CLIENT_ADDRESS;
     if (!pending.hasFrom(message.requestedAddress, message.serverIdentifier, now)) return DECLINE;
     const oldest = this.#declines.length === MOST_DECLINES ? this.#declines[0]! : Number.NEGATIVE_INFINITY;
-    return fresh(oldest, now, DECLINE_WINDOW) ? DECLINE : PASS;
+    return now - oldest < DECLINE_WINDOW ? DECLINE : PASS;
   }
 
-  #noteDecline(now: number): void {
-    const { message, pending, lease } = this.#state;
+  /**
+   * RELEASE and DECLINE: the server may give the address away at once, and an answer to an earlier question that is still
+   * on its way must not bind it again. Some servers look up what is declined by the client alone, so that a DECLINE of
+   * another address costs the bound one too.
+   */
+  #giveUp(now: number): void {
+    const { message, pending, lease, transactions } = this.#state;
+    transactions.closeAll();
+    if (message.messageType === DHCP_RELEASE) {
+      lease.end("released");
+      return;
+    }
     if (this.#declines.length === MOST_DECLINES) this.#declines.shift();
     this.#declines.push(now);
     pending.forget(message.requestedAddress);
-    if (message.requestedAddress === lease.address) lease.end("declined");
+    lease.end("declined");
   }
 }
 

@@ -4,16 +4,20 @@
  * an ACK teaches, before it is forwarded (threat rows D7, D13, D20, D25, D29). docs/guard.md tells each check.
  */
 
-import { lastOf, subnetOf } from "../policy/rule.ts";
+import { type Cidr, covers, lastOf, subnetOf } from "../policy/rule.ts";
+import { METADATA_ADDRESSES } from "../policy/special-purpose.ts";
+import { isHostAddress } from "../wire/address.ts";
 import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../wire/dhcp.ts";
 import { ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
 import { sourceAddress } from "../wire/ipv4.ts";
 import { readDhcp } from "./dhcp-form.ts";
-import type { DhcpState } from "./dhcp-state.ts";
+import { type DhcpState, serverOf } from "./dhcp-state.ts";
 import { UNKNOWN_MAC } from "./gateway-watch.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import { Transaction } from "./transactions.ts";
 
+const HARDWARE_ADDRESS = verdictOf("dhcp.hardware-address");
+const OTHER_CLIENT = verdictOf("dhcp.other-client");
 const MESSAGE_TYPE = verdictOf("dhcp.message-type");
 const TRANSACTION = verdictOf("dhcp.transaction");
 const SERVER = verdictOf("dhcp.server");
@@ -33,12 +37,13 @@ export class DhcpIngress {
     const { message, mac, transactions, trustedServer } = this.#state;
     const packet = frame + ETHERNET_HEADER;
     const form = readDhcp(bytes, packet, BOOT_REPLY, mac, message);
-    if (form !== PASS) return form;
+    // On a shared segment the answers to other clients are broadcast: nothing to worry about.
+    if (form !== PASS) return form === HARDWARE_ADDRESS && isForAnother(message, mac) ? OTHER_CLIENT : form;
     const type = message.messageType;
     if (type !== DHCP_OFFER && type !== DHCP_ACK && type !== DHCP_NAK) return MESSAGE_TYPE;
     const transaction = transactions.find(message.xid, now);
     if (!transaction) return TRANSACTION;
-    if (message.serverIdentifier === 0) return SERVER;
+    if (!isHostAddress(message.serverIdentifier)) return SERVER;
     if (trustedServer !== 0 && message.serverIdentifier !== trustedServer) return SERVER;
 
     const source = sourceAddress(bytes, packet);
@@ -70,7 +75,7 @@ export class DhcpIngress {
     if (!this.#isAssignable(message)) return ASSIGNED_ADDRESS;
     if (transaction.kind !== "DISCOVER" && message.yiaddr !== transaction.requestedAddress) return ASSIGNED_ADDRESS;
     transaction.acknowledgedBy = message.serverIdentifier;
-    this.#learn(sourceAddress, sourceMac, now);
+    this.#learn(transaction.kind === "REBINDING", sourceAddress, sourceMac, now);
     return PASS;
   }
 
@@ -88,16 +93,19 @@ export class DhcpIngress {
         return named && transaction.hasExactly(offer) ? PASS : SERVER;
       }
       case "RENEWING":
-        return lease.binding?.server === server ? PASS : SERVER;
+        return this.#isFromServer() ? PASS : SERVER;
       case "REBINDING":
       case "INIT-REBOOT":
         return this.#isFirstToAcknowledge(transaction) ? PASS : SERVER;
-      case "INFORM": {
-        const binding = lease.binding;
-        if (!binding) return SERVER;
-        return binding.server === 0 || binding.server === server ? PASS : SERVER;
-      }
+      case "INFORM":
+        return lease.binding && (serverOf(this.#state) === 0 || this.#isFromServer()) ? PASS : SERVER;
     }
+  }
+
+  /** Whether the message comes from the server of a living binding, as option 54 says. */
+  #isFromServer(): boolean {
+    const { lease, message } = this.#state;
+    return lease.binding !== undefined && serverOf(this.#state) === message.serverIdentifier;
   }
 
   /** The client takes the first ACK and ignores others; so must we, or its server and ours would differ. */
@@ -118,7 +126,7 @@ export class DhcpIngress {
         break;
       case "RENEWING":
       case "REBINDING":
-        if (lease.binding?.server !== server) return SERVER;
+        if (!this.#isFromServer()) return SERVER;
         break;
       case "INIT-REBOOT":
         break;
@@ -128,19 +136,22 @@ export class DhcpIngress {
     return PASS;
   }
 
-  #learn(sourceAddress: number, sourceMac: number, now: number): void {
+  /**
+   * Makes or renews the binding. In REBINDING any server may confirm the address, and no more than that: what another
+   * server than the binding's says of routers and DNS servers is not taken.
+   */
+  #learn(rebinding: boolean, sourceAddress: number, sourceMac: number, now: number): void {
     const { message, lease, pending, gateway } = this.#state;
-    const dnsServers: number[] = [];
-    for (let index = 0; index < message.dnsServerCount; index++) dnsServers.push(message.dnsServer(index));
+    const confirmsOnly = rebinding && lease.binding?.address === message.yiaddr && !this.#isFromServer();
     pending.add(message.yiaddr, message.serverIdentifier, now);
     lease.acknowledge(
       {
         address: message.yiaddr,
         server: message.serverIdentifier,
         leaseTime: message.leaseTime,
-        netmask: message.netmask,
-        router: message.router,
-        dnsServers,
+        netmask: confirmsOnly ? 0 : message.netmask,
+        router: confirmsOnly ? 0 : this.#routerOf(message),
+        dnsServers: confirmsOnly ? [] : dnsServersOf(message),
       },
       now,
     );
@@ -150,15 +161,45 @@ export class DhcpIngress {
 
   /** Addresses that no VM may get (threat row D26). */
   #isAssignable(message: DhcpMessage): boolean {
-    const { lease, configuredGateway, inSubnet } = this.#state;
+    const { lease, gateway, subnet } = this.#state;
     const address = message.yiaddr;
     if (lease.isStatic) return address === lease.address;
-    const firstByte = address >>> 24;
-    if (firstByte === 0 || firstByte === 127 || firstByte >= 224) return false;
-    if (address === configuredGateway || address === message.router || address === message.serverIdentifier)
-      return false;
-    const subnet = subnetOf(address, message.netmask);
-    if (subnet && subnet.length <= 30 && (address === subnet.address || address === lastOf(subnet))) return false;
-    return inSubnet(address);
+    if (!isHostAddress(address)) return false;
+    if (address === gateway.address || address === message.router || address === message.serverIdentifier) return false;
+    if (subnet && !covers(subnet, address)) return false;
+    return !isEdge(subnet, address) && !isEdge(subnetOf(address, message.netmask), address);
   }
+
+  /**
+   * The first router that the message names, 0 when it names none or one that cannot be it. A gateway is open to the VM, so
+   * an ally who can answer DHCP must not make it any private or metadata address (threat rows I6, I7): it lies in the
+   * VM's subnet, unless the subnet has no room for it (a netmask of 31 or 32 bits, as some clouds hand out).
+   */
+  #routerOf(message: DhcpMessage): number {
+    const { router, yiaddr } = message;
+    const { binding } = this.#state.lease;
+    const netmask = message.netmask || (binding?.address === yiaddr ? binding.netmask : 0);
+    if (!isHostAddress(router) || METADATA_ADDRESSES.some(({ address }) => address === router)) return 0;
+    const subnet = this.#state.subnet ?? subnetOf(yiaddr, netmask);
+    return !subnet || subnet.length > 30 || covers(subnet, router) ? router : 0;
+  }
+}
+
+function dnsServersOf(message: DhcpMessage): number[] {
+  const servers: number[] = [];
+  for (let index = 0; index < message.dnsServerCount; index++) {
+    const server = message.dnsServer(index);
+    if (isHostAddress(server)) servers.push(server);
+  }
+  return servers;
+}
+
+/** The first and the last address of a subnet are the network's and the broadcast address, unless it has only one or two. */
+function isEdge(subnet: Cidr | undefined, address: number): boolean {
+  return subnet !== undefined && subnet.length <= 30 && (address === subnet.address || address === lastOf(subnet));
+}
+
+/** A sound message for another client. */
+function isForAnother(message: DhcpMessage, mac: number): boolean {
+  return message.htype === 1 && message.hlen === 6 && message.chaddr !== mac;
 }

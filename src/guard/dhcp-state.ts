@@ -1,4 +1,5 @@
 /** What DHCP's two directions share: one VM's transactions, addresses and binding, and whom the VM may believe. */
+import type { Cidr } from "../policy/rule.ts";
 import type { DhcpMessage } from "../wire/dhcp.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
 import type { Lease } from "./lease.ts";
@@ -10,10 +11,8 @@ export interface DhcpState {
   readonly mac: number;
   /** The only server to be trusted; 0 = not known. */
   readonly trustedServer: number;
-  /** The gateway as the network or the user told it; 0 = DHCP tells. */
-  readonly configuredGateway: number;
-  /** Whether an address lies in the VM's subnet; always true where the network does not know its subnet. */
-  readonly inSubnet: (address: number) => boolean;
+  /** The VM's subnet, where the network knows it. */
+  readonly subnet: Cidr | undefined;
   readonly lease: Lease;
   readonly pending: PendingAddresses;
   readonly gateway: GatewayWatch;

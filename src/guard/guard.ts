@@ -18,9 +18,9 @@ import {
   METADATA,
   MULTICAST_GROUP,
 } from "../policy/destinations.ts";
-import { parseCidr, parseRules, type Rule } from "../policy/rule.ts";
+import { netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
-import { isGroupMac, parseIPv4, parseMac } from "../wire/address.ts";
+import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
 import {
   ETHERNET_HEADER,
@@ -48,6 +48,7 @@ import {
   ipProtocol,
   ipVersion,
   PROTOCOL_ICMP,
+  PROTOCOL_IGMP,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   sourceAddress,
@@ -74,6 +75,7 @@ const ETHERNET_TYPE = verdictOf("ethernet.type");
 const ETHERNET_IPV6 = verdictOf("ethernet.ipv6");
 const IPV4_FORMAT = verdictOf("ipv4.format");
 const IPV4_OPTIONS = verdictOf("ipv4.options");
+const IPV4_IGMP = verdictOf("ipv4.igmp");
 const IPV4_CHECKSUM = verdictOf("ipv4.checksum");
 const IPV4_FRAGMENT = verdictOf("ipv4.fragment");
 const IPV4_TRANSPORT = verdictOf("ipv4.transport");
@@ -129,6 +131,8 @@ export class Guard {
   readonly #dhcpEgress: DhcpEgress;
   readonly #dhcpIngress: DhcpIngress;
   readonly #configuredGateway: number;
+  /** Of the subnet that the network knows; 0 = it does not. */
+  readonly #netmask: number;
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
   #destinations: DestinationTable;
   /** What the destination table was made for, so that a mere renewal does not make it again. */
@@ -157,6 +161,7 @@ export class Guard {
     this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
     const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseMac, "six hexadecimal bytes");
     const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
+    this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
     const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
     this.#onBinding = options.onBinding;
     this.#lease = new Lease(staticAddress, (change) => this.#bindingChanged(change));
@@ -165,8 +170,7 @@ export class Guard {
     const dhcp: DhcpState = {
       mac: this.#mac,
       trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
-      configuredGateway: this.#configuredGateway,
-      inSubnet: (address) => !subnet || (address ^ subnet.address) >>> 0 < 2 ** (32 - subnet.length),
+      subnet,
       lease: this.#lease,
       pending: this.#pending,
       gateway: this.#gateway,
@@ -293,6 +297,7 @@ export class Guard {
 
   #bindingChanged(change: BindingChange): void {
     this.#destinations = this.#surround();
+    if (change.kind === "lost") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
     this.#onBinding?.(change);
   }
 
@@ -304,7 +309,7 @@ export class Guard {
     const surroundings = {
       gateway,
       address: binding?.address ?? 0,
-      netmask: binding?.netmask ?? 0,
+      netmask: binding?.netmask || this.#netmask,
       dnsServers: binding?.dnsServers ?? [],
     };
     const key = JSON.stringify(surroundings);
@@ -320,7 +325,7 @@ function judgeIPv4Form(bytes: Uint8Array, packet: number, length: number): numbe
   const header = headerLength(bytes, packet);
   const total = totalLength(bytes, packet);
   if (header < IPV4_HEADER || header > length || total < header || total > length) return IPV4_FORMAT;
-  if (header > IPV4_HEADER) return IPV4_OPTIONS;
+  if (header > IPV4_HEADER) return ipProtocol(bytes, packet) === PROTOCOL_IGMP ? IPV4_IGMP : IPV4_OPTIONS;
   if (!headerChecksumIsRight(bytes, packet)) return IPV4_CHECKSUM;
   const payload = total - IPV4_HEADER;
   const fragment = fragmentBits(bytes, packet);
@@ -387,12 +392,9 @@ function isRouterMessage(type: number): boolean {
 
 const A_HOST = "an IPv4 address such as 192.168.64.1";
 
-/** An address that a host can have: neither 0/8, loopback, multicast nor reserved. */
 function parseHost(text: string): number | undefined {
   const address = parseIPv4(text);
-  if (address === undefined) return undefined;
-  const firstByte = address >>> 24;
-  return firstByte === 0 || firstByte === 127 || firstByte >= 224 ? undefined : address;
+  return address !== undefined && isHostAddress(address) ? address : undefined;
 }
 
 function required<T>(what: string, text: string, parse: (text: string) => T | undefined, wanted: string): T {

@@ -74,6 +74,8 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("dhcp.transaction", "answers nothing that this VM asked in the last 60 s", "D7 D12 D20 D24"),
   reason("dhcp.assigned-address", "assigns an address that a VM cannot have, or not the one asked for", "D20 D26"),
   reason("dhcp.lease-time", "an acknowledgement without a lease time, or with none left", "D8 D22"),
+  reason("dhcp.other-client", "an answer to another client, which the server broadcast", "D7 D12", true),
+  reason("ipv4.igmp", "IGMP, which carries IPv4 options", "I2 I6", true),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

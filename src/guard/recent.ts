@@ -45,27 +45,18 @@ export class ProbeMemory {
   static readonly LIFETIME = 3_000_000;
   static readonly CAPACITY = 8;
 
-  readonly #addresses = new Float64Array(ProbeMemory.CAPACITY);
-  readonly #times = new Float64Array(ProbeMemory.CAPACITY).fill(Number.NEGATIVE_INFINITY);
+  /** Oldest first. */
+  readonly #probes: { readonly address: number; readonly time: number }[] = [];
 
   note(address: number, now: number): void {
-    let place = 0;
-    for (let index = 0; index < ProbeMemory.CAPACITY; index++) {
-      if (this.#addresses[index] === address) {
-        place = index;
-        break;
-      }
-      if (this.#times[index]! < this.#times[place]!) place = index;
-    }
-    this.#addresses[place] = address;
-    this.#times[place] = now;
+    const known = this.#probes.findIndex((probe) => probe.address === address);
+    if (known >= 0) this.#probes.splice(known, 1);
+    else if (this.#probes.length === ProbeMemory.CAPACITY) this.#probes.shift();
+    this.#probes.push({ address, time: now });
   }
 
   answers(address: number, now: number): boolean {
-    for (let index = 0; index < ProbeMemory.CAPACITY; index++) {
-      if (this.#addresses[index] === address && fresh(this.#times[index]!, now, ProbeMemory.LIFETIME)) return true;
-    }
-    return false;
+    return this.#probes.some((probe) => probe.address === address && fresh(probe.time, now, ProbeMemory.LIFETIME));
   }
 }
 

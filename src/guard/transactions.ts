@@ -55,8 +55,9 @@ export class Transaction {
     this.requestedServer = message.serverIdentifier;
   }
 
+  /** Whether this server offered this address; a proxy's offer of none does not count. */
   hasOffer(server: number, address: number): boolean {
-    return this.offers.some((offer) => offer.server === server && offer.address === address);
+    return address !== 0 && this.offers.some((offer) => offer.server === server && offer.address === address);
   }
 
   hasOfferFrom(server: number, sourceAddress: number, sourceMac: number): boolean {
@@ -106,6 +107,11 @@ export class Transactions {
     const opened = new Transaction(xid);
     this.#live.push(opened);
     return opened;
+  }
+
+  /** Forgets all: after a RELEASE or DECLINE no answer still on its way may bind again. */
+  closeAll(): void {
+    this.#live = [];
   }
 
   close(transaction: Transaction): void {

@@ -46,6 +46,11 @@ export function subnetOf(address: number, netmask: number): Cidr | undefined {
   return length === undefined ? undefined : { address: (address & netmaskOf(length)) >>> 0, length };
 }
 
+/** Whether an address lies in a prefix. */
+export function covers(cidr: Cidr, address: number): boolean {
+  return (address & netmaskOf(cidr.length)) >>> 0 === cidr.address;
+}
+
 /** Parses `A.B.C.D/LENGTH`; host bits are masked. Undefined for anything else. */
 export function parseCidr(text: string): Cidr | undefined {
   const match = /^([\d.]+)\/(\d{1,2})$/.exec(text);

@@ -27,6 +27,12 @@ export function formatIPv4(address: number): string {
   return `${address >>> 24}.${(address >>> 16) & 255}.${(address >>> 8) & 255}.${address & 255}`;
 }
 
+/** Whether an address could be a host's at all: not in 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/4 or 240.0.0.0/4. */
+export function isHostAddress(address: number): boolean {
+  const firstByte = address >>> 24;
+  return firstByte !== 0 && firstByte !== 127 && firstByte < 224;
+}
+
 /** Parses six hexadecimal bytes, one or two digits each, with `:` or `-` between; undefined for anything else. */
 export function parseMac(text: string): number | undefined {
   if (!/^[0-9a-f]{1,2}([:-])[0-9a-f]{1,2}(\1[0-9a-f]{1,2}){4}$/i.test(text)) return undefined;

@@ -15,6 +15,7 @@ const DESTINATION = 16;
 export const IPV4_HEADER = 20;
 
 export const PROTOCOL_ICMP = 1;
+export const PROTOCOL_IGMP = 2;
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 

@@ -98,7 +98,8 @@ test("udhcpc keeps its address by REBINDING to another server after its own died
   assert.notEqual(renewed.server, bound.server);
   assert.ok(bridge.some(rebinds(bound.address)), "no REQUEST from the bound address to everyone");
   await assertOnline(guest);
-  assertInnocent(await guest.stop());
+  // The guest's kernel may tell the new server, a private neighbour, that it has nobody at port 68.
+  assertInnocent(await guest.stop(), "policy.destination");
 });
 
 test("udhcpc asks everyone while no server answers, then loses its address in time (D22)", {
@@ -159,7 +160,7 @@ test("dhclient reboots behind a softnet that never saw its lease (INIT-REBOOT)",
   before.namespace.ip("link", "set", before.link, "down");
 
   const after = await lab.guest({ link: before.link, mac: before.mac });
-  const rebooted = await dhclient(after, "-lf", before.leaseFile).event(/REBOOT/);
+  const rebooted = await dhclient(after).event(/REBOOT/);
   assert.equal(rebooted.address, bound.address);
   await assertOnline(after);
   assertInnocent(await after.stop());

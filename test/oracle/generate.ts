@@ -323,11 +323,15 @@ function manyProbes(world: World): void {
     if (index % 6 === 0) {
       world.xid = random.uint32();
       say(world, "DISCOVER", { wrong: 0 });
+      world.now = instant;
     }
     answer(world, { type: "OFFER", address, wrong: 0, terse: 0 });
+    world.now = instant;
   }
-  const probe = (address: number) => arp(world, "egress", { senderAddress: 0, targetAddress: address });
-  world.now = instant;
+  const probe = (address: number) => {
+    arp(world, "egress", { senderAddress: 0, targetAddress: address });
+    world.now = instant;
+  };
   for (const address of addresses) probe(address);
   if (random.chance(0.5)) probe(random.pick(addresses));
   world.now = instant + random.pick([0, 2_900_000, 3_000_000, 3_000_001]);

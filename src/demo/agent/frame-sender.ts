@@ -39,6 +39,11 @@ export class FrameSender {
     this.#tick();
   }
 
+  /** Frames so far. */
+  get sent(): number {
+    return this.#sent;
+  }
+
   stop(): Sent {
     this.#end();
     return { frames: this.#sent, seconds: ((this.#ended ?? 0) - this.#started) / 1000 };

@@ -58,6 +58,7 @@ export function hands(libc: LinuxLibc) {
       sender?.stop();
       sender = new FrameSender(libc, plan);
     },
+    sentSoFar: () => sender?.sent ?? 0,
     stopSending: () => sender?.stop() ?? { frames: 0, seconds: 0 },
     startListening: ({ link, secret }: { link: string; secret: string }) => {
       eavesdropper?.close();

@@ -3,7 +3,7 @@ import { BANK_NAME, GATEWAY, INTERNET } from "../plan.ts";
 import type { Service } from "./service.ts";
 
 const PING_PATIENCE = 1_000; // milliseconds
-const DOWNLOAD_PATIENCE = 3_000; // milliseconds
+const DOWNLOAD_PATIENCE = 2_000; // milliseconds
 const DOWNLOAD_SIZE = 1_000_000; // bytes
 
 const lease: Service = {

@@ -43,6 +43,12 @@ export class Guest {
     this.softnet = softnet;
   }
 
+  /** A guest whose card another program put into its namespace. */
+  static at(lab: Lab, namespace: Namespace, link: string, mac: string, softnet: Softnet): Guest {
+    return new Guest(lab, namespace, link, mac, softnet);
+  }
+
+  /** A guest on the lab's bridge. */
   static async create(lab: Lab, options: GuestOptions): Promise<Guest> {
     const number = ++created;
     const link = options.link ?? `vm${number}`;

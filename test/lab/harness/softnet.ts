@@ -21,12 +21,16 @@ const ORDINARY = ["ethernet.ipv6", "ethernet.destination", "ipv4.options", "poli
 /** What a user's patience with a signal or a gone VM is, ten times the figure that the program promises. */
 export const PROMPT = 2_000;
 
-/** The command that starts softnet with a detailed JSON log. */
-export function softnetArguments(args: readonly string[]): string[] {
+/** softnet's command with these arguments. */
+export function softnetCommand(args: readonly string[]): string[] {
   const other = process.env.SOFTNET_LAB_PROGRAM;
   const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
-  const command = other ? other.split(" ") : [process.execPath, main];
-  return [...command, ...args, "--log-format", "json", "--log-level", "debug"];
+  return [...(other ? other.split(" ") : [process.execPath, main]), ...args];
+}
+
+/** The command that filters, with a detailed JSON log. */
+export function softnetArguments(args: readonly string[]): string[] {
+  return softnetCommand([...args, "--log-format", "json", "--log-level", "debug"]);
 }
 
 /** What a stopped softnet tells about its work. */

@@ -44,13 +44,12 @@ def tell(**what):
 
 
 def start(name, command, ends, **more):
-    numbers = {"{%s}" % key: str(end.fileno()) for key, end in ends.items()}
-    command = [numbers.get(word, word) for word in command]
-    command = [
-        word.replace("={vm}", "=" + numbers.get("{vm}", "")).replace("={host}", "=" + numbers.get("{host}", ""))
-        for word in command
-    ]
-    fds = [end.fileno() for end in ends.values()]
+    fds = []
+    for key, end in ends.items():
+        mark = "{%s}" % key
+        if any(mark in word for word in command):
+            fds.append(end.fileno())
+            command = [word.replace(mark, str(end.fileno())) for word in command]
     child = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL, **more)
     tell(started=name, pid=child.pid)
 
