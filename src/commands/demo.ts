@@ -12,36 +12,45 @@ import { tellHeading, tellIntroduction, tellTable } from "../demo/story.ts";
 import { Undo } from "../demo/undo.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+type Ending = (typeof SIGNALS)[number] | "SIGPIPE";
 
 /** Answers the exit code. Throws UserError, before anything is made, where the machine lacks something. */
 export async function demo(): Promise<number> {
   checkRequirements();
   const screen = new Screen(process.stdout);
   const undo = new Undo();
-  let signalled: NodeJS.Signals | undefined;
-  const interrupt = (signal: NodeJS.Signals) => {
-    signalled ??= signal;
+  let signalled: Ending | undefined;
+  const interrupt = (ending: Ending) => {
+    signalled ??= ending;
     undo.run().catch(() => {}); // told below, where it is awaited
   };
   for (const signal of SIGNALS) process.on(signal, interrupt);
   // Whoever read the output has gone (`| head`): there is nobody to show anything to.
   process.stdout.on("error", () => interrupt("SIGPIPE"));
+  let code = 1;
   try {
-    return await play(screen, undo);
+    code = await play(screen, undo);
   } catch (error) {
-    if (signalled === undefined) {
-      screen.line();
-      process.stderr.write(`softnet: the demo broke off: ${error instanceof Error ? error.message : String(error)}\n`);
-      return 1;
-    }
-    // Whatever failed then failed because of the interruption.
-    return 128 + constants.signals[signalled];
-  } finally {
+    // What fails after an interruption fails because of it.
+    if (signalled === undefined) complain(screen, "the demo broke off", error);
+  }
+  try {
     await undo.run();
-    if (signalled !== undefined && signalled !== "SIGPIPE")
-      process.stderr.write("softnet: interrupted; nothing is left\n");
+  } catch (error) {
+    complain(screen, "not everything was removed", error);
+    return 1;
+  } finally {
     for (const signal of SIGNALS) process.off(signal, interrupt);
   }
+  if (signalled === undefined) return code;
+  if (signalled !== "SIGPIPE") complain(screen, "interrupted; nothing is left behind");
+  return 128 + constants.signals[signalled];
+}
+
+function complain(screen: Screen, what: string, error?: unknown): void {
+  screen.clear();
+  const why = error instanceof Error ? `: ${error.message}` : "";
+  process.stderr.write(`softnet: ${what}${why}\n`);
 }
 
 async function play(screen: Screen, undo: Undo): Promise<number> {

@@ -17,16 +17,22 @@ export class Screen {
   }
 
   line(text = ""): void {
-    this.#erase();
+    this.clear();
     this.#stream.write(`${text}\n`);
   }
 
   /** Shows what is going on until the next line comes. */
   passing(text: string): void {
     if (!this.#stream.isTTY) return;
-    this.#erase();
+    this.clear();
     this.#stream.write(this.style("dim", text));
     this.#passing = true;
+  }
+
+  /** Takes the passing line away. */
+  clear(): void {
+    if (this.#passing) this.#stream.write(ERASE_LINE);
+    this.#passing = false;
   }
 
   style(style: Style, text: string): string {
@@ -37,10 +43,5 @@ export class Screen {
   cell(text: string, width: number, style?: Style): string {
     const padded = text.padEnd(width);
     return style === undefined ? padded : this.style(style, padded);
-  }
-
-  #erase(): void {
-    if (this.#passing) this.#stream.write(ERASE_LINE);
-    this.#passing = false;
   }
 }

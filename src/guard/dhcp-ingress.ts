@@ -6,16 +6,17 @@
 
 import { type Cidr, covers, lastOf, subnetOf } from "../policy/rule.ts";
 import { METADATA_ADDRESSES } from "../policy/special-purpose.ts";
-import { isHostAddress } from "../wire/address.ts";
+import { isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
 import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../wire/dhcp.ts";
 import { ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
-import { sourceAddress } from "../wire/ipv4.ts";
+import { destinationAddress, sourceAddress } from "../wire/ipv4.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, serverOf } from "./dhcp-state.ts";
 import { UNKNOWN_MAC } from "./gateway-watch.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import { Transaction } from "./transactions.ts";
 
+const ADDRESSES = verdictOf("dhcp.addresses");
 const HARDWARE_ADDRESS = verdictOf("dhcp.hardware-address");
 const OTHER_CLIENT = verdictOf("dhcp.other-client");
 const MESSAGE_TYPE = verdictOf("dhcp.message-type");
@@ -48,6 +49,8 @@ export class DhcpIngress {
 
     const source = sourceAddress(bytes, packet);
     const hardware = sourceMac(bytes, frame);
+    const teaches = type === DHCP_OFFER || (type === DHCP_ACK && transaction.kind !== "INFORM");
+    if (teaches && !isSentToClient(destinationAddress(bytes, packet), message.yiaddr)) return ADDRESSES;
     if (type === DHCP_OFFER) return this.#judgeOffer(transaction, source, hardware, now);
     if (type === DHCP_ACK) return this.#judgeAck(transaction, source, hardware, now);
     return this.#judgeNak(transaction, source, hardware);
@@ -183,6 +186,14 @@ export class DhcpIngress {
     const subnet = this.#state.subnet ?? subnetOf(yiaddr, netmask);
     return !subnet || subnet.length > 30 || covers(subnet, router) ? router : 0;
   }
+}
+
+/**
+ * A server sends what assigns an address to that address, or broadcasts it (RFC 2131 4.1). What arrives at another address
+ * of the VM's came routed from somewhere else: an accomplice far away could assign it anybody's address.
+ */
+function isSentToClient(destination: number, yiaddr: number): boolean {
+  return destination === LIMITED_BROADCAST || destination === yiaddr;
 }
 
 function dnsServersOf(message: DhcpMessage): number[] {

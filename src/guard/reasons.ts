@@ -57,7 +57,7 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("policy.metadata", "a cloud metadata address", "I7"),
   reason("policy.gateway", "neither TCP, UDP nor ICMP to the gateway", "I4 I5"),
   reason("dhcp.ports", "UDP ports 67 and 68 in another order than the VM's role allows", "D10 D11"),
-  reason("dhcp.addresses", "IPv4 or Ethernet addresses that this DHCP message may not have", "D5 D11"),
+  reason("dhcp.addresses", "IPv4 or Ethernet addresses that this DHCP message may not have", "D5 D7 D11 D25"),
   reason("dhcp.fragment", "DHCP in an IPv4 fragment", "D17"),
   reason("dhcp.checksum", "the UDP checksum of a DHCP message is wrong", "D17"),
   reason("dhcp.format", "not a DHCP message, or one that can be read in two ways", "D14 D15 D16 D17 D23 D31"),

@@ -38,7 +38,30 @@ export const fragmentBits = (bytes: Uint8Array, packet: number): number =>
 
 /** Whether the checksum of a header without options is right. */
 export function headerChecksumIsRight(bytes: Uint8Array, packet: number): boolean {
-  return foldSum(addToSum(0, bytes, packet, IPV4_HEADER)) === 0xffff;
+  // Every frame comes here, so it is written out: the loop of addToSum costs three times as much.
+  const high =
+    bytes[packet]! +
+    bytes[packet + 2]! +
+    bytes[packet + 4]! +
+    bytes[packet + 6]! +
+    bytes[packet + 8]! +
+    bytes[packet + 10]! +
+    bytes[packet + 12]! +
+    bytes[packet + 14]! +
+    bytes[packet + 16]! +
+    bytes[packet + 18]!;
+  const low =
+    bytes[packet + 1]! +
+    bytes[packet + 3]! +
+    bytes[packet + 5]! +
+    bytes[packet + 7]! +
+    bytes[packet + 9]! +
+    bytes[packet + 11]! +
+    bytes[packet + 13]! +
+    bytes[packet + 15]! +
+    bytes[packet + 17]! +
+    bytes[packet + 19]!;
+  return foldSum((high << 8) + low) === 0xffff;
 }
 
 /** The sum of the pseudo-header that TCP and UDP checksums include (RFC 768, RFC 9293 3.1). */

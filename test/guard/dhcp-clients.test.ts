@@ -473,20 +473,14 @@ test("a client that takes a new transaction id for each DISCOVER while the serve
   bench.assertOnline();
 });
 
-// Before 2026 the client inside NetworkManager wrote its former address into ciaddr of every DISCOVER that follows an
-// expiry or a NAK (nettools/n-dhcp4 issues 45 and 50): in Debian 12, Ubuntu 22.04 and 24.04, RHEL 8 and 9. Servers
-// overlook it. A filter that drops it keeps such a guest off the network for good.
-for (const why of ["expired", "refused"] as const) {
-  test(`NetworkManager asks with its former address in ciaddr after its lease ${why === "expired" ? "ran out" : "was refused"}`, () => {
+// The client inside NetworkManager long wrote its former address into ciaddr of every DISCOVER after an expiry (nettools/
+// n-dhcp4 issues 45 and 50, seen with 1.22 and 1.36). Servers overlook it; a filter that drops it keeps such a guest off
+// the network for good, because only an ACK clears the field. The address was the VM's own, so a reply to it hurts nobody.
+test("NetworkManager asks with its former address in ciaddr after its lease ran out", () => {
+  for (const silence of [2 * MINUTE, 3 * MINUTE + 1, 13 * HOUR]) {
     const bench = new Bench();
     bench.bind(ADDRESS, udhcpc(1), new Server({ lease: 120 }));
-    if (why === "refused") {
-      bench.wait(MINUTE);
-      bench.passesOut(udhcpc(2).renew(ADDRESS, GATEWAY));
-      bench.passesIn(new Server().nak(udhcpc(2)));
-    } else {
-      bench.wait(10 * MINUTE);
-    }
+    bench.wait(silence);
     assert.equal(bench.bound, undefined);
     const client = udhcpc(3);
     bench.passesOut(client.discover({ ciaddr: ADDRESS, options: [[50, address(ADDRESS)]] }));
@@ -494,8 +488,8 @@ for (const why of ["expired", "refused"] as const) {
     bench.passesOut(client.select(ADDRESS, GATEWAY));
     bench.passesIn(new Server().ack(client, ADDRESS));
     bench.assertOnline();
-  });
-}
+  }
+});
 
 test("a VM with a static address may still speak DHCP for it, and learns server, gateway and DNS servers", () => {
   const bench = new Bench({ address: ADDRESS });

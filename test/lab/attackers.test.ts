@@ -4,14 +4,14 @@
  * attacker's port is not isolated, so that it is the guard which stops the attack, and nothing else.
  */
 import assert from "node:assert/strict";
-import test from "node:test";
+import { suite, test } from "node:test";
 import type { Tool } from "../support/tools.ts";
 import { type DhcpClient, lease, noLease, udhcpc } from "./harness/clients.ts";
 import { type Guest, neighbourMac } from "./harness/guest.ts";
 import { type Program, sleep } from "./harness/program.ts";
 import { DhcpServer } from "./harness/servers.ts";
 import { assertDropped } from "./harness/softnet.ts";
-import { BRIDGE_MAC, GATEWAY, INTERNET, Lab, labNeeds, NEIGHBOUR, tool } from "./harness/topology.ts";
+import { BRIDGE_MAC, GATEWAY, INTERNET, Lab, labNeeds, NEIGHBOUR, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 
 const LIMIT = { timeout: 90_000 };
 const PYTHON = "/usr/bin/python3";
@@ -248,88 +248,99 @@ async function scene(lab: Lab, attack: Attack, bare: boolean): Promise<Scene> {
   return { lab, attacker, victim };
 }
 
-for (const attack of ATTACKS) {
-  test(`${attack.name}: bare yes, behind softnet no`, { ...labNeeds(...attack.tools), ...LIMIT }, async (t) => {
-    const bare = new Lab();
-    try {
-      assert.ok(await attack.made(await scene(bare, attack, true), 10_000), "the attack does not work without softnet");
-    } finally {
-      bare.close();
-    }
-    const lab = Lab.open(t);
-    const protectedScene = await scene(lab, attack, false);
-    assert.equal(await attack.made(protectedScene, 2_000), false, "the attack works through softnet");
-    assertDropped(await protectedScene.attacker.stop(), ...attack.reasons);
-  });
-}
-
-test("a bare attacker cannot move a protected VM's gateway, before or after it is known (A9)", {
-  ...labNeeds("scapy"),
-  ...LIMIT,
-}, async (t) => {
-  const lab = Lab.open(t);
-  const attacker = await lab.guest({ bare: true, address: ATTACKER });
-  const victim = await lab.guest({ args: ["--vm-ip-address", VICTIM, "--gateway", GATEWAY], address: `${VICTIM}/24` });
-  const claim = () =>
-    attacker.start(PYTHON, [tool("attack.py"), "arp", attacker.link, victim.mac, GATEWAY]).line(/^sent /);
-  await claim();
-  assert.ok(await victim.ping(GATEWAY));
-  assert.equal(victim.neighbourMac(GATEWAY), BRIDGE_MAC);
-  await claim();
-  assert.equal(victim.neighbourMac(GATEWAY), BRIDGE_MAC);
-  assert.ok(await victim.ping(INTERNET));
-  assertDropped(await victim.stop(), "arp.gateway");
-});
-
-test("a bare attacker cannot claim a protected VM's own address towards it (A1, A5)", {
-  ...labNeeds("scapy"),
-  ...LIMIT,
-}, async (t) => {
-  const lab = Lab.open(t);
-  const attacker = await lab.guest({ bare: true, address: ATTACKER });
-  const victim = await lab.guest({ args: ["--vm-ip-address", VICTIM, "--gateway", GATEWAY], address: `${VICTIM}/24` });
-  await attacker.start(PYTHON, [tool("attack.py"), "arp", attacker.link, victim.mac, VICTIM]).line(/^sent /);
-  assert.ok(await victim.ping(INTERNET));
-  assertDropped(await victim.stop(), "arp.conflict");
-});
-
-test("a bare attacker's ACK in REBINDING with another address is refused, and its NAK too (D13, D20)", {
-  ...labNeeds("scapy", "udhcpc", "dhcpd"),
-  ...LIMIT,
-}, async (t) => {
-  const lab = Lab.open(t);
-  const attacker = await lab.guest({ bare: true });
-  const victim = await lab.guest();
-  const client = await orphan(lab, victim);
-  const { address } = client.events.find(({ event }) => event === "bound")!;
-  for (const attack of [
-    ["rogue-server", attacker.link, "10.77.0.66", VICTIM],
-    ["nak", attacker.link, "10.77.0.66"],
-  ]) {
-    const rogue = attacker.start(PYTHON, [tool("attack.py"), ...attack]);
-    await rogue.line(/^ready$/);
-    client.program.signal("SIGUSR1");
-    await rogue.line(/answered/, 30_000);
-    rogue.kill();
+suite("attacks", SIDE_BY_SIDE, () => {
+  for (const attack of ATTACKS) {
+    test(`${attack.name}: bare yes, behind softnet no`, { ...labNeeds(...attack.tools), ...LIMIT }, async (t) => {
+      const bare = new Lab();
+      try {
+        assert.ok(
+          await attack.made(await scene(bare, attack, true), 10_000),
+          "the attack does not work without softnet",
+        );
+      } finally {
+        bare.close();
+      }
+      const lab = Lab.open(t);
+      const protectedScene = await scene(lab, attack, false);
+      assert.equal(await attack.made(protectedScene, 2_000), false, "the attack works through softnet");
+      assertDropped(await protectedScene.attacker.stop(), ...attack.reasons);
+    });
   }
-  assert.deepEqual(victim.addresses(), [address]);
-  assert.ok(await victim.ping(INTERNET));
-  const summary = await victim.stop();
-  assertDropped(summary, "dhcp.assigned-address");
-  assertDropped(summary, "dhcp.server");
-});
 
-test("a lease asked for in a protected VM's name teaches its softnet nothing (D7, D24)", {
-  ...labNeeds("scapy", "udhcpc", "dhcpd"),
-  ...LIMIT,
-}, async (t) => {
-  const lab = Lab.open(t);
-  await DhcpServer.start(lab, "dhcpd");
-  const attacker = await lab.guest({ bare: true });
-  const victim = await lab.guest();
-  await lease(victim);
-  const request = ["request-as", attacker.link, victim.mac, OTHER];
-  await attacker.start(PYTHON, [tool("attack.py"), ...request]).line(/^sent /);
-  assert.ok(await victim.ping(INTERNET));
-  assertDropped(await victim.stop(), "dhcp.transaction");
+  test("a bare attacker cannot move a protected VM's gateway, before or after it is known (A9)", {
+    ...labNeeds("scapy"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = Lab.open(t);
+    const attacker = await lab.guest({ bare: true, address: ATTACKER });
+    const victim = await lab.guest({
+      args: ["--vm-ip-address", VICTIM, "--gateway", GATEWAY],
+      address: `${VICTIM}/24`,
+    });
+    const claim = () =>
+      attacker.start(PYTHON, [tool("attack.py"), "arp", attacker.link, victim.mac, GATEWAY]).line(/^sent /);
+    await claim();
+    assert.ok(await victim.ping(GATEWAY));
+    assert.equal(victim.neighbourMac(GATEWAY), BRIDGE_MAC);
+    await claim();
+    assert.equal(victim.neighbourMac(GATEWAY), BRIDGE_MAC);
+    assert.ok(await victim.ping(INTERNET));
+    assertDropped(await victim.stop(), "arp.gateway");
+  });
+
+  test("a bare attacker cannot claim a protected VM's own address towards it (A1, A5)", {
+    ...labNeeds("scapy"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = Lab.open(t);
+    const attacker = await lab.guest({ bare: true, address: ATTACKER });
+    const victim = await lab.guest({
+      args: ["--vm-ip-address", VICTIM, "--gateway", GATEWAY],
+      address: `${VICTIM}/24`,
+    });
+    await attacker.start(PYTHON, [tool("attack.py"), "arp", attacker.link, victim.mac, VICTIM]).line(/^sent /);
+    assert.ok(await victim.ping(INTERNET));
+    assertDropped(await victim.stop(), "arp.conflict");
+  });
+
+  test("a bare attacker's ACK in REBINDING with another address is refused, and its NAK too (D13, D20)", {
+    ...labNeeds("scapy", "udhcpc", "dhcpd"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = Lab.open(t);
+    const attacker = await lab.guest({ bare: true });
+    const victim = await lab.guest();
+    const client = await orphan(lab, victim);
+    const { address } = client.events.find(({ event }) => event === "bound")!;
+    for (const attack of [
+      ["rogue-server", attacker.link, "10.77.0.66", VICTIM],
+      ["nak", attacker.link, "10.77.0.66"],
+    ]) {
+      const rogue = attacker.start(PYTHON, [tool("attack.py"), ...attack]);
+      await rogue.line(/^ready$/);
+      client.program.signal("SIGUSR1");
+      await rogue.line(/answered/, 30_000);
+      rogue.kill();
+    }
+    assert.deepEqual(victim.addresses(), [address]);
+    assert.ok(await victim.ping(INTERNET));
+    const summary = await victim.stop();
+    assertDropped(summary, "dhcp.assigned-address");
+    assertDropped(summary, "dhcp.server");
+  });
+
+  test("a lease asked for in a protected VM's name teaches its softnet nothing (D7, D24)", {
+    ...labNeeds("scapy", "udhcpc", "dhcpd"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = Lab.open(t);
+    await DhcpServer.start(lab, "dhcpd");
+    const attacker = await lab.guest({ bare: true });
+    const victim = await lab.guest();
+    await lease(victim);
+    const request = ["request-as", attacker.link, victim.mac, OTHER];
+    await attacker.start(PYTHON, [tool("attack.py"), ...request]).line(/^sent /);
+    assert.ok(await victim.ping(INTERNET));
+    assertDropped(await victim.stop(), "dhcp.transaction");
+  });
 });

@@ -1,10 +1,10 @@
 /** Two VMs on one bridge exchange frames only if both were started with 0.0.0.0/0 in --allow. */
 import assert from "node:assert/strict";
-import test from "node:test";
+import { suite, test } from "node:test";
 import { udhcpc } from "./harness/clients.ts";
 import type { Guest } from "./harness/guest.ts";
 import { DhcpServer } from "./harness/servers.ts";
-import { GATEWAY, INTERNET, Lab, labNeeds } from "./harness/topology.ts";
+import { GATEWAY, INTERNET, Lab, labNeeds, SIDE_BY_SIDE } from "./harness/topology.ts";
 
 const LIMIT = { timeout: 60_000 };
 const EVERYTHING = ["--allow", "0.0.0.0/0"];
@@ -48,41 +48,43 @@ async function arrivedBothWays(both: Pair): Promise<[number, number]> {
   return [there, card.count(({ source }) => source === other.mac)];
 }
 
-test("two guests that allow everything reach each other", { ...labNeeds(), ...LIMIT }, async (t) => {
-  const { one, other } = await pair(Lab.open(t), EVERYTHING, EVERYTHING);
-  assert.ok(await one.ping("10.77.0.22"));
-  assert.ok(await other.ping("10.77.0.21"));
+suite("isolation", SIDE_BY_SIDE, () => {
+  test("two guests that allow everything reach each other", { ...labNeeds(), ...LIMIT }, async (t) => {
+    const { one, other } = await pair(Lab.open(t), EVERYTHING, EVERYTHING);
+    assert.ok(await one.ping("10.77.0.22"));
+    assert.ok(await other.ping("10.77.0.21"));
+  });
+
+  for (const [what, first, second] of [
+    ["two guests with the default policy", [], []],
+    ["two guests that allow their subnet, yet not everything,", SUBNET, SUBNET],
+    ["a guest that allows everything and one with the default policy", EVERYTHING, []],
+    ["a guest that allows everything and one that allows its subnet", EVERYTHING, SUBNET],
+  ] as const) {
+    test(`${what} exchange no frame`, { ...labNeeds(), ...LIMIT }, async (t) => {
+      const both = await pair(Lab.open(t), first, second);
+      assert.deepEqual(await arrivedBothWays(both), [0, 0]);
+    });
+  }
+
+  for (const [what, args, count] of [
+    ["a rule that covers the guest's own subnet while it is isolated is warned of once", SUBNET, 1],
+    ["a rule for the whole internet is not warned of", EVERYTHING, 0],
+    ["no rule is not warned of", [], 0],
+  ] as const) {
+    test(what, { ...labNeeds("udhcpc", "dnsmasq"), ...LIMIT }, async (t) => {
+      const lab = Lab.open(t);
+      await DhcpServer.start(lab, "dnsmasq");
+      const guest = await lab.guest({ bare: false, args });
+      const client = udhcpc(guest);
+      await client.event(/bound/);
+      client.program.signal("SIGUSR1"); // a renewal must not warn again
+      await client.event(/renew/);
+      await guest.stop();
+      const warnings = guest.softnet!.records.filter(
+        ({ level, message }) => level === "warn" && /isolat/.test(String(message)),
+      );
+      assert.equal(warnings.length, count, JSON.stringify(warnings));
+    });
+  }
 });
-
-for (const [what, first, second] of [
-  ["two guests with the default policy", [], []],
-  ["two guests that allow their subnet, yet not everything,", SUBNET, SUBNET],
-  ["a guest that allows everything and one with the default policy", EVERYTHING, []],
-  ["a guest that allows everything and one that allows its subnet", EVERYTHING, SUBNET],
-] as const) {
-  test(`${what} exchange no frame`, { ...labNeeds(), ...LIMIT }, async (t) => {
-    const both = await pair(Lab.open(t), first, second);
-    assert.deepEqual(await arrivedBothWays(both), [0, 0]);
-  });
-}
-
-for (const [what, args, count] of [
-  ["a rule that covers the guest's own subnet while it is isolated is warned of once", SUBNET, 1],
-  ["a rule for the whole internet is not warned of", EVERYTHING, 0],
-  ["no rule is not warned of", [], 0],
-] as const) {
-  test(what, { ...labNeeds("udhcpc", "dnsmasq"), ...LIMIT }, async (t) => {
-    const lab = Lab.open(t);
-    await DhcpServer.start(lab, "dnsmasq");
-    const guest = await lab.guest({ bare: false, args });
-    const client = udhcpc(guest);
-    await client.event(/bound/);
-    client.program.signal("SIGUSR1"); // a renewal must not warn again
-    await client.event(/renew/);
-    await guest.stop();
-    const warnings = guest.softnet!.records.filter(
-      ({ level, message }) => level === "warn" && /isolat/.test(String(message)),
-    );
-    assert.equal(warnings.length, count, JSON.stringify(warnings));
-  });
-}

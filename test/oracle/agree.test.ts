@@ -36,10 +36,29 @@ const MUST_PASS_TOO = [
   ],
 ];
 
+/** Rare paths that a run must take too. */
+const MUST_REACH = [
+  "an answer on its way after RELEASE or DECLINE",
+  "a server that cannot be",
+  "the trusted server renews a static binding",
+  "another server confirms in REBINDING",
+  "a router that cannot be",
+  "a router at a metadata address",
+  "a router outside the lease's subnet",
+  "a router outside the network's subnet",
+  "a DNS server that cannot be",
+  "the gateway's address assigned",
+  "an edge of the network's subnet assigned",
+  "the network's own subnet has the broadcast address",
+  "an own address that is the gateway's too",
+  "the gateway's MAC from another Ethernet source",
+];
+
 test("both guards say the same about every generated frame, and the traffic reaches every reason", (t) => {
   const drops = new Map<string, number>();
   const passes = new Map<string, number>();
-  const count = (map: Map<string, number>, key: string) => map.set(key, (map.get(key) ?? 0) + 1);
+  const paths = new Map<string, number>();
+  const count = (map: Map<string, number>, key: string, times = 1) => map.set(key, (map.get(key) ?? 0) + times);
 
   let frames = 0;
   let sessions = 0;
@@ -55,16 +74,19 @@ test("both guards say the same about every generated frame, and the traffic reac
       else count(drops, expected);
       if (judge(guard, step) !== expected) assert.fail(describeDifference(createGuard, session, index));
     }
+    for (const [path, times] of oracle.reached) count(paths, path, times);
   }
 
   t.diagnostic(`${frames} frames in ${sessions} sessions`);
   const listed = (map: Map<string, number>) => [...map].sort().map(([key, number]) => `${key} ${number}`);
   t.diagnostic(`dropped: ${listed(drops).join(", ")}`);
   t.diagnostic(`passed: ${listed(passes).join(", ")}`);
+  t.diagnostic(`rare paths: ${listed(paths).join(", ")}`);
   const reasons = DROP_REASONS.map((reason) => reason.name).filter((name) => name !== "frame.truncated");
   const missing = [
     ...reasons.filter((name) => !drops.has(name)),
     ...[...MUST_PASS, ...MUST_PASS_TOO].filter((kind) => !passes.has(kind)),
+    ...MUST_REACH.filter((path) => !paths.has(path)),
   ];
   assert.deepEqual(missing, [], "the generator must reach these too");
   assert.deepEqual(

@@ -62,3 +62,11 @@ export function prefixLength(netmask: number): number | undefined {
   }
   return undefined;
 }
+
+/** The first and the last address of a network that is large enough to set them aside. */
+export function edges(network: Cidr): { first: number; last: number } | undefined {
+  if (network.length > 30) return undefined;
+  const size = 2 ** (32 - network.length);
+  const first = Math.floor(network.address / size) * size;
+  return { first, last: first + size - 1 };
+}

@@ -97,6 +97,10 @@ export interface ServerWords {
   lease?: number;
   /** Options 1, 3 and 6 are left out with this probability each. */
   terse?: number;
+  /** Routers and DNS servers are no good with this probability each. */
+  rogue?: number;
+  /** The client to which the message goes, when it is not the VM. */
+  client?: string;
   wrong?: number;
 }
 
@@ -107,6 +111,7 @@ export function answer(world: World, words: ServerWords): void {
   const layers = blank(world, words.xid ?? world.xid);
   const { dhcp, ip, udp } = layers;
   dhcp.op = 2;
+  dhcp.chaddr = words.client ?? world.vmMac;
   dhcp.yiaddr = words.type === "NAK" ? 0 : words.address;
   if (random.chance(0.1)) dhcp.giaddr = world.gateway;
   if (random.chance(0.1)) dhcp.hops = 1;
@@ -122,11 +127,11 @@ export function answer(world: World, words: ServerWords): void {
   if (words.type !== "NAK") {
     const terse = words.terse ?? 0.1;
     if (words.lease !== -1) dhcp.options.push({ code: 51, data: be32(words.lease ?? world.lease()) });
-    if (!random.chance(terse)) dhcp.options.push({ code: 1, data: be32(netmask(world.subnet.length)) });
-    if (!random.chance(terse)) dhcp.options.push({ code: 3, data: routers(world) });
-    if (!random.chance(terse) && world.dnsServers.length > 0) {
-      dhcp.options.push({ code: 6, data: world.dnsServers.flatMap(be32) });
-    }
+    const rogue = words.rogue ?? 0.05;
+    if (!random.chance(terse)) dhcp.options.push({ code: 1, data: netmask(world, words.address, rogue) });
+    if (!random.chance(terse)) dhcp.options.push({ code: 3, data: routers(world, rogue) });
+    const dnsServers = nameServers(world, rogue);
+    if (!random.chance(terse) && dnsServers.length > 0) dhcp.options.push({ code: 6, data: dnsServers.flatMap(be32) });
     if (words.rapidCommit) dhcp.options.push({ code: 80, data: [] });
     if (random.chance(0.1)) dhcp.options.push({ code: 82, data: [1, 2, 3, 4] });
   }
@@ -134,15 +139,36 @@ export function answer(world: World, words: ServerWords): void {
   world.emit("ingress", build(layers), `${words.type} from server`);
 }
 
-function routers(world: World): number[] {
+function routers(world: World, rogue: number): number[] {
   const { random } = world;
+  if (random.chance(rogue)) {
+    const router = random.chance(0.1) ? 0 : world.impostor();
+    world.tell(router);
+    return [...be32(router), ...(random.chance(0.3) ? be32(world.gateway) : [])];
+  }
   if (random.chance(0.9)) return be32(world.gateway);
   if (random.chance(0.5)) return [...be32(world.gateway), ...be32(world.hostAddress())];
   return be32(world.hostAddress());
 }
 
-function netmask(length: number): number {
-  return 2 ** 32 - 2 ** (32 - length);
+function nameServers(world: World, rogue: number): number[] {
+  const { random } = world;
+  if (!random.chance(rogue)) return [...world.dnsServers];
+  const others = Array.from({ length: random.between(1, 4) }, () => world.impostor());
+  world.tell(...others);
+  return random.chance(0.5) ? others : [...others, ...world.dnsServers];
+}
+
+/** The subnet's netmask, or another one. */
+function netmask(world: World, address: number, rogue: number): number[] {
+  const { random } = world;
+  if (!random.chance(rogue)) return be32(2 ** 32 - 2 ** (32 - world.subnet.length));
+  if (random.chance(0.15)) return be32(random.pick([0, 0xff00ff00, 0xffffff01, 0x00ffffff]));
+  const length = random.pick([world.subnet.length - 1, world.subnet.length + 1, 8, 16, 29, 30, 31, 32]);
+  const size = 2 ** (32 - Math.min(length, 32));
+  const first = Math.floor(address / size) * size;
+  world.tell(first, first + size - 1);
+  return be32(2 ** 32 - size);
 }
 
 function blank(world: World, xid: number): Layers {

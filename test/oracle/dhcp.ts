@@ -1,6 +1,18 @@
 /** The second guard's DHCP (RFC 2131): reading a message, and what VM and servers may say when. */
-import { cidr, contains, macText, onesComplementSum, PASS, prefixLength, uint16, uint32 } from "./bytes.ts";
+import {
+  type Cidr,
+  cidr,
+  contains,
+  edges,
+  macText,
+  onesComplementSum,
+  PASS,
+  prefixLength,
+  uint16,
+  uint32,
+} from "./bytes.ts";
 import type { Packet } from "./ipv4.ts";
+import { METADATA } from "./policy.ts";
 import { type Kind, type OracleBinding, SECOND, type State, type Transaction } from "./state.ts";
 
 const BROADCAST = 0xffffffff;
@@ -158,6 +170,7 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
   if (![DISCOVER, REQUEST, DECLINE, RELEASE, INFORM].includes(type)) return "dhcp.message-type";
 
   const bound = state.binding?.address;
+  if (message.yiaddr !== 0) return "dhcp.client-address";
   if (message.ciaddr !== 0 && message.ciaddr !== bound) return "dhcp.client-address";
   if (packet.destination === BROADCAST && macText(frame, 0) !== BROADCAST_MAC) return "dhcp.addresses";
   if (packet.source !== 0 && packet.source !== bound) return "dhcp.addresses";
@@ -181,12 +194,12 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
   state.note = `dhcp.${kind}`;
   state.noteIdentifier(message.identifier);
   if (kind === "RELEASE") {
-    state.endBinding();
+    state.giveUp();
   } else if (kind === "DECLINE") {
     const declined = option32(message, 50)!;
     state.declines.push(state.now);
     state.pending = state.pending.filter((entry) => entry.address !== declined);
-    if (declined === bound) state.endBinding();
+    state.giveUp();
   } else {
     noteTransaction(state, message, kind, transaction);
   }
@@ -287,14 +300,19 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
   if (typeof message === "string") return message;
 
   if (message.op !== 2) return "dhcp.operation";
-  if (message.htype !== 1 || message.hlen !== 6 || message.chaddr !== state.vmMac) return "dhcp.hardware-address";
+  if (message.htype !== 1 || message.hlen !== 6) return "dhcp.hardware-address";
+  if (message.chaddr !== state.vmMac) return "dhcp.other-client";
   const type = message.options.get(53)![0]!;
   if (![OFFER, ACK, NAK].includes(type)) return "dhcp.message-type";
 
   const transaction = state.transactions.find((entry) => entry.xid === message.xid);
-  if (transaction === undefined) return "dhcp.transaction";
+  if (transaction === undefined) {
+    if (state.gaveUp(message.xid)) state.reach("an answer on its way after RELEASE or DECLINE");
+    return "dhcp.transaction";
+  }
   const server = option32(message, 54);
-  if (server === undefined) return "dhcp.server";
+  if (server !== undefined && isNoHost(server)) state.reach("a server that cannot be");
+  if (server === undefined || isNoHost(server)) return "dhcp.server";
   if (state.trustedServer !== undefined && server !== state.trustedServer) return "dhcp.server";
 
   const mac = macText(frame, 6);
@@ -344,13 +362,13 @@ function acknowledge(
     const from = offersFrom(transaction, packet, server, mac);
     if (!from.some((entry) => entry.yiaddr === transaction.asked)) return "dhcp.server";
   } else if (kind === "RENEWING") {
-    if (server !== state.binding?.server) return "dhcp.server";
+    if (server !== state.server) return "dhcp.server";
+    if (state.binding?.server === undefined) state.reach("the trusted server renews a static binding");
   } else if (kind === "REBINDING" || kind === "INIT-REBOOT") {
     if (acknowledgedByAnother) return "dhcp.server";
   } else {
-    const { binding } = state;
-    const any = binding?.fixed === true && binding.server === undefined;
-    if (!any && server !== binding?.server) return "dhcp.server";
+    if (state.binding === undefined) return "dhcp.server";
+    if (state.server !== undefined && server !== state.server) return "dhcp.server";
     state.note = "dhcp.ACK-INFORM";
     return PASS;
   }
@@ -363,40 +381,65 @@ function acknowledge(
 
   transaction.acknowledgedBy = server;
   state.notePending(yiaddr, server, state.now);
-  state.setBinding(boundBy(state, message, server, lease, { source: packet.source, mac }));
+  state.setBinding(boundBy(state, message, kind, server, lease));
+  state.acknowledgedFrom.clear();
+  if (packet.source === server) state.acknowledgedFrom.set(server, mac);
   state.note = `dhcp.ACK-${kind}`;
   return PASS;
 }
 
-function boundBy(
-  state: State,
-  message: Message,
-  server: number,
-  lease: number,
-  acknowledgement: { source: number; mac: string },
-): OracleBinding {
+function boundBy(state: State, message: Message, kind: Kind, server: number, lease: number): OracleBinding {
   const before = state.binding;
   const { yiaddr } = message;
   const fixed = before?.fixed ?? false;
   const kept = before?.address === yiaddr ? before : undefined;
-  const dnsServers = addressList(message, 6).slice(0, 8);
+  const expiry = fixed || lease === 0xffffffff ? Number.POSITIVE_INFINITY : state.now + lease * SECOND;
+  // Whoever answers a shout for help may confirm the address, but not lead its traffic elsewhere.
+  if (kind === "REBINDING" && kept !== undefined && state.server !== server) {
+    state.reach("another server confirms in REBINDING");
+    return { ...kept, server, expiry };
+  }
+
+  const netmask = netmaskOf(message) ?? kept?.netmask;
+  const router = routerOf(message);
+  const believed = router !== undefined && mayBeRouter(state, router, yiaddr, netmask);
+  const dnsServers = addressList(message, 6)
+    .slice(0, 8)
+    .filter((address) => !isNoHost(address));
+  if (dnsServers.length < Math.min(8, addressList(message, 6).length)) state.reach("a DNS server that cannot be");
   return {
     address: yiaddr,
     fixed,
     server,
-    expiry: fixed || lease === 0xffffffff ? Number.POSITIVE_INFINITY : state.now + lease * SECOND,
-    netmask: netmaskOf(message) ?? kept?.netmask,
-    router: routerOf(message) ?? kept?.router,
+    expiry,
+    netmask,
+    router: believed ? router : kept?.router,
     dnsServers: dnsServers.length > 0 ? dnsServers : (kept?.dnsServers ?? []),
-    acknowledgement,
   };
+}
+
+/** A router must be an address that a host may have, no metadata service, and a neighbour where the subnet tells. */
+function mayBeRouter(state: State, router: number, yiaddr: number, netmask: number | undefined): boolean {
+  if (isNoHost(router) || METADATA.includes(router)) {
+    state.reach(isNoHost(router) ? "a router that cannot be" : "a router at a metadata address");
+    return false;
+  }
+  const subnet = state.subnet ?? subnetOf(yiaddr, netmask);
+  if (subnet === undefined || contains(subnet, router)) return true;
+  state.reach(`a router outside ${state.subnet === undefined ? "the lease's" : "the network's"} subnet`);
+  return subnet.length > 30;
+}
+
+function subnetOf(address: number, netmask: number | undefined): Cidr | undefined {
+  const length = netmask === undefined ? undefined : prefixLength(netmask);
+  return length === undefined ? undefined : { address, length };
 }
 
 function refuse(state: State, packet: Packet, transaction: Transaction, server: number, mac: string): string {
   const { kind } = transaction;
   if (kind === "DISCOVER" || kind === "INFORM") return "dhcp.transaction";
   if (kind === "SELECTING" && offersFrom(transaction, packet, server, mac).length === 0) return "dhcp.server";
-  if ((kind === "RENEWING" || kind === "REBINDING") && server !== state.binding?.server) return "dhcp.server";
+  if ((kind === "RENEWING" || kind === "REBINDING") && server !== state.server) return "dhcp.server";
   state.note = `dhcp.NAK-${kind}`;
   state.endBinding();
   state.transactions = state.transactions.filter((entry) => entry !== transaction);
@@ -411,22 +454,30 @@ function offersFrom(transaction: Transaction, packet: Packet, server: number, ma
   );
 }
 
-const NEVER_ASSIGNED = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4"].map(cidr);
+const NO_HOSTS = ["0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4", "240.0.0.0/4"].map(cidr);
+
+/** In one of the ranges in which nobody on a network can have an address. */
+function isNoHost(address: number): boolean {
+  return NO_HOSTS.some((network) => contains(network, address));
+}
+
+function isEdge(network: Cidr | undefined, address: number): boolean {
+  const ends = network && edges(network);
+  return ends !== undefined && (address === ends.first || address === ends.last);
+}
 
 function isAssignable(state: State, message: Message, server: number): boolean {
   const { yiaddr } = message;
   if (state.binding?.fixed) return yiaddr === state.binding.address;
-  if (NEVER_ASSIGNED.some((network) => contains(network, yiaddr))) return false;
-  if (yiaddr === state.configuredGateway) return false;
-  if (yiaddr === routerOf(message)) return false;
-  if (yiaddr === server) return false;
-  const netmask = netmaskOf(message);
-  const length = netmask === undefined ? undefined : prefixLength(netmask);
-  if (length !== undefined && length <= 30) {
-    const size = 2 ** (32 - length);
-    const first = Math.floor(yiaddr / size) * size;
-    if (yiaddr === first || yiaddr === first + size - 1) return false;
+  if (isNoHost(yiaddr)) return false;
+  if (yiaddr === routerOf(message) || yiaddr === server) return false;
+  if (yiaddr === state.gateway) {
+    state.reach("the gateway's address assigned");
+    return false;
   }
+  if (isEdge(subnetOf(yiaddr, netmaskOf(message)), yiaddr)) return false;
   if (state.subnet !== undefined && !contains(state.subnet, yiaddr)) return false;
-  return true;
+  if (!isEdge(state.subnet, yiaddr)) return true;
+  state.reach("an edge of the network's subnet assigned");
+  return false;
 }

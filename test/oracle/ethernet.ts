@@ -95,6 +95,7 @@ function arpToVm(state: State, arp: Arp): string {
   if (arp.senderAddress === bound || state.isPending(arp.senderAddress)) {
     const probed = state.probes.some((probe) => probe.address === arp.senderAddress);
     if (arp.operation !== 2 || !probed) return "arp.conflict";
+    if (arp.senderAddress === state.gateway) state.reach("an own address that is the gateway's too");
     state.note = "arp.conflict-reply";
   } else {
     state.note = "arp.ingress";
@@ -112,9 +113,10 @@ function arpToVm(state: State, arp: Arp): string {
       }
     } else {
       if (arp.senderHardware !== state.gatewayMac) return "arp.gateway";
+      if (arp.ethernetSource !== state.gatewayMac) state.reach("the gateway's MAC from another Ethernet source");
       state.note = "arp.gateway-known";
     }
-    if (state.gatewayMac !== undefined) {
+    if (state.gatewayMac !== undefined && arp.ethernetSource === state.gatewayMac) {
       state.unanswered = 0;
       state.countedRequest = undefined;
     }
@@ -138,13 +140,6 @@ function answersOwnRequest(state: State, arp: Arp): boolean {
 
 /** A request from the gateway before its MAC is known, which its own ACK vouches for. */
 function gatewayAsks(state: State, arp: Arp): boolean {
-  const binding = state.binding;
-  if (binding?.acknowledgement === undefined) return false;
-  return (
-    arp.operation === 1 &&
-    binding.server === state.gateway &&
-    binding.acknowledgement.source === state.gateway &&
-    arp.senderHardware === binding.acknowledgement.mac &&
-    arp.ethernetSource === binding.acknowledgement.mac
-  );
+  const mac = state.acknowledgedFrom.get(arp.senderAddress);
+  return mac !== undefined && arp.operation === 1 && arp.senderHardware === mac && arp.ethernetSource === mac;
 }

@@ -50,6 +50,12 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [rebind, 7],
   [inform, 5],
   [release, 2],
+  [race, 5],
+  [rogueNetwork, 8],
+  [rogueServer, 3],
+  [otherClients, 3],
+  [gatewayIntroducesItself, 4],
+  [igmp, 2],
   [decline, 4],
   [rapidCommit, 4],
   [proxyOffer, 3],
@@ -106,6 +112,7 @@ function giveAddress(world: World): number {
   const { random } = world;
   if (world.static && random.chance(0.85)) return world.address!;
   if (random.chance(0.5)) return world.lastAddress;
+  if (random.chance(0.05)) return random.pick([world.gateway, ...world.told]);
   return random.chance(0.93) ? world.hostAddress() : world.someAddress();
 }
 
@@ -203,6 +210,154 @@ function release(world: World): void {
   if (world.random.chance(0.7)) world.lose();
   if (world.random.chance(0.5)) arpProbe(world);
   traffic(world);
+}
+
+/** The VM asks, gives its address up while the answer is on its way, and gets it nevertheless. */
+function race(world: World): void {
+  const { random } = world;
+  if (world.address === undefined) boot(world);
+  const address = world.address ?? world.lastAddress;
+  const questions = Array.from({ length: random.between(1, 3) }, () => {
+    const xid = random.uint32();
+    const server = random.chance(0.8) ? world.server : random.pick(world.servers);
+    const kind = random.pick(["SELECTING", "INIT-REBOOT", "RENEWING", "REBINDING", "DISCOVER", "INFORM"] as const);
+    if (kind === "SELECTING") {
+      say(world, "DISCOVER", { xid, wrong: 0 });
+      answer(world, { type: "OFFER", address, server, xid, wrong: 0 });
+    }
+    say(world, kind, { xid, server, address, rapidCommit: true, wrong: 0.02 });
+    if (random.chance(0.2)) answer(world, { type: "ACK", address, server, xid, rapidCommit: true });
+    return { xid, server };
+  });
+  const server = random.chance(0.7) ? world.server : questions[0]!.server;
+  if (random.chance(0.7)) say(world, "RELEASE", { server, wrong: 0.02 });
+  else say(world, "DECLINE", { address: random.chance(0.8) ? address : world.hostAddress(), server, wrong: 0.02 });
+  for (const { xid, server } of questions) {
+    const type = random.pick(["ACK", "ACK", "ACK", "OFFER", "NAK"] as const);
+    answer(world, { type, address, server, xid, rapidCommit: random.chance(0.5), wrong: 0.02 });
+  }
+  if (random.chance(0.5)) arp(world, "egress", {});
+  ipv4(world, "egress", { protocol: 6, payload: transport(world, 6), source: address });
+  if (random.chance(0.5)) world.lose();
+}
+
+/** Leases that name impossible routers, DNS servers and netmasks; then the VM turns to all of them. */
+function rogueNetwork(world: World): void {
+  const { random } = world;
+  const turns = random.between(1, 3);
+  for (let turn = 0; turn < turns; turn++) {
+    world.expire();
+    const kind = random.pick(["SELECTING", "INIT-REBOOT", "RENEWING", "REBINDING"] as const);
+    const server = random.chance(0.7) ? world.server : someServer(world);
+    const bound = kind === "RENEWING" || kind === "REBINDING";
+    const address = bound ? (world.address ?? world.lastAddress) : giveAddress(world);
+    world.xid = random.uint32();
+    if (kind === "SELECTING") {
+      say(world, "DISCOVER", { wrong: 0.01 });
+      answer(world, { type: "OFFER", address, server, rogue: 0.2, wrong: 0.01 });
+    }
+    say(world, kind, { address, ...(kind !== "REBINDING" && { server }), wrong: 0.01 });
+    answer(world, { type: "ACK", address, server, rogue: 0.5, terse: random.pick([0, 0.3, 0.6]), wrong: 0.01 });
+    if (kind !== "REBINDING" || random.chance(0.5)) learned(world, address, server);
+    turnTo(world, [world.gateway, ...world.told, ...world.dnsServers]);
+  }
+}
+
+/** Traffic and ARP to these addresses, as to a gateway, a DNS server or nobody in particular. */
+function turnTo(world: World, addresses: readonly number[]): void {
+  const { random } = world;
+  const count = random.between(2, 7);
+  for (let turn = 0; turn < count; turn++) {
+    const destination = random.pick(addresses);
+    const protocol = random.pick([47, 47, 17, 6, 1]);
+    const port = random.chance(0.6) ? 53 : 80;
+    ipv4(world, "egress", { protocol, destination, payload: transport(world, protocol, port) });
+    if (random.chance(0.3)) {
+      const mac = random.pick([world.gatewayMac, ...world.peerMacs]);
+      if (random.chance(0.8)) arp(world, "egress", { operation: 1, targetAddress: destination });
+      arp(world, "ingress", { operation: random.pick([1, 2, 2]), senderAddress: destination, senderHardware: mac });
+    }
+  }
+}
+
+/** A server that names itself by an address that no server has, and goes on as if it had been believed. */
+function rogueServer(world: World): void {
+  const { random } = world;
+  const id = world.impostor();
+  const server: Server = { id, source: random.chance(0.5) ? id : world.gateway, mac: random.pick(world.peerMacs) };
+  world.tell(id);
+  world.xid = random.uint32();
+  const address = giveAddress(world);
+  const kind = random.pick(["SELECTING", "INIT-REBOOT", "DISCOVER", "REBINDING", "INFORM"] as const);
+  if (kind === "SELECTING") {
+    say(world, "DISCOVER", { wrong: 0.01 });
+    answer(world, { type: "OFFER", address, server, wrong: 0.01 });
+  }
+  say(world, kind, { address, server, rapidCommit: true, wrong: 0.01 });
+  const type = random.chance(0.8) ? "ACK" : "NAK";
+  answer(world, { type, address, server, rapidCommit: true, wrong: 0.01 });
+  if (random.chance(0.3)) learned(world, address, server);
+  traffic(world);
+}
+
+/** What the server broadcasts to others. */
+function otherClients(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 3);
+  for (let turn = 0; turn < count; turn++) {
+    const type = random.pick(["OFFER", "ACK", "ACK", "NAK"] as const);
+    const xid = random.chance(0.5) ? world.xid : random.uint32();
+    const address = random.chance(0.5) ? world.hostAddress() : (world.address ?? world.lastAddress);
+    answer(world, { type, address, server: someServer(world), xid, client: random.pick(world.peerMacs), wrong: 0.2 });
+  }
+}
+
+/** A gateway that gave the address speaks first, before or after others renewed, or the binding ended. */
+function gatewayIntroducesItself(world: World): void {
+  const { random } = world;
+  if (random.chance(0.5)) {
+    say(world, "RELEASE", { wrong: 0 });
+    world.lose();
+  }
+  const acknowledge = (server: Server) => {
+    world.xid = random.uint32();
+    const address = world.address ?? world.lastAddress;
+    const kind = world.address !== undefined && random.chance(0.5) ? "REBINDING" : "INIT-REBOOT";
+    say(world, kind, { address, wrong: 0.01 });
+    answer(world, { type: "ACK", address, server, wrong: 0.01 });
+    learned(world, address, server);
+  };
+  const speak = () => {
+    const mac = random.pick([world.gatewayMac, world.gatewayMac, ...world.peerMacs]);
+    const senderAddress = random.chance(0.85) ? world.gateway : random.pick(world.servers).id;
+    const from = random.chance(0.1) ? { ethernetSource: random.pick([world.gatewayMac, ...world.peerMacs]) } : {};
+    const operation = random.chance(0.9) ? 1 : 2;
+    arp(world, "ingress", { operation, senderAddress, senderHardware: mac, ...from });
+  };
+  acknowledge(random.chance(0.8) ? world.servers[0]! : random.pick(world.servers));
+  speak();
+  const turns = random.below(4);
+  for (let turn = 0; turn < turns; turn++) {
+    switch (random.below(6)) {
+      case 0:
+      case 1:
+        acknowledge(random.pick(world.servers));
+        break;
+      case 2:
+        say(world, random.pick(["RELEASE", "DECLINE"] as const), { wrong: 0 });
+        break;
+      case 3:
+        world.jump();
+        world.expire();
+        break;
+      case 4:
+        arpGateway(world);
+        break;
+      default:
+        lateAnswer(world);
+    }
+    speak();
+  }
 }
 
 function decline(world: World): void {
@@ -438,8 +593,8 @@ function gatewayRequest(world: World): void {
   arp(world, "egress", { operation: 1, targetAddress: world.gateway });
 }
 
-function gatewayReply(world: World, mac: string): void {
-  arp(world, "ingress", { operation: 2, senderAddress: world.gateway, senderHardware: mac });
+function gatewayReply(world: World, mac: string, ethernetSource = mac): void {
+  arp(world, "ingress", { operation: 2, senderAddress: world.gateway, senderHardware: mac, ethernetSource });
 }
 
 function arpGateway(world: World): void {
@@ -474,6 +629,7 @@ function gatewayMoves(world: World): void {
     const base = world.now;
     gatewayRequest(world);
     if (random.chance(0.15)) gatewayReply(world, world.gatewayMac);
+    if (random.chance(0.1)) gatewayReply(world, world.gatewayMac, random.pick(world.peerMacs));
     if (random.chance(0.4)) gatewayReply(world, newcomer);
     if (random.chance(0.06)) renew(world);
     const gap = random.pick([1_000_000, 1_000_000, 1_000_001, 999_999, 500_000, 2_000_000, 3_000_000, 61_000_000]);
@@ -654,6 +810,25 @@ function strangeIpv4(world: World): void {
     const chosen = random.pick(odd);
     if (chosen.options !== undefined) chosen.options = new Uint8Array(chosen.options);
     ipv4(world, random.chance(0.75) ? "egress" : "ingress", { protocol, payload: whole, ...chosen });
+  }
+}
+
+/** Membership reports and queries, most with the router alert option (RFC 2236). */
+function igmp(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 3);
+  for (let turn = 0; turn < count; turn++) {
+    const options = random.pick([[0x94, 4, 0, 0], [0x94, 4, 0, 0], [0x94, 4, 0, 0, 1, 1, 1, 0], []]);
+    const protocol = random.pick([2, 2, 2, 17, 3]);
+    const group = random.pick([0xe0000016, 0xe0000001, 0xe00000fb, world.gateway]);
+    ipv4(world, random.chance(0.6) ? "egress" : "ingress", {
+      protocol,
+      options: new Uint8Array(options),
+      destination: group,
+      ethernetDestination: "01:00:5e:00:00:16",
+      payload: random.bytes(8),
+      badChecksum: random.chance(0.1),
+    });
   }
 }
 

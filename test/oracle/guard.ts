@@ -30,6 +30,11 @@ export class OracleGuard {
     return this.#state.note;
   }
 
+  /** How often each rare path was taken. */
+  get reached(): ReadonlyMap<string, number> {
+    return this.#state.reached;
+  }
+
   #judge(direction: Direction, frame: Uint8Array, time: number): Verdict {
     const state = this.#state;
     state.advance(time);

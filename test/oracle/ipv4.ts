@@ -6,6 +6,7 @@ import { checkPolicy } from "./policy.ts";
 import type { State } from "./state.ts";
 
 export const ICMP = 1;
+const IGMP = 2;
 export const TCP = 6;
 export const UDP = 17;
 
@@ -34,7 +35,7 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array)
   if (version !== 4) return "ipv4.format";
   if (headerLength < 20 || headerLength > data.length) return "ipv4.format";
   if (totalLength < headerLength || totalLength > data.length) return "ipv4.format";
-  if (headerLength > 20) return "ipv4.options";
+  if (headerLength > 20) return data[9] === IGMP ? "ipv4.igmp" : "ipv4.options";
   if (onesComplementSum(data.slice(0, 20)) !== 0xffff) return "ipv4.checksum";
 
   const moreFragments = Math.floor(uint16(data, 6) / 0x2000) % 2 === 1;

@@ -109,7 +109,7 @@ test("D7 a reply to another transaction teaches nothing", () => {
   talk.in(OFFER);
   talk.out(REQUEST);
   assert.equal(talk.in(fromServer("05", "11223345")), "dhcp.transaction");
-  assert.equal(talk.in(fromServer("05", "11223344", OTHER)), "dhcp.hardware-address");
+  assert.equal(talk.in(fromServer("05", "11223344", OTHER)), "dhcp.other-client");
   assert.equal(talk.out(TO_WORLD), "ipv4.unbound");
   talk.time += 60 * SECOND + 1;
   assert.equal(talk.in(ACK), "dhcp.transaction", "later than 60 s");
@@ -212,9 +212,12 @@ test("I1 a fragment at offset 1 and a first fragment without its TCP header drop
   assert.deepEqual([talk.out(second), talk.out(first)], ["ipv4.fragment", "ipv4.fragment"]);
 });
 
-test("I2 IPv4 options drop", () => {
+test("I2 IPv4 options drop, IGMP by its own name", () => {
   const frame = hex(`01005e000016 ${VM} 0800 4600002000010000 0102 4413 c0a84005 e0000016 94040000 1600*4`);
-  assert.equal(new Talk().lease().out(frame), "ipv4.options");
+  const talk = new Talk().lease();
+  assert.equal(talk.out(frame), "ipv4.igmp");
+  frame[23] = 6;
+  assert.equal(talk.out(frame), "ipv4.options");
 });
 
 test("I6 I7 multicast, metadata, loopback and private neighbours are not global", () => {

@@ -1,5 +1,5 @@
 /** The second guard's policy: rules by a linear scan, then the defaults, with the special-purpose registry typed out. */
-import { addressNumber, type Cidr, cidr, contains, PASS, prefixLength, uint16 } from "./bytes.ts";
+import { addressNumber, type Cidr, cidr, contains, edges, PASS, prefixLength, uint16 } from "./bytes.ts";
 import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
 import type { State } from "./state.ts";
 
@@ -39,7 +39,7 @@ const SPECIAL_PURPOSE: readonly [string, boolean][] = [
 const SPECIAL = SPECIAL_PURPOSE.map(([text, global]) => ({ network: cidr(text), global }));
 const MULTICAST = cidr("224.0.0.0/4");
 const BROADCAST = addressNumber("255.255.255.255");
-const METADATA = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"].map(
+export const METADATA = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"].map(
   addressNumber,
 );
 
@@ -49,12 +49,15 @@ export function isGloballyReachable(address: number): boolean {
   return covering[0]?.global ?? true;
 }
 
-/** The last address of the binding's subnet, when it has a netmask that leaves room for one. */
-export function directedBroadcast(address: number, netmask: number | undefined): number | undefined {
-  const length = netmask === undefined ? undefined : prefixLength(netmask);
-  if (length === undefined || length > 30) return undefined;
-  const size = 2 ** (32 - length);
-  return Math.floor(address / size) * size + size - 1;
+/** The last address of the binding's subnet, or without its netmask of the network's, where that leaves room for one. */
+function directedBroadcast(state: State): number | undefined {
+  const { address, netmask } = state.binding!;
+  if (netmask === undefined) {
+    if (state.subnet !== undefined) state.reach("the network's own subnet has the broadcast address");
+    return state.subnet && edges(state.subnet)?.last;
+  }
+  const length = prefixLength(netmask);
+  return length === undefined ? undefined : edges({ address, length })?.last;
 }
 
 /** "allow", "block", or undefined when no rule covers the address. */
@@ -104,9 +107,7 @@ export function checkPolicy(state: State, packet: Packet): string {
 }
 
 function checkDestination(state: State, destination: number): string {
-  const binding = state.binding!;
-  if (destination === BROADCAST) return "policy.broadcast";
-  if (destination === directedBroadcast(binding.address, binding.netmask)) return "policy.broadcast";
+  if (destination === BROADCAST || destination === directedBroadcast(state)) return "policy.broadcast";
   if (contains(MULTICAST, destination)) return "policy.multicast";
   if (METADATA.includes(destination)) return "policy.metadata";
   state.note = "ipv4.global";

@@ -39,8 +39,6 @@ export interface OracleBinding {
   readonly netmask: number | undefined;
   readonly router: number | undefined;
   readonly dnsServers: readonly number[];
-  /** IPv4 source and MAC source of the ACK that made or last renewed it. */
-  readonly acknowledgement: { readonly source: number; readonly mac: string } | undefined;
 }
 
 export interface Pending {
@@ -88,6 +86,8 @@ export class State {
   probes: { address: number; time: number }[] = [];
   identifiers: { identifier: string; time: number }[] = [];
   declines: number[] = [];
+  /** MACs from which servers, speaking for themselves, last acknowledged the living binding, by their addresses. */
+  readonly acknowledgedFrom = new Map<number, string>();
   readonly arpBucket = new Bucket(50, 200);
   readonly dhcpBucket = new Bucket(10, 50);
 
@@ -100,6 +100,8 @@ export class State {
   /** What kind of frame passed last, for the tests' coverage; and whether a MAC is to be learned anew. */
   note = "";
   gatewayWasForgotten = false;
+  readonly reached = new Map<string, number>();
+  #givenUp: number[] = [];
 
   constructor(options: GuardOptions) {
     const rule = (text: string): Cidr | "@host" => (text === "@host" ? text : cidr(text));
@@ -121,7 +123,6 @@ export class State {
         netmask: undefined,
         router: undefined,
         dnsServers: [],
-        acknowledgement: undefined,
       };
     }
   }
@@ -155,9 +156,13 @@ export class State {
     this.declines = this.declines.filter((time) => age(time) < 600 * SECOND);
   }
 
-  /** Every change of the binding comes through here, because a new or lost gateway takes its MAC with it. */
+  /**
+   * Every change of the binding comes through here, because a new or lost gateway takes its MAC with it. A binding of
+   * another address is another binding.
+   */
   setBinding(binding: OracleBinding | undefined): void {
     const before = this.gateway;
+    if (binding?.address !== this.binding?.address) this.acknowledgedFrom.clear();
     this.binding = binding;
     if (this.gateway !== before) this.forgetGatewayMac();
   }
@@ -165,6 +170,22 @@ export class State {
   /** RELEASE, DECLINE and NAK end a binding, but never a static one. */
   endBinding(): void {
     if (this.binding !== undefined && !this.binding.fixed) this.setBinding(undefined);
+  }
+
+  /** What RELEASE and DECLINE do: no answer that is still on its way may bind again. */
+  giveUp(): void {
+    this.endBinding();
+    this.#givenUp = this.transactions.map((transaction) => transaction.xid);
+    this.transactions = [];
+  }
+
+  gaveUp(xid: number): boolean {
+    return this.#givenUp.includes(xid);
+  }
+
+  /** Counts a rare path, for the tests' coverage. */
+  reach(path: string): void {
+    this.reached.set(path, (this.reached.get(path) ?? 0) + 1);
   }
 
   forgetGatewayMac(): void {

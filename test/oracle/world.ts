@@ -41,6 +41,14 @@ const NOTABLE = [
   ...["240.0.0.0", "255.255.255.254", "255.255.255.255", "1.1.1.1", "8.8.8.8", "93.184.216.34", "140.82.121.4"],
 ].map(addressNumber);
 
+/** Ends of the ranges in which no host lives, metadata addresses, and hosts far away. */
+const IMPOSTORS = [
+  ...["0.0.0.1", "0.255.255.255", "1.0.0.0", "126.255.255.255", "127.0.0.0", "127.0.0.1", "127.255.255.255"],
+  ...["128.0.0.0", "223.255.255.255", "224.0.0.0", "224.0.0.251", "239.255.255.255", "240.0.0.0", "255.255.255.255"],
+  ...["169.254.169.254", "169.254.169.253", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"],
+  ...["10.9.9.9", "192.168.65.1", "8.8.8.8", "172.16.5.16"],
+].map(addressNumber);
+
 const SUBNETS: readonly [string, number][] = [
   ["192.168.64.0", 24],
   ["192.168.64.0", 24],
@@ -67,6 +75,8 @@ export class World {
   readonly random: Random;
   readonly steps: Step[] = [];
   readonly options: GuardOptions;
+  /** Routers, DNS servers, servers and ends of subnets that were told to the VM of late. */
+  readonly told: number[] = [];
 
   readonly vmMac: string;
   readonly peerMacs: readonly string[];
@@ -143,7 +153,7 @@ export class World {
       block.push(random.pick(allow));
     }
     const mtu = random.chance(0.15) ? random.pick([576, 600, 600, 9000, 9000, 65521, 1280, 68]) : undefined;
-    const subnet = `${addressText(this.subnet.address)}/${this.subnet.length}`;
+    const subnet = random.chance(0.7) ? this.subnet : this.otherSubnet();
     return {
       macAddress: random.chance(0.1) ? this.vmMac.toUpperCase() : this.vmMac,
       ...(allow && { allow }),
@@ -154,7 +164,7 @@ export class World {
         gatewayMacAddress: random.chance(0.8) ? this.gatewayMac.toUpperCase() : this.peerMacs[2]!,
       }),
       ...(random.chance(0.25) && { dhcpServer: addressText(random.chance(0.95) ? this.server.id : this.gateway) }),
-      ...(random.chance(0.2) && { subnet }),
+      ...(random.chance(this.static ? 0.5 : 0.25) && { subnet: `${addressText(subnet.address)}/${subnet.length}` }),
       ...(mtu !== undefined && { mtu }),
     };
   }
@@ -175,9 +185,34 @@ export class World {
     return this.subnet.address + (size <= 4 ? this.random.below(size) : 2 + this.random.below(5));
   }
 
+  /** A subnet around the VM's address that is larger or smaller than the one in which it lives. */
+  otherSubnet(): { address: number; length: number } {
+    const { random } = this;
+    const length = random.pick([this.subnet.length - 1, this.subnet.length + 1, 16, 29, 30, 31, 32]);
+    const bits = Math.min(Math.max(length, 1), 32);
+    const size = 2 ** (32 - bits);
+    return { address: Math.floor(this.lastAddress / size) * size, length: bits };
+  }
+
+  /** Remembers addresses that a server told, so that the VM talks to them. */
+  tell(...addresses: number[]): void {
+    this.told.push(...addresses);
+    this.told.splice(0, Math.max(0, this.told.length - 8));
+  }
+
+  /** What no router, DNS server or DHCP server should be, and the neighbours of such addresses. */
+  impostor(): number {
+    const { random, subnet } = this;
+    const size = 2 ** (32 - subnet.length);
+    const near = [subnet.address - 1, subnet.address, subnet.address + size - 1, subnet.address + size];
+    return random.chance(0.3) ? (random.pick(near) + 2 ** 32) % 2 ** 32 : random.pick(IMPOSTORS);
+  }
+
   someAddress(): number {
     const random = this.random;
-    switch (random.below(12)) {
+    switch (random.below(13)) {
+      case 12:
+        return this.told.length > 0 ? random.pick(this.told) : this.gateway;
       case 0:
       case 1:
         return this.gateway;

@@ -12,7 +12,7 @@ import { PortClosed } from "../../src/relay/port.ts";
 import { UserError } from "../../src/user-error.ts";
 import { enterFreshNamespace } from "../support/namespace.ts";
 import { type End, frame, libc, pair } from "../support/sockets.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { needsRoot } from "../support/tools.ts";
 
 function setUp(t: TestContext, capacity?: number): { port: DatagramPort; end: End; batch: Batch } {
   const { fd, end } = pair(SOCK_DGRAM);
@@ -150,9 +150,7 @@ test("a peer that has closed is noticed by check, and by send", (t) => {
   assert.throws(() => port.send(batch, 0), PortClosed);
 });
 
-test("a peer that has closed is noticed although another process holds a copy of our end", {
-  ...needs("sleep"),
-}, async (t) => {
+test("a peer that has closed is noticed although another process holds a copy of our end", async (t) => {
   const { port, end } = setUp(t);
   const fd = Number(port.label.split(" ")[1]);
   const holder = spawn("sleep", ["20"], { stdio: ["ignore", "ignore", "ignore", fd] });
@@ -163,7 +161,7 @@ test("a peer that has closed is noticed although another process holds a copy of
   assert.throws(() => port.check(), { name: "PortClosed", message: `--vm-fd ${fd}: the other side is gone` });
 });
 
-test("programs that softnet starts do not inherit the socket", { ...needs("sh") }, async (t) => {
+test("programs that softnet starts do not inherit the socket", async (t) => {
   const { port } = setUp(t);
   const fd = Number(port.label.split(" ")[1]);
   const child = spawn("sh", ["-c", `test -e /proc/self/fd/${fd}`]);

@@ -1,7 +1,15 @@
 /** Sockets for tests that Node itself cannot make: pairs of unix datagram and stream sockets, as plain descriptors. */
 import koffi from "koffi";
 import { EAGAIN } from "../../src/native/linux/errno.ts";
-import { AF_UNIX, type LinuxLibc, loadLibc, MSG_DONTWAIT, MSG_NOSIGNAL } from "../../src/native/linux/libc.ts";
+import {
+  AF_UNIX,
+  F_SETFD,
+  FD_CLOEXEC,
+  type LinuxLibc,
+  loadLibc,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+} from "../../src/native/linux/libc.ts";
 import { allocate } from "../../src/native/memory.ts";
 
 export const libc: LinuxLibc = loadLibc();
@@ -54,13 +62,14 @@ export class End {
 export function pair(type: number): { fd: number; end: End } {
   const ends: [number, number] = [-1, -1];
   if (socketpair(AF_UNIX, type, 0, ends) < 0) throw new Error(`socketpair: error ${libc.errno()}`);
+  libc.fcntl(ends[1], F_SETFD, "int", FD_CLOEXEC); // so that a program that gets a copy of our end holds only that
   return { fd: ends[0], end: new End(ends[1]) };
 }
 
-/** A frame of `length` bytes that no other number makes. */
+/** A frame of `length` bytes that no other number makes; behind the number, no byte is above 0x7f. */
 export function frame(number: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
-  for (let index = 0; index < length; index++) bytes[index] = (number * 7 + index * 13) & 0xff;
+  for (let index = 0; index < length; index++) bytes[index] = (number * 7 + index * 13) & 0x7f;
   if (length >= 4) bytes.writeUInt32BE(number);
   return bytes;
 }

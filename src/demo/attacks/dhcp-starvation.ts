@@ -38,7 +38,8 @@ export const dhcpStarvation: Attack = {
     const lease = await alice.askForLease();
     // The administrator cleans up, and both guests start again.
     await host.agent.call("forgetLeases");
-    await Promise.all([alice.boot(), mallory.boot()]);
+    await alice.boot();
+    await mallory.boot();
     return {
       succeeded: lease === null,
       unharmed: lease?.server === GATEWAY,

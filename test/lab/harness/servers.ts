@@ -108,7 +108,7 @@ const STARTERS: Readonly<Record<ServerKind, (directory: string, options: Complet
         "--bind-interfaces",
         "--log-dhcp",
         `--dhcp-range=${network}.${first},${network}.${last},255.255.255.0,${lease}`,
-        `--dhcp-option=3,${router}`,
+        router === "" ? "--dhcp-option=3" : `--dhcp-option=3,${router}`,
         `--dhcp-option=6,${dns}`,
         ...more,
       ],

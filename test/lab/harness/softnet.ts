@@ -13,10 +13,17 @@ import type { Lab } from "./topology.ts";
 export type LogRecord = Readonly<Record<string, unknown>>;
 
 /**
- * Drop reasons that no ordinary guest escapes: what it sends and hears at boot (IPv6, multicast, IGMP with its IPv4 option), and
- * frames for others that its bridge floods to it.
+ * Drop reasons that no ordinary guest escapes: what it sends and hears at boot (IPv6, IGMP, multicast), and frames for
+ * others that its bridge floods to it.
  */
-const ORDINARY = ["ethernet.ipv6", "ethernet.destination", "ipv4.options", "policy.multicast", "policy.broadcast"];
+const ORDINARY = [
+  "ethernet.ipv6",
+  "ethernet.destination",
+  "ipv4.igmp",
+  "dhcp.other-client",
+  "policy.multicast",
+  "policy.broadcast",
+];
 
 /** What a user's patience with a signal or a gone VM is, ten times the figure that the program promises. */
 export const PROMPT = 2_000;

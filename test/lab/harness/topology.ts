@@ -46,6 +46,9 @@ export function labNeeds(...tools: readonly Tool[]): Skip {
   return { ...needs(...all), ...needsRoot() };
 }
 
+/** Option of a suite: labs wait more than they work, and have nothing in common but the machine. */
+export const SIDE_BY_SIDE = { concurrency: 4 } as const;
+
 /** What `Lab.open` needs of a test context. */
 export interface Cleanup {
   after(fn: () => void | Promise<void>): void;

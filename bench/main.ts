@@ -1,0 +1,138 @@
+/**
+ * The benchmark: `npm run bench`. All in one run, in interleaved rounds, because machines are noisy; what travels from
+ * one machine to another are the ratios.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
+import * as processes from "./processes.ts";
+import { show, spread } from "./statistics.ts";
+
+const ROUNDS = 3;
+const FRAMES = 100_000;
+const WARM_UP = 60_000;
+const SIZES = [64, 1514];
+const START_ROUNDS = 9;
+
+if (!existsSync(processes.PUBLISHED)) throw new Error("dist/ is missing: run npm run prepare");
+const programs = processes.compile();
+const SOFTNET_ARGS = [processes.PUBLISHED, "--vm-fd", "3", "--host-fd", "4", "--vm-mac-address", VM_MAC];
+const softnet: processes.Contestant = {
+  name: "softnet, full guard",
+  command: process.execPath,
+  args: [...SOFTNET_ARGS, "--vm-ip-address", VM_ADDRESS],
+};
+const contestants: readonly processes.Contestant[] = [
+  { name: "C, one call a frame", command: programs.forward, args: ["single", "3", "4"] },
+  { name: "C, batches of 64", command: programs.forward, args: ["batch", "3", "4"] },
+  softnet,
+];
+
+try {
+  console.log(`${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}; medians with quartiles\n`);
+  for (const size of SIZES) await relayCost(size);
+  guardAlone();
+  await startAndMemory();
+  await stopping();
+} finally {
+  programs.remove();
+}
+
+/** CPU time of the forwarding process for each frame. */
+async function relayCost(size: number): Promise<void> {
+  const frame = frameOf(size);
+  const running = contestants.map((contestant) => {
+    const wires = processes.makeWires();
+    return { contestant, wires, child: processes.start(contestant, wires), cost: [] as number[], wall: [] as number[] };
+  });
+  try {
+    for (const { wires } of running) processes.load(programs.load, wires, frame, WARM_UP);
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const { wires, child, cost, wall } of running) {
+        const before = processes.cpuTime(child.pid!);
+        wall.push(processes.load(programs.load, wires, frame, FRAMES) / FRAMES);
+        cost.push((processes.cpuTime(child.pid!) - before) / FRAMES);
+      }
+    }
+  } finally {
+    for (const { child, wires } of running) {
+      child.kill("SIGKILL");
+      await processes.ended(child);
+      wires.close();
+    }
+  }
+  console.log(
+    `Relay, ${size}-byte frames        CPU ns a frame           of the first  of the second  wall ns a frame`,
+  );
+  const [single, batch] = running.map(({ cost }) => cost);
+  for (const { contestant, cost, wall } of running) {
+    const ratio = (of: readonly number[]) => spread(cost.map((value, round) => value / of[round]!)).median.toFixed(2);
+    const columns = [show(spread(cost)).padEnd(26), ratio(single!).padEnd(14), ratio(batch!).padEnd(15)];
+    console.log(`  ${contestant.name.padEnd(24)} ${columns.join("")}${show(spread(wall))}`);
+  }
+  console.log("");
+}
+
+function guardAlone(): void {
+  const script = fileURLToPath(new URL("guard-alone.ts", import.meta.url));
+  const { stdout } = spawnSync(process.execPath, ["--expose-gc", script], { encoding: "utf8" });
+  const { nanoseconds, heapBytes, heapFrames } = JSON.parse(stdout);
+  console.log(`Guard alone, 1,000 rules, 1,514-byte frames: ${show(spread(nanoseconds), 1)} ns a frame`);
+  console.log(
+    `Heap after ${heapFrames / 1e6} million frames: ${heapBytes} bytes more, ${(heapBytes / heapFrames).toFixed(5)} a frame\n`,
+  );
+}
+
+/** From the start of the published program to the first frame at the other end, and its memory after a load. */
+async function startAndMemory(): Promise<void> {
+  const first: number[] = [];
+  const memory: number[] = [];
+  const frame = frameOf(1514);
+  for (let round = 0; round < START_ROUNDS; round++) {
+    const wires = processes.makeWires();
+    const begin = performance.now();
+    const child = processes.start(softnet, wires);
+    try {
+      processes.load(programs.load, wires, frame, 1, 1);
+      first.push(performance.now() - begin);
+      processes.load(programs.load, wires, frame, FRAMES);
+      memory.push(processes.anonymousMemory(child.pid!));
+    } finally {
+      child.kill("SIGKILL");
+      await processes.ended(child);
+      wires.close();
+    }
+  }
+  console.log(`First frame after the start: ${show(spread(first))} ms (goal 300)`);
+  console.log(`Anonymous memory after ${FRAMES} frames: ${show(spread(memory), 1)} MB (goal 40)\n`);
+}
+
+/** How long softnet takes to end: by signal, and when its idle VM goes away. */
+async function stopping(): Promise<void> {
+  const times = { SIGINT: [] as number[], SIGTERM: [] as number[], SIGHUP: [] as number[], "VM gone": [] as number[] };
+  for (let round = 0; round < START_ROUNDS; round++) {
+    for (const [how, measured] of Object.entries(times)) {
+      const wires = processes.makeWires();
+      const child = processes.start(softnet, wires);
+      processes.load(programs.load, wires, frameOf(64), 1, 1);
+      if (how === "VM gone") {
+        // Both ends are held here; closing them all leaves softnet alone with its own.
+        measured.push(await goneWith(() => wires.close(), child));
+      } else {
+        measured.push(await goneWith(() => child.kill(how as NodeJS.Signals), child));
+        wires.close();
+      }
+    }
+  }
+  for (const [how, measured] of Object.entries(times)) {
+    console.log(`Ended after ${how.padEnd(8)} ${show(spread(measured))} ms (goal 200)`);
+  }
+}
+
+function goneWith(cause: () => void, child: ReturnType<typeof processes.start>): Promise<number> {
+  const gone = processes.ended(child);
+  cause();
+  return gone;
+}

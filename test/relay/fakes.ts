@@ -1,0 +1,96 @@
+/** Stand-ins for the relay's tests: a port whose both ends the test holds, a guard that is told what to say, a clock. */
+import { Batch, HEADROOM, strideFor } from "../../src/relay/batch.ts";
+import type { FramePort, Interest } from "../../src/relay/port.ts";
+import type { RelayGuard } from "../../src/relay/relay.ts";
+
+export const plainBatch = (capacity = 4): Batch => {
+  const stride = strideFor(100);
+  return new Batch(new Uint8Array(capacity * stride + HEADROOM), 0, capacity, stride);
+};
+
+export class FakePort implements FramePort {
+  readonly label: string;
+  unsendable = 0;
+  /** Frames that wait to be received. */
+  waiting: number[][] = [];
+  /** Frames that were sent here. */
+  taken: number[][] = [];
+  /** How many more frames it takes. */
+  room = Number.POSITIVE_INFINITY;
+  receives = 0;
+  checks = 0;
+  interest: Interest = { readable: false, writable: false };
+  failReceive: Error | undefined;
+  failSend: Error | undefined;
+  failCheck: Error | undefined;
+  #wake: (readable: boolean, writable: boolean) => void = () => {};
+
+  constructor(label: string) {
+    this.label = label;
+  }
+
+  receive(batch: Batch): number {
+    this.receives++;
+    if (this.failReceive !== undefined) throw this.failReceive;
+    batch.count = 0;
+    for (const frame of this.waiting.splice(0, batch.capacity)) {
+      batch.offset[batch.count] = batch.slotOffset(batch.count);
+      batch.length[batch.count] = frame.length;
+      batch.bytes.set(frame, batch.offset[batch.count]);
+      batch.count++;
+    }
+    return batch.count;
+  }
+
+  send(batch: Batch, first: number): number {
+    if (this.failSend !== undefined) throw this.failSend;
+    let next = first;
+    for (; next < batch.count && this.room > 0; next++, this.room--) {
+      const at = batch.offset[next];
+      this.taken.push([...batch.bytes.subarray(at, at + batch.length[next])]);
+    }
+    return next - first;
+  }
+
+  watch(interest: Interest, wake: (readable: boolean, writable: boolean) => void): void {
+    this.interest = interest;
+    this.#wake = wake;
+  }
+
+  check(): void {
+    this.checks++;
+    if (this.failCheck !== undefined) throw this.failCheck;
+  }
+
+  close(): void {}
+
+  /** What the event loop does. */
+  wake(readable: boolean, writable: boolean): void {
+    this.#wake(readable, writable);
+  }
+}
+
+/** Drops a frame whose first byte is not 0, for the reason of that number. */
+export class FakeGuard implements RelayGuard {
+  times: number[] = [];
+  judged: string[] = [];
+  fail = false;
+
+  advance(time: number): void {
+    this.times.push(time);
+  }
+
+  judgeEgress(bytes: Uint8Array, offset: number, length: number): number {
+    return this.#judge("egress", bytes, offset, length);
+  }
+
+  judgeIngress(bytes: Uint8Array, offset: number, length: number): number {
+    return this.#judge("ingress", bytes, offset, length);
+  }
+
+  #judge(direction: string, bytes: Uint8Array, offset: number, length: number): number {
+    if (this.fail) throw new TypeError("a fault in the guard");
+    this.judged.push(`${direction} ${bytes.subarray(offset, offset + length).join(",")}`);
+    return bytes[offset];
+  }
+}
