@@ -7,6 +7,7 @@ import { DROP_REASONS } from "../guard/reasons.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import { bootClock } from "../native/linux/clock.ts";
 import { type LinuxLibc, loadLibc } from "../native/linux/libc.ts";
+import { writableNow } from "../native/linux/ready.ts";
 import { openBridge } from "../networks/bridge.ts";
 import { openHostDescriptor, openHostSocket } from "../networks/cable.ts";
 import type { Network } from "../networks/network.ts";
@@ -44,8 +45,8 @@ export async function run(given: RunArguments): Promise<number> {
   const wanted = guardOptions(given);
   createGuard(wanted); // refuses wrong values before anything is opened
   refuseUnsupported(given);
-  const log = openLog(given);
   const libc = loadLibc();
+  const log = openLog(libc, given);
   const clock = bootClock(libc);
   // From here on a signal ends it in order, also while it starts.
   const signalled = stopSignal();
@@ -103,10 +104,10 @@ function refuseUnsupported(given: RunArguments): void {
     );
 }
 
-function openLog(given: RunArguments): Log {
+function openLog(libc: LinuxLibc, given: RunArguments): Log {
   // Tart's terminal belongs to its user: there only what is wrong is told.
   const level = given.logLevel ?? (given.vmFd === 0 ? "warn" : "info");
-  return new Log({ level, format: given.logFormat, write: descriptorWriter(STDERR, () => true) });
+  return new Log({ level, format: given.logFormat, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) });
 }
 
 /** Resolves with the name of the first signal that asks to stop. */

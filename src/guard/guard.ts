@@ -6,18 +6,7 @@
  * The relay calls `advance` once a batch and the two judges for each frame; nothing on that way allocates, and all that
  * is compared is a number.
  */
-import {
-  ALLOWED,
-  BLOCKED,
-  BROADCAST,
-  DestinationTable,
-  DNS_SERVER,
-  GATEWAY,
-  GLOBAL,
-  LOOPBACK,
-  METADATA,
-  MULTICAST_GROUP,
-} from "../policy/destinations.ts";
+import { DestinationTable, LOOPBACK } from "../policy/destinations.ts";
 import { netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
@@ -31,36 +20,25 @@ import {
   TYPE_IPV4,
   TYPE_IPV6,
 } from "../wire/ethernet.ts";
-import {
-  ICMP_HEADER,
-  ICMP_REDIRECT,
-  ICMP_ROUTER_ADVERTISEMENT,
-  ICMP_ROUTER_SOLICITATION,
-  icmpType,
-} from "../wire/icmp.ts";
+import { ICMP_REDIRECT, ICMP_ROUTER_ADVERTISEMENT, ICMP_ROUTER_SOLICITATION, icmpType } from "../wire/icmp.ts";
 import {
   destinationAddress,
   fragmentBits,
   fragmentOffset,
-  headerChecksumIsRight,
-  headerLength,
   IPV4_HEADER,
   ipProtocol,
-  ipVersion,
   PROTOCOL_ICMP,
-  PROTOCOL_IGMP,
-  PROTOCOL_TCP,
   PROTOCOL_UDP,
   sourceAddress,
-  totalLength,
 } from "../wire/ipv4.ts";
-import { TCP_HEADER, tcpDestinationPort } from "../wire/tcp.ts";
-import { UDP_HEADER, udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
+import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
 import { ArpGuard } from "./arp-guard.ts";
+import { judgeDestination } from "./destination-verdict.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
 import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
+import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease } from "./lease.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import { PendingAddresses } from "./recent.ts";
@@ -73,31 +51,16 @@ const ETHERNET_SOURCE = verdictOf("ethernet.source");
 const ETHERNET_DESTINATION = verdictOf("ethernet.destination");
 const ETHERNET_TYPE = verdictOf("ethernet.type");
 const ETHERNET_IPV6 = verdictOf("ethernet.ipv6");
-const IPV4_FORMAT = verdictOf("ipv4.format");
-const IPV4_OPTIONS = verdictOf("ipv4.options");
-const IPV4_IGMP = verdictOf("ipv4.igmp");
-const IPV4_CHECKSUM = verdictOf("ipv4.checksum");
-const IPV4_FRAGMENT = verdictOf("ipv4.fragment");
-const IPV4_TRANSPORT = verdictOf("ipv4.transport");
 const IPV4_UNBOUND = verdictOf("ipv4.unbound");
 const IPV4_SOURCE = verdictOf("ipv4.source");
 const IPV4_LOOPBACK = verdictOf("ipv4.loopback");
 const ICMP_ROUTER = verdictOf("icmp.router");
-const POLICY_BLOCK = verdictOf("policy.block");
-const POLICY_DESTINATION = verdictOf("policy.destination");
-const POLICY_MULTICAST = verdictOf("policy.multicast");
-const POLICY_BROADCAST = verdictOf("policy.broadcast");
-const POLICY_METADATA = verdictOf("policy.metadata");
-const POLICY_GATEWAY = verdictOf("policy.gateway");
 const DHCP_PORTS = verdictOf("dhcp.ports");
 const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
 
 const DEFAULT_MTU = 1500;
 const SMALLEST_MTU = 68;
 const LARGEST_MTU = 65_521;
-/** The largest payload of an IPv4 packet with a header of 20 bytes. */
-const LARGEST_PAYLOAD = 65_515;
-const DNS_PORT = 53;
 
 const PASSED: Verdict = Object.freeze({ verdict: "pass" });
 const DROPPED: readonly Verdict[] = DROP_REASONS.map(({ name }) => Object.freeze({ verdict: "drop", reason: name }));
@@ -250,9 +213,9 @@ export class Guard {
   }
 
   #judgeEgressIPv4(bytes: Uint8Array, frame: number, length: number): number {
-    const malformed = judgeIPv4Form(bytes, frame + ETHERNET_HEADER, length - ETHERNET_HEADER);
-    if (malformed !== PASS) return malformed;
     const packet = frame + ETHERNET_HEADER;
+    const malformed = judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER);
+    if (malformed !== PASS) return malformed;
     const payload = packet + IPV4_HEADER;
     const protocol = ipProtocol(bytes, packet);
     const headerAtHand = fragmentOffset(bytes, packet) === 0;
@@ -271,7 +234,6 @@ export class Guard {
     const destination = this.#destinations.lookup(destinationAddress(bytes, packet));
     if (destination === LOOPBACK) return IPV4_LOOPBACK;
     if (protocol === PROTOCOL_ICMP && headerAtHand && isRouterMessage(icmpType(bytes, payload))) return ICMP_ROUTER;
-    if (destination === GLOBAL || destination === ALLOWED) return PASS;
     return judgeDestination(destination, bytes, packet, protocol);
   }
 
@@ -316,69 +278,6 @@ export class Guard {
     if (key === this.#surroundings) return this.#destinations;
     this.#surroundings = key;
     return new DestinationTable(this.#rules, surroundings);
-  }
-}
-
-/** What any IPv4 packet must look like (docs/guard.md, IPv4, 7 and 8). */
-function judgeIPv4Form(bytes: Uint8Array, packet: number, length: number): number {
-  if (length < IPV4_HEADER || ipVersion(bytes, packet) !== 4) return IPV4_FORMAT;
-  const header = headerLength(bytes, packet);
-  const total = totalLength(bytes, packet);
-  if (header < IPV4_HEADER || header > length || total < header || total > length) return IPV4_FORMAT;
-  if (header > IPV4_HEADER) return ipProtocol(bytes, packet) === PROTOCOL_IGMP ? IPV4_IGMP : IPV4_OPTIONS;
-  if (!headerChecksumIsRight(bytes, packet)) return IPV4_CHECKSUM;
-  const payload = total - IPV4_HEADER;
-  const fragment = fragmentBits(bytes, packet);
-  const offset = fragmentOffset(bytes, packet);
-  if (offset > 0) return offset === 1 || offset * 8 + payload > LARGEST_PAYLOAD ? IPV4_FRAGMENT : PASS;
-  if (payload >= TCP_HEADER || payload >= transportHeader(ipProtocol(bytes, packet))) return PASS;
-  return fragment === 0 ? IPV4_TRANSPORT : IPV4_FRAGMENT;
-}
-
-/** Bytes that a protocol's header needs before it can be judged. */
-function transportHeader(protocol: number): number {
-  switch (protocol) {
-    case PROTOCOL_TCP:
-      return TCP_HEADER;
-    case PROTOCOL_UDP:
-      return UDP_HEADER;
-    case PROTOCOL_ICMP:
-      return ICMP_HEADER;
-    default:
-      return 0;
-  }
-}
-
-/** What policy says of a destination that neither a rule allows nor the registry calls global. */
-function judgeDestination(destination: number, bytes: Uint8Array, packet: number, protocol: number): number {
-  if (destination === BLOCKED) return POLICY_BLOCK;
-  if (destination === GATEWAY) {
-    return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP || protocol === PROTOCOL_ICMP ? PASS : POLICY_GATEWAY;
-  }
-  if ((destination & DNS_SERVER) !== 0) {
-    const base = destination & ~DNS_SERVER;
-    if (base === GLOBAL) return PASS;
-    if (protocol === PROTOCOL_UDP || protocol === PROTOCOL_TCP) {
-      if (fragmentBits(bytes, packet) !== 0) return IPV4_FRAGMENT;
-      const payload = packet + IPV4_HEADER;
-      const port = protocol === PROTOCOL_UDP ? udpDestinationPort(bytes, payload) : tcpDestinationPort(bytes, payload);
-      if (port === DNS_PORT) return PASS;
-    }
-    return withoutRule(base);
-  }
-  return withoutRule(destination);
-}
-
-function withoutRule(destination: number): number {
-  switch (destination) {
-    case MULTICAST_GROUP:
-      return POLICY_MULTICAST;
-    case BROADCAST:
-      return POLICY_BROADCAST;
-    case METADATA:
-      return POLICY_METADATA;
-    default:
-      return POLICY_DESTINATION;
   }
 }
 

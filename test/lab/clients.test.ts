@@ -134,6 +134,7 @@ suite("DHCP clients", SIDE_BY_SIDE, () => {
     const bridge = await lab.watch(lab.host, BRIDGE);
     const first = dhclient(guest);
     const bound = await first.event(/BOUND/);
+    await first.program.line(/^bound to/); // the lease is in its file now
     await assertOnline(guest);
 
     await first.program.stop("SIGKILL");
@@ -214,8 +215,9 @@ suite("DHCP clients", SIDE_BY_SIDE, () => {
     const { address } = await lease(guest);
     await until("the lease's end", async () => guest.softnet === undefined || !(await guest.ping(GATEWAY, 1)), 30_000);
     await guest.namespace.run("arping", ["-D", "-c", "1", "-w", "2", "-I", guest.link, address]);
-    assert.ok(
-      bridge.some(({ arp, source }) => source === guest.mac && arp?.sender === "0.0.0.0" && arp.target === address),
+    await bridge.until(
+      "a probe",
+      ({ arp, source }) => source === guest.mac && arp?.sender === "0.0.0.0" && arp.target === address,
     );
     assert.equal((await lease(guest)).address, address);
     await assertOnline(guest);

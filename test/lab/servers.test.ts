@@ -79,7 +79,7 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       const seen = client.events.length;
       client.program.signal("SIGUSR1");
       await client.event(/nak/, 20_000, seen);
-      assert.ok(bridge.some(({ dhcp }) => dhcp?.type === NAK));
+      await bridge.until("a NAK", ({ dhcp }) => dhcp?.type === NAK);
       const changed = await client.event(/bound/, 30_000, seen);
       assert.notEqual(changed.address, address);
       assert.ok(await guest.ping(INTERNET));
@@ -147,6 +147,7 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       const guest = await lab.guest();
       const before = dhclient(guest);
       await before.event(/BOUND/);
+      await before.program.line(/^bound to/); // the lease is in its file now
       assert.ok(await guest.ping(GATEWAY));
       await before.program.stop("SIGKILL");
       await first.stop();
@@ -159,7 +160,7 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       const after = dhclient(guest);
       const bound = await after.event(/BOUND|REBOOT/, 40_000);
       assert.match(bound.address, /^10\.78\.0\./);
-      assert.ok(bridge.some(({ dhcp }) => dhcp?.type === NAK));
+      await bridge.until("a NAK", ({ dhcp }) => dhcp?.type === NAK);
       assert.ok(await guest.ping("10.78.0.1"));
       assert.ok(await guest.ping(INTERNET));
       assertInnocent(await guest.stop());

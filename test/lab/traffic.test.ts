@@ -20,6 +20,7 @@ import {
   SIDE_BY_SIDE,
   tool,
 } from "./harness/topology.ts";
+import type { Seen } from "./harness/watch.ts";
 
 const LIMIT = { timeout: 90_000 };
 const MEGABYTE = 1 << 20;
@@ -101,7 +102,8 @@ suite("traffic", SIDE_BY_SIDE, () => {
     await flooding.line(/^sent 2000$/, 30_000);
     flooding.kill();
     assert.equal(guest.neighbourMac(GATEWAY), attacker.mac);
-    assert.ok(internet.some(({ ip }) => ip?.source === "10.77.0.77" && ip.destination === INTERNET_2));
+    const spoofed = ({ ip }: Seen) => ip?.source === "10.77.0.77" && ip.destination === INTERNET_2;
+    await internet.until("a spoofed frame", spoofed);
   });
 
   test("the default policy: private addresses closed, the announced DNS server open at port 53 only (I6)", {
@@ -130,10 +132,7 @@ suite("traffic", SIDE_BY_SIDE, () => {
     const { address } = await lease(closed);
     const card = await lab.watch(closed.namespace, closed.link);
     assert.equal(await ping(lab.neighbour, address), false);
-    assert.ok(
-      card.some(({ ip }) => ip?.source === NEIGHBOUR && ip.destination === address),
-      "nothing came in",
-    );
+    await card.until("what the neighbour sent", ({ ip }) => ip?.source === NEIGHBOUR && ip.destination === address);
     const open = await lab.guest({ args: ["--allow", `${NEIGHBOUR}/32`] });
     const other = await lease(open);
     assert.ok(await ping(lab.neighbour, other.address));

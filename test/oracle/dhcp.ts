@@ -135,10 +135,10 @@ function addressList(message: Message, code: number): number[] {
   return list;
 }
 
-/** Option 1, which counts when it has exactly 4 bytes. */
+/** Option 1, which counts when it has exactly 4 bytes, and not all of them zero. */
 function netmaskOf(message: Message): number | undefined {
   const mask = message.options.get(1);
-  return mask?.length === 4 ? uint32(mask, 0) : undefined;
+  return mask?.length === 4 ? uint32(mask, 0) || undefined : undefined;
 }
 
 /** The first address of option 3, unless that is 0.0.0.0. */
@@ -314,6 +314,9 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
   if (server !== undefined && isNoHost(server)) state.reach("a server that cannot be");
   if (server === undefined || isNoHost(server)) return "dhcp.server";
   if (state.trustedServer !== undefined && server !== state.trustedServer) return "dhcp.server";
+
+  const assigns = type === OFFER || (type === ACK && transaction.kind !== "INFORM");
+  if (assigns && packet.destination !== BROADCAST && packet.destination !== message.yiaddr) return "dhcp.addresses";
 
   const mac = macText(frame, 6);
   if (type === OFFER) return offer(state, packet, message, transaction, server, mac);

@@ -22,6 +22,8 @@ export interface LinuxLibc {
   sendmmsg(fd: number, headers: number, count: number, flags: number): number;
   clock_gettime(clock: number, timespec: number): number;
 
+  /** `descriptors`: struct pollfd, one after the other; `timeout` in milliseconds. Answers how many are ready. */
+  poll(descriptors: Uint8Array, count: number, timeout: number): number;
   open(path: string, flags: number): number;
   close(fd: number): number;
   socket(domain: number, type: number, protocol: number): number;
@@ -56,6 +58,7 @@ export function loadLibc(): LinuxLibc {
     sendmmsg: declare("int sendmmsg(int fd, uintptr_t headers, unsigned int count, int flags)"),
     clock_gettime: declare("int clock_gettime(int clock, uintptr_t timespec)"),
 
+    poll: declare("int poll(void *descriptors, unsigned long count, int timeout)"),
     open: declare("int open(str path, int flags, ...)"),
     close: declare("int close(int fd)"),
     socket: declare("int socket(int domain, int type, int protocol)"),
@@ -100,6 +103,10 @@ export const CLOCK_BOOTTIME = 7;
 
 /** struct timespec: seconds and nanoseconds, 8 bytes each. */
 export const TIMESPEC = { size: 16, seconds: 0, nanoseconds: 8 } as const;
+
+/** struct pollfd: descriptor (4 bytes), wanted events (2), found events (2). */
+export const POLLFD = { size: 8, events: 4, found: 6 } as const;
+export const POLLOUT = 0x4;
 
 /** struct iovec: where, and how many bytes. */
 export const IOVEC = { size: 16, base: 0, length: 8 } as const;
