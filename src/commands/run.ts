@@ -237,6 +237,11 @@ function tellStart(log: Log, given: RunArguments, vm: FramePort, network: Networ
   });
   const advice = metadataAdvice(guard.rules);
   if (advice !== undefined) log.warn(advice);
+  for (const port of [vm, network.port]) {
+    if (port instanceof DatagramPort && !port.seesPeer) {
+      log.warn(`${port.label}: the kernel does not tell when its other side goes away; only the next frame to it will`);
+    }
+  }
   if (given.bootpdLeaseTime !== undefined) log.warn("--bootpd-lease-time has no effect on Linux");
 }
 

@@ -14,10 +14,13 @@
  * forwarded, and is handed to `onEnd`.
  */
 import { PASS } from "../guard/reasons.ts";
-import type { Batch } from "./batch.ts";
 import { Counters } from "./counters.ts";
-import { type Direction, EGRESS, INGRESS } from "./direction.ts";
+import { EGRESS, INGRESS } from "./direction.ts";
+import { INSIDE, Lane, NETWORK, type Party, VM } from "./lane.ts";
+import type { FrameObserver, RelayGuard, RelayOptions } from "./options.ts";
 import type { FramePort, Interest } from "./port.ts";
+
+export type { FrameObserver, RelayEnd, RelayGuard, RelayOptions } from "./options.ts";
 
 /** Batches that a lane moves before the event loop turns: some milliseconds at the most. */
 const TURNS = 16;
@@ -25,53 +28,15 @@ const TURNS = 16;
 /** While one lane is busy, the other one's source is looked at every so many turns, without waiting for an event. */
 const PEEK = 4;
 
-/** Milliseconds that a full receiver may take no frame before the waiting ones are dropped. */
-export const SEND_PATIENCE = 20;
+/**
+ * Milliseconds that a full receiver may take no frame before the waiting ones are dropped. Longer than a living program
+ * is kept from running on a busy host (20 ms were not enough on two busy cores); meanwhile its own buffer is full of
+ * frames, so that it has what to do when it comes back.
+ */
+export const SEND_PATIENCE = 100;
 
 /** Milliseconds between two looks at what no event tells: peers that went away, leases that ran out. */
 export const TICK = 50;
-
-/** The guard as the relay sees it. A verdict of 0 passes, any other is a drop reason's number. */
-export interface RelayGuard {
-  /** Moves the guard's clock, in microseconds, to the time of the frames that follow. */
-  advance(time: number): void;
-  judgeEgress(bytes: Uint8Array, offset: number, length: number): number;
-  judgeIngress(bytes: Uint8Array, offset: number, length: number): number;
-}
-
-/** Sees a frame with its verdict; `time` is in microseconds on the relay's clock. The bytes are valid during the call. */
-export type FrameObserver = (
-  direction: Direction,
-  verdict: number,
-  time: number,
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-) => void;
-
-/** Why the relay ended. `side` is missing when neither port was at fault, but something inside. */
-export interface RelayEnd {
-  readonly side?: "vm" | "network";
-  readonly error: Error;
-}
-
-export interface RelayOptions {
-  readonly vm: FramePort;
-  readonly network: FramePort;
-  readonly guard: RelayGuard;
-  /** Answers the time in microseconds; never goes back. */
-  readonly clock: () => number;
-  /** One batch for each direction: what the VM sends, what the network sends. */
-  readonly batches: readonly [egress: Batch, ingress: Batch];
-  /** Called for every frame. */
-  readonly onFrame?: FrameObserver;
-  /** Called for every frame that the guard drops. */
-  readonly onDrop?: FrameObserver;
-  /** Called every 50 ms. */
-  readonly onTick?: (time: number) => void;
-  /** Called at most once, and not after `stop`. */
-  readonly onEnd: (end: RelayEnd) => void;
-}
 
 /** The four things a port can be watched for, made once. */
 const INTERESTS: readonly Interest[] = [
@@ -81,41 +46,6 @@ const INTERESTS: readonly Interest[] = [
   { readable: true, writable: true },
 ];
 const NO_INTEREST = INTERESTS[0];
-
-/** Whose code is running, for telling who is to blame when it throws. */
-const INSIDE = 0;
-const VM = 1;
-const NETWORK = 2;
-type Party = typeof INSIDE | typeof VM | typeof NETWORK;
-
-/** One direction: from where, to where, and what waits in between. */
-class Lane {
-  readonly direction: Direction;
-  readonly batch: Batch;
-  readonly source: FramePort;
-  readonly destination: FramePort;
-  readonly from: Party;
-  readonly to: Party;
-  /** Frames `sent … batch.count - 1` wait for the destination to have room. */
-  blocked = false;
-  sent = 0;
-  /** When the destination last took a frame, or became full; microseconds. */
-  progress = 0;
-  /** Fires SEND_PATIENCE after the lane was blocked; kept, and started again by `refresh`. */
-  patience: NodeJS.Timeout | undefined;
-  /** Its source may have frames, or its destination room again. */
-  ready = false;
-
-  constructor(options: RelayOptions, direction: Direction) {
-    const egress = direction === EGRESS;
-    this.direction = direction;
-    this.batch = options.batches[direction];
-    this.source = egress ? options.vm : options.network;
-    this.destination = egress ? options.network : options.vm;
-    this.from = egress ? VM : NETWORK;
-    this.to = egress ? NETWORK : VM;
-  }
-}
 
 export class Relay {
   readonly counters = new Counters();

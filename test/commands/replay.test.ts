@@ -63,7 +63,7 @@ function capture(
   names = ["a", "b"],
   maximumFrame = 2000,
 ) {
-  const interfaces = names.map((name) => ({ name }));
+  const interfaces = names.map((name) => ({ name, description: name }));
   const writer = new CaptureWriter({ path, application: "softnet test", maximumSize: 1e6, maximumFrame, interfaces });
   for (const [port, time, frame] of frames) writer.write(port, time, frame, 0, frame.length, undefined);
   writer.close();

@@ -7,7 +7,6 @@ import {
   arpProbe,
   arpReply,
   Bench,
-  bytes,
   Client,
   EVERYONE_MAC,
   GATEWAY,
@@ -55,7 +54,15 @@ test("the VM's requests, replies and announcements for its own address pass", ()
 
 test("A1 a reply or request that speaks for the gateway or for another VM drops", () => {
   const bench = bound();
-  for (const sender of [GATEWAY, NEIGHBOUR, "192.168.64.4", "192.168.64.6", "255.255.255.255", "127.0.0.1", "0.0.0.1"]) {
+  for (const sender of [
+    GATEWAY,
+    NEIGHBOUR,
+    "192.168.64.4",
+    "192.168.64.6",
+    "255.255.255.255",
+    "127.0.0.1",
+    "0.0.0.1",
+  ]) {
     for (const operation of [1, 2]) {
       for (const to of [EVERYONE_MAC, OTHER_MAC, GATEWAY_MAC]) {
         bench.dropsOut("arp.sender-address", arp({ operation, sender, target: NEIGHBOUR, to }));
@@ -300,5 +307,9 @@ test("L13 an address length of 0 to 255 in every field of ARP never throws and a
     if (length !== 6) bench.dropsOut("arp.format", patch(arp(), 18, length));
     if (length !== 4) bench.dropsOut("arp.format", patch(arp(), 19, length));
   }
-  bench.dropsOut("arp.format", hex("ffffffffffff 7e1a00000001 0806 0001 0800 06 10 0001 7e1a00000001"), hex("ffffffffffff 7e1a00000001 0806"));
+  bench.dropsOut(
+    "arp.format",
+    hex("ffffffffffff 7e1a00000001 0806 0001 0800 06 10 0001 7e1a00000001"),
+    hex("ffffffffffff 7e1a00000001 0806"),
+  );
 });

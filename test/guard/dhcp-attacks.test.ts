@@ -113,11 +113,22 @@ test("D2 no identifier at all and an empty one are the same one of the four", ()
 test("D2 identifiers are told apart by every byte and by length, not by how they are cut (RFC 3396)", () => {
   const long = (last: number) => join(new Uint8Array(199).fill(7), bytes(last));
   const bench = new Bench();
-  bench.passesOut(new Client({ xid: 1, identifier: long(0) }).discover(), new Client({ xid: 2, identifier: long(1) }).discover());
+  bench.passesOut(
+    new Client({ xid: 1, identifier: long(0) }).discover(),
+    new Client({ xid: 2, identifier: long(1) }).discover(),
+  );
   bench.passesOut(new Client({ xid: 3, identifier: long(0).subarray(0, 199) }).discover());
   bench.passesOut(new Client({ xid: 4, identifier: bytes(7) }).discover());
   bench.dropsOut("dhcp.client-identifier", new Client({ xid: 5, identifier: long(2) }).discover());
-  const parts = dhcp({ type: DISCOVER, xid: 6, options: [[61, long(0).subarray(0, 100)], [12, bytes(65)], [61, long(0).subarray(100)]] });
+  const parts = dhcp({
+    type: DISCOVER,
+    xid: 6,
+    options: [
+      [61, long(0).subarray(0, 100)],
+      [12, bytes(65)],
+      [61, long(0).subarray(100)],
+    ],
+  });
   bench.passesOut(parts);
 });
 
@@ -147,7 +158,13 @@ test("D3 50 DHCP messages pass at once, then 10 a second, to the microsecond", (
   bench.wait(10 * SECOND);
   const client = new Client({ xid: 2 });
   for (let message = 0; message < 25; message++) bench.passesOut(client.discover(), client.inform(ADDRESS));
-  bench.dropsOut("dhcp.rate", client.discover(), client.inform(ADDRESS), client.rebind(ADDRESS), client.reboot(ADDRESS));
+  bench.dropsOut(
+    "dhcp.rate",
+    client.discover(),
+    client.inform(ADDRESS),
+    client.rebind(ADDRESS),
+    client.reboot(ADDRESS),
+  );
   for (let message = 0; message < 20; message++) {
     bench.wait(99_999);
     bench.dropsOut("dhcp.rate", client.discover());
@@ -255,7 +272,10 @@ test("D5 a RELEASE passes only from the bound address, with ciaddr the same, to 
 test("D5 a RELEASE under another VM's identity drops: only an identifier that this VM used", () => {
   const bench = bound();
   bench.dropsOut("dhcp.client-identifier", identified(1).release(ADDRESS, GATEWAY));
-  bench.dropsOut("dhcp.client-identifier", new Client({ identifier: join(bytes(1), mac(OTHER_MAC)) }).release(ADDRESS, GATEWAY));
+  bench.dropsOut(
+    "dhcp.client-identifier",
+    new Client({ identifier: join(bytes(1), mac(OTHER_MAC)) }).release(ADDRESS, GATEWAY),
+  );
   bench.dropsOut("dhcp.hardware-address", new Client().release(ADDRESS, GATEWAY, { chaddr: OTHER_MAC }));
   bench.assertOnline();
 });
@@ -274,8 +294,15 @@ test("D5 after a RELEASE or a DECLINE no answer still on its way binds the addre
     const [renews, reboots, discovers] = [2, 3, 4].map((xid) => new Client({ xid })) as [Client, Client, Client];
     bench.passesOut(renews.renew(ADDRESS, GATEWAY), reboots.reboot(ADDRESS), discovers.discover());
     bench.passesIn(server.offer(discovers, OTHER));
-    bench.passesOut(end === "release" ? new Client().release(ADDRESS, GATEWAY) : new Client().decline(ADDRESS, GATEWAY));
-    bench.dropsIn("dhcp.transaction", server.ack(renews, ADDRESS), server.ack(reboots, ADDRESS), server.offer(discovers, OTHER));
+    bench.passesOut(
+      end === "release" ? new Client().release(ADDRESS, GATEWAY) : new Client().decline(ADDRESS, GATEWAY),
+    );
+    bench.dropsIn(
+      "dhcp.transaction",
+      server.ack(renews, ADDRESS),
+      server.ack(reboots, ADDRESS),
+      server.offer(discovers, OTHER),
+    );
     bench.dropsOut("dhcp.server", discovers.select(OTHER, GATEWAY));
     bench.assertOffline();
     bench.bind(OTHER, new Client({ xid: 5 }));
@@ -321,13 +348,18 @@ test("D7 a reply for another hardware address teaches nothing, whoever it is sen
   bench.passesOut(client.discover());
   bench.passesIn(server.offer(client, ADDRESS));
   bench.passesOut(client.select(ADDRESS, GATEWAY));
-  for (const to of [VM, EVERYONE_MAC]) bench.dropsIn("dhcp.other-client", server.ack(client, ADDRESS, { chaddr: OTHER_MAC, to }));
+  for (const to of [VM, EVERYONE_MAC])
+    bench.dropsIn("dhcp.other-client", server.ack(client, ADDRESS, { chaddr: OTHER_MAC, to }));
   bench.assertOffline();
 });
 
 test("D7 an unasked reply teaches nothing: a VM that sent no DHCP gets no address from another's doing", () => {
   const bench = new Bench();
-  for (const frame of [server.ack(new Client(), ADDRESS), server.offer(new Client(), ADDRESS), server.nak(new Client())]) {
+  for (const frame of [
+    server.ack(new Client(), ADDRESS),
+    server.offer(new Client(), ADDRESS),
+    server.nak(new Client()),
+  ]) {
     bench.dropsIn("dhcp.transaction", frame);
   }
   bench.assertOffline();
@@ -381,7 +413,7 @@ test("D8 an ACK without a lease time, or with yiaddr 0, neither makes nor moves 
   const client = new Client({ xid: 2 });
   bench.passesOut(client.reboot(NEIGHBOUR));
   bench.dropsIn("dhcp.lease-time", server.ackInform(client, ADDRESS, { yiaddr: NEIGHBOUR, destination: NEIGHBOUR }));
-  bench.dropsIn("dhcp.assigned-address", server.ack(client, NOBODY, { destination: ADDRESS }));
+  bench.dropsIn("dhcp.assigned-address", server.ack(client, NOBODY, { destination: EVERYONE }));
   bench.assertOnline();
   bench.passesOut(client.renew(ADDRESS, GATEWAY));
   bench.dropsIn("dhcp.lease-time", server.ackInform(client, ADDRESS, { yiaddr: ADDRESS }));
@@ -391,11 +423,32 @@ test("D8 an ACK without a lease time, or with yiaddr 0, neither makes nor moves 
 test("D9 the VM steers no reply elsewhere: hops, giaddr and a foreign ciaddr drop", () => {
   const bench = bound();
   const client = new Client({ xid: 2 });
-  bench.dropsOut("dhcp.relay", client.discover({ giaddr: NEIGHBOUR }), client.discover({ hops: 1 }), client.discover({ hops: 255 }));
-  bench.dropsOut("dhcp.relay", client.renew(ADDRESS, GATEWAY, { giaddr: ADDRESS }), client.inform(ADDRESS, { giaddr: GATEWAY }));
-  bench.dropsOut("dhcp.client-address", client.discover({ ciaddr: NEIGHBOUR }), client.reboot(ADDRESS, { ciaddr: NEIGHBOUR }));
-  bench.dropsOut("dhcp.client-address", client.inform(ADDRESS, { ciaddr: NEIGHBOUR }), client.inform(ADDRESS, { ciaddr: NOBODY }));
-  bench.dropsOut("dhcp.client-address", client.renew(ADDRESS, GATEWAY, { ciaddr: NOBODY }), client.rebind(ADDRESS, { ciaddr: NOBODY }));
+  bench.dropsOut(
+    "dhcp.relay",
+    client.discover({ giaddr: NEIGHBOUR }),
+    client.discover({ hops: 1 }),
+    client.discover({ hops: 255 }),
+  );
+  bench.dropsOut(
+    "dhcp.relay",
+    client.renew(ADDRESS, GATEWAY, { giaddr: ADDRESS }),
+    client.inform(ADDRESS, { giaddr: GATEWAY }),
+  );
+  bench.dropsOut(
+    "dhcp.client-address",
+    client.discover({ ciaddr: NEIGHBOUR }),
+    client.reboot(ADDRESS, { ciaddr: NEIGHBOUR }),
+  );
+  bench.dropsOut(
+    "dhcp.client-address",
+    client.inform(ADDRESS, { ciaddr: NEIGHBOUR }),
+    client.inform(ADDRESS, { ciaddr: NOBODY }),
+  );
+  bench.dropsOut(
+    "dhcp.client-address",
+    client.renew(ADDRESS, GATEWAY, { ciaddr: NOBODY }),
+    client.rebind(ADDRESS, { ciaddr: NOBODY }),
+  );
   bench.dropsOut("dhcp.client-address", client.reboot(ADDRESS, { ciaddr: ADDRESS }));
   bench.dropsOut("dhcp.client-address", client.select(ADDRESS, GATEWAY, { ciaddr: ADDRESS }));
 });
@@ -404,14 +457,31 @@ test("D8 D9 a yiaddr from the VM, which a server might copy into its answer, dro
   const bench = bound();
   const client = new Client({ xid: 2 });
   for (const yiaddr of [NEIGHBOUR, ADDRESS]) {
-    bench.dropsOut("dhcp.client-address", client.discover({ yiaddr }), client.reboot(ADDRESS, { yiaddr }), client.inform(ADDRESS, { yiaddr }));
-    bench.dropsOut("dhcp.client-address", client.renew(ADDRESS, GATEWAY, { yiaddr }), client.release(ADDRESS, GATEWAY, { yiaddr }));
+    bench.dropsOut(
+      "dhcp.client-address",
+      client.discover({ yiaddr }),
+      client.reboot(ADDRESS, { yiaddr }),
+      client.inform(ADDRESS, { yiaddr }),
+    );
+    bench.dropsOut(
+      "dhcp.client-address",
+      client.renew(ADDRESS, GATEWAY, { yiaddr }),
+      client.release(ADDRESS, GATEWAY, { yiaddr }),
+    );
   }
 });
 
 test("D10 the VM is no server and no relay: nothing leaves port 67, and no BOOTP reply", () => {
   const bench = bound();
-  const offer = { type: OFFER, op: 2, yiaddr: NEIGHBOUR, options: [[54, address(ADDRESS)], [51, word(60)]] } as const;
+  const offer = {
+    type: OFFER,
+    op: 2,
+    yiaddr: NEIGHBOUR,
+    options: [
+      [54, address(ADDRESS)],
+      [51, word(60)],
+    ],
+  } as const;
   for (const destination of [EVERYONE, NEIGHBOUR, GATEWAY, GLOBAL]) {
     for (const source of [ADDRESS, NOBODY, GATEWAY]) {
       const words = { ...offer, source, destination };
@@ -420,7 +490,13 @@ test("D10 the VM is no server and no relay: nothing leaves port 67, and no BOOTP
       bench.dropsOut("dhcp.ports", dhcp({ ...words, sourcePort: 67, destinationPort: 53 }));
     }
   }
-  bench.dropsOut("dhcp.operation", dhcp(offer), new Client().discover({ op: 2 }), new Client().discover({ op: 0 }), new Client().discover({ op: 3 }));
+  bench.dropsOut(
+    "dhcp.operation",
+    dhcp(offer),
+    new Client().discover({ op: 2 }),
+    new Client().discover({ op: 0 }),
+    new Client().discover({ op: 3 }),
+  );
   new Bench({ address: ADDRESS, allow: ["0.0.0.0/0"] }).dropsOut("dhcp.ports", udp(67, 68, { destination: EVERYONE }));
 });
 
@@ -429,7 +505,11 @@ test("D10 replies that are requests, and DHCP to the VM from another port, drop"
   const client = new Client();
   bench.passesOut(client.discover());
   bench.dropsIn("dhcp.operation", server.offer(client, ADDRESS, { op: 1 }));
-  bench.dropsIn("dhcp.ports", server.offer(client, ADDRESS, { sourcePort: 68 }), server.offer(client, ADDRESS, { sourcePort: 4011 }));
+  bench.dropsIn(
+    "dhcp.ports",
+    server.offer(client, ADDRESS, { sourcePort: 68 }),
+    server.offer(client, ADDRESS, { sourcePort: 4011 }),
+  );
   bench.dropsIn("dhcp.ports", udp(53, 68, { source: GATEWAY, destination: ADDRESS, from: GATEWAY_MAC, to: VM }));
 });
 
@@ -464,8 +544,16 @@ test("D11 the sources of DHCP are 0.0.0.0 and the bound address", () => {
   const bench = bound();
   const client = new Client({ xid: 2 });
   bench.dropsOut("dhcp.addresses", client.discover({ source: NEIGHBOUR }), client.discover({ source: ADDRESS }));
-  bench.dropsOut("dhcp.addresses", client.renew(ADDRESS, GATEWAY, { source: NEIGHBOUR }), client.rebind(ADDRESS, { source: GATEWAY }));
-  bench.dropsOut("dhcp.addresses", client.inform(ADDRESS, { source: NOBODY }), client.renew(ADDRESS, GATEWAY, { source: NOBODY }));
+  bench.dropsOut(
+    "dhcp.addresses",
+    client.renew(ADDRESS, GATEWAY, { source: NEIGHBOUR }),
+    client.rebind(ADDRESS, { source: GATEWAY }),
+  );
+  bench.dropsOut(
+    "dhcp.addresses",
+    client.inform(ADDRESS, { source: NOBODY }),
+    client.renew(ADDRESS, GATEWAY, { source: NOBODY }),
+  );
   new Bench().dropsOut("dhcp.addresses", new Client().discover({ source: ADDRESS }));
 });
 
@@ -473,14 +561,23 @@ test("D11 what goes to 255.255.255.255 goes to the broadcast MAC", () => {
   const bench = bound();
   const client = new Client({ xid: 2 });
   for (const to of [GATEWAY_MAC, OTHER_MAC, VM, "01:00:5e:00:00:01"]) {
-    bench.dropsOut("dhcp.addresses", client.discover({ to }), client.reboot(ADDRESS, { to }), client.rebind(ADDRESS, { to }));
+    bench.dropsOut(
+      "dhcp.addresses",
+      client.discover({ to }),
+      client.reboot(ADDRESS, { to }),
+      client.rebind(ADDRESS, { to }),
+    );
   }
 });
 
 test("D11 before a lease only DHCP leaves 0.0.0.0", () => {
   const bench = new Bench({ allow: ["0.0.0.0/0"] });
   for (const destination of [EVERYONE, GLOBAL, GATEWAY]) {
-    bench.dropsOut("ipv4.unbound", udp(40_000, 53, { source: NOBODY, destination }), icmp(8, { source: NOBODY, destination }));
+    bench.dropsOut(
+      "ipv4.unbound",
+      udp(40_000, 53, { source: NOBODY, destination }),
+      icmp(8, { source: NOBODY, destination }),
+    );
   }
   bench.bind();
   bench.dropsOut("ipv4.source", udp(40_000, 53, { source: NOBODY, destination: EVERYONE }));
@@ -501,7 +598,15 @@ test("D13 a NAK ends the binding only from the binding's server, or from any ser
   ] as const) {
     const bench = bound();
     const client = new Client({ xid: 2 });
-    bench.passesOut({ discover: () => client.discover(), renew: () => client.renew(ADDRESS, GATEWAY), rebind: () => client.rebind(ADDRESS), reboot: () => client.reboot(ADDRESS), inform: () => client.inform(ADDRESS) }[ask]());
+    bench.passesOut(
+      {
+        discover: () => client.discover(),
+        renew: () => client.renew(ADDRESS, GATEWAY),
+        rebind: () => client.rebind(ADDRESS),
+        reboot: () => client.reboot(ADDRESS),
+        inform: () => client.inform(ADDRESS),
+      }[ask](),
+    );
     assert.equal(bench.in(from.nak(client)), verdict, `${ask}, NAK from ${from.address}`);
     assert.equal(bench.bound, verdict === "pass" ? undefined : ADDRESS, `${ask}, NAK from ${from.address}`);
   }
@@ -513,7 +618,12 @@ test("D13 in SELECTING a NAK counts only from the server and the MAC whose offer
   bench.passesOut(client.discover());
   bench.passesIn(server.offer(client, OTHER), rogue.offer(client, NEIGHBOUR));
   bench.passesOut(client.select(OTHER, GATEWAY));
-  bench.dropsIn("dhcp.server", rogue.nak(client), server.nak(client, { from: OTHER_MAC }), server.nak(client, { source: rogue.address }));
+  bench.dropsIn(
+    "dhcp.server",
+    rogue.nak(client),
+    server.nak(client, { from: OTHER_MAC }),
+    server.nak(client, { source: rogue.address }),
+  );
   bench.assertOnline();
   bench.passesIn(server.nak(client));
   bench.assertOffline();
@@ -532,7 +642,10 @@ test("D13 a NAK that names no server drops", () => {
   const bench = bound();
   const client = new Client({ xid: 2 });
   bench.passesOut(client.reboot(ADDRESS));
-  bench.dropsIn("dhcp.server", dhcp({ type: NAK, op: 2, xid: 2, source: GATEWAY, from: GATEWAY_MAC, sourcePort: 67, destinationPort: 68 }));
+  bench.dropsIn(
+    "dhcp.server",
+    dhcp({ type: NAK, op: 2, xid: 2, source: GATEWAY, from: GATEWAY_MAC, sourcePort: 67, destinationPort: 68 }),
+  );
   bench.assertOnline();
 });
 
@@ -583,7 +696,8 @@ test("D19 the VM hears OFFER, ACK and NAK, and no other type: no FORCERENEW", ()
 
 test("D19 option 82 from the VM drops, however short", () => {
   const bench = new Bench();
-  for (const value of [bytes(), hex("0104 00000007")]) bench.dropsOut("dhcp.relay", new Client().discover({ options: [[82, value]] }));
+  for (const value of [bytes(), hex("0104 00000007")])
+    bench.dropsOut("dhcp.relay", new Client().discover({ options: [[82, value]] }));
 });
 
 test("D20 a REQUEST for a victim's address to a server that is none, completed by an INFORM of the same transaction, teaches nothing", () => {
@@ -594,7 +708,7 @@ test("D20 a REQUEST for a victim's address to a server that is none, completed b
   bench.passesIn(server.ackInform(client, ADDRESS), server.ackInform(client, ADDRESS, { yiaddr: NEIGHBOUR }));
   bench.assertOnline();
   bench.passesOut(client.reboot(NEIGHBOUR));
-  bench.dropsIn("dhcp.lease-time", server.ackInform(client, ADDRESS));
+  bench.dropsIn("dhcp.lease-time", server.ackInform(client, ADDRESS, { destination: EVERYONE }));
   bench.passesOut(client.inform(ADDRESS));
   bench.passesIn(server.ack(client, NEIGHBOUR));
   bench.assertOnline();
@@ -639,7 +753,12 @@ test("D20 a REQUEST takes only what its own transaction was offered, by the serv
   const client = new Client({ xid: 1 });
   bench.passesOut(client.discover());
   bench.passesIn(server.offer(client, ADDRESS), rogue.offer(client, OTHER));
-  bench.dropsOut("dhcp.server", client.select(OTHER, GATEWAY), client.select(ADDRESS, rogue.address), client.select(NEIGHBOUR, GATEWAY));
+  bench.dropsOut(
+    "dhcp.server",
+    client.select(OTHER, GATEWAY),
+    client.select(ADDRESS, rogue.address),
+    client.select(NEIGHBOUR, GATEWAY),
+  );
   bench.dropsOut("dhcp.server", dhcp({ type: REQUEST, xid: 1, options: [[54, address(GATEWAY)]] }));
   bench.passesOut(client.select(ADDRESS, GATEWAY));
 });
@@ -649,7 +768,12 @@ test("D20 a message of another kind forgets the offers of its transaction; a rep
   const client = new Client();
   bench.passesOut(client.discover());
   bench.passesIn(server.offer(client, ADDRESS));
-  bench.passesOut(client.discover(), client.select(ADDRESS, GATEWAY), client.discover(), client.select(ADDRESS, GATEWAY));
+  bench.passesOut(
+    client.discover(),
+    client.select(ADDRESS, GATEWAY),
+    client.discover(),
+    client.select(ADDRESS, GATEWAY),
+  );
   bench.passesOut(client.reboot(ADDRESS));
   bench.dropsIn("dhcp.transaction", server.offer(client, ADDRESS));
   bench.passesOut(client.discover());
@@ -657,7 +781,11 @@ test("D20 a message of another kind forgets the offers of its transaction; a rep
 });
 
 test("D20 an INIT-REBOOT without option 50 asks for nothing and drops", () => {
-  new Bench().dropsOut("dhcp.format", dhcp({ type: REQUEST }), dhcp({ type: REQUEST, options: [[50, address(NOBODY)]] }));
+  new Bench().dropsOut(
+    "dhcp.format",
+    dhcp({ type: REQUEST }),
+    dhcp({ type: REQUEST, options: [[50, address(NOBODY)]] }),
+  );
 });
 
 test("D21 a hardware length other than 6, or a hardware type other than Ethernet's, drops in both directions", () => {
@@ -728,7 +856,11 @@ test("D24 eight transactions at once, a ninth drops until one is 60 s old, to th
 test("D24 a full table keeps no VM from releasing or declining, and a bound lease is never evicted", () => {
   const bench = bound();
   for (let xid = 1; xid <= 7; xid++) bench.passesOut(new Client({ xid }).discover());
-  bench.dropsOut("dhcp.pending", new Client({ xid: 100 }).inform(ADDRESS), new Client({ xid: 100 }).renew(ADDRESS, GATEWAY));
+  bench.dropsOut(
+    "dhcp.pending",
+    new Client({ xid: 100 }).inform(ADDRESS),
+    new Client({ xid: 100 }).renew(ADDRESS, GATEWAY),
+  );
   bench.assertOnline();
   bench.passesOut(new Client({ xid: 101 }).release(ADDRESS, GATEWAY));
 });
@@ -739,7 +871,12 @@ test("D24 eight offers in a transaction, a ninth drops; the same offer again is 
   const offers = Array.from({ length: 9 }, (_, index) => server.offer(client, `192.168.64.${20 + index}`));
   bench.passesOut(client.discover());
   bench.passesIn(...offers.slice(0, 8), ...offers.slice(0, 8));
-  bench.dropsIn("dhcp.pending", offers[8]!, rogue.offer(client, "192.168.64.20"), server.offer(client, "192.168.64.20", { from: OTHER_MAC }));
+  bench.dropsIn(
+    "dhcp.pending",
+    offers[8]!,
+    rogue.offer(client, "192.168.64.20"),
+    server.offer(client, "192.168.64.20", { from: OTHER_MAC }),
+  );
   bench.dropsOut("dhcp.server", client.select("192.168.64.28", GATEWAY));
   bench.passesOut(client.select("192.168.64.27", GATEWAY));
 });
@@ -748,7 +885,8 @@ test("D24 a proxy's offers without an address count too", () => {
   const bench = new Bench();
   const client = new Client();
   bench.passesOut(client.discover());
-  for (let index = 0; index < 8; index++) bench.passesIn(new Server({ address: `192.168.64.${100 + index}` }).offer(client, NOBODY));
+  for (let index = 0; index < 8; index++)
+    bench.passesIn(new Server({ address: `192.168.64.${100 + index}` }).offer(client, NOBODY));
   bench.dropsIn("dhcp.pending", server.offer(client, ADDRESS));
   bench.dropsOut("arp.probe", arpProbe(NOBODY), arpProbe(ADDRESS));
 });
@@ -764,6 +902,40 @@ test("D25 in SELECTING only the offer's server, source address and source MAC ac
   bench.dropsIn("dhcp.server", new Server({ identifier: rogue.address }).ack(client, ADDRESS));
   bench.assertOffline();
   bench.passesIn(server.ack(client, ADDRESS));
+});
+
+test("D7 D25 an accomplice outside the segment assigns nothing: what is routed to the VM's own address assigns no other", () => {
+  const outside = new Server({ address: "203.0.113.7", router: undefined, netmask: undefined, dns: [] });
+  const forger = new Server({ address: "203.0.113.7", identifier: GATEWAY, router: undefined, netmask: undefined, dns: [] });
+  const rapid = { options: [[80, bytes()]] } as const;
+  for (const options of [{}, { dhcpServer: GATEWAY }]) {
+    for (const accomplice of "dhcpServer" in options ? [forger] : [outside, forger]) {
+      const bench = new Bench(options);
+      bench.bind();
+      const client = new Client({ xid: 2 });
+      for (const destination of [ADDRESS, "192.168.64.255", "224.0.0.1", NEIGHBOUR, NOBODY]) {
+        bench.passesOut(client.discover(rapid));
+        bench.dropsIn("dhcp.addresses", accomplice.offer(client, OTHER, { destination }));
+        bench.dropsIn("dhcp.addresses", accomplice.offer(client, NOBODY, { destination: ADDRESS }));
+        bench.dropsIn("dhcp.addresses", accomplice.ack(client, OTHER, { destination, ...rapid }));
+        bench.passesOut(client.reboot(OTHER));
+        bench.dropsIn("dhcp.addresses", accomplice.ack(client, OTHER, { destination }));
+      }
+      bench.assertOnline();
+      assert.equal(bench.changes.length, 1);
+    }
+  }
+});
+
+test("D7 a NAK, and the ACK of an INFORM, may come to any address of the VM's", () => {
+  for (const destination of [ADDRESS, EVERYONE, "192.168.64.255"]) {
+    const bench = bound();
+    const client = new Client({ xid: 2 });
+    bench.passesOut(client.inform(ADDRESS));
+    bench.passesIn(server.ackInform(client, ADDRESS, { destination }));
+    bench.passesOut(client.renew(ADDRESS, GATEWAY));
+    bench.passesIn(server.nak(client, { destination }));
+  }
 });
 
 test("D25 a rogue that offers after the REQUEST gets nothing acknowledged", () => {
@@ -831,7 +1003,11 @@ test("D25 with a pinned server every OFFER, ACK and NAK names it, and so does th
     bench.passesOut(ask);
     bench.dropsIn("dhcp.server", rogue.ack(client, ADDRESS), rogue.nak(client));
   }
-  bench.dropsOut("dhcp.server", client.discover({ options: [[54, address(rogue.address)]] }), client.inform(ADDRESS, { options: [[54, address(rogue.address)]] }));
+  bench.dropsOut(
+    "dhcp.server",
+    client.discover({ options: [[54, address(rogue.address)]] }),
+    client.inform(ADDRESS, { options: [[54, address(rogue.address)]] }),
+  );
   bench.passesOut(client.discover({ options: [[80, bytes()]] }));
   bench.dropsIn("dhcp.server", rogue.ack(client, OTHER, { options: [[80, bytes()]] }));
   bench.assertOnline();
@@ -841,16 +1017,43 @@ test("D25 a reply that names no server drops", () => {
   const bench = new Bench();
   const client = new Client();
   bench.passesOut(client.discover());
-  const words = { op: 2, xid: client.xid, yiaddr: ADDRESS, source: GATEWAY, from: GATEWAY_MAC, sourcePort: 67, destinationPort: 68 };
+  const words = {
+    op: 2,
+    xid: client.xid,
+    yiaddr: ADDRESS,
+    source: GATEWAY,
+    from: GATEWAY_MAC,
+    sourcePort: 67,
+    destinationPort: 68,
+  };
   bench.dropsIn("dhcp.server", dhcp({ type: OFFER, ...words, options: [[51, word(60)]] }));
   for (const absurd of [NOBODY, "0.0.0.1", "127.0.0.1", "224.0.0.1", "240.0.0.1", EVERYONE]) {
-    bench.dropsIn("dhcp.server", dhcp({ type: OFFER, ...words, options: [[51, word(60)], [54, address(absurd)]] }));
+    bench.dropsIn(
+      "dhcp.server",
+      dhcp({
+        type: OFFER,
+        ...words,
+        options: [
+          [51, word(60)],
+          [54, address(absurd)],
+        ],
+      }),
+    );
   }
 });
 
 /** Addresses that no VM can have in 192.168.64.0/24 behind 192.168.64.1. */
 const UNASSIGNABLE = [
-  ...["0.0.0.1", "0.255.255.255", "127.0.0.1", "127.255.255.255", "224.0.0.1", "239.255.255.255", "240.0.0.1", EVERYONE],
+  ...[
+    "0.0.0.1",
+    "0.255.255.255",
+    "127.0.0.1",
+    "127.255.255.255",
+    "224.0.0.1",
+    "239.255.255.255",
+    "240.0.0.1",
+    EVERYONE,
+  ],
   ...[GATEWAY, "192.168.64.0", "192.168.64.255"],
 ];
 
@@ -868,7 +1071,14 @@ test("D26 an absurd address is neither offered nor acknowledged", () => {
 });
 
 test("D26 the addresses beside the absurd ones are ordinary", () => {
-  for (const ordinary of ["1.0.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255", "192.168.64.2", "192.168.64.254"]) {
+  for (const ordinary of [
+    "1.0.0.0",
+    "126.255.255.255",
+    "128.0.0.0",
+    "223.255.255.255",
+    "192.168.64.2",
+    "192.168.64.254",
+  ]) {
     const bench = new Bench();
     const netmask = ordinary.startsWith("192.168.64.") ? "255.255.255.0" : undefined;
     bench.bind(ordinary, new Client(), new Server({ netmask }));
@@ -889,7 +1099,11 @@ test("D26 the gateway of the living binding is never assigned, whatever the mess
   const client = new Client({ xid: 2, options: [[80, bytes()]] });
   const silent = new Server({ address: "192.168.64.3", router: undefined });
   bench.passesOut(client.discover());
-  bench.dropsIn("dhcp.assigned-address", silent.offer(client, GATEWAY), silent.ack(client, GATEWAY, { options: [[80, bytes()]] }));
+  bench.dropsIn(
+    "dhcp.assigned-address",
+    silent.offer(client, GATEWAY),
+    silent.ack(client, GATEWAY, { options: [[80, bytes()]] }),
+  );
   bench.passesOut(client.reboot(GATEWAY));
   bench.dropsIn("dhcp.assigned-address", silent.ack(client, GATEWAY));
   bench.assertOnline();
@@ -960,7 +1174,12 @@ test("D26 where the network knows its subnet, no address outside it is bound", (
   const bench = new Bench({ subnet: "192.168.64.0/26" });
   const client = new Client();
   bench.passesOut(client.discover());
-  bench.dropsIn("dhcp.assigned-address", server.offer(client, "192.168.64.64"), server.offer(client, "192.168.63.255"), server.offer(client, "10.0.0.1"));
+  bench.dropsIn(
+    "dhcp.assigned-address",
+    server.offer(client, "192.168.64.64"),
+    server.offer(client, "192.168.63.255"),
+    server.offer(client, "10.0.0.1"),
+  );
   bench.passesIn(server.offer(client, "192.168.64.62"));
   bench.passesOut(client.reboot("192.168.65.5"));
   bench.dropsIn("dhcp.assigned-address", server.ack(client, "192.168.65.5"));
@@ -970,7 +1189,11 @@ test("D26 with a static address no other is offered or acknowledged", () => {
   const bench = new Bench({ address: ADDRESS });
   const client = new Client();
   bench.passesOut(client.discover({ options: [[80, bytes()]] }));
-  bench.dropsIn("dhcp.assigned-address", server.offer(client, OTHER), server.ack(client, OTHER, { options: [[80, bytes()]] }));
+  bench.dropsIn(
+    "dhcp.assigned-address",
+    server.offer(client, OTHER),
+    server.ack(client, OTHER, { options: [[80, bytes()]] }),
+  );
   bench.passesOut(client.reboot(OTHER));
   bench.dropsIn("dhcp.assigned-address", server.ack(client, OTHER));
   bench.passesOut(client.reboot(ADDRESS));
@@ -981,7 +1204,12 @@ test("D26 with a static address no other is offered or acknowledged", () => {
 });
 
 test("D27 no rule of the policy reaches DHCP", () => {
-  for (const block of [["0.0.0.0/0"], ["255.255.255.255/32", `${GATEWAY}/32`], ["@host"], ["0.0.0.0/8", "192.168.64.0/24"]]) {
+  for (const block of [
+    ["0.0.0.0/0"],
+    ["255.255.255.255/32", `${GATEWAY}/32`],
+    ["@host"],
+    ["0.0.0.0/8", "192.168.64.0/24"],
+  ]) {
     const bench = new Bench({ block, gateway: GATEWAY });
     bench.bind();
     const client = new Client({ xid: 2 });
@@ -1018,7 +1246,11 @@ test("D29 a change of address tells of the loss of the old one, then of the new 
   const bench = bound();
   bench.bind(OTHER, new Client({ xid: 2 }));
   assert.deepEqual(
-    bench.changes.map((change) => [change.kind, formatIPv4(change.binding.address), change.kind === "lost" ? change.why : ""]),
+    bench.changes.map((change) => [
+      change.kind,
+      formatIPv4(change.binding.address),
+      change.kind === "lost" ? change.why : "",
+    ]),
     [
       ["learned", ADDRESS, ""],
       ["lost", ADDRESS, "replaced"],
@@ -1030,7 +1262,9 @@ test("D29 a change of address tells of the loss of the old one, then of the new 
 test("D30 options that the guard has no use for pass unread and unchanged, whatever is in them", () => {
   const bench = new Bench();
   const hostile = Uint8Array.from(Buffer.from('wpad\n"; dhcp-option=6,192.168.64.5\n\0\x1b[2J', "latin1"));
-  const frame = new Client().discover({ options: [12, 15, 43, 60, 66, 67, 77, 81, 119, 121, 252].map((code) => [code, hostile] as const) });
+  const frame = new Client().discover({
+    options: [12, 15, 43, 60, 66, 67, 77, 81, 119, 121, 252].map((code) => [code, hostile] as const),
+  });
   const before = frame.slice();
   bench.passesOut(frame);
   assert.deepEqual(frame, before);
@@ -1083,7 +1317,10 @@ test("options 1, 3 and 6 count as RFC 3396 reads them: a mask of 4 bytes, the fi
     }),
   );
   const { netmask, router, dnsServers } = bench.guard.binding!;
-  assert.deepEqual([formatIPv4(netmask), formatIPv4(router), dnsServers.map(formatIPv4)], ["255.255.0.0", GATEWAY, servers.slice(0, 8)]);
+  assert.deepEqual(
+    [formatIPv4(netmask), formatIPv4(router), dnsServers.map(formatIPv4)],
+    ["255.255.0.0", GATEWAY, servers.slice(0, 8)],
+  );
 });
 
 test("a netmask that is not 4 bytes long, a router of 3 bytes and a router 0.0.0.0 count as none", () => {
@@ -1096,7 +1333,15 @@ test("a netmask that is not 4 bytes long, a router of 3 bytes and a router 0.0.0
     const client = new Client();
     const plain = new Server({ router: undefined, netmask: undefined, dns: [] });
     bench.passesOut(client.reboot(ADDRESS));
-    bench.passesIn(plain.ack(client, ADDRESS, { options: [[1, mask], [3, routers], [6, bytes(1, 2, 3)]] }));
+    bench.passesIn(
+      plain.ack(client, ADDRESS, {
+        options: [
+          [1, mask],
+          [3, routers],
+          [6, bytes(1, 2, 3)],
+        ],
+      }),
+    );
     const { netmask, router, dnsServers } = bench.guard.binding!;
     assert.deepEqual([netmask, router, dnsServers], [0, 0, []]);
   }

@@ -26,8 +26,8 @@ import {
   MINUTE,
   mac,
   NOBODY,
-  OTHER_MAC,
   type Option,
+  OTHER_MAC,
   SECOND,
   Server,
   tcp,
@@ -135,7 +135,12 @@ test("D12 a client with the broadcast flag gets its answers by broadcast and is 
 
 test("dhclient: no client identifier, INIT-REBOOT with its old address, RELEASE at the end", () => {
   const bench = new Bench();
-  const client = new Client({ options: [[12, text("debian")], [55, bytes(1, 28, 2, 3, 15, 6, 119, 12)]] });
+  const client = new Client({
+    options: [
+      [12, text("debian")],
+      [55, bytes(1, 28, 2, 3, 15, 6, 119, 12)],
+    ],
+  });
   bench.passesOut(client.reboot(ADDRESS));
   bench.passesIn(new Server().ack(client, ADDRESS));
   bench.assertOnline();
@@ -192,7 +197,14 @@ test("Windows: broadcast flag, client identifier of the MAC, probes, INFORM, ren
 test("macOS asks for its old address and its old router at once, and goes on without an answer to the latter", () => {
   const bench = new Bench();
   const macos = (xid: number) =>
-    new Client({ xid, identifier: MAC_IDENTIFIER, options: [[57, bytes(5, 0xdc)], [51, word(90 * 86_400)]] });
+    new Client({
+      xid,
+      identifier: MAC_IDENTIFIER,
+      options: [
+        [57, bytes(5, 0xdc)],
+        [51, word(90 * 86_400)],
+      ],
+    });
   const client = macos(0xb0000001);
   bench.dropsOut("arp.sender-address", arp({ to: GATEWAY_MAC, targetMac: GATEWAY_MAC }));
   bench.passesOut(client.reboot(ADDRESS));
@@ -227,7 +239,13 @@ test("a PXE ROM boots, with a proxy that offers no address, then an operating sy
   bench.wait(SECOND);
   bench.passesOut(rom.discover());
   bench.passesIn(
-    proxy.offer(rom, NOBODY, { ...everyone, options: [[60, text("PXEClient")], [43, hex("060108ff")]] }),
+    proxy.offer(rom, NOBODY, {
+      ...everyone,
+      options: [
+        [60, text("PXEClient")],
+        [43, hex("060108ff")],
+      ],
+    }),
     server.offer(rom, ADDRESS, everyone),
   );
   bench.passesOut(rom.select(ADDRESS, GATEWAY));
@@ -255,7 +273,15 @@ test("iPXE after the ROM, then an installer, then the installed system: four cli
 
 test("systemd-networkd: DUID, unicast answers, RENEWING, RELEASE", () => {
   const bench = new Bench();
-  const networkd = (xid: number) => new Client({ xid, identifier: DUID, options: [[57, bytes(5, 0xdc)], [61 + 19, bytes()]] });
+  const networkd = (xid: number) =>
+    new Client({
+      xid,
+      identifier: DUID,
+      options: [
+        [57, bytes(5, 0xdc)],
+        [61 + 19, bytes()],
+      ],
+    });
   bench.bind(ADDRESS, networkd(1));
   bench.assertOnline();
   bench.wait(HOUR / 2);
@@ -283,7 +309,17 @@ test("D18 a client that would take a rapid commit is offered the usual way by a 
 
 test("dhcpcd: probes three times after the ACK, announces twice, is online", () => {
   const bench = new Bench();
-  bench.bind(ADDRESS, new Client({ identifier: DUID, options: [[80, bytes()], [57, bytes(5, 0xc0)], [145, bytes(1)]] }));
+  bench.bind(
+    ADDRESS,
+    new Client({
+      identifier: DUID,
+      options: [
+        [80, bytes()],
+        [57, bytes(5, 0xc0)],
+        [145, bytes(1)],
+      ],
+    }),
+  );
   for (let probe = 0; probe < 3; probe++) {
     bench.passesOut(arpProbe(ADDRESS));
     bench.wait(1_700_000);

@@ -21,7 +21,6 @@ import {
   patch,
   REQUEST,
   rawMessage,
-  Server,
   VM,
   withChecksum,
   word,
@@ -125,7 +124,8 @@ test("D14 fixed-length options stand once: twice drops, with the same value or a
 
 test("D14 fixed-length options of another length drop", () => {
   for (const code of [50, 51, 54]) {
-    for (const length of [0, 1, 3, 5, 8]) judgeBoth("dhcp.format", join(TYPE, option(code, ...new Uint8Array(length)), END));
+    for (const length of [0, 1, 3, 5, 8])
+      judgeBoth("dhcp.format", join(TYPE, option(code, ...new Uint8Array(length)), END));
   }
   for (const length of [0, 2, 4]) judgeBoth("dhcp.format", join(option(53, ...new Uint8Array(length).fill(1)), END));
 });
@@ -143,8 +143,14 @@ test("D14 an overload of 1 reads file, of 2 sname, of 3 both, and nothing else",
     [2, false, true],
     [3, true, true],
   ] as const) {
-    assert.equal(new Bench().out(discover(join(TYPE, option(52, overload), END), second)), file ? "dhcp.format" : "pass");
-    assert.equal(new Bench().out(discover(join(TYPE, option(52, overload), END), undefined, second)), sname ? "dhcp.format" : "pass");
+    assert.equal(
+      new Bench().out(discover(join(TYPE, option(52, overload), END), second)),
+      file ? "dhcp.format" : "pass",
+    );
+    assert.equal(
+      new Bench().out(discover(join(TYPE, option(52, overload), END), undefined, second)),
+      sname ? "dhcp.format" : "pass",
+    );
   }
 });
 
@@ -199,23 +205,40 @@ test("D14 client identifiers, routers, masks and DNS servers are put together in
     words,
     rawMessage(
       words,
-      join(option(53, ACK), SERVER, LEASE, option(52, 3), option(6, 192, 168), option(1, 255, 255), option(3, 192), END),
+      join(
+        option(53, ACK),
+        SERVER,
+        LEASE,
+        option(52, 3),
+        option(6, 192, 168),
+        option(1, 255, 255),
+        option(3, 192),
+        END,
+      ),
       join(option(6, 64), option(1, 255), option(3, 168, 64), END),
       join(option(6, 53), option(1, 0), option(3, 1, 10, 0, 0, 1), END),
     ),
   );
   bench.passesIn(ack);
   const { netmask, router, dnsServers } = bench.guard.binding!;
-  assert.deepEqual([formatIPv4(netmask), formatIPv4(router), dnsServers.map(formatIPv4)], ["255.255.255.0", GATEWAY, [DNS_SERVER]]);
+  assert.deepEqual(
+    [formatIPv4(netmask), formatIPv4(router), dnsServers.map(formatIPv4)],
+    ["255.255.255.0", GATEWAY, [DNS_SERVER]],
+  );
 });
 
 test("D14 a lease time and a server in file and sname count", () => {
   const bench = new Bench();
   bench.passesOut(new Client().reboot(ADDRESS));
   const words = { type: ACK, ...reply };
-  bench.dropsIn("dhcp.lease-time", dhcp(words, rawMessage(words, join(option(53, ACK), SERVER, END), join(LEASE, END))));
+  bench.dropsIn(
+    "dhcp.lease-time",
+    dhcp(words, rawMessage(words, join(option(53, ACK), SERVER, END), join(LEASE, END))),
+  );
   bench.dropsIn("dhcp.server", dhcp(words, rawMessage(words, join(option(53, ACK), LEASE, END), join(SERVER, END))));
-  bench.passesIn(dhcp(words, rawMessage(words, join(option(53, ACK), option(52, 3), END), join(LEASE, END), join(SERVER, END))));
+  bench.passesIn(
+    dhcp(words, rawMessage(words, join(option(53, ACK), option(52, 3), END), join(LEASE, END), join(SERVER, END))),
+  );
   assert.deepEqual([bench.bound, formatIPv4(bench.guard.binding!.server)], [ADDRESS, GATEWAY]);
 });
 
@@ -228,7 +251,9 @@ test("D14 a client identifier of 255 bytes passes, one of 256 drops, however it 
 });
 
 test("D14 options of length 0 that need no value are harmless", () => {
-  const empty = Array.from({ length: 254 }, (_, index) => index + 1).filter((code) => ![50, 51, 52, 53, 54, 82].includes(code));
+  const empty = Array.from({ length: 254 }, (_, index) => index + 1).filter(
+    (code) => ![50, 51, 52, 53, 54, 82].includes(code),
+  );
   new Bench().passesOut(discover(join(TYPE, ...empty.map((code) => option(code)), END)));
   const bench = waiting();
   bench.passesIn(answer(join(option(53, OFFER), SERVER, LEASE, ...empty.map((code) => option(code)), END)));
@@ -286,7 +311,10 @@ test("D17 the UDP length is the IPv4 payload's, to the byte; Ethernet padding be
   const length = frame.length - 34;
   for (const wrong of [0, 7, 8, length - 1, length + 1, 0xffff]) {
     new Bench().dropsOut("dhcp.format", patch(frame, 38, wrong >>> 8, wrong & 255, 0, 0));
-    waiting().dropsIn("dhcp.format", patch(answer(join(option(53, OFFER), SERVER, LEASE, END)), 38, wrong >>> 8, wrong & 255, 0, 0));
+    waiting().dropsIn(
+      "dhcp.format",
+      patch(answer(join(option(53, OFFER), SERVER, LEASE, END)), 38, wrong >>> 8, wrong & 255, 0, 0),
+    );
   }
   new Bench().passesOut(padded(frame, frame.length + 40).fill(0xa5, frame.length));
 });
@@ -314,7 +342,12 @@ test("D23 an option whose length is missing, or runs past the end, drops", () =>
 });
 
 test("D23 the option area needs no end option when it ends exactly", () => {
-  new Bench().passesOut(discover(TYPE), discover(join(TYPE, bytes(0, 0))), discover(join(TYPE, option(12, 65))), discover(join(TYPE, option(12))));
+  new Bench().passesOut(
+    discover(TYPE),
+    discover(join(TYPE, bytes(0, 0))),
+    discover(join(TYPE, option(12, 65))),
+    discover(join(TYPE, option(12))),
+  );
 });
 
 test("D31 a message cut short drops at every length, in both directions", () => {
@@ -336,6 +369,14 @@ test("0.0.0.0 in options 50 and 54 counts as their absence", () => {
   const zero = bytes(0, 0, 0, 0);
   const words = { type: REQUEST, options: [[50, zero]] } as const;
   new Bench().dropsOut("dhcp.format", dhcp(words), dhcp({ ...words, options: [...words.options, [54, zero]] }));
-  new Bench().passesOut(dhcp({ type: REQUEST, options: [[50, address(ADDRESS)], [54, zero]] }));
+  new Bench().passesOut(
+    dhcp({
+      type: REQUEST,
+      options: [
+        [50, address(ADDRESS)],
+        [54, zero],
+      ],
+    }),
+  );
   new Bench().passesOut(dhcp({ type: DISCOVER, options: [[50, zero]] }));
 });

@@ -157,6 +157,17 @@ test("A9 a sign of life from the known MAC starts the count again", () => {
   }
 });
 
+test("A9 a frame of another Ethernet source is no sign of life, though it tells the known MAC", () => {
+  const bench = acquainted();
+  for (let request = 0; request < 3; request++) {
+    bench.passesOut(arp());
+    bench.passesIn(arp({ sender: GATEWAY, target: ADDRESS, from: OTHER_MAC, senderMac: GATEWAY_MAC }));
+    bench.wait(SECOND);
+  }
+  bench.passesOut(arp());
+  bench.passesIn(arpReply(GATEWAY, OTHER_MAC));
+});
+
 test("A9 a forged claim is no sign of life", () => {
   const bench = acquainted();
   for (let request = 0; request < 3; request++) {
@@ -186,6 +197,32 @@ test("A9 a gateway that served the lease may ask for the VM first, from the MAC 
   bench.dropsIn("arp.gateway", arp({ sender: GATEWAY, target: ADDRESS, from: GATEWAY_MAC, senderMac: OTHER_MAC }));
   bench.dropsIn("arp.gateway", arp({ sender: GATEWAY, target: ADDRESS, from: OTHER_MAC, senderMac: GATEWAY_MAC }));
   bench.passesIn(asks(GATEWAY_MAC));
+});
+
+test("A9 the MAC that served a lease is trusted no longer than the lease", () => {
+  const bench = new Bench({ gateway: GATEWAY });
+  bench.bind();
+  bench.passesIn(asks(GATEWAY_MAC));
+  bench.passesOut(new Client().release(ADDRESS, GATEWAY));
+  bench.dropsIn("arp.gateway", asks(GATEWAY_MAC));
+  bench.bind(ADDRESS, new Client({ xid: 2 }), new Server({ address: SERVER, mac: SERVER_MAC }));
+  bench.dropsIn("arp.gateway", asks(GATEWAY_MAC), asks(SERVER_MAC));
+});
+
+test("A9 a relayed ACK, or one that only names the gateway as its server, makes nobody the gateway", () => {
+  for (const words of [{ identifier: "10.9.0.67" }, { address: SERVER, identifier: GATEWAY }]) {
+    const bench = new Bench();
+    bench.bind(ADDRESS, new Client(), new Server(words));
+    bench.dropsIn("arp.gateway", asks(GATEWAY_MAC));
+  }
+});
+
+test("A9 a claim of an address that is the VM's and the gateway's must pass as both", () => {
+  const bench = new Bench({ address: ADDRESS, gateway: ADDRESS, gatewayMacAddress: GATEWAY_MAC });
+  bench.passesOut(arp({ sender: "0.0.0.0", target: ADDRESS }));
+  bench.passesIn(arpReply(ADDRESS, GATEWAY_MAC));
+  bench.dropsIn("arp.gateway", arpReply(ADDRESS, OTHER_MAC));
+  bench.dropsIn("arp.conflict", arp({ sender: ADDRESS, target: ADDRESS, from: GATEWAY_MAC }));
 });
 
 test("A9 a request of the gateway tells no MAC: the VM's own question does", () => {

@@ -38,21 +38,34 @@ const settled = (options = {}) => new Bench({ address: ADDRESS, gateway: GATEWAY
 const INCOMING = { source: GLOBAL, destination: ADDRESS, from: GATEWAY_MAC, to: VM } as const;
 
 /** Judges the same packet from the VM and to it. */
-function both(reason: string, change: (frame: Uint8Array) => Uint8Array, build = (words: PacketWords) => tcp(443, words)): void {
+function both(
+  reason: string,
+  change: (frame: Uint8Array) => Uint8Array,
+  build = (words: PacketWords) => tcp(443, words),
+): void {
   const bench = settled();
   assert.equal(bench.out(change(build({}))), reason, "out");
   assert.equal(bench.in(change(build(INCOMING))), reason, "in");
 }
 
 test("an echo request as it is on the wire passes", () => {
-  new Bench({ address: "10.0.0.2" }).passesOut(hex(`
+  new Bench({ address: "10.0.0.2" }).passesOut(
+    hex(`
     020000000064 7e1a00000001 0800
     4500 001c 0001 4000 4001 2edd 0a000002 01010101
-    0800 f7fd 0001 0001`));
+    0800 f7fd 0001 0001`),
+  );
 });
 
 test("I2 options drop in both directions: LSRR, SSRR, record route, router alert, even a single no-op", () => {
-  for (const options of ["83070408080808 00", "89070408080808 00", "0707040000000000", "94040000", "01010100", "44040500"]) {
+  for (const options of [
+    "83070408080808 00",
+    "89070408080808 00",
+    "0707040000000000",
+    "94040000",
+    "01010100",
+    "44040500",
+  ]) {
     both("ipv4.options", (frame) => {
       const value = hex(options);
       const total = frame.length - 14 + value.length;
@@ -75,7 +88,10 @@ test("I2 IGMP with its router alert option has a reason of its own, without it i
   const report = "46c0 0020 0000 4000 0102 0000 c0a84005 e0000016 94040000 2200 0000 0000 0000";
   bench.dropsOut("ipv4.igmp", hex(`01005e000016 7e1a00000001 0800 ${report}`));
   bench.dropsIn("ipv4.igmp", hex(`01005e000016 020000000099 0800 ${report}`));
-  bench.dropsOut("policy.multicast", packet(2, new Uint8Array(8), { destination: "224.0.0.22", to: "01:00:5e:00:00:16" }));
+  bench.dropsOut(
+    "policy.multicast",
+    packet(2, new Uint8Array(8), { destination: "224.0.0.22", to: "01:00:5e:00:00:16" }),
+  );
 });
 
 test("I3 a version other than 4 drops", () => {
@@ -111,7 +127,8 @@ test("I3 bytes behind the total length are padding, whatever they are", () => {
 });
 
 test("I3 a wrong header checksum drops, one bit is enough; 0xffff for 0 as well", () => {
-  for (let bit = 0; bit < 16; bit++) both("ipv4.checksum", (frame) => patch(frame, 24 + (bit >>> 3), frame[24 + (bit >>> 3)]! ^ (1 << (bit & 7))));
+  for (let bit = 0; bit < 16; bit++)
+    both("ipv4.checksum", (frame) => patch(frame, 24 + (bit >>> 3), frame[24 + (bit >>> 3)]! ^ (1 << (bit & 7))));
   for (let at = 15; at < 34; at++) {
     if (at === 16 || at === 17) continue;
     both("ipv4.checksum", (frame) => patch(frame, at, frame[at]! ^ 0x40));
@@ -136,7 +153,11 @@ const HEADERS = [
 test("I1 a fragment at offset 1 drops, of any protocol", () => {
   for (const protocol of [ICMP, TCP, UDP, 4, 41, 47, 50, 132, 255]) {
     for (const more of [false, true]) {
-      both("ipv4.fragment", (frame) => frame, (words) => packet(protocol, new Uint8Array(64), { ...words, more, offset: 1 }));
+      both(
+        "ipv4.fragment",
+        (frame) => frame,
+        (words) => packet(protocol, new Uint8Array(64), { ...words, more, offset: 1 }),
+      );
     }
   }
 });
@@ -144,7 +165,11 @@ test("I1 a fragment at offset 1 drops, of any protocol", () => {
 test("I1 a first fragment without its whole TCP, UDP or ICMP header drops; with it, it passes", () => {
   for (const [protocol, header] of HEADERS) {
     for (let length = 0; length <= header + 1; length++) {
-      both(length < header ? "ipv4.fragment" : "pass", (frame) => frame, (words) => packet(protocol, new Uint8Array(length), { ...words, more: true }));
+      both(
+        length < header ? "ipv4.fragment" : "pass",
+        (frame) => frame,
+        (words) => packet(protocol, new Uint8Array(length), { ...words, more: true }),
+      );
     }
   }
 });
@@ -152,7 +177,11 @@ test("I1 a first fragment without its whole TCP, UDP or ICMP header drops; with 
 test("I1 an unfragmented packet without its whole TCP, UDP or ICMP header drops; with it, it passes", () => {
   for (const [protocol, header] of HEADERS) {
     for (let length = 0; length <= header + 1; length++) {
-      both(length < header ? "ipv4.transport" : "pass", (frame) => frame, (words) => packet(protocol, new Uint8Array(length), words));
+      both(
+        length < header ? "ipv4.transport" : "pass",
+        (frame) => frame,
+        (words) => packet(protocol, new Uint8Array(length), words),
+      );
     }
   }
 });
@@ -162,7 +191,11 @@ test("I1 later fragments are judged by their addresses", () => {
   for (const offset of [2, 3, 185, 8000]) {
     for (const more of [false, true]) {
       const words = { more, offset };
-      bench.passesOut(packet(UDP, new Uint8Array(8), words), packet(TCP, bytes(1), words), packet(ICMP, bytes(5), words));
+      bench.passesOut(
+        packet(UDP, new Uint8Array(8), words),
+        packet(TCP, bytes(1), words),
+        packet(ICMP, bytes(5), words),
+      );
       bench.passesIn(packet(UDP, new Uint8Array(8), { ...INCOMING, ...words }));
       bench.dropsOut("policy.destination", packet(UDP, new Uint8Array(8), { ...words, destination: NEIGHBOUR }));
       bench.dropsOut("ipv4.source", packet(UDP, new Uint8Array(8), { ...words, source: NEIGHBOUR }));
@@ -182,7 +215,11 @@ test("I1 a fragment that would run past 65,535 bytes drops, one that ends there 
     [8004, 1480, "pass"],
   ] as const) {
     for (const more of [false, true]) {
-      both(verdict, (frame) => frame, (words) => packet(UDP, new Uint8Array(length), { ...words, more, offset }));
+      both(
+        verdict,
+        (frame) => frame,
+        (words) => packet(UDP, new Uint8Array(length), { ...words, more, offset }),
+      );
     }
   }
 });
@@ -210,7 +247,10 @@ test("A1 a source that is not the VM's address drops, also when it differs in on
   const bench = settled();
   for (let bit = 0; bit < 32; bit++) {
     const frame = tcp(443);
-    bench.dropsOut("ipv4.source", withChecksum(patch(frame, 26 + (bit >>> 3), frame[26 + (bit >>> 3)]! ^ (1 << (bit & 7)))));
+    bench.dropsOut(
+      "ipv4.source",
+      withChecksum(patch(frame, 26 + (bit >>> 3), frame[26 + (bit >>> 3)]! ^ (1 << (bit & 7)))),
+    );
   }
   for (const source of [NOBODY, "255.255.255.255", "127.0.0.1", GATEWAY, NEIGHBOUR, GLOBAL, "224.0.0.1"]) {
     bench.dropsOut("ipv4.source", tcp(443, { source }), udp(1024, 53, { source }), icmp(8, { source }));
@@ -221,7 +261,12 @@ test("D6 without a binding nothing but DHCP passes, not even to the gateway or t
   for (const options of [{}, { allow: ["0.0.0.0/0"] }, { gateway: GATEWAY, allow: ["@host"] }]) {
     const bench = new Bench(options);
     for (const source of [ADDRESS, NOBODY, GATEWAY]) {
-      bench.dropsOut("ipv4.unbound", tcp(443, { source }), icmp(8, { source, destination: GATEWAY }), udp(5353, 5353, { source, destination: "224.0.0.251" }));
+      bench.dropsOut(
+        "ipv4.unbound",
+        tcp(443, { source }),
+        icmp(8, { source, destination: GATEWAY }),
+        udp(5353, 5353, { source, destination: "224.0.0.251" }),
+      );
     }
   }
 });
@@ -230,9 +275,18 @@ test("I6 destinations in 0.0.0.0/8 and 127.0.0.0/8 never pass, whatever the rule
   for (const allow of [[], ["0.0.0.0/0"], ["0.0.0.0/8", "127.0.0.0/8"], ["127.0.0.1/32"]]) {
     const bench = settled({ allow });
     for (const destination of ["0.0.0.0", "0.0.0.1", "0.255.255.255", "127.0.0.0", "127.0.0.1", "127.255.255.255"]) {
-      bench.dropsOut("ipv4.loopback", tcp(443, { destination }), icmp(8, { destination }), packet(47, bytes(0), { destination }));
+      bench.dropsOut(
+        "ipv4.loopback",
+        tcp(443, { destination }),
+        icmp(8, { destination }),
+        packet(47, bytes(0), { destination }),
+      );
     }
-    bench.passesOut(tcp(443, { destination: "1.0.0.0" }), tcp(443, { destination: "126.255.255.255" }), tcp(443, { destination: "128.0.0.0" }));
+    bench.passesOut(
+      tcp(443, { destination: "1.0.0.0" }),
+      tcp(443, { destination: "126.255.255.255" }),
+      tcp(443, { destination: "128.0.0.0" }),
+    );
   }
 });
 
@@ -278,7 +332,11 @@ test("I16 a redirect in fragments drops by its first one", () => {
 });
 
 test("I16 type 5 in another protocol's first byte is no redirect", () => {
-  settled().passesOut(tcp(0x500), packet(TCP, join(bytes(5), new Uint8Array(19))), packet(132, bytes(5, 1, 0, 0, 0, 0, 0, 0)));
+  settled().passesOut(
+    tcp(0x500),
+    packet(TCP, join(bytes(5), new Uint8Array(19))),
+    packet(132, bytes(5, 1, 0, 0, 0, 0, 0, 0)),
+  );
 });
 
 test("I4 any protocol passes to a globally routable destination, and only TCP, UDP and ICMP to the gateway", () => {
@@ -287,7 +345,11 @@ test("I4 any protocol passes to a globally routable destination, and only TCP, U
     const usual = protocol === TCP || protocol === UDP || protocol === ICMP;
     const payload = usual ? bytes(8, 0, 0, 1, 0, 2, 0, 0, ...new Uint8Array(12)) : new Uint8Array(20);
     bench.passesOut(packet(protocol, payload));
-    assert.equal(bench.out(packet(protocol, payload, { destination: GATEWAY })), usual ? "pass" : "policy.gateway", `${protocol}`);
+    assert.equal(
+      bench.out(packet(protocol, payload, { destination: GATEWAY })),
+      usual ? "pass" : "policy.gateway",
+      `${protocol}`,
+    );
     bench.dropsOut("policy.destination", packet(protocol, payload, { destination: NEIGHBOUR }));
   }
 });
@@ -296,7 +358,8 @@ test("I4 protocol 0 is no wildcard", () => {
   const bench = settled();
   bench.dropsOut("policy.gateway", packet(0, new Uint8Array(20), { destination: GATEWAY }));
   const closed = settled({ block: ["0.0.0.0/0"] });
-  for (let protocol = 0; protocol < 256; protocol++) closed.dropsOut("policy.block", packet(protocol, bytes(8, ...new Uint8Array(19))));
+  for (let protocol = 0; protocol < 256; protocol++)
+    closed.dropsOut("policy.block", packet(protocol, bytes(8, ...new Uint8Array(19))));
 });
 
 /** 6in4, IP in IP, GRE, ESP, AH, EtherIP, L2TP, and what may be in them. */
@@ -331,7 +394,9 @@ test("I5 fragments of a tunnel to the gateway drop as well", () => {
   const bench = settled();
   for (const words of [{ more: true }, { offset: 2 }, { more: true, offset: 20 }]) {
     bench.dropsOut("policy.gateway", packet(41, new Uint8Array(48), { ...words, destination: GATEWAY }));
-    bench.passesOut(packet(UDP, join(hex("c000 0045 0000 0000"), new Uint8Array(40)), { ...words, destination: GATEWAY }));
+    bench.passesOut(
+      packet(UDP, join(hex("c000 0045 0000 0000"), new Uint8Array(40)), { ...words, destination: GATEWAY }),
+    );
   }
 });
 

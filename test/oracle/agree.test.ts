@@ -39,6 +39,7 @@ const MUST_PASS_TOO = [
 /** Rare paths that a run must take too. */
 const MUST_REACH = [
   "an answer on its way after RELEASE or DECLINE",
+  "an answer that was routed here",
   "a server that cannot be",
   "the trusted server renews a static binding",
   "another server confirms in REBINDING",

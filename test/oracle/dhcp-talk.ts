@@ -97,6 +97,8 @@ export interface ServerWords {
   lease?: number;
   /** Options 1, 3 and 6 are left out with this probability each. */
   terse?: number;
+  /** Options that are left out. */
+  without?: readonly number[];
   /** Routers and DNS servers are no good with this probability each. */
   rogue?: number;
   /** The client to which the message goes, when it is not the VM. */
@@ -119,6 +121,7 @@ export function answer(world: World, words: ServerWords): void {
   const broadcast = words.type === "NAK" || random.chance(0.3);
   ip.source = server.source;
   ip.destination = broadcast ? BROADCAST : words.address;
+  if (random.chance(0.03)) ip.destination = random.pick([world.address ?? 0, world.hostAddress(), 0]);
   ip.ethernetDestination = broadcast ? BROADCAST_MAC : world.vmMac;
   ip.ethernetSource = server.mac;
 
@@ -135,6 +138,7 @@ export function answer(world: World, words: ServerWords): void {
     if (words.rapidCommit) dhcp.options.push({ code: 80, data: [] });
     if (random.chance(0.1)) dhcp.options.push({ code: 82, data: [1, 2, 3, 4] });
   }
+  for (const code of words.without ?? []) dropOption(dhcp, code);
   finish(world, layers, words.wrong ?? 0.08, true);
   world.emit("ingress", build(layers), `${words.type} from server`);
 }

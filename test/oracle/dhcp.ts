@@ -316,7 +316,10 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
   if (state.trustedServer !== undefined && server !== state.trustedServer) return "dhcp.server";
 
   const assigns = type === OFFER || (type === ACK && transaction.kind !== "INFORM");
-  if (assigns && packet.destination !== BROADCAST && packet.destination !== message.yiaddr) return "dhcp.addresses";
+  if (assigns && packet.destination !== BROADCAST && packet.destination !== message.yiaddr) {
+    state.reach("an answer that was routed here");
+    return "dhcp.addresses";
+  }
 
   const mac = macText(frame, 6);
   if (type === OFFER) return offer(state, packet, message, transaction, server, mac);
@@ -384,9 +387,8 @@ function acknowledge(
 
   transaction.acknowledgedBy = server;
   state.notePending(yiaddr, server, state.now);
-  state.setBinding(boundBy(state, message, kind, server, lease));
-  state.acknowledgedFrom.clear();
-  if (packet.source === server) state.acknowledgedFrom.set(server, mac);
+  const itself = packet.source === server ? { address: server, mac } : undefined;
+  state.setBinding(boundBy(state, message, kind, server, lease), itself);
   state.note = `dhcp.ACK-${kind}`;
   return PASS;
 }

@@ -140,6 +140,11 @@ function answersOwnRequest(state: State, arp: Arp): boolean {
 
 /** A request from the gateway before its MAC is known, which its own ACK vouches for. */
 function gatewayAsks(state: State, arp: Arp): boolean {
-  const mac = state.acknowledgedFrom.get(arp.senderAddress);
-  return mac !== undefined && arp.operation === 1 && arp.senderHardware === mac && arp.ethernetSource === mac;
+  const server = state.acknowledgedFrom;
+  return (
+    arp.operation === 1 &&
+    arp.senderAddress === server?.address &&
+    arp.senderHardware === server.mac &&
+    arp.ethernetSource === server.mac
+  );
 }

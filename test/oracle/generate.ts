@@ -57,6 +57,7 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [gatewayIntroducesItself, 4],
   [igmp, 2],
   [decline, 4],
+  [tenMinutes, 2],
   [rapidCommit, 4],
   [proxyOffer, 3],
   [lateAnswer, 4],
@@ -257,9 +258,10 @@ function rogueNetwork(world: World): void {
       answer(world, { type: "OFFER", address, server, rogue: 0.2, wrong: 0.01 });
     }
     say(world, kind, { address, ...(kind !== "REBINDING" && { server }), wrong: 0.01 });
-    answer(world, { type: "ACK", address, server, rogue: 0.5, terse: random.pick([0, 0.3, 0.6]), wrong: 0.01 });
+    const without = random.pick([[], [], [1], [1], [1, 6], [3], [1, 3, 6]]);
+    answer(world, { type: "ACK", address, server, rogue: 0.5, terse: 0, without, wrong: 0.01 });
     if (kind !== "REBINDING" || random.chance(0.5)) learned(world, address, server);
-    turnTo(world, [world.gateway, ...world.told, ...world.dnsServers]);
+    turnTo(world, [world.gateway, ...world.told, ...world.told, ...world.dnsServers]);
   }
 }
 
@@ -334,7 +336,7 @@ function gatewayIntroducesItself(world: World): void {
     const operation = random.chance(0.9) ? 1 : 2;
     arp(world, "ingress", { operation, senderAddress, senderHardware: mac, ...from });
   };
-  acknowledge(random.chance(0.8) ? world.servers[0]! : random.pick(world.servers));
+  acknowledge(random.chance(0.7) ? world.servers[0]! : random.pick(world.servers.slice(-2)));
   speak();
   const turns = random.below(4);
   for (let turn = 0; turn < turns; turn++) {
@@ -370,6 +372,42 @@ function decline(world: World): void {
     say(world, "DECLINE", { address: random.chance(0.85) ? world.lastAddress : giveAddress(world), wrong: 0.1 });
     if (times > 1) boot(world);
   }
+}
+
+/** DECLINEs or client identifiers until there are too many, and one more just when the first is 10 minutes old. */
+function tenMinutes(world: World): void {
+  const { random } = world;
+  if (random.chance(0.7)) world.now += 601_000_000;
+  world.expire();
+  const address = world.static ? world.address! : world.hostAddress();
+  const offered = () => {
+    world.xid = random.uint32();
+    say(world, "DISCOVER", { wrong: 0 });
+    answer(world, { type: "OFFER", address, wrong: 0 });
+  };
+  const declining = random.chance(0.5);
+  const once = () => {
+    if (declining) {
+      say(world, "DECLINE", { address, wrong: 0 });
+    } else {
+      world.xid = random.uint32();
+      world.identifier = new Uint8Array([0, ...random.bytes(8)]);
+      say(world, random.chance(0.8) ? "DISCOVER" : "INIT-REBOOT", { address, wrong: 0 });
+    }
+  };
+  const turns = declining ? 2 : 4;
+  const times: number[] = [];
+  for (let turn = 0; turn < turns; turn++) {
+    if (declining) offered();
+    times.push(world.now);
+    once();
+  }
+  const edge = (random.chance(0.8) ? times[0]! : random.pick(times)) + 600_000_000;
+  world.now = Math.max(world.now, edge - 1_500_000);
+  if (declining) offered();
+  world.now = Math.max(world.now, edge + random.pick([-1, 0, 0, 1]));
+  once();
+  if (random.chance(0.5)) once();
 }
 
 function rapidCommit(world: World): void {
@@ -767,14 +805,12 @@ function fragments(world: World): void {
   for (let turn = 0; turn < count; turn++) {
     const protocol = someProtocol(world);
     const whole = transport(world, protocol, random.chance(0.2) ? 67 : undefined);
-    const payload = random.chance(0.4) ? whole.slice(0, random.pick([0, 1, 7, 8, 16, 19, 20])) : whole;
-    ipv4(world, direction, {
-      identification,
-      protocol,
-      payload,
-      flags: random.pick([0, 1, 1, 3, 4]),
-      offset: random.pick([0, 0, 1, 1, 2, 3, 100, 8189, 8190, 8191]),
-    });
+    const offset = random.pick([0, 0, 1, 1, 2, 3, 100, 8187, 8188, 8189, 8190, 8191]);
+    // Around the last byte that a packet can have, or around the ends of transport headers.
+    const last = 65_515 - offset * 8;
+    const ends = offset > 8000 ? [last - 1, last, last + 1, last + 2] : [0, 1, 7, 8, 16, 19, 20];
+    const payload = random.chance(0.5) ? join(whole, random.bytes(40)).slice(0, random.pick(ends)) : whole;
+    ipv4(world, direction, { identification, protocol, payload, flags: random.pick([0, 1, 1, 3, 4]), offset });
   }
 }
 

@@ -24,7 +24,9 @@ const GATEWAY = "020000000001";
 const OTHER = "7e1a00000002";
 const ALL = "ffffffffffff";
 
-const OFFERED = "3604c0a84001 330400000258 0104ffffff00 0304c0a84001 0604c0a84002 ff";
+/** Options of a lease of 10 minutes; server, router and DNS server can be others. */
+const offered = ({ server = "c0a84001", router = "c0a84001", dns = "c0a84002" } = {}): string =>
+  `3604${server} 330400000258 0104ffffff00 0304${router} 0604${dns} ff`;
 
 /** 240 bytes of BOOTP: op to flags, four addresses, chaddr, nothing in sname and file, the magic cookie. */
 const bootp = (op: string, xid: string, ciaddr: string, yiaddr: string, chaddr = VM): string =>
@@ -34,10 +36,10 @@ const DISCOVER = hex(
   `${ALL} ${VM} 0800 4500011000010000401179dd00000000ffffffff 0044004300fc0000`,
   `${bootp("01", "11223344", "00*4", "00*4")} 350101 ff`,
 );
-const fromServer = (type: string, xid: string, chaddr = VM): Uint8Array =>
+const fromServer = (type: string, xid: string, options = offered(), chaddr = VM): Uint8Array =>
   hex(
     `${VM} ${GATEWAY} 0800 4500012e0001000040117867c0a84001c0a84005 00430044011a0000`,
-    `${bootp("02", xid, "00*4", "c0a84005", chaddr)} 3501${type} ${OFFERED}`,
+    `${bootp("02", xid, "00*4", "c0a84005", chaddr)} 3501${type} ${options}`,
   );
 const OFFER = fromServer("02", "11223344");
 const ACK = fromServer("05", "11223344");
@@ -49,6 +51,15 @@ const RENEW = hex(
   `${GATEWAY} ${VM} 0800 45000110000100004011 7885 c0a84005c0a84001 0044004300fc0000`,
   `${bootp("01", "55667788", "c0a84005", "00*4")} 350103 ff`,
 );
+const REBIND = hex(
+  `${ALL} ${VM} 0800 45000110000100004011 792f c0a84005ffffffff 0044004300fc0000`,
+  `${bootp("01", "55667788", "c0a84005", "00*4")} 350103 ff`,
+);
+const inform = (yiaddr: string): Uint8Array =>
+  hex(
+    `${GATEWAY} ${VM} 0800 45000110000100004011 7885 c0a84005c0a84001 0044004300fc0000`,
+    `${bootp("01", "aabbccdd", "c0a84005", yiaddr)} 350108 ff`,
+  );
 const RELEASE = hex(
   `${GATEWAY} ${VM} 0800 45000116000100004011 787f c0a84005c0a84001 0044004301020000`,
   `${bootp("01", "99999999", "c0a84005", "00*4")} 350107 3604c0a84001 ff`,
@@ -83,9 +94,9 @@ class Talk {
     return said(this.guard.ingress(frame, this.time));
   }
 
-  lease(): this {
+  lease(ack = ACK): this {
     assert.deepEqual(
-      [this.out(DISCOVER), this.in(OFFER), this.out(REQUEST), this.in(ACK)],
+      [this.out(DISCOVER), this.in(OFFER), this.out(REQUEST), this.in(ack)],
       ["pass", "pass", "pass", "pass"],
     );
     return this;
@@ -109,7 +120,7 @@ test("D7 a reply to another transaction teaches nothing", () => {
   talk.in(OFFER);
   talk.out(REQUEST);
   assert.equal(talk.in(fromServer("05", "11223345")), "dhcp.transaction");
-  assert.equal(talk.in(fromServer("05", "11223344", OTHER)), "dhcp.other-client");
+  assert.equal(talk.in(fromServer("05", "11223344", offered(), OTHER)), "dhcp.other-client");
   assert.equal(talk.out(TO_WORLD), "ipv4.unbound");
   talk.time += 60 * SECOND + 1;
   assert.equal(talk.in(ACK), "dhcp.transaction", "later than 60 s");
@@ -142,6 +153,70 @@ test("D5 a RELEASE ends the binding at once", () => {
   const talk = new Talk().lease();
   assert.equal(talk.out(RELEASE), "pass");
   assert.equal(talk.out(TO_WORLD), "ipv4.unbound");
+});
+
+test("D5 an ACK that is still on its way after a RELEASE binds nothing", () => {
+  const renewing = new Talk().lease();
+  assert.deepEqual([renewing.out(RENEW), renewing.out(RELEASE)], ["pass", "pass"]);
+  assert.equal(renewing.in(fromServer("05", "55667788")), "dhcp.transaction");
+  assert.equal(renewing.out(TO_WORLD), "ipv4.unbound");
+
+  const selecting = new Talk().lease();
+  assert.deepEqual([selecting.out(REQUEST), selecting.out(RELEASE)], ["pass", "pass"]);
+  assert.equal(selecting.in(ACK), "dhcp.transaction");
+  assert.equal(selecting.out(TO_WORLD), "ipv4.unbound");
+});
+
+test("D9 D20 an INFORM with yiaddr set drops", () => {
+  const talk = new Talk().lease();
+  assert.equal(talk.out(inform("c0a84006")), "dhcp.client-address");
+  assert.equal(talk.out(inform("00*4")), "pass");
+});
+
+test("D25 a server that calls itself 127.0.0.1 is none", () => {
+  const talk = new Talk();
+  talk.out(DISCOVER);
+  assert.equal(talk.in(fromServer("02", "11223344", offered({ server: "7f000001" }))), "dhcp.server");
+  assert.equal(talk.in(OFFER), "pass");
+  talk.out(REQUEST);
+  assert.equal(talk.in(fromServer("05", "11223344", offered({ server: "7f000001" }))), "dhcp.server");
+});
+
+test("D25 D26 a router at a metadata address or outside the subnet is no gateway", () => {
+  const metadata = new Talk().lease(fromServer("05", "11223344", offered({ router: "a9fea9fe" })));
+  assert.equal(metadata.out(udpTo("2626", "a9fea9fe")), "policy.metadata");
+  assert.equal(metadata.out(TO_GATEWAY), "policy.destination", "no gateway at all");
+
+  const outside = new Talk().lease(fromServer("05", "11223344", offered({ router: "0a000001" })));
+  assert.equal(outside.out(udpTo("7022", "0a000001")), "policy.destination");
+
+  const renewed = new Talk().lease();
+  assert.equal(renewed.out(RENEW), "pass");
+  assert.equal(renewed.in(fromServer("05", "55667788", offered({ router: "0a000001" }))), "pass");
+  assert.equal(renewed.out(udpTo("7022", "0a000001")), "policy.destination");
+  assert.equal(renewed.out(TO_GATEWAY), "pass", "the gateway stays");
+});
+
+test("D25 another server that confirms the address in REBINDING moves neither gateway nor DNS server", () => {
+  const talk = new Talk().lease();
+  assert.equal(talk.out(REBIND), "pass");
+  const options = offered({ server: "c0a84003", router: "c0a84003", dns: "c0a84003" });
+  assert.equal(talk.in(fromServer("05", "55667788", options)), "pass");
+  assert.equal(talk.out(TO_GATEWAY), "pass");
+  assert.equal(talk.out(udpTo("7977", "c0a84003")), "policy.destination");
+  assert.equal(talk.out(udpTo("7978", "c0a84002", "0035")), "pass", "DNS to the server announced before");
+});
+
+test("D7 an ACK that was routed to another address binds nothing", () => {
+  const talk = new Talk();
+  talk.out(DISCOVER);
+  talk.in(OFFER);
+  talk.out(REQUEST);
+  const routed = ACK.slice();
+  routed.set([0x78, 0x66], 24); // the checksum for …
+  routed.set([6], 33); // … 192.168.64.6
+  assert.equal(talk.in(routed), "dhcp.addresses");
+  assert.equal(talk.in(ACK), "pass");
 });
 
 test("D10 the VM is no server", () => {

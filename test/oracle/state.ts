@@ -86,8 +86,8 @@ export class State {
   probes: { address: number; time: number }[] = [];
   identifiers: { identifier: string; time: number }[] = [];
   declines: number[] = [];
-  /** MACs from which servers, speaking for themselves, last acknowledged the living binding, by their addresses. */
-  readonly acknowledgedFrom = new Map<number, string>();
+  /** The server that last acknowledged the living binding, when that spoke from its own address. */
+  acknowledgedFrom: { readonly address: number; readonly mac: string } | undefined;
   readonly arpBucket = new Bucket(50, 200);
   readonly dhcpBucket = new Bucket(10, 50);
 
@@ -156,14 +156,11 @@ export class State {
     this.declines = this.declines.filter((time) => age(time) < 600 * SECOND);
   }
 
-  /**
-   * Every change of the binding comes through here, because a new or lost gateway takes its MAC with it. A binding of
-   * another address is another binding.
-   */
-  setBinding(binding: OracleBinding | undefined): void {
+  /** Every change of the binding comes through here, because a new or lost gateway takes its MAC with it. */
+  setBinding(binding: OracleBinding | undefined, acknowledgedFrom?: { address: number; mac: string }): void {
     const before = this.gateway;
-    if (binding?.address !== this.binding?.address) this.acknowledgedFrom.clear();
     this.binding = binding;
+    this.acknowledgedFrom = acknowledgedFrom;
     if (this.gateway !== before) this.forgetGatewayMac();
   }
 

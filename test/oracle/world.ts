@@ -60,6 +60,8 @@ const SUBNETS: readonly [string, number][] = [
   ["8.8.4.0", 24],
   ["169.254.100.0", 24],
   ["192.0.2.128", 25],
+  ["169.254.169.0", 24],
+  ["100.100.100.0", 24],
 ];
 
 const SECOND = 1_000_000;
@@ -122,6 +124,7 @@ export class World {
       { id: addressNumber("10.9.9.9"), source: this.gateway, mac: this.gatewayMac },
       { id: other, source: this.gateway, mac: this.gatewayMac },
       { id: this.gateway, source: this.gateway, mac: this.peerMacs[1]! },
+      { id: this.gateway, source: other, mac: this.gatewayMac },
     ];
     this.server = random.chance(0.6) ? this.servers[0]! : random.pick(this.servers);
     this.dnsServers = Array.from({ length: random.below(random.chance(0.1) ? 11 : 4) }, () =>
@@ -163,7 +166,9 @@ export class World {
       ...(random.chance(0.12) && {
         gatewayMacAddress: random.chance(0.8) ? this.gatewayMac.toUpperCase() : this.peerMacs[2]!,
       }),
-      ...(random.chance(0.25) && { dhcpServer: addressText(random.chance(0.95) ? this.server.id : this.gateway) }),
+      ...(random.chance(this.static ? 0.5 : 0.25) && {
+        dhcpServer: addressText(random.chance(0.95) ? this.server.id : this.gateway),
+      }),
       ...(random.chance(this.static ? 0.5 : 0.25) && { subnet: `${addressText(subnet.address)}/${subnet.length}` }),
       ...(mtu !== undefined && { mtu }),
     };

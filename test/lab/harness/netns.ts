@@ -3,6 +3,9 @@
  * that what a killed one left behind is recognised and removed by the next.
  */
 import { execFileSync } from "node:child_process";
+import { readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ENVIRONMENT, type Output, Program, run, type StartOptions } from "./program.ts";
 
 const PREFIX = "softnet-lab";
@@ -101,8 +104,12 @@ function capture(command: string, args: readonly string[]): string {
   return execFileSync(command, args, { env: ENVIRONMENT, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** Removes namespaces of test processes that are no more, with the programs that still run in them. */
+/** Removes what test processes left that are no more: namespaces, programs that still run in them, and files. */
 function sweep(): void {
+  for (const name of readdirSync(tmpdir())) {
+    const owner = STALE.exec(name)?.[1];
+    if (owner !== undefined && !alive(Number(owner))) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  }
   for (const line of ip("netns", "list").split("\n")) {
     const name = line.split(" ")[0]!;
     const owner = STALE.exec(name)?.[1];

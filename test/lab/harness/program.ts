@@ -119,7 +119,7 @@ export class Program {
   text(): string {
     return this.lines
       .slice(-40)
-      .map((line) => `  | ${line}`)
+      .map((line) => `  | ${line.slice(0, 400)}`)
       .join("\n");
   }
 

@@ -52,6 +52,9 @@ export const SIDE_BY_SIDE = { concurrency: 4 } as const;
 /** What `Lab.open` needs of a test context. */
 export interface Cleanup {
   after(fn: () => void | Promise<void>): void;
+  diagnostic(message: string): void;
+  /** Why the test failed, once it did. */
+  readonly error: unknown;
 }
 
 const QUIET = { "net/ipv6/conf/all/disable_ipv6": "1", "net/ipv6/conf/default/disable_ipv6": "1" };
@@ -75,7 +78,10 @@ export class Lab {
   /** Opens a lab that the test's end closes, also when the test throws. */
   static open(t: Cleanup): Lab {
     const lab = new Lab();
-    t.after(() => lab.close());
+    t.after(() => {
+      if (t.error) lab.tell((line) => t.diagnostic(line));
+      lab.close();
+    });
     return lab;
   }
 
@@ -173,6 +179,16 @@ export class Lab {
     return this.host
       .bridgeJson<Entry>("fdb", "show", "br", BRIDGE)
       .find((entry) => entry.mac === mac && entry.ifname !== BRIDGE)?.ifname;
+  }
+
+  /** Tells what each program printed last, and how it ended if it did. */
+  tell(line: (text: string) => void): void {
+    for (const program of this.#programs) {
+      const { code, signal } = program.exit ?? {};
+      line(
+        `${program.label} ${program.exit === undefined ? "runs" : `ended with ${signal ?? code}`}\n${program.text()}`,
+      );
+    }
   }
 
   /** Ends every program and deletes every namespace. Harmless when called twice. */

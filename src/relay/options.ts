@@ -1,0 +1,46 @@
+/** What a relay is given, and what it tells. */
+import type { Batch } from "./batch.ts";
+import type { Direction } from "./direction.ts";
+import type { FramePort } from "./port.ts";
+
+/** The guard as the relay sees it. A verdict of 0 passes, any other is a drop reason's number. */
+export interface RelayGuard {
+  /** Moves the guard's clock, in microseconds, to the time of the frames that follow. */
+  advance(time: number): void;
+  judgeEgress(bytes: Uint8Array, offset: number, length: number): number;
+  judgeIngress(bytes: Uint8Array, offset: number, length: number): number;
+}
+
+/** Sees a frame with its verdict; `time` is in microseconds on the relay's clock. The bytes are valid during the call. */
+export type FrameObserver = (
+  direction: Direction,
+  verdict: number,
+  time: number,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+) => void;
+
+/** Why the relay ended. `side` is missing when neither port was at fault, but something inside. */
+export interface RelayEnd {
+  readonly side?: "vm" | "network";
+  readonly error: Error;
+}
+
+export interface RelayOptions {
+  readonly vm: FramePort;
+  readonly network: FramePort;
+  readonly guard: RelayGuard;
+  /** Answers the time in microseconds; never goes back. */
+  readonly clock: () => number;
+  /** One batch for each direction: what the VM sends, what the network sends. */
+  readonly batches: readonly [egress: Batch, ingress: Batch];
+  /** Called for every frame. */
+  readonly onFrame?: FrameObserver;
+  /** Called for every frame that the guard drops. */
+  readonly onDrop?: FrameObserver;
+  /** Called every 50 ms. */
+  readonly onTick?: (time: number) => void;
+  /** Called at most once, and not after `stop`. */
+  readonly onEnd: (end: RelayEnd) => void;
+}

@@ -1,0 +1,468 @@
+/**
+ * Hostile traffic: random frames and mutated valid ones, in both directions, between and inside valid DHCP
+ * conversations. The guard never throws, always answers pass or a reason of the list, never changes a byte, and what
+ * it passes keeps the promises below, which are checked here byte by byte. A seed is a whole session:
+ *
+ * SOFTNET_HOSTILE_SEED=17 SOFTNET_HOSTILE_FRAMES=1 node --test test/guard/hostile.test.ts
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  type Binding,
+  createGuard,
+  DROP_REASONS,
+  type Guard,
+  type GuardOptions,
+  type Verdict,
+} from "../../src/index.ts";
+import { formatIPv4, parseIPv4 } from "../../src/wire/address.ts";
+import {
+  ADDRESS,
+  arp,
+  arpProbe,
+  arpReply,
+  bytes,
+  Client,
+  DNS_SERVER,
+  EVERYONE,
+  EVERYONE_MAC,
+  GATEWAY,
+  GATEWAY_MAC,
+  GLOBAL,
+  hex,
+  icmp,
+  MINUTE,
+  mac,
+  NEIGHBOUR,
+  NOBODY,
+  OTHER_MAC,
+  packet,
+  patch,
+  SECOND,
+  Server,
+  tcp,
+  udp,
+  VM,
+  withChecksum,
+} from "./support.ts";
+
+const FRAMES = Number(
+  process.env.SOFTNET_HOSTILE_FRAMES ?? (process.env.SOFTNET_TEST_ALL === "1" ? 1_000_000 : 100_000),
+);
+const FIRST_SEED = Number(process.env.SOFTNET_HOSTILE_SEED ?? 1);
+const FRAMES_A_SESSION = 500;
+const REASONS = new Set(DROP_REASONS.map(({ name }) => name));
+
+/** Small, fast and deterministic (mulberry32). */
+class Dice {
+  #state: number;
+  constructor(seed: number) {
+    this.#state = Math.imul(seed, 0x9e3779b1) >>> 0;
+  }
+  number(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let x = this.#state;
+    x = Math.imul(x ^ (x >>> 15), x | 1);
+    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
+    return (x ^ (x >>> 14)) >>> 0;
+  }
+  below(bound: number): number {
+    return Math.floor((this.number() / 2 ** 32) * bound);
+  }
+  chance(percent: number): boolean {
+    return this.below(100) < percent;
+  }
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)]!;
+  }
+}
+
+type Direction = "egress" | "ingress";
+type Step = readonly [direction: Direction, frame: Uint8Array];
+
+/* The traffic */
+
+const ADDRESSES = [
+  ...[ADDRESS, "192.168.64.6", GATEWAY, NEIGHBOUR, GLOBAL, DNS_SERVER, NOBODY, EVERYONE],
+  ...["224.0.0.251", "127.0.0.1", "169.254.169.254", "192.168.64.255"],
+];
+const WANTED = [ADDRESS, "192.168.64.6", "192.168.64.7", NEIGHBOUR];
+const SERVERS = [
+  new Server({ lease: 120 }),
+  new Server({ lease: 0xffffffff, address: "192.168.64.2", mac: "02:00:00:00:00:02" }),
+  new Server({ lease: 0 }),
+  new Server({ lease: 1, address: "192.168.64.66", mac: OTHER_MAC, router: "192.168.64.66", dns: [NEIGHBOUR] }),
+];
+
+/** A client and its servers, who mostly say what fits, and sometimes what does not. */
+class Conversation {
+  readonly #dice: Dice;
+  readonly #clients: readonly Client[];
+  readonly #transactions: number;
+  #server = SERVERS[0]!;
+  #wanted = ADDRESS;
+
+  constructor(dice: Dice) {
+    this.#dice = dice;
+    this.#transactions = dice.pick([4, 12, 60]);
+    const options = dice.chance(30) ? ([[80, bytes()]] as const) : [];
+    const identifiers = [{}, { identifier: mac(VM) }, ...[1, 2, 3, 4].map((last) => ({ identifier: bytes(0, last) }))];
+    this.#clients = identifiers.map((words) => new Client({ ...words, broadcast: dice.chance(30), options }));
+  }
+
+  next(own: string | undefined): Step {
+    const dice = this.#dice;
+    const client = dice.chance(90) ? this.#clients[0]! : dice.pick(this.#clients);
+    if (dice.chance(15)) client.xid = 1 + dice.below(this.#transactions);
+    if (dice.chance(10)) this.#server = dice.pick(SERVERS);
+    if (dice.chance(10)) this.#wanted = dice.pick(WANTED);
+    const server = this.#server;
+    const wanted = this.#wanted;
+    const held = own ?? wanted;
+    switch (dice.below(16)) {
+      case 0:
+      case 1:
+        return ["egress", client.discover()];
+      case 2:
+      case 3:
+        return ["ingress", server.offer(client, wanted)];
+      case 4:
+      case 5:
+        return ["egress", client.select(wanted, server.identifier)];
+      case 6:
+      case 7:
+        return ["ingress", server.ack(client, wanted, dice.chance(30) ? { options: [[80, bytes()]] } : {})];
+      case 8:
+        return ["egress", client.renew(held, server.identifier)];
+      case 9:
+        return ["egress", client.rebind(held)];
+      case 10:
+        return ["ingress", server.ack(client, held)];
+      case 11:
+        return ["egress", client.reboot(wanted)];
+      case 12:
+        return dice.chance(50) ? ["egress", client.inform(held)] : ["ingress", server.ackInform(client, held)];
+      case 13:
+        return dice.chance(30) ? ["ingress", server.nak(client)] : ["ingress", server.offer(client, NOBODY)];
+      case 14:
+        return dice.chance(30) ? ["egress", client.release(held, server.identifier)] : ["egress", client.discover()];
+      default:
+        return dice.chance(30) ? ["egress", client.decline(wanted, server.identifier)] : ["egress", client.discover()];
+    }
+  }
+}
+
+function traffic(dice: Dice, own: string | undefined): Step {
+  const source = dice.chance(85) ? (own ?? ADDRESS) : dice.pick(ADDRESSES);
+  const destination = dice.pick(ADDRESSES);
+  const words = { source, destination, more: dice.chance(10), offset: dice.chance(10) ? dice.below(8192) : 0 };
+  const from = dice.pick([GATEWAY_MAC, OTHER_MAC]);
+  const incoming = { ...words, source: destination, destination: source, from, to: dice.pick([VM, EVERYONE_MAC]) };
+  switch (dice.below(13)) {
+    case 0:
+      return ["egress", tcp(dice.pick([53, 80, 443]), words)];
+    case 1:
+      return ["egress", udp(dice.pick([67, 68, 40_000]), dice.pick([53, 67, 68, 443]), words)];
+    case 2:
+      return ["egress", icmp(dice.pick([0, 5, 8, 9]), words)];
+    case 3:
+      return ["egress", packet(dice.below(256), new Uint8Array(dice.below(40)), words)];
+    case 4:
+      return ["egress", arp({ sender: source, target: destination, operation: 1 + dice.below(2) })];
+    case 5:
+      return ["egress", arpProbe(dice.pick([source, destination]))];
+    case 6:
+      return ["egress", arp({ sender: source, target: GATEWAY })];
+    case 7:
+      return ["ingress", arpReply(GATEWAY, from, { target: source })];
+    case 8:
+      return ["ingress", arp({ sender: destination, target: source, from, operation: 1 + dice.below(2) })];
+    case 9:
+      return ["ingress", udp(dice.pick([53, 67]), dice.pick([68, 40_000]), incoming)];
+    case 10:
+      return ["ingress", tcp(80, incoming)];
+    case 11:
+      return ["egress", withChecksum(patch(packet(2, hex("94040000 16000904e00000fb"), words), 14, 0x46))];
+    default:
+      return ["ingress", packet(dice.below(256), new Uint8Array(dice.below(40)), incoming)];
+  }
+}
+
+/** Bytes from nowhere, with MAC addresses and a type that often let them get further than the first check. */
+function noise(dice: Dice): Step {
+  const direction = dice.pick(["egress", "ingress"] as const);
+  const frame = new Uint8Array(dice.chance(90) ? dice.below(120) : dice.below(1700));
+  for (let at = 0; at < frame.length; at++) frame[at] = dice.number();
+  const put = (at: number, ...values: readonly number[]) => {
+    if (at + values.length <= frame.length && dice.chance(80)) frame.set(values, at);
+  };
+  put(0, ...mac(direction === "egress" ? GATEWAY_MAC : VM));
+  put(6, ...mac(direction === "egress" ? VM : GATEWAY_MAC));
+  if (dice.chance(30)) put(12, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1 + dice.below(2));
+  else put(12, 8, 0, 0x45, 0, 0, Math.max(0, frame.length - 14) & 255, 0, 0, 0, 0, 64, dice.pick([1, 6, 17, 41]));
+  return [direction, frame];
+}
+
+const TYPES = ["0800", "0806", "86dd", "8100", "88a8", "8035", "0040"].map(hex);
+const INTERESTING = [0, 1, 2, 3, 4, 5, 6, 7, 8, 0x0f, 0x11, 0x20, 0x40, 0x43, 0x44, 0x45, 0x46, 0x7f, 0x80, 0xff];
+
+/** Some bytes changed, cut off, added or moved; checksums mostly set right again, so that deeper checks are reached. */
+function mutated(dice: Dice, original: Uint8Array): Uint8Array {
+  let frame: Uint8Array = original.slice();
+  for (let count = 1 + dice.below(3); count > 0; count--) {
+    const at = dice.below(frame.length);
+    switch (dice.below(9)) {
+      case 0:
+        if (at < frame.length) frame[at] = frame[at]! ^ (1 << dice.below(8));
+        break;
+      case 1:
+        if (at < frame.length) frame[at] = dice.pick(INTERESTING);
+        break;
+      case 2:
+        if (frame.length > 0) frame[Math.min(frame.length - 1, 12 + dice.below(40))] = dice.number();
+        break;
+      case 3:
+        frame = frame.slice(0, at);
+        break;
+      case 4: {
+        const longer = new Uint8Array(frame.length + dice.below(dice.chance(5) ? 1600 : 40));
+        longer.set(frame);
+        frame = longer;
+        break;
+      }
+      case 5:
+        if (at + 4 <= frame.length) {
+          const address = parseIPv4(dice.pick(ADDRESSES))!;
+          frame.set([address >>> 24, (address >>> 16) & 255, (address >>> 8) & 255, address & 255], at);
+        }
+        break;
+      case 6:
+        if (at < frame.length) frame.copyWithin(dice.below(frame.length), at, at + dice.below(16));
+        break;
+      case 7:
+        if (frame.length >= 14) frame.set(dice.pick(TYPES), 12);
+        break;
+      default: {
+        // Into the options of a DHCP message.
+        const place = 282 + dice.below(40);
+        if (place < frame.length) frame[place] = dice.pick([0, 1, 3, 4, 6, 12, 50, 51, 52, 53, 54, 61, 80, 82, 255]);
+      }
+    }
+  }
+  if (frame.length >= 42 && frame[12] === 8 && frame[13] === 0 && dice.chance(85)) {
+    if (frame[23] === 17) frame.set([0, 0], 40);
+    const header = (frame[14]! & 15) * 4;
+    if (header >= 20 && 14 + header <= frame.length) frame = withChecksum(frame);
+  }
+  return frame;
+}
+
+function optionsOf(dice: Dice): GuardOptions {
+  return {
+    macAddress: VM,
+    ...(dice.chance(15) ? { address: ADDRESS } : {}),
+    ...(dice.chance(20) ? { gateway: GATEWAY } : {}),
+    ...(dice.chance(10) ? { gatewayMacAddress: GATEWAY_MAC } : {}),
+    ...(dice.chance(15) ? { dhcpServer: GATEWAY } : {}),
+    ...(dice.chance(15) ? { subnet: "192.168.64.0/24" } : {}),
+    ...(dice.chance(25) ? { allow: ["0.0.0.0/0"] } : {}),
+    ...(dice.chance(25) ? { block: ["10.0.0.0/8", "@host"] } : {}),
+  };
+}
+
+/* The promises */
+
+const word = (frame: Uint8Array, at: number) =>
+  ((frame[at]! << 24) | (frame[at + 1]! << 16) | (frame[at + 2]! << 8) | frame[at + 3]!) >>> 0;
+const half = (frame: Uint8Array, at: number) => (frame[at]! << 8) | frame[at + 1]!;
+const VM_BYTES = mac(VM);
+const isVm = (frame: Uint8Array, at: number) => VM_BYTES.every((value, index) => frame[at + index] === value);
+
+/** The first broken promise about a frame that passed, if any; `own` is the address bound at that moment. */
+function broken(direction: Direction, frame: Uint8Array, own: number | undefined): string | undefined {
+  if (frame.length < 14 || frame.length > 1514) return "length";
+  const type = half(frame, 12);
+  if (type !== 0x0800 && type !== 0x0806) return "type";
+  if (frame[0] === 0x01 && frame[1] === 0x80 && frame[2] === 0xc2) return "reserved destination";
+  if (direction === "ingress") {
+    if (isVm(frame, 6) || (frame[6]! & 1) === 1) return "source MAC";
+    if (!isVm(frame, 0) && (frame[0]! & 1) === 0) return "destination MAC";
+    if (type === 0x0806) return half(frame, 20) === 1 && word(frame, 28) === own ? "own address claimed" : undefined;
+    if (!isSound(frame)) return "IPv4 form";
+    const toClient = frame[23] === 17 && (half(frame, 20) & 0x1fff) === 0 && half(frame, 36) === 68;
+    return toClient && !isVm(frame, 42 + 28) ? "DHCP for another" : undefined;
+  }
+  if (!isVm(frame, 6)) return "source MAC";
+  if (type === 0x0806) {
+    const sender = word(frame, 28);
+    if (!isVm(frame, 22)) return "sender hardware address";
+    if (sender === 0) return half(frame, 20) === 1 ? undefined : "reply from 0.0.0.0";
+    return sender === own ? undefined : "sender protocol address";
+  }
+  if (!isSound(frame)) return "IPv4 form";
+  const source = word(frame, 26);
+  const destination = word(frame, 30);
+  if (source === own) return destination >>> 24 === 127 || destination >>> 24 === 0 ? "loopback" : undefined;
+  if (source !== 0 || frame[23] !== 17 || (half(frame, 20) & 0x3fff) !== 0) return "IPv4 source";
+  return half(frame, 34) === 68 && half(frame, 36) === 67 && destination === 0xffffffff
+    ? undefined
+    : "0.0.0.0 beside DHCP";
+}
+
+function isSound(frame: Uint8Array): boolean {
+  return (
+    frame[14] === 0x45 &&
+    half(frame, 16) >= 20 &&
+    14 + half(frame, 16) <= frame.length &&
+    (half(frame, 20) & 0x1fff) !== 1
+  );
+}
+
+function isAddressOfAVm(address: number, options: GuardOptions): boolean {
+  const first = address >>> 24;
+  return first !== 0 && first !== 127 && first < 224 && formatIPv4(address) !== options.gateway;
+}
+
+/** The address bound at `time`, before the guard has seen that time. */
+function ownAt(guard: Guard, time: number): Binding | undefined {
+  const { binding } = guard;
+  return binding !== undefined && time < binding.expiry ? binding : undefined;
+}
+
+const scratch = new Uint8Array(4096);
+
+function check(
+  guard: Guard,
+  options: GuardOptions,
+  [direction, frame]: Step,
+  time: number,
+  counts: Map<string, number>,
+): void {
+  const binding = ownAt(guard, time);
+  scratch.set(frame);
+  const answer: Verdict = guard[direction](frame, time);
+  if (Buffer.compare(frame, scratch.subarray(0, frame.length)) !== 0) assert.fail("a byte was changed");
+  const { verdict, reason } = answer;
+  if (verdict === "pass" ? reason !== undefined : reason === undefined || !REASONS.has(reason)) {
+    assert.fail(`no verdict: ${JSON.stringify(answer)}`);
+  }
+  const after = guard.binding;
+  if (verdict === "pass") {
+    const promise = broken(direction, frame, binding?.address);
+    if (promise !== undefined) assert.fail(`passed in spite of its ${promise}`);
+    if (after !== undefined && !isAddressOfAVm(after.address, options))
+      assert.fail(`bound ${formatIPv4(after.address)}`);
+    if (after !== undefined && after.address !== binding?.address) {
+      const here = direction === "ingress" && [0xffffffff, after.address].includes(word(frame, 30));
+      if (!here) assert.fail(`bound ${formatIPv4(after.address)} by a frame that was routed`);
+      count(counts, "bound");
+    }
+  } else if (after?.address !== binding?.address || after?.expiry !== binding?.expiry) {
+    assert.fail("a dropped frame changed the binding");
+  }
+  count(counts, reason ?? `${direction} ${half(frame, 12).toString(16)}`);
+}
+
+const count = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
+
+function session(seed: number, counts: Map<string, number>): void {
+  const dice = new Dice(seed);
+  const options = optionsOf(dice);
+  const guard = createGuard(options);
+  const conversation = new Conversation(dice);
+  const pool: Step[] = [];
+  // Some sessions are floods: much of the same, and the clock nearly stands still.
+  const flood = dice.chance(10);
+  const floodOfArp = dice.chance(60);
+  const quick = dice.chance(50);
+  let time = dice.below(1000) * MINUTE;
+  for (let index = 0; index < FRAMES_A_SESSION; index++) {
+    const binding = ownAt(guard, time);
+    const own = binding && formatIPv4(binding.address);
+    const kind = dice.below(100);
+    let step: Step;
+    if (flood && dice.chance(75))
+      step = ["egress", floodOfArp ? arp({ sender: own ?? ADDRESS }) : new Client().discover()];
+    else if (kind < 35 || pool.length === 0) step = conversation.next(own);
+    else if (kind < 55) step = traffic(dice, own);
+    else if (kind < 90) {
+      const [direction, frame] = dice.pick(pool);
+      step = [dice.chance(95) ? direction : dice.pick(["egress", "ingress"]), mutated(dice, frame)];
+    } else step = noise(dice);
+    if (kind < 55) pool[pool.length < 24 ? pool.length : dice.below(24)] = step;
+    try {
+      check(guard, options, step, time, counts);
+    } catch (error) {
+      const digits = Buffer.from(step[1]).toString("hex");
+      throw new Error(`seed ${seed}, frame ${index} at ${time}: ${step[0]} ${digits}`, { cause: error });
+    }
+    if (flood) time += dice.below(500);
+    else if (quick) time += dice.below(100_000);
+    else
+      time += dice.chance(80)
+        ? dice.below(200_000)
+        : dice.chance(90)
+          ? dice.below(20 * SECOND)
+          : dice.below(3 * MINUTE);
+  }
+}
+
+test(`${FRAMES.toLocaleString("en")} hostile frames: a verdict for each, and every promise kept`, (t) => {
+  const counts = new Map<string, number>();
+  let frames = 0;
+  for (let seed = FIRST_SEED; frames < FRAMES; seed++, frames += FRAMES_A_SESSION) session(seed, counts);
+  t.diagnostic(
+    [...counts]
+      .sort()
+      .map(([key, number]) => `${key} ${number}`)
+      .join(", "),
+  );
+  if (FRAMES < 50_000) return;
+  // A run that reaches little shows little.
+  const missing = [...REASONS].filter((name) => !counts.has(name) && name !== "frame.truncated");
+  assert.deepEqual(missing, [], "reasons that this run did not reach");
+  for (const kind of ["egress 800", "egress 806", "ingress 800", "ingress 806", "bound"]) {
+    assert.ok((counts.get(kind) ?? 0) > FRAMES / 500, `few frames of the kind ${kind} passed`);
+  }
+});
+
+test("random bytes of every length up to 1,600 get a verdict in both directions", () => {
+  const dice = new Dice(7);
+  const guard = createGuard({ macAddress: VM, address: ADDRESS });
+  for (let length = 0; length <= 1600; length++) {
+    const frame = new Uint8Array(length);
+    for (let at = 0; at < length; at++) frame[at] = dice.number();
+    for (const direction of ["egress", "ingress"] as const) {
+      const { verdict, reason } = guard[direction](frame, length);
+      assert.ok(verdict === "drop" && REASONS.has(reason!));
+    }
+  }
+});
+
+test("any time is a time: none of these makes the guard throw or its clock go back", () => {
+  const guard = createGuard({ macAddress: VM, address: ADDRESS });
+  for (const time of [
+    0,
+    -1,
+    5,
+    4.5,
+    Number.MAX_SAFE_INTEGER,
+    Number.MAX_VALUE,
+    Number.POSITIVE_INFINITY,
+    Number.NEGATIVE_INFINITY,
+    Number.NaN,
+    0,
+  ]) {
+    assert.equal(guard.egress(tcp(443), time).verdict, "pass");
+    assert.equal(guard.egress(arp(), time).verdict, "pass");
+  }
+});
+
+test("verdicts are shared and frozen", () => {
+  const guard = createGuard({ macAddress: VM, address: ADDRESS });
+  const pass = guard.egress(tcp(443), 0);
+  const drop = guard.egress(tcp(443, { source: NEIGHBOUR }), 0);
+  assert.equal(guard.egress(tcp(80), 1), pass);
+  assert.ok(Object.isFrozen(pass) && Object.isFrozen(drop));
+  assert.deepEqual([pass, drop], [{ verdict: "pass" }, { verdict: "drop", reason: "ipv4.source" }]);
+});

@@ -1,0 +1,122 @@
+/**
+ * The library's public types, used as a program would use them. Most of this is for the compiler: `@ts-expect-error`
+ * fails the type check where the next line has no error.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  type Binding,
+  type BindingChange,
+  type BindingEnd,
+  type BindingOrigin,
+  createGuard,
+  DROP_REASONS,
+  type DropReason,
+  type Guard,
+  type GuardOptions,
+  UserError,
+  type Verdict,
+} from "../src/index.ts";
+
+/** Exactly the same type, not only one that fits. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Same<A, B>): void => {};
+
+test("a guard is made from a MAC address alone, and judges frames", () => {
+  const options: GuardOptions = { macAddress: "7e:1a:00:00:00:01" };
+  const guard: Guard = createGuard(options);
+  const frame = new Uint8Array(60);
+  const verdict: Verdict = guard.egress(frame, performance.now() * 1000);
+  assert.deepEqual(verdict, { verdict: "drop", reason: "ethernet.source" });
+  assert.equal(guard.ingress(Buffer.alloc(60), 0).verdict, "drop");
+  const binding: Binding | undefined = guard.binding;
+  assert.equal(binding, undefined);
+});
+
+test("every option has its type, and lists may be read-only", () => {
+  const rules = ["10.0.0.0/8", "@host"] as const;
+  const told: string[] = [];
+  const guard = createGuard({
+    macAddress: "7e:1a:00:00:00:01",
+    allow: rules,
+    block: [],
+    address: "192.168.64.5",
+    gateway: "192.168.64.1",
+    gatewayMacAddress: "02:00:00:00:00:64",
+    dhcpServer: "192.168.64.1",
+    subnet: "192.168.64.0/24",
+    mtu: 1500,
+    onBinding: (change) => told.push(change.kind),
+  });
+  assert.equal(guard.binding?.origin, "static");
+
+  assert.throws(() => {
+    // @ts-expect-error the MAC address is required
+    createGuard({});
+  }, UserError);
+  // @ts-expect-error no such option
+  createGuard({ macAddress: "7e:1a:00:00:00:01", allowed: [] });
+  // @ts-expect-error absent is not undefined
+  createGuard({ macAddress: "7e:1a:00:00:00:01", gateway: undefined });
+});
+
+test("verdicts, bindings and reasons are read-only, and their kinds are closed", () => {
+  same<Verdict["verdict"], "pass" | "drop">(true);
+  same<Verdict["reason"], string | undefined>(true);
+  same<BindingOrigin, "snooped" | "served" | "static">(true);
+  same<BindingEnd, "expired" | "released" | "declined" | "refused" | "replaced">(true);
+  same<Binding["dnsServers"], readonly number[]>(true);
+  same<Guard["binding"], Binding | undefined>(true);
+  same<ReturnType<Guard["egress"]>, Verdict>(true);
+  same<Parameters<Guard["ingress"]>, [frame: Uint8Array, time: number]>(true);
+  same<typeof DROP_REASONS, readonly DropReason[]>(true);
+
+  const first = DROP_REASONS[0]!;
+  assert.throws(() => {
+    // @ts-expect-error read-only
+    first.name = "frame.other";
+  }, TypeError);
+  assert.throws(() => {
+    // @ts-expect-error read-only
+    DROP_REASONS.push(first);
+  }, TypeError);
+  const guard = createGuard({ macAddress: "7e:1a:00:00:00:01" });
+  assert.throws(() => {
+    // @ts-expect-error read-only
+    guard.egress(new Uint8Array(0), 0).verdict = "pass";
+  }, TypeError);
+});
+
+/** Only a loss has a reason; the compiler knows from the kind. */
+function told(change: BindingChange): string {
+  switch (change.kind) {
+    case "learned":
+    case "renewed":
+      // @ts-expect-error nothing was lost
+      void change.why;
+      return `${change.kind} ${change.binding.address}`;
+    case "lost": {
+      const why: BindingEnd = change.why;
+      return `lost ${change.binding.address}: ${why}`;
+    }
+  }
+}
+
+test("a change of the binding is told apart by its kind", () => {
+  const binding: Binding = {
+    address: 1,
+    origin: "snooped",
+    server: 2,
+    expiry: Number.POSITIVE_INFINITY,
+    netmask: 0,
+    router: 0,
+    dnsServers: [],
+  };
+  assert.equal(told({ kind: "learned", binding }), "learned 1");
+  assert.equal(told({ kind: "lost", binding, why: "expired" }), "lost 1: expired");
+});
+
+test("a user's mistake is an error of its own class", () => {
+  assert.throws(() => createGuard({ macAddress: "nonsense" }), UserError);
+  assert.ok(new UserError("words") instanceof Error);
+});
