@@ -233,7 +233,7 @@ function tellStart(log: Log, given: RunArguments, vm: FramePort, network: Networ
     gateway: given.gateway ?? "by DHCP",
     "dhcp-server": given.dhcpServer ?? "any",
     address: given.vmIpAddress ?? "by DHCP",
-    uid: process.geteuid?.() ?? -1,
+    privileges: process.geteuid?.() === 0 ? "root" : `user ${process.geteuid?.()}`,
   });
   const advice = metadataAdvice(guard.rules);
   if (advice !== undefined) log.warn(advice);

@@ -906,7 +906,13 @@ test("D25 in SELECTING only the offer's server, source address and source MAC ac
 
 test("D7 D25 an accomplice outside the segment assigns nothing: what is routed to the VM's own address assigns no other", () => {
   const outside = new Server({ address: "203.0.113.7", router: undefined, netmask: undefined, dns: [] });
-  const forger = new Server({ address: "203.0.113.7", identifier: GATEWAY, router: undefined, netmask: undefined, dns: [] });
+  const forger = new Server({
+    address: "203.0.113.7",
+    identifier: GATEWAY,
+    router: undefined,
+    netmask: undefined,
+    dns: [],
+  });
   const rapid = { options: [[80, bytes()]] } as const;
   for (const options of [{}, { dhcpServer: GATEWAY }]) {
     for (const accomplice of "dhcpServer" in options ? [forger] : [outside, forger]) {
