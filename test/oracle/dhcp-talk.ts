@@ -61,7 +61,7 @@ export function say(world: World, kind: ClientKind, words: ClientWords = {}): vo
   const unicast = kind === "RENEWING" || kind === "RELEASE" || (kind === "INFORM" && random.chance(0.5));
   const layers = blank(world, words.xid ?? world.xid);
   const { dhcp, ip } = layers;
-  if (bound) dhcp.ciaddr = address;
+  if (bound !== random.chance(0.02)) dhcp.ciaddr = address;
   ip.source = bound ? address : 0;
   ip.destination = unicast ? server.id : BROADCAST;
   ip.ethernetDestination = unicast ? server.mac : BROADCAST_MAC;
@@ -155,11 +155,17 @@ function routers(world: World, rogue: number): number[] {
   return be32(world.hostAddress());
 }
 
+const PRIVATE_DNS = 0x0a010200; // 10.1.2.0
+
 function nameServers(world: World, rogue: number): number[] {
   const { random } = world;
   if (!random.chance(rogue)) return [...world.dnsServers];
   const others = Array.from({ length: random.between(1, 4) }, () => world.impostor());
-  world.tell(...others);
+  if (random.chance(0.3)) {
+    // More than are remembered.
+    for (let number = random.below(4); number < 9; number++) others.push(PRIVATE_DNS + number);
+  }
+  world.tell(...others.slice(-4));
   return random.chance(0.5) ? others : [...others, ...world.dnsServers];
 }
 

@@ -207,6 +207,7 @@ function inform(world: World): void {
 }
 
 function release(world: World): void {
+  if (world.random.chance(0.4)) say(world, "RELEASE", { wrong: 1 });
   say(world, "RELEASE");
   if (world.random.chance(0.7)) world.lose();
   if (world.random.chance(0.5)) arpProbe(world);
@@ -696,7 +697,9 @@ function arpFlood(world: World): void {
   const frames = [world.gateway, world.hostAddress()];
   for (let turn = 0; turn < count; turn++) {
     const before = world.now;
-    arp(world, "egress", { operation: 1, targetAddress: random.pick(frames), padding: 0 });
+    // What drops costs no token.
+    const senderAddress = random.chance(0.1) ? { senderAddress: world.gateway } : {};
+    arp(world, "egress", { operation: 1, targetAddress: random.pick(frames), padding: 0, ...senderAddress });
     world.now = before + (turn < 185 ? 0 : random.pick([0, 0, 1, 19_999, 20_000, 20_001]));
   }
 }
@@ -704,9 +707,12 @@ function arpFlood(world: World): void {
 function dhcpFlood(world: World): void {
   const { random } = world;
   const count = random.between(48, 62);
+  const xids = Array.from({ length: random.chance(0.5) ? 8 : 1 }, () => random.uint32());
   for (let turn = 0; turn < count; turn++) {
     const before = world.now;
-    say(world, random.chance(0.9) ? "DISCOVER" : "INIT-REBOOT", { wrong: 0.02 });
+    // What drops, here for want of room, costs no token.
+    const xid = random.chance(0.2) ? random.uint32() : xids[turn % xids.length]!;
+    say(world, random.chance(0.9) ? "DISCOVER" : "INIT-REBOOT", { wrong: 0.02, xid });
     world.now = before + (turn < 44 ? 0 : random.pick([0, 0, 1, 99_999, 100_000, 100_001]));
   }
 }
