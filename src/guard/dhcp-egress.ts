@@ -51,7 +51,7 @@ export class DhcpEgress {
     if (message.hops !== 0 || message.giaddr !== 0 || message.relayAgent) return RELAY;
     if (!isClientType(message.messageType)) return MESSAGE_TYPE;
     if (message.yiaddr !== 0) return CLIENT_ADDRESS;
-    if (message.ciaddr !== 0 && message.ciaddr !== lease.address) return CLIENT_ADDRESS;
+    if (!this.#mayClaim(message.ciaddr)) return CLIENT_ADDRESS;
 
     const source = sourceAddress(bytes, packet);
     const destination = destinationAddress(bytes, packet);
@@ -74,6 +74,16 @@ export class DhcpEgress {
     if (opens) transactions.open(message.xid, now).ask(this.#kind, message, now);
     else this.#giveUp(now);
     return PASS;
+  }
+
+  /**
+   * ciaddr is empty or the bound address. A DISCOVER may also carry the last bound one: the client inside NetworkManager
+   * does so after an expiry, until an ACK clears it. It was the VM's own, so an answer sent there tells nobody anything.
+   */
+  #mayClaim(ciaddr: number): boolean {
+    const { lease, message } = this.#state;
+    if (ciaddr === 0 || ciaddr === lease.address) return true;
+    return message.messageType === DHCP_DISCOVER && ciaddr === lease.lastAddress;
   }
 
   /** The message's type with its addresses: which state of the client it speaks for (RFC 2131 table 4). */

@@ -27,6 +27,8 @@ export class Lease {
   #binding: Binding | undefined;
   /** The bound address, 0 while there is none: what the hot path compares with. */
   address = 0;
+  /** The address of the last binding, also after its end; 0 = there never was one. */
+  lastAddress = 0;
   /** When the binding ends, microseconds; Infinity while there is nothing to end. */
   expiry = Number.POSITIVE_INFINITY;
 
@@ -82,6 +84,7 @@ export class Lease {
   #set(binding: Binding | undefined): void {
     this.#binding = binding;
     this.address = binding?.address ?? 0;
+    if (binding) this.lastAddress = binding.address;
     this.expiry = binding?.expiry ?? Number.POSITIVE_INFINITY;
   }
 }

@@ -62,7 +62,7 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("dhcp.checksum", "the UDP checksum of a DHCP message is wrong", "D17"),
   reason("dhcp.format", "not a DHCP message, or one that can be read in two ways", "D14 D15 D16 D17 D23 D31"),
   reason("dhcp.operation", "a BOOTP reply from the VM, or a request to it", "D10"),
-  reason("dhcp.hardware-address", "the client hardware address is not the VM's", "D1 D7 D12 D21"),
+  reason("dhcp.hardware-address", "the client hardware address is not the VM's", "D1 D21"),
   reason("dhcp.relay", "relay fields from the VM: hops, giaddr or option 82", "D9 D19"),
   reason("dhcp.message-type", "a message type that this side may not send", "D8 D15 D19"),
   reason("dhcp.client-address", "a ciaddr that does not fit the message", "D5 D9"),
