@@ -412,3 +412,11 @@ test("options that cannot be are refused in one line that names the value", () =
     );
   }
 });
+
+test("an address that no host can have is refused as the VM's, the gateway's and the DHCP server's", () => {
+  for (const address of ["0.0.0.0", "0.0.0.1", "127.0.0.1", "224.0.0.1", "240.0.0.1", EVERYONE]) {
+    for (const option of ["address", "gateway", "dhcpServer"]) {
+      assert.throws(() => createGuard({ macAddress: VM, [option]: address }), UserError, `${option} ${address}`);
+    }
+  }
+});

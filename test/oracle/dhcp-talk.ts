@@ -78,7 +78,7 @@ export function say(world: World, kind: ClientKind, words: ClientWords = {}): vo
   ) {
     dhcp.options.push({ code: 50, data: be32(address) });
   }
-  if (kind === "SELECTING" || kind === "DECLINE" || kind === "RELEASE") {
+  if (kind === "SELECTING" || kind === "DECLINE" || kind === "RELEASE" || random.chance(0.03)) {
     dhcp.options.push({ code: 54, data: be32(server.id) });
   }
   if (words.rapidCommit) dhcp.options.push({ code: 80, data: [] });

@@ -171,7 +171,8 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
 
   const bound = state.binding?.address;
   if (message.yiaddr !== 0) return "dhcp.client-address";
-  if (message.ciaddr !== 0 && message.ciaddr !== bound) return "dhcp.client-address";
+  const own = type === DISCOVER ? [0, bound, state.lastAddress] : [0, bound];
+  if (!own.includes(message.ciaddr)) return "dhcp.client-address";
   if (packet.destination === BROADCAST && macText(frame, 0) !== BROADCAST_MAC) return "dhcp.addresses";
   if (packet.source !== 0 && packet.source !== bound) return "dhcp.addresses";
 

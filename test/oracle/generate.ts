@@ -693,27 +693,27 @@ function arpOdd(world: World): void {
 function arpFlood(world: World): void {
   const { random } = world;
   boot(world);
-  const count = random.between(190, 230);
+  const count = random.between(230, 280);
   const frames = [world.gateway, world.hostAddress()];
   for (let turn = 0; turn < count; turn++) {
     const before = world.now;
     // What drops costs no token.
     const senderAddress = random.chance(0.1) ? { senderAddress: world.gateway } : {};
     arp(world, "egress", { operation: 1, targetAddress: random.pick(frames), padding: 0, ...senderAddress });
-    world.now = before + (turn < 185 ? 0 : random.pick([0, 0, 1, 19_999, 20_000, 20_001]));
+    world.now = before + (turn < 222 ? 0 : random.pick([0, 0, 1, 19_999, 20_000, 20_001]));
   }
 }
 
 function dhcpFlood(world: World): void {
   const { random } = world;
-  const count = random.between(48, 62);
+  const count = random.between(64, 90);
   const xids = Array.from({ length: random.chance(0.5) ? 8 : 1 }, () => random.uint32());
   for (let turn = 0; turn < count; turn++) {
     const before = world.now;
     // What drops, here for want of room, costs no token.
     const xid = random.chance(0.2) ? random.uint32() : xids[turn % xids.length]!;
     say(world, random.chance(0.9) ? "DISCOVER" : "INIT-REBOOT", { wrong: 0.02, xid });
-    world.now = before + (turn < 44 ? 0 : random.pick([0, 0, 1, 99_999, 100_000, 100_001]));
+    world.now = before + (turn < 60 ? 0 : random.pick([0, 0, 1, 99_999, 100_000, 100_001]));
   }
 }
 

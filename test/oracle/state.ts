@@ -81,6 +81,8 @@ export class State {
 
   now = Number.NEGATIVE_INFINITY;
   binding: OracleBinding | undefined;
+  /** The address of the last binding that there was, however it ended. */
+  lastAddress: number | undefined;
   transactions: Transaction[] = [];
   pending: Pending[] = [];
   probes: { address: number; time: number }[] = [];
@@ -124,6 +126,7 @@ export class State {
         router: undefined,
         dnsServers: [],
       };
+      this.lastAddress = this.binding.address;
     }
   }
 
@@ -160,6 +163,7 @@ export class State {
   setBinding(binding: OracleBinding | undefined, acknowledgedFrom?: { address: number; mac: string }): void {
     const before = this.gateway;
     this.binding = binding;
+    if (binding !== undefined) this.lastAddress = binding.address;
     this.acknowledgedFrom = acknowledgedFrom;
     if (this.gateway !== before) this.forgetGatewayMac();
   }

@@ -41,12 +41,15 @@ const NOTABLE = [
   ...["240.0.0.0", "255.255.255.254", "255.255.255.255", "1.1.1.1", "8.8.8.8", "93.184.216.34", "140.82.121.4"],
 ].map(addressNumber);
 
-/** Ends of the ranges in which no host lives, metadata addresses, and hosts far away. */
+const METADATA = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"].map(
+  addressNumber,
+);
+
+/** Ends of the ranges in which no host lives, and hosts far away. */
 const IMPOSTORS = [
   ...["0.0.0.1", "0.255.255.255", "1.0.0.0", "126.255.255.255", "127.0.0.0", "127.0.0.1", "127.255.255.255"],
   ...["128.0.0.0", "223.255.255.255", "224.0.0.0", "224.0.0.251", "239.255.255.255", "240.0.0.0", "255.255.255.255"],
-  ...["169.254.169.254", "169.254.169.253", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"],
-  ...["10.9.9.9", "192.168.65.1", "8.8.8.8", "172.16.5.16"],
+  ...["10.9.9.9", "192.168.65.1", "8.8.8.8", "172.16.5.16", "169.254.169.253"],
 ].map(addressNumber);
 
 const SUBNETS: readonly [string, number][] = [
@@ -210,7 +213,8 @@ export class World {
     const { random, subnet } = this;
     const size = 2 ** (32 - subnet.length);
     const near = [subnet.address - 1, subnet.address, subnet.address + size - 1, subnet.address + size];
-    return random.chance(0.3) ? (random.pick(near) + 2 ** 32) % 2 ** 32 : random.pick(IMPOSTORS);
+    if (random.chance(0.3)) return (random.pick(near) + 2 ** 32) % 2 ** 32;
+    return random.pick(random.chance(0.3) ? METADATA : IMPOSTORS);
   }
 
   someAddress(): number {
