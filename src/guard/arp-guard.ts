@@ -73,16 +73,14 @@ export class ArpGuard {
     if (this.#isOwn(sender, now) && !(reply && this.#probes.answers(sender, now))) return CONFLICT;
     if (sender !== this.#gateway.address) return PASS;
     const hardware = senderHardwareAddress(bytes, packet);
-    const source = sourceMac(bytes, frame);
     if (this.#gateway.mac !== UNKNOWN_MAC) {
       if (hardware !== this.#gateway.mac) return GATEWAY;
-      if (source === hardware) this.#gateway.heard(hardware);
+      this.#gateway.heard(hardware);
       return PASS;
     }
     if (reply) {
       const answersVm =
         this.#gateway.expectsAnswer(now) &&
-        hardware === source &&
         !isGroupMac(hardware) &&
         destinationMac(bytes, frame) === this.#mac &&
         targetHardwareAddress(bytes, packet) === this.#mac &&
@@ -91,6 +89,7 @@ export class ArpGuard {
       this.#gateway.heard(hardware);
       return PASS;
     }
+    const source = sourceMac(bytes, frame);
     return hardware === source && hardware === this.#gateway.acknowledgedFrom ? PASS : GATEWAY;
   }
 

@@ -5,7 +5,7 @@
  */
 
 import { type Cidr, covers, lastOf, subnetOf } from "../policy/rule.ts";
-import { METADATA_ADDRESSES } from "../policy/special-purpose.ts";
+import { isGloballyRoutable, METADATA_ADDRESSES } from "../policy/special-purpose.ts";
 import { isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
 import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../wire/dhcp.ts";
 import { ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
@@ -28,6 +28,8 @@ const LEASE_TIME = verdictOf("dhcp.lease-time");
 
 export class DhcpIngress {
   readonly #state: DhcpState;
+  /** IPv4 source of the last ACK that taught an address; 0 = none yet. */
+  #lastTeacher = 0;
 
   constructor(state: DhcpState) {
     this.#state = state;
@@ -50,10 +52,32 @@ export class DhcpIngress {
     const source = sourceAddress(bytes, packet);
     const hardware = sourceMac(bytes, frame);
     const teaches = type === DHCP_OFFER || (type === DHCP_ACK && transaction.kind !== "INFORM");
-    if (teaches && !isSentToClient(destinationAddress(bytes, packet), message.yiaddr)) return ADDRESSES;
+    if (teaches && !this.#isSentFromHere(source, destinationAddress(bytes, packet))) return ADDRESSES;
     if (type === DHCP_OFFER) return this.#judgeOffer(transaction, source, hardware, now);
     if (type === DHCP_ACK) return this.#judgeAck(transaction, source, hardware, now);
     return this.#judgeNak(transaction, source, hardware);
+  }
+
+  /**
+   * A server sends what assigns an address to that address, or broadcasts it (RFC 2131 4.1). What arrives at another
+   * address of the VM's came routed from somewhere else: an accomplice far away could assign it anybody's. At the VM's
+   * own address he can be heard too, so there the sender must be one that no router stands before.
+   */
+  #isSentFromHere(source: number, destination: number): boolean {
+    const { message, lease } = this.#state;
+    if (destination === LIMITED_BROADCAST) return true;
+    if (destination !== message.yiaddr) return false;
+    const own = lease.lastAddress !== 0 && destination === lease.lastAddress;
+    return !own || this.#isNear(source);
+  }
+
+  #isNear(source: number): boolean {
+    const { lease, trustedServer, subnet: known } = this.#state;
+    const { binding } = lease;
+    if (source !== 0 && (source === trustedServer || source === binding?.server || source === this.#lastTeacher))
+      return true;
+    const subnet = known ?? (binding && subnetOf(binding.address, binding.netmask));
+    return subnet && subnet.length <= 30 ? covers(subnet, source) : !isGloballyRoutable(source);
   }
 
   #judgeOffer(transaction: Transaction, sourceAddress: number, sourceMac: number, now: number): number {
@@ -146,6 +170,7 @@ export class DhcpIngress {
   #learn(rebinding: boolean, sourceAddress: number, sourceMac: number, now: number): void {
     const { message, lease, pending, gateway } = this.#state;
     const confirmsOnly = rebinding && lease.binding?.address === message.yiaddr && !this.#isFromServer();
+    this.#lastTeacher = sourceAddress;
     pending.add(message.yiaddr, message.serverIdentifier, now);
     lease.acknowledge(
       {
@@ -186,14 +211,6 @@ export class DhcpIngress {
     const subnet = this.#state.subnet ?? subnetOf(yiaddr, netmask);
     return !subnet || subnet.length > 30 || covers(subnet, router) ? router : 0;
   }
-}
-
-/**
- * A server sends what assigns an address to that address, or broadcasts it (RFC 2131 4.1). What arrives at another address
- * of the VM's came routed from somewhere else: an accomplice far away could assign it anybody's address.
- */
-function isSentToClient(destination: number, yiaddr: number): boolean {
-  return destination === LIMITED_BROADCAST || destination === yiaddr;
 }
 
 function dnsServersOf(message: DhcpMessage): number[] {

@@ -2,7 +2,8 @@
  * `--bridge NAME`: a TAP put on a bridge that is there already (libvirt's, LXD's, one with the LAN's card on it). Who
  * serves DHCP there and who is the gateway is learned from the VM's own traffic.
  *
- * - Isolation (bridge(8), `isolated on`) is set before the interface goes up, so that no frame passes without it.
+ * - Isolation (bridge(8), `isolated on`) and the separation from open ports (separation.ts) stand before the interface goes
+ *   up, so that no frame passes without them.
  * - The TAP's own MAC address begins with fe: a bridge without a fixed address takes the lowest one among its ports,
  *   and must not change its address because a VM comes or goes.
  * - The TAP has no IPv6 address of its own: the host would otherwise talk to the VM through it.
@@ -18,6 +19,7 @@ import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
 import { findIp, ipBatch } from "./iproute2.ts";
 import type { Network } from "./network.ts";
+import { separate } from "./separation.ts";
 
 export interface BridgeOptions {
   /** The bridge's name. */
@@ -72,13 +74,21 @@ function attach(libc: LinuxLibc, ip: string, device: TapDevice, bridge: Link, is
     `link set dev ${device.name} mtu ${bridge.mtu}`,
     `link set dev ${device.name} master ${bridge.name}`,
     `link set dev ${device.name} type bridge_slave isolated ${isolated ? "on" : "off"}`,
-    `link set dev ${device.name} up`,
   ];
   if (existsSync("/proc/sys/net/ipv6")) commands.unshift(`link set dev ${device.name} addrgenmode none`);
-  const error = ipBatch(ip, commands);
-  if (error !== undefined) {
+  const run = (batch: readonly string[]): void => {
+    const error = ipBatch(ip, batch);
+    if (error === undefined) return;
     throw new UserError(`--bridge ${bridge.name}: the TAP cannot be put on the bridge: ${error}; run softnet as root`);
+  };
+  run(commands);
+  try {
+    separate(libc, libc.if_nametoindex(device.name), isolated);
+  } catch (error) {
+    const why = `${(error as Error).message}; it needs a kernel with CONFIG_NET_CLS_BPF (module cls_bpf)`;
+    throw new UserError(`--bridge ${bridge.name}: the VM cannot be kept apart from others: ${why}`);
   }
+  run([`link set dev ${device.name} up`]);
 }
 
 /** Throws PortClosed unless the TAP is still a port of that bridge. */

@@ -53,7 +53,7 @@ export function covers(cidr: Cidr, address: number): boolean {
 
 /** Parses `A.B.C.D/LENGTH`; host bits are masked. Undefined for anything else. */
 export function parseCidr(text: string): Cidr | undefined {
-  const match = /^([\d.]+)\/(\d{1,2})$/.exec(text);
+  const match = /^([\d.]+)\/(0|[1-9]\d?)$/.exec(text);
   const address = match ? parseIPv4(match[1]!) : undefined;
   const length = match ? Number(match[2]) : 33;
   if (address === undefined || length > 32) return undefined;

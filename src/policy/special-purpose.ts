@@ -6,7 +6,7 @@
  * 192.88.99.0/24, the 6to4 relay anycast prefix, is deprecated (RFC 7526) and not global: what is sent there is handed to
  * whoever still announces it.
  */
-import { type Cidr, parseCidr } from "./rule.ts";
+import { type Cidr, covers, parseCidr } from "./rule.ts";
 
 export interface SpecialPurpose {
   readonly cidr: Cidr;
@@ -46,6 +46,16 @@ export const SPECIAL_PURPOSE: readonly SpecialPurpose[] = Object.freeze([
   block("240.0.0.0/4", "Reserved", false, "RFC 1112 4"),
   block("255.255.255.255/32", "Limited Broadcast", false, "RFC 919 7, RFC 8190"),
 ]);
+
+/** Whether the registry calls an address globally reachable; multicast is not. For what is rare: it looks through all. */
+export function isGloballyRoutable(address: number): boolean {
+  if (covers(MULTICAST, address)) return false;
+  let longest: SpecialPurpose | undefined;
+  for (const entry of SPECIAL_PURPOSE) {
+    if (covers(entry.cidr, address) && entry.cidr.length >= (longest?.cidr.length ?? 0)) longest = entry;
+  }
+  return longest?.global ?? true;
+}
 
 /** 224.0.0.0/4 */
 export const MULTICAST: Cidr = Object.freeze({ address: 0xe0000000, length: 4 });

@@ -453,6 +453,25 @@ test("D9 the VM steers no reply elsewhere: hops, giaddr and a foreign ciaddr dro
   bench.dropsOut("dhcp.client-address", client.select(ADDRESS, GATEWAY, { ciaddr: ADDRESS }));
 });
 
+test("D9 a DISCOVER may carry the address of the last binding in ciaddr, however it ended, and nobody else's", () => {
+  for (const end of ["expired", "released", "declined", "refused"] as const) {
+    const bench = bound(120);
+    const client = new Client({ xid: 2 });
+    if (end === "expired") bench.wait(2 * MINUTE);
+    if (end === "released") bench.passesOut(client.release(ADDRESS, GATEWAY));
+    if (end === "declined") bench.passesOut(client.decline(ADDRESS, GATEWAY));
+    if (end === "refused") bench.passesOut(client.renew(ADDRESS, GATEWAY));
+    if (end === "refused") bench.passesIn(server.nak(client));
+    bench.assertOffline();
+    bench.wait(HOUR);
+    bench.dropsOut("dhcp.client-address", client.discover({ ciaddr: NEIGHBOUR }));
+    bench.dropsOut("dhcp.client-address", client.reboot(ADDRESS, { ciaddr: ADDRESS }), client.rebind(ADDRESS));
+    bench.dropsOut("dhcp.addresses", client.discover({ ciaddr: ADDRESS, source: ADDRESS }));
+    bench.passesOut(client.discover({ ciaddr: ADDRESS }));
+  }
+  new Bench().dropsOut("dhcp.client-address", new Client().discover({ ciaddr: ADDRESS }));
+});
+
 test("D8 D9 a yiaddr from the VM, which a server might copy into its answer, drops", () => {
   const bench = bound();
   const client = new Client({ xid: 2 });
@@ -1350,5 +1369,16 @@ test("a netmask that is not 4 bytes long, a router of 3 bytes and a router 0.0.0
     );
     const { netmask, router, dnsServers } = bench.guard.binding!;
     assert.deepEqual([netmask, router, dnsServers], [0, 0, []]);
+  }
+});
+
+test("D25 a routed ACK to the VM's own address from outside its subnet teaches nothing, whatever server it names", () => {
+  for (const server of [undefined, GATEWAY]) {
+    const bench = new Bench(server === undefined ? {} : { dhcpServer: server });
+    bench.bind(ADDRESS, new Client({ xid: 1 }), new Server({ lease: 3600 }));
+    const client = new Client({ xid: 2 });
+    bench.passesOut(client.renew(ADDRESS, GATEWAY));
+    bench.dropsIn("dhcp.addresses", new Server({ address: "203.0.113.7", identifier: GATEWAY }).ack(client, ADDRESS));
+    bench.passesIn(new Server({ lease: 60 }).ack(client, ADDRESS));
   }
 });

@@ -64,7 +64,6 @@ test("A9 the answer is a reply, to the VM, at most 3 s after its request for the
     "a broadcast reply": arpReply(GATEWAY, OTHER_MAC, { to: EVERYONE_MAC }),
     "another target hardware address": arpReply(GATEWAY, OTHER_MAC, { targetMac: OTHER_MAC }),
     "another target address": arpReply(GATEWAY, OTHER_MAC, { target: NEIGHBOUR }),
-    "two hardware addresses": arpReply(GATEWAY, OTHER_MAC, { senderMac: GATEWAY_MAC }),
     "a request": arp({ sender: GATEWAY, target: ADDRESS, from: OTHER_MAC, to: VM, targetMac: VM }),
     "a group address": arpReply(GATEWAY, OTHER_MAC, { senderMac: "03:00:00:00:00:01" }),
   };
@@ -74,6 +73,14 @@ test("A9 the answer is a reply, to the VM, at most 3 s after its request for the
     assert.equal(bench.in(answer), "arp.gateway", what);
     bench.passesIn(arpReply(GATEWAY, GATEWAY_MAC));
   }
+});
+
+test("A9 an answer of a virtual router, whose sender hardware address is not its Ethernet source, is learned", () => {
+  const bench = bound();
+  bench.passesOut(arp());
+  bench.passesIn(arpReply(GATEWAY, OTHER_MAC, { senderMac: GATEWAY_MAC }));
+  bench.passesIn(arpReply(GATEWAY, GATEWAY_MAC));
+  assert.equal(bench.in(arpReply(GATEWAY, OTHER_MAC)), "arp.gateway");
 });
 
 test("A9 the answer may take 3 s, and not 1 µs longer", () => {
@@ -155,17 +162,6 @@ test("A9 a sign of life from the known MAC starts the count again", () => {
     bench.passesOut(arp());
     bench.passesIn(arpReply(GATEWAY, OTHER_MAC));
   }
-});
-
-test("A9 a frame of another Ethernet source is no sign of life, though it tells the known MAC", () => {
-  const bench = acquainted();
-  for (let request = 0; request < 3; request++) {
-    bench.passesOut(arp());
-    bench.passesIn(arp({ sender: GATEWAY, target: ADDRESS, from: OTHER_MAC, senderMac: GATEWAY_MAC }));
-    bench.wait(SECOND);
-  }
-  bench.passesOut(arp());
-  bench.passesIn(arpReply(GATEWAY, OTHER_MAC));
 });
 
 test("A9 a forged claim is no sign of life", () => {

@@ -62,6 +62,8 @@ export function say(world: World, kind: ClientKind, words: ClientWords = {}): vo
   const layers = blank(world, words.xid ?? world.xid);
   const { dhcp, ip } = layers;
   if (bound !== random.chance(0.02)) dhcp.ciaddr = address;
+  // Some clients keep their former address in ciaddr.
+  if (kind === "DISCOVER" && random.chance(0.05)) dhcp.ciaddr = world.lastAddress;
   ip.source = bound ? address : 0;
   ip.destination = unicast ? server.id : BROADCAST;
   ip.ethernetDestination = unicast ? server.mac : BROADCAST_MAC;
@@ -124,6 +126,7 @@ export function answer(world: World, words: ServerWords): void {
   if (random.chance(0.03)) ip.destination = random.pick([world.address ?? 0, world.hostAddress(), 0]);
   ip.ethernetDestination = broadcast ? BROADCAST_MAC : world.vmMac;
   ip.ethernetSource = server.mac;
+  if (random.chance(0.04)) ip.source = random.pick([server.id, world.gateway, world.impostor(), world.someAddress()]);
 
   dhcp.options.push({ code: 53, data: [{ OFFER: 2, ACK: 5, NAK: 6 }[words.type]] });
   dhcp.options.push({ code: 54, data: be32(server.id) });

@@ -1,4 +1,5 @@
 /** The second guard's DHCP (RFC 2131): reading a message, and what VM and servers may say when. */
+
 import {
   type Cidr,
   cidr,
@@ -12,7 +13,7 @@ import {
   uint32,
 } from "./bytes.ts";
 import type { Packet } from "./ipv4.ts";
-import { METADATA } from "./policy.ts";
+import { isGloballyReachable, METADATA } from "./policy.ts";
 import { type Kind, type OracleBinding, SECOND, type State, type Transaction } from "./state.ts";
 
 const BROADCAST = 0xffffffff;
@@ -153,8 +154,11 @@ function openUdp(packet: Packet): Message | string {
   const length = uint16(payload, 4);
   if (length !== payload.length) return "dhcp.format";
   if (uint16(payload, 6) !== 0) {
-    const pseudoHeader = [...packet.addresses, 0, 17, Math.floor(length / 256), length % 256];
-    if (onesComplementSum(new Uint8Array([...pseudoHeader, ...payload])) !== 0xffff) return "dhcp.checksum";
+    const summed = new Uint8Array(12 + payload.length);
+    summed.set(packet.addresses, 0);
+    summed.set([0, 17, Math.floor(length / 256), length % 256], 8);
+    summed.set(payload, 12);
+    if (onesComplementSum(summed) !== 0xffff) return "dhcp.checksum";
   }
   return readMessage(payload.slice(8)) ?? "dhcp.format";
 }
@@ -322,10 +326,30 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
     return "dhcp.addresses";
   }
 
+  if (
+    assigns &&
+    packet.destination !== BROADCAST &&
+    packet.destination === state.lastAddress &&
+    !isNear(state, packet.source)
+  ) {
+    state.reach("an answer to the VM's own address from far away");
+    return "dhcp.addresses";
+  }
+
   const mac = macText(frame, 6);
   if (type === OFFER) return offer(state, packet, message, transaction, server, mac);
   if (type === ACK) return acknowledge(state, packet, message, transaction, server, mac);
   return refuse(state, packet, transaction, server, mac);
+}
+
+/** Whether no router stands between the VM and who sends from this address. */
+function isNear(state: State, source: number): boolean {
+  const { binding } = state;
+  if ([state.trustedServer, binding?.server, state.lastTeacher].includes(source)) return true;
+  let subnet = state.subnet;
+  if (subnet === undefined && binding !== undefined) subnet = subnetOf(binding.address, binding.netmask);
+  if (subnet === undefined || subnet.length > 30) return !isGloballyReachable(source);
+  return contains(subnet, source);
 }
 
 function offer(
@@ -388,6 +412,7 @@ function acknowledge(
 
   transaction.acknowledgedBy = server;
   state.notePending(yiaddr, server, state.now);
+  state.lastTeacher = packet.source;
   const itself = packet.source === server ? { address: server, mac } : undefined;
   state.setBinding(boundBy(state, message, kind, server, lease), itself);
   state.note = `dhcp.ACK-${kind}`;

@@ -116,7 +116,7 @@ function arpToVm(state: State, arp: Arp): string {
       if (arp.ethernetSource !== state.gatewayMac) state.reach("the gateway's MAC from another Ethernet source");
       state.note = "arp.gateway-known";
     }
-    if (state.gatewayMac !== undefined && arp.ethernetSource === state.gatewayMac) {
+    if (state.gatewayMac !== undefined) {
       state.unanswered = 0;
       state.countedRequest = undefined;
     }
@@ -131,7 +131,6 @@ function answersOwnRequest(state: State, arp: Arp): boolean {
     arp.ethernetDestination === state.vmMac &&
     arp.targetHardware === state.vmMac &&
     arp.targetAddress === state.binding?.address &&
-    arp.senderHardware === arp.ethernetSource &&
     !isGroup(arp.senderHardware) &&
     state.gatewayRequest !== undefined &&
     state.now - state.gatewayRequest <= 3 * SECOND

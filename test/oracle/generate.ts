@@ -54,6 +54,7 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [rogueNetwork, 8],
   [rogueServer, 3],
   [otherClients, 3],
+  [farAnswers, 4],
   [gatewayIntroducesItself, 4],
   [igmp, 2],
   [decline, 4],
@@ -363,6 +364,34 @@ function gatewayIntroducesItself(world: World): void {
   }
 }
 
+/** Answers to the VM's own address, or to the one that it had, from near and far. */
+function farAnswers(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 4);
+  for (let turn = 0; turn < count; turn++) {
+    const address = world.address ?? world.lastAddress;
+    const near = [world.gateway, world.server.source, world.server.id, world.hostAddress()];
+    const source = random.chance(0.4) ? random.pick(near) : random.chance(0.5) ? world.impostor() : world.someAddress();
+    const id = random.chance(0.6) ? world.server.id : source;
+    const server: Server = { id, source, mac: random.chance(0.7) ? world.gatewayMac : random.pick(world.peerMacs) };
+    world.xid = random.uint32();
+    if (random.chance(0.5)) {
+      say(world, "DISCOVER", { wrong: 0 });
+      answer(world, { type: "OFFER", address, server, wrong: 0 });
+      say(world, "SELECTING", { address, server, wrong: 0 });
+    } else {
+      const kind = world.address === undefined ? "INIT-REBOOT" : random.pick(["INIT-REBOOT", "RENEWING", "REBINDING"]);
+      say(world, kind as "INIT-REBOOT", { address, wrong: 0 });
+    }
+    answer(world, { type: random.chance(0.9) ? "ACK" : "NAK", address, server, terse: 0.2, wrong: 0 });
+    if (random.chance(0.4)) learned(world, address, server);
+    if (random.chance(0.3)) {
+      world.jump();
+      world.expire();
+    }
+  }
+}
+
 function decline(world: World): void {
   const { random } = world;
   arpProbe(world);
@@ -652,7 +681,7 @@ function arpGateway(world: World): void {
         gatewayRequest(world);
         if (random.chance(0.15)) world.jump();
         if (random.chance(0.1)) world.now += random.pick([2_999_999, 3_000_000, 3_000_001]);
-        gatewayReply(world, mac);
+        gatewayReply(world, mac, random.chance(0.9) ? mac : random.pick(world.peerMacs));
     }
   }
 }

@@ -219,6 +219,17 @@ test("D7 an ACK that was routed to another address binds nothing", () => {
   assert.equal(talk.in(ACK), "pass");
 });
 
+test("D7 an ACK from far away to the VM's own address renews nothing", () => {
+  const talk = new Talk().lease();
+  assert.equal(talk.out(REBIND), "pass");
+  const ack = fromServer("05", "55667788");
+  const far = ack.slice();
+  far.set([0x69, 0x01], 24); // the checksum for …
+  far.set([8, 8, 8, 8], 26); // … 8.8.8.8
+  assert.equal(talk.in(far), "dhcp.addresses");
+  assert.equal(talk.in(ack), "pass");
+});
+
 test("D10 the VM is no server", () => {
   const talk = new Talk().lease();
   const frame = hex(`${ALL} ${VM} 0800 4500001c000100004011 7979 c0a84005 c0a84001 00430044 0008 0000`);

@@ -83,6 +83,8 @@ export class State {
   binding: OracleBinding | undefined;
   /** The address of the last binding that there was, however it ended. */
   lastAddress: number | undefined;
+  /** IPv4 source of the last ACK that made or renewed a binding. */
+  lastTeacher: number | undefined;
   transactions: Transaction[] = [];
   pending: Pending[] = [];
   probes: { address: number; time: number }[] = [];

@@ -126,6 +126,8 @@ export class World {
       { id: other, source: other, mac: this.peerMacs[0]! },
       { id: addressNumber("10.9.9.9"), source: this.gateway, mac: this.gatewayMac },
       { id: other, source: this.gateway, mac: this.gatewayMac },
+      { id: addressNumber("10.9.9.9"), source: addressNumber("10.9.9.9"), mac: this.gatewayMac },
+      { id: addressNumber("8.8.8.8"), source: addressNumber("8.8.8.8"), mac: this.gatewayMac },
       { id: this.gateway, source: this.gateway, mac: this.peerMacs[1]! },
       { id: this.gateway, source: other, mac: this.gatewayMac },
     ];

