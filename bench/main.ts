@@ -10,7 +10,7 @@ import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
 import * as processes from "./processes.ts";
 import { show, spread } from "./statistics.ts";
 
-const ROUNDS = 3;
+const ROUNDS = 11;
 const FRAMES = 100_000;
 const WARM_UP = 60_000;
 const SIZES = [64, 1514];

@@ -8,6 +8,8 @@ import koffi from "koffi";
 
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
+/** So that a child gets the ends that are meant for it, and no copy of the others. */
+const SOCK_CLOEXEC = 0x80000;
 const socketpair = koffi.load(null).func("int socketpair(int domain, int type, int protocol, _Out_ int *ends)");
 
 /** The program as it is published: JavaScript. */
@@ -23,7 +25,7 @@ export interface Wires {
 export function makeWires(): Wires {
   const pair = (): [number, number] => {
     const ends: [number, number] = [-1, -1];
-    if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0) throw new Error("socketpair failed");
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0) throw new Error("socketpair failed");
     return ends;
   };
   const [vm, network] = [pair(), pair()];

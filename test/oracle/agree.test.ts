@@ -11,7 +11,7 @@ import { generateSession } from "./generate.ts";
 import { OracleGuard } from "./guard.ts";
 
 const FRAMES = Number(
-  process.env.SOFTNET_ORACLE_FRAMES ?? (process.env.SOFTNET_TEST_ALL === "1" ? 2_000_000 : 250_000),
+  process.env.SOFTNET_ORACLE_FRAMES ?? (process.env.SOFTNET_TEST_ALL === "1" ? 1_600_000 : 250_000),
 );
 const FIRST_SEED = Number(process.env.SOFTNET_ORACLE_SEED ?? 1);
 

@@ -168,7 +168,7 @@ function nameServers(world: World, rogue: number): number[] {
     // More than are remembered.
     for (let number = random.below(4); number < 9; number++) others.push(PRIVATE_DNS + number);
   }
-  world.tell(...others.slice(-4));
+  world.tell(...others.slice(0, 2), ...others.slice(5, 10));
   return random.chance(0.5) ? others : [...others, ...world.dnsServers];
 }
 

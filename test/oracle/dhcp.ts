@@ -345,7 +345,8 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
 /** Whether no router stands between the VM and who sends from this address. */
 function isNear(state: State, source: number): boolean {
   const { binding } = state;
-  if ([state.trustedServer, binding?.server, state.lastTeacher].includes(source)) return true;
+  // 0.0.0.0 says nothing of where it comes from, even where the last ACK came from there.
+  if (source !== 0 && [state.trustedServer, binding?.server, state.lastTeacher].includes(source)) return true;
   let subnet = state.subnet;
   if (subnet === undefined && binding !== undefined) subnet = subnetOf(binding.address, binding.netmask);
   if (subnet === undefined || subnet.length > 30) return !isGloballyReachable(source);

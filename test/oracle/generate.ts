@@ -681,6 +681,7 @@ function arpGateway(world: World): void {
         gatewayRequest(world);
         if (random.chance(0.15)) world.jump();
         if (random.chance(0.1)) world.now += random.pick([2_999_999, 3_000_000, 3_000_001]);
+        if (random.chance(0.04)) gatewayReply(world, "01:00:5e:00:00:12", world.gatewayMac);
         gatewayReply(world, mac, random.chance(0.9) ? mac : random.pick(world.peerMacs));
     }
   }
