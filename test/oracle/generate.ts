@@ -969,7 +969,7 @@ function noise(world: World): void {
   }
 }
 
-/** Frames of this session once more, damaged or not, in the same or the other direction, later. */
+/** Earlier frames of the same conversation once more, damaged or not, in the same or the other direction, later. */
 function replay(world: World): void {
   const { random } = world;
   if (world.steps.length === 0) return;
