@@ -44,6 +44,7 @@ test("every option has its type, and lists may be read-only", () => {
     gateway: "192.168.64.1",
     gatewayMacAddress: "02:00:00:00:00:64",
     dhcpServer: "192.168.64.1",
+    origin: "served",
     subnet: "192.168.64.0/24",
     mtu: 1500,
     onBinding: (change) => told.push(change.kind),

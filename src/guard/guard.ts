@@ -127,7 +127,7 @@ export class Guard {
     this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
     const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
     this.#onBinding = options.onBinding;
-    this.#lease = new Lease(staticAddress, (change) => this.#bindingChanged(change));
+    this.#lease = new Lease(staticAddress, options.origin ?? "snooped", (change) => this.#bindingChanged(change));
     this.#gateway = new GatewayWatch(gatewayMac ?? UNKNOWN_MAC);
     this.#arp = new ArpGuard(this.#mac, this.#lease, this.#pending, this.#gateway);
     const dhcp: DhcpState = {

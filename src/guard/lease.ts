@@ -7,7 +7,7 @@
  *
  * A static binding never ends; an ACK for its address only completes it.
  */
-import type { Binding, BindingChange, BindingEnd } from "./types.ts";
+import type { Binding, BindingChange, BindingEnd, BindingOrigin } from "./types.ts";
 
 /** What an ACK says about the address it assigns; 0 or empty where an option was not there. */
 export interface Acknowledgement {
@@ -23,6 +23,7 @@ export interface Acknowledgement {
 const FOREVER = 0xffffffff;
 
 export class Lease {
+  readonly #learnedAs: BindingOrigin;
   readonly #tell: (change: BindingChange) => void;
   #binding: Binding | undefined;
   /** The bound address, 0 while there is none: what the hot path compares with. */
@@ -32,7 +33,9 @@ export class Lease {
   /** When the binding ends, microseconds; Infinity while there is nothing to end. */
   expiry = Number.POSITIVE_INFINITY;
 
-  constructor(staticAddress: number, tell: (change: BindingChange) => void) {
+  /** `learnedAs`: the origin of a binding that an ACK makes. */
+  constructor(staticAddress: number, learnedAs: BindingOrigin, tell: (change: BindingChange) => void) {
+    this.#learnedAs = learnedAs;
     this.#tell = tell;
     if (staticAddress !== 0) {
       this.#set({
@@ -61,7 +64,7 @@ export class Lease {
     const same = before?.address === ack.address ? before : undefined;
     const binding: Binding = Object.freeze({
       address: ack.address,
-      origin: same?.origin ?? "snooped",
+      origin: same?.origin ?? this.#learnedAs,
       server: ack.server,
       expiry: this.isStatic || ack.leaseTime === FOREVER ? Number.POSITIVE_INFINITY : now + ack.leaseTime * 1_000_000,
       netmask: ack.netmask || (same?.netmask ?? 0),

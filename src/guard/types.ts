@@ -16,6 +16,8 @@ export interface GuardOptions {
   readonly gatewayMacAddress?: string;
   /** The only DHCP server to be trusted, where it is known. */
   readonly dhcpServer?: string;
+  /** How an address that an ACK assigns is said to have come: "served" where the network's server is our own. */
+  readonly origin?: "snooped" | "served";
   /** The VM's subnet as a CIDR, where the network knows it: no address outside it is ever bound. */
   readonly subnet?: string;
   /** Largest IPv4 packet in bytes, 68 … 65,521; default 1,500. Frames may be 14 bytes longer. */

@@ -1,0 +1,208 @@
+/**
+ * A network's port with a DHCP server in it: the VM's DHCP goes to the server and never further, and no other server is
+ * heard. Everything else passes through untouched, for two or three compares a frame.
+ *
+ *   send      frames to UDP port 67 are taken out and answered; the runs of frames between them go to the wrapped port
+ *   receive   replies first, in a batch of their own; then what the wrapped port has, without frames 67 → 68
+ *
+ * A reply is an ordinary frame from the network: the relay shows it to the guard, which learns the binding from it as
+ * from any server's.
+ *
+ * The relay takes a batch that is not full for the end of what waits (relay/port.ts), but a batch of replies tells
+ * nothing about the wrapped port, and one that was full is not any more when frames were refused. After both, as when a
+ * reply is queued, the port wakes the relay by itself, in the event loop's next turn.
+ *
+ * Replies are written over the batch's slots, so the wrapped port must be one that keeps no bytes in the slab between
+ * calls: a TAP, not a stream.
+ */
+import type { Batch } from "../../relay/batch.ts";
+import type { FramePort, Interest } from "../../relay/port.ts";
+import { get16 } from "../../wire/bytes.ts";
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../../wire/dhcp.ts";
+import { ETHERNET_HEADER, etherType, TYPE_IPV4 } from "../../wire/ethernet.ts";
+import { fragmentOffset, headerLength, IPV4_HEADER, ipProtocol, PROTOCOL_UDP } from "../../wire/ipv4.ts";
+
+/** Replies that wait while the VM takes none; a further one is dropped, and its client asks again. */
+const MOST_REPLIES = 8;
+
+/** UDP's two ports, the first bytes of its header. */
+const PORTS = 4;
+const SHORTEST = ETHERNET_HEADER + IPV4_HEADER + PORTS;
+
+/** What a frame is to this port. */
+const NOT_DHCP = 0;
+const TO_SERVER = 1;
+const FROM_SERVER = 2;
+
+/** The server as this port sees it (server.ts). */
+export interface Answering {
+  answer(bytes: Uint8Array, frame: number, length: number): Uint8Array | undefined;
+}
+
+export class ServingPort implements FramePort {
+  /** Frames of another DHCP server that were not let in. */
+  refused = 0;
+  /** Replies that found the queue full, or no slot long enough. */
+  dropped = 0;
+  readonly #port: FramePort;
+  readonly #server: Answering;
+  readonly #replies: Uint8Array[] = [];
+  /** The wrapped port may have frames that no event tells of. */
+  #owed = false;
+  #readable = false;
+  #wake: (readable: boolean, writable: boolean) => void = () => {};
+  #soon: NodeJS.Immediate | undefined;
+
+  /** Takes over `port`: closes it when it is closed itself. */
+  constructor(port: FramePort, server: Answering) {
+    this.#port = port;
+    this.#server = server;
+  }
+
+  get label(): string {
+    return this.#port.label;
+  }
+
+  get unsendable(): number {
+    return this.#port.unsendable;
+  }
+
+  receive(batch: Batch): number {
+    if (this.#replies.length > 0) return this.#handOut(batch);
+    this.#owed = false;
+    const received = this.#port.receive(batch);
+    const kept = this.#refuse(batch);
+    if (kept < received && received === batch.capacity) this.#owe();
+    return kept;
+  }
+
+  send(batch: Batch, first: number): number {
+    const { bytes, offset, length, count } = batch;
+    let unsent = first;
+    for (let index = first; index < count; index++) {
+      if (kindOf(bytes, offset[index], length[index]) !== TO_SERVER) continue;
+      // In order, and asked once only: when the frames in front of it are not all taken, it is not taken either.
+      unsent += this.#sendRun(batch, unsent, index);
+      if (unsent < index) return unsent - first;
+      this.#ask(bytes, offset[index], length[index]);
+      unsent = index + 1;
+    }
+    return unsent + this.#sendRun(batch, unsent, count) - first;
+  }
+
+  watch(interest: Interest, wake: (readable: boolean, writable: boolean) => void): void {
+    this.#port.watch(interest, wake);
+    this.#wake = wake;
+    this.#readable = interest.readable;
+    if (!this.#readable) this.#calm();
+    else if (this.#hasMore()) this.#wakeSoon();
+  }
+
+  check(): void {
+    this.#port.check();
+  }
+
+  close(): void {
+    this.#readable = false;
+    this.#calm();
+    this.#port.close();
+  }
+
+  /** Sends frames `from … to - 1`; answers how many were taken. The batch is as it was, afterwards. */
+  #sendRun(batch: Batch, from: number, to: number): number {
+    if (from === to) return 0;
+    const { count } = batch;
+    batch.count = to;
+    try {
+      return this.#port.send(batch, from);
+    } finally {
+      batch.count = count;
+    }
+  }
+
+  #ask(bytes: Uint8Array, frame: number, length: number): void {
+    const reply = this.#server.answer(bytes, frame, length);
+    if (reply === undefined) return;
+    if (this.#replies.length === MOST_REPLIES) {
+      this.dropped++;
+      return;
+    }
+    this.#replies.push(reply);
+    this.#wakeSoon();
+  }
+
+  #handOut(batch: Batch): number {
+    let count = 0;
+    while (count < batch.capacity) {
+      const reply = this.#replies.shift();
+      if (reply === undefined) break;
+      if (reply.length > batch.slotSize) {
+        this.dropped++;
+        continue;
+      }
+      const at = batch.slotOffset(count);
+      batch.bytes.set(reply, at);
+      batch.offset[count] = at;
+      batch.length[count] = reply.length;
+      count++;
+    }
+    batch.count = count;
+    this.#owe();
+    return count;
+  }
+
+  /** Takes frames of other DHCP servers out of what was received; answers how many are left. */
+  #refuse(batch: Batch): number {
+    const { bytes, offset, length, count } = batch;
+    let kept = 0;
+    for (let index = 0; index < count; index++) {
+      if (kindOf(bytes, offset[index], length[index]) === FROM_SERVER) {
+        this.refused++;
+      } else {
+        if (kept !== index) batch.keep(index, kept);
+        kept++;
+      }
+    }
+    batch.count = kept;
+    return kept;
+  }
+
+  #hasMore(): boolean {
+    return this.#owed || this.#replies.length > 0;
+  }
+
+  #owe(): void {
+    this.#owed = true;
+    this.#wakeSoon();
+  }
+
+  #wakeSoon(): void {
+    if (this.#readable && this.#soon === undefined) this.#soon = setImmediate(this.#onSoon);
+  }
+
+  /** The relay may have come by itself in the meantime. */
+  readonly #onSoon = (): void => {
+    this.#soon = undefined;
+    if (this.#hasMore()) this.#wake(true, false);
+  };
+
+  #calm(): void {
+    clearImmediate(this.#soon);
+    this.#soon = undefined;
+  }
+}
+
+/**
+ * Whether a frame is a client's to a server (to port 67, whatever it comes from), a server's to a client (67 → 68), or
+ * neither. Nothing is trusted: a network's frames come here before the guard has seen them.
+ */
+function kindOf(bytes: Uint8Array, frame: number, length: number): number {
+  if (length < SHORTEST || etherType(bytes, frame) !== TYPE_IPV4) return NOT_DHCP;
+  const packet = frame + ETHERNET_HEADER;
+  if (ipProtocol(bytes, packet) !== PROTOCOL_UDP || fragmentOffset(bytes, packet) !== 0) return NOT_DHCP;
+  const header = headerLength(bytes, packet);
+  if (length < ETHERNET_HEADER + header + PORTS) return NOT_DHCP;
+  const to = get16(bytes, packet + header + 2);
+  if (to === DHCP_SERVER_PORT) return TO_SERVER;
+  return to === DHCP_CLIENT_PORT && get16(bytes, packet + header) === DHCP_SERVER_PORT ? FROM_SERVER : NOT_DHCP;
+}
