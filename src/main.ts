@@ -10,6 +10,8 @@ import type { ReplayArguments } from "./commands/replay.ts";
 import { addRunOptions, type RunArguments } from "./commands/run-options.ts";
 import { wholeNumber } from "./commands/values.ts";
 import { version } from "./commands/version.ts";
+import { refuseBorrowedRights, returnRights } from "./privileges/borrowed.ts";
+import { disarm } from "./privileges/hostile.ts";
 import { UserError } from "./user-error.ts";
 
 const STDOUT = 1;
@@ -43,6 +45,7 @@ function program(): Command {
     .option("--json", "print one JSON object a line")
     .action(async (capture: string, given: ReplayArguments) => {
       const { replay } = await import("./commands/replay.ts");
+      await returnRights();
       replay(capture, given, STDOUT);
     });
 
@@ -50,6 +53,7 @@ function program(): Command {
     .command("demo")
     .description("show two guests with and without softnet between them (Linux, root)")
     .action(async () => {
+      await refuseBorrowedRights();
       const { demo } = await import("./commands/demo.ts");
       process.exitCode = await demo();
     });
@@ -64,6 +68,7 @@ function mistake(error: unknown): string | undefined {
 }
 
 async function main(args: readonly string[]): Promise<void> {
+  disarm();
   // Tart asks through sudo whether it could run softnet as root (the answer is that it could).
   if (args.includes("--sudo-escalation-probing")) return;
   try {

@@ -8,6 +8,7 @@ import {
   ARPHRD_ETHER,
   IFF_NO_PI,
   IFF_TAP,
+  IFF_TUN_EXCL,
   IFREQ,
   type LinuxLibc,
   O_CLOEXEC,
@@ -61,7 +62,8 @@ function open(libc: LinuxLibc, what: string, name: string, created: boolean): Ta
   if (fd < 0) throw new UserError(`${what}: ${deviceError(libc.errno())}`);
   const request = new Uint8Array(IFREQ.size);
   request.set(Buffer.from(name));
-  new DataView(request.buffer).setUint16(IFREQ.flags, IFF_TAP | IFF_NO_PI, true);
+  // Exclusive: an interface that somebody else makes between the look and the call is not taken over.
+  new DataView(request.buffer).setUint16(IFREQ.flags, IFF_TAP | IFF_NO_PI | (created ? IFF_TUN_EXCL : 0), true);
   if (libc.ioctl(fd, TUNSETIFF, "void *", request) < 0) {
     const errno = libc.errno();
     libc.close(fd);

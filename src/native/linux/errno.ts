@@ -14,12 +14,16 @@ export const ENOMEM = 12;
 export const EACCES = 13;
 export const EBUSY = 16;
 export const ENODEV = 19;
+export const ENOTDIR = 20;
 export const EINVAL = 22;
+export const EROFS = 30;
 export const EPIPE = 32;
 export const EBADFD = 77;
 export const ENOTSOCK = 88;
 export const EMSGSIZE = 90;
 export const EPROTOTYPE = 91;
+export const EADDRINUSE = 98;
+export const ECONNABORTED = 103;
 export const ECONNRESET = 104;
 export const ENOBUFS = 105;
 export const ENOTCONN = 107;
@@ -39,11 +43,12 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [EBUSY, "EBUSY, in use"],
   [17, "EEXIST, exists already"],
   [ENODEV, "ENODEV, no such device"],
-  [20, "ENOTDIR, not a directory"],
+  [ENOTDIR, "ENOTDIR, not a directory"],
   [EINVAL, "EINVAL, invalid"],
   [23, "ENFILE, too many open files in the system"],
   [24, "EMFILE, too many open files in this process"],
   [25, "ENOTTY, not supported by this kind of file"],
+  [EROFS, "EROFS, a read-only file system"],
   [EPIPE, "EPIPE, the other side is closed"],
   [38, "ENOSYS, not in this kernel"],
   [40, "ELOOP, too many symbolic links"],
@@ -54,8 +59,9 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [93, "EPROTONOSUPPORT, protocol not in this kernel"],
   [95, "EOPNOTSUPP, not supported"],
   [97, "EAFNOSUPPORT, address family not in this kernel"],
-  [98, "EADDRINUSE, address in use"],
+  [EADDRINUSE, "EADDRINUSE, address in use"],
   [100, "ENETDOWN, the network is down"],
+  [ECONNABORTED, "ECONNABORTED, the other side has gone again"],
   [ECONNRESET, "ECONNRESET, reset by the other side"],
   [ENOBUFS, "ENOBUFS, no buffer space"],
   [ENOTCONN, "ENOTCONN, not connected"],

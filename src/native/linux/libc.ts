@@ -29,6 +29,10 @@ export interface LinuxLibc {
   socket(domain: number, type: number, protocol: number): number;
   connect(fd: number, address: Uint8Array, size: number): number;
   bind(fd: number, address: Uint8Array, size: number): number;
+  listen(fd: number, backlog: number): number;
+  /** Who connects is not asked for: `address` and `size` are null. */
+  accept4(fd: number, address: null, size: null, flags: number): number;
+  flock(fd: number, operation: number): number;
   getsockopt(fd: number, level: number, name: number, value: [number], size: [number]): number;
   setsockopt(fd: number, level: number, name: number, value: [number], size: number): number;
   getpeername(fd: number, address: Uint8Array, size: [number]): number;
@@ -40,6 +44,19 @@ export interface LinuxLibc {
   bpf(command: number, attributes: Uint8Array): number;
   /** Variadic: the argument's C type comes before its value. */
   fcntl(fd: number, command: number, type: "int", argument: number): number;
+
+  dup2(from: number, to: number): number;
+  /** Replaces the process; answers only when it cannot. Both lists end with null. */
+  execve(path: string, args: readonly (string | null)[], environment: readonly (string | null)[]): number;
+  /** Variadic in the manual only: the kernel takes four more words. */
+  prctl(option: number, a: number, b: number, c: number, d: number): number;
+  /** Address of a struct passwd or group that the next call overwrites; null when there is none. */
+  getpwnam(name: string): bigint | null;
+  getpwuid(uid: number): bigint | null;
+  getgrnam(name: string): bigint | null;
+  getgrgid(gid: number): bigint | null;
+  /** Answers -1, and how many there are in `count`, when they are more than that. */
+  getgrouplist(user: string, gid: number, groups: Uint32Array, count: [number]): number;
 }
 
 /** Declares the functions. Throws on a system whose layouts these are not. */
@@ -67,6 +84,9 @@ export function loadLibc(): LinuxLibc {
     socket: declare("int socket(int domain, int type, int protocol)"),
     connect: declare("int connect(int fd, void *address, uint32_t size)"),
     bind: declare("int bind(int fd, void *address, uint32_t size)"),
+    listen: declare("int listen(int fd, int backlog)"),
+    accept4: declare("int accept4(int fd, void *address, void *size, int flags)"),
+    flock: declare("int flock(int fd, int operation)"),
     getsockopt: declare("int getsockopt(int fd, int level, int name, _Out_ int *value, _Inout_ uint32_t *size)"),
     setsockopt: declare("int setsockopt(int fd, int level, int name, int *value, uint32_t size)"),
     getpeername: declare("int getpeername(int fd, void *address, _Inout_ uint32_t *size)"),
@@ -75,6 +95,15 @@ export function loadLibc(): LinuxLibc {
     bpf: (command, attributes) =>
       syscall(SYS_BPF, "int", command, "void *", attributes, "unsigned int", attributes.length),
     fcntl: declare("int fcntl(int fd, int command, ...)"),
+
+    dup2: declare("int dup2(int from, int to)"),
+    execve: declare("int execve(str path, str *args, str *environment)"),
+    prctl: declare("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)"),
+    getpwnam: declare("void *getpwnam(str name)"),
+    getpwuid: declare("void *getpwuid(uint32_t uid)"),
+    getgrnam: declare("void *getgrnam(str name)"),
+    getgrgid: declare("void *getgrgid(uint32_t gid)"),
+    getgrouplist: declare("int getgrouplist(str user, uint32_t gid, uint32_t *groups, _Inout_ int *count)"),
   };
 }
 
@@ -87,6 +116,20 @@ export const O_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;
 export const F_SETFD = 2;
 export const FD_CLOEXEC = 1;
+
+// sys/file.h
+export const LOCK_EX = 2;
+export const LOCK_NB = 4;
+
+// linux/prctl.h
+export const PR_SET_PDEATHSIG = 1;
+export const PR_GET_DUMPABLE = 3;
+export const PR_SET_DUMPABLE = 4;
+export const PR_SET_NO_NEW_PRIVS = 38;
+
+/** struct passwd and struct group: two strings, then the numbers. */
+export const PASSWD = { size: 24, name: 0, uid: 16, gid: 20 } as const;
+export const GROUP = { size: 24, name: 0, gid: 16 } as const;
 
 // sys/socket.h
 export const AF_UNIX = 1;
@@ -135,5 +178,6 @@ export const IFREQ = { size: 40, nameSize: 16, flags: 16, hardwareFamily: 16, ha
 export const TUNSETIFF = 0x400454ca;
 export const IFF_TAP = 0x2;
 export const IFF_NO_PI = 0x1000;
+export const IFF_TUN_EXCL = 0x8000;
 export const SIOCSIFHWADDR = 0x8924;
 export const ARPHRD_ETHER = 1;

@@ -11,6 +11,9 @@ const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+const IFLA_TUN_OWNER = 1;
+const IFLA_TUN_GROUP = 2;
 const IFLA_EXT_MASK = 29;
 const RTEXT_FILTER_SKIP_STATS = 8;
 
@@ -26,6 +29,9 @@ export interface Link {
   readonly master: number;
   /** The driver's kind, `bridge`, `tun` …; empty for hardware. */
   readonly kind: string;
+  /** Of a TAP: the only user, and the only group, that may attach to it without privileges. */
+  readonly owner: number | undefined;
+  readonly group: number | undefined;
 }
 
 export class Links {
@@ -60,12 +66,16 @@ export class Links {
     if (errno === ENODEV) return undefined;
     if (errno !== 0) throw new Error(`cannot ask for an interface: ${describeError(errno)}`);
     const info = findAttribute(message, IFINFOMSG.size, IFLA_LINKINFO);
+    const kind = info === undefined ? "" : text(findAttribute(info, 0, IFLA_INFO_KIND));
+    const tun = info === undefined || kind !== "tun" ? undefined : findAttribute(info, 0, IFLA_INFO_DATA);
     return {
       index: message.getInt32(IFINFOMSG.index, true),
       name: text(findAttribute(message, IFINFOMSG.size, IFLA_IFNAME)),
       mtu: findAttribute(message, IFINFOMSG.size, IFLA_MTU)?.getUint32(0, true) ?? 0,
       master: findAttribute(message, IFINFOMSG.size, IFLA_MASTER)?.getUint32(0, true) ?? 0,
-      kind: info === undefined ? "" : text(findAttribute(info, 0, IFLA_INFO_KIND)),
+      kind,
+      owner: tun && findAttribute(tun, 0, IFLA_TUN_OWNER)?.getUint32(0, true),
+      group: tun && findAttribute(tun, 0, IFLA_TUN_GROUP)?.getUint32(0, true),
     };
   }
 }

@@ -1,0 +1,50 @@
+/**
+ * Who asked for this softnet, whoever it runs as: the one whose rights it must not exceed. Read before any id changes.
+ *
+ * - `self`: an ordinary user's process, without privileges.
+ * - `suid`: the executable's SUID or SGID bit: the caller is in the real ids.
+ * - `sudo`: sudo, which names the caller in SUDO_UID and SUDO_GID. Only root's processes can have those from sudo: in
+ *   anybody else's environment they mean nothing.
+ * - `root`: root itself. There is nobody to fall back to but nobody.
+ */
+
+export interface Caller {
+  readonly kind: "self" | "suid" | "sudo" | "root";
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface ProcessIds {
+  readonly uid: number;
+  readonly euid: number;
+  readonly gid: number;
+  readonly egid: number;
+}
+
+/** `nobody`: whom root's own softnet becomes. */
+export function identifyCaller(
+  { uid, euid, gid, egid }: ProcessIds,
+  environment: Readonly<Record<string, string | undefined>>,
+  nobody: { readonly uid: number; readonly gid: number },
+): Caller {
+  if (uid !== 0) return { kind: uid === euid && gid === egid ? "self" : "suid", uid, gid };
+  const sudoUid = identifier(environment.SUDO_UID);
+  const sudoGid = identifier(environment.SUDO_GID);
+  if (sudoUid === undefined || sudoGid === undefined || sudoUid === 0) return { kind: "root", ...nobody };
+  return { kind: "sudo", uid: sudoUid, gid: sudoGid };
+}
+
+/** The ids of this process. Softnet runs where there are such. */
+export function processIds(): ProcessIds {
+  return {
+    uid: process.getuid!(),
+    euid: process.geteuid!(),
+    gid: process.getgid!(),
+    egid: process.getegid!(),
+  };
+}
+
+function identifier(text: string | undefined): number | undefined {
+  const value = text !== undefined && /^(0|[1-9]\d{0,9})$/.test(text) ? Number(text) : Number.NaN;
+  return value < 0xffffffff ? value : undefined;
+}

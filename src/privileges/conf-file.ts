@@ -1,0 +1,31 @@
+/** The bytes of /etc/softnet.conf, if nobody but root could have written them. */
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { UserError } from "../user-error.ts";
+
+export const CONF = "/etc/softnet.conf";
+const LARGEST = 65_536;
+const WRITABLE_BY_OTHERS = 0o022;
+
+/** Its text; empty when there is no such file. Throws UserError when it cannot be trusted. */
+export function readConf(path: string = CONF): string {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return "";
+    throw new UserError(`${path} cannot be read (${code}): let root look at its mode`);
+  }
+  try {
+    const { uid, mode, size } = fstatSync(fd);
+    if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw new UserError(`${path} is not a file: make it one`);
+    if (uid !== 0) throw new UserError(`${path} belongs to user ${uid}: it counts only when it is root's`);
+    if ((mode & WRITABLE_BY_OTHERS) !== 0) {
+      throw new UserError(`${path} can be written by others than root: run "chmod go-w ${path}" as root`);
+    }
+    if (size > LARGEST) throw new UserError(`${path} has ${size} bytes: it may have ${LARGEST}`);
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Gives root's rights up for good, in every thread. libc's setgroups, setgid and setuid reach all threads of the process
+ * (nptl(7)); when all user ids leave 0, the kernel clears each thread's capabilities. Both are looked at afterwards, and
+ * that there is no way back.
+ *
+ * What was opened as root stays open: a TAP on a bridge. So that no other process of the same user takes it out of this
+ * one (ptrace, pidfd_getfd), the process is made undumpable. Nothing that it starts gains rights (PR_SET_NO_NEW_PRIVS).
+ */
+import { groupName, userName } from "../native/linux/accounts.ts";
+import { type LinuxLibc, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS } from "../native/linux/libc.ts";
+import { UserError } from "../user-error.ts";
+import type { Target } from "./target.ts";
+import { type ThreadRights, threadRights } from "./threads.ts";
+
+/** Becomes that user and group and nothing else. Throws UserError when anything of root's remains: then nothing may run. */
+export function dropTo(libc: LinuxLibc, { uid, gid }: Target): void {
+  try {
+    process.setgroups!([gid]);
+    process.setgid!(gid);
+    process.setuid!(uid);
+    if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) throw new Error("the kernel has no PR_SET_NO_NEW_PRIVS");
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (libc.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) !== 0) throw new Error("the process is still dumpable");
+    const remains = threadRights().flatMap((thread) => excess(thread, uid, gid) ?? []);
+    if (remains.length > 0) throw new Error(remains[0]);
+    if (becomesRoot()) throw new Error("setuid(0) is still possible");
+  } catch (error) {
+    const who = `user ${userName(libc, uid)} and group ${groupName(libc, gid)}`;
+    throw new UserError(
+      `root's rights cannot be dropped to ${who} (${(error as Error).message}): where only root exists, as in a user namespace, start softnet outside of it`,
+    );
+  }
+}
+
+/** What this thread has that it should not. */
+function excess(rights: ThreadRights, uid: number, gid: number): string | undefined {
+  const { thread, uids, gids, groups, capabilities } = rights;
+  if (!uids.every((id) => id === uid)) return `thread ${thread} has the user ids ${uids.join(" ")}`;
+  if (!gids.every((id) => id === gid)) return `thread ${thread} has the group ids ${gids.join(" ")}`;
+  if (groups.length !== 1 || groups[0] !== gid) return `thread ${thread} has the groups ${groups.join(" ")}`;
+  if (capabilities !== 0n) return `thread ${thread} has the capabilities 0x${capabilities.toString(16)}`;
+  return undefined;
+}
+
+function becomesRoot(): boolean {
+  try {
+    process.setuid!(0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What this process may, for people: `user alice, group alice, no capabilities`. */
+export function describeRights(libc: LinuxLibc): string {
+  const who = `user ${userName(libc, process.geteuid!())}, group ${groupName(libc, process.getegid!())}`;
+  const capabilities = threadRights().reduce((all, thread) => all | thread.capabilities, 0n);
+  return `${who}, ${capabilities === 0n ? "no capabilities" : `capabilities 0x${capabilities.toString(16)}`}`;
+}

@@ -1,0 +1,96 @@
+/**
+ * Not root, and root is needed: softnet asks whether sudo would run it without a password, and if so becomes that sudo
+ * (execve(2): the process id stays, so that whoever started softnet signals it still; sudo passes signals on).
+ *
+ * sudo closes every descriptor from 3 on, so the socket that softnet was given moves to 0 before, and the arguments say
+ * so. Node has marked its first three descriptors close-on-exec; what must survive is unmarked.
+ */
+import { spawnSync } from "node:child_process";
+import { isSea } from "node:sea";
+import { groupName, userName } from "../native/linux/accounts.ts";
+import { describeError } from "../native/linux/errno.ts";
+import { F_SETFD, type LinuxLibc } from "../native/linux/libc.ts";
+import { UserError } from "../user-error.ts";
+import { findSudo } from "./sudo.ts";
+
+const PRESERVED = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS"];
+const PRESERVE = `--preserve-env=${PRESERVED.join(",")}`;
+const PATIENCE = 30_000; // milliseconds: sudo may ask a directory server
+
+/** A descriptor on the command line, and where sudo leaves it open. */
+export interface Move {
+  /** `--vm-fd` */
+  readonly option: string;
+  readonly from: number;
+  /** 0 or 1. */
+  readonly to: number;
+}
+
+export interface EscalationOptions {
+  /** The user's arguments, without program and script. */
+  readonly args: readonly string[];
+  readonly moves: readonly Move[];
+  /** More arguments for the program that sudo starts. */
+  readonly more?: readonly string[];
+}
+
+/** Becomes sudo. Comes back only by throwing UserError. */
+export function escalate(libc: LinuxLibc, { args, moves, more = [] }: EscalationOptions): never {
+  const sudo = findSudo();
+  const program = softnetCommand();
+  if (sudo === undefined || !mayEscalate([sudo, ...program, ...args])) {
+    throw new UserError("root privileges are required to run and passwordless sudo was not available");
+  }
+  for (const { option, from, to } of moves) {
+    if (from !== to && libc.dup2(from, to) < 0) {
+      throw new UserError(`${option} ${from}: ${describeError(libc.errno())}; pass an open descriptor`);
+    }
+  }
+  for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, "int", 0);
+  const command = [
+    sudo,
+    "--non-interactive",
+    ...preserving([sudo, PRESERVE, ...program, ...args]),
+    ...program,
+    ...movedArguments(args, moves),
+    ...more,
+    "--sudo-escalation-done",
+    "--user",
+    userName(libc, process.getuid!()),
+    "--group",
+    groupName(libc, process.getgid!()),
+  ];
+  const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
+  libc.execve(sudo, [...command, null], [...environment, null]);
+  throw new UserError(`${sudo} cannot be started: ${describeError(libc.errno())}`);
+}
+
+/** The arguments with the descriptors' new numbers. */
+export function movedArguments(args: readonly string[], moves: readonly Move[]): string[] {
+  return args.map((word, index) => {
+    for (const { option, from, to } of moves) {
+      const isValue = args[index - 1] === option && /^\d+$/.test(word) && Number(word) === from;
+      if (isValue) return String(to);
+      if (word.startsWith(`${option}=`) && Number(word.slice(option.length + 1)) === from) return `${option}=${to}`;
+    }
+    return word;
+  });
+}
+
+/** The command that started this program: the executable, or Node and the script. */
+function softnetCommand(): string[] {
+  if (isSea()) return [process.execPath];
+  return [process.execPath, ...process.execArgv, process.argv[1]!];
+}
+
+/** Whether sudo would run this without a password. */
+function mayEscalate([sudo, ...rest]: readonly [string, ...string[]]): boolean {
+  const args = ["--non-interactive", ...rest, "--sudo-escalation-probing"];
+  return spawnSync(sudo, args, { stdio: "ignore", timeout: PATIENCE }).status === 0;
+}
+
+/** The option that keeps the crash reports' variables: sudo refuses to run at all where its rule does not allow that. */
+function preserving(command: readonly [string, ...string[]]): string[] {
+  const isSet = PRESERVED.some((name) => process.env[name] !== undefined);
+  return isSet && !mayEscalate(command) ? [] : [PRESERVE];
+}

@@ -1,0 +1,107 @@
+/**
+ * The walk of a running softnet from the rights that it starts with to none:
+ *
+ * 1. Who asks is found out (caller.ts), and whom softnet will become (target.ts).
+ * 2. What needs root is found out (needs.ts). Not root: softnet starts again through sudo (escalation.ts). Root for
+ *    somebody who is not: what root does not let him ask is refused (permits.ts).
+ * 3. Whoever uses this class opens what comes first (`needs.first`), and nothing else.
+ * 4. `drop` (drop.ts). What anybody but root named with a path is opened only now. No frame has passed before.
+ */
+import type { LinuxLibc } from "../native/linux/libc.ts";
+import { UserError } from "../user-error.ts";
+import { type Caller, identifyCaller, processIds } from "./caller.ts";
+import { describeRights, dropTo } from "./drop.ts";
+import { escalate, type Move } from "./escalation.ts";
+import { findNeeds, type Needs, type Sides } from "./needs.ts";
+import { endWithSudo } from "./parent.ts";
+import { mayBeRoot, refuseForbidden } from "./permits.ts";
+import { lookAtTap } from "./taps.ts";
+import { chooseTarget, findNobody, type Target } from "./target.ts";
+import { CAP_NET_ADMIN, threadRights } from "./threads.ts";
+
+export interface PrivilegeArguments extends Sides {
+  readonly user?: string;
+  readonly group?: string;
+  readonly sudoEscalationDone?: boolean;
+}
+
+export class Privileges {
+  readonly needs: Needs;
+  /** Whom the caller's files belong to, and softnet after the drop. */
+  readonly target: Target;
+  readonly caller: Caller;
+  readonly #libc: LinuxLibc;
+  #dropped = false;
+
+  /** Throws UserError for a `--user` or `--group` that the caller may not give. */
+  constructor(libc: LinuxLibc, given: PrivilegeArguments) {
+    this.#libc = libc;
+    this.caller = identifyCaller(processIds(), process.env, findNobody(libc));
+    this.target = chooseTarget(libc, this.caller, given);
+    this.needs = findNeeds(given, (tap) => this.#isOwnTap(tap), this.caller.kind === "root");
+  }
+
+  /**
+   * Comes to the rights that the needs want, or throws UserError, or starts the program again through sudo and does not
+   * come back. `args` are the user's; `ports` the external ones to expose; `more` goes with `args` through sudo.
+   */
+  obtain(
+    given: PrivilegeArguments,
+    args: readonly string[],
+    ports: readonly number[] = [],
+    more: readonly string[] = [],
+  ): void {
+    const { tap, network } = this.needs;
+    if (tap === undefined && !network) return;
+    if (!this.#hasRights()) {
+      if (given.sudoEscalationDone) {
+        throw new UserError("sudo has started softnet, but not as root: let its rule in sudoers say (root)");
+      }
+      escalate(this.#libc, { args, moves: moves(given), more });
+    }
+    const existing = tap !== undefined && this.#libc.if_nametoindex(tap) !== 0 ? tap : undefined;
+    refuseForbidden(this.#libc, this.caller, { bridge: given.bridge, tap: existing, ports });
+  }
+
+  /** Whether it had root's rights and has given them up. */
+  get dropped(): boolean {
+    return this.#dropped;
+  }
+
+  /** Gives root's rights up; harmless when called twice. Throws UserError when anything remains. */
+  drop(): void {
+    if (this.#dropped || this.caller.kind === "self") return;
+    dropTo(this.#libc, this.target);
+    this.#dropped = true;
+    if (this.caller.kind === "sudo") endWithSudo(this.#libc);
+  }
+
+  /** Whether who asks is root, or could be without softnet. */
+  callerIsRoot(): boolean {
+    return this.caller.kind === "root" || mayBeRoot(this.#libc, this.caller);
+  }
+
+  /** What this process may now, for people. */
+  describe(): string {
+    return describeRights(this.#libc);
+  }
+
+  /** Root, or what root gave an ordinary user's process: CAP_NET_ADMIN. */
+  #hasRights(): boolean {
+    return process.geteuid!() === 0 || threadRights().every(({ effective }) => (effective & CAP_NET_ADMIN) !== 0n);
+  }
+
+  /** A TAP that may be opened with the caller's own rights. Root itself keeps to its own. */
+  #isOwnTap(name: string): boolean {
+    const { kind, uid, gid } = this.caller;
+    if (kind === "root") return false;
+    const groups = kind === "self" ? [gid, ...process.getgroups!()] : [this.target.gid];
+    return lookAtTap(this.#libc, name, { uid, groups }).open;
+  }
+}
+
+/** Where the descriptors on the command line go, since sudo keeps only the first three. */
+function moves({ vmFd, hostFd }: PrivilegeArguments): Move[] {
+  if (vmFd !== undefined) return [{ option: "--vm-fd", from: vmFd, to: 0 }];
+  return hostFd === undefined ? [] : [{ option: "--host-fd", from: hostFd, to: 0 }];
+}

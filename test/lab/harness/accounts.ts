@@ -1,0 +1,124 @@
+/**
+ * A lab with users of its own, rules for sudo and an /etc/softnet.conf that exist only for the programs started through
+ * it (tools/private-etc.sh): nothing on the machine changes, whatever happens to the test.
+ */
+import { execFileSync } from "node:child_process";
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Cable, type CableOptions } from "./cable.ts";
+import type { Program, StartOptions } from "./program.ts";
+import { type Lab, tool } from "./topology.ts";
+
+export const ALICE = { name: "softnet-alice", uid: 64_001 } as const;
+export const BOB = { name: "softnet-bob", uid: 64_002 } as const;
+/** A group that alice is in. */
+export const TEAM = { name: "softnet-team", gid: 64_003 } as const;
+
+const MAIN = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
+
+export interface AccountsOptions {
+  /** Lines for sudo; `{softnet}` is the command that runs softnet. */
+  readonly sudoers?: string;
+  readonly conf?: string;
+  /** Owner and mode of softnet.conf. */
+  readonly confOwner?: number;
+  readonly confMode?: number;
+}
+
+export class Accounts {
+  /** Runs a command where the accounts exist. */
+  readonly within: readonly string[];
+  /** softnet as an executable with the SUID bit. */
+  readonly suid: string;
+  /** softnet from source. */
+  readonly source: readonly string[] = [process.execPath, MAIN];
+  readonly #lab: Lab;
+
+  constructor(lab: Lab, { sudoers = "", conf, confOwner = 0, confMode = 0o644 }: AccountsOptions = {}) {
+    this.#lab = lab;
+    const folder = join(lab.directory, "accounts");
+    mkdirSync(folder);
+    const put = (name: string, lines: readonly string[]): void =>
+      writeFileSync(join(folder, name), lines.map((line) => `${line}\n`).join(""));
+    const users = [ALICE, BOB];
+    put(
+      "passwd",
+      users.map(({ name, uid }) => `${name}:x:${uid}:${uid}::/nonexistent:/bin/sh`),
+    );
+    put("group", [...users.map(({ name, uid }) => `${name}:x:${uid}:`), `${TEAM.name}:x:${TEAM.gid}:${ALICE.name}`]);
+    put(
+      "shadow",
+      users.map(({ name }) => `${name}:*:19000:0:99999:7:::`),
+    );
+    put("sudoers", [sudoers.replaceAll("{softnet}", `${process.execPath} ${MAIN} *`)]);
+    if (conf !== undefined) {
+      const file = join(folder, "softnet.conf");
+      writeFileSync(file, conf);
+      chmodSync(file, confMode);
+      chownSync(file, confOwner, confOwner);
+    }
+    this.within = ["/bin/sh", tool("private-etc.sh"), folder];
+    this.suid = join(lab.directory, "softnet");
+    const defines = [`-DNODE="${process.execPath}"`, `-DMAIN="${MAIN}"`];
+    execFileSync("gcc", ["-O1", "-o", this.suid, ...defines, tool("suid.c")]);
+    chmodSync(this.suid, 0o4755);
+  }
+
+  /** A folder that belongs to a user. */
+  folder(name: string, uid: number): string {
+    const path = join(this.#lab.directory, name);
+    mkdirSync(path, { mode: 0o700 });
+    chownSync(path, uid, uid);
+    return path;
+  }
+
+  /** Starts softnet with the VM's socket as alice, unless the options name somebody else. */
+  cable(args: readonly string[], options: CableOptions): Cable {
+    const all = { vm: true, uid: ALICE.uid, program: this.source, ...options };
+    return Cable.start(this.#lab, this.#lab.host, args, {
+      ...all,
+      within: [...this.within, ...(options.within ?? [])],
+    });
+  }
+
+  /** Starts a command as alice, with her groups. */
+  start(command: readonly string[], options: StartOptions = {}): Program {
+    const become = ["setpriv", "--reuid", ALICE.name, "--regid", ALICE.name, "--init-groups"];
+    const [first, ...rest] = [...this.within, ...become, ...command];
+    return this.#lab.start(this.#lab.host, first!, rest, { label: "softnet", ...options });
+  }
+}
+
+/** What the kernel tells of one thread. */
+export interface Thread {
+  /** Real, effective, saved, of the file system. */
+  readonly uid: readonly number[];
+  readonly gid: readonly number[];
+  readonly groups: readonly number[];
+  /** Effective, permitted, ambient. */
+  readonly capabilities: readonly string[];
+  readonly noNewPrivileges: boolean;
+}
+
+/** Every thread of a process. */
+export function threadsOf(pid: number): Thread[] {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8");
+    const words = (name: string): string[] =>
+      (new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(text)?.[1] ?? "").split(/\s+/).filter((word) => word !== "");
+    return {
+      uid: words("Uid").map(Number),
+      gid: words("Gid").map(Number),
+      groups: words("Groups").map(Number),
+      capabilities: ["CapEff", "CapPrm", "CapAmb"].flatMap(words),
+      noNewPrivileges: words("NoNewPrivs")[0] === "1",
+    };
+  });
+}
+
+/** The last of a chain of processes, each the only child of the one before: sudo's own, then the program. */
+export function lastChild(pid: number): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  return child === undefined ? pid : lastChild(child);
+}

@@ -1,0 +1,88 @@
+/** The grammar of /etc/softnet.conf, and whose file it must be. */
+import assert from "node:assert/strict";
+import { chmodSync, chownSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parseConf } from "../../src/privileges/conf.ts";
+import { readConf } from "../../src/privileges/conf-file.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { needsRoot } from "../support/tools.ts";
+
+const parse = (text: string) => parseConf(text, "/etc/softnet.conf");
+const everybody = { kind: "everybody" } as const;
+
+test("bridges, TAPs and ports, for users, groups and everybody; comments and empty lines", () => {
+  const text = `# softnet
+
+allow-bridge br0 user alice
+allow-bridge br-lan   # for everybody
+\tallow-tap vm0\tgroup kvm\r
+allow-ports 80
+allow-ports 443-500 user 1001`;
+  assert.deepEqual(parse(text), [
+    { what: "bridge", name: "br0", grantee: { kind: "user", name: "alice" } },
+    { what: "bridge", name: "br-lan", grantee: everybody },
+    { what: "tap", name: "vm0", grantee: { kind: "group", name: "kvm" } },
+    { what: "ports", first: 80, last: 80, grantee: everybody },
+    { what: "ports", first: 443, last: 500, grantee: { kind: "user", name: "1001" } },
+  ]);
+  assert.deepEqual(parse(""), []);
+});
+
+const wrong: readonly (readonly [string, RegExp])[] = [
+  ["allow br0", /line 2: "allow" is not known: write allow-bridge/],
+  ["Allow-bridge br0", /line 2: "Allow-bridge"/],
+  ["deny-bridge br0", /line 2: "deny-bridge"/],
+  ["allow-bridge", /line 2: allow-bridge wants a name/],
+  ["allow-bridge # br0", /line 2: allow-bridge wants a name/],
+  ["allow-bridge br0 alice", /line 2: "alice": write user NAME or group NAME/],
+  ["allow-bridge br0 user", /line 2: user wants a name/],
+  ["allow-bridge br0 user alice bob", /line 2: "bob" is too much/],
+  ["allow-bridge br0 user alice group kvm", /line 2: "group" is too much/],
+  ["allow-bridge ../br0", /line 2: "..\/br0" is not an interface's name/],
+  ["allow-tap a-name-of-16-char", /line 2: "a-name-of-16-char"/],
+  ["allow-bridge br0,br1:", /line 2: "br0,br1:"/],
+  ["allow-ports", /line 2: allow-ports wants a port/],
+  ["allow-ports 0", /line 2: "0" is not a port/],
+  ["allow-ports 65536", /line 2: "65536"/],
+  ["allow-ports 90-80", /line 2: "90-80"/],
+  ["allow-ports 80,443", /line 2: "80,443"/],
+  ["allow-ports all", /line 2: "all"/],
+  ["allow-ports 80 everybody", /line 2: "everybody"/],
+];
+
+for (const [line, words] of wrong) {
+  test(`refused with its line: ${line}`, () => {
+    assert.throws(() => parse(`allow-bridge br9\n${line}\nallow-bridge br8`), words);
+  });
+}
+
+test("a file that is not there allows nothing", (t) => {
+  assert.equal(readConf(join(temporaryFolder(t), "softnet.conf")), "");
+});
+
+test("only a file that root alone can write is believed", needsRoot(), (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, "softnet.conf");
+  writeFileSync(path, "allow-bridge br0\n");
+  for (const mode of [0o644, 0o600, 0o444, 0o640]) {
+    chmodSync(path, mode);
+    assert.equal(readConf(path), "allow-bridge br0\n");
+  }
+  for (const mode of [0o664, 0o646, 0o666, 0o620]) {
+    chmodSync(path, mode);
+    assert.throws(() => readConf(path), /can be written by others than root: run "chmod go-w/);
+  }
+  chmodSync(path, 0o644);
+  symlinkSync(path, join(folder, "link"));
+  assert.equal(readConf(join(folder, "link")), "allow-bridge br0\n");
+  chownSync(path, 1000, 0);
+  assert.throws(() => readConf(path), /belongs to user 1000/);
+  assert.throws(() => readConf(join(folder, "link")), /belongs to user 1000/);
+  chownSync(path, 0, 0);
+  truncateSync(path, 100_000);
+  assert.throws(() => readConf(path), /has 100000 bytes/);
+  mkdirSync(join(folder, "folder"));
+  assert.throws(() => readConf(join(folder, "folder")), /is not a file/);
+  assert.throws(() => readConf("/dev/null"), /is not a file/);
+});
