@@ -12,11 +12,11 @@ import {
   SOCK_DGRAM,
   SOCK_NONBLOCK,
   SOCK_STREAM,
-  SOCKADDR_UN,
 } from "../native/linux/libc.ts";
 import { DatagramPort } from "../ports/datagram.ts";
 import { connectedSocket } from "../ports/descriptor.ts";
 import { StreamPort } from "../ports/stream.ts";
+import { unixAddress } from "../ports/unix-path.ts";
 import type { FramePort } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
 import type { Network } from "./network.ts";
@@ -37,15 +37,7 @@ export function openHostDescriptor(libc: LinuxLibc, fd: number, mtu: number): Ne
 /** Connects to a listening unix stream socket. Throws UserError. */
 export function openHostSocket(libc: LinuxLibc, path: string, mtu: number): Network {
   const label = `--host-socket ${path}`;
-  const bytes = Buffer.from(path);
-  if (bytes.length === 0 || bytes.length >= SOCKADDR_UN.pathSize || bytes.includes(0)) {
-    throw new UserError(
-      `${label}: a socket's path has 1 to ${SOCKADDR_UN.pathSize - 1} bytes; this one has ${bytes.length}`,
-    );
-  }
-  const address = Buffer.alloc(SOCKADDR_UN.path + bytes.length + 1);
-  address.writeUInt16LE(AF_UNIX);
-  bytes.copy(address, SOCKADDR_UN.path);
+  const address = unixAddress(label, path);
   const fd = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) throw new UserError(`${label}: ${describeError(libc.errno())}`);
   if (libc.connect(fd, address, address.length) < 0) {

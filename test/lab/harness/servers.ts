@@ -27,6 +27,8 @@ export interface ServerOptions {
   /** Seconds until clients renew and rebind (options 58 and 59); default: the clients' own choice. */
   readonly renewal?: number;
   readonly rebinding?: number;
+  /** What it tells machines that boot from the network, and serves by TFTP. dnsmasq only. */
+  readonly boot?: { readonly folder: string; readonly file: string };
 }
 
 let started = 0;
@@ -61,8 +63,8 @@ export class DhcpServer {
   }
 }
 
-type Complete = Required<Omit<ServerOptions, "namespace" | "renewal" | "rebinding">> &
-  Pick<ServerOptions, "renewal" | "rebinding">;
+type Complete = Required<Omit<ServerOptions, "namespace" | "renewal" | "rebinding" | "boot">> &
+  Pick<ServerOptions, "renewal" | "rebinding" | "boot">;
 
 function complete(options: ServerOptions): Complete {
   const network = options.network ?? "10.77.0";
@@ -87,10 +89,11 @@ interface Starter {
 }
 
 const STARTERS: Readonly<Record<ServerKind, (directory: string, options: Complete) => Starter>> = {
-  dnsmasq(directory, { link, network, first, last, router, dns, authoritative, lease, renewal, rebinding }) {
+  dnsmasq(directory, { link, network, first, last, router, dns, authoritative, lease, renewal, rebinding, boot }) {
     const more = authoritative ? ["--dhcp-authoritative"] : [];
     if (renewal !== undefined) more.push(`--dhcp-option=58,${renewal}`);
     if (rebinding !== undefined) more.push(`--dhcp-option=59,${rebinding}`);
+    if (boot !== undefined) more.push("--enable-tftp", `--tftp-root=${boot.folder}`, `--dhcp-boot=${boot.file}`);
     return {
       command: "dnsmasq",
       args: [

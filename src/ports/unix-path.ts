@@ -1,0 +1,161 @@
+/**
+ * The path of a unix socket that softnet listens on: made, replaced if it is a leftover, and removed again.
+ *
+ * - It is the user's alone. bind(2) makes it with mode 0777 less the umask, so the umask is set around bind: with 0600
+ *   from the first moment, nobody else ever could connect. (chmod afterwards would be a moment too late.)
+ * - A program that was killed leaves its path behind. It is replaced if it is a socket, this user's, and no process has
+ *   it open; whatever else is there is refused. Whether it is open is asked with a datagram socket: the kernel finds the
+ *   listening socket before it compares types, so that a leftover gives ECONNREFUSED, and a living one EPROTOTYPE
+ *   without hearing of it. A stream connection would be taken for the one client.
+ * - Who replaces holds a lock on the folder (flock(2)): else, of two that find the same leftover, the slower one would
+ *   remove the path that the faster one just made. Who finds the path free needs none: bind replaces nothing.
+ */
+import { closeSync, lstatSync, openSync, type Stats, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
+import {
+  describeError,
+  EACCES,
+  EADDRINUSE,
+  ECONNREFUSED,
+  ENOENT,
+  ENOTDIR,
+  EPERM,
+  EROFS,
+} from "../native/linux/errno.ts";
+import {
+  AF_UNIX,
+  type LinuxLibc,
+  LOCK_EX,
+  LOCK_NB,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCKADDR_UN,
+} from "../native/linux/libc.ts";
+import { UserError } from "../user-error.ts";
+
+/** Takes everything but the owner's reading and writing. */
+const OWNER_ONLY = 0o177;
+
+/** struct sockaddr_un for a path. Throws UserError, beginning with `label`, where it does not fit. */
+export function unixAddress(label: string, path: string): Buffer {
+  const bytes = Buffer.from(path);
+  if (bytes.length === 0 || bytes.length >= SOCKADDR_UN.pathSize || bytes.includes(0)) {
+    throw new UserError(
+      `${label}: a socket's path has 1 to ${SOCKADDR_UN.pathSize - 1} bytes; this one has ${bytes.length}`,
+    );
+  }
+  const address = Buffer.alloc(SOCKADDR_UN.path + bytes.length + 1);
+  address.writeUInt16LE(AF_UNIX);
+  bytes.copy(address, SOCKADDR_UN.path);
+  return address;
+}
+
+export class UnixPath {
+  readonly #libc: LinuxLibc;
+  readonly #label: string;
+  readonly #path: string;
+  readonly #address: Buffer;
+  /** What `bind` made. */
+  #made: Stats | undefined;
+
+  constructor(libc: LinuxLibc, label: string, path: string) {
+    this.#libc = libc;
+    this.#label = label;
+    this.#path = path;
+    this.#address = unixAddress(label, path);
+  }
+
+  /** Makes the path for the socket `fd`. Throws UserError. */
+  bind(fd: number): void {
+    let errno = this.#tryBind(fd);
+    if (errno === EADDRINUSE) {
+      const lock = this.#lockFolder();
+      try {
+        this.#removeLeftover();
+        errno = this.#tryBind(fd);
+      } finally {
+        closeSync(lock);
+      }
+    }
+    if (errno !== 0) throw this.#error(this.#bindError(errno));
+    this.#made = lstatSync(this.#path);
+  }
+
+  /** Removes the path that `bind` made, unless another one is there by now. To be called before the socket is closed. */
+  remove(): void {
+    const made = this.#made;
+    this.#made = undefined;
+    if (made === undefined) return;
+    try {
+      const found = lstatSync(this.#path);
+      if (found.ino === made.ino && found.dev === made.dev) unlinkSync(this.#path);
+    } catch {
+      // Removed already, or the folder is no longer ours to change: a leftover harms nobody.
+    }
+  }
+
+  /** Answers 0 or the error number. */
+  #tryBind(fd: number): number {
+    const umask = process.umask(OWNER_ONLY);
+    const result = this.#libc.bind(fd, this.#address, this.#address.length);
+    const errno = result < 0 ? this.#libc.errno() : 0;
+    process.umask(umask);
+    return errno;
+  }
+
+  /** Answers a descriptor that holds the lock until it is closed. */
+  #lockFolder(): number {
+    let fd: number;
+    try {
+      fd = openSync(dirname(this.#path), "r");
+    } catch {
+      throw this.#error("exists already; choose another path, or remove it if nothing uses it");
+    }
+    if (this.#libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return fd;
+    closeSync(fd);
+    throw this.#error("exists already, and another program holds a lock on its folder; choose another path");
+  }
+
+  #removeLeftover(): void {
+    try {
+      const found = lstatSync(this.#path);
+      if (!found.isSocket()) throw this.#error("exists already and is no socket; choose another path");
+      if (found.uid !== process.geteuid?.()) {
+        throw this.#error(`exists already and belongs to user ${found.uid}; choose another path`);
+      }
+      const errno = this.#probe();
+      if (errno !== ECONNREFUSED) {
+        throw this.#error("exists already and a program has it open; choose another path, or end that program");
+      }
+      unlinkSync(this.#path);
+    } catch (error) {
+      if (error instanceof UserError) throw error;
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return; // someone else removed it
+      throw this.#error(`exists already and cannot be replaced: ${(error as Error).message}`);
+    }
+  }
+
+  /** The error number with which a datagram socket cannot connect to the path, or 0. */
+  #probe(): number {
+    const fd = this.#libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) throw this.#error(describeError(this.#libc.errno()));
+    const errno = this.#libc.connect(fd, this.#address, this.#address.length) < 0 ? this.#libc.errno() : 0;
+    this.#libc.close(fd);
+    return errno;
+  }
+
+  #bindError(errno: number): string {
+    const folder = dirname(this.#path);
+    if (errno === ENOENT) return `the folder ${folder} does not exist; make it, or choose another path`;
+    if (errno === ENOTDIR) return `${folder} is not a folder; choose another path`;
+    if (errno === EACCES || errno === EPERM || errno === EROFS) {
+      return `no permission to make a socket in ${folder}; choose a folder of your own, such as $XDG_RUNTIME_DIR`;
+    }
+    if (errno === EADDRINUSE) return "exists already; choose another path";
+    return describeError(errno);
+  }
+
+  #error(words: string): UserError {
+    return new UserError(`${this.#label}: ${words}`);
+  }
+}
