@@ -7,13 +7,17 @@ import { byteSize, oneOf, wholeNumber } from "./values.ts";
 export interface RunArguments extends GuardArguments {
   readonly vmFd?: number;
   readonly vmTap?: string;
+  readonly vmSocket?: string;
   readonly vmNetType?: "nat" | "host";
   readonly bridge?: string;
   readonly hostFd?: number;
   readonly hostSocket?: string;
+  readonly subnet?: string;
+  readonly dns?: string;
   readonly expose?: string;
   readonly user?: string;
   readonly group?: string;
+  readonly sudoEscalationDone?: boolean;
   readonly bootpdLeaseTime?: number;
   readonly capture?: string;
   readonly captureSize: number;
@@ -31,15 +35,20 @@ export function addRunOptions(command: Command): Command {
     .optionsGroup("The VM's side, one of:")
     .option("--vm-fd <n>", "descriptor of the VM's unix datagram socket", descriptor("--vm-fd"))
     .option("--vm-tap <name>", "a TAP that the guest sits on; made if it does not exist (Linux)")
+    .option("--vm-socket <path>", "a unix stream socket to make and wait on for QEMU's -netdev stream (Linux)")
     .optionsGroup("The network's side, one of:")
     .option("--bridge <name>", "an existing bridge (Linux, root)")
     .option("--host-fd <n>", "descriptor of a connected unix socket, datagram or stream", descriptor("--host-fd"))
     .option("--host-socket <path>", "a listening unix stream socket, such as passt's")
     .option(
       "--vm-net-type <type>",
-      "nat or host: not in this version on Linux",
+      "a network of the VM's own: nat or host, which leads nowhere else (default: nat; Linux: root)",
       oneOf("--vm-net-type", ["nat", "host"]),
     )
+    .optionsGroup("With a network of the VM's own:")
+    .option("--expose <list>", "TCP ports of the host that lead to the VM, EXTERNAL:INTERNAL, comma-separated")
+    .option("--dns <list>", "the VM's DNS servers, comma-separated (default: the host's)")
+    .option("--subnet <cidr>", "its four addresses, such as 10.99.0.4/30 (default: a free one)")
     .optionsGroup("Seeing what it does:")
     .option("--capture <file>", "write the frames as pcapng, with the reason of each drop")
     .addOption(
@@ -59,9 +68,9 @@ export function addRunOptions(command: Command): Command {
       "lease time of macOS' own DHCP server",
       wholeNumber("--bootpd-lease-time", 1, 2 ** 31 - 1),
     )
-    .option("--expose <list>", "TCP ports to expose, EXTERNAL:INTERNAL, comma-separated")
-    .option("--user <name>", "the user to drop privileges to")
-    .option("--group <name>", "the group to drop privileges to")
+    .optionsGroup("Privileges:")
+    .option("--user <name>", "whom to become once all is set up (default: who started it; nobody for root itself)")
+    .option("--group <name>", "the group to become (default: the user's)")
     .addOption(new Option("--sudo-escalation-probing").hideHelp())
     .addOption(new Option("--sudo-escalation-done").hideHelp());
 }

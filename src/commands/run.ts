@@ -2,6 +2,7 @@
  * `softnet`: filters between one VM and one network until either goes away or a signal says stop. This file only puts
  * the rooms together: the VM's port, the network, the guard, the relay between them, and what tells about it.
  */
+import { CaptureError } from "../capture/errors.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
 import { DROP_REASONS } from "../guard/reasons.ts";
 import type { GuardOptions } from "../guard/types.ts";
@@ -10,17 +11,21 @@ import { type LinuxLibc, loadLibc } from "../native/linux/libc.ts";
 import { writableNow } from "../native/linux/ready.ts";
 import { openBridge } from "../networks/bridge.ts";
 import { openHostDescriptor, openHostSocket } from "../networks/cable.ts";
+import { parseExposures } from "../networks/nat/expose.ts";
+import { openNat } from "../networks/nat/nat.ts";
 import type { Network } from "../networks/network.ts";
 import { metadataAdvice } from "../policy/advice.ts";
 import { allowsEverything, parseRules } from "../policy/rule.ts";
 import { DatagramPort } from "../ports/datagram.ts";
+import { ListeningPort } from "../ports/listening.ts";
 import { allocateSlab, LONGEST_STREAM_FRAME } from "../ports/slab.ts";
 import { openVmTap } from "../ports/tap.ts";
+import { Privileges } from "../privileges/privileges.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
 import { type FramePort, PortClosed } from "../relay/port.ts";
 import { Relay, type RelayEnd } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
-import { descriptorWriter, Log } from "../telemetry/log.ts";
+import { descriptorWriter, Log, type LogLevel } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { parseMac, putMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
@@ -44,18 +49,30 @@ type Ending = { readonly signal: string } | RelayEnd;
 export async function run(given: RunArguments): Promise<number> {
   const wanted = guardOptions(given);
   createGuard(wanted); // refuses wrong values before anything is opened
-  refuseUnsupported(given);
+  refuseUnsupported();
   const libc = loadLibc();
   const log = openLog(libc, given);
   const clock = bootClock(libc);
+  const privileges = new Privileges(libc, given);
+  // Through sudo --vm-fd becomes 0, and the log must not fall silent because of it.
+  const level = given.logLevel === undefined && given.vmFd ? ["--log-level", logLevel(given)] : [];
+  const ports = parseExposures(given.expose ?? "").map(({ external }) => external);
+  privileges.obtain(given, process.argv.slice(2), ports, level);
   // From here on a signal ends it in order, also while it starts.
   const signalled = stopSignal();
-  const vm = openVmSide(libc, given);
+  let vm: FramePort | undefined;
   let network: Network | undefined;
   let recording: Recording | undefined;
   try {
     const isolated = !allowsEverything(parseRules(wanted.allow ?? [], wanted.block ?? []));
-    network = openNetwork(libc, given, isolated);
+    const { first } = privileges.needs;
+    if (first.vm) vm = openVmSide(libc, given);
+    const openSide = () => openNetwork(libc, given, isolated, privileges, log);
+    if (first.network) network = await openSide();
+    if (first.capture) recording = openRecording(given, clock, log, privileges);
+    privileges.drop();
+    vm ??= openVmSide(libc, given);
+    network ??= await openSide();
     const mtu = given.mtu ?? network.mtu;
     const bindingLog = new BindingLog(log, network.isolated, clock);
     const guard = createGuard({
@@ -64,14 +81,16 @@ export async function run(given: RunArguments): Promise<number> {
       mtu,
       onBinding: (change) => bindingLog.tell(change, guard),
     });
-    recording = openRecording(given, clock, log);
-    tellStart(log, given, vm, network, guard, mtu);
+    recording ??= openRecording(given, clock, log, privileges);
+    if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
+    tellStart(log, given, vm, network, guard, mtu, privileges);
+    if (vm instanceof ListeningPort) tellWaiting(log, vm);
     const ending = await forward({ vm, network, guard, clock, log, recording, mtu, signalled });
     return tellEnd(log, ending);
   } finally {
     recording?.close();
     network?.close();
-    vm.close();
+    vm?.close();
   }
 }
 
@@ -81,33 +100,28 @@ function known(network: Network): Partial<GuardOptions> {
     ...(network.gateway !== undefined && { gateway: network.gateway }),
     ...(network.gatewayMac !== undefined && { gatewayMacAddress: network.gatewayMac }),
     ...(network.dhcpServer !== undefined && { dhcpServer: network.dhcpServer }),
+    ...(network.serves && { origin: "served" as const }),
     ...(network.subnet !== undefined && { subnet: network.subnet }),
   };
 }
 
 /** Says plainly what this version cannot do: an option that guards something is never silently ignored. */
-function refuseUnsupported(given: RunArguments): void {
+function refuseUnsupported(): void {
   if (process.platform !== "linux") {
     throw new UserError(
       `this version filters on Linux only, not on ${process.platform}; softnet replay works everywhere`,
     );
   }
-  const later = [
-    given.vmNetType !== undefined && `--vm-net-type ${given.vmNetType}`,
-    given.expose !== undefined && "--expose",
-    given.user !== undefined && "--user",
-    given.group !== undefined && "--group",
-  ].find((option) => option);
-  if (later)
-    throw new UserError(
-      `${later} is not in this version on Linux; leave it out and use --bridge, --host-fd or --host-socket`,
-    );
 }
 
 function openLog(libc: LinuxLibc, given: RunArguments): Log {
-  // Tart's terminal belongs to its user: there only what is wrong is told.
-  const level = given.logLevel ?? (given.vmFd === 0 ? "warn" : "info");
+  const level = logLevel(given);
   return new Log({ level, format: given.logFormat, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) });
+}
+
+/** Tart's terminal belongs to its user: there only what is wrong is told. */
+function logLevel(given: RunArguments): LogLevel {
+  return given.logLevel ?? (given.vmFd === 0 ? "warn" : "info");
 }
 
 /** Resolves with the name of the first signal that asks to stop. */
@@ -118,26 +132,47 @@ function stopSignal(): Promise<{ readonly signal: string }> {
 }
 
 function openVmSide(libc: LinuxLibc, given: RunArguments): FramePort {
-  if (given.vmFd !== undefined && given.vmTap !== undefined) {
-    throw new UserError("--vm-fd and --vm-tap exclude each other: give one");
-  }
+  const { vmFd, vmTap, vmSocket } = given;
+  const chosen = [
+    vmFd !== undefined && "--vm-fd",
+    vmTap !== undefined && "--vm-tap",
+    vmSocket !== undefined && "--vm-socket",
+  ];
+  const names = chosen.filter((option) => option);
+  if (names.length > 1) throw new UserError(`${names.join(" and ")} exclude each other: give one`);
+  if (vmSocket !== undefined) return new ListeningPort(libc, "--vm-socket", vmSocket);
   if (given.vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", given.vmFd);
-  if (given.vmTap === undefined) throw new UserError("no VM: give --vm-fd N or --vm-tap NAME");
+  if (given.vmTap === undefined) throw new UserError("no VM: give --vm-fd N, --vm-tap NAME or --vm-socket PATH");
   const address = new Uint8Array(6);
   putMac(address, 0, parseMac(given.vmMacAddress ?? "") ?? 0);
   return openVmTap(libc, "--vm-tap", given.vmTap, address);
 }
 
-function openNetwork(libc: LinuxLibc, given: RunArguments, isolated: boolean): Network {
-  const { bridge, hostFd, hostSocket } = given;
+async function openNetwork(
+  libc: LinuxLibc,
+  given: RunArguments,
+  isolated: boolean,
+  privileges: Privileges,
+  log: Log,
+): Promise<Network> {
+  const { bridge, hostFd, hostSocket, vmNetType } = given;
   const chosen = [
     bridge !== undefined && "--bridge",
     hostFd !== undefined && "--host-fd",
     hostSocket !== undefined && "--host-socket",
+    vmNetType !== undefined && "--vm-net-type",
   ];
   const names = chosen.filter((option) => option);
   if (names.length > 1) throw new UserError(`${names.join(" and ")} exclude each other: give one`);
   const mtu = given.mtu ?? DEFAULT_MTU;
+  const natOnly = [
+    given.subnet !== undefined && "--subnet",
+    given.dns !== undefined && "--dns",
+    given.expose !== undefined && "--expose",
+  ].find((option) => option);
+  if (names.length === 1 && vmNetType === undefined && natOnly) {
+    throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${names[0]}; leave one of them out`);
+  }
   if (bridge !== undefined) return openBridge(libc, { bridge, isolated });
   if (hostFd !== undefined) {
     if (hostFd === given.vmFd)
@@ -145,19 +180,41 @@ function openNetwork(libc: LinuxLibc, given: RunArguments, isolated: boolean): N
     return openHostDescriptor(libc, hostFd, mtu);
   }
   if (hostSocket !== undefined) return openHostSocket(libc, hostSocket, mtu);
-  throw new UserError("no network: give --bridge NAME, --host-fd N or --host-socket PATH (nat is not in this version)");
+  const { vmMacAddress = "", allow = [], block = [], subnet, dns, expose } = given;
+  return await openNat(libc, {
+    type: vmNetType ?? "nat",
+    vmMac: vmMacAddress,
+    allow,
+    block,
+    mtu,
+    ...privileges.target,
+    warn: (message) => log.warn(message),
+    ...(subnet !== undefined && { subnet }),
+    ...(dns !== undefined && { dns }),
+    ...(expose !== undefined && { expose }),
+  });
 }
 
-function openRecording(given: RunArguments, clock: () => number, log: Log): Recording | undefined {
+function openRecording(
+  given: RunArguments,
+  clock: () => number,
+  log: Log,
+  privileges: Privileges,
+): Recording | undefined {
   if (given.capture === undefined) return undefined;
-  return new Recording({
-    path: given.capture,
-    maximumSize: given.captureSize,
-    maximumFrame: LONGEST_STREAM_FRAME,
-    application: `softnet ${version()}`,
-    epoch: Date.now() * 1000 - clock(),
-    log,
-  });
+  try {
+    return new Recording({
+      path: given.capture,
+      maximumSize: given.captureSize,
+      maximumFrame: LONGEST_STREAM_FRAME,
+      application: `softnet ${version()}`,
+      epoch: Date.now() * 1000 - clock(),
+      log,
+    });
+  } catch (error) {
+    if (!(error instanceof CaptureError) || !privileges.dropped) throw error;
+    throw new UserError(`${error.message} (softnet writes as ${privileges.describe()})`);
+  }
 }
 
 interface Forwarding {
@@ -220,7 +277,15 @@ async function forward(parts: Forwarding): Promise<Ending> {
   }
 }
 
-function tellStart(log: Log, given: RunArguments, vm: FramePort, network: Network, guard: Guard, mtu: number): void {
+function tellStart(
+  log: Log,
+  given: RunArguments,
+  vm: FramePort,
+  network: Network,
+  guard: Guard,
+  mtu: number,
+  privileges: Privileges,
+): void {
   log.info("started", {
     version: version(),
     vm: vm.label,
@@ -230,10 +295,10 @@ function tellStart(log: Log, given: RunArguments, vm: FramePort, network: Networ
     isolated: network.isolated,
     mtu,
     rules: guard.rules.length,
-    gateway: given.gateway ?? "by DHCP",
-    "dhcp-server": given.dhcpServer ?? "any",
+    gateway: given.gateway ?? network.gateway ?? "by DHCP",
+    "dhcp-server": given.dhcpServer ?? network.dhcpServer ?? "any",
     address: given.vmIpAddress ?? "by DHCP",
-    privileges: process.geteuid?.() === 0 ? "root" : `user ${process.geteuid?.()}`,
+    privileges: privileges.describe(),
   });
   const advice = metadataAdvice(guard.rules);
   if (advice !== undefined) log.warn(advice);
@@ -243,6 +308,12 @@ function tellStart(log: Log, given: RunArguments, vm: FramePort, network: Networ
     }
   }
   if (given.bootpdLeaseTime !== undefined) log.warn("--bootpd-lease-time has no effect on Linux");
+}
+
+/** The VM connects in its own time; until then the relay runs without it. */
+function tellWaiting(log: Log, vm: ListeningPort): void {
+  vm.onConnect = () => log.info("VM connected", { path: vm.path });
+  log.info("waiting for the VM", { path: vm.path });
 }
 
 /** The exit code: 0 when it was asked to stop or its VM went away, 1 when the network did or something broke. */

@@ -8,6 +8,7 @@ import { UserError } from "../user-error.ts";
 
 const PLACES = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
 const PATIENCE = 10_000; // milliseconds
+const MOST_OUTPUT = 256 * 2 ** 20; // a router may know a million routes
 
 /** Where `ip` is. Throws UserError when it is not installed. */
 export function findIp(): string {
@@ -36,4 +37,18 @@ export function ipBatch(path: string, commands: readonly string[]): string | und
   if (status === 0) return undefined;
   const line = stderr.split("\n").find((text) => text.trim() !== "") ?? `exit status ${status}`;
   return line.trim().replace(/^(Error|RTNETLINK answers): /, "");
+}
+
+/** Runs `ip -json …` and answers what it tells. Throws UserError when it fails. */
+export function ipJson<T>(path: string, words: readonly string[]): T[] {
+  const { error, status, stdout, stderr } = spawnSync(path, ["-json", ...words], {
+    env: {},
+    encoding: "utf8",
+    timeout: PATIENCE,
+    maxBuffer: MOST_OUTPUT,
+  });
+  if (error !== undefined || status !== 0) {
+    throw new UserError(`ip ${words.join(" ")} fails: ${error?.message ?? stderr.trim()}`);
+  }
+  return stdout.trim() === "" ? [] : JSON.parse(stdout);
 }

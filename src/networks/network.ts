@@ -11,6 +11,8 @@ export interface Network {
   readonly gatewayMac?: string;
   /** The only DHCP server, where the network knows it. */
   readonly dhcpServer?: string;
+  /** Whether softnet itself is that server. */
+  readonly serves?: boolean;
   /** The VM's subnet as a CIDR, where the network knows it. */
   readonly subnet?: string;
   /** Whether the network keeps this VM apart from other isolated ones. */

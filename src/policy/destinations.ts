@@ -95,6 +95,19 @@ export class DestinationTable {
     this.#first[65536] = this.#starts.length - 1;
   }
 
+  /** Neighbouring addresses whose value is one that is wanted, as first and last of each range, ascending. */
+  ranges(wanted: (value: number) => boolean): (readonly [first: number, last: number])[] {
+    const found: [number, number][] = [];
+    for (const [index, first] of this.#starts.entries()) {
+      if (!wanted(this.#values[index]!)) continue;
+      const last = (this.#starts[index + 1] ?? 2 ** 32) - 1;
+      const before = found.at(-1);
+      if (before !== undefined && before[1] + 1 === first) before[1] = last;
+      else found.push([first, last]);
+    }
+    return found;
+  }
+
   /** The value of an address in host order. */
   lookup(address: number): number {
     const upper = address >>> 16;

@@ -21,7 +21,7 @@ test("--help names every option and exits 0", () => {
   const options =
     "vm-fd vm-mac-address vm-net-type bootpd-lease-time user group allow block expose vm-tap bridge host-fd";
   const more =
-    "host-socket gateway dhcp-server vm-ip-address capture capture-size log-format log-level mtu version help";
+    "vm-socket host-socket gateway dhcp-server vm-ip-address capture capture-size log-format log-level mtu version help";
   for (const option of `${options} ${more}`.split(" ")) assert.match(stdout, new RegExp(`--${option}\\b`));
   assert.match(stdout, /replay/);
   assert.match(stdout, /demo/);
@@ -50,8 +50,10 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
     ["--vm-fd", "0", "--host-fd", "1", "--vm-mac-address", "01:00:5e:00:00:01"],
     /01:00:5e:00:00:01/,
   ],
-  ["no VM", MAC, /--vm-fd N or --vm-tap NAME/],
+  ["no VM", MAC, /--vm-fd N, --vm-tap NAME or --vm-socket PATH/],
   ["two VMs", [...MAC, "--vm-fd", "3", "--vm-tap", "x"], /--vm-fd and --vm-tap/],
+  ["two other VMs", [...MAC, "--vm-tap", "x", "--vm-socket", "/tmp/x"], /--vm-tap and --vm-socket/],
+  ["a socket's path too long", [...MAC, "--vm-socket", `/${"x".repeat(107)}`], /--vm-socket .*107 bytes; .*108/],
   ["a negative descriptor", [...MAC, "--vm-fd", "-1"], /--vm-fd/],
   ["a descriptor that is no number", [...MAC, "--vm-fd", "0x3"], /"0x3"/],
   ["a closed descriptor", [...MAC, "--vm-fd", "99", "--host-fd", "98"], /--vm-fd 99: .*pass/],
@@ -66,10 +68,18 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a wrong log format", [...MAC, "--log-format", "xml"], /"xml".*text or json/],
   ["a wrong log level", [...MAC, "--log-level", "loud"], /"loud"/],
   ["a wrong capture size", [...MAC, "--capture-size", "10"], /--capture-size "10"/],
-  ["a network type", [...MAC, "--vm-fd", "0", "--vm-net-type", "nat"], /--vm-net-type nat is not in this version/],
   ["a network type that is none", [...MAC, "--vm-net-type", "bridged"], /"bridged".*nat or host/],
-  ["--expose", [...MAC, "--vm-fd", "0", "--expose", "2222:22"], /--expose is not in this version/],
-  ["--user", [...MAC, "--vm-fd", "0", "--user", "nobody"], /--user is not in this version/],
+  ["ports that are none", [...MAC, "--vm-fd", "0", "--expose", "2222"], /--expose "2222".*EXTERNAL:INTERNAL/],
+  [
+    "a user that there is not",
+    [...MAC, "--vm-fd", "0", "--host-fd", "98", "--user", "nosuch"],
+    /--user nosuch: .*name/,
+  ],
+  [
+    "a group that there is not",
+    [...MAC, "--vm-fd", "0", "--host-fd", "98", "--group", "nosuch"],
+    /--group nosuch: .*name/,
+  ],
   ["replay without a file", ["replay"], /capture/],
   ["replay without a MAC address", ["replay", "x.pcap"], /--vm-mac-address is missing/],
   ["replay of a file that is not there", ["replay", "/nonexistent/x.pcap", ...MAC], /\/nonexistent\/x\.pcap/],

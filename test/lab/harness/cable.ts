@@ -13,6 +13,11 @@ export interface CableOptions {
   readonly keep?: boolean;
   /** Runs softnet as this user. */
   readonly uid?: number;
+  /** What to run instead of softnet from source. */
+  readonly program?: readonly string[];
+  /** A command that runs all of it. */
+  readonly within?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 interface Message {
@@ -41,8 +46,10 @@ export class Cable {
     if (options.host) flags.push("--host");
     if (options.keep) flags.push("--keep");
     if (options.uid !== undefined) flags.push("--uid", String(options.uid));
-    const all = [tool("cable.py"), ...flags, "--", ...softnetArguments(args)];
-    const cable = new Cable(lab.start(namespace, "/usr/bin/python3", all, { input: true, label: "softnet" }));
+    const command = softnetArguments(args, options.program);
+    const [first, ...rest] = [...(options.within ?? []), "/usr/bin/python3", tool("cable.py"), ...flags, "--"];
+    const how = { input: true, label: "softnet", ...(options.env && { env: options.env }) };
+    const cable = new Cable(lab.start(namespace, first!, [...rest, ...command], how));
     lab.beforeClose(() => cable.kill());
     return cable;
   }

@@ -14,9 +14,9 @@ export interface Output extends Exit {
   readonly stderr: string;
 }
 
-/** A PATH that finds administration tools, whatever the caller's is. */
+/** A PATH that finds administration tools, whatever the caller's is; softnet is started by root itself, not through sudo. */
 export const ENVIRONMENT: NodeJS.ProcessEnv = {
-  ...process.env,
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("SUDO_"))),
   PATH: `${process.env.PATH ?? ""}:/usr/local/sbin:/usr/sbin:/sbin`,
   LC_ALL: "C",
 };

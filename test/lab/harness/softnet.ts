@@ -29,15 +29,16 @@ const ORDINARY = [
 export const PROMPT = 2_000;
 
 /** softnet's command with these arguments. */
-export function softnetCommand(args: readonly string[]): string[] {
+export function softnetCommand(args: readonly string[], program?: readonly string[]): string[] {
+  if (program !== undefined) return [...program, ...args];
   const other = process.env.SOFTNET_LAB_PROGRAM;
   const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
   return [...(other ? other.split(" ") : [process.execPath, main]), ...args];
 }
 
 /** The command that filters, with a detailed JSON log. */
-export function softnetArguments(args: readonly string[]): string[] {
-  return softnetCommand([...args, "--log-format", "json", "--log-level", "debug"]);
+export function softnetArguments(args: readonly string[], program?: readonly string[]): string[] {
+  return softnetCommand([...args, "--log-format", "json", "--log-level", "debug"], program);
 }
 
 /** What a stopped softnet tells about its work. */

@@ -1,0 +1,44 @@
+/** Which addresses and routes this host has, as iproute2 tells them: all tables, since a VPN's routes have one of its own. */
+import { type Cidr, parseCidr } from "../../policy/rule.ts";
+import { ipJson } from "../iproute2.ts";
+import type { HostState } from "./subnet.ts";
+
+interface Address {
+  readonly addr_info?: readonly { readonly local?: string; readonly address?: string; readonly prefixlen?: number }[];
+}
+
+interface Route {
+  readonly dst?: string;
+  readonly dev?: string;
+}
+
+/** Reads the host's addresses and routes. Throws UserError when `ip` fails. */
+export function readHostState(ip: string): HostState {
+  return {
+    networks: networksOf(ipJson<Address>(ip, ["-4", "address", "show"])),
+    routes: routesOf(ipJson<Route>(ip, ["-4", "route", "show", "table", "all"])),
+  };
+}
+
+/** Pure: an address without its peer's is the network of its prefix; with it, both count (`address`: the peer). */
+export function networksOf(addresses: readonly Address[]): Cidr[] {
+  const infos = addresses.flatMap((link) => link.addr_info ?? []);
+  return infos.flatMap(({ local, address, prefixlen = 32 }) => {
+    const own = parseCidr(`${local}/${address === undefined ? prefixlen : 32}`);
+    const peer = address === undefined ? undefined : parseCidr(`${address}/${prefixlen}`);
+    return [own, peer].filter((cidr) => cidr !== undefined);
+  });
+}
+
+/** Pure: what routes lead to; a default route leads to 0.0.0.0/0. */
+export function routesOf(routes: readonly Route[]): Cidr[] {
+  return routes.flatMap(({ dst = "default" }) => {
+    const text = dst === "default" ? "0.0.0.0/0" : dst.includes("/") ? dst : `${dst}/32`;
+    return parseCidr(text) ?? [];
+  });
+}
+
+/** The link of the host's first default route; empty where there is none. Throws UserError when `ip` fails. */
+export function uplinkOf(ip: string): string {
+  return ipJson<Route>(ip, ["-4", "route", "show", "default"]).find(({ dev }) => dev !== undefined)?.dev ?? "";
+}

@@ -1,0 +1,63 @@
+/** Guests on networks of their own: `--vm-net-type nat` and `host` on the lab's host. */
+import { Guest } from "./guest.ts";
+import type { Namespace } from "./netns.ts";
+import { until } from "./program.ts";
+import { Softnet } from "./softnet.ts";
+import { INTERNET, type Lab } from "./topology.ts";
+
+let created = 0;
+
+/** Starts softnet with a network of the VM's own and moves its TAP into a guest. */
+export async function natGuest(lab: Lab, args: readonly string[] = [], dns = INTERNET): Promise<Guest> {
+  const number = ++created;
+  const link = `nvm${number}`;
+  const mac = `7e:1a:00:00:01:${number.toString(16).padStart(2, "0")}`;
+  const servers = args.includes("host") ? [] : ["--dns", dns];
+  const softnet = Softnet.start(lab, lab.host, ["--vm-tap", link, "--vm-mac-address", mac, ...servers, ...args]);
+  await softnet.ready();
+  const namespace = lab.namespace(link);
+  lab.host.ip("link", "set", link, "netns", namespace.name);
+  namespace.ip("link", "set", link, "up");
+  return Guest.at(lab, namespace, link, mac, softnet);
+}
+
+/** What a started softnet tells about itself. */
+export function started(guest: Guest): Readonly<Record<string, unknown>> {
+  return guest.softnet!.records.find(({ message }) => message === "started")!;
+}
+
+/** The name of the TAP on the host. */
+export function tapOf(guest: Guest): string {
+  return String(started(guest).port).replace(/^TAP /, "");
+}
+
+/** Everything on a host that softnet touches: links, addresses, routes, rules, forwarding. */
+export async function hostState(host: Namespace): Promise<Readonly<Record<string, unknown>>> {
+  const settings = ["net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.default.forwarding"];
+  return {
+    links: host.links(),
+    addresses: host.ip("-brief", "address"),
+    routes: host.ip("route", "show", "table", "all"),
+    neighbours: host.ip("rule", "show"),
+    rules: (await host.run("nft", ["list", "ruleset"])).stdout,
+    settings: (await host.run("sysctl", settings)).stdout,
+  };
+}
+
+/** Waits until the host is as it was; throws with the difference. */
+export async function asBefore(host: Namespace, before: unknown): Promise<void> {
+  const wanted = JSON.stringify(before, null, 1);
+  let now = "";
+  try {
+    await until(
+      "the host is as it was",
+      async () => {
+        now = JSON.stringify(await hostState(host), null, 1);
+        return now === wanted;
+      },
+      3_000,
+    );
+  } catch {
+    throw new Error(`the host is not as it was:\n${wanted}\n${now}`);
+  }
+}

@@ -1,0 +1,421 @@
+/** Networks of the VM's own, on a host with an uplink: what works, what is closed, and what is left behind (nothing). */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { suite, test } from "node:test";
+import { dhclient, lease } from "./harness/clients.ts";
+import { type Guest, ping } from "./harness/guest.ts";
+import { asBefore, hostState, natGuest, started, tapOf } from "./harness/nat.ts";
+import type { Namespace } from "./harness/netns.ts";
+import { until } from "./harness/program.ts";
+import { assertDropped, assertInnocent, softnetCommand } from "./harness/softnet.ts";
+import { GATEWAY, INTERNET, INTERNET_2, Lab, labNeeds, NAME_ADDRESS, NEIGHBOUR, tool } from "./harness/topology.ts";
+
+const LIMIT = { timeout: 90_000 };
+const NEEDS = { ...labNeeds("nft", "setpriv", "udhcpc"), ...LIMIT };
+const MEGABYTE = 1 << 20;
+/** The host's address on its uplink: what the internet sees. */
+const UPLINK = "100.64.0.1";
+const PYTHON = "/usr/bin/python3";
+
+function openLab(t: Parameters<typeof Lab.open>[0], forwarding = "0"): Lab {
+  const lab = Lab.open(t);
+  lab.host.sysctl({ "net/ipv4/ip_forward": forwarding, "net/ipv4/conf/all/accept_redirects": "1" });
+  return lab;
+}
+
+async function listen(lab: Lab, namespace: Namespace, address: string, port: number) {
+  const server = lab.start(namespace, PYTHON, [tool("port.py"), "listen", address, String(port)]);
+  await server.line(/^ready$/);
+  return server;
+}
+
+/** What the listener saw as the client's address, or "no: …". */
+async function ask(from: Namespace, address: string, port: number): Promise<string> {
+  return (await from.run(PYTHON, [tool("port.py"), "ask", address, String(port)])).stdout.trim();
+}
+
+async function assertOnline(guest: Guest, gateway: string): Promise<void> {
+  assert.ok(await guest.ping(gateway), "no ping to the gateway");
+  assert.ok(await guest.ping(INTERNET), "no ping to the internet");
+  assert.equal(await guest.resolve(INTERNET, "udp"), NAME_ADDRESS);
+  assert.equal(await guest.resolve(INTERNET, "tcp"), NAME_ADDRESS);
+  assert.equal(await guest.download(8 * MEGABYTE), 8 * MEGABYTE, "the TCP download is not intact");
+}
+
+suite("nat", { concurrency: 2 }, () => {
+  test("udhcpc: lease, ping, DNS, TCP; the internet sees the host only; nothing is left behind", NEEDS, async (t) => {
+    const lab = openLab(t);
+    await lab.services();
+    const before = await hostState(lab.host);
+    const uplink = await lab.watch(lab.internet, "up0");
+    const guest = await natGuest(lab);
+    const bound = await lease(guest);
+    assert.equal(bound.server, bound.router);
+    assert.equal(bound.dns, INTERNET);
+    assert.equal(started(guest).gateway, bound.router);
+    await assertOnline(guest, bound.router);
+    assert.deepEqual(
+      uplink.frames.filter(({ ip, sent }) => ip !== undefined && !sent && ip.source !== UPLINK),
+      [],
+    );
+    const learned = guest.softnet!.records.find(({ message }) => message === "binding learned");
+    assert.equal(learned?.origin, "served");
+    assertInnocent(await guest.stop());
+    await asBefore(lab.host, before);
+  });
+
+  test("dhclient gets its lease too, and renews it", {
+    ...labNeeds("nft", "setpriv", "dhclient"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = openLab(t);
+    const guest = await natGuest(lab);
+    const { address } = await dhclient(guest).event(/BOUND/);
+    assert.deepEqual(guest.addresses(), [address]);
+    assert.ok(await guest.ping(INTERNET));
+  });
+
+  test("nat is what there is when no other network is given, and --subnet chooses it", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const guest = await natGuest(lab, ["--subnet", "10.99.0.4/30"]);
+    assert.equal(started(guest).network, "nat 10.99.0.4/30");
+    assert.equal((await lease(guest)).address, "10.99.0.6");
+  });
+
+  test("a private neighbour is closed, and --allow opens it", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const closed = await natGuest(lab);
+    await lease(closed);
+    assert.equal(await closed.ping(NEIGHBOUR, 2), false);
+    assertDropped(await closed.stop(), "policy.destination");
+    const open = await natGuest(lab, ["--allow", `${NEIGHBOUR}/32`]);
+    await lease(open);
+    assert.ok(await open.ping(NEIGHBOUR));
+    const server = await listen(lab, lab.neighbour, NEIGHBOUR, 99);
+    assert.equal(await ask(open.namespace, NEIGHBOUR, 99), GATEWAY, "not translated");
+    assert.equal(server.count(/client/), 1);
+  });
+
+  test("another VM is closed, also for who is allowed by one side only; both sides open it", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const one = await natGuest(lab, ["--subnet", "10.99.1.0/30", "--allow", "10.99.0.0/16"]);
+    const two = await natGuest(lab, ["--subnet", "10.99.2.0/30", "--allow", "10.99.1.0/30"]);
+    const three = await natGuest(lab, ["--subnet", "10.99.3.0/30"]);
+    for (const guest of [one, two, three]) await lease(guest);
+    await listen(lab, two.namespace, "10.99.2.2", 99);
+    await listen(lab, three.namespace, "10.99.3.2", 99);
+    assert.equal(await ask(one.namespace, "10.99.2.2", 99), "10.99.1.2", "allowed by both, and not translated");
+    assert.match(await ask(one.namespace, "10.99.3.2", 99), /^no:/);
+    const card = await lab.watch(three.namespace, three.link);
+    assert.equal(await one.ping("10.99.3.2", 2), false);
+    assert.equal(
+      card.some(({ ip }) => ip?.source === "10.99.1.2"),
+      false,
+      "a frame of a VM that is not allowed arrived",
+    );
+  });
+
+  test("0.0.0.0/0 allowed on both sides: VMs meet", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const one = await natGuest(lab, ["--allow", "0.0.0.0/0"]);
+    const two = await natGuest(lab, ["--allow", "0.0.0.0/0"]);
+    await lease(one);
+    const { address } = await lease(two);
+    assert.ok(await one.ping(address));
+    assert.ok(await one.ping(NEIGHBOUR));
+  });
+
+  test("what a neighbour routes to the VM does not arrive", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const guest = await natGuest(lab, ["--allow", `${NEIGHBOUR}/32`]);
+    const { address } = await lease(guest);
+    const card = await lab.watch(guest.namespace, guest.link);
+    assert.equal(await ping(lab.neighbour, address, 2), false);
+    assert.equal(
+      card.some(({ ip }) => ip?.source === NEIGHBOUR),
+      false,
+    );
+  });
+
+  test("the host's loopback services are out of reach, with all allowed and ports exposed (I6)", {
+    ...labNeeds("nft", "setpriv", "udhcpc", "scapy"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = openLab(t);
+    const guest = await natGuest(lab, ["--allow", "0.0.0.0/0", "--expose", "2222:22"]);
+    const { router, address } = await lease(guest);
+    const server = await listen(lab, lab.host, "127.0.0.1", 99);
+    assert.ok(await guest.ping(router));
+    const frames = [
+      "from scapy.all import *",
+      `to = Ether(src='${guest.mac}', dst='${guest.neighbourMac(router)}')`,
+      "for target in ('127.0.0.1', '127.1.2.3', '0.0.0.0'):",
+      `    sendp(to/IP(src='${address}', dst=target)/TCP(sport=4000, dport=99, flags='S'), iface='${guest.link}', verbose=0)`,
+    ].join("\n");
+    assert.equal((await guest.namespace.run(PYTHON, ["-c", frames])).code, 0);
+    assert.match(await ask(guest.namespace, router, 99), /^no:/);
+    assert.equal(server.count(/client/), 0);
+    assertDropped(await guest.stop(), "ipv4.loopback");
+  });
+
+  test("--expose: from the LAN, the internet, the host's own addresses and 127.0.0.1", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const guest = await natGuest(lab, ["--expose", "2222:22,8080:80"]);
+    const { address, router } = await lease(guest);
+    await listen(lab, guest.namespace, address, 22);
+    await listen(lab, guest.namespace, address, 80);
+    assert.equal(await ask(lab.neighbour, GATEWAY, 2222), router, "a LAN client appears as the gateway");
+    assert.equal(await ask(lab.neighbour, GATEWAY, 8080), router);
+    assert.equal(await ask(lab.host, "127.0.0.1", 2222), router);
+    assert.equal(await ask(lab.host, GATEWAY, 2222), router);
+    assert.equal(await ask(lab.host, UPLINK, 8080), router);
+    lab.internet.ip("route", "replace", `${UPLINK}/32`, "dev", "up0", "src", INTERNET);
+    assert.equal(await ask(lab.internet, UPLINK, 2222), INTERNET, "a client that the VM may answer appears as itself");
+    assert.match(await ask(lab.neighbour, GATEWAY, 22), /^no:/, "only what is exposed");
+    assert.match(await ask(guest.namespace, router, 2222), /^no:/, "not for VMs");
+    assertInnocent(await guest.stop());
+    await asBefore(lab.host, before);
+  });
+
+  test("--expose with a rule that allows the client: it appears as itself", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const guest = await natGuest(lab, ["--expose", "2222:22", "--allow", `${NEIGHBOUR}/32`]);
+    const { address } = await lease(guest);
+    await listen(lab, guest.namespace, address, 22);
+    lab.neighbour.ip("route", "replace", `${GATEWAY}/32`, "dev", "nb0", "src", NEIGHBOUR);
+    assert.equal(await ask(lab.neighbour, GATEWAY, 2222), NEIGHBOUR);
+  });
+
+  test("--expose of a port that is taken, by a program or by another softnet, is one line", NEEDS, async (t) => {
+    const lab = openLab(t);
+    await listen(lab, lab.host, "127.0.0.1", 7777);
+    await natGuest(lab, ["--expose", "2222:22"]);
+    const before = await hostState(lab.host);
+    for (const port of [7777, 2222]) {
+      assert.match(
+        await refusal(lab, "--expose", `${port}:22`),
+        new RegExp(`^softnet: --expose: port ${port} [^\n]*$`),
+      );
+    }
+    await asBefore(lab.host, before);
+  });
+
+  test("host: gateway only, no DNS, no router; nothing else even where the host forwards already", NEEDS, async (t) => {
+    const lab = openLab(t, "1");
+    const before = await hostState(lab.host);
+    const uplink = await lab.watch(lab.internet, "up0");
+    const guest = await natGuest(lab, ["--vm-net-type", "host", "--allow", "0.0.0.0/0"]);
+    const bound = await lease(guest);
+    assert.deepEqual([bound.router, bound.dns], ["", ""]);
+    assert.ok(await guest.ping(bound.server));
+    guest.namespace.ip("route", "replace", "default", "via", bound.server);
+    assert.equal(await guest.ping(INTERNET, 2), false);
+    assert.equal(await guest.ping(NEIGHBOUR, 2), false);
+    assert.deepEqual(
+      uplink.frames.filter(({ ip }) => ip?.source === bound.address),
+      [],
+    );
+    assertInnocent(await guest.stop());
+    await asBefore(lab.host, before);
+  });
+
+  test("a VPN over all private addresses: the last choice, told, and it works", NEEDS, async (t) => {
+    const lab = openLab(t);
+    for (const network of ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]) {
+      lab.host.ip("route", "add", network, "via", "100.64.0.2");
+    }
+    const guest = await natGuest(lab);
+    const warnings = guest.softnet!.records.filter(({ level }) => level === "warn");
+    assert.equal(warnings.length, 1);
+    assert.match(String(warnings[0]!.message), /lies inside the route/);
+    await lease(guest);
+    assert.ok(await guest.ping(INTERNET));
+  });
+
+  test("a VPN over 10.0.0.0/8: another network is found", NEEDS, async (t) => {
+    const lab = openLab(t);
+    lab.host.ip("route", "add", "10.0.0.0/8", "via", "100.64.0.2");
+    const guest = await natGuest(lab);
+    assert.match(String(started(guest).network), /^nat (172|192)\./);
+    assert.deepEqual(
+      guest.softnet!.records.filter(({ level }) => level === "warn"),
+      [],
+    );
+  });
+
+  test("Docker drops what is forwarded: one line with a command, and with that it works", NEEDS, async (t) => {
+    const lab = openLab(t, "1");
+    const docker = [
+      "add table ip filter",
+      "add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+      "add chain ip filter DOCKER-USER",
+      "add rule ip filter FORWARD jump DOCKER-USER",
+      'add rule ip filter FORWARD oifname "docker0" ct state established,related accept',
+      'add rule ip filter FORWARD iifname "docker0" accept',
+    ];
+    await lab.host.run("nft", [docker.join("; ")]);
+    const before = await hostState(lab.host);
+    const message = await refusal(lab);
+    assert.match(message, /^softnet: the chain FORWARD [^\n]*DOCKER-USER[^\n]*$/);
+    await asBefore(lab.host, before);
+    const command = /nft '(.*)'$/.exec(message)![1]!;
+    assert.equal((await lab.host.run("nft", [command])).code, 0);
+    const guest = await natGuest(lab);
+    await lease(guest);
+    assert.ok(await guest.ping(INTERNET));
+  });
+
+  test("forwarding was on: it stays on, and others are forwarded as before", NEEDS, async (t) => {
+    const lab = openLab(t, "1");
+    const before = await hostState(lab.host);
+    const guest = await natGuest(lab);
+    await lease(guest);
+    assert.ok(await guest.ping(INTERNET));
+    assert.ok(await ping(lab.neighbour, INTERNET, 2));
+    await guest.stop();
+    await asBefore(lab.host, before);
+  });
+
+  test("forwarding was off: for others it stays off, and the last softnet turns it off", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const first = await natGuest(lab);
+    const second = await natGuest(lab);
+    await lease(second);
+    assert.equal(await ping(lab.neighbour, INTERNET, 2), false, "the host routes for others");
+    await first.stop();
+    assert.ok(await second.ping(INTERNET), "the second lost its forwarding");
+    assert.equal(await ping(lab.neighbour, INTERNET, 2), false, "the host routes for others");
+    await second.stop();
+    await asBefore(lab.host, before);
+  });
+
+  for (const who of ["softnet", "the keeper", "both", "nft", "its writer"] as const) {
+    test(`SIGKILL of ${who}: the host is as it was, and nothing leaves untranslated`, NEEDS, async (t) => {
+      const lab = openLab(t);
+      const before = await hostState(lab.host);
+      const uplink = await lab.watch(lab.internet, "up0");
+      const guest = await natGuest(lab, ["--expose", "2222:22"]);
+      const { address } = await lease(guest);
+      const softnet = guest.softnet!.program;
+      const { keeper, nft, writer } = helpersOf(softnet.pid);
+      const flood = guest.start("ping", ["-f", "-s", "1000", INTERNET]);
+      await until("traffic", () => uplink.count(({ ip }) => ip?.source === UPLINK) > 50);
+      const killed = {
+        softnet: [softnet.pid],
+        "the keeper": [keeper],
+        both: [keeper, softnet.pid],
+        nft: [nft],
+        "its writer": [writer],
+      }[who];
+      for (const pid of killed) process.kill(pid, "SIGKILL");
+      const exit = await softnet.ended(2_000);
+      const itself = killed.includes(softnet.pid);
+      assert.deepEqual(exit, itself ? { code: null, signal: "SIGKILL" } : { code: 1, signal: null });
+      await asBefore(lab.host, before);
+      flood.kill();
+      for (const pid of [keeper, nft]) await until("the helpers end", () => !isRunning(pid));
+      // With nft itself the rules go, a moment before softnet hears of it.
+      if (who === "nft" || who === "its writer") return;
+      assert.equal(
+        uplink.count(({ ip }) => ip?.source === address),
+        0,
+        "frames left untranslated",
+      );
+    });
+  }
+
+  test("Ctrl-C to the process group: in order, exit 0", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const args = softnetCommand(["--vm-tap", "cc0", "--vm-mac-address", "7e:1a:00:00:02:01", "--dns", INTERNET]);
+    const program = lab.start(lab.host, "setsid", args, { label: "softnet" });
+    await program.line(/started/);
+    process.kill(-program.pid, "SIGINT"); // setsid(1): it leads its group
+    assert.deepEqual(await program.ended(), { code: 0, signal: null });
+    await asBefore(lab.host, before);
+  });
+
+  test("the helper is not root, has one capability, and a session of its own", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const guest = await natGuest(lab);
+    const { keeper, nft } = helpersOf(guest.softnet!.program.pid);
+    for (const pid of [keeper, nft]) {
+      const status = readFileSync(`/proc/${pid}/status`, "utf8");
+      assert.doesNotMatch(status, /^[UG]id:.*\b0\b/m);
+      for (const set of ["Prm", "Eff", "Bnd"]) assert.match(status, new RegExp(`^Cap${set}:\\t0000000000001000$`, "m"));
+      assert.match(status, /^NoNewPrivs:\t1$/m);
+      const [, session] = /\) \S+ \d+ \d+ (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))!;
+      assert.equal(Number(session), keeper);
+    }
+  });
+
+  test("four starts at the same instant: four subnets, all online, and forwarding goes back", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const guests = await Promise.all([1, 2, 3, 4].map(() => natGuest(lab)));
+    assert.equal(new Set(guests.map((guest) => started(guest).network)).size, 4);
+    for (const guest of guests) await lease(guest);
+    for (const guest of guests) assert.ok(await guest.ping(INTERNET_2, 2));
+    await Promise.all(guests.map((guest) => guest.stop()));
+    await asBefore(lab.host, before);
+  });
+
+  test("a TAP that is deleted under it: exit 1, with nothing left behind", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const guest = await natGuest(lab);
+    lab.host.ip("link", "delete", tapOf(guest));
+    assert.equal((await guest.softnet!.ended()).exit.code, 1);
+    await asBefore(lab.host, before);
+  });
+
+  test("bad values are one line, and leave nothing", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const wrong = [
+      ["--subnet", "10.77.0.8/30"],
+      ["--subnet", "10.1.1.1/30"],
+      ["--dns", "127.0.0.53"],
+      ["--expose", "22"],
+      ["--vm-net-type", "host", "--expose", "2222:22"],
+      ["--vm-net-type", "host", "--bridge", "br0"],
+      ["--bridge", "br0", "--subnet", "10.1.1.0/30"],
+    ];
+    for (const args of wrong) assert.match(await refusal(lab, ...args), /^softnet: --[^\n]*$/, args.join(" "));
+    await asBefore(lab.host, before);
+  });
+});
+
+/** What softnet says when it does not start. */
+async function refusal(lab: Lab, ...args: string[]): Promise<string> {
+  const all = ["--vm-tap", "refused0", "--vm-mac-address", "7e:1a:00:00:03:01", ...args];
+  if (!args.includes("--dns") && !args.includes("host") && !args.includes("--bridge")) all.push("--dns", INTERNET);
+  const [command, ...rest] = softnetCommand(all);
+  const { code, stderr } = await lab.host.run(command!, rest);
+  assert.equal(code, 1, stderr);
+  return stderr.trim();
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+}
+
+/** The keeper of a softnet, its nft, and what writes to that. */
+function helpersOf(softnet: number): { keeper: number; nft: number; writer: number } {
+  const [keeper] = childrenOf(softnet);
+  const children = childrenOf(keeper!);
+  const nft = children.flatMap(childrenOf).find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "nft");
+  const writer = children.find((pid) => childrenOf(pid).length === 0);
+  assert.ok(keeper !== undefined && nft !== undefined && writer !== undefined);
+  return { keeper, nft, writer };
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
