@@ -1,14 +1,16 @@
 /**
  * `softnet demo`: shows on one Linux machine what softnet is for. Two guests share a network, one of them hostile; first
- * nothing stands between them, then softnet does. The exit code is 0 only when every attack worked without softnet and
- * failed behind it, and everything else worked. What was made is taken away again, however it ends.
+ * nothing stands between them, then softnet does, and at last each has a network of its own behind softnet's NAT, where
+ * this machine has nft. The exit code is 0 only when every attack worked without softnet and failed behind it, and
+ * everything else worked. What was made is taken away again, however it ends.
  */
 import { constants } from "node:os";
-import { playHalf } from "../demo/half.ts";
 import { sweep } from "../demo/namespace.ts";
+import { whyNoNat } from "../demo/nat-requirements.ts";
+import { playPart } from "../demo/part.ts";
 import { checkRequirements } from "../demo/requirements.ts";
 import { Screen } from "../demo/screen.ts";
-import { tellHeading, tellIntroduction, tellTable } from "../demo/story.ts";
+import { tellHeading, tellIntroduction, tellNat, tellNoNat, tellTable } from "../demo/story.ts";
 import { Undo } from "../demo/undo.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -58,14 +60,23 @@ async function play(screen: Screen, undo: Undo): Promise<number> {
   sweep();
   tellIntroduction(screen);
   tellHeading(screen, "1. Without softnet");
-  const bare = await playHalf(false, screen, undo);
+  const parts = [await playPart("bare", screen, undo)];
   screen.line();
   tellHeading(screen, "2. Behind softnet");
-  const guarded = await playHalf(true, screen, undo);
+  parts.push(await playPart("bridge", screen, undo));
+  screen.line();
+  const lack = whyNoNat();
+  if (lack === undefined) {
+    tellHeading(screen, "3. Through NAT");
+    tellNat(screen);
+    parts.push(await playPart("nat", screen, undo));
+  } else {
+    tellNoNat(screen, lack);
+  }
   await undo.run();
   screen.line();
   tellHeading(screen, "What happened");
-  const wrong = tellTable(screen, bare, guarded);
+  const wrong = tellTable(screen, parts);
   const seconds = Math.round((performance.now() - started) / 1000);
   if (wrong > 0) {
     screen.line(screen.style("red", `   Lines that are not as they should be: ${wrong}.`));

@@ -35,7 +35,7 @@ const HEAD_START = { bare: 0.5, guarded: 2 } as const;
 const LONGEST = 20;
 
 /** Has Mallory flood the network, and `work` done in the middle of it; answers what was really sent. */
-export async function duringFlood({ alice, mallory, isProtected }: World, work: () => Promise<void>): Promise<Sent> {
+export async function duringFlood({ alice, mallory, way }: World, work: () => Promise<void>): Promise<Sent> {
   const frames = Array.from({ length: VARIETY }, (_, index) => [
     arpFrame(index, alice, mallory),
     dhcpFrame(index, alice, mallory),
@@ -43,7 +43,7 @@ export async function duringFlood({ alice, mallory, isProtected }: World, work: 
   ]).flat();
   const perSecond = KINDS * FLOOD_PER_KIND;
   await mallory.agent.call("startSending", { link: mallory.link, frames, perSecond, seconds: LONGEST });
-  const headStart = isProtected ? HEAD_START.guarded : HEAD_START.bare;
+  const headStart = way === "bare" ? HEAD_START.bare : HEAD_START.guarded;
   const isUnderWay = async () => (await mallory.agent.call("sentSoFar")) >= perSecond * headStart;
   await within(2 * headStart * 1_000, isUnderWay);
   await work();

@@ -1,17 +1,23 @@
 /**
  * A guest: a namespace with a network card and the kernel's own TCP/IP stack behind it. Without softnet the card is one
- * end of a virtual cable to the bridge; with softnet it is the TAP that softnet reads.
+ * end of a virtual cable to the bridge; with softnet it is the TAP that softnet reads (cards.ts).
  */
 import { putMac } from "../wire/address.ts";
 import type { LeaseGiven } from "./agent/dhcp-client.ts";
 import type { Agent } from "./agent-process.ts";
 import type { Namespace } from "./namespace.ts";
-import { GATEWAY, GATEWAY_MAC, ipv4, mac, PREFIX_LENGTH } from "./plan.ts";
+import { ipv4, mac } from "./plan.ts";
 import type { Softnet } from "./softnet.ts";
 
 const PATIENCE = 1_500; // milliseconds for a lease
 const PING_PATIENCE = 500; // milliseconds
 const SETTLE_TRIES = 5;
+
+/** The gateway as it is, whatever the guest was told. */
+export interface Gateway {
+  readonly address: string;
+  readonly mac: string;
+}
 
 export interface GuestParts {
   readonly name: string;
@@ -20,6 +26,7 @@ export interface GuestParts {
   /** The card's name in the namespace. */
   readonly link: string;
   readonly mac: string;
+  readonly gateway: Gateway;
   /** Absent in front of an unprotected guest. */
   readonly softnet?: Softnet | undefined;
 }
@@ -30,6 +37,7 @@ export class Guest {
   readonly agent: Agent;
   readonly link: string;
   readonly mac: string;
+  readonly gateway: Gateway;
   readonly softnet: Softnet | undefined;
   #lease: LeaseGiven | undefined;
 
@@ -39,6 +47,7 @@ export class Guest {
     this.agent = parts.agent;
     this.link = parts.link;
     this.mac = parts.mac;
+    this.gateway = parts.gateway;
     this.softnet = parts.softnet;
   }
 
@@ -72,7 +81,7 @@ export class Guest {
     if (lease.address !== this.#lease?.address || lease.router !== this.#lease.router) {
       this.namespace.batch([
         `address flush dev ${this.link}`,
-        `address add ${lease.address}/${PREFIX_LENGTH} dev ${this.link}`,
+        `address add ${lease.address}/${lease.prefixLength} dev ${this.link}`,
         `route replace default via ${lease.router}`,
       ]);
     }
@@ -88,9 +97,10 @@ export class Guest {
   }
 
   async #findsGateway(): Promise<boolean> {
+    const { address, mac } = this.gateway;
     for (let tries = 0; tries < SETTLE_TRIES; tries++) {
       this.namespace.ip("neighbour", "flush", "dev", this.link);
-      if ((await this.ping(GATEWAY)) && this.namespace.macOf(GATEWAY) === GATEWAY_MAC) return true;
+      if ((await this.ping(address)) && this.namespace.macOf(address) === mac) return true;
     }
     return false;
   }

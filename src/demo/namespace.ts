@@ -7,6 +7,13 @@ import { ip } from "./ip.ts";
 const PREFIX = "softnet-demo";
 const NAME = /^softnet-demo-(\d+)-/;
 
+/** As `ip -json address` tells it. */
+interface Link {
+  /** The MAC address. */
+  readonly address?: string;
+  readonly addr_info?: readonly { readonly local?: string }[];
+}
+
 export class Namespace {
   readonly name: string;
 
@@ -29,6 +36,14 @@ export class Namespace {
   macOf(address: string): string | undefined {
     const text = this.ip("-json", "neighbour", "show", address).trim();
     return text === "" ? undefined : (JSON.parse(text) as { lladdr?: string }[])[0]?.lladdr;
+  }
+
+  /** The MAC address of the link here that has an IPv4 address. */
+  ownMac(address: string): string {
+    const links: Link[] = JSON.parse(this.ip("-json", "address", "show"));
+    const mac = links.find((link) => link.addr_info?.some(({ local }) => local === address))?.address;
+    if (mac === undefined) throw new Error(`${this.name}: no link has the address ${address}`);
+    return mac;
   }
 
   /** Deletes it, and with its last process every link in it. */

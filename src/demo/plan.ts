@@ -18,11 +18,17 @@ export const LEASE_SECONDS = 600;
 export const NEIGHBOUR = "192.168.64.9";
 export const NEIGHBOUR_PAGE = "salaries, confidential";
 
+/** What Alice has on her machine, for those who look after it: the host. */
+export const ALICE_PAGE = "Alice's diary";
+
 export const INTERNET = "9.9.9.9";
 /** What the host's DNS server knows. */
 export const BANK_NAME = "bank.example";
 export const BANK_PORT = 9000;
 export const MAIL_PORT = 9001;
+/** Where the host has a service for its own programs only. */
+export const LOOPBACK = "127.0.0.1";
+export const LOOPBACK_PORT = 9002;
 /** Between host and Internet. */
 export const UPLINK_HOST = "100.64.0.1";
 export const UPLINK_INTERNET = "100.64.0.2";

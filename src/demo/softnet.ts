@@ -1,9 +1,8 @@
-/** softnet as its users run it: a process beside the bridge, of which the demo reads the log. */
+/** softnet as its users run it: a process on the host, of which the demo reads the log. */
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { startIn, stop } from "./child.ts";
 import type { Namespace } from "./namespace.ts";
-import { BRIDGE } from "./plan.ts";
 import { Interrupted, type Undo } from "./undo.ts";
 
 /** Milliseconds until it has to have started. */
@@ -18,13 +17,22 @@ export type Drops = Readonly<Record<string, number>>;
 /** The keys of a log line that are not counts. */
 const NO_COUNTS: ReadonlySet<string> = new Set(["time", "level", "message", "lines-left-out"]);
 
+export interface SoftnetPlan {
+  /** Name of the TAP. */
+  readonly tap: string;
+  /** The guest's address. */
+  readonly mac: string;
+  /** The options that choose the network. */
+  readonly network: readonly string[];
+}
+
 export class Softnet {
   readonly #undo: Undo;
   readonly #drops: Record<string, number> = {};
   /** How many sums the log has told. */
   #sums = 0;
   #changed: () => void = () => {};
-  #started = false;
+  #gateway: string | undefined;
   #ended = false;
   #lastLine = "";
 
@@ -37,16 +45,21 @@ export class Softnet {
     });
   }
 
-  /** Starts it between a TAP of this name, which it makes, and the bridge; resolves when it forwards. */
-  static async start(host: Namespace, tap: string, mac: string, undo: Undo): Promise<Softnet> {
-    const args = ["--vm-tap", tap, "--vm-mac-address", mac, "--bridge", BRIDGE, "--log-format", "json"];
+  /** Starts it between a TAP, which it makes, and the network that it is told to be on; resolves when it forwards. */
+  static async start(host: Namespace, { tap, mac, network }: SoftnetPlan, undo: Undo): Promise<Softnet> {
+    const args = ["--vm-tap", tap, "--vm-mac-address", mac, ...network, "--log-format", "json"];
     const child = startIn(host, "../main", args, { stdio: ["ignore", "ignore", "pipe"] }, undo);
     const softnet = new Softnet(child, undo);
     // Runs before the kill that startIn noted: softnet ends in order.
     undo.add(() => stop(child, "SIGINT"));
-    await softnet.#until(() => softnet.#started, START_PATIENCE);
-    if (!softnet.#started) throw new Error(`softnet did not start: ${softnet.#lastLine}`);
+    await softnet.#until(() => softnet.#gateway !== undefined, START_PATIENCE);
+    if (softnet.#gateway === undefined) throw new Error(`softnet did not start: ${softnet.#lastLine}`);
     return softnet;
+  }
+
+  /** The gateway as its log names it: an address, where the network is softnet's own. */
+  get gateway(): string {
+    return this.#gateway ?? "";
   }
 
   /** Frames dropped so far, by reason, as far as the log told. */
@@ -74,7 +87,7 @@ export class Softnet {
       return;
     }
     this.#lastLine = String(entry.message);
-    if (entry.message === "started") this.#started = true;
+    if (entry.message === "started") this.#gateway = String(entry.gateway);
     if (entry.message === "first drop") this.#count(String(entry.reason), 1);
     if (entry.message === "drops") {
       this.#sums++;

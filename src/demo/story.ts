@@ -1,5 +1,5 @@
 /** The words around the findings: what is about to happen, and the table of what did. */
-import { type Half, type Result, styleOf } from "./half.ts";
+import { type Part, type Result, styleOf } from "./part.ts";
 import { BANK_NAME, GATEWAY, INTERNET, NEIGHBOUR } from "./plan.ts";
 import type { Screen } from "./screen.ts";
 
@@ -12,7 +12,7 @@ export function tellIntroduction(screen: Screen): void {
 
         Alice            Mallory          neighbour
           |                 |            ${NEIGHBOUR}
-      [softnet]         [softnet]             |        softnet: in the second half only
+      [softnet]         [softnet]             |        softnet: in the second part only
           |                 |                 |
       ====+=================+===== bridge ====+====
                             |
@@ -29,38 +29,68 @@ export function tellHeading(screen: Screen, text: string): void {
   screen.line(screen.style("bold", text));
 }
 
-const TITLE_WIDTH = 32;
-const BARE_WIDTH = 17;
+const TITLE_WIDTH = 30;
+/** The parts as columns, with their widths. */
+const COLUMNS = [
+  ["without softnet", 17],
+  ["behind softnet", 16],
+  ["through NAT", 13],
+] as const;
 
-/** Prints the table; answers how many of its lines are not as they should be. */
-export function tellTable(screen: Screen, bare: Half, guarded: Half): number {
+/** Prints the table, a column for each part; answers how many of its lines are not as they should be. */
+export function tellTable(screen: Screen, parts: readonly Part[]): number {
+  const columns = COLUMNS.slice(0, parts.length);
   let wrong = 0;
-  const section = (heading: string, left: readonly Result[], right: readonly Result[]) => {
+  const section = (heading: string, resultsOf: (part: Part) => readonly Result[]) => {
     screen.line(`   ${screen.style("dim", heading)}`);
-    left.forEach((before, index) => {
-      const after = right[index]!;
-      const asItShouldBe = before.asItShouldBe && after.asItShouldBe;
+    for (const { title } of resultsOf(parts[0]!)) {
+      const results = parts.map((part) => resultsOf(part).find((result) => result.title === title));
+      const asItShouldBe = results.every((result) => result?.asItShouldBe ?? true);
       if (!asItShouldBe) wrong++;
-      const drops = after.drops.map(([reason, count]) => `${reason} (${count})`).join(", ");
       const cells = [
-        before.title.padEnd(TITLE_WIDTH),
-        screen.cell(before.word, BARE_WIDTH, styleOf(before.word)),
-        screen.cell(after.word, 0, styleOf(after.word)),
-        drops && `  ${drops}`,
+        title.padEnd(TITLE_WIDTH),
+        ...columns.map(([, width], index) => cell(screen, results[index], width)),
+        tellDrops(results),
         asItShouldBe ? "" : screen.style("yellow", "  <- not as it should be"),
       ];
-      screen.line(`   ${cells.join("")}`);
-    });
+      screen.line(`   ${cells.join("")}`.trimEnd());
+    }
   };
-  const columns = `${"".padEnd(TITLE_WIDTH)}${"without softnet".padEnd(BARE_WIDTH)}behind softnet, and why frames were dropped`;
-  screen.line(`   ${screen.style("bold", columns)}`);
-  section("Mallory's attacks", bare.attacks, guarded.attacks);
-  section("Alice's network", bare.services, guarded.services);
-  section("Alice's network in the flood", bare.duringFlood, guarded.duringFlood);
+  const heads = columns.map(([head, width]) => head.padEnd(width)).join("");
+  screen.line(`   ${screen.style("bold", `${"".padEnd(TITLE_WIDTH)}${heads}why frames were dropped`)}`);
+  section("Mallory's attacks", ({ attacks }) => attacks);
+  section("Alice's network", ({ services }) => services);
+  section("Alice's network in the flood", ({ flood }) => flood.services);
   screen.line();
-  const rate = guarded.floodRate.toLocaleString("en");
-  const dropped = guarded.floodDropped.toLocaleString("en");
+  const { flood } = parts[1]!;
+  const rate = flood.rate.toLocaleString("en");
+  const dropped = flood.dropped.toLocaleString("en");
   screen.line(`   In that flood of ${rate} frames a second softnet dropped ${dropped} frames.`);
   screen.line();
   return wrong;
+}
+
+/** Empty where it was not tried. */
+function cell(screen: Screen, result: Result | undefined, width: number): string {
+  return result === undefined ? "".padEnd(width) : screen.cell(result.word, width, styleOf(result.word));
+}
+
+/** The reasons of all parts together. */
+function tellDrops(results: readonly (Result | undefined)[]): string {
+  const counts = new Map<string, number>();
+  for (const [reason, count] of results.flatMap((result) => result?.drops ?? [])) {
+    counts.set(reason, (counts.get(reason) ?? 0) + count);
+  }
+  return [...counts].map(([reason, count]) => `${reason} (${count})`).join(", ");
+}
+
+/** Before the part behind NAT. */
+export function tellNat(screen: Screen): void {
+  screen.line(`   No bridge for the guests now: each is alone with the host on a private network of two addresses,
+   which softnet made, with a DHCP server of softnet's own; the host's nftables lead out of it.`);
+}
+
+/** Instead of it. */
+export function tellNoNat(screen: Screen, why: string): void {
+  screen.line(`${screen.style("bold", "3. Through NAT")}: not shown, since ${why}`);
 }

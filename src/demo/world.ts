@@ -5,18 +5,20 @@
  *     mallory ┴─ br0 (host: gateway, DHCP, DNS) ── internet
  *     neighbour ─┘
  *
+ * Behind NAT the guests are not on that bridge: each has its own cable to the host, with a softnet in it.
+ *
  * The host of this world is a namespace as well, so that the true host is never touched: neither its bridges, nor its
  * routes, nor its settings.
  */
 import { Agent } from "./agent-process.ts";
-import { Guest } from "./guest.ts";
+import { connect, type Way } from "./cards.ts";
+import type { Guest } from "./guest.ts";
 import { Namespace } from "./namespace.ts";
 import * as plan from "./plan.ts";
-import { Softnet } from "./softnet.ts";
 import { Undo } from "./undo.ts";
 
 /** A machine of this world. */
-interface Place {
+export interface Place {
   readonly namespace: Namespace;
   readonly agent: Agent;
 }
@@ -37,9 +39,23 @@ const ROUTER = {
   "net/ipv4/conf/default/send_redirects": "0",
 };
 
+/**
+ * A host that takes 127.0.0.1 from its cards too, as the network plugins of containers want it. Behind NAT it does not
+ * forward: softnet sees to that itself.
+ */
+function hostSettings(way: Way): Readonly<Record<string, string>> {
+  return {
+    ...ROUTER,
+    "net/ipv4/ip_forward": way === "nat" ? "0" : "1",
+    "net/ipv4/conf/all/route_localnet": "1",
+  };
+}
+
+/** In the names of namespaces. */
+const NUMBERS: Readonly<Record<Way, number>> = { bare: 1, bridge: 2, nat: 3 };
+
 export class World {
-  /** Whether softnet stands in front of the guests. */
-  readonly isProtected: boolean;
+  readonly way: Way;
   readonly host: Place;
   readonly internet: Place;
   readonly neighbour: Place;
@@ -50,7 +66,7 @@ export class World {
   private constructor(
     places: { readonly host: Place; readonly internet: Place; readonly neighbour: Place },
     guests: { readonly alice: Guest; readonly mallory: Guest },
-    isProtected: boolean,
+    way: Way,
     undo: Undo,
   ) {
     this.host = places.host;
@@ -58,18 +74,18 @@ export class World {
     this.neighbour = places.neighbour;
     this.alice = guests.alice;
     this.mallory = guests.mallory;
-    this.isProtected = isProtected;
+    this.way = way;
     this.#undo = undo;
   }
 
-  /** Makes the world, with or without softnet in it; `whole` takes it away if the demo is interrupted. */
-  static async create(isProtected: boolean, whole: Undo): Promise<World> {
+  /** Makes the world; `whole` takes it away if the demo is interrupted. */
+  static async create(way: Way, whole: Undo): Promise<World> {
     whole.check();
     const undo = new Undo();
     whole.add(() => undo.run());
     const place = (role: string): Place => {
       undo.check();
-      const namespace = new Namespace(`${role}-${isProtected ? 2 : 1}`);
+      const namespace = new Namespace(`${role}-${NUMBERS[way]}`);
       undo.add(() => namespace.delete());
       return { namespace, agent: new Agent(namespace, undo) };
     };
@@ -79,7 +95,7 @@ export class World {
     const aliceHome = place("alice");
     const malloryHome = place("mallory");
     await Promise.all([
-      host.agent.call("setKernel", ROUTER),
+      host.agent.call("setKernel", hostSettings(way)),
       internet.agent.call("setKernel", QUIET),
       neighbour.agent.call("setKernel", QUIET),
       aliceHome.agent.call("setKernel", { ...QUIET, "net/ipv4/ip_forward": "0" }),
@@ -87,10 +103,10 @@ export class World {
     ]);
     join(host.namespace, internet.namespace, neighbour.namespace);
     const [alice, mallory] = await Promise.all([
-      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, isProtected, undo),
-      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, isProtected, undo),
+      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, way, undo),
+      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, way, undo),
     ]);
-    const world = new World({ host, internet, neighbour }, { alice, mallory }, isProtected, undo);
+    const world = new World({ host, internet, neighbour }, { alice, mallory }, way, undo);
     await world.#openServices();
     return world;
   }
@@ -110,6 +126,11 @@ export class World {
   /** Has both guests forget what an attack told them. */
   async settle(): Promise<void> {
     await Promise.all([this.alice.settle(), this.mallory.settle()]);
+  }
+
+  /** The address under which the Internet knows a guest. */
+  knownAs(guest: Guest): string {
+    return this.way === "nat" ? plan.UPLINK_HOST : guest.address;
   }
 
   async #openServices(): Promise<void> {
@@ -136,6 +157,7 @@ export class World {
 /** The bridge, the cable to the Internet, and the neighbour's cable. */
 function join(host: Namespace, internet: Namespace, neighbour: Namespace): void {
   host.batch([
+    "link set lo up",
     `link add ${plan.BRIDGE} address ${plan.GATEWAY_MAC} type bridge forward_delay 0 stp_state 0 mcast_snooping 0`,
     `link set ${plan.BRIDGE} up`,
     `address add ${plan.GATEWAY}/${plan.PREFIX_LENGTH} dev ${plan.BRIDGE}`,
@@ -158,29 +180,4 @@ function join(host: Namespace, internet: Namespace, neighbour: Namespace): void 
     "link set eth0 up",
     `route add default via ${plan.GATEWAY}`,
   ]);
-}
-
-/** Gives a guest its card: the end of a cable to the bridge, or the TAP of a softnet. */
-async function connect(
-  name: string,
-  home: Place,
-  host: Namespace,
-  mac: string,
-  isProtected: boolean,
-  undo: Undo,
-): Promise<Guest> {
-  const link = `card-${name.toLowerCase()}`;
-  let softnet: Softnet | undefined;
-  if (isProtected) {
-    softnet = await Softnet.start(host, link, mac, undo);
-    host.ip("link", "set", link, "netns", home.namespace.name);
-  } else {
-    const port = `port-${name.toLowerCase()}`;
-    host.batch([
-      `link add ${port} type veth peer name ${link} address ${mac} netns ${home.namespace.name}`,
-      `link set ${port} master ${plan.BRIDGE} up`,
-    ]);
-  }
-  home.namespace.ip("link", "set", link, "address", mac, "up");
-  return new Guest({ name, ...home, link, mac, softnet });
 }

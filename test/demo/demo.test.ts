@@ -4,7 +4,8 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { MAIN, softnet } from "../support/cli.ts";
-import { needsRoot } from "../support/tools.ts";
+import { needs, needsRoot } from "../support/tools.ts";
+import { inhabitants, maskedCommand } from "./support.ts";
 
 /** Ten times what the demo promises. */
 const LIMIT = { timeout: 600_000 };
@@ -19,7 +20,18 @@ const ATTACKS: readonly (readonly [title: string, reasons: readonly string[]])[]
   ["forged lease", ["ipv4.source"]],
   ["VLAN-tagged ARP theft", ["ethernet.type"]],
   ["reaching a private neighbour", ["policy.destination"]],
+  ["reaching the other guest", []],
+  ["reaching the host's loopback", ["ipv4.loopback"]],
 ];
+
+/** Those that are tried through NAT too. */
+const NAT_ATTACKS: Readonly<Record<string, readonly string[]>> = {
+  "IP spoof": ["ipv4.source"],
+  "forged lease": ["ipv4.source", "ipv4.unbound"],
+  "reaching a private neighbour": ["policy.destination"],
+  "reaching the other guest": ["policy.destination"],
+  "reaching the host's loopback": ["ipv4.loopback"],
+};
 
 const SERVICES = ["lease from DHCP", "ping the gateway", "TCP to a global address", "DNS"];
 
@@ -32,10 +44,15 @@ function inventory(): unknown {
 }
 
 function isOfDemo(pid: string): boolean {
+  return /demo\/agent\/main|--vm-tap\0card-|main\.[jt]s\0demo/.test(commandOf(pid));
+}
+
+/** Empty when it has ended. */
+function commandOf(pid: string): string {
   try {
-    return /demo\/agent\/main|--vm-tap\0card-|main\.[jt]s\0demo/.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"));
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
   } catch {
-    return false; // it ended meanwhile
+    return "";
   }
 }
 
@@ -45,8 +62,8 @@ class Running {
   stdout = "";
   stderr = "";
 
-  constructor() {
-    this.child = spawn(process.execPath, [MAIN, "demo"], { stdio: ["ignore", "pipe", "pipe"] });
+  constructor(command: readonly string[] = [process.execPath, MAIN, "demo"]) {
+    this.child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
     this.child.stdout!.on("data", (data) => {
       this.stdout += data;
     });
@@ -57,34 +74,61 @@ class Running {
   }
 
   /** Waits until it has printed this. */
-  async prints(text: string): Promise<void> {
-    while (!this.stdout.includes(text)) {
+  async prints(text: string | RegExp): Promise<void> {
+    const isThere = () => (typeof text === "string" ? this.stdout.includes(text) : text.test(this.stdout));
+    while (!isThere()) {
       assert.equal(this.child.exitCode, null, `it ended before it printed ${text}: ${this.stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 }
 
-test("every attack works without softnet and none behind it", { ...needsRoot(), ...LIMIT }, async () => {
+/** Attacks, and services in peace and in the flood, as they should be. */
+function assertTable(stdout: string, nat: boolean): void {
+  const table = stdout.split("What happened")[1]!;
+  for (const [title, onBridge] of ATTACKS) {
+    const throughNat = nat ? NAT_ATTACKS[title] : undefined;
+    const words = throughNat === undefined ? "stopped" : "stopped +stopped";
+    const counted = (throughNat ?? onBridge).map((reason) => `.*${reason.replaceAll(".", "\\.")} \\(\\d+\\)`).join("");
+    assert.match(table, new RegExp(`^ *${title} +succeeded +${words}(?! +stopped)${counted}`, "m"));
+  }
+  const [calm, flood] = table.split("in the flood");
+  for (const title of SERVICES) {
+    assert.match(calm!, new RegExp(`^ *${title} +works +works${nat ? " +works" : ""}$`, "m"));
+    assert.match(flood!, new RegExp(`^ *${title} +(works|fails) +works$`, "m"));
+  }
+  const rate = /flood of ([\d,]+) frames a second/.exec(flood!)?.[1]?.replaceAll(",", "");
+  assert.ok(Number(rate) >= 1000, `the flood had ${rate} frames a second`);
+}
+
+const NAT = { ...needs("nft", "setpriv"), ...needsRoot(), ...LIMIT };
+
+test("every attack works without softnet and none behind it, nor through NAT", NAT, async () => {
   const before = inventory();
   const demo = new Running();
   assert.equal(await demo.exited, 0, demo.stdout + demo.stderr);
   assert.equal(demo.stderr, "");
   assert.deepEqual(inventory(), before);
-  assert.doesNotMatch(demo.stdout, /not as it should be/);
+  assert.doesNotMatch(demo.stdout, /not as it should be|not shown/);
   assert.ok(!demo.stdout.includes("\x1b"), "no colours where there is no terminal");
-  const table = demo.stdout.split("What happened")[1]!;
-  for (const [title, reasons] of ATTACKS) {
-    const counted = reasons.map((reason) => `.*${reason.replaceAll(".", "\\.")} \\(\\d+\\)`).join("");
-    assert.match(table, new RegExp(`^ *${title} +succeeded +stopped${counted}`, "m"));
-  }
-  const [calm, flood] = table.split("in the flood");
-  for (const title of SERVICES) {
-    assert.match(calm!, new RegExp(`^ *${title} +works +works$`, "m"));
-    assert.match(flood!, new RegExp(`^ *${title} +(works|fails) +works$`, "m"));
-  }
-  const rate = /flood of ([\d,]+) frames a second/.exec(flood!)?.[1]?.replaceAll(",", "");
-  assert.ok(Number(rate) >= 1000, `the flood had ${rate} frames a second`);
+  assertTable(demo.stdout, true);
+});
+
+test("without nft one line says that NAT was not shown, and the rest is as ever", {
+  ...needsRoot(),
+  ...LIMIT,
+}, async () => {
+  const before = inventory();
+  const demo = new Running(maskedCommand("nft", "/dev/null", [process.execPath, MAIN, "demo"]));
+  assert.equal(await demo.exited, 0, demo.stdout + demo.stderr);
+  assert.equal(demo.stderr, "");
+  assert.deepEqual(inventory(), before);
+  const lines = demo.stdout.split("\n").filter((line) => /NAT|nft/.test(line));
+  assert.deepEqual(lines, [
+    "3. Through NAT: not shown, since nft is not installed; install it, on Debian with: apt-get install nftables",
+  ]);
+  assert.doesNotMatch(demo.stdout, /not as it should be/);
+  assertTable(demo.stdout, false);
 });
 
 for (const [signal, moment, code] of [
@@ -103,6 +147,19 @@ for (const [signal, moment, code] of [
     assert.deepEqual(inventory(), before);
   });
 }
+
+test("SIGINT while the guests are behind NAT leaves nothing behind, keepers neither", NAT, async () => {
+  const before = inventory();
+  const demo = new Running();
+  await demo.prints(/3\. Through NAT(.|\n)*asked DHCP/);
+  const alive = inhabitants(demo.child.pid!);
+  assert.ok(alive.filter((pid) => commandOf(pid).includes("softnet-keeper")).length >= 2, "no keepers");
+  demo.child.kill("SIGINT");
+  assert.equal(await demo.exited, 130);
+  assert.equal(demo.stderr, "softnet: interrupted; nothing is left behind\n");
+  assert.deepEqual(inventory(), before);
+  assert.deepEqual(alive.filter(commandOf), []);
+});
 
 test("a reader that goes away ends it, and leaves nothing behind", { ...needsRoot(), ...LIMIT }, async () => {
   const before = inventory();

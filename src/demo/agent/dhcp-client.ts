@@ -5,6 +5,7 @@
 import { randomInt } from "node:crypto";
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { openPacketSocket } from "../../native/linux/packet-socket.ts";
+import { prefixLengthOf } from "../../policy/rule.ts";
 import { BROADCAST_MAC, formatIPv4, LIMITED_BROADCAST } from "../../wire/address.ts";
 import {
   BOOT_REPLY,
@@ -45,6 +46,8 @@ export interface LeaseRequest {
 /** What a server gave. Addresses in dotted decimal; empty where it told none. */
 export interface LeaseGiven {
   readonly address: string;
+  /** 0 where no netmask was told. */
+  readonly prefixLength: number;
   readonly server: string;
   readonly router: string;
   readonly dns: string;
@@ -110,6 +113,7 @@ export function leaseOf(message: DhcpMessage): LeaseGiven {
   const told = (address: number) => (address === 0 ? "" : formatIPv4(address));
   return {
     address: formatIPv4(message.yiaddr),
+    prefixLength: prefixLengthOf(message.netmask) ?? 0,
     server: told(message.serverIdentifier),
     router: told(message.router),
     dns: message.dnsServerCount > 0 ? formatIPv4(message.dnsServer(0)) : "",

@@ -3,8 +3,10 @@ import { arpTheft, taggedArpTheft } from "./arp-theft.ts";
 import type { Attack } from "./attack.ts";
 import { dhcpStarvation } from "./dhcp-starvation.ts";
 import { forgedLease } from "./forged-lease.ts";
+import { hostLoopback } from "./host-loopback.ts";
 import { ipSpoof } from "./ip-spoof.ts";
 import { macSpoof } from "./mac-spoof.ts";
+import { otherGuest } from "./other-guest.ts";
 import { privateNeighbour } from "./private-neighbour.ts";
 import { rogueDhcp } from "./rogue-dhcp.ts";
 
@@ -17,4 +19,6 @@ export const ATTACKS: readonly Attack[] = [
   forgedLease,
   taggedArpTheft,
   privateNeighbour,
+  otherGuest,
+  hostLoopback,
 ];

@@ -15,6 +15,8 @@ export interface Attack {
   readonly title: string;
   /** The drop reasons with which softnet answers it: each must be counted, or the attack never took place. */
   readonly reasons: readonly string[];
+  /** The same behind NAT; absent where the attack has no sense there, since it needs others on the same network. */
+  readonly natReasons?: readonly string[];
   /** Ends within a few seconds, and leaves nothing of the attacker's running. */
   attempt(world: World): Promise<Outcome>;
 }

@@ -1,6 +1,8 @@
 /** An order to the bank in Alice's name: a datagram from Mallory's card with Alice's IPv4 address as its source. */
+import type { Agent } from "../agent-process.ts";
 import { udpFrame } from "../frames.ts";
-import { BANK_PORT, GATEWAY_MAC, INTERNET, ipv4, mac } from "../plan.ts";
+import type { Guest } from "../guest.ts";
+import { BANK_PORT, INTERNET, ipv4, mac } from "../plan.ts";
 import { within } from "../poll.ts";
 import type { World } from "../world.ts";
 import { newSecret } from "./attack.ts";
@@ -8,16 +10,31 @@ import { newSecret } from "./attack.ts";
 const PATIENCE = 600; // milliseconds; an order that arrives does so in less than one
 
 /** Sends it a few times, and answers whether the bank took it for Alice's. */
-export async function orderAsAlice({ alice, mallory, internet }: World): Promise<boolean> {
+export async function orderAsAlice(world: World): Promise<boolean> {
+  const { alice, mallory, internet } = world;
+  const bank = { address: INTERNET, port: BANK_PORT };
+  return (await giveOrder(mallory, alice.address, bank, internet.agent)) === world.knownAs(alice);
+}
+
+/** Sends an order from Mallory's card in the name of `from`; answers from whom the bank had it, null when it never came. */
+export async function giveOrder(
+  mallory: Guest,
+  from: string,
+  to: { readonly address: string; readonly port: number },
+  bank: Agent,
+): Promise<string | null> {
   const text = `pay 1000 to Mallory, number ${newSecret()}`;
   const frame = udpFrame(
-    { mac: mac(mallory.mac), address: ipv4(alice.address), port: 4_000 },
-    { mac: mac(GATEWAY_MAC), address: ipv4(INTERNET), port: BANK_PORT },
+    { mac: mac(mallory.mac), address: ipv4(from), port: 4_000 },
+    { mac: mac(mallory.gateway.mac), address: ipv4(to.address), port: to.port },
     new TextEncoder().encode(text),
   );
   await mallory.agent.call("startSending", { link: mallory.link, frames: [frame], perSecond: 20, seconds: 2 });
-  const believed = async () => (await internet.agent.call("sourceOfOrder", text)) === alice.address;
-  const arrived = await within(PATIENCE, believed);
+  let source: string | null = null;
+  await within(PATIENCE, async () => {
+    source = await bank.call("sourceOfOrder", text);
+    return source !== null;
+  });
   await mallory.agent.call("stopSending");
-  return arrived;
+  return source;
 }

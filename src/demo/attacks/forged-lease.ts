@@ -29,6 +29,8 @@ const PATIENCE = 700; // milliseconds; the way takes less than one
 export const forgedLease: Attack = {
   title: "forged lease",
   reasons: ["dhcp.addresses", "ipv4.source"],
+  // The forged acknowledgement ends in the host, and softnet's own server refuses: Mallory has no address at all then.
+  natReasons: ["ipv4.unbound"],
   async attempt(world) {
     const { alice, mallory, internet } = world;
     const { link } = mallory;
@@ -45,6 +47,8 @@ export const forgedLease: Attack = {
     const lease = await awaited;
     await internet.agent.call("stopSending");
     const believed = await orderAsAlice(world);
+    // A client that was refused starts anew.
+    if (world.way === "nat") await mallory.boot();
     const arrived = lease?.address === alice.address;
     return {
       succeeded: arrived && believed,
@@ -79,7 +83,7 @@ function question(mallory: Guest, alice: Guest, xid: number): Uint8Array {
 
 /** The acknowledgement in the honest server's name, as a datagram across the Internet. */
 function forgery(mallory: Guest, alice: Guest, xid: number): Uint8Array {
-  const gateway = plan.ipv4(plan.GATEWAY);
+  const gateway = plan.ipv4(mallory.gateway.address);
   const answer = {
     server: gateway,
     netmask: plan.ipv4(plan.NETMASK),

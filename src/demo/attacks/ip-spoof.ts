@@ -5,6 +5,7 @@ import { orderAsAlice } from "./bank-order.ts";
 export const ipSpoof: Attack = {
   title: "IP spoof",
   reasons: ["ipv4.source"],
+  natReasons: ["ipv4.source"],
   async attempt(world) {
     const believed = await orderAsAlice(world);
     return {

@@ -7,6 +7,7 @@ const PATIENCE = 1_200; // milliseconds: the kernel tries to connect twice
 export const privateNeighbour: Attack = {
   title: "reaching a private neighbour",
   reasons: ["policy.destination"],
+  natReasons: ["policy.destination"],
   async attempt({ mallory }) {
     const page = await mallory.agent.call("askWeb", { address: NEIGHBOUR, patience: PATIENCE });
     const opened = page === NEIGHBOUR_PAGE;

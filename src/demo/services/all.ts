@@ -1,5 +1,5 @@
 /** The services that must work for Alice, whatever Mallory does. */
-import { BANK_NAME, GATEWAY, INTERNET } from "../plan.ts";
+import { BANK_NAME, INTERNET } from "../plan.ts";
 import type { Service } from "./service.ts";
 
 const PING_PATIENCE = 1_000; // milliseconds
@@ -10,7 +10,7 @@ const lease: Service = {
   title: "lease from DHCP",
   async attempt({ alice }) {
     const lease = await alice.askForLease();
-    const works = lease?.address === alice.address && lease.server === GATEWAY;
+    const works = lease?.address === alice.address && lease.server === alice.gateway.address;
     return { works, evidence: lease === null ? "no answer" : `${lease.address} from ${lease.server}` };
   },
 };
@@ -18,8 +18,9 @@ const lease: Service = {
 const pingGateway: Service = {
   title: "ping the gateway",
   async attempt({ alice }) {
-    const works = await alice.ping(GATEWAY, PING_PATIENCE);
-    return { works, evidence: works ? `${GATEWAY} answers` : `${GATEWAY} does not answer` };
+    const { address } = alice.gateway;
+    const works = await alice.ping(address, PING_PATIENCE);
+    return { works, evidence: `${address} ${works ? "answers" : "does not answer"}` };
   },
 };
 

@@ -1,10 +1,12 @@
 /**
- * One half of the demo: in a new world Alice uses her network, Mallory tries every attack, and Alice uses her network
+ * One part of the demo: in a new world Alice uses her network, Mallory tries every attack, and Alice uses her network
  * again while Mallory floods it. Each finding is shown as it comes, and judged: without softnet every attack must
- * succeed, or it would prove nothing that softnet stops it; behind softnet none may.
+ * succeed, or it would prove nothing that softnet stops it; behind softnet none may. Behind NAT there is nobody on the
+ * guest's network to flood or to deceive: only the attacks on what is farther away are tried.
  */
 import { ATTACKS } from "./attacks/all.ts";
 import type { Attack, Outcome } from "./attacks/attack.ts";
+import type { Way } from "./cards.ts";
 import { duringFlood, FLOOD_PER_KIND } from "./flood.ts";
 import type { Screen } from "./screen.ts";
 import { SERVICES } from "./services/all.ts";
@@ -13,7 +15,7 @@ import type { Drops } from "./softnet.ts";
 import type { Undo } from "./undo.ts";
 import { World } from "./world.ts";
 
-/** One line of the final table, seen from one half. */
+/** One line of the final table, seen from one part. */
 export interface Result {
   readonly title: string;
   /** `succeeded`, `stopped`, `works`, `fails`. */
@@ -23,45 +25,58 @@ export interface Result {
   readonly drops: readonly (readonly [reason: string, count: number])[];
 }
 
-export interface Half {
+export interface Part {
   readonly attacks: readonly Result[];
   readonly services: readonly Result[];
-  readonly duringFlood: readonly Result[];
-  /** Frames a second that Mallory sent in the flood. */
-  readonly floodRate: number;
-  /** Frames of the flood that softnet dropped. */
-  readonly floodDropped: number;
+  readonly flood: Flood;
 }
+
+export interface Flood {
+  /** What Alice found meanwhile. */
+  readonly services: readonly Result[];
+  /** Frames a second that Mallory sent. */
+  readonly rate: number;
+  /** Frames that softnet dropped. */
+  readonly dropped: number;
+}
+
+const NO_FLOOD: Flood = { services: [], rate: 0, dropped: 0 };
 
 const WORD_WIDTH = 11;
 const TITLE_WIDTH = 29;
 
-export async function playHalf(isProtected: boolean, screen: Screen, undo: Undo): Promise<Half> {
+export async function playPart(way: Way, screen: Screen, undo: Undo): Promise<Part> {
   screen.passing("   making the machines …");
-  const world = await World.create(isProtected, undo);
+  const world = await World.create(way, undo);
   await world.start();
   screen.line(`   Alice is ${world.alice.address}, Mallory is ${world.mallory.address}: both asked DHCP.`);
   const services = await useAll(world, screen, true);
   screen.line();
   const attacks: Result[] = [];
-  for (const attack of ATTACKS) attacks.push(await suffer(attack, world, screen));
-  screen.line();
-  const flooded = await flood(world, screen);
+  for (const attack of ATTACKS) {
+    const reasons = way === "nat" ? attack.natReasons : attack.reasons;
+    if (reasons !== undefined) attacks.push(await suffer(attack, reasons, world, screen));
+  }
+  let flood = NO_FLOOD;
+  if (way !== "nat") {
+    screen.line();
+    flood = await sufferFlood(world, screen);
+  }
   screen.passing("   taking the machines away …");
   await world.close();
-  return { services, attacks, ...flooded };
+  return { services, attacks, flood };
 }
 
-async function suffer(attack: Attack, world: World, screen: Screen): Promise<Result> {
+async function suffer(attack: Attack, reasons: readonly string[], world: World, screen: Screen): Promise<Result> {
   screen.passing(`   ${"…".padEnd(WORD_WIDTH)} ${attack.title}`);
   const { softnet } = world.mallory;
   const before = softnet?.drops ?? {};
   const outcome = await attack.attempt(world);
-  const [since = {}] = await Promise.all([softnet?.dropsSince(before, attack.reasons), world.settle()]);
-  const drops = attack.reasons.map((reason) => [reason, since[reason] ?? 0] as const);
-  const asItShouldBe = world.isProtected
-    ? isStopped(outcome) && drops.every(([, count]) => count > 0)
-    : outcome.succeeded;
+  const counted = reasons.length > 0 ? softnet?.dropsSince(before, reasons) : undefined;
+  const [since = {}] = await Promise.all([counted, world.settle()]);
+  const drops = reasons.map((reason) => [reason, since[reason] ?? 0] as const);
+  const asItShouldBe =
+    world.way === "bare" ? outcome.succeeded : isStopped(outcome) && drops.every(([, count]) => count > 0);
   const word = isStopped(outcome) ? "stopped" : "succeeded";
   const result = { title: attack.title, word, asItShouldBe, drops: drops.filter(([, count]) => count > 0) };
   show(screen, result, outcome.evidence);
@@ -89,23 +104,19 @@ async function use(service: Service, world: World, screen: Screen, mustWork: boo
 }
 
 /** Without softnet nothing is asked of Alice's network then: how much of it breaks is a matter of chance. */
-async function flood(world: World, screen: Screen): Promise<Pick<Half, "duringFlood" | "floodRate" | "floodDropped">> {
+async function sufferFlood(world: World, screen: Screen): Promise<Flood> {
   screen.line("   Now Mallory floods the network with ARP, DHCP and spoofed frames, a thousand of each a second:");
   const { softnet } = world.mallory;
   const before = softnet?.drops ?? {};
   let results: Result[] = [];
   const sent = await duringFlood(world, async () => {
-    results = await useAll(world, screen, world.isProtected);
+    results = await useAll(world, screen, world.way !== "bare");
   });
   const dropped: Drops = (await softnet?.dropsSince(before, [])) ?? {};
-  const floodRate = Math.round(sent.frames / sent.seconds);
+  const rate = Math.round(sent.frames / sent.seconds);
   // A flood that was none proves nothing.
-  if (floodRate < FLOOD_PER_KIND) results = results.map((result) => ({ ...result, asItShouldBe: false }));
-  return {
-    duringFlood: results,
-    floodRate,
-    floodDropped: Object.values(dropped).reduce((sum, count) => sum + count, 0),
-  };
+  if (rate < FLOOD_PER_KIND) results = results.map((result) => ({ ...result, asItShouldBe: false }));
+  return { services: results, rate, dropped: Object.values(dropped).reduce((sum, count) => sum + count, 0) };
 }
 
 function show(screen: Screen, { word, title, asItShouldBe }: Result, evidence: string): void {
