@@ -17,7 +17,7 @@ const SIZES = [64, 1514];
 const START_ROUNDS = 9;
 
 if (!existsSync(processes.PUBLISHED)) throw new Error("dist/ is missing: run npm run prepare");
-const programs = processes.compile();
+const programs = processes.compile("forward", "load");
 const SOFTNET_ARGS = [processes.PUBLISHED, "--vm-fd", "3", "--host-fd", "4", "--vm-mac-address", VM_MAC];
 const softnet: processes.Contestant = {
   name: "softnet, full guard",
@@ -39,6 +39,9 @@ try {
 } finally {
   programs.remove();
 }
+// Not before: what it imports ends this process on a signal, after clearing up.
+const { throughput } = await import("./throughput.ts");
+await throughput();
 
 /** CPU time of the forwarding process for each frame. */
 async function relayCost(size: number): Promise<void> {

@@ -38,9 +38,11 @@ export function makeWires(): Wires {
   };
 }
 
-/** Compiles the programs in bench/native into a folder of its own; `remove` deletes it. */
-export function compile(): { readonly forward: string; readonly load: string; remove(): void } {
+/** Compiles programs in bench/native into a folder of its own; `remove` deletes it, as the end of this process does. */
+export function compile<Name extends string>(...names: readonly Name[]): Record<Name, string> & { remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), "softnet-bench-"));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", remove);
   const build = (name: string): string => {
     const source = fileURLToPath(new URL(`native/${name}.c`, import.meta.url));
     const made = spawnSync("cc", ["-O2", "-Wall", "-o", join(folder, name), source], { encoding: "utf8" });
@@ -48,7 +50,8 @@ export function compile(): { readonly forward: string; readonly load: string; re
     if (made.status !== 0) throw new Error(made.stderr);
     return join(folder, name);
   };
-  return { forward: build("forward"), load: build("load"), remove: () => rmSync(folder, { recursive: true }) };
+  const programs = Object.fromEntries(names.map((name) => [name, build(name)])) as Record<Name, string>;
+  return { ...programs, remove };
 }
 
 /** What a forwarder is called, and how it is started with its descriptors as 3 and 4. */

@@ -1,0 +1,104 @@
+/**
+ * Four ways from a guest to a server, each with a host of its own (test/lab/harness/topology.ts), so that no path pays for
+ * the rules and the connection tracking of another. Guest, host and server are network namespaces.
+ *
+ * The links carry frames of 1,514 bytes at most, with their checksums, everywhere and whatever the path: a TAP
+ * without vnet header cannot do otherwise, and of the virtual cables the offloads are turned off.
+ */
+import { chmodSync } from "node:fs";
+import { join } from "node:path";
+import { Guest } from "../test/lab/harness/guest.ts";
+import type { Namespace } from "../test/lab/harness/netns.ts";
+import type { Program } from "../test/lab/harness/program.ts";
+import { BRIDGE, GATEWAY, INTERNET, Lab } from "../test/lab/harness/topology.ts";
+import { PUBLISHED } from "./processes.ts";
+
+const MAC = "02:00:00:00:00:11";
+const LINK = "vm0";
+/** On the bridge. */
+const ADDRESS = "10.77.0.5";
+
+/** The programs in bench/native that a path needs. */
+export interface Helpers {
+  readonly cable: string;
+  readonly plain: string;
+}
+
+export interface Path {
+  readonly name: string;
+  readonly lab: Lab;
+  readonly guest: Namespace;
+  /** Through which the frames go; none where the kernel alone forwards. */
+  readonly forwarders: readonly Program[];
+}
+
+/** softnet with a private network for the VM. */
+export async function natPath(helpers: Helpers): Promise<Path> {
+  const lab = await openLab(helpers);
+  const args = ["--vm-net-type", "nat", "--subnet", "10.99.0.4/30", "--vm-ip-address", "10.99.0.6", "--dns", INTERNET];
+  const { guest, softnet } = await behindSoftnet(lab, args);
+  setAddress(guest, "10.99.0.6/30", "10.99.0.5");
+  return { name: "softnet --vm-net-type nat", lab, guest, forwarders: [softnet] };
+}
+
+/** softnet on a bridge whose host routes. */
+export async function bridgePath(helpers: Helpers): Promise<Path> {
+  const lab = await openLab(helpers);
+  const args = ["--bridge", BRIDGE, "--vm-ip-address", ADDRESS, "--gateway", GATEWAY];
+  const { guest, softnet } = await behindSoftnet(lab, args);
+  setAddress(guest, `${ADDRESS}/24`, GATEWAY);
+  return { name: "softnet --bridge", lab, guest, forwarders: [softnet] };
+}
+
+/** passt, and the cable between its socket and the guest's TAP. */
+export async function passtPath({ cable: program, plain }: Helpers): Promise<Path> {
+  const lab = await openLab({ plain });
+  chmodSync(lab.directory, 0o777); // passt gives up being root first
+  const socket = join(lab.directory, "passt.sock");
+  const addresses = ["-4", "-a", "10.0.2.15", "-n", "24", "-g", "10.0.2.2", "-D", INTERNET];
+  const passt = lab.start(lab.host, "passt", ["-f", "-e", "-s", socket, "-m", "1500", ...addresses]);
+  await passt.line(/UNIX domain socket bound/);
+  const guest = lab.namespace("guest");
+  const cable = lab.start(guest, program, [LINK, socket]);
+  await cable.line(/^ready$/);
+  guest.ip("link", "set", LINK, "up");
+  setAddress(guest, "10.0.2.15/24", "10.0.2.2");
+  return { name: "passt, and its cable", lab, guest, forwarders: [passt, cable] };
+}
+
+/** Nothing but the kernel: the guest's virtual cable is a port of the bridge, and the host routes. */
+export async function unfilteredPath({ plain }: Helpers): Promise<Path> {
+  const lab = await openLab({ plain });
+  const { namespace } = await Guest.create(lab, { bare: true, link: LINK, mac: MAC, address: `${ADDRESS}/24` });
+  await makePlain(plain, namespace, [LINK]);
+  const port = lab.host.links().find((name) => name.startsWith("port"));
+  await makePlain(plain, lab.host, [port!]);
+  return { name: "unfiltered", lab, guest: namespace, forwarders: [] };
+}
+
+async function openLab({ plain }: Pick<Helpers, "plain">): Promise<Lab> {
+  const lab = new Lab();
+  await makePlain(plain, lab.host, ["up0"]);
+  await makePlain(plain, lab.internet, ["up0"]);
+  return lab;
+}
+
+async function behindSoftnet(lab: Lab, args: readonly string[]): Promise<{ guest: Namespace; softnet: Program }> {
+  const all = [PUBLISHED, "--vm-tap", LINK, "--vm-mac-address", MAC, ...args];
+  const softnet = lab.start(lab.host, process.execPath, all, { label: "softnet" });
+  await softnet.line(/started/);
+  const guest = lab.namespace("guest");
+  lab.host.ip("link", "set", LINK, "netns", guest.name);
+  guest.ip("link", "set", LINK, "up");
+  return { guest, softnet };
+}
+
+function setAddress(guest: Namespace, address: string, gateway: string): void {
+  guest.ip("address", "replace", address, "dev", LINK);
+  guest.ip("route", "replace", "default", "via", gateway);
+}
+
+async function makePlain(program: string, namespace: Namespace, links: readonly string[]): Promise<void> {
+  const { code, stderr } = await namespace.run(program, links);
+  if (code !== 0) throw new Error(`the offloads of ${links.join(", ")} cannot be turned off: ${stderr}`);
+}
