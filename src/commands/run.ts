@@ -15,7 +15,7 @@ import { parseExposures } from "../networks/nat/expose.ts";
 import { openNat } from "../networks/nat/nat.ts";
 import type { Network } from "../networks/network.ts";
 import { metadataAdvice } from "../policy/advice.ts";
-import { allowsEverything, parseRules } from "../policy/rule.ts";
+import { allowsEverything, parseCidr, parseRules } from "../policy/rule.ts";
 import { DatagramPort } from "../ports/datagram.ts";
 import { ListeningPort } from "../ports/listening.ts";
 import { allocateSlab, LONGEST_STREAM_FRAME } from "../ports/slab.ts";
@@ -27,7 +27,7 @@ import { Relay, type RelayEnd } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
 import { descriptorWriter, Log, type LogLevel } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
-import { parseMac, putMac } from "../wire/address.ts";
+import { formatIPv4, parseIPv4, parseMac, putMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { BindingLog } from "./binding-log.ts";
 import { guardOptions } from "./guard-options.ts";
@@ -73,6 +73,7 @@ export async function run(given: RunArguments): Promise<number> {
     privileges.drop();
     vm ??= openVmSide(libc, given);
     network ??= await openSide();
+    refuseForeignAddress(network, given);
     const mtu = given.mtu ?? network.mtu;
     const bindingLog = new BindingLog(log, network.isolated, clock);
     const guard = createGuard({
@@ -92,6 +93,17 @@ export async function run(given: RunArguments): Promise<number> {
     network?.close();
     vm?.close();
   }
+}
+
+/** A network of softnet's own has one address for the VM; another one would leave it without any. */
+function refuseForeignAddress({ serves, subnet, label }: Network, { vmIpAddress }: RunArguments): void {
+  const own = serves && subnet !== undefined ? parseCidr(subnet) : undefined;
+  if (own === undefined || vmIpAddress === undefined) return;
+  const address = own.address + 2; // the gateway has the first one
+  if (parseIPv4(vmIpAddress) === address) return;
+  throw new UserError(
+    `--vm-ip-address ${vmIpAddress}: the VM's address in ${label} is ${formatIPv4(address)}; leave it out, or choose with --subnet`,
+  );
 }
 
 /** What the network knows and the user did not say. */

@@ -382,6 +382,7 @@ suite("nat", { concurrency: 2 }, () => {
       ["--vm-net-type", "host", "--expose", "2222:22"],
       ["--vm-net-type", "host", "--bridge", "br0"],
       ["--bridge", "br0", "--subnet", "10.1.1.0/30"],
+      ["--subnet", "10.1.1.0/30", "--vm-ip-address", "10.1.1.1"],
     ];
     for (const args of wrong) assert.match(await refusal(lab, ...args), /^softnet: --[^\n]*$/, args.join(" "));
     await asBefore(lab.host, before);
