@@ -68,6 +68,8 @@ function ask(nft: string, ...what: readonly string[]): Ruleset | string {
     encoding: "utf8",
     timeout: PATIENCE,
     maxBuffer: MOST_OUTPUT,
+    // nft ends without a word where its real and effective users differ, as they do for a child of a SUID program.
+    ...(process.geteuid?.() === 0 && { uid: 0, gid: 0 }),
   });
   if (error !== undefined) return error.message;
   if (status === 0) return parseRuleset(stdout) ?? NO_ANSWER;
