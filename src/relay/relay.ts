@@ -2,8 +2,8 @@
  * Moves frames between the VM's port and the network's port through the guard, in one thread.
  *
  * Each direction is a lane with a batch of its own. A turn of a lane receives a batch, asks the guard about each frame,
- * closes the gaps that dropped frames leave (numbers move, bytes do not) and sends the rest. A batch that was not full
- * means that the source is drained. Lanes with more to do take turns; after TURNS the event loop turns, so that signals
+ * closes the gaps that dropped frames leave (numbers move, bytes do not) and sends the rest. A batch of a
+ * few frames means that the source is drained. Lanes with more to do take turns; after TURNS the event loop turns, so that signals
  * and timers get their time however much comes in.
  *
  * A receiver that is full blocks its lane: the unsent rest is kept, the source is not read, and the destination is
@@ -34,6 +34,9 @@ const PEEK = 4;
  * frames, so that it has what to do when it comes back.
  */
 export const SEND_PATIENCE = 100;
+
+/** Frames from which on a batch says that its source is busy: asking again costs less than the event loop's turn. */
+const AGAIN = 4;
 
 /** Milliseconds between two looks at what no event tells: peers that went away, leases that ran out. */
 export const TICK = 50;
@@ -139,7 +142,7 @@ export class Relay {
       this.#block(lane, time);
       return false;
     }
-    return received === batch.capacity;
+    return received >= Math.min(AGAIN, batch.capacity);
   }
 
   /** Asks the guard about every frame, and leaves only those that pass in the batch. */
