@@ -1,10 +1,10 @@
 /** A guest's network card, and what is behind it: the three ways in which the demo shows its guests. */
 import { Guest } from "./guest.ts";
 import type { Namespace } from "./namespace.ts";
+import type { Place } from "./place.ts";
 import * as plan from "./plan.ts";
 import { Softnet } from "./softnet.ts";
 import type { Undo } from "./undo.ts";
-import type { Place } from "./world.ts";
 
 /**
  * bare     a cable to the bridge

@@ -14,14 +14,9 @@ import { Agent } from "./agent-process.ts";
 import { connect, type Way } from "./cards.ts";
 import type { Guest } from "./guest.ts";
 import { Namespace } from "./namespace.ts";
+import type { Place } from "./place.ts";
 import * as plan from "./plan.ts";
 import { Undo } from "./undo.ts";
-
-/** A machine of this world. */
-export interface Place {
-  readonly namespace: Namespace;
-  readonly agent: Agent;
-}
 
 /** IPv6 is another story, and silence makes counts readable. The rest a new namespace may have inherited from the host. */
 const QUIET = {

@@ -15,7 +15,9 @@
  * keeper is killed, goes on until softnet has stopped, so that no frame leaves without the rules; when the writer is
  * killed, the keeper puts forwarding back.
  */
-import { NEED } from "../networks/nat/forwarding.ts";
+
+/** The value of a TAP's setting `tag` that says: forwarding is needed. */
+export const NEED = "1";
 
 /** A command that needs no kernel, behind the rules: its answer says that nft is through with them. */
 const QUESTION = "describe meta nfproto";

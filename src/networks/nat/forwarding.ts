@@ -9,6 +9,7 @@
  *            switching off (keeper/script.ts), which looks for needs before and after as well.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { NEED } from "../../keeper/script.ts";
 import { UserError } from "../../user-error.ts";
 import { redirectsBefore } from "./rules.ts";
 import type { Chain } from "./ruleset.ts";
@@ -17,9 +18,6 @@ const IPV4 = "/proc/sys/net/ipv4";
 const SWITCH = `${IPV4}/ip_forward`;
 /** The kernel turns it off when it begins to forward, and on when it ends, whatever it was before. */
 const REDIRECTS = `${IPV4}/conf/all/accept_redirects`;
-
-/** The value of a TAP's `tag` that says: forwarding is needed. */
-export const NEED = "1";
 
 /**
  * Marks the TAP's need. Answers what `accept_redirects` was if softnet is the one that turns forwarding on, or that did
