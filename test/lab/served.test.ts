@@ -95,9 +95,12 @@ suite("the built-in DHCP server", SIDE_BY_SIDE, () => {
     await client.event(/renew/);
     await assertOnline(guest);
     await client.program.stop("SIGTERM");
-    const kinds = (): unknown[] => bindings(guest).map(({ kind }) => kind);
-    await until("the RELEASE", () => kinds().length === 3);
-    assert.deepEqual(kinds(), ["learned", "renewed", "lost"]);
+    const kinds = (): string =>
+      bindings(guest)
+        .map(({ kind }) => kind)
+        .join(" ");
+    await until("the RELEASE", () => kinds().endsWith("lost"));
+    assert.match(kinds(), /^learned( renewed)+ lost$/); // a client on a busy machine asks twice before it hears the answer
     await lease(guest);
     await assertOnline(guest);
     await assertServed(scene);
