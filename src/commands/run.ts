@@ -6,37 +6,29 @@ import { CaptureError } from "../capture/errors.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
 import { DROP_REASONS } from "../guard/reasons.ts";
 import type { GuardOptions } from "../guard/types.ts";
-import { bootClock } from "../native/linux/clock.ts";
-import { type LinuxLibc, loadLibc } from "../native/linux/libc.ts";
-import { writableNow } from "../native/linux/ready.ts";
-import { openBridge } from "../networks/bridge.ts";
-import { openHostDescriptor, openHostSocket } from "../networks/cable.ts";
 import { parseExposures } from "../networks/nat/expose.ts";
-import { openNat } from "../networks/nat/nat.ts";
 import type { Network } from "../networks/network.ts";
 import { metadataAdvice } from "../policy/advice.ts";
 import { allowsEverything, parseCidr, parseRules } from "../policy/rule.ts";
-import { DatagramPort } from "../ports/datagram.ts";
 import { ListeningPort } from "../ports/listening.ts";
 import { allocateSlab, LONGEST_STREAM_FRAME } from "../ports/slab.ts";
-import { openVmTap } from "../ports/tap.ts";
-import { Privileges } from "../privileges/privileges.ts";
+import type { Privileges } from "../privileges/privileges.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
 import { type FramePort, PortClosed } from "../relay/port.ts";
 import { Relay, type RelayEnd } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
-import { descriptorWriter, Log, type LogLevel } from "../telemetry/log.ts";
+import { Log, type LogLevel } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
-import { formatIPv4, parseIPv4, parseMac, putMac } from "../wire/address.ts";
+import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { BindingLog } from "./binding-log.ts";
 import { guardOptions } from "./guard-options.ts";
+import type { Host } from "./host/host.ts";
+import { linuxHost } from "./host/linux.ts";
 import { Recording } from "./recording.ts";
 import type { RunArguments } from "./run-options.ts";
 import { version } from "./version.ts";
 
-const STDERR = 2;
-const DEFAULT_MTU = 1500;
 const ETHERNET_HEADER = 14;
 /** Microseconds between two lines of drop counts. */
 const SUMMARY_INTERVAL = 1_000_000;
@@ -49,11 +41,10 @@ type Ending = { readonly signal: string } | RelayEnd;
 export async function run(given: RunArguments): Promise<number> {
   const wanted = guardOptions(given);
   createGuard(wanted); // refuses wrong values before anything is opened
-  refuseUnsupported();
-  const libc = loadLibc();
-  const log = openLog(libc, given);
-  const clock = bootClock(libc);
-  const privileges = new Privileges(libc, given);
+  const host = chooseHost();
+  const { clock } = host;
+  const log = new Log({ level: logLevel(given), format: given.logFormat, write: host.writeLog });
+  const privileges = host.privileges(given);
   // Through sudo --vm-fd becomes 0, and the log must not fall silent because of it.
   const level = given.logLevel === undefined && given.vmFd ? ["--log-level", logLevel(given)] : [];
   const ports = parseExposures(given.expose ?? "").map(({ external }) => external);
@@ -66,12 +57,12 @@ export async function run(given: RunArguments): Promise<number> {
   try {
     const isolated = !allowsEverything(parseRules(wanted.allow ?? [], wanted.block ?? []));
     const { first } = privileges.needs;
-    if (first.vm) vm = openVmSide(libc, given);
-    const openSide = () => openNetwork(libc, given, isolated, privileges, log);
+    if (first.vm) vm = host.openVmSide(given);
+    const openSide = () => host.openNetwork({ given, isolated, privileges, log });
     if (first.network) network = await openSide();
     if (first.capture) recording = openRecording(given, clock, log, privileges);
     privileges.drop();
-    vm ??= openVmSide(libc, given);
+    vm ??= host.openVmSide(given);
     network ??= await openSide();
     refuseForeignAddress(network, given);
     const mtu = given.mtu ?? network.mtu;
@@ -85,6 +76,7 @@ export async function run(given: RunArguments): Promise<number> {
     recording ??= openRecording(given, clock, log, privileges);
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
     tellStart(log, given, vm, network, guard, mtu, privileges);
+    for (const line of host.advice(given, vm, network)) log.warn(line);
     if (vm instanceof ListeningPort) tellWaiting(log, vm);
     const ending = await forward({ vm, network, guard, clock, log, recording, mtu, signalled });
     return tellEnd(log, ending);
@@ -117,18 +109,12 @@ function known(network: Network): Partial<GuardOptions> {
   };
 }
 
-/** Says plainly what this version cannot do: an option that guards something is never silently ignored. */
-function refuseUnsupported(): void {
-  if (process.platform !== "linux") {
-    throw new UserError(
-      `this version filters on Linux only, not on ${process.platform}; softnet replay works everywhere`,
-    );
-  }
-}
-
-function openLog(libc: LinuxLibc, given: RunArguments): Log {
-  const level = logLevel(given);
-  return new Log({ level, format: given.logFormat, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) });
+/** What this version cannot do is said plainly: an option that guards something is never silently ignored. */
+function chooseHost(): Host {
+  if (process.platform === "linux") return linuxHost();
+  throw new UserError(
+    `this version filters on Linux only, not on ${process.platform}; softnet replay works everywhere`,
+  );
 }
 
 /** Tart's terminal belongs to its user: there only what is wrong is told. */
@@ -140,70 +126,6 @@ function logLevel(given: RunArguments): LogLevel {
 function stopSignal(): Promise<{ readonly signal: string }> {
   return new Promise((resolve) => {
     for (const signal of STOP_SIGNALS) process.on(signal, () => resolve({ signal }));
-  });
-}
-
-function openVmSide(libc: LinuxLibc, given: RunArguments): FramePort {
-  const { vmFd, vmTap, vmSocket } = given;
-  const chosen = [
-    vmFd !== undefined && "--vm-fd",
-    vmTap !== undefined && "--vm-tap",
-    vmSocket !== undefined && "--vm-socket",
-  ];
-  const names = chosen.filter((option) => option);
-  if (names.length > 1) throw new UserError(`${names.join(" and ")} exclude each other: give one`);
-  if (vmSocket !== undefined) return new ListeningPort(libc, "--vm-socket", vmSocket);
-  if (given.vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", given.vmFd);
-  if (given.vmTap === undefined) throw new UserError("no VM: give --vm-fd N, --vm-tap NAME or --vm-socket PATH");
-  const address = new Uint8Array(6);
-  putMac(address, 0, parseMac(given.vmMacAddress ?? "") ?? 0);
-  return openVmTap(libc, "--vm-tap", given.vmTap, address);
-}
-
-async function openNetwork(
-  libc: LinuxLibc,
-  given: RunArguments,
-  isolated: boolean,
-  privileges: Privileges,
-  log: Log,
-): Promise<Network> {
-  const { bridge, hostFd, hostSocket, vmNetType } = given;
-  const chosen = [
-    bridge !== undefined && "--bridge",
-    hostFd !== undefined && "--host-fd",
-    hostSocket !== undefined && "--host-socket",
-    vmNetType !== undefined && "--vm-net-type",
-  ];
-  const names = chosen.filter((option) => option);
-  if (names.length > 1) throw new UserError(`${names.join(" and ")} exclude each other: give one`);
-  const mtu = given.mtu ?? DEFAULT_MTU;
-  const natOnly = [
-    given.subnet !== undefined && "--subnet",
-    given.dns !== undefined && "--dns",
-    given.expose !== undefined && "--expose",
-  ].find((option) => option);
-  if (names.length === 1 && vmNetType === undefined && natOnly) {
-    throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${names[0]}; leave one of them out`);
-  }
-  if (bridge !== undefined) return openBridge(libc, { bridge, isolated });
-  if (hostFd !== undefined) {
-    if (hostFd === given.vmFd)
-      throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
-    return openHostDescriptor(libc, hostFd, mtu);
-  }
-  if (hostSocket !== undefined) return openHostSocket(libc, hostSocket, mtu);
-  const { vmMacAddress = "", allow = [], block = [], subnet, dns, expose } = given;
-  return await openNat(libc, {
-    type: vmNetType ?? "nat",
-    vmMac: vmMacAddress,
-    allow,
-    block,
-    mtu,
-    ...privileges.target,
-    warn: (message) => log.warn(message),
-    ...(subnet !== undefined && { subnet }),
-    ...(dns !== undefined && { dns }),
-    ...(expose !== undefined && { expose }),
   });
 }
 
@@ -314,12 +236,6 @@ function tellStart(
   });
   const advice = metadataAdvice(guard.rules);
   if (advice !== undefined) log.warn(advice);
-  for (const port of [vm, network.port]) {
-    if (port instanceof DatagramPort && !port.seesPeer) {
-      log.warn(`${port.label}: the kernel does not tell when its other side goes away; only the next frame to it will`);
-    }
-  }
-  if (given.bootpdLeaseTime !== undefined) log.warn("--bootpd-lease-time has no effect on Linux");
 }
 
 /** The VM connects in its own time; until then the relay runs without it. */

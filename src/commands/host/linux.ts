@@ -1,0 +1,94 @@
+/** Linux: the VM on a unix socket or a TAP; the network a bridge, a socket, or one of the VM's own (nftables). */
+import { bootClock } from "../../native/linux/clock.ts";
+import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
+import { writableNow } from "../../native/linux/ready.ts";
+import { openBridge } from "../../networks/bridge.ts";
+import { openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
+import { openNat } from "../../networks/nat/nat.ts";
+import type { Network } from "../../networks/network.ts";
+import { DatagramPort } from "../../ports/datagram.ts";
+import { ListeningPort } from "../../ports/listening.ts";
+import { openVmTap } from "../../ports/tap.ts";
+import { Privileges } from "../../privileges/privileges.ts";
+import type { FramePort } from "../../relay/port.ts";
+import { descriptorWriter } from "../../telemetry/log.ts";
+import { UserError } from "../../user-error.ts";
+import { parseMac, putMac } from "../../wire/address.ts";
+import type { RunArguments } from "../run-options.ts";
+import type { Host, NetworkWishes } from "./host.ts";
+import { oneOfOptions } from "./sides.ts";
+
+const STDERR = 2;
+const DEFAULT_MTU = 1500;
+
+export function linuxHost(): Host {
+  const libc = loadLibc();
+  return {
+    clock: bootClock(libc),
+    writeLog: descriptorWriter(STDERR, writableNow(libc, STDERR)),
+    privileges: (given) => new Privileges(libc, given),
+    openVmSide: (given) => openVmSide(libc, given),
+    openNetwork: (wishes) => openNetwork(libc, wishes),
+    advice,
+  };
+}
+
+function openVmSide(libc: LinuxLibc, { vmFd, vmTap, vmSocket, vmMacAddress }: RunArguments): FramePort {
+  oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket });
+  if (vmSocket !== undefined) return new ListeningPort(libc, "--vm-socket", vmSocket);
+  if (vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", vmFd);
+  if (vmTap === undefined) throw new UserError("no VM: give --vm-fd N, --vm-tap NAME or --vm-socket PATH");
+  const address = new Uint8Array(6);
+  putMac(address, 0, parseMac(vmMacAddress ?? "") ?? 0);
+  return openVmTap(libc, "--vm-tap", vmTap, address);
+}
+
+async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Network> {
+  const { given, isolated, privileges, log } = wishes;
+  const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose } = given;
+  const chosen = oneOfOptions({
+    "--bridge": bridge,
+    "--host-fd": hostFd,
+    "--host-socket": hostSocket,
+    "--vm-net-type": vmNetType,
+  });
+  const mtu = given.mtu ?? DEFAULT_MTU;
+  const natOptions = Object.entries({ "--subnet": subnet, "--dns": dns, "--expose": expose });
+  const [natOnly] = natOptions.find(([, value]) => value !== undefined) ?? [];
+  if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
+    throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
+  }
+  if (bridge !== undefined) return openBridge(libc, { bridge, isolated });
+  if (hostFd !== undefined) {
+    if (hostFd === given.vmFd)
+      throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
+    return openHostDescriptor(libc, hostFd, mtu);
+  }
+  if (hostSocket !== undefined) return openHostSocket(libc, hostSocket, mtu);
+  const { vmMacAddress = "", allow = [], block = [] } = given;
+  return await openNat(libc, {
+    type: vmNetType ?? "nat",
+    vmMac: vmMacAddress,
+    allow,
+    block,
+    mtu,
+    ...privileges.target,
+    warn: (message) => log.warn(message),
+    ...(subnet !== undefined && { subnet }),
+    ...(dns !== undefined && { dns }),
+    ...(expose !== undefined && { expose }),
+  });
+}
+
+function advice(given: RunArguments, vm: FramePort, network: Network): string[] {
+  const lines: string[] = [];
+  for (const port of [vm, network.port]) {
+    if (port instanceof DatagramPort && !port.seesPeer) {
+      lines.push(
+        `${port.label}: the kernel does not tell when its other side goes away; only the next frame to it will`,
+      );
+    }
+  }
+  if (given.bootpdLeaseTime !== undefined) lines.push("--bootpd-lease-time has no effect on Linux");
+  return lines;
+}

@@ -1,0 +1,12 @@
+/** Which of the options that exclude each other were given. */
+import { UserError } from "../../user-error.ts";
+
+/**
+ * The names of the options that have a value; `options` in the order in which they are to be told. Throws UserError when
+ * there are two.
+ */
+export function oneOfOptions(options: Readonly<Record<string, unknown>>): string | undefined {
+  const names = Object.keys(options).filter((name) => options[name] !== undefined);
+  if (names.length > 1) throw new UserError(`${names.join(" and ")} exclude each other: give one`);
+  return names[0];
+}
