@@ -209,7 +209,7 @@ suite("DHCP clients", SIDE_BY_SIDE, () => {
     ...LIMIT,
   }, async (t) => {
     const lab = Lab.open(t);
-    await DhcpServer.start(lab, "dhcpd", { lease: 3 });
+    await DhcpServer.start(lab, "dhcpd", { lease: 8 });
     const guest = await lab.guest();
     const bridge = await lab.watch(lab.host, BRIDGE);
     const { address } = await lease(guest);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import type { Namespace } from "./harness/netns.ts";
 import { until } from "./harness/program.ts";
 import { PROMPT, Softnet, softnetCommand } from "./harness/softnet.ts";
@@ -49,7 +50,7 @@ test("SIGKILL leaves nothing on the host either", { ...labNeeds(), ...LIMIT }, a
   guest.softnet!.program.kill();
   await guest.softnet!.program.ended();
   await until("the guest's card is gone", () => !guest.namespace.hasLink(guest.link));
-  assert.deepEqual(await inventory(lab.host), before);
+  await until("the host is as it was", async () => isDeepStrictEqual(await inventory(lab.host), before));
 });
 
 test("a signal while it starts ends it cleanly", { ...labNeeds(), ...LIMIT }, async (t) => {

@@ -113,9 +113,18 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
         bridge.count(({ dhcp, ip }) => dhcp?.type === REQUEST && ip?.source === address && ip.destination === GATEWAY);
       await until("three renewals", () => renewals() >= 3, 60_000);
       await pings.stop("SIGINT");
-      assert.match(pings.lines.join("\n"), / 0% packet loss/);
+      // The last requests may be on their way; of those before none is without an answer.
+      const answered = pings.lines.flatMap(
+        (line) => / bytes from .* icmp_seq=(\d+)/.exec(line)?.slice(1).map(Number) ?? [],
+      );
       assert.deepEqual(
-        client.events.filter(({ event }) => !/PREINIT|BOUND|RENEW/.test(event)),
+        answered,
+        answered.map((_, index) => index + 1),
+      );
+      assert.ok(answered.length > 20, pings.text());
+      assert.deepEqual(
+        // On a busy machine a client may come to REBIND before it has heard the answer.
+        client.events.filter(({ event }) => !/PREINIT|BOUND|RENEW|REBIND/.test(event)),
         [],
       );
       assertInnocent(await guest.stop());
@@ -126,7 +135,7 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       ...LIMIT,
     }, async (t) => {
       const lab = Lab.open(t);
-      await DhcpServer.start(lab, kind, { lease: 4 });
+      await DhcpServer.start(lab, kind, { lease: 8 });
       const guest = await lab.guest();
       await lease(guest); // udhcpc ends here, and leaves the address on the card
       assert.ok(await guest.ping(GATEWAY));

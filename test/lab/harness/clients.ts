@@ -72,7 +72,7 @@ export function dhclient(guest: Guest, ...args: readonly string[]): DhcpClient {
   const config = join(guest.lab.directory, "dhclient.conf");
   writeFileSync(
     config,
-    "timeout 20;\nretry 2;\nreboot 3;\ninitial-interval 1;\nbackoff-cutoff 2;\n" +
+    "timeout 20;\nretry 2;\nreboot 10;\ninitial-interval 1;\nbackoff-cutoff 2;\n" +
       "request subnet-mask, routers, domain-name-servers, dhcp-lease-time, dhcp-server-identifier;\n",
   );
   return new DhcpClient(

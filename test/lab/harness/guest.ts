@@ -139,6 +139,6 @@ export function neighbourMac(namespace: Namespace, address: string): string | un
 
 /** True when one of `count` echo requests is answered. */
 export async function ping(namespace: Namespace, address: string, count = 3): Promise<boolean> {
-  const args = ["-n", "-q", "-c", String(count), "-i", "0.2", "-W", "1", address];
+  const args = ["-n", "-q", "-c", String(count), "-i", "0.2", "-W", "2", address];
   return (await namespace.run("ping", args)).code === 0;
 }

@@ -55,7 +55,7 @@ export async function asBefore(host: Namespace, before: unknown): Promise<void> 
         now = JSON.stringify(await hostState(host), null, 1);
         return now === wanted;
       },
-      3_000,
+      10_000,
     );
   } catch {
     throw new Error(`the host is not as it was:\n${wanted}\n${now}`);

@@ -19,7 +19,7 @@ if what == "listen":
         client.close()
 else:
     try:
-        with socket.create_connection((address, port), timeout=2) as server:
+        with socket.create_connection((address, port), timeout=4) as server:
             print(server.recv(64).decode())
     except OSError as error:
         print("no:", error)

@@ -6,7 +6,7 @@ import { createConnection } from "node:net";
 const [server, protocol] = process.argv.slice(2) as [string, string];
 
 if (protocol === "udp") {
-  const resolver = new Resolver({ timeout: 1000, tries: 2 });
+  const resolver = new Resolver({ timeout: 2000, tries: 2 });
   resolver.setServers([server]);
   console.log((await resolver.resolve4("softnet.example"))[0]);
 } else {
