@@ -1,4 +1,5 @@
 /** A network: what stands behind the host-side port, with what it knows about itself and what it cleans up. */
+import type { Rule } from "../policy/rule.ts";
 import type { FramePort } from "../relay/port.ts";
 
 export interface Network {
@@ -19,6 +20,14 @@ export interface Network {
   readonly isolated: boolean;
   /** Largest IP packet in bytes. */
   readonly mtu: number;
+  /** The VM's TCP ports that are exposed to others through the network. */
+  readonly exposedPorts?: readonly number[];
+  /**
+   * Called when other rules hold from now on; absent where the network has nothing that depends on them. It may take a
+   * moment to follow; when it cannot follow, its port fails. Never throws, also not for rules that make no sense, and
+   * may be called at any rate.
+   */
+  policyChanged?(rules: readonly Rule[]): void;
   /** Closes the port and undoes what was set up on the host. Harmless when called twice. */
   close(): void;
 }

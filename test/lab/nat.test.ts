@@ -16,6 +16,8 @@ const MEGABYTE = 1 << 20;
 /** The host's address on its uplink: what the internet sees. */
 const UPLINK = "100.64.0.1";
 const PYTHON = "/usr/bin/python3";
+/** Of ping(8)'s frames as ping() in guest.ts has it send them. */
+const PING_LENGTH = 98;
 
 function openLab(t: Parameters<typeof Lab.open>[0], forwarding = "0"): Lab {
   const lab = Lab.open(t);
@@ -291,35 +293,41 @@ suite("nat", { concurrency: 2 }, () => {
     await asBefore(lab.host, before);
   });
 
-  for (const who of ["softnet", "the keeper", "both", "nft", "its writer"] as const) {
-    // With nft itself, or who feeds it, the rules go a moment before softnet hears of it: there no more is claimed.
-    const rulesStand = who !== "nft" && who !== "its writer";
-    const claim = rulesStand ? ", and nothing leaves untranslated" : "";
-    test(`SIGKILL of ${who}: the host is as it was${claim}`, NEEDS, async (t) => {
+  /** Whom a SIGKILL hits: processes of softnet, and of its two keepers. */
+  const victims: Readonly<Record<string, (softnet: number) => readonly number[]>> = {
+    softnet: (softnet) => [softnet],
+    "the keeper": (softnet) => [helpersOf(softnet).table.keeper],
+    "softnet and the keeper": (softnet) => [helpersOf(softnet).table.keeper, softnet],
+    "the keeper's nft": (softnet) => [helpersOf(softnet).table.nft],
+    "who feeds the keeper's nft": (softnet) => [helpersOf(softnet).table.writer],
+    "the gate's keeper": (softnet) => [helpersOf(softnet).gate.keeper],
+    "the gate's nft": (softnet) => [helpersOf(softnet).gate.nft],
+    "who feeds the gate's nft": (softnet) => [helpersOf(softnet).gate.writer],
+  };
+  for (const [who, of] of Object.entries(victims)) {
+    test(`SIGKILL of ${who}: the host is as it was, and nothing leaves untranslated`, NEEDS, async (t) => {
       const lab = openLab(t);
       const before = await hostState(lab.host);
       const uplink = await lab.watch(lab.internet, "up0");
       const guest = await natGuest(lab, ["--expose", "2222:22"]);
       const { address } = await lease(guest);
       const softnet = guest.softnet!.program;
-      const { keeper, nft, writer } = helpersOf(softnet.pid);
+      const { table, gate } = helpersOf(softnet.pid);
       const flood = guest.start("ping", ["-f", "-s", "1000", INTERNET]);
       await until("traffic", () => uplink.count(({ ip }) => ip?.source === UPLINK) > 50);
-      const killed = {
-        softnet: [softnet.pid],
-        "the keeper": [keeper],
-        both: [keeper, softnet.pid],
-        nft: [nft],
-        "its writer": [writer],
-      }[who];
+      const killed = of(softnet.pid);
       for (const pid of killed) process.kill(pid, "SIGKILL");
       const exit = await softnet.ended(2_000);
       const itself = killed.includes(softnet.pid);
       assert.deepEqual(exit, itself ? { code: null, signal: "SIGKILL" } : { code: 1, signal: null });
       await asBefore(lab.host, before);
       flood.kill();
-      for (const pid of [keeper, nft]) await until("the helpers end", () => !isRunning(pid));
-      if (!rulesStand) return;
+      for (const pid of [...Object.values(table), ...Object.values(gate)]) {
+        await until("the helpers end", () => !isRunning(pid));
+      }
+      // What the watcher saw before is told once it tells of this.
+      assert.ok(await ping(lab.host, INTERNET));
+      await uplink.until("a last frame", ({ ip, length }) => ip?.source === UPLINK && length === PING_LENGTH);
       assert.equal(
         uplink.count(({ ip }) => ip?.source === address),
         0,
@@ -339,11 +347,14 @@ suite("nat", { concurrency: 2 }, () => {
     await asBefore(lab.host, before);
   });
 
-  test("the helper is not root, has one capability, and a session of its own", NEEDS, async (t) => {
+  test("the helpers are not root, have one capability, and sessions of their own", NEEDS, async (t) => {
     const lab = openLab(t);
     const guest = await natGuest(lab);
-    const { keeper, nft } = helpersOf(guest.softnet!.program.pid);
-    for (const pid of [keeper, nft]) {
+    const { table, gate } = helpersOf(guest.softnet!.program.pid);
+    const all = [table, gate].flatMap(({ keeper, nft, writer }) =>
+      [keeper, nft, writer].map((pid) => ({ pid, keeper })),
+    );
+    for (const { pid, keeper } of all) {
       const status = readFileSync(`/proc/${pid}/status`, "utf8");
       assert.doesNotMatch(status, /^[UG]id:.*\b0\b/m);
       for (const set of ["Prm", "Eff", "Bnd"]) assert.match(status, new RegExp(`^Cap${set}:\\t0000000000001000$`, "m"));
@@ -405,13 +416,26 @@ function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
 }
 
-/** The keeper of a softnet, its nft, and what writes to that. */
-function helpersOf(softnet: number): { keeper: number; nft: number; writer: number } {
-  const [keeper] = childrenOf(softnet);
-  const children = childrenOf(keeper!);
+interface Helpers {
+  readonly keeper: number;
+  readonly nft: number;
+  /** What writes to nft. */
+  readonly writer: number;
+}
+
+/** The two keepers of a softnet, with their processes. */
+function helpersOf(softnet: number): { readonly table: Helpers; readonly gate: Helpers } {
+  const keepers = childrenOf(softnet);
+  const isGate = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("softnet_gate_");
+  assert.equal(keepers.length, 2);
+  return { table: helpersBelow(keepers.find((pid) => !isGate(pid))!), gate: helpersBelow(keepers.find(isGate)!) };
+}
+
+function helpersBelow(keeper: number): Helpers {
+  const children = childrenOf(keeper);
   const nft = children.flatMap(childrenOf).find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "nft");
   const writer = children.find((pid) => childrenOf(pid).length === 0);
-  assert.ok(keeper !== undefined && nft !== undefined && writer !== undefined);
+  assert.ok(nft !== undefined && writer !== undefined);
   return { keeper, nft, writer };
 }
 

@@ -4,12 +4,12 @@
  *
  * The order is what keeps it closed: the subnet is reserved, the TAP gets its address while it is down, the rules are
  * made and stand, forwarding is turned on, and only then the TAP goes up. Everything that was made hangs on a process:
- * reservations and TAP on softnet, rules and the switching off of forwarding on the keeper.
+ * reservations and TAP on softnet, rules and the switching off of forwarding on two keepers, one for each table.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Keeper } from "../../keeper/keeper.ts";
+import { Keeper, type KeeperOptions } from "../../keeper/keeper.ts";
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { Links } from "../../native/linux/links.ts";
 import { allowsEverything, formatCidr, netmaskOf, parseRules, type Rule } from "../../policy/rule.ts";
@@ -28,12 +28,14 @@ import { type Exposure, parseExposures } from "./expose.ts";
 import { reservePorts } from "./exposed-ports.ts";
 import { refuseDroppingChains, tellLegacy } from "./firewalls.ts";
 import { disableIpv6, needForwarding, setLink, turnForwardingOn } from "./forwarding.ts";
+import { gateRulesOf } from "./gate.ts";
 import { readHostState, uplinkOf } from "./host-state.ts";
 import { KeptPort } from "./kept-port.ts";
-import { reachOf } from "./reach.ts";
+import { type Reach, reachOf } from "./reach.ts";
 import { findResolvers } from "./resolvers.ts";
-import { rulesOf } from "./rules.ts";
+import { gateName, rulesOf, tableName } from "./rules.ts";
 import { readChains } from "./ruleset.ts";
+import { GATE_SETS, TABLE_SETS, wordsOf } from "./sets.ts";
 import { SUBNET_LENGTH } from "./subnet.ts";
 
 export interface NatOptions {
@@ -109,20 +111,19 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   if (plan.exposures.length > 0) setLink(device.name, "route_localnet", "1");
   const redirectsBefore = nat ? needForwarding(device.name, before, () => readChains(nft)) : undefined;
   const { gateway, vm } = addresses;
-  const reach = reachOf(plan.rules, {
-    gateway,
-    address: vm,
-    netmask: netmaskOf(SUBNET_LENGTH),
-    dnsServers: plan.dnsServers,
-  });
-  if (plan.exposures.length > 0 && reach.gatewayBlocked) {
-    options.warn("--block closes the gateway: exposed ports answer those clients only that the VM may reach by itself");
-  }
+  const surroundings = { gateway, address: vm, netmask: netmaskOf(SUBNET_LENGTH), dnsServers: plan.dnsServers };
+  const reach = reachOf(plan.rules, surroundings);
   const forwarding = redirectsBefore === undefined ? {} : { redirectsBefore };
-  const rules = rulesOf({ tap: device.name, vm, gateway, nat, reach, exposures: plan.exposures, ...forwarding });
-  const identity = { uid: options.uid, gid: options.gid };
-  const keeper = await keep({ setpriv, nft, ...identity, tap: device.name, rules, ...forwarding });
-  undo.add(() => keeper.close());
+  const wanted = { tap: device.name, vm, gateway, nat, reach, exposures: plan.exposures, ...forwarding };
+  const how = { setpriv, nft, uid: options.uid, gid: options.gid, tap: device.name };
+  const [keeper, gate] = await keepBoth(
+    { ...how, table: `inet ${tableName(device.name)}`, sets: TABLE_SETS, rules: rulesOf(wanted), ...forwarding },
+    { ...how, table: `inet ${gateName(device.name)}`, sets: GATE_SETS, rules: gateRulesOf(wanted) },
+  );
+  undo.add(() => {
+    keeper.close();
+    gate.close();
+  });
   if (nat) turnForwardingOn();
   fail(ipBatch(ip, [`link set dev ${device.name} up`]));
 
@@ -145,8 +146,10 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   });
   const kept = new KeptPort(new ServingPort(tap, server));
   port = kept;
-  keeper.onEnd = (why) => kept.fail(`the keeper of its rules has ended (${why})`);
-  if (keeper.ended) throw new UserError("the keeper of the VM's rules ended at once; start softnet again");
+  for (const each of [keeper, gate]) {
+    each.onEnd = (why) => kept.fail(`the keeper of its rules has ended (${why})`);
+    if (each.ended) throw new UserError("the keeper of the VM's rules ended at once; start softnet again");
+  }
   return {
     label: `${type} ${formatCidr(reserved.subnet)}`,
     port: kept,
@@ -157,6 +160,13 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
     subnet: formatCidr(reserved.subnet),
     isolated: !allowsEverything(plan.rules),
     mtu,
+    exposedPorts: plan.exposures.map(({ internal }) => internal),
+    policyChanged: (rules) => {
+      let reach: Reach | undefined;
+      const reachNow = (): Reach => (reach ??= reachOf(rules, surroundings));
+      keeper.change(() => wordsOf(TABLE_SETS, reachNow()));
+      gate.change(() => wordsOf(GATE_SETS, reachNow()));
+    },
     close: () => closeInOrder(kept, undo),
   };
 }
@@ -233,8 +243,17 @@ function fail(error: string | undefined): void {
   if (error !== undefined) throw new UserError(`the VM's TAP cannot be set up: ${error}; run softnet as root`);
 }
 
-/** Starts the keeper; again for a while, when a table of this name is still there. */
-async function keep(options: Parameters<typeof Keeper.start>[0]): Promise<Keeper> {
+/** Starts the keepers of both tables at once. Throws UserError; then neither runs. */
+async function keepBoth(...both: readonly [KeeperOptions, KeeperOptions]): Promise<[Keeper, Keeper]> {
+  const [first, second] = await Promise.allSettled([keep(both[0]), keep(both[1])]);
+  if (first.status === "fulfilled" && second.status === "fulfilled") return [first.value, second.value];
+  if (first.status === "fulfilled") first.value.close();
+  if (second.status === "fulfilled") second.value.close();
+  throw [first, second].flatMap((one) => (one.status === "rejected" ? [one.reason] : []))[0];
+}
+
+/** Starts a keeper; again for a while, when a table of this name is still there. */
+async function keep(options: KeeperOptions): Promise<Keeper> {
   const deadline = performance.now() + PATIENCE;
   for (;;) {
     try {

@@ -18,15 +18,16 @@ export interface Reach {
   readonly allowed: readonly Range[];
   /** What the VM may send TCP to, whatever the port: clients from there reach an exposed port under their own address. */
   readonly answerable: readonly Range[];
-  /** Whether a rule closes the gateway: then a client that appears as it gets no answer either. */
-  readonly gatewayBlocked: boolean;
+  /** The gateway where a rule closes it: then the VM may answer there to clients that appear as it, and no more. */
+  readonly closed: readonly Range[];
 }
 
 export function reachOf(rules: readonly Rule[], surroundings: Surroundings): Reach {
   const table = new DestinationTable(rules, surroundings);
+  const { gateway } = surroundings;
   return {
     allowed: table.ranges((value) => value === ALLOWED),
-    gatewayBlocked: table.lookup(surroundings.gateway) === BLOCKED,
     answerable: table.ranges((value) => value === ALLOWED || (value & ~DNS_SERVER) === GLOBAL),
+    closed: table.lookup(gateway) === BLOCKED ? [[gateway, gateway]] : [],
   };
 }

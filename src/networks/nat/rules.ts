@@ -5,7 +5,8 @@
  *   arrival      before everything else: what comes from the TAP has the VM's address and does not go to
  *                0.0.0.0/8 or 127.0.0.0/8
  *   input        127.0.0.0/8 again, behind what other programs may have translated to there; answers to the host's own
- *                connections over an exposed port pass
+ *                connections over an exposed port pass. With ports exposed and the gateway closed by a rule: of what goes
+ *                to the gateway only answers over an exposed port
  *   forward      from the VM: tracked connections only, since what is not tracked is not translated; not to other VMs
  *                behind softnet unless a rule of the user's allows them. To the VM: answers, exposed ports and allowed
  *                VMs. On a network of type host: nothing
@@ -13,12 +14,16 @@
  *   expose_*     the host's ports lead to the VM, for others (prerouting) and for the host itself (output); clients that
  *                the VM may not send to appear to it as the gateway (postrouting)
  *
+ * Addresses that depend on the policy are in sets (sets.ts), which the keeper changes while softnet runs. A second, smaller
+ * table stands beside this one: the gate (gate.ts).
+ *
  * Where softnet turned IP forwarding on, one more chain keeps the host from routing for anybody else. Its name says so
  * to other softnets, with what the setting that the kernel changes along was before.
  */
 import { formatIPv4 } from "../../wire/address.ts";
 import type { Exposure } from "./expose.ts";
-import type { Range, Reach } from "./reach.ts";
+import type { Reach } from "./reach.ts";
+import { declareSets, TABLE_SETS } from "./sets.ts";
 
 export interface RulesOptions {
   /** Name of the TAP. */
@@ -35,13 +40,18 @@ export interface RulesOptions {
 }
 
 /** Every TAP of softnet's. */
-const ANY_TAP = '"softnet*"';
+export const ANY_TAP = '"softnet*"';
 const NEVER = "{ 0.0.0.0/8, 127.0.0.0/8 }";
 const TABLE_PREFIX = "softnet_";
 const MARKER = "forwarding_was_off_";
 
 export function tableName(tap: string): string {
   return TABLE_PREFIX + tap;
+}
+
+/** The VM's second table. */
+export function gateName(tap: string): string {
+  return `${TABLE_PREFIX}gate_${tap}`;
 }
 
 /** What a chain's name tells: that its softnet found IP forwarding off, and what `accept_redirects` was; else undefined. */
@@ -51,10 +61,10 @@ export function redirectsBefore(table: string, chain: string): string | undefine
 
 /** The commands in order; given to nft as one, they take effect as one. */
 export function rulesOf(options: RulesOptions): string[] {
-  const { tap, vm, nat, exposures } = options;
+  const { tap, vm, nat, reach, exposures } = options;
   const table = `inet ${tableName(tap)}`;
   const own = `"${tap}"`;
-  const commands = [`create table ${table} { flags owner; }`];
+  const commands = [`create table ${table} { flags owner; }`, ...declareSets(table, TABLE_SETS, reach)];
   const chain = (name: string, hook?: string, ...rules: readonly string[]): void => {
     const base = hook === undefined ? "" : ` { type ${hook}; policy accept; }`;
     commands.push(`add chain ${table} ${name}${base}`, ...rules.map((rule) => `add rule ${table} ${name} ${rule}`));
@@ -66,7 +76,15 @@ export function rulesOf(options: RulesOptions): string[] {
     `iifname ${own} ip daddr ${NEVER} drop`,
     `iifname ${own} meta nfproto != ipv4 drop`,
   );
-  chain("input", "filter hook input priority 0", `iifname ${own} ip daddr 127.0.0.0/8 ct direction original drop`);
+  // Accepted first and dropped then: what is not tracked has no status, and matches no rule about one.
+  const toClosed = `iifname ${own} ip daddr @closed`;
+  const answersOnly = [`${toClosed} ct direction reply ct status dnat accept`, `${toClosed} drop`];
+  chain(
+    "input",
+    "filter hook input priority 0",
+    `iifname ${own} ip daddr 127.0.0.0/8 ct direction original drop`,
+    ...(exposures.length > 0 ? answersOnly : []),
+  );
   chain("from_vm", undefined, ...(nat ? fromVm(options) : ["drop"]));
   chain("to_vm", undefined, ...(nat ? toVm(options) : ["drop"]));
   chain("forward", "filter hook forward priority 0", `iifname ${own} jump from_vm`, `oifname ${own} jump to_vm`);
@@ -87,19 +105,19 @@ export function rulesOf(options: RulesOptions): string[] {
   return commands;
 }
 
-function fromVm({ vm, reach }: RulesOptions): string[] {
+function fromVm({ vm }: RulesOptions): string[] {
   return [
     `ip saddr != ${formatIPv4(vm)} drop`,
     `ip daddr ${NEVER} drop`,
     "ct state invalid,untracked drop",
-    `oifname ${ANY_TAP} ${outside("ip daddr", reach.allowed)} drop`,
+    `oifname ${ANY_TAP} ip daddr != @allowed drop`,
   ];
 }
 
-function toVm({ vm, reach, exposures }: RulesOptions): string[] {
+function toVm({ vm, exposures }: RulesOptions): string[] {
   const rules = [
     `ip daddr != ${formatIPv4(vm)} drop`,
-    `iifname ${ANY_TAP} ${outside("ip saddr", reach.allowed)} drop`,
+    `iifname ${ANY_TAP} ip saddr != @allowed drop`,
     "ct state established,related accept",
     `iifname ${ANY_TAP} ct state new accept`,
   ];
@@ -110,18 +128,8 @@ function toVm({ vm, reach, exposures }: RulesOptions): string[] {
   return [...rules, "drop"];
 }
 
-function postrouting({ tap, vm, gateway, reach, exposures }: RulesOptions): string[] {
+function postrouting({ tap, vm, gateway, exposures }: RulesOptions): string[] {
   const rules = [`oifname != ${ANY_TAP} ip saddr ${formatIPv4(vm)} masquerade`];
   if (exposures.length === 0) return rules;
-  const unanswerable = outside("ip saddr", reach.answerable);
-  return [...rules, `oifname "${tap}" ct status dnat ${unanswerable} snat ip to ${formatIPv4(gateway)}`];
-}
-
-/** Matches what lies outside of the ranges: everything where there are none. */
-function outside(field: string, ranges: readonly Range[]): string {
-  if (ranges.length === 0) return "";
-  const elements = ranges.map(([first, last]) =>
-    first === last ? formatIPv4(first) : `${formatIPv4(first)}-${formatIPv4(last)}`,
-  );
-  return `${field} != { ${elements.join(", ")} }`;
+  return [...rules, `oifname "${tap}" ct status dnat ip saddr != @answerable snat ip to ${formatIPv4(gateway)}`];
 }
