@@ -106,6 +106,7 @@ function known(network: Network): Partial<GuardOptions> {
     ...(network.dhcpServer !== undefined && { dhcpServer: network.dhcpServer }),
     ...(network.serves && { origin: "served" as const }),
     ...(network.subnet !== undefined && { subnet: network.subnet }),
+    ...(network.exposedPorts !== undefined && { exposedPorts: network.exposedPorts }),
   };
 }
 

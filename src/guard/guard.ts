@@ -6,7 +6,7 @@
  * The relay calls `advance` once a batch and the two judges for each frame; nothing on that way allocates, and all that
  * is compared is a number.
  */
-import { DestinationTable, LOOPBACK } from "../policy/destinations.ts";
+import { BLOCKED, DestinationTable, LOOPBACK } from "../policy/destinations.ts";
 import { netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
@@ -37,6 +37,7 @@ import { judgeDestination } from "./destination-verdict.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
+import { ExposedPorts } from "./exposed-ports.ts";
 import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease } from "./lease.ts";
@@ -87,6 +88,7 @@ export class Guard {
   readonly #macLow: number;
   readonly #longestFrame: number;
   readonly #rules: readonly Rule[];
+  readonly #exposed: ExposedPorts;
   readonly #lease: Lease;
   readonly #gateway: GatewayWatch;
   readonly #pending = new PendingAddresses();
@@ -121,6 +123,7 @@ export class Guard {
     }
     this.#longestFrame = mtu + ETHERNET_HEADER;
     this.#rules = parseRules(options.allow ?? [], options.block ?? []);
+    this.#exposed = new ExposedPorts(options.exposedPorts ?? []);
     this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
     const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseMac, "six hexadecimal bytes");
     const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
@@ -234,6 +237,7 @@ export class Guard {
     const destination = this.#destinations.lookup(destinationAddress(bytes, packet));
     if (destination === LOOPBACK) return IPV4_LOOPBACK;
     if (protocol === PROTOCOL_ICMP && headerAtHand && isRouterMessage(icmpType(bytes, payload))) return ICMP_ROUTER;
+    if (destination === BLOCKED && this.#exposed.isAnswer(bytes, packet, this.#gateway.address)) return PASS;
     return judgeDestination(destination, bytes, packet, protocol);
   }
 

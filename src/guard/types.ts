@@ -8,6 +8,8 @@ export interface GuardOptions {
   readonly allow?: readonly string[];
   /** Rules that close destinations: IPv4 CIDRs or `@host`. */
   readonly block?: readonly string[];
+  /** TCP ports of the VM's that the network exposes: their answers to the gateway pass though a rule blocks it. */
+  readonly exposedPorts?: readonly number[];
   /** A static binding: the only IPv4 address of the VM; DHCP can teach no other. */
   readonly address?: string;
   /** The gateway's IPv4 address, where it is known; else DHCP's option 3 tells it. */

@@ -57,6 +57,42 @@ test("by default the VM reaches what is globally routable, its gateway, and its 
   bench.dropsOut("policy.destination", ...everyKind(NEIGHBOUR));
 });
 
+/** TCP flags (RFC 9293 3.1). */
+const [SYN, ACK, RST, FIN] = [0x02, 0x10, 0x04, 0x01];
+
+/** A TCP segment from a port, to the gateway unless `words` say otherwise. */
+function segment(sourcePort: number, flags: number, words: PacketWords = {}): Uint8Array {
+  const ports = [sourcePort >>> 8, sourcePort & 255, 0xc0, 0];
+  const header = bytes(...ports, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0);
+  return packet(TCP, header, { destination: GATEWAY, ...words });
+}
+
+for (const block of ["@host", "0.0.0.0/0", `${GATEWAY}/32`]) {
+  test(`with --block ${block} exposed ports answer the gateway, and open no connection to it`, () => {
+    const bench = bound({ block: [block], exposedPorts: [22, 8080] });
+    bench.passesOut(segment(22, SYN | ACK), segment(22, ACK), segment(8080, FIN | ACK), segment(22, RST));
+    bench.dropsOut("policy.block", segment(22, SYN), segment(22, SYN | FIN), segment(8080, SYN | 0xc0));
+    bench.dropsOut("policy.block", segment(23, ACK), segment(80, SYN | ACK), udp(22, 1024, { destination: GATEWAY }));
+    bench.dropsOut("policy.block", icmp(0, { destination: GATEWAY }), segment(22, ACK, { offset: 2 }));
+    bench.dropsOut("policy.block", segment(22, ACK, { more: true }));
+    const unexposed = bound({ block: [block] });
+    unexposed.dropsOut("policy.block", segment(22, ACK), segment(22, SYN | ACK));
+  });
+}
+
+test("an exposed port opens nothing but the way to the gateway", () => {
+  const bench = bound({ block: ["@host", "8.8.8.8/32"], exposedPorts: [22] });
+  bench.dropsOut("policy.block", segment(22, ACK, { destination: "8.8.8.8" }));
+  bench.dropsOut("policy.destination", segment(22, ACK, { destination: NEIGHBOUR }));
+  bench.dropsOut("ipv4.source", segment(22, ACK, { source: NEIGHBOUR }));
+});
+
+test("an exposed port that is none is refused", () => {
+  for (const port of [0, -1, 65_536, 1.5, Number.NaN]) {
+    assert.throws(() => createGuard({ macAddress: VM, exposedPorts: [port] }), UserError);
+  }
+});
+
 /** Ranges that are not globally routable (IANA IPv4 special-purpose registry), first and last address. */
 const SPECIAL = [
   ["10.0.0.0", "10.255.255.255"],

@@ -189,6 +189,34 @@ suite("nat", { concurrency: 2 }, () => {
     assert.equal(await ask(lab.neighbour, GATEWAY, 2222), NEIGHBOUR);
   });
 
+  test("--expose with the gateway blocked: every client is answered, and nothing else reaches the host", {
+    ...labNeeds("nft", "setpriv", "udhcpc", "scapy"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = openLab(t);
+    const closed = await natGuest(lab, ["--expose", "2222:22", "--block", "@host"]);
+    assert.deepEqual(
+      closed.softnet!.records.filter(({ level }) => level === "warn"),
+      [],
+    );
+    const { address, router } = await lease(closed);
+    await listen(lab, closed.namespace, address, 22);
+    assert.equal(await ask(lab.neighbour, GATEWAY, 2222), router, "a LAN client");
+    assert.equal(await ask(lab.host, "127.0.0.1", 2222), router);
+    assert.equal(await ask(lab.host, GATEWAY, 2222), router, "the host's own address");
+    assert.equal(await ask(lab.host, router, 2222), router, "the host as the gateway");
+    lab.internet.ip("route", "replace", `${UPLINK}/32`, "dev", "up0", "src", INTERNET);
+    assert.equal(await ask(lab.internet, UPLINK, 2222), INTERNET, "a client that the VM may reach");
+    assert.match(await ask(lab.host, address, 22), /^no:/, "the host past the exposed port");
+    assert.equal(await closed.ping(router, 2), false);
+    assert.match(await ask(closed.namespace, router, 99), /^no:/);
+    assert.equal(await answersToProbes(lab, closed, router, address), 0, "the host answered");
+
+    const open = await natGuest(lab, ["--expose", "2223:22"]);
+    const bound = await lease(open);
+    assert.ok((await answersToProbes(lab, open, bound.router, bound.address)) > 0, "the probes are no probes");
+  });
+
   test("--expose of a port that is taken, by a program or by another softnet, is one line", NEEDS, async (t) => {
     const lab = openLab(t);
     await listen(lab, lab.host, "127.0.0.1", 7777);
@@ -414,6 +442,23 @@ async function refusal(lab: Lab, ...args: string[]): Promise<string> {
 
 function childrenOf(pid: number): number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+}
+
+/** How often the host answers segments that belong to no connection, sent from an exposed port to the gateway. */
+async function answersToProbes(lab: Lab, guest: Guest, router: string, address: string): Promise<number> {
+  await guest.ping(router, 1); // the card knows the gateway's MAC address, or cannot
+  const gatewayMac = String(lab.host.ipJson<{ address: string }>("link", "show", tapOf(guest))[0]?.address);
+  const card = await lab.watch(guest.namespace, guest.link);
+  const script = [
+    "from scapy.all import *",
+    `to = Ether(src='${guest.mac}', dst='${gatewayMac}')/IP(src='${address}', dst='${router}')`,
+    "for flags in ('A', 'SA', 'FA', 'F', 'R', 'PA', ''):",
+    `    sendp(to/TCP(sport=22, dport=99, flags=flags), iface='${guest.link}', verbose=0)`,
+  ].join("\n");
+  assert.equal((await guest.namespace.run(PYTHON, ["-c", script])).code, 0);
+  await guest.ping(INTERNET, 2); // what was on its way has arrived behind this
+  await card.until("an answer from the internet", ({ ip }) => ip?.source === INTERNET);
+  return card.count(({ ip, sent }) => !sent && ip?.source === router && ip.protocol === 6);
 }
 
 interface Helpers {

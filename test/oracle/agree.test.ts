@@ -30,6 +30,7 @@ const MUST_PASS_TOO = [
     "arp.gateway-learned-anew",
     "ipv4.ingress",
     "ipv4.rule",
+    "ipv4.exposed-answer",
     "ipv4.gateway",
     "ipv4.dns",
     "ipv4.global",
@@ -54,6 +55,7 @@ const MUST_REACH = [
   "an own address that is the gateway's too",
   "the gateway's MAC from another Ethernet source",
   "an answer to the VM's own address from far away",
+  "a bare SYN from an exposed port to the blocked gateway",
 ];
 
 test("both guards say the same about every generated frame, and the traffic reaches every reason", (t) => {

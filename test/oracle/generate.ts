@@ -75,6 +75,7 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [fragments, 6],
   [strangeIpv4, 5],
   [dnsTraffic, 5],
+  [exposedTraffic, 4],
   [inbound, 5],
   [layerTwo, 5],
   [noise, 3],
@@ -818,6 +819,22 @@ function traffic(world: World): void {
     const protocol = someProtocol(world);
     const source = world.random.chance(0.04) ? { source: world.someAddress() } : {};
     ipv4(world, "egress", { protocol, payload: transport(world, protocol), ...source });
+  }
+}
+
+/** TCP from exposed ports and their neighbours, mostly to the gateway, with flags of all kinds. */
+function exposedTraffic(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 6);
+  const ports = world.options.exposedPorts ?? [22];
+  for (let turn = 0; turn < count; turn++) {
+    const port = (random.pick(ports) + random.pick([0, 0, 0, 0, 1])) % 65536;
+    const flags = random.pick([0x02, 0x12, 0x10, 0x18, 0x11, 0x14, 0x04, 0x01, 0, 0x03, 0x06, 0xc2, 0x52, 0x3f, 0xff]);
+    const payload = join(be16(port), be16(random.pick(PORTS)), random.bytes(8), [0x50, flags], random.bytes(10));
+    const destination = random.chance(0.7) ? world.gateway : world.someAddress();
+    const protocol = random.chance(0.95) ? 6 : someProtocol(world);
+    const fragment = random.chance(0.1) ? { flags: random.below(2), offset: random.pick([0, 0, 2]) } : {};
+    ipv4(world, "egress", { protocol, destination, payload, ...fragment });
   }
 }
 

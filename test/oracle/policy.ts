@@ -79,10 +79,27 @@ function ruleFor(state: State, destination: number): "allow" | "block" | undefin
   return allowed > blocked ? "allow" : "block";
 }
 
+/** TCP in one piece from an exposed port, but not the first segment of a connection. */
+function mayAnswer(state: State, { protocol, fragment, payload }: Packet): boolean {
+  if (protocol !== TCP || fragment || !state.exposedPorts.includes(uint16(payload, 0))) return false;
+  const flags = payload[13]!;
+  const syn = Math.floor(flags / 2) % 2 === 1;
+  const ack = Math.floor(flags / 16) % 2 === 1;
+  if (syn && !ack) {
+    state.reach("a bare SYN from an exposed port to the blocked gateway");
+    return false;
+  }
+  return true;
+}
+
 export function checkPolicy(state: State, packet: Packet): string {
   const { destination, protocol } = packet;
   const rule = ruleFor(state, destination);
-  if (rule === "block") return "policy.block";
+  if (rule === "block") {
+    if (destination !== state.gateway || !mayAnswer(state, packet)) return "policy.block";
+    state.note = "ipv4.exposed-answer";
+    return PASS;
+  }
   if (rule === "allow") {
     state.note = "ipv4.rule";
     return PASS;

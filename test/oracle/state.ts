@@ -74,6 +74,7 @@ export class State {
   readonly mtu: number;
   readonly allow: readonly (Cidr | "@host")[];
   readonly block: readonly (Cidr | "@host")[];
+  readonly exposedPorts: readonly number[];
   readonly trustedServer: number | undefined;
   readonly configuredGateway: number | undefined;
   readonly configuredGatewayMac: string | undefined;
@@ -114,6 +115,7 @@ export class State {
     this.mtu = options.mtu ?? 1500;
     this.allow = (options.allow ?? []).map(rule);
     this.block = (options.block ?? []).map(rule);
+    this.exposedPorts = options.exposedPorts ?? [];
     this.trustedServer = optional(options.dhcpServer);
     this.configuredGateway = optional(options.gateway);
     this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();

@@ -160,12 +160,15 @@ export class World {
     if (allow !== undefined && block !== undefined && allow.length > 0 && random.chance(0.3)) {
       block.push(random.pick(allow));
     }
+    const exposedPorts = random.chance(0.3) ? [22, random.between(1, 65535), random.pick([80, 65535])] : undefined;
+    if (exposedPorts !== undefined && block !== undefined && random.chance(0.7)) block.push("@host");
     const mtu = random.chance(0.15) ? random.pick([576, 600, 600, 9000, 9000, 65521, 1280, 68]) : undefined;
     const subnet = random.chance(0.7) ? this.subnet : this.otherSubnet();
     return {
       macAddress: random.chance(0.1) ? this.vmMac.toUpperCase() : this.vmMac,
       ...(allow && { allow }),
       ...(block && { block }),
+      ...(exposedPorts && { exposedPorts }),
       ...(this.static && { address: addressText(this.address!) }),
       ...(random.chance(0.25) && { gateway: addressText(random.chance(0.9) ? this.gateway : this.hostAddress()) }),
       ...(random.chance(0.12) && {
