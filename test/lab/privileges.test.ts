@@ -10,15 +10,19 @@ import {
   type AccountsOptions,
   ALICE,
   BOB,
+  descendants,
   lastChild,
   TEAM,
   type Thread,
   threadsOf,
 } from "./harness/accounts.ts";
 import type { Cable, CableOptions } from "./harness/cable.ts";
+import { lease } from "./harness/clients.ts";
+import { Guest } from "./harness/guest.ts";
+import { asBefore, hostState } from "./harness/nat.ts";
 import { type Program, sleep, until } from "./harness/program.ts";
-import { Softnet } from "./harness/softnet.ts";
-import { BRIDGE, GATEWAY, Lab, labNeeds } from "./harness/topology.ts";
+import { Softnet, softnetArguments } from "./harness/softnet.ts";
+import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds } from "./harness/topology.ts";
 
 const LIMIT = { timeout: 60_000 };
 const MAC = "7e:1a:00:00:00:01";
@@ -200,6 +204,42 @@ test("SUID: a network of its own needs no permission, a port below 1024 does", n
   const refused = accounts.cable([...nat, "--expose", "2222:22,79:80"], { program: [accounts.suid] });
   await assertRefused(lab, refused, /--expose 79: .*"allow-ports 79 user softnet-alice"/);
 });
+
+test(
+  "CAP_NET_ADMIN as an ambient capability: nat without root, and nothing is left",
+  needs("nft", "udhcpc"),
+  async (t) => {
+    const { lab, accounts } = open(t);
+    const before = await hostState(lab.host);
+    const become = ["setpriv", "--reuid", ALICE.name, "--regid", ALICE.name, "--init-groups"];
+    const give = ["--inh-caps=-all,+net_admin", "--ambient-caps=-all,+net_admin", "--no-new-privs"];
+    const args = softnetArguments([...TAP, "--dns", INTERNET, "--expose", "2222:22"], accounts.source);
+    const [first, ...rest] = [...accounts.within, ...become, ...give, ...args];
+    for (const signal of ["SIGINT", "SIGKILL"] as const) {
+      const softnet = new Softnet(lab.start(lab.host, first!, rest, { label: "softnet" }));
+      await softnet.ready();
+      const { pid } = softnet.program;
+      const helpers = descendants(pid);
+      assert.equal(helpers.length, 8, "two keepers, each with two shells and an nft below it");
+      for (const { uid, gid, capabilities, noNewPrivileges } of [pid, ...helpers].flatMap(threadsOf)) {
+        assert.deepEqual([uid, gid], [Array(4).fill(ALICE.uid), Array(4).fill(ALICE.uid)]);
+        assert.deepEqual(capabilities, Array(3).fill("0000000000001000"));
+        assert.ok(noNewPrivileges);
+      }
+      assert.equal(told(softnet), `user ${ALICE.name}, group ${ALICE.name}, capabilities 0x1000`);
+      const guest = Guest.at(lab, lab.namespace("guest"), "vm0", MAC, softnet);
+      lab.host.ip("link", "set", "vm0", "netns", guest.namespace.name);
+      guest.namespace.ip("link", "set", "vm0", "up");
+      const { router } = await lease(guest);
+      assert.ok(await guest.ping(router));
+      assert.ok(await guest.ping(INTERNET), "no NAT");
+      const exit = await softnet.program.stop(signal);
+      assert.deepEqual(exit, signal === "SIGINT" ? { code: 0, signal: null } : { code: null, signal });
+      await asBefore(lab.host, before);
+      for (const helper of helpers) await until("the helpers end", () => !existsSync(`/proc/${helper}`));
+    }
+  },
+);
 
 test("SUID: what /etc/softnet.conf does not allow is refused in one line", needs("gcc"), async (t) => {
   const cases: readonly (readonly [AccountsOptions, readonly string[], RegExp])[] = [

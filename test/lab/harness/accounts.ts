@@ -117,6 +117,12 @@ export function threadsOf(pid: number): Thread[] {
   });
 }
 
+/** The processes that a process started, and those that they did. */
+export function descendants(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
 /** The last of a chain of processes, each the only child of the one before: sudo's own, then the program. */
 export function lastChild(pid: number): number {
   const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
