@@ -31,6 +31,8 @@ export interface KeeperOptions {
 const PATIENCE = 10_000; // milliseconds for nft's answer, and for the end
 /** Characters of one change: several times what the most rules of a policy come to. */
 const LONGEST_CHANGE = 2 ** 20;
+/** As script.ts wants them. */
+const WORD = /^[0-9.,-]+$/;
 const SHELL = "/bin/sh";
 /** What the shell's few commands come from. */
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
@@ -125,13 +127,9 @@ export class Keeper {
     if (words === undefined || this.#ended || this.#closed) return;
     let line: string;
     try {
-      line = `${CHANGE} ${words().join(" ")}\n`;
+      line = lineOf(words());
     } catch (error) {
       this.#end(`a change of policy cannot be told: ${(error as Error).message}`);
-      return;
-    }
-    if (line.length > LONGEST_CHANGE) {
-      this.#end(`a change of policy is too long for nft: ${line.length} characters`);
       return;
     }
     this.#deadline = setTimeout(() => this.#end("nft gives no answer to a change of policy"), PATIENCE);
@@ -188,4 +186,12 @@ export class Keeper {
     this.#changed();
     if (!this.#closed) this.onEnd(why);
   }
+}
+
+/** The line that tells a change. Throws when the keeper would not take it. */
+function lineOf(words: readonly string[]): string {
+  const line = words.join(" ");
+  if (!words.every((word) => WORD.test(word))) throw new Error(`no addresses: ${line.slice(0, 100)}`);
+  if (line.length > LONGEST_CHANGE) throw new Error(`${line.length} characters are too many`);
+  return `${CHANGE} ${line}\n`;
 }

@@ -80,7 +80,7 @@ change() {
     [ "$1" = ${EMPTY} ] || commands="\${commands}add element $table $name { $1 }; "
     shift
   done
-  printf '%s\\n' "$commands${QUESTION}"
+  printf '%s\\n' "\${commands}${QUESTION}"
 }
 
 {
