@@ -62,7 +62,7 @@ function end(code: number): void {
   relay.stop();
   network.close();
   vm.close();
-  input.close();
+  process.stdin.destroy();
 }
 
 interface Line {
