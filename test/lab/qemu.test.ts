@@ -10,7 +10,8 @@ import { needs, run, type Skip, type Tool } from "../support/tools.ts";
 import { Cable } from "./harness/cable.ts";
 import { udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
-import { until } from "./harness/program.ts";
+import { asBefore, hostState } from "./harness/nat.ts";
+import { type Program, until } from "./harness/program.ts";
 import { DhcpServer } from "./harness/servers.ts";
 import { assertInnocent, Softnet } from "./harness/softnet.ts";
 import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds, tool } from "./harness/topology.ts";
@@ -22,6 +23,9 @@ import { kernel, needsKernel } from "./qemu/kernel.ts";
 
 const LIMIT = { timeout: 150_000 };
 const MAC = "7e:1a:00:00:00:01";
+/** The host's address on its uplink. */
+const UPLINK = "100.64.0.1";
+const TCP = 6;
 const DISCOVER = 1;
 const ACK = 5;
 /** A DUID with an IAID (RFC 4361), as systemd-networkd sends it: not what a ROM sends. */
@@ -61,6 +65,49 @@ test("Linux in QEMU behind --vm-fd: lease, ping, TCP download; softnet ends with
   await worked(both.program, GATEWAY);
   assertInnocent(await both.ended(5_000));
 });
+
+for (const side of ["--vm-socket", "--vm-fd"] as const) {
+  test(
+    `Linux in QEMU behind ${side} and NAT: lease from softnet itself, ping, TCP download; nothing is left`,
+    boots("nft", "setpriv"),
+    async (t) => {
+      const lab = Lab.open(t);
+      lab.host.sysctl({ "net/ipv4/ip_forward": "0" });
+      await lab.services();
+      const before = await hostState(lab.host);
+      const uplink = await lab.watch(lab.internet, "up0");
+      const desk = new Desk(lab, { url: URL });
+      const { softnet, system } = await (side === "--vm-socket" ? socketAndNat(desk) : descriptorAndNat(desk));
+      await softnet.ready();
+      const { gateway } = softnet.records.find(({ message }) => message === "started")!;
+      const address = await worked(system, String(gateway));
+      await system.ended();
+      assertInnocent(await softnet.ended(5_000));
+      assert.equal(softnet.records.find(({ message }) => message === "binding learned")?.origin, "served");
+      assert.ok(uplink.some(({ ip, sent }) => !sent && ip?.source === UPLINK && ip.protocol === TCP));
+      assert.equal(
+        uplink.count(({ ip }) => ip?.source === address),
+        0,
+        "untranslated",
+      );
+      await asBefore(lab.host, before);
+    },
+  );
+}
+
+/** The documentation's lines, with the network of softnet's own that stands there without `--bridge`. */
+async function socketAndNat(desk: Desk): Promise<{ softnet: Softnet; system: Program }> {
+  const [first, second] = blocks("QEMU connects to a path", "sh");
+  const softnet = new Softnet(desk.paste(first!.replace("--bridge br0", `--dns ${INTERNET}`)));
+  await softnet.program.line(/"message":"waiting for the VM"/);
+  return { softnet, system: desk.paste(second!) };
+}
+
+async function descriptorAndNat(desk: Desk): Promise<{ softnet: Softnet; system: Program }> {
+  const [launcher] = blocks("QEMU inherits a descriptor", "sh");
+  const softnet = new Softnet(desk.paste(launcher!.replace('"--bridge", "br0"', `"--dns", "${INTERNET}"`)));
+  return { softnet, system: softnet.program };
+}
 
 test("Linux in QEMU behind --vm-socket and before passt: no privilege in any part", boots("passt"), async (t) => {
   const lab = Lab.open(t);
