@@ -147,7 +147,7 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   const kept = new KeptPort(new ServingPort(tap, server));
   port = kept;
   for (const each of [keeper, gate]) {
-    each.onEnd = (why) => kept.fail(`the keeper of its rules has ended (${why})`);
+    each.onEnd = (why) => kept.fail(`its rules cannot be kept up: ${why}`);
     if (each.ended) throw new UserError("the keeper of the VM's rules ended at once; start softnet again");
   }
   return {

@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, before, test } from "node:test";
+import { gateRulesOf } from "../../../src/networks/nat/gate.ts";
 import { reachOf } from "../../../src/networks/nat/reach.ts";
 import { type RulesOptions, redirectsBefore, rulesOf } from "../../../src/networks/nat/rules.ts";
+import { TABLE_SETS, wordsOf } from "../../../src/networks/nat/sets.ts";
 import { netmaskOf, parseRules } from "../../../src/policy/rule.ts";
 import { formatIPv4, parseIPv4 } from "../../../src/wire/address.ts";
 import { enterFreshNamespace, ip } from "../../support/namespace.ts";
@@ -35,6 +37,38 @@ test("who appears under an own address at an exposed port: what the VM may send 
 test("everything allowed is everything but what never passes", () => {
   const { allowed } = options(["0.0.0.0/0"]).reach;
   assert.deepEqual(ranges(allowed), ["1.0.0.0-126.255.255.255", "128.0.0.0-255.255.255.255"]);
+});
+
+test("the gateway is closed by any rule that blocks it, and by no other", () => {
+  for (const block of ["@host", "10.0.0.0/8", "0.0.0.0/0"]) {
+    assert.deepEqual(ranges(options([], [block]).reach.closed), ["10.9.9.1-10.9.9.1"]);
+  }
+  for (const [allow, block] of [
+    [[], []],
+    [["@host"], ["10.0.0.0/8"]],
+    [[], ["10.9.9.2/32", "8.8.8.8/32"]],
+  ] as const) {
+    assert.deepEqual(options([...allow], [...block]).reach.closed, []);
+  }
+});
+
+test("what the keeper is told of a policy: words of digits, dots, dashes and commas, one for each set", () => {
+  const words = wordsOf(TABLE_SETS, options(["192.168.7.0/24", "192.168.9.1/32"], ["@host"]).reach);
+  assert.equal(words[0], "192.168.7.0-192.168.7.255,192.168.9.1");
+  assert.ok(words[1]!.startsWith("1.0.0.0-"));
+  assert.equal(words[2], "10.9.9.1");
+  assert.equal(wordsOf(TABLE_SETS, options().reach)[0], "-");
+});
+
+test("the most rules that there can be fit into one change", () => {
+  const scattered = Array.from(
+    { length: 4096 },
+    (_, index) => `203.${100 + (index >> 7)}.${100 + (index & 127)}.200/31`,
+  );
+  for (const { reach } of [options(scattered), options([], scattered)]) {
+    assert.ok(wordsOf(TABLE_SETS, reach).every((word) => /^[0-9.,-]+$/.test(word)));
+    assert.ok(wordsOf(TABLE_SETS, reach).join(" ").length < 2 ** 19);
+  }
 });
 
 test("the chain that tells others that forwarding was off", () => {
@@ -70,9 +104,14 @@ const cases: [string, RulesOptions][] = [
 for (const [name, given] of cases) {
   test(`nft takes them as one line: ${name}`, skip, () => {
     ip("link", "set", "lo", "up");
-    const input = `${rulesOf(given).join("; ")}\nlist tables\n`;
-    const { stdout, stderr } = spawnSync(pathOf("nft")!, ["-i"], { input, encoding: "utf8" });
-    assert.equal(stderr.split("\n")[0], "");
-    assert.match(stdout, /table inet softnet_softnet0/);
+    for (const [table, rules] of [
+      ["softnet_softnet0", rulesOf(given)],
+      ["softnet_gate_softnet0", gateRulesOf(given)],
+    ] as const) {
+      const input = `${rules.join("; ")}\nlist tables\n`;
+      const { stdout, stderr } = spawnSync(pathOf("nft")!, ["-i"], { input, encoding: "utf8" });
+      assert.equal(stderr.split("\n")[0], "");
+      assert.match(stdout, new RegExp(`table inet ${table}$`, "m"));
+    }
   });
 }
