@@ -29,6 +29,8 @@ export interface KeeperOptions {
 }
 
 const PATIENCE = 10_000; // milliseconds for nft's answer, and for the end
+/** Milliseconds for the answer to a change: the most rules, on a machine with much else to do. The guard does not wait. */
+const PATIENCE_WITH_CHANGE = 30_000;
 /** Characters of one change: several times what the most rules of a policy come to. */
 const LONGEST_CHANGE = 2 ** 20;
 /** As script.ts wants them. */
@@ -132,7 +134,7 @@ export class Keeper {
       this.#end(`a change of policy cannot be told: ${(error as Error).message}`);
       return;
     }
-    this.#deadline = setTimeout(() => this.#end("nft gives no answer to a change of policy"), PATIENCE);
+    this.#deadline = setTimeout(() => this.#end("nft gives no answer to a change of policy"), PATIENCE_WITH_CHANGE);
     this.#child.stdin.write(line);
   }
 
