@@ -22,28 +22,28 @@ export function gateRulesOf({ tap, vm, nat, reach, exposures, redirectsBefore }:
   const table = `inet ${gateName(tap)}`;
   const own = `"${tap}"`;
   const commands = [`create table ${table} { flags owner; }`, ...declareSets(table, GATE_SETS, reach)];
-  const chain = (name: string, hook: string, priority: number, ...rules: readonly string[]): void => {
-    commands.push(`add chain ${table} ${name} { type filter hook ${hook} priority ${priority}; policy accept; }`);
-    commands.push(...rules.map((rule) => `add rule ${table} ${name} ${rule}`));
+  const chain = (name: string, base: string, ...rules: readonly string[]): void => {
+    commands.push(`add chain ${table} ${name}${base}`, ...rules.map((rule) => `add rule ${table} ${name} ${rule}`));
   };
+  const hook = (name: string, priority: number) => ` { type filter hook ${name} priority ${priority}; policy accept; }`;
   if (!nat) {
-    chain("forward", "forward", 0, `iifname ${own} drop`, `oifname ${own} drop`);
+    chain("forward", hook("forward", 0), `iifname ${own} drop`, `oifname ${own} drop`);
     return commands;
   }
   chain(
-    "forward",
-    "forward",
-    0,
-    `iifname ${own} oifname ${ANY_TAP} ip daddr != @allowed drop`,
-    `oifname ${own} iifname ${ANY_TAP} ip saddr != @allowed drop`,
-    `oifname ${own} ct state established,related accept`,
-    `oifname ${own} iifname ${ANY_TAP} ct state new accept`,
-    ...(exposures.length > 0 ? [`oifname ${own} meta l4proto tcp ct status dnat accept`] : []),
-    `oifname ${own} drop`,
+    "to_vm",
+    "",
+    `iifname ${ANY_TAP} ip saddr != @allowed drop`,
+    "ct state established,related accept",
+    `iifname ${ANY_TAP} ct state new accept`,
+    ...(exposures.length > 0 ? ["meta l4proto tcp ct status dnat accept"] : []),
+    "drop",
   );
-  chain("leaving", "postrouting", LAST, `oifname != ${ANY_TAP} ip saddr ${formatIPv4(vm)} drop`);
+  const fromVm = `iifname ${own} oifname ${ANY_TAP} ip daddr != @allowed drop`;
+  chain("forward", hook("forward", 0), `oifname ${own} jump to_vm`, fromVm);
+  chain("leaving", hook("postrouting", LAST), `oifname != ${ANY_TAP} ip saddr ${formatIPv4(vm)} drop`);
   if (redirectsBefore !== undefined) {
-    chain("others", "forward", 0, `iifname != ${ANY_TAP} oifname != ${ANY_TAP} drop`);
+    chain("others", hook("forward", 0), `iifname != ${ANY_TAP} oifname != ${ANY_TAP} drop`);
   }
   return commands;
 }
