@@ -35,35 +35,53 @@ const NAT_ATTACKS: Readonly<Record<string, readonly string[]>> = {
 
 const SERVICES = ["lease from DHCP", "ping the gateway", "TCP to a global address", "DNS"];
 
-/** Links and namespaces of this machine, and the demo's own processes. */
-function inventory(): unknown {
-  const ip = (...args: string[]) => execFileSync("ip", args, { encoding: "utf8" }).trim().split("\n").sort();
-  const links = ip("-o", "link").map((line) => line.split(": ")[1]);
-  const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isOfDemo(name));
-  return { links, namespaces: ip("netns", "list").filter((name) => name.includes("softnet-demo")), processes };
+/** What of a demo is on this machine: its processes and namespaces, and links that were not there before it. */
+interface Remains {
+  readonly links: readonly string[];
+  readonly namespaces: readonly string[];
+  readonly processes: readonly string[];
 }
 
-function isOfDemo(pid: string): boolean {
-  return /demo\/agent\/main|--vm-tap\0card-|main\.[jt]s\0demo/.test(commandOf(pid));
+const NOTHING: Remains = { links: [], namespaces: [], processes: [] };
+/** Marks the environment of a demo, and so of all that it starts: other demos may run on this machine. */
+const MARK = "SOFTNET_DEMO_TEST";
+
+function lines(...args: readonly string[]): string[] {
+  return execFileSync("ip", args, { encoding: "utf8" }).split("\n").filter(Boolean);
+}
+
+function links(): string[] {
+  return lines("-o", "link").map((line) => line.split(": ")[1]!);
 }
 
 /** Empty when it has ended. */
 function commandOf(pid: string): string {
+  return read(pid, "cmdline");
+}
+
+function read(pid: string, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return readFileSync(`/proc/${pid}/${file}`, "utf8");
   } catch {
     return "";
   }
 }
 
+let started = 0;
+
 class Running {
   readonly child: ChildProcess;
+  readonly #mark = `${process.pid}-${++started}`;
+  readonly #linksBefore = links();
   readonly exited: Promise<number | string>;
   stdout = "";
   stderr = "";
 
   constructor(command: readonly string[] = [process.execPath, MAIN, "demo"]) {
-    this.child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+    this.child = spawn(command[0]!, command.slice(1), {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, [MARK]: this.#mark },
+    });
     this.child.stdout!.on("data", (data) => {
       this.stdout += data;
     });
@@ -71,6 +89,16 @@ class Running {
       this.stderr += data;
     });
     this.exited = new Promise((resolve) => this.child.on("close", (code, signal) => resolve(code ?? signal ?? "")));
+  }
+
+  /** What of it is there now. */
+  remains(): Remains {
+    const isOwn = (pid: string) => read(pid, "environ").split("\0").includes(`${MARK}=${this.#mark}`);
+    return {
+      links: links().filter((link) => !this.#linksBefore.includes(link)),
+      namespaces: lines("netns", "list").filter((name) => name.startsWith(`softnet-demo-${this.child.pid}-`)),
+      processes: readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isOwn(name)),
+    };
   }
 
   /** Waits until it has printed this. */
@@ -104,11 +132,10 @@ function assertTable(stdout: string, nat: boolean): void {
 const NAT = { ...needs("nft", "setpriv"), ...needsRoot(), ...LIMIT };
 
 test("every attack works without softnet and none behind it, nor through NAT", NAT, async () => {
-  const before = inventory();
   const demo = new Running();
   assert.equal(await demo.exited, 0, demo.stdout + demo.stderr);
   assert.equal(demo.stderr, "");
-  assert.deepEqual(inventory(), before);
+  assert.deepEqual(demo.remains(), NOTHING);
   assert.doesNotMatch(demo.stdout, /not as it should be|not shown/);
   assert.ok(!demo.stdout.includes("\x1b"), "no colours where there is no terminal");
   assertTable(demo.stdout, true);
@@ -118,13 +145,12 @@ test("without nft one line says that NAT was not shown, and the rest is as ever"
   ...needsRoot(),
   ...LIMIT,
 }, async () => {
-  const before = inventory();
   const demo = new Running(maskedCommand("nft", "/dev/null", [process.execPath, MAIN, "demo"]));
   assert.equal(await demo.exited, 0, demo.stdout + demo.stderr);
   assert.equal(demo.stderr, "");
-  assert.deepEqual(inventory(), before);
-  const lines = demo.stdout.split("\n").filter((line) => /NAT|nft/.test(line));
-  assert.deepEqual(lines, [
+  assert.deepEqual(demo.remains(), NOTHING);
+  const told = demo.stdout.split("\n").filter((line) => /NAT|nft/.test(line));
+  assert.deepEqual(told, [
     "3. Through NAT: not shown, since nft is not installed; install it, on Debian with: apt-get install nftables",
   ]);
   assert.doesNotMatch(demo.stdout, /not as it should be/);
@@ -138,50 +164,47 @@ for (const [signal, moment, code] of [
   ["SIGHUP", "2. Behind softnet", 129],
 ] as const) {
   test(`${signal} at "${moment}" leaves nothing behind`, { ...needsRoot(), ...LIMIT }, async () => {
-    const before = inventory();
     const demo = new Running();
     await demo.prints(moment);
     demo.child.kill(signal);
     assert.equal(await demo.exited, code);
     assert.equal(demo.stderr, "softnet: interrupted; nothing is left behind\n");
-    assert.deepEqual(inventory(), before);
+    assert.deepEqual(demo.remains(), NOTHING);
   });
 }
 
 test("SIGINT while the guests are behind NAT leaves nothing behind, keepers neither", NAT, async () => {
-  const before = inventory();
   const demo = new Running();
   await demo.prints(/3\. Through NAT(.|\n)*asked DHCP/);
   const alive = inhabitants(demo.child.pid!);
   assert.ok(alive.filter((pid) => commandOf(pid).includes("softnet-keeper")).length >= 2, "no keepers");
+  assert.ok(demo.remains().processes.length > 4, "its agents and softnets are not counted");
   demo.child.kill("SIGINT");
   assert.equal(await demo.exited, 130);
   assert.equal(demo.stderr, "softnet: interrupted; nothing is left behind\n");
-  assert.deepEqual(inventory(), before);
+  assert.deepEqual(demo.remains(), NOTHING);
   assert.deepEqual(alive.filter(commandOf), []);
 });
 
 test("a reader that goes away ends it, and leaves nothing behind", { ...needsRoot(), ...LIMIT }, async () => {
-  const before = inventory();
   const demo = new Running();
   await demo.prints("1. Without softnet");
   demo.child.stdout!.destroy();
   assert.equal(await demo.exited, 141);
-  assert.deepEqual(inventory(), before);
+  assert.deepEqual(demo.remains(), NOTHING);
 });
 
 test("what a killed demo left behind, the next one removes", { ...needsRoot(), ...LIMIT }, async () => {
-  const before = inventory();
   const killed = new Running();
   await killed.prints("works");
   killed.child.kill("SIGKILL");
   await killed.exited;
-  assert.notDeepEqual(inventory(), before);
+  assert.notDeepEqual(killed.remains(), NOTHING);
   const next = new Running();
   await next.prints("1. Without softnet");
   next.child.kill("SIGINT");
   await next.exited;
-  assert.deepEqual(inventory(), before);
+  assert.deepEqual([killed.remains(), next.remains()], [NOTHING, NOTHING]);
 });
 
 test("without root it says so in one line", { skip: process.platform !== "linux" && "needs Linux" }, () => {
