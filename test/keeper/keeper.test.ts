@@ -34,15 +34,26 @@ function start(): Promise<Keeper> {
   return Keeper.start({ ...programs, ...identity, tap: TAP, table: TABLE, sets: ["one", "two"], rules: RULES });
 }
 
-function ruleset(): string {
-  return spawnSync(pathOf("nft")!, ["list", "ruleset"], { encoding: "utf8" }).stdout;
+/** What nft lists; asked again when it crashes (1.0.6 may, over a table with an owner). Empty for what is not there. */
+function list(...what: readonly string[]): string {
+  for (let tries = 0; tries < 100; tries++) {
+    const { status, stdout, stderr } = spawnSync(pathOf("nft")!, ["list", ...what], { encoding: "utf8" });
+    if (status === 0) return stdout;
+    if (/No such file/.test(stderr)) return "";
+  }
+  throw new Error(`nft does not list ${what.join(" ")}`);
 }
 
 /** The sets' elements, as nft lists them. */
 function elements(): string[] {
-  return [...ruleset().matchAll(/set (\w+) \{[^}]*?(?:elements = \{ ([^}]*) \}\s*)?\}/g)].map(
-    ([, name, inside = ""]) => `${name}: ${inside.replace(/\s+/g, " ")}`,
-  );
+  return ["one", "two"].map((name) => {
+    const inside = /elements = \{ ([^}]*) \}/.exec(list("set", ...TABLE.split(" "), name))?.[1] ?? "";
+    return `${name}: ${inside.replace(/\s+/g, " ")}`;
+  });
+}
+
+function isGone(): boolean {
+  return !list("tables").includes(TABLE);
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
@@ -66,7 +77,7 @@ test("a change sets all elements at once, and an empty set is empty", NEEDS, asy
   } finally {
     keeper.close();
   }
-  await until("the table is gone", () => ruleset() === "");
+  await until("the table is gone", isGone);
 });
 
 test("of ten thousand changes at once the first and the last are told, and nothing piles up", NEEDS, async () => {
@@ -84,6 +95,7 @@ test("of ten thousand changes at once the first and the last are told, and nothi
   } finally {
     keeper.close();
   }
+  await until("the table is gone", isGone);
 });
 
 test("as many elements as there can be are taken", NEEDS, async () => {
@@ -100,6 +112,7 @@ test("as many elements as there can be are taken", NEEDS, async () => {
   } finally {
     keeper.close();
   }
+  await until("the table is gone", isGone);
 });
 
 for (const [what, words, why] of [
@@ -122,7 +135,7 @@ for (const [what, words, why] of [
     } finally {
       keeper.close();
     }
-    await until("the table is gone", () => ruleset() === "");
+    await until("the table is gone", isGone);
   });
 }
 
@@ -161,15 +174,16 @@ test("lines that softnet does not write change nothing, and name no other table,
   try {
     keeper.stdin.write(`-\n${RULES.join("; ")}\nset 1.1.1.1 2.2.2.2\n`);
     await until("the keeper is ready", () => elements()[1] === "two: 2.2.2.2");
-    const before = ruleset();
+    const before = [list("tables"), list("chains")];
     keeper.stdin.write(HOSTILE.map((line) => `${line}\n`).join(""));
     keeper.stdin.write("set 1.1.1.1 3.3.3.3\n");
     await until("the last line", () => elements()[1] === "two: 3.3.3.3");
-    assert.equal(ruleset(), before.replace("2.2.2.2", "3.3.3.3"));
+    assert.deepEqual([list("tables"), list("chains")], before);
+    assert.deepEqual(elements(), ["one: 1.1.1.1", "two: 3.3.3.3"]);
     assert.doesNotMatch(said, /Error|root:/);
   } finally {
     keeper.stdin.end("goodbye\n");
     spawnSync(nft, ["delete table inet bystander"]);
   }
-  await until("the table is gone", () => ruleset() === "");
+  await until("the table is gone", isGone);
 });
