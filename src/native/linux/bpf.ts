@@ -3,11 +3,14 @@
  * compiled. A program sees `struct __sk_buff` in register 1 and answers in register 0.
  */
 import { allocate } from "../memory.ts";
-import { describeError } from "./errno.ts";
+import { describeError, EAGAIN } from "./errno.ts";
 import type { LinuxLibc } from "./libc.ts";
 
 const BPF_PROG_LOAD = 5;
 const BPF_PROG_TYPE_SCHED_CLS = 3;
+
+/** The kernel's verifier gives up with EAGAIN when a signal comes for the thread; the next attempt comes behind that. */
+const MOST_ATTEMPTS = 20;
 
 /** union bpf_attr, as BPF_PROG_LOAD reads it. */
 const ATTRIBUTES = { size: 72, type: 0, count: 4, instructions: 8, license: 16 } as const;
@@ -57,9 +60,13 @@ export function loadProgram(libc: LinuxLibc, ...instructions: readonly Buffer[])
     attributes.writeUInt32LE(code.length / 8, ATTRIBUTES.count);
     attributes.writeBigUInt64LE(BigInt(memory.address), ATTRIBUTES.instructions);
     attributes.writeBigUInt64LE(BigInt(memory.address + code.length), ATTRIBUTES.license);
-    const fd = libc.bpf(BPF_PROG_LOAD, attributes);
-    if (fd < 0) throw new Error(`the kernel refuses an eBPF program: ${describeError(libc.errno())}`);
-    return fd;
+    for (let attempt = 1; ; attempt++) {
+      const fd = libc.bpf(BPF_PROG_LOAD, attributes);
+      if (fd >= 0) return fd;
+      const errno = libc.errno();
+      if (errno === EAGAIN && attempt < MOST_ATTEMPTS) continue;
+      throw new Error(`the kernel refuses an eBPF program: ${describeError(errno)}`);
+    }
   } finally {
     memory.free();
   }
