@@ -1,13 +1,13 @@
 /**
  * The guard: what passes between a VM and its network. Pure: bytes and a time go in, a verdict comes out; docs/guard.md
  * is its specification. This file is the walk of a frame, the same in both directions at first (length, Ethernet, type)
- * and then through ARP (arp-guard.ts), DHCP (dhcp-egress.ts, dhcp-ingress.ts) or IPv4 and policy, here.
+ * and then through ARP (arp-guard.ts), DHCP (dhcp-egress.ts, dhcp-ingress.ts) or IPv4, here, and policy (policy-guard.ts).
  *
  * The relay calls `advance` once a batch and the two judges for each frame; nothing on that way allocates, and all that
  * is compared is a number.
  */
-import { BLOCKED, DestinationTable, LOOPBACK } from "../policy/destinations.ts";
 import { netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
+import { isNever } from "../policy/special-purpose.ts";
 import { UserError } from "../user-error.ts";
 import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
@@ -33,7 +33,6 @@ import {
 } from "../wire/ipv4.ts";
 import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
 import { ArpGuard } from "./arp-guard.ts";
-import { judgeDestination } from "./destination-verdict.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
@@ -41,10 +40,11 @@ import { ExposedPorts } from "./exposed-ports.ts";
 import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease } from "./lease.ts";
+import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import { PendingAddresses } from "./recent.ts";
 import { Transactions } from "./transactions.ts";
-import type { Binding, BindingChange, GuardOptions, Verdict } from "./types.ts";
+import type { Binding, BindingChange, Explanation, GuardOptions, PolicyQuestion, Verdict } from "./types.ts";
 
 const FRAME_SHORT = verdictOf("frame.short");
 const FRAME_LONG = verdictOf("frame.long");
@@ -56,6 +56,7 @@ const IPV4_UNBOUND = verdictOf("ipv4.unbound");
 const IPV4_SOURCE = verdictOf("ipv4.source");
 const IPV4_LOOPBACK = verdictOf("ipv4.loopback");
 const ICMP_ROUTER = verdictOf("icmp.router");
+const POLICY_BLOCK = verdictOf("policy.block");
 const DHCP_PORTS = verdictOf("dhcp.ports");
 const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
 
@@ -87,7 +88,6 @@ export class Guard {
   readonly #macHigh: number;
   readonly #macLow: number;
   readonly #longestFrame: number;
-  readonly #rules: readonly Rule[];
   readonly #exposed: ExposedPorts;
   readonly #lease: Lease;
   readonly #gateway: GatewayWatch;
@@ -95,13 +95,11 @@ export class Guard {
   readonly #arp: ArpGuard;
   readonly #dhcpEgress: DhcpEgress;
   readonly #dhcpIngress: DhcpIngress;
+  readonly #policy: PolicyGuard;
   readonly #configuredGateway: number;
   /** Of the subnet that the network knows; 0 = it does not. */
   readonly #netmask: number;
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
-  #destinations: DestinationTable;
-  /** What the destination table was made for, so that a mere renewal does not make it again. */
-  #surroundings = "";
   /** Microseconds; in a typed array, because a number in a field would be boxed anew each time. */
   readonly #clock = new Float64Array(1);
 
@@ -122,7 +120,7 @@ export class Guard {
       throw new UserError(`the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`);
     }
     this.#longestFrame = mtu + ETHERNET_HEADER;
-    this.#rules = parseRules(options.allow ?? [], options.block ?? []);
+    const rules = parseRules(options.allow ?? [], options.block ?? []);
     this.#exposed = new ExposedPorts(options.exposedPorts ?? []);
     this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
     const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseMac, "six hexadecimal bytes");
@@ -145,7 +143,15 @@ export class Guard {
     };
     this.#dhcpEgress = new DhcpEgress(dhcp);
     this.#dhcpIngress = new DhcpIngress(dhcp);
-    this.#destinations = this.#surround();
+    this.#policy = new PolicyGuard({
+      rules,
+      live: options.live ?? false,
+      reject: options.reject ?? false,
+      lease: this.#lease,
+      mac: this.#mac,
+      clock: this.#clock,
+    });
+    this.#surround();
   }
 
   /** The VM's binding now; undefined while it has none. */
@@ -160,7 +166,46 @@ export class Guard {
 
   /** The rules in force. */
   get rules(): readonly Rule[] {
-    return this.#rules;
+    return this.#policy.rules;
+  }
+
+  /** Whether the policy judges both directions by flows: as soon as one rule has a direction. */
+  get stateful(): boolean {
+    return this.#policy.stateful;
+  }
+
+  /** How many flows were live when the clock was told last. */
+  get flows(): number {
+    return this.#policy.flows;
+  }
+
+  /**
+   * Puts other rules (of `parseRules`) into force, all at once; flows that they no longer allow are cut. Answers how many
+   * those were.
+   */
+  setRules(rules: readonly Rule[]): number {
+    return this.#policy.setRules(rules);
+  }
+
+  /** What policy makes of a packet that belongs to no flow yet, and why; nothing is sent, counted or noted. */
+  explain(question: PolicyQuestion): Explanation {
+    return this.#policy.explain(question);
+  }
+
+  /**
+   * Writes the answer that a dropped frame of the VM's gets (option `reject`) to `out` at `at`, at most 70 bytes, and
+   * answers its length; 0 = none. `bytes`, `frame` and `length` as they were given to `judgeEgress`, `verdict` what it said.
+   */
+  answer(bytes: Uint8Array, frame: number, length: number, verdict: number, out: Uint8Array, at: number): number {
+    return length < ETHERNET_HEADER ? 0 : this.#policy.answer(bytes, frame, verdict, out, at);
+  }
+
+  /**
+   * Writes the RST for the next TCP flow that `setRules` has cut (option `reject`) to `out` at `at`, 60 bytes, and
+   * answers its length; 0 = none waits.
+   */
+  takeReset(out: Uint8Array, at: number): number {
+    return this.#policy.takeReset(out, at);
   }
 
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
@@ -179,6 +224,7 @@ export class Guard {
   advance(time: number): void {
     // Not Math.max: a NaN must not poison the clock.
     if (time > this.#clock[0]!) this.#clock[0] = time;
+    this.#policy.advance();
     if (this.#clock[0]! >= this.#lease.expiry) this.#expire();
   }
 
@@ -234,20 +280,25 @@ export class Guard {
     const own = this.#lease.address;
     if (own === 0) return IPV4_UNBOUND;
     if (sourceAddress(bytes, packet) !== own) return IPV4_SOURCE;
-    const destination = this.#destinations.lookup(destinationAddress(bytes, packet));
-    if (destination === LOOPBACK) return IPV4_LOOPBACK;
+    const destination = destinationAddress(bytes, packet);
+    if (isNever(destination)) return IPV4_LOOPBACK;
     if (protocol === PROTOCOL_ICMP && headerAtHand && isRouterMessage(icmpType(bytes, payload))) return ICMP_ROUTER;
-    if (destination === BLOCKED && this.#exposed.isAnswer(bytes, packet, this.#gateway.address)) return PASS;
-    return judgeDestination(destination, bytes, packet, protocol);
+    const verdict = this.#policy.egress(bytes, packet, protocol, destination);
+    if (verdict === POLICY_BLOCK && this.#exposed.isAnswer(bytes, packet, this.#gateway.address)) return PASS;
+    return verdict;
   }
 
   #judgeIngressIPv4(bytes: Uint8Array, frame: number, length: number): number {
     const packet = frame + ETHERNET_HEADER;
     const malformed = judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER);
     if (malformed !== PASS) return malformed;
-    if (ipProtocol(bytes, packet) !== PROTOCOL_UDP || fragmentOffset(bytes, packet) !== 0) return PASS;
+    const protocol = ipProtocol(bytes, packet);
     const payload = packet + IPV4_HEADER;
-    if (udpDestinationPort(bytes, payload) !== DHCP_CLIENT_PORT) return PASS;
+    const toClient =
+      protocol === PROTOCOL_UDP &&
+      fragmentOffset(bytes, packet) === 0 &&
+      udpDestinationPort(bytes, payload) === DHCP_CLIENT_PORT;
+    if (!toClient) return this.#policy.ingress(bytes, packet, protocol);
     if (udpSourcePort(bytes, payload) !== DHCP_SERVER_PORT) return DHCP_PORTS;
     if (fragmentBits(bytes, packet) !== 0) return DHCP_FRAGMENT;
     return this.#dhcpIngress.judge(bytes, frame, this.#clock[0]!);
@@ -262,26 +313,22 @@ export class Guard {
   }
 
   #bindingChanged(change: BindingChange): void {
-    this.#destinations = this.#surround();
+    this.#surround();
     if (change.kind === "lost") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
     this.#onBinding?.(change);
   }
 
-  /** Follows the binding: the gateway that it tells, and the destination table that depends on it. */
-  #surround(): DestinationTable {
+  /** Follows the binding: the gateway that it tells, and the policy that depends on it. */
+  #surround(): void {
     const binding = this.#lease.binding;
     const gateway = this.#configuredGateway || (binding?.router ?? 0);
     this.#gateway.setAddress(gateway);
-    const surroundings = {
+    this.#policy.surround({
       gateway,
       address: binding?.address ?? 0,
       netmask: binding?.netmask || this.#netmask,
       dnsServers: binding?.dnsServers ?? [],
-    };
-    const key = JSON.stringify(surroundings);
-    if (key === this.#surroundings) return this.#destinations;
-    this.#surroundings = key;
-    return new DestinationTable(this.#rules, surroundings);
+    });
   }
 }
 

@@ -50,7 +50,7 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("ipv4.source", "the source address is not the VM's", "A1 D11"),
   reason("ipv4.loopback", "a destination in 0.0.0.0/8 or 127.0.0.0/8", "I6"),
   reason("icmp.router", "an ICMP redirect, router advertisement or router solicitation", "I16"),
-  reason("policy.block", "a --block rule covers the destination", "I15"),
+  reason("policy.block", "a block rule covers the other side", "I15"),
   reason("policy.destination", "the destination is not globally routable and no rule allows it", "I6 I15"),
   reason("policy.multicast", "a multicast destination", "I6", true),
   reason("policy.broadcast", "a broadcast destination", "I6", true),
@@ -76,6 +76,11 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("dhcp.lease-time", "an acknowledgement without a lease time, or with none left", "D8 D22"),
   reason("dhcp.other-client", "an answer to another client, which the server broadcast", "D7 D12", true),
   reason("ipv4.igmp", "IGMP, which carries IPv4 options", "I2 I6", true),
+  reason("flow.full", "a new flow while 32,768 are live", "I13"),
+  reason("flow.half-open", "a new connection while 256 of the same remote address are half-open", "I13"),
+  reason("flow.icmp", "an ICMP error that belongs to no live flow", "I14"),
+  reason("icmp.rate", "more ICMP echo than 100 a second", "I14"),
+  reason("flow.cut", "what is left of a flow that a changed policy ended", "I12"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

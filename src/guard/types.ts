@@ -4,10 +4,14 @@
 export interface GuardOptions {
   /** The VM's MAC address, `7e:1a:00:00:00:01`. */
   readonly macAddress: string;
-  /** Rules that open destinations: IPv4 CIDRs or `@host`. */
+  /** Rules that let pass, `[in |out ]TARGET[:PORT|:FIRST-LAST]`: docs/guard.md, Policy. */
   readonly allow?: readonly string[];
-  /** Rules that close destinations: IPv4 CIDRs or `@host`. */
+  /** Rules that do not, in the same form. */
   readonly block?: readonly string[];
+  /** The policy may change (`setRules`): flows are noted also while no rule has a direction. */
+  readonly live?: boolean;
+  /** Makes answers to what is denied (`answer`, `takeReset`). */
+  readonly reject?: boolean;
   /** TCP ports of the VM's that the network exposes: their answers to the gateway pass though a rule blocks it. */
   readonly exposedPorts?: readonly number[];
   /** A static binding: the only IPv4 address of the VM; DHCP can teach no other. */
@@ -58,4 +62,36 @@ export interface Verdict {
   readonly verdict: "pass" | "drop";
   /** The drop reason's name (docs/drop-reasons.md); absent when the frame passes. */
   readonly reason?: string;
+}
+
+/** What `Guard.explain` is asked: a packet that belongs to no flow yet. */
+export interface PolicyQuestion {
+  /** To the VM, or from it. */
+  readonly direction: "in" | "out";
+  /** IPv4's protocol number, or one of the usual ones by name. */
+  readonly protocol: "tcp" | "udp" | "icmp" | number;
+  /** The other side's address, host order. */
+  readonly remote: number;
+  /** The destination port of TCP and UDP; without it no rule with a port counts. */
+  readonly port?: number | undefined;
+}
+
+/** What policy makes of a packet, and why. */
+export interface Explanation {
+  readonly verdict: "pass" | "drop";
+  /** The drop reason's name; absent when it passes. */
+  readonly reason?: string;
+  /** The rule that decides, in normal form; absent where the default policy does. */
+  readonly rule?: { readonly action: "allow" | "block"; readonly text: string };
+  /** The line of the default policy that decides; absent where a rule does. */
+  readonly default?:
+    | "global"
+    | "not-global"
+    | "gateway"
+    | "dns-server"
+    | "metadata"
+    | "multicast"
+    | "broadcast"
+    | "inbound"
+    | "loopback";
 }

@@ -3,7 +3,7 @@
  * prefixes are known beforehand. Prefixes are nested or disjoint, never half overlapping, so one walk with a stack lays
  * them flat.
  */
-import { type Cidr, lastOf } from "./rule.ts";
+import { type Cidr, lastOf } from "./cidr.ts";
 
 export interface Valued {
   readonly cidr: Cidr;
@@ -72,4 +72,10 @@ export function overlay(base: Intervals, top: Intervals): Intervals {
     if (nextAbove === start) above++;
   }
   return merged;
+}
+
+/** The value of an address. For what is rare: it looks through all. */
+export function valueAt(intervals: Intervals, address: number): number {
+  const next = intervals.starts.findIndex((start) => start > address);
+  return intervals.values.at(next < 0 ? -1 : next - 1)!;
 }

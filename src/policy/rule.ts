@@ -1,77 +1,94 @@
 /**
- * Rules: what `--allow` and `--block` say. A rule is an IPv4 CIDR, or `@host`, the gateway's address whatever it is at
- * the moment.
+ * Rules: what `--allow` and `--block`, a policy file and the control channel say.
+ *
+ *   [in |out ]TARGET[:PORT|:FIRST-LAST]
+ *
+ * TARGET is an IPv4 CIDR or a name for addresses that people need and get wrong. docs/guard.md tells what a rule means;
+ * table.ts is what a policy becomes.
  */
 import { UserError } from "../user-error.ts";
-import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import { parseIPv4 } from "../wire/address.ts";
+import { type Cidr, formatCidr, parseCidr } from "./cidr.ts";
 
-/** An IPv4 prefix. Host bits are zero. */
-export interface Cidr {
-  /** Host order. */
-  readonly address: number;
-  /** 0 … 32. */
-  readonly length: number;
-}
+export { type Cidr, covers, formatCidr, lastOf, netmaskOf, parseCidr, prefixLengthOf, subnetOf } from "./cidr.ts";
+
+/** The names, and how each of them ranks: as a prefix of this length, whatever it covers. */
+export const NAME_RANKS = Object.freeze({ "@host": 32, "@dns": 32, "@metadata": 32, "@private": 0, "@global": 0 });
+
+export type TargetName = keyof typeof NAME_RANKS;
 
 /** What a rule is about. */
-export type Target = { readonly kind: "cidr"; readonly cidr: Cidr } | { readonly kind: "host" };
+export type Target =
+  | { readonly kind: "cidr"; readonly cidr: Cidr }
+  | { readonly kind: "name"; readonly name: TargetName };
+
+/** To the VM, or from it. */
+export type RuleDirection = "in" | "out";
+
+/** First and last port, 1 … 65,535. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
 
 export interface Rule {
   readonly action: "allow" | "block";
+  /** Absent: the rule is bare and holds for both directions. */
+  readonly direction?: RuleDirection;
   readonly target: Target;
+  /** Absent: any port, and what has no ports. */
+  readonly ports?: PortRange;
 }
 
 /** How many rules a policy may have (the control channel's limit too). */
 export const MOST_RULES = 4096;
 
-/** The netmask of a prefix length, 0 … 32. */
-export function netmaskOf(length: number): number {
-  return length === 0 ? 0 : (0xffffffff << (32 - length)) >>> 0;
-}
+/** How much of a wrong rule an error message repeats. */
+const LONGEST_ECHO = 80;
 
-/** The length of a contiguous netmask; undefined for any other. */
-export function prefixLengthOf(netmask: number): number | undefined {
-  const length = Math.clz32(~netmask);
-  return netmaskOf(length) === netmask ? length : undefined;
-}
+const HIGHEST_PORT = 65_535;
+const FORM = /^(?:(in|out) +)?([^ :]+)(?::([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?)?$/;
 
-/** The last address of a prefix. */
-export function lastOf(cidr: Cidr): number {
-  return (cidr.address | ~netmaskOf(cidr.length)) >>> 0;
-}
-
-/** The subnet of an address, where the netmask is a contiguous one and not 0. */
-export function subnetOf(address: number, netmask: number): Cidr | undefined {
-  const length = netmask === 0 ? undefined : prefixLengthOf(netmask);
-  return length === undefined ? undefined : { address: (address & netmaskOf(length)) >>> 0, length };
-}
-
-/** Whether an address lies in a prefix. */
-export function covers(cidr: Cidr, address: number): boolean {
-  return (address & netmaskOf(cidr.length)) >>> 0 === cidr.address;
-}
-
-/** Parses `A.B.C.D/LENGTH`; host bits are masked. Undefined for anything else. */
-export function parseCidr(text: string): Cidr | undefined {
-  const match = /^([\d.]+)\/(0|[1-9]\d?)$/.exec(text);
-  const address = match ? parseIPv4(match[1]!) : undefined;
-  const length = match ? Number(match[2]) : 33;
-  if (address === undefined || length > 32) return undefined;
-  return { address: (address & netmaskOf(length)) >>> 0, length };
-}
-
-export function formatCidr(cidr: Cidr): string {
-  return `${formatIPv4(cidr.address)}/${cidr.length}`;
-}
-
-/** Parses one rule's target. Throws UserError. */
+/** Parses one rule. Throws UserError with one line that names it. */
 export function parseRule(action: Rule["action"], text: string): Rule {
-  if (text === "@host") return { action, target: { kind: "host" } };
+  // Longer than any rule but for its spaces: nothing that a pattern should walk over.
+  const match = text.length > 4096 ? null : FORM.exec(text);
+  const target = match ? parseTarget(match[2]!) : undefined;
+  if (!match || !target) throw wrong(action, text, remedyFor(text));
+  const direction = match[1] as RuleDirection | undefined;
+  if (match[3] === undefined) return { action, ...(direction && { direction }), target };
+  const first = Number(match[3]);
+  const last = match[4] === undefined ? first : Number(match[4]);
+  if (last > HIGHEST_PORT || first > last) throw wrong(action, text, PORTS);
+  return { action, ...(direction && { direction }), target, ports: { first, last } };
+}
+
+const PORTS = "ports go from 1 to 65535, the first one first, as in 10.0.0.0/8:80 or 10.0.0.0/8:8000-8999";
+
+function parseTarget(text: string): Target | undefined {
+  if (Object.hasOwn(NAME_RANKS, text)) return { kind: "name", name: text as TargetName };
   const cidr = parseCidr(text);
-  if (cidr) return { action, target: { kind: "cidr", cidr } };
-  const remedy =
-    parseIPv4(text) === undefined ? "give an IPv4 CIDR such as 192.168.0.0/24, or @host" : `did you mean ${text}/32?`;
-  throw new UserError(`--${action} ${JSON.stringify(text)} is not a rule: ${remedy}`);
+  return cidr && { kind: "cidr", cidr };
+}
+
+function wrong(action: string, text: string, remedy: string): UserError {
+  const echo = text.length > LONGEST_ECHO ? `${text.slice(0, LONGEST_ECHO)}…` : text;
+  return new UserError(`--${action} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
+}
+
+function remedyFor(text: string): string {
+  if (parseIPv4(text) !== undefined) return `did you mean ${text}/32?`;
+  const [, , target = "", port] = /^(?:(in|out) +)?([^ :]{1,32})(?::(.*))?$/.exec(text.slice(0, LONGEST_ECHO)) ?? [];
+  if (port !== undefined && parseTarget(target)) return PORTS;
+  return `give an IPv4 CIDR such as 192.168.0.0/24 or one of ${Object.keys(NAME_RANKS).join(", ")}, with "in " or "out " before it and :PORT or :FIRST-LAST behind it if wanted`;
+}
+
+/** The rule's normal form without its action: what `parseRule` reads back as the same rule. */
+export function formatRule({ direction, target, ports }: Rule): string {
+  const before = direction === undefined ? "" : `${direction} `;
+  const middle = target.kind === "cidr" ? formatCidr(target.cidr) : target.name;
+  if (ports === undefined) return before + middle;
+  return `${before}${middle}:${ports.first === ports.last ? ports.first : `${ports.first}-${ports.last}`}`;
 }
 
 /** Parses all rules of a policy or none: one bad rule refuses the set (threat row I10). Throws UserError. */
@@ -84,7 +101,29 @@ export function parseRules(allow: readonly string[], block: readonly string[]): 
   return [...allow.map((text) => parseRule("allow", text)), ...block.map((text) => parseRule("block", text))];
 }
 
-/** Whether `0.0.0.0/0` is among the allowed: decides the isolation of the bridge port, once, at start. */
+/** The length of the prefix that a rule ranks as, 0 … 32. */
+export function rankOf({ target }: Rule): number {
+  return target.kind === "cidr" ? target.cidr.length : NAME_RANKS[target.name];
+}
+
+/** Whether a policy judges both directions and tracks flows: as soon as one rule has a direction. */
+export function isStateful(rules: readonly Rule[]): boolean {
+  return rules.some(({ direction }) => direction !== undefined);
+}
+
+/** Whether verdicts depend on ports: when a rule has one, or a direction (threat row I1). */
+export function isByPort(rules: readonly Rule[]): boolean {
+  return rules.some(({ direction, ports }) => direction !== undefined || ports !== undefined);
+}
+
+/** Whether `0.0.0.0/0`, bare and without a port, is among the allowed: decides the isolation of the bridge port, once, at start. */
 export function allowsEverything(rules: readonly Rule[]): boolean {
-  return rules.some((rule) => rule.action === "allow" && rule.target.kind === "cidr" && rule.target.cidr.length === 0);
+  return rules.some(
+    ({ action, direction, target, ports }) =>
+      action === "allow" &&
+      direction === undefined &&
+      ports === undefined &&
+      target.kind === "cidr" &&
+      target.cidr.length === 0,
+  );
 }

@@ -6,7 +6,7 @@
  * 192.88.99.0/24, the 6to4 relay anycast prefix, is deprecated (RFC 7526) and not global: what is sent there is handed to
  * whoever still announces it.
  */
-import { type Cidr, covers, parseCidr } from "./rule.ts";
+import { type Cidr, covers, parseCidr } from "./cidr.ts";
 
 export interface SpecialPurpose {
   readonly cidr: Cidr;
@@ -60,6 +60,11 @@ export function isGloballyRoutable(address: number): boolean {
 /** 224.0.0.0/4 */
 export const MULTICAST: Cidr = Object.freeze({ address: 0xe0000000, length: 4 });
 
+/** RFC 1918 */
+export const PRIVATE: readonly Cidr[] = Object.freeze(
+  ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map((cidr) => Object.freeze(parseCidr(cidr)!)),
+);
+
 /** Where clouds and hosts answer with credentials and configuration (threat row I7). */
 export const METADATA_ADDRESSES: readonly Cidr[] = Object.freeze(
   ["169.254.169.254/32", "169.254.170.2/32", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32"].map((cidr) =>
@@ -71,3 +76,9 @@ export const METADATA_ADDRESSES: readonly Cidr[] = Object.freeze(
 export const NEVER: readonly Cidr[] = Object.freeze(
   ["0.0.0.0/8", "127.0.0.0/8"].map((cidr) => Object.freeze(parseCidr(cidr)!)),
 );
+
+/** Whether an address is in one of NEVER; written out, because every packet from a VM is asked. */
+export function isNever(address: number): boolean {
+  const firstByte = address >>> 24;
+  return firstByte === 0 || firstByte === 127;
+}

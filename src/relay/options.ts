@@ -11,6 +11,14 @@ export interface RelayGuard {
   judgeIngress(bytes: Uint8Array, offset: number, length: number): number;
 }
 
+/** A guard that answers in the network's place (`--reject`). Both write a frame to `out` at `at` and answer its length; 0 = none. */
+export interface Answerer {
+  /** The answer to a frame from the VM that was dropped with this verdict. */
+  answer(bytes: Uint8Array, offset: number, length: number, verdict: number, out: Uint8Array, at: number): number;
+  /** The next RST for a flow that has ended. */
+  takeReset(out: Uint8Array, at: number): number;
+}
+
 /** Sees a frame with its verdict; `time` is in microseconds on the relay's clock. The bytes are valid during the call. */
 export type FrameObserver = (
   direction: Direction,
@@ -30,15 +38,22 @@ export interface RelayEnd {
 export interface RelayOptions {
   readonly vm: FramePort;
   readonly network: FramePort;
-  readonly guard: RelayGuard;
+  readonly guard: RelayGuard & Partial<Answerer>;
   /** Answers the time in microseconds; never goes back. */
   readonly clock: () => number;
   /** One batch for each direction: what the VM sends, what the network sends. */
   readonly batches: readonly [egress: Batch, ingress: Batch];
+  /**
+   * What the guard answers to dropped frames goes to the VM, through this batch, whose slots take LONGEST_ANSWER bytes
+   * (answering.ts); without it the guard is not asked. A few slots do: it fills anew each turn.
+   */
+  readonly answers?: Batch;
   /** Called for every frame. */
   readonly onFrame?: FrameObserver;
   /** Called for every frame that the guard drops. */
   readonly onDrop?: FrameObserver;
+  /** Called between two batches, at the latest after 128 frames, however busy the lanes keep the event loop. */
+  readonly onSlice?: () => void;
   /** Called every 50 ms. */
   readonly onTick?: (time: number) => void;
   /** Called at most once, and not after `stop`. */

@@ -10,17 +10,20 @@
  * watched for room. After SEND_PATIENCE without a frame taken the rest is dropped and counted. The other lane is not
  * concerned.
  *
+ * Where the guard answers dropped frames (answering.ts), that happens behind the frames of a turn, a small batch at a time.
+ *
  * It fails closed: whatever is thrown, by a port, the guard or an observer, ends the relay before another frame is
  * forwarded, and is handed to `onEnd`.
  */
 import { PASS } from "../guard/reasons.ts";
+import { Answering } from "./answering.ts";
 import { Counters } from "./counters.ts";
 import { EGRESS, INGRESS } from "./direction.ts";
 import { INSIDE, Lane, NETWORK, type Party, VM } from "./lane.ts";
-import type { FrameObserver, RelayGuard, RelayOptions } from "./options.ts";
+import type { Answerer, FrameObserver, RelayGuard, RelayOptions } from "./options.ts";
 import type { FramePort, Interest } from "./port.ts";
 
-export type { FrameObserver, RelayEnd, RelayGuard, RelayOptions } from "./options.ts";
+export type { Answerer, FrameObserver, RelayEnd, RelayGuard, RelayOptions } from "./options.ts";
 
 /** Batches that a lane moves before the event loop turns: some milliseconds at the most. */
 const TURNS = 16;
@@ -38,8 +41,14 @@ export const SEND_PATIENCE = 100;
 /** Frames from which on a batch says that its source is busy: asking again costs less than the event loop's turn. */
 const AGAIN = 4;
 
+/** Frames between two calls of `onSlice`, at the most. */
+const SLICE = 128;
+
 /** Milliseconds between two looks at what no event tells: peers that went away, leases that ran out. */
 export const TICK = 50;
+
+/** Batches of answers that a tick sends at the most: a new policy may have ended thousands of flows. */
+const ANSWER_BATCHES = 8;
 
 /** The four things a port can be watched for, made once. */
 const INTERESTS: readonly Interest[] = [
@@ -57,8 +66,12 @@ export class Relay {
   readonly #clock: () => number;
   readonly #onFrame: FrameObserver | undefined;
   readonly #onDrop: FrameObserver | undefined;
+  readonly #onSlice: (() => void) | undefined;
+  /** Frames since `onSlice` was called. */
+  #slice = 0;
   readonly #egress: Lane;
   readonly #ingress: Lane;
+  readonly #answering: Answering | undefined;
   #tick: NodeJS.Timeout | undefined;
   #running = false;
   #ended = false;
@@ -73,8 +86,10 @@ export class Relay {
     this.#clock = options.clock;
     this.#onFrame = options.onFrame;
     this.#onDrop = options.onDrop;
+    this.#onSlice = options.onSlice;
     this.#egress = new Lane(options, EGRESS);
     this.#ingress = new Lane(options, INGRESS);
+    this.#answering = answeringOf(options);
   }
 
   /** Begins to forward frames. A relay runs once. */
@@ -105,6 +120,7 @@ export class Relay {
     for (let turn = 1; turn <= TURNS; turn++) {
       if (egress.ready) egress.ready = this.#step(egress);
       if (ingress.ready) ingress.ready = this.#step(ingress);
+      if (this.#answering !== undefined) this.#sendAnswers(this.#answering);
       if (!egress.ready && !ingress.ready) return;
       if (turn % PEEK === 0) {
         egress.ready = true;
@@ -129,8 +145,13 @@ export class Relay {
   #step(lane: Lane): boolean {
     const { batch } = lane;
     if (lane.blocked && !this.#resume(lane)) return false;
+    if (this.#onSlice !== undefined && this.#slice + batch.capacity > SLICE) {
+      this.#slice = 0;
+      this.#onSlice();
+    }
     this.#party = lane.from;
     const received = lane.source.receive(batch);
+    this.#slice += received;
     this.#party = INSIDE;
     if (received === 0) return false;
     const time = this.#clock();
@@ -163,6 +184,7 @@ export class Relay {
         keptBytes += size;
       } else {
         this.counters.drops[direction][verdict]++;
+        if (egress && this.#answering !== undefined) this.#answering.answer(bytes, at, size, verdict);
         if (this.#onDrop !== undefined) this.#onDrop(direction, verdict, time, bytes, at, size);
       }
       if (this.#onFrame !== undefined) this.#onFrame(direction, verdict, time, bytes, at, size);
@@ -170,6 +192,15 @@ export class Relay {
     batch.count = kept;
     this.counters.frames[direction] += kept;
     this.counters.bytes[direction] += keptBytes;
+  }
+
+  /** Sends a batch of answers, unless frames wait for the VM; answers whether more may wait. */
+  #sendAnswers(answering: Answering): boolean {
+    if (this.#ingress.blocked || !this.#running || !answering.collect()) return false;
+    this.#party = VM;
+    const more = answering.send();
+    this.#party = INSIDE;
+    return more;
   }
 
   /** Sends what waits; answers whether nothing waits any more. */
@@ -239,6 +270,9 @@ export class Relay {
     this.#guard.advance(time);
     this.#countUnsendable();
     this.#options.onTick?.(time);
+    const answering = this.#answering;
+    if (answering === undefined) return;
+    for (let batches = 0; batches < ANSWER_BATCHES && this.#sendAnswers(answering); batches++);
   };
 
   #countUnsendable(): void {
@@ -304,4 +338,10 @@ export class Relay {
       // It is about to be closed anyway.
     }
   }
+}
+
+function answeringOf({ answers, guard, vm }: RelayOptions): Answering | undefined {
+  if (answers === undefined) return undefined;
+  if (guard.answer === undefined || guard.takeReset === undefined) throw new Error("this guard answers nothing");
+  return new Answering(answers, guard as Answerer, vm);
 }

@@ -22,12 +22,20 @@ export function isReservedDestination(bytes: Uint8Array, frame: number): boolean
   return bytes[frame] === 0x01 && bytes[frame + 1] === 0x80 && bytes[frame + 2] === 0xc2;
 }
 
+/** Bytes of the shortest frame on a wire, without its checksum: shorter ones are padded. */
+export const SHORTEST_FRAME = 60;
+
+/** Writes a header. */
+export function putEthernet(bytes: Uint8Array, frame: number, destination: number, source: number, type: number): void {
+  putMac(bytes, frame + DESTINATION, destination);
+  putMac(bytes, frame + SOURCE, source);
+  put16(bytes, frame + TYPE, type);
+}
+
 /** A frame around a payload; short ones are padded to the 60 bytes that Ethernet asks for. */
 export function emitEthernet(destination: number, source: number, type: number, payload: Uint8Array): Uint8Array {
-  const frame = new Uint8Array(Math.max(60, ETHERNET_HEADER + payload.length));
-  putMac(frame, DESTINATION, destination);
-  putMac(frame, SOURCE, source);
-  put16(frame, TYPE, type);
+  const frame = new Uint8Array(Math.max(SHORTEST_FRAME, ETHERNET_HEADER + payload.length));
+  putEthernet(frame, 0, destination, source, type);
   frame.set(payload, ETHERNET_HEADER);
   return frame;
 }

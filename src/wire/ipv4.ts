@@ -11,6 +11,9 @@ const CHECKSUM = 10;
 const SOURCE = 12;
 const DESTINATION = 16;
 
+/** DF, in the upper byte of flags and offset. */
+const DO_NOT_FRAGMENT = 0x40;
+
 /** Bytes of a header without options. */
 export const IPV4_HEADER = 20;
 
@@ -23,6 +26,7 @@ export const ipVersion = (bytes: Uint8Array, packet: number): number => bytes[pa
 /** IHL, in bytes. */
 export const headerLength = (bytes: Uint8Array, packet: number): number => (bytes[packet]! & 15) * 4;
 export const totalLength = (bytes: Uint8Array, packet: number): number => get16(bytes, packet + TOTAL_LENGTH);
+export const ipIdentification = (bytes: Uint8Array, packet: number): number => get16(bytes, packet + IDENTIFICATION);
 export const ipProtocol = (bytes: Uint8Array, packet: number): number => bytes[packet + PROTOCOL]!;
 export const sourceAddress = (bytes: Uint8Array, packet: number): number => get32(bytes, packet + SOURCE);
 export const destinationAddress = (bytes: Uint8Array, packet: number): number => get32(bytes, packet + DESTINATION);
@@ -67,6 +71,29 @@ export function headerChecksumIsRight(bytes: Uint8Array, packet: number): boolea
 /** The sum of the pseudo-header that TCP and UDP checksums include (RFC 768, RFC 9293 3.1). */
 export function pseudoHeaderSum(bytes: Uint8Array, packet: number, payloadLength: number): number {
   return addToSum(0, bytes, packet + SOURCE, 8) + ipProtocol(bytes, packet) + payloadLength;
+}
+
+/**
+ * Writes a header without options: Don't Fragment set and identification 0 (RFC 6864 4.1), 64 hops, and its checksum.
+ * `total`: header and payload, in bytes.
+ */
+export function putIPv4Header(
+  bytes: Uint8Array,
+  packet: number,
+  total: number,
+  protocol: number,
+  source: number,
+  destination: number,
+): void {
+  bytes.fill(0, packet, packet + IPV4_HEADER);
+  bytes[packet] = 0x45;
+  put16(bytes, packet + TOTAL_LENGTH, total);
+  bytes[packet + FLAGS_AND_OFFSET] = DO_NOT_FRAGMENT;
+  bytes[packet + TIME_TO_LIVE] = 64;
+  bytes[packet + PROTOCOL] = protocol;
+  put32(bytes, packet + SOURCE, source);
+  put32(bytes, packet + DESTINATION, destination);
+  put16(bytes, packet + CHECKSUM, checksumOf(addToSum(0, bytes, packet, IPV4_HEADER)));
 }
 
 export interface IPv4Fields {

@@ -1,9 +1,15 @@
 /** TCP's ports and flags (RFC 9293 3.1). Offsets count from the segment's first byte, behind the IPv4 header. */
-import { get16 } from "./bytes.ts";
+import { get16, get32, put16, put32 } from "./bytes.ts";
+import { addToSum, checksumOf } from "./checksum.ts";
+import { IPV4_HEADER, pseudoHeaderSum } from "./ipv4.ts";
 
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
+const SEQUENCE = 4;
+const ACKNOWLEDGEMENT = 8;
+const DATA_OFFSET = 12;
 const FLAGS = 13;
+const CHECKSUM = 16;
 
 /** Bytes of a header without options: what a first fragment must bring. */
 export const TCP_HEADER = 20;
@@ -18,4 +24,36 @@ export const TCP_URG = 0x20;
 export const tcpSourcePort = (bytes: Uint8Array, segment: number): number => get16(bytes, segment + SOURCE_PORT);
 export const tcpDestinationPort = (bytes: Uint8Array, segment: number): number =>
   get16(bytes, segment + DESTINATION_PORT);
+/** Sequence number of the first byte. */
+export const tcpSequence = (bytes: Uint8Array, segment: number): number => get32(bytes, segment + SEQUENCE);
+export const tcpAcknowledgement = (bytes: Uint8Array, segment: number): number =>
+  get32(bytes, segment + ACKNOWLEDGEMENT);
+/** Length of the header with its options, in bytes, as the sender claims. */
+export const tcpHeaderLength = (bytes: Uint8Array, segment: number): number =>
+  (bytes[segment + DATA_OFFSET]! >>> 4) * 4;
 export const tcpFlags = (bytes: Uint8Array, segment: number): number => bytes[segment + FLAGS]!;
+
+/** Whether a segment asks for a connection: SYN without ACK. */
+export const isBareSyn = (flags: number): boolean => (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
+
+/** Writes a segment without options and data behind an IPv4 header that is already there, with its checksum; window 0. */
+export function putTcp(
+  bytes: Uint8Array,
+  packet: number,
+  sourcePort: number,
+  destinationPort: number,
+  sequence: number,
+  acknowledgement: number,
+  flags: number,
+): void {
+  const segment = packet + IPV4_HEADER;
+  bytes.fill(0, segment, segment + TCP_HEADER);
+  put16(bytes, segment + SOURCE_PORT, sourcePort);
+  put16(bytes, segment + DESTINATION_PORT, destinationPort);
+  put32(bytes, segment + SEQUENCE, sequence);
+  put32(bytes, segment + ACKNOWLEDGEMENT, acknowledgement);
+  bytes[segment + DATA_OFFSET] = (TCP_HEADER / 4) << 4;
+  bytes[segment + FLAGS] = flags;
+  const sum = addToSum(pseudoHeaderSum(bytes, packet, TCP_HEADER), bytes, segment, TCP_HEADER);
+  put16(bytes, segment + CHECKSUM, checksumOf(sum));
+}

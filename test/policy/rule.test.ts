@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isolationAdvice, metadataAdvice } from "../../src/policy/advice.ts";
-import { allowsEverything, formatCidr, parseCidr, parseRules, prefixLengthOf } from "../../src/policy/rule.ts";
+import {
+  allowsEverything,
+  formatCidr,
+  formatRule,
+  isByPort,
+  isStateful,
+  parseCidr,
+  parseRules,
+  prefixLengthOf,
+} from "../../src/policy/rule.ts";
 import { UserError } from "../../src/user-error.ts";
 
 test("a CIDR masks its host bits and prints as it counts", () => {
@@ -23,7 +32,35 @@ test("what is no CIDR is refused in one line that names it", () => {
     "@hosts",
     "::/0",
   ];
-  for (const text of [...bad, "10.0.0.0/8 ", "10.0.0.0/-1", "in 10.0.0.0/8", "10.0.0.0/8:22"]) {
+  const badDirections = [
+    "in",
+    "in ",
+    "in10.0.0.0/8",
+    "in\t10.0.0.0/8",
+    " in 10.0.0.0/8",
+    "IN 10.0.0.0/8",
+    "inout @host",
+  ];
+  const badPorts = [
+    "0",
+    "01",
+    "65536",
+    "99999",
+    "99999999",
+    "",
+    "22-",
+    "-22",
+    "23-22",
+    "22-65536",
+    "22-22-22",
+    "a",
+    "1 ",
+    " 1",
+  ];
+  const badNames = ["@", "@HOST", "@host/32", "@all", "host", "@host ", "@toString", "@__proto__", "__proto__"];
+  const behind = badPorts.map((ports) => `10.0.0.0/8:${ports}`);
+  const spaced = ["10.0.0.0/8 ", " 10.0.0.0/8", "10.0.0.0/-1", "in in 10.0.0.0/8", "10.0.0.0/8: 22", "10.0.0.0:22/8"];
+  for (const text of [...bad, ...badDirections, ...behind, ...badNames, ...spaced]) {
     assert.throws(
       () => parseRules([text], []),
       (error: Error) =>
@@ -31,6 +68,52 @@ test("what is no CIDR is refused in one line that names it", () => {
       text,
     );
   }
+});
+
+test("rules with direction and ports are told in their normal form", () => {
+  const forms: [string, string][] = [
+    ["10.1.2.3/8", "10.0.0.0/8"],
+    ["in 10.1.2.3/8:22", "in 10.0.0.0/8:22"],
+    ["out    10.0.0.0/8:1-65535", "out 10.0.0.0/8:1-65535"],
+    ["0.0.0.0/0:80-80", "0.0.0.0/0:80"],
+    ["@host", "@host"],
+    ["out @dns:53", "out @dns:53"],
+    ["in @private:8000-8999", "in @private:8000-8999"],
+    ["@global", "@global"],
+    ["@metadata:80", "@metadata:80"],
+  ];
+  for (const [text, normal] of forms) assert.equal(formatRule(parseRules([], [text])[0]!), normal);
+  assert.deepEqual(parseRules([], ["in 10.0.0.0/8:22-80"]), [
+    {
+      action: "block",
+      direction: "in",
+      target: { kind: "cidr", cidr: { address: 0x0a000000, length: 8 } },
+      ports: { first: 22, last: 80 },
+    },
+  ]);
+});
+
+test("a wrong rule of any length is told in a line of bounded length, at once", () => {
+  for (const text of [
+    "x".repeat(1_000_000),
+    `in${" ".repeat(1_000_000)}`,
+    "1".repeat(500_000),
+    "\n\u0000:".repeat(999),
+  ]) {
+    assert.throws(
+      () => parseRules([text], []),
+      (error: Error) => error instanceof UserError && error.message.length < 700 && !/[\n\0]/.test(error.message),
+    );
+  }
+});
+
+test("a policy is stateful with a direction, and by port with a direction or a port", () => {
+  const kinds = (...allow: string[]) => [isStateful(parseRules(allow, [])), isByPort(parseRules(allow, []))];
+  assert.deepEqual(kinds(), [false, false]);
+  assert.deepEqual(kinds("10.0.0.0/8", "@host"), [false, false]);
+  assert.deepEqual(kinds("10.0.0.0/8", "@host:22"), [false, true]);
+  assert.deepEqual(kinds("10.0.0.0/8", "in @host"), [true, true]);
+  assert.deepEqual(kinds("out 10.0.0.0/8"), [true, true]);
 });
 
 test("I10 one bad rule refuses the whole set", () => {
@@ -47,6 +130,8 @@ test("isolation ends with 0.0.0.0/0 among the allowed only", () => {
   assert.equal(allowsEverything(parseRules(["10.0.0.0/8", "0.0.0.0/0"], [])), true);
   assert.equal(allowsEverything(parseRules(["1.2.3.4/0"], [])), true);
   assert.equal(allowsEverything(parseRules(["0.0.0.0/1", "128.0.0.0/1"], ["0.0.0.0/0"])), false);
+  assert.equal(allowsEverything(parseRules(["in 0.0.0.0/0", "out 0.0.0.0/0", "0.0.0.0/0:1-65535"], [])), false);
+  assert.equal(allowsEverything(parseRules(["@global", "@private"], ["0.0.0.0/0"])), false);
   assert.equal(allowsEverything(parseRules([], [])), false);
 });
 
@@ -63,6 +148,9 @@ test("I7 a wide rule that opens metadata addresses is told, a narrow one is mean
   assert.equal(metadataAdvice(parseRules(["169.254.0.0/16"], [])), undefined);
   assert.equal(metadataAdvice(parseRules(["10.0.0.0/8"], ["0.0.0.0/0"])), undefined);
   assert.equal(metadataAdvice(parseRules(["169.0.0.0/8"], ["169.254.0.0/16"])), undefined);
+  assert.match(metadataAdvice(parseRules(["out 169.0.0.0/8:80"], []))!, /out 169\.0\.0\.0\/8:80 .*169\.254\.169\.254/);
+  assert.equal(metadataAdvice(parseRules(["in 169.0.0.0/8"], [])), undefined);
+  assert.equal(metadataAdvice(parseRules(["@metadata", "@global"], [])), undefined);
 });
 
 test("a rule that meets the isolated VM's own subnet is told", () => {

@@ -1,7 +1,7 @@
 /** Stand-ins for the relay's tests: a port whose both ends the test holds, a guard that is told what to say, a clock. */
 import { Batch, HEADROOM, strideFor } from "../../src/relay/batch.ts";
 import type { FramePort, Interest } from "../../src/relay/port.ts";
-import type { RelayGuard } from "../../src/relay/relay.ts";
+import type { Answerer, RelayGuard } from "../../src/relay/relay.ts";
 
 export const plainBatch = (capacity = 4): Batch => {
   const stride = strideFor(100);
@@ -92,5 +92,25 @@ export class FakeGuard implements RelayGuard {
     if (this.fail) throw new TypeError("a fault in the guard");
     this.judged.push(`${direction} ${bytes.subarray(offset, offset + length).join(",")}`);
     return bytes[offset];
+  }
+}
+
+/** Answers a dropped frame of more than one byte with 0xa and that frame, and tells of as many ended flows as it is told. */
+export class AnsweringGuard extends FakeGuard implements Answerer {
+  resets = 0;
+  asked = 0;
+
+  answer(bytes: Uint8Array, offset: number, length: number, verdict: number, out: Uint8Array, at: number): number {
+    this.asked++;
+    if (length < 2) return 0;
+    out.set([0xa, verdict, ...bytes.subarray(offset + 1, offset + length)], at);
+    return length + 1;
+  }
+
+  takeReset(out: Uint8Array, at: number): number {
+    this.asked++;
+    if (this.resets === 0) return 0;
+    out.set([0xb, this.resets--], at);
+    return 2;
   }
 }

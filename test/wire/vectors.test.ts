@@ -5,8 +5,10 @@ import { formatIPv4, formatMac, getMac, isGroupMac, parseIPv4, parseMac, putMac 
 import * as arp from "../../src/wire/arp.ts";
 import { addToSum, checksumOf, foldSum } from "../../src/wire/checksum.ts";
 import * as dhcp from "../../src/wire/dhcp.ts";
-import { emitIcmpEcho } from "../../src/wire/icmp.ts";
+import { putEthernet } from "../../src/wire/ethernet.ts";
+import { emitIcmpEcho, isIcmpError, putIcmpError } from "../../src/wire/icmp.ts";
 import * as ipv4 from "../../src/wire/ipv4.ts";
+import * as tcp from "../../src/wire/tcp.ts";
 import * as udp from "../../src/wire/udp.ts";
 
 const bytes = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.replaceAll(/\s/g, ""), "hex"));
@@ -106,6 +108,39 @@ test("RFC 768 a UDP checksum is right as made, wrong when a bit flips, right whe
 test("RFC 792 an echo request carries a checksum that sums to ffff", () => {
   const message = emitIcmpEcho(8, 0x1234, 1, bytes("616263"));
   assert.equal(foldSum(addToSum(0, message, 0, message.length)), 0xffff);
+});
+
+test("RFC 9293 a RST is written in place, and read again", () => {
+  // To 10.0.0.2 port 40,000, which asked with the sequence number 0x11223344; both checksums were summed by hand.
+  const expected = "4500 0028 0000 4000 4006 26ce 0a000001 0a000002 0051 9c40 00000000 11223345 5014 0000 bad5 0000";
+  const out = new Uint8Array(48).fill(0xaa);
+  ipv4.putIPv4Header(out, 4, 40, 6, 0x0a000001, 0x0a000002);
+  tcp.putTcp(out, 4, 81, 40_000, 0, 0x11223345, tcp.TCP_RST | tcp.TCP_ACK);
+  assert.equal(hex(out), `aaaaaaaa${hex(bytes(expected))}aaaaaaaa`);
+  assert.equal(ipv4.headerChecksumIsRight(out, 4), true);
+  assert.equal(foldSum(addToSum(ipv4.pseudoHeaderSum(out, 4, 20), out, 24, 20)), 0xffff);
+  assert.equal(tcp.tcpSequence(out, 24), 0);
+  assert.equal(tcp.tcpAcknowledgement(out, 24), 0x11223345);
+  assert.equal(tcp.tcpHeaderLength(out, 24), 20);
+  assert.equal(tcp.isBareSyn(tcp.tcpFlags(out, 24)), false);
+  assert.deepEqual([0x02, 0x03, 0x0a, 0x12, 0x10, 0x00].map(tcp.isBareSyn), [true, true, true, false, false, false]);
+});
+
+test("RFC 792 an error quotes what it is about, and its checksum sums to ffff, whatever was there before", () => {
+  const about = bytes("ffff 4500 001d 0001 0000 4011 0000 0a000002 08080808 9c40 0035 0009 0000 61");
+  const out = new Uint8Array(40).fill(0xaa);
+  assert.equal(putIcmpError(out, 2, 3, 13, about, 2, 28), 36);
+  const quoted = hex(about.subarray(2, 30));
+  assert.equal(hex(out), `aaaa030d${hex(out.subarray(4, 6))}00000000${quoted}aaaa`);
+  assert.equal(foldSum(addToSum(0, out, 2, 36)), 0xffff);
+  const errors = Array.from({ length: 256 }, (_, type) => type).filter(isIcmpError);
+  assert.deepEqual(errors, [3, 4, 11, 12]);
+});
+
+test("an Ethernet header is written in place", () => {
+  const out = new Uint8Array(18).fill(0xaa);
+  putEthernet(out, 2, 0x7e1a00000001, 0x020000000064, 0x0800);
+  assert.equal(hex(out), "aaaa7e1a000000010200000000640800aaaa");
 });
 
 // A DISCOVER as busybox' udhcpc sends it, up to its end option.

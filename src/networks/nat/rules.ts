@@ -5,8 +5,8 @@
  *   arrival      before everything else: what comes from the TAP has the VM's address and does not go to
  *                0.0.0.0/8 or 127.0.0.0/8
  *   input        127.0.0.0/8 again, behind what other programs may have translated to there; answers to the host's own
- *                connections over an exposed port pass. With ports exposed and the gateway closed by a rule: of what goes
- *                to the gateway only answers over an exposed port
+ *                connections over an exposed port pass. With ports exposed and the gateway closed by a rule: of what comes
+ *                from their own numbers to the gateway only answers to clients that were led to the VM
  *   forward      from the VM: tracked connections only, since what is not tracked is not translated; not to other VMs
  *                behind softnet unless a rule of the user's allows them. To the VM: answers, exposed ports and allowed
  *                VMs. On a network of type host: nothing
@@ -77,7 +77,8 @@ export function rulesOf(options: RulesOptions): string[] {
     `iifname ${own} meta nfproto != ipv4 drop`,
   );
   // Accepted first and dropped then: what is not tracked has no status, and matches no rule about one.
-  const toClosed = `iifname ${own} ip daddr @closed`;
+  const ports = exposures.map(({ internal }) => internal).join(", ");
+  const toClosed = `iifname ${own} ip daddr @closed tcp sport { ${ports} }`;
   const answersOnly = [`${toClosed} ct direction reply ct status dnat accept`, `${toClosed} drop`];
   chain(
     "input",

@@ -1,0 +1,186 @@
+/**
+ * Answers to what is denied (`reject`): the guest's programs hear at once that a connection is not allowed, as from a
+ * router (RFC 1812 5.2.7.1), instead of waiting. They are made from nothing that the guest could not have known: addresses and
+ * ports of its own packet. docs/guard.md tells who gets which.
+ */
+import { isGroupMac, LIMITED_BROADCAST } from "../wire/address.ts";
+import {
+  destinationMac,
+  ETHERNET_HEADER,
+  putEthernet,
+  SHORTEST_FRAME,
+  sourceMac,
+  TYPE_IPV4,
+} from "../wire/ethernet.ts";
+import { ICMP_PROHIBITED, ICMP_REDIRECT, ICMP_UNREACHABLE, icmpType, isIcmpError, putIcmpError } from "../wire/icmp.ts";
+import {
+  destinationAddress,
+  fragmentOffset,
+  IPV4_HEADER,
+  ipProtocol,
+  PROTOCOL_ICMP,
+  PROTOCOL_TCP,
+  putIPv4Header,
+  sourceAddress,
+  totalLength,
+} from "../wire/ipv4.ts";
+import {
+  isBareSyn,
+  putTcp,
+  TCP_ACK,
+  TCP_FIN,
+  TCP_HEADER,
+  TCP_RST,
+  tcpAcknowledgement,
+  tcpDestinationPort,
+  tcpFlags,
+  tcpHeaderLength,
+  tcpSequence,
+  tcpSourcePort,
+} from "../wire/tcp.ts";
+import { type FlowTable, MOST_FLOWS } from "./flow-table.ts";
+import { DROP_REASONS, verdictOf } from "./reasons.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+const ANSWERS_PER_SECOND = 100;
+const ANSWER_BURST = 200;
+
+/** Bytes behind the IPv4 header that an ICMP error quotes (RFC 792). */
+const QUOTED_PAYLOAD = 8;
+
+/** By verdict: whether what was dropped for it is answered. Never what failed a check against spoofing. */
+const IS_ANSWERED = new Uint8Array(DROP_REASONS.length + 1);
+for (const name of [
+  "policy.block",
+  "policy.destination",
+  "policy.gateway",
+  "policy.metadata",
+  "flow.full",
+  "flow.half-open",
+  "flow.cut",
+]) {
+  IS_ANSWERED[verdictOf(name)] = 1;
+}
+
+export class Answers {
+  readonly #bucket = new TokenBucket(ANSWERS_PER_SECOND, ANSWER_BURST);
+
+  /**
+   * Writes the answer to a frame of the VM's that was dropped to `out` at `at`, and answers its length; 0 = there is none.
+   * `cut`: it is a TCP segment of a cut flow; `gateway`: in host order, 0 = none; `directedBroadcast`: likewise, -1 = none.
+   */
+  write(
+    bytes: Uint8Array,
+    frame: number,
+    verdict: number,
+    cut: boolean,
+    now: number,
+    gateway: number,
+    directedBroadcast: number,
+    out: Uint8Array,
+    at: number,
+  ): number {
+    if (IS_ANSWERED[verdict] !== 1) return 0;
+    const router = destinationMac(bytes, frame);
+    const packet = frame + ETHERNET_HEADER;
+    if (isGroupMac(router) || fragmentOffset(bytes, packet) !== 0) return 0;
+    const remote = destinationAddress(bytes, packet);
+    // RFC 1122 3.2.2: nothing that went to many is answered.
+    if (remote >>> 28 === 14 || remote === LIMITED_BROADCAST || remote === directedBroadcast) return 0;
+    const payload = packet + IPV4_HEADER;
+    const length = totalLength(bytes, packet) - IPV4_HEADER;
+    const protocol = ipProtocol(bytes, packet);
+    let data = -1;
+    let resets = false;
+    if (protocol === PROTOCOL_TCP) {
+      const flags = tcpFlags(bytes, payload);
+      if ((flags & TCP_RST) !== 0) return 0;
+      if (isBareSyn(flags)) {
+        const header = tcpHeaderLength(bytes, payload);
+        data = length - header;
+        if (header < TCP_HEADER || data < 0) return 0;
+      } else {
+        resets = cut && (flags & TCP_ACK) !== 0;
+      }
+    } else if (protocol === PROTOCOL_ICMP) {
+      const type = icmpType(bytes, payload);
+      if (isIcmpError(type) || type === ICMP_REDIRECT) return 0;
+    }
+    if (!this.#bucket.take(now)) return 0;
+
+    const own = sourceAddress(bytes, packet);
+    const to = at + ETHERNET_HEADER;
+    let total: number;
+    if (data >= 0) {
+      total = IPV4_HEADER + TCP_HEADER;
+      putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
+      const end = (tcpFlags(bytes, payload) & TCP_FIN) !== 0 ? 1 : 0;
+      const acknowledgement = (tcpSequence(bytes, payload) + 1 + data + end) >>> 0;
+      const sourcePort = tcpDestinationPort(bytes, payload);
+      putTcp(out, to, sourcePort, tcpSourcePort(bytes, payload), 0, acknowledgement, TCP_RST | TCP_ACK);
+    } else if (resets) {
+      total = IPV4_HEADER + TCP_HEADER;
+      putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
+      const sourcePort = tcpDestinationPort(bytes, payload);
+      const sequence = tcpAcknowledgement(bytes, payload);
+      putTcp(out, to, sourcePort, tcpSourcePort(bytes, payload), sequence, 0, TCP_RST);
+    } else {
+      const quoted = IPV4_HEADER + Math.min(length, QUOTED_PAYLOAD);
+      total =
+        IPV4_HEADER + putIcmpError(out, to + IPV4_HEADER, ICMP_UNREACHABLE, ICMP_PROHIBITED, bytes, packet, quoted);
+      putIPv4Header(out, to, total, PROTOCOL_ICMP, gateway === 0 ? remote : gateway, own);
+    }
+    return finish(out, at, total, sourceMac(bytes, frame), router);
+  }
+}
+
+/** Words of an entry: remote address, remote and own port, sequence number, MAC. */
+const WORDS = 5;
+
+/** RSTs that wait to be sent: for the TCP flows that a change of the rules cut, at most as many as flows. */
+export class Resets {
+  readonly #ring = new Uint32Array(MOST_FLOWS * WORDS);
+  #first = 0;
+  #count = 0;
+
+  clear(): void {
+    this.#count = 0;
+  }
+
+  /** Remembers the RST for a TCP flow, if it can have one; further ones than there is room for are left out. */
+  add(flows: FlowTable, flow: number): void {
+    const mac = flows.macOf(flow);
+    if (!flows.hasAcknowledgement(flow) || isGroupMac(mac) || this.#count === MOST_FLOWS) return;
+    const at = ((this.#first + this.#count) % MOST_FLOWS) * WORDS;
+    this.#ring[at] = flows.remoteOf(flow);
+    this.#ring[at + 1] = flows.remotePortOf(flow) * 65536 + flows.ownPortOf(flow);
+    this.#ring[at + 2] = flows.acknowledgementOf(flow);
+    this.#ring[at + 3] = Math.floor(mac / 0x100000000);
+    this.#ring[at + 4] = mac >>> 0;
+    this.#count++;
+  }
+
+  /** Writes the next RST to `out` at `at`, and answers its length; 0 = none waits. `own`: the VM's address. */
+  take(vmMac: number, own: number, out: Uint8Array, at: number): number {
+    if (this.#count === 0) return 0;
+    const entry = this.#first * WORDS;
+    this.#first = (this.#first + 1) % MOST_FLOWS;
+    this.#count--;
+    const ports = this.#ring[entry + 1]!;
+    const to = at + ETHERNET_HEADER;
+    const total = IPV4_HEADER + TCP_HEADER;
+    putIPv4Header(out, to, total, PROTOCOL_TCP, this.#ring[entry]!, own);
+    putTcp(out, to, ports >>> 16, ports & 0xffff, this.#ring[entry + 2]!, 0, TCP_RST);
+    const mac = this.#ring[entry + 3]! * 0x100000000 + this.#ring[entry + 4]!;
+    return finish(out, at, total, vmMac, mac);
+  }
+}
+
+/** Writes the Ethernet header in front of a packet of `total` bytes and the padding behind it; answers the frame's length. */
+function finish(out: Uint8Array, at: number, total: number, to: number, from: number): number {
+  putEthernet(out, at, to, from, TYPE_IPV4);
+  const length = ETHERNET_HEADER + total;
+  if (length >= SHORTEST_FRAME) return length;
+  out.fill(0, at + length, at + SHORTEST_FRAME);
+  return SHORTEST_FRAME;
+}

@@ -1,0 +1,301 @@
+/**
+ * The flows of a VM: who talks to whom, so that answers pass without asking the rules (docs/guard.md, Flows).
+ *
+ *   TCP    half-open → open     a bare SYN opens it; the other side's SYN and ACK and then the opening side's segment without
+ *                               SYN and RST complete it; what begins in the middle is open at once
+ *   all    live → over          nothing of it passed for 300 s (TCP), 60 s (half-open), 30 s (UDP, echo)
+ *   all    live ⇄ cut → over    a changed policy no longer allows it, or does again; its place remembers it, so that what
+ *                               the far side goes on sending is not taken for something new
+ *
+ * Everything is made once: 32 bytes a flow in one array, chained by a keyed hash, and a wheel of seconds that ends what is
+ * over. Whoever passes only writes down the second; the wheel finds out by itself that a flow it looks at has lived on.
+ */
+import { TCP_ACK, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
+import { HASH_BITS, KeyedHash } from "./keyed-hash.ts";
+import { PASS, verdictOf } from "./reasons.ts";
+import { RemoteCounts } from "./remote-counts.ts";
+import { TimeWheel } from "./time-wheel.ts";
+
+const FULL = verdictOf("flow.full");
+const HALF_OPEN = verdictOf("flow.half-open");
+
+/** Flows at once. */
+export const MOST_FLOWS = 32_768;
+/** Half-open flows of one remote address. */
+export const MOST_HALF_OPEN = 256;
+
+/** What a flow is of. */
+export const FLOW_TCP = 0;
+export const FLOW_UDP = 1;
+/** The VM asks, the other side answers; the ports are the identifier. */
+export const FLOW_ECHO_FROM_VM = 2;
+/** The other side asks. */
+export const FLOW_ECHO_TO_VM = 3;
+/** What belongs to no flow. */
+export const NO_KIND = -1;
+
+/** No flow. */
+export const NO_FLOW = -1;
+
+/** Seconds without a packet after which a flow is over once they are exceeded. */
+const TCP_SECONDS = 300;
+const HALF_OPEN_SECONDS = 60;
+const OTHER_SECONDS = 30;
+
+/** Words of a flow. */
+const WORDS = 8;
+const PORTS = 1;
+const STATE = 2;
+/** Second of its last packet, modulo 2³². */
+const LAST = 3;
+/** The next flow with the same hash, or the next free place. */
+const NEXT = 4;
+/** Last acknowledgement number that the VM sent. */
+const ACKNOWLEDGEMENT = 5;
+/** The Ethernet address of the other side when it was opened. */
+const MAC_HIGH = 6;
+const MAC_LOW = 7;
+
+/** Bits of the state. */
+const KIND = 3;
+const OPENED_BY_OTHER = 1 << 2;
+const AWAITS_ANSWER = 1 << 3;
+const AWAITS_OPENER = 1 << 4;
+const IS_HALF_OPEN = AWAITS_ANSWER | AWAITS_OPENER;
+const ACKNOWLEDGED = 1 << 5;
+const IN_USE = 1 << 6;
+const CUT = 1 << 7;
+
+const END = 0xffff;
+
+export class FlowTable {
+  readonly #hash = new KeyedHash();
+  readonly #heads = new Uint16Array(1 << HASH_BITS).fill(END);
+  readonly #flows = new Int32Array(MOST_FLOWS * WORDS);
+  readonly #wheel = new TimeWheel(MOST_FLOWS, TCP_SECONDS + 1);
+  readonly #halfOpen = new RemoteCounts(this.#hash, MOST_FLOWS);
+  #free = END;
+  #second = 0;
+  /** How many flows there are, live and cut. */
+  size = 0;
+  /** How many of them are cut. */
+  #cuts = 0;
+  /** Places from here on were never used: flows are 0 … extent - 1. */
+  extent = 0;
+
+  /** Tells the time in whole seconds; it never goes back. Ends what is over. */
+  advance(second: number): void {
+    const passed = second - this.#second;
+    if (passed <= 0) return;
+    this.#second = second;
+    if (passed > TCP_SECONDS) {
+      // Nothing lives as long; ages stay far below 2³² so, too.
+      if (this.size > 0) this.clear();
+      return;
+    }
+    this.#wheel.turn(passed, this.#look);
+  }
+
+  readonly #look = (flow: number): void => {
+    const left = this.#secondsLeft(flow);
+    if (left > 0) this.#wheel.place(flow, left);
+    else this.#drop(flow);
+  };
+
+  /** Seconds until a flow is over, when nothing more comes. */
+  #secondsLeft(flow: number): number {
+    const at = flow * WORDS;
+    const state = this.#flows[at + STATE]!;
+    const age = ((this.#second | 0) - this.#flows[at + LAST]!) >>> 0;
+    return patienceOf(state) + 1 - age;
+  }
+
+  /** The flow of a kind with a remote address and ports: the remote one in the upper half, the VM's in the lower. */
+  find(kind: number, remote: number, ports: number): number {
+    const flows = this.#flows;
+    const wantedRemote = remote | 0;
+    const wantedPorts = ports | 0;
+    let flow = this.#heads[this.#hash.of(remote, ports, kind)]!;
+    while (flow !== END) {
+      const at = flow * WORDS;
+      if (flows[at] === wantedRemote && flows[at + PORTS] === wantedPorts && (flows[at + STATE]! & KIND) === kind) {
+        return flow;
+      }
+      flow = flows[at + NEXT]!;
+    }
+    return NO_FLOW;
+  }
+
+  /** Why no flow may be opened, or PASS. */
+  refusal(bareSyn: boolean, remote: number): number {
+    if (bareSyn && this.#halfOpen.of(remote) >= MOST_HALF_OPEN) return HALF_OPEN;
+    return this.size >= MOST_FLOWS ? FULL : PASS;
+  }
+
+  /** Opens a flow that is not there and was not refused; the 6 bytes at `mac` are the other side's Ethernet address. */
+  open(
+    kind: number,
+    remote: number,
+    ports: number,
+    byOther: boolean,
+    bareSyn: boolean,
+    bytes: Uint8Array,
+    mac: number,
+  ): number {
+    let flow = this.#free;
+    if (flow === END) flow = this.extent++;
+    else this.#free = this.#flows[flow * WORDS + NEXT]!;
+    const flows = this.#flows;
+    const at = flow * WORDS;
+    const head = this.#hash.of(remote, ports, kind);
+    const state = kind | IN_USE | (byOther ? OPENED_BY_OTHER : 0) | (bareSyn ? AWAITS_ANSWER : 0);
+    flows[at] = remote;
+    flows[at + PORTS] = ports;
+    flows[at + STATE] = state;
+    flows[at + LAST] = this.#second;
+    flows[at + NEXT] = this.#heads[head]!;
+    flows[at + MAC_HIGH] = (bytes[mac]! << 8) | bytes[mac + 1]!;
+    flows[at + MAC_LOW] = (bytes[mac + 2]! << 24) | (bytes[mac + 3]! << 16) | (bytes[mac + 4]! << 8) | bytes[mac + 5]!;
+    this.#heads[head] = flow;
+    if (bareSyn) this.#halfOpen.add(remote);
+    this.#wheel.place(flow, patienceOf(state) + 1);
+    this.size++;
+    return flow;
+  }
+
+  /** How many flows are live. */
+  get live(): number {
+    return this.size - this.#cuts;
+  }
+
+  isCut(flow: number): boolean {
+    return (this.#flows[flow * WORDS + STATE]! & CUT) !== 0;
+  }
+
+  /** A live flow is no longer allowed. */
+  cut(flow: number): void {
+    this.#flows[flow * WORDS + STATE]! |= CUT;
+    this.#cuts++;
+  }
+
+  /** A cut flow is allowed again. */
+  mend(flow: number): void {
+    this.#flows[flow * WORDS + STATE]! &= ~CUT;
+    this.#cuts--;
+  }
+
+  /** A packet of the flow passed, or one of a cut flow did not. */
+  touch(flow: number): void {
+    this.#flows[flow * WORDS + LAST] = this.#second;
+  }
+
+  /** A segment of a TCP flow passed: follows the handshake. */
+  follow(flow: number, fromOther: boolean, flags: number): void {
+    const at = flow * WORDS + STATE;
+    const state = this.#flows[at]!;
+    if ((state & IS_HALF_OPEN) === 0) return;
+    const fromOpener = ((state & OPENED_BY_OTHER) !== 0) === fromOther;
+    if ((state & AWAITS_ANSWER) !== 0) {
+      const answer = !fromOpener && (flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
+      if (answer) this.#flows[at] = (state & ~IS_HALF_OPEN) | AWAITS_OPENER;
+    } else if (fromOpener && (flags & (TCP_SYN | TCP_RST)) === 0) {
+      this.#flows[at] = state & ~IS_HALF_OPEN;
+      this.#halfOpen.subtract(this.#flows[flow * WORDS]!);
+    }
+  }
+
+  /** The VM sent this acknowledgement number. */
+  noteAcknowledgement(flow: number, number: number): void {
+    const at = flow * WORDS;
+    this.#flows[at + ACKNOWLEDGEMENT] = number;
+    this.#flows[at + STATE]! |= ACKNOWLEDGED;
+  }
+
+  /** Ends a flow before its time. */
+  end(flow: number): void {
+    this.#wheel.remove(flow);
+    this.#drop(flow);
+  }
+
+  /** Ends all flows. */
+  clear(): void {
+    this.#heads.fill(END);
+    this.#flows.fill(0);
+    this.#wheel.clear();
+    this.#halfOpen.clear();
+    this.#free = END;
+    this.size = 0;
+    this.#cuts = 0;
+    this.extent = 0;
+  }
+
+  /** Whether a place holds a flow; the following are for flows only. */
+  isInUse(flow: number): boolean {
+    return (this.#flows[flow * WORDS + STATE]! & IN_USE) !== 0;
+  }
+
+  kindOf(flow: number): number {
+    return this.#flows[flow * WORDS + STATE]! & KIND;
+  }
+
+  /** Whether the other side opened it. */
+  isFromOther(flow: number): boolean {
+    return (this.#flows[flow * WORDS + STATE]! & OPENED_BY_OTHER) !== 0;
+  }
+
+  remoteOf(flow: number): number {
+    return this.#flows[flow * WORDS]! >>> 0;
+  }
+
+  remotePortOf(flow: number): number {
+    return this.#flows[flow * WORDS + PORTS]! >>> 16;
+  }
+
+  ownPortOf(flow: number): number {
+    return this.#flows[flow * WORDS + PORTS]! & 0xffff;
+  }
+
+  /** Whether the VM has sent an acknowledgement number that was noted. */
+  hasAcknowledgement(flow: number): boolean {
+    return (this.#flows[flow * WORDS + STATE]! & ACKNOWLEDGED) !== 0;
+  }
+
+  acknowledgementOf(flow: number): number {
+    return this.#flows[flow * WORDS + ACKNOWLEDGEMENT]! >>> 0;
+  }
+
+  /** The other side's Ethernet address, 48 bits. */
+  macOf(flow: number): number {
+    const at = flow * WORDS;
+    return this.#flows[at + MAC_HIGH]! * 0x100000000 + (this.#flows[at + MAC_LOW]! >>> 0);
+  }
+
+  /** Gives a flow's place back; the wheel holds it no more. */
+  #drop(flow: number): void {
+    const flows = this.#flows;
+    const at = flow * WORDS;
+    const state = flows[at + STATE]!;
+    const remote = flows[at]!;
+    const head = this.#hash.of(remote, flows[at + PORTS]!, state & KIND);
+    const next = flows[at + NEXT]!;
+    let before = this.#heads[head]!;
+    if (before === flow) {
+      this.#heads[head] = next;
+    } else {
+      while (flows[before * WORDS + NEXT] !== flow) before = flows[before * WORDS + NEXT]!;
+      flows[before * WORDS + NEXT] = next;
+    }
+    if ((state & IS_HALF_OPEN) !== 0) this.#halfOpen.subtract(remote);
+    if ((state & CUT) !== 0) this.#cuts--;
+    flows[at + STATE] = 0;
+    flows[at + NEXT] = this.#free;
+    this.#free = flow;
+    this.size--;
+  }
+}
+
+/** Seconds that a flow in a state lives on without a packet. */
+function patienceOf(state: number): number {
+  if ((state & KIND) !== FLOW_TCP) return OTHER_SECONDS;
+  return (state & IS_HALF_OPEN) !== 0 ? HALF_OPEN_SECONDS : TCP_SECONDS;
+}

@@ -1,0 +1,461 @@
+/**
+ * Policy (docs/guard.md): rules, flows, fragments, and the rate of the VM's pings. What comes here is an IPv4 packet of good form
+ * between addresses that may stand there; what policy says of it is the last word.
+ *
+ * Without ports and directions in the rules, and where the policy cannot change, a packet costs one look into the policy
+ * table. Else it is looked for among the flows first, and asks the rules only where it belongs to none.
+ */
+import { directedBroadcastOf } from "../policy/cidr.ts";
+import { ALLOWED, BLOCKED, GLOBAL, LOOPBACK, type Surroundings } from "../policy/default-layer.ts";
+import { decidingRule } from "../policy/explain.ts";
+import { formatRule, type Rule } from "../policy/rule.ts";
+import { IN, OUT, type Way } from "../policy/rule-tree.ts";
+import { NO_PORT, PolicyTable } from "../policy/table.ts";
+import { LIMITED_BROADCAST } from "../wire/address.ts";
+import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import {
+  ICMP_ECHO_REPLY,
+  ICMP_ECHO_REQUEST,
+  ICMP_HEADER,
+  icmpIdentifier,
+  icmpType,
+  isIcmpError,
+} from "../wire/icmp.ts";
+import {
+  destinationAddress,
+  fragmentBits,
+  fragmentOffset,
+  IPV4_HEADER,
+  ipIdentification,
+  ipProtocol,
+  PROTOCOL_ICMP,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
+  sourceAddress,
+  totalLength,
+} from "../wire/ipv4.ts";
+import { isBareSyn, TCP_ACK, tcpAcknowledgement, tcpFlags } from "../wire/tcp.ts";
+import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
+import { Answers, Resets } from "./answers.ts";
+import { defaultLine, judgeKind } from "./default-policy.ts";
+import { FLOW_ECHO_FROM_VM, FLOW_ECHO_TO_VM, FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW, NO_KIND } from "./flow-table.ts";
+import { FragmentTable, NO_PLACE } from "./fragments.ts";
+import type { Lease } from "./lease.ts";
+import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
+import { TokenBucket } from "./token-bucket.ts";
+import type { Explanation, PolicyQuestion } from "./types.ts";
+
+const FRAGMENT = verdictOf("ipv4.fragment");
+const FLOW_ICMP = verdictOf("flow.icmp");
+const FLOW_CUT = verdictOf("flow.cut");
+const ICMP_RATE = verdictOf("icmp.rate");
+
+const ECHOES_PER_SECOND = 100;
+const ECHO_BURST = 200;
+
+/** An ICMP error quotes a header without options and 8 bytes more (RFC 792). */
+const QUOTED_HEADER = 0x45;
+const QUOTED_LENGTH = IPV4_HEADER + 8;
+
+/** Equal to no address. */
+const NO_ADDRESS = -1;
+
+const NOWHERE: Surroundings = Object.freeze({ gateway: 0, address: 0, netmask: 0, dnsServers: Object.freeze([]) });
+
+export interface PolicyOptions {
+  readonly rules: readonly Rule[];
+  readonly live: boolean;
+  readonly reject: boolean;
+  readonly lease: Lease;
+  readonly mac: number;
+  /** The guard's clock in microseconds, in place 0. */
+  readonly clock: Float64Array;
+}
+
+export class PolicyGuard {
+  readonly #live: boolean;
+  readonly #lease: Lease;
+  readonly #mac: number;
+  readonly #clock: Float64Array;
+  readonly #answers: Answers | undefined;
+  readonly #resets: Resets | undefined;
+  readonly #echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
+  #rules: readonly Rule[];
+  #surroundings = NOWHERE;
+  #table: PolicyTable;
+  #directedBroadcast = NO_ADDRESS;
+  /** Made when they are needed first, and kept from then on. */
+  #flows: FlowTable | undefined;
+  /** By way. */
+  #fragments: readonly [FragmentTable, FragmentTable] | undefined;
+  /** The flows, while packets are noted in them. */
+  #noted: FlowTable | undefined;
+  /** The flows answer for packets. */
+  #stateful = false;
+  /** All that there is to ask is the table, and only on the way out. */
+  #plain = true;
+  /** The VM's address that the flows are of; 0 = none yet. */
+  #flowsOf = 0;
+  #second = 0;
+
+  constructor({ rules, live, reject, lease, mac, clock }: PolicyOptions) {
+    this.#live = live;
+    this.#lease = lease;
+    this.#mac = mac;
+    this.#clock = clock;
+    if (reject) {
+      this.#answers = new Answers();
+      this.#resets = new Resets();
+    }
+    this.#rules = rules;
+    this.#table = new PolicyTable(rules, NOWHERE);
+    this.#configure();
+  }
+
+  get rules(): readonly Rule[] {
+    return this.#rules;
+  }
+
+  get stateful(): boolean {
+    return this.#stateful;
+  }
+
+  /** How many flows are live. */
+  get flows(): number {
+    return this.#flows?.live ?? 0;
+  }
+
+  /** Ends what is over. To be called whenever the clock was moved. */
+  advance(): void {
+    const second = Math.floor(this.#clock[0]! / 1_000_000);
+    if (second === this.#second) return;
+    this.#second = second;
+    this.#flows?.advance(second);
+  }
+
+  /** Puts other rules into force as a whole; answers how many flows they cut. */
+  setRules(rules: readonly Rule[]): number {
+    this.#table = new PolicyTable(rules, this.#surroundings);
+    this.#rules = rules;
+    this.#configure();
+    this.#fragments?.[OUT].clear();
+    this.#fragments?.[IN].clear();
+    return this.#judgeFlows(this.#resets);
+  }
+
+  /** Follows the binding and what came along with it. */
+  surround(surroundings: Surroundings): void {
+    const before = this.#surroundings;
+    const moved = surroundings.address !== 0 && surroundings.address !== this.#flowsOf;
+    const renamed = surroundings.gateway !== before.gateway || !isSameList(surroundings.dnsServers, before.dnsServers);
+    const same = !renamed && surroundings.address === before.address && surroundings.netmask === before.netmask;
+    if (!same) {
+      this.#surroundings = surroundings;
+      this.#table = new PolicyTable(this.#rules, surroundings);
+      this.#directedBroadcast = directedBroadcastOf(surroundings.address, surroundings.netmask) || NO_ADDRESS;
+    }
+    if (moved) {
+      this.#flowsOf = surroundings.address;
+      this.#flows?.clear();
+      this.#resets?.clear();
+    } else if (renamed) {
+      this.#judgeFlows(undefined);
+    }
+  }
+
+  #configure(): void {
+    this.#stateful = this.#table.stateful;
+    const notes = this.#stateful || this.#live;
+    if (notes && this.#flows === undefined) {
+      this.#flows = new FlowTable();
+      this.#flows.advance(this.#second);
+    }
+    if (this.#table.byPort) this.#fragments ??= [new FragmentTable(), new FragmentTable()];
+    this.#noted = notes ? this.#flows : undefined;
+    this.#plain = !notes && !this.#table.byPort;
+  }
+
+  /** Judges a packet from the VM to `remote`, which is not in 0.0.0.0/8 or 127.0.0.0/8. */
+  egress(bytes: Uint8Array, packet: number, protocol: number, remote: number): number {
+    if (!this.#plain) return this.#judge(OUT, bytes, packet, protocol, remote);
+    const kind = this.#table.lookup(remote);
+    if (kind !== GLOBAL && kind !== ALLOWED) {
+      const fragment = fragmentBits(bytes, packet);
+      const port = hasPorts(protocol) && fragment === 0 ? udpDestinationPort(bytes, packet + IPV4_HEADER) : NO_PORT;
+      const verdict = judgeKind(kind, protocol, port, fragment !== 0);
+      if (verdict !== PASS) return verdict;
+    }
+    const echo = protocol === PROTOCOL_ICMP && fragmentOffset(bytes, packet) === 0 && isEcho(bytes, packet);
+    return echo && !this.#echoBucket.take(this.#clock[0]!) ? ICMP_RATE : PASS;
+  }
+
+  /** Judges a packet to the VM. */
+  ingress(bytes: Uint8Array, packet: number, protocol: number): number {
+    if (this.#noted === undefined) return PASS;
+    return this.#judge(IN, bytes, packet, protocol, sourceAddress(bytes, packet));
+  }
+
+  #judge(way: Way, bytes: Uint8Array, packet: number, protocol: number, remote: number): number {
+    const fragment = fragmentBits(bytes, packet);
+    if (fragment === 0 || !this.#table.byPort || (way === IN && !this.#stateful)) {
+      return this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
+    }
+    const fragments = this.#fragments![way];
+    const source = sourceAddress(bytes, packet);
+    const destination = destinationAddress(bytes, packet);
+    const name = (ipIdentification(bytes, packet) << 8) | protocol;
+    if (fragmentOffset(bytes, packet) !== 0) {
+      return fragments.has(source, destination, name, this.#second) ? PASS : FRAGMENT;
+    }
+    const place = fragments.placeFor(source, destination, name, this.#second);
+    if (place === NO_PLACE) return FRAGMENT;
+    const verdict = this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
+    if (verdict === PASS) fragments.note(place, source, destination, name, this.#second);
+    return verdict;
+  }
+
+  /** Judges what has its first bytes at hand, or needs none of them. */
+  #judgeWhole(way: Way, bytes: Uint8Array, packet: number, protocol: number, remote: number, fragment: number): number {
+    const payload = packet + IPV4_HEADER;
+    let kind = NO_KIND;
+    let ports = 0;
+    let port = NO_PORT;
+    let flags = 0;
+    let bareSyn = false;
+    let opens = true;
+    let quotes = false;
+    if ((fragment & 0x1fff) === 0) {
+      if (hasPorts(protocol)) {
+        port = udpDestinationPort(bytes, payload);
+        ports = portsOf(way, udpSourcePort(bytes, payload), port);
+        kind = FLOW_UDP;
+        if (protocol === PROTOCOL_TCP) {
+          kind = FLOW_TCP;
+          flags = tcpFlags(bytes, payload);
+          bareSyn = isBareSyn(flags);
+        }
+      } else if (protocol === PROTOCOL_ICMP) {
+        const type = icmpType(bytes, payload);
+        if (type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY) {
+          opens = type === ICMP_ECHO_REQUEST;
+          kind = opens === (way === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
+          ports = icmpIdentifier(bytes, payload);
+        } else {
+          quotes = isIcmpError(type);
+        }
+      }
+    }
+    const flows = this.#noted;
+    let flow = NO_FLOW;
+    let cut = NO_FLOW;
+    let opening = false;
+    if (flows !== undefined && (kind !== NO_KIND || quotes) && this.#mayBelong(way, bytes, packet, remote)) {
+      if (quotes) {
+        if (this.#stateful) return this.#judgeError(flows, way, bytes, packet, remote);
+      } else {
+        flow = flows.find(kind, remote, ports);
+        if (flow !== NO_FLOW && this.#stateful && flows.isCut(flow)) {
+          if (!bareSyn && flows.isFromOther(flow) !== (way === IN)) {
+            flows.touch(flow);
+            return FLOW_CUT;
+          }
+          cut = flow;
+          flow = NO_FLOW;
+        }
+        opening = flow === NO_FLOW && opens;
+      }
+    }
+    if (this.#stateful ? flow === NO_FLOW || bareSyn : way === OUT) {
+      const value = this.#table.ask(way, remote, port);
+      if (value !== GLOBAL && value !== ALLOWED) {
+        const verdict = judgeKind(value, protocol, port, fragment !== 0);
+        if (verdict !== PASS) return verdict;
+      }
+    }
+    if (opening) {
+      if (cut !== NO_FLOW) flows!.end(cut);
+      const refusal = flows!.refusal(bareSyn, remote);
+      if (refusal !== PASS) {
+        if (this.#stateful) return refusal;
+        opening = false;
+      }
+    }
+    // Last of all, since a token is for what passes.
+    const echo = way === OUT && (kind === FLOW_ECHO_FROM_VM || kind === FLOW_ECHO_TO_VM);
+    if (echo && !this.#echoBucket.take(this.#clock[0]!)) return ICMP_RATE;
+    if (opening) {
+      const frame = packet - ETHERNET_HEADER;
+      flow = flows!.open(kind, remote, ports, way === IN, bareSyn, bytes, way === OUT ? frame : frame + 6);
+    } else if (flow !== NO_FLOW) {
+      flows!.touch(flow);
+    }
+    if (kind === FLOW_TCP && flow !== NO_FLOW) {
+      // A bare SYN of a flow that is there already, or has just been opened by it, follows nothing.
+      if (!bareSyn) flows!.follow(flow, way === IN, flags);
+      if (way === OUT && (flags & TCP_ACK) !== 0) {
+        flows!.noteAcknowledgement(flow, tcpAcknowledgement(bytes, payload));
+      }
+    }
+    return PASS;
+  }
+
+  /** Whether a packet is one between the bound address and an address that flows are made with. */
+  #mayBelong(way: Way, bytes: Uint8Array, packet: number, remote: number): boolean {
+    if (way === IN) {
+      const own = this.#lease.address;
+      if (own === 0 || destinationAddress(bytes, packet) !== own) return false;
+    }
+    return !this.#isGroup(remote);
+  }
+
+  /** Multicast and broadcast addresses. */
+  #isGroup(address: number): boolean {
+    return address >>> 28 === 14 || address === LIMITED_BROADCAST || address === this.#directedBroadcast;
+  }
+
+  /** An ICMP error passes for a live flow of which it quotes a packet, from the side that the error goes to (threat row I14). */
+  #judgeError(flows: FlowTable, way: Way, bytes: Uint8Array, packet: number, remote: number): number {
+    const quoted = packet + IPV4_HEADER + ICMP_HEADER;
+    if (totalLength(bytes, packet) < IPV4_HEADER + ICMP_HEADER + QUOTED_LENGTH) return FLOW_ICMP;
+    if (bytes[quoted] !== QUOTED_HEADER || fragmentOffset(bytes, quoted) !== 0) return FLOW_ICMP;
+    const source = sourceAddress(bytes, quoted);
+    const destination = destinationAddress(bytes, quoted);
+    const own = this.#lease.address;
+    const quotedWay = way === IN ? OUT : IN;
+    if (quotedWay === OUT ? source !== own : source !== remote || destination !== own) return FLOW_ICMP;
+    const other = quotedWay === OUT ? destination : source;
+    const protocol = ipProtocol(bytes, quoted);
+    const payload = quoted + IPV4_HEADER;
+    let kind: number;
+    let ports: number;
+    if (hasPorts(protocol)) {
+      kind = protocol === PROTOCOL_TCP ? FLOW_TCP : FLOW_UDP;
+      ports = portsOf(quotedWay, udpSourcePort(bytes, payload), udpDestinationPort(bytes, payload));
+    } else if (protocol === PROTOCOL_ICMP && isEcho(bytes, quoted)) {
+      const request = icmpType(bytes, payload) === ICMP_ECHO_REQUEST;
+      kind = request === (quotedWay === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
+      ports = icmpIdentifier(bytes, payload);
+    } else {
+      return FLOW_ICMP;
+    }
+    const flow = flows.find(kind, other, ports);
+    return flow === NO_FLOW || flows.isCut(flow) ? FLOW_ICMP : PASS;
+  }
+
+  /** Judges all flows again; answers how many were cut. TCP flows leave a RST in `resets` then, where there is one. */
+  #judgeFlows(resets: Resets | undefined): number {
+    const flows = this.#flows;
+    if (flows === undefined) return 0;
+    let newlyCut = 0;
+    for (let flow = 0; flow < flows.extent; flow++) {
+      if (!flows.isInUse(flow)) continue;
+      const allowed = this.#mayGoOn(flows, flow);
+      if (allowed !== flows.isCut(flow)) continue;
+      if (allowed) {
+        flows.mend(flow);
+        continue;
+      }
+      if (flows.kindOf(flow) === FLOW_TCP) resets?.add(flows, flow);
+      flows.cut(flow);
+      newlyCut++;
+    }
+    return newlyCut;
+  }
+
+  /** Whether the packet that opened a flow would pass now. */
+  #mayGoOn(flows: FlowTable, flow: number): boolean {
+    const fromOther = flows.isFromOther(flow);
+    if (fromOther && !this.#stateful) return true;
+    const kind = flows.kindOf(flow);
+    const protocol = kind === FLOW_TCP ? PROTOCOL_TCP : kind === FLOW_UDP ? PROTOCOL_UDP : PROTOCOL_ICMP;
+    let port = NO_PORT;
+    if (hasPorts(protocol)) port = fromOther ? flows.ownPortOf(flow) : flows.remotePortOf(flow);
+    const value = this.#table.ask(fromOther ? IN : OUT, flows.remoteOf(flow), port);
+    return judgeKind(value, protocol, port, false) === PASS;
+  }
+
+  /** As `Guard.answer`. */
+  answer(bytes: Uint8Array, frame: number, verdict: number, out: Uint8Array, at: number): number {
+    if (this.#answers === undefined) return 0;
+    return this.#answers.write(
+      bytes,
+      frame,
+      verdict,
+      this.#isOfCutFlow(bytes, frame + ETHERNET_HEADER),
+      this.#clock[0]!,
+      this.#surroundings.gateway,
+      this.#directedBroadcast,
+      out,
+      at,
+    );
+  }
+
+  /** Whether a packet of the VM's is a TCP segment of a flow that is cut. */
+  #isOfCutFlow(bytes: Uint8Array, packet: number): boolean {
+    const flows = this.#flows;
+    if (flows === undefined || ipProtocol(bytes, packet) !== PROTOCOL_TCP || fragmentOffset(bytes, packet) !== 0)
+      return false;
+    const payload = packet + IPV4_HEADER;
+    const ports = portsOf(OUT, udpSourcePort(bytes, payload), udpDestinationPort(bytes, payload));
+    const flow = flows.find(FLOW_TCP, destinationAddress(bytes, packet), ports);
+    return flow !== NO_FLOW && flows.isCut(flow);
+  }
+
+  /** As `Guard.takeReset`. */
+  takeReset(out: Uint8Array, at: number): number {
+    // The address that the flows were made with: the binding may have ended meanwhile.
+    return this.#resets?.take(this.#mac, this.#flowsOf, out, at) ?? 0;
+  }
+
+  /** As `Guard.explain`. */
+  explain(question: PolicyQuestion): Explanation {
+    const { direction, remote } = question;
+    const protocol = protocolNumber(question.protocol);
+    const way = direction === "out" ? OUT : IN;
+    if (way === IN && !this.#stateful) return { verdict: "pass", default: "inbound" };
+    const port = hasPorts(protocol) ? question.port : undefined;
+    const kind = this.#table.ask(way, remote, port ?? NO_PORT);
+    const verdict = judgeKind(kind, protocol, port ?? NO_PORT, false);
+    const said =
+      verdict === PASS
+        ? { verdict: "pass" as const }
+        : { verdict: "drop" as const, reason: DROP_REASONS[verdict - 1]!.name };
+    const byRule = kind === ALLOWED || kind === BLOCKED;
+    const rule = byRule ? decidingRule(this.#rules, this.#surroundings, direction, remote, port) : undefined;
+    if (rule) return { ...said, rule: { action: rule.action, text: formatRule(rule) } };
+    return { ...said, default: kind === LOOPBACK ? "loopback" : defaultLine(kind, protocol, port ?? NO_PORT) };
+  }
+}
+
+/** TCP and UDP have their ports in the same place. */
+function hasPorts(protocol: number): boolean {
+  return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+}
+
+/** The remote port in the upper half, the VM's in the lower. */
+function portsOf(way: Way, source: number, destination: number): number {
+  return way === OUT ? (destination << 16) | source : (source << 16) | destination;
+}
+
+/** An echo request or its answer; the packet's first bytes are at hand. */
+function isEcho(bytes: Uint8Array, packet: number): boolean {
+  const type = icmpType(bytes, packet + IPV4_HEADER);
+  return type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY;
+}
+
+function protocolNumber(protocol: PolicyQuestion["protocol"]): number {
+  switch (protocol) {
+    case "tcp":
+      return PROTOCOL_TCP;
+    case "udp":
+      return PROTOCOL_UDP;
+    case "icmp":
+      return PROTOCOL_ICMP;
+    default:
+      return protocol;
+  }
+}
+
+function isSameList(one: readonly number[], other: readonly number[]): boolean {
+  return one.length === other.length && one.every((value, index) => value === other[index]);
+}

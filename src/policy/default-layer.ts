@@ -1,0 +1,84 @@
+/**
+ * What holds for an address without rules: its kind, which the default policy judges (the IANA registry, multicast,
+ * metadata, broadcast, the gateway, DNS servers), and its class, which tells whether `@private` or `@global` covers it.
+ */
+import { LIMITED_BROADCAST } from "../wire/address.ts";
+import { type Cidr, directedBroadcastOf } from "./cidr.ts";
+import { flatten, type Intervals, overlay, type Valued, valueAt } from "./intervals.ts";
+import { isNever, METADATA_ADDRESSES, MULTICAST, PRIVATE, SPECIAL_PURPOSE } from "./special-purpose.ts";
+
+/** Globally routable. */
+export const GLOBAL = 0;
+/** A rule allows it. */
+export const ALLOWED = 1;
+/** A rule blocks it. */
+export const BLOCKED = 2;
+export const GATEWAY = 3;
+/** Not globally routable. */
+export const NOT_GLOBAL = 4;
+export const MULTICAST_GROUP = 5;
+/** The limited broadcast address, or the directed one of the VM's subnet. */
+export const BROADCAST = 6;
+export const METADATA = 7;
+/** 0.0.0.0/8 and 127.0.0.0/8. */
+export const LOOPBACK = 8;
+/** To the VM, and no rule covers it. */
+export const INBOUND = 9;
+/** Added to a kind (but ALLOWED, BLOCKED, GATEWAY and LOOPBACK): a DNS server that DHCP announced. */
+export const DNS_SERVER = 16;
+
+/** A value of the layer is a kind and a class. */
+const KIND_BITS = 5;
+export const kindOf = (value: number): number => value & ((1 << KIND_BITS) - 1);
+export const classOf = (value: number): number => value >>> KIND_BITS;
+const layerValue = (kind: number, addressClass: number): number => kind | (addressClass << KIND_BITS);
+
+/** Neither `@private` nor `@global`. */
+export const CLASS_OTHER = 0;
+/** Covered by `@private`. */
+export const CLASS_PRIVATE = 1;
+/** Covered by `@global`. */
+export const CLASS_GLOBAL = 2;
+export const CLASSES = 3;
+
+/** What verdicts depend on beside the rules; it comes with the binding. Addresses in host order, 0 = none. */
+export interface Surroundings {
+  readonly gateway: number;
+  /** The bound address and its netmask: they give the directed broadcast address. */
+  readonly address: number;
+  readonly netmask: number;
+  readonly dnsServers: readonly number[];
+}
+
+const host = (address: number): Cidr => ({ address, length: 32 });
+const isPrivate = (cidr: Cidr): boolean =>
+  PRIVATE.some(({ address, length }) => address === cidr.address && length === cidr.length);
+
+function registered(cidr: Cidr, global: boolean): number {
+  if (isNever(cidr.address)) return layerValue(LOOPBACK, CLASS_OTHER);
+  if (global) return layerValue(GLOBAL, CLASS_GLOBAL);
+  return layerValue(NOT_GLOBAL, isPrivate(cidr) ? CLASS_PRIVATE : CLASS_OTHER);
+}
+
+/** What is so everywhere, whatever the surroundings. */
+const EVERYWHERE: Intervals = flatten([
+  { cidr: { address: 0, length: 0 }, value: layerValue(GLOBAL, CLASS_GLOBAL) },
+  ...SPECIAL_PURPOSE.map(({ cidr, global }): Valued => ({ cidr, value: registered(cidr, global) })),
+  { cidr: MULTICAST, value: layerValue(MULTICAST_GROUP, CLASS_OTHER) },
+  ...METADATA_ADDRESSES.map((cidr): Valued => ({ cidr, value: layerValue(METADATA, CLASS_OTHER) })),
+  { cidr: host(LIMITED_BROADCAST), value: layerValue(BROADCAST, CLASS_OTHER) },
+]);
+
+export function defaultLayer({ gateway, address, netmask, dnsServers }: Surroundings): Intervals {
+  const hosts = new Map<number, number>();
+  const at = (of: number): number => hosts.get(of) ?? valueAt(EVERYWHERE, of);
+  const broadcast = directedBroadcastOf(address, netmask);
+  const set = (of: number, value: number): void => {
+    // Addresses that never pass stay what they are.
+    if (!isNever(of)) hosts.set(of, value);
+  };
+  set(broadcast, layerValue(BROADCAST, classOf(at(broadcast))));
+  for (const server of dnsServers) set(server, at(server) | DNS_SERVER);
+  set(gateway, layerValue(GATEWAY, classOf(at(gateway))));
+  return overlay(EVERYWHERE, flatten([...hosts].map(([of, value]) => ({ cidr: host(of), value }))));
+}

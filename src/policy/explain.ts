@@ -1,0 +1,51 @@
+/**
+ * Which rule decides: every rule asked, one after the other, in the words of docs/guard.md. Slow and obvious, since people
+ * ask for it, not frames; what frames get is the table's word.
+ */
+import { covers } from "./cidr.ts";
+import type { Surroundings } from "./default-layer.ts";
+import { type Rule, type RuleDirection, rankOf } from "./rule.ts";
+import { isGloballyRoutable, METADATA_ADDRESSES, PRIVATE } from "./special-purpose.ts";
+
+const isMetadata = (address: number): boolean => METADATA_ADDRESSES.some((metadata) => metadata.address === address);
+
+/** Whether a rule's target covers an address in host order. */
+export function targetCovers({ target }: Rule, address: number, surroundings: Surroundings): boolean {
+  if (target.kind === "cidr") return covers(target.cidr, address);
+  switch (target.name) {
+    case "@host":
+      return surroundings.gateway !== 0 && address === surroundings.gateway;
+    case "@dns":
+      return surroundings.dnsServers.includes(address);
+    case "@metadata":
+      return isMetadata(address);
+    case "@private":
+      return PRIVATE.some((cidr) => covers(cidr, address));
+    case "@global":
+      return isGloballyRoutable(address) && !isMetadata(address);
+  }
+}
+
+/** The rule that decides for a direction, a remote address in host order and a port; undefined where the default does. */
+export function decidingRule(
+  rules: readonly Rule[],
+  surroundings: Surroundings,
+  direction: RuleDirection,
+  remote: number,
+  port: number | undefined,
+): Rule | undefined {
+  let best: Rule | undefined;
+  for (const rule of rules) {
+    if (rule.direction !== undefined && rule.direction !== direction) continue;
+    if (rule.ports && (port === undefined || port < rule.ports.first || port > rule.ports.last)) continue;
+    if (targetCovers(rule, remote, surroundings) && (best === undefined || comesBefore(rule, best))) best = rule;
+  }
+  return best;
+}
+
+/** Rules with a port, then the higher rank, then block. */
+function comesBefore(one: Rule, other: Rule): boolean {
+  if ((one.ports !== undefined) !== (other.ports !== undefined)) return one.ports !== undefined;
+  if (rankOf(one) !== rankOf(other)) return rankOf(one) > rankOf(other);
+  return one.action === "block" && other.action === "allow";
+}

@@ -1,0 +1,96 @@
+/**
+ * Lists of port intervals. One list holds what the rules with ports of one prefix say; a list goes on in that of the
+ * next shorter prefix that has any, so that 4,096 nested rules are stored once each and the longest prefix speaks first.
+ */
+import { ALLOWED, BLOCKED } from "./default-layer.ts";
+import type { Rule } from "./rule.ts";
+
+/** No list: the end of a chain. */
+export const NO_LIST = -1;
+
+/** No rule with ports covers this port. */
+export const UNDECIDED = 0;
+
+/** Events of a port range while it is swept: two for each range, ports ascending. */
+const EVENT_KINDS = 4;
+const ALLOW_ENDS = 0;
+const BLOCK_ENDS = 1;
+const ALLOW_BEGINS = 2;
+const BLOCK_BEGINS = 3;
+
+export class PortLists {
+  /** Where a list begins and ends in `#starts`, and the list it goes on in. */
+  readonly #begin: number[] = [];
+  readonly #end: number[] = [];
+  readonly #next: number[] = [];
+  /** First port of each interval, ascending within a list, the first is 0; and what holds from there. */
+  readonly #starts: number[] = [];
+  readonly #values: number[] = [];
+
+  /** Makes the list of some rules with ports, all of the same prefix; where none of them decides, `next` goes on. */
+  add(rules: readonly Rule[], next: number): number {
+    this.#begin.push(this.#starts.length);
+    this.#sweep(rules);
+    this.#end.push(this.#starts.length);
+    return this.#next.push(next) - 1;
+  }
+
+  /** Of ranges that overlap in one list, those that block win. */
+  #sweep(rules: readonly Rule[]): void {
+    const events = new Int32Array(rules.length * 2);
+    let count = 0;
+    for (const { action, ports } of rules) {
+      const { first, last } = ports!;
+      events[count++] = first * EVENT_KINDS + (action === "allow" ? ALLOW_BEGINS : BLOCK_BEGINS);
+      events[count++] = (last + 1) * EVENT_KINDS + (action === "allow" ? ALLOW_ENDS : BLOCK_ENDS);
+    }
+    events.sort();
+    let allows = 0;
+    let blocks = 0;
+    let before = UNDECIDED;
+    this.#starts.push(0);
+    this.#values.push(before);
+    for (let index = 0; index < count; index++) {
+      const port = Math.floor(events[index]! / EVENT_KINDS);
+      const kind = events[index]! % EVENT_KINDS;
+      if (kind === ALLOW_BEGINS) allows++;
+      else if (kind === ALLOW_ENDS) allows--;
+      else if (kind === BLOCK_BEGINS) blocks++;
+      else blocks--;
+      if (index + 1 < count && Math.floor(events[index + 1]! / EVENT_KINDS) === port) continue;
+      const value = blocks > 0 ? BLOCKED : allows > 0 ? ALLOWED : UNDECIDED;
+      if (value === before) continue;
+      before = value;
+      this.#starts.push(port);
+      this.#values.push(value);
+    }
+  }
+
+  /** ALLOWED, BLOCKED or UNDECIDED: what the chain from `list` on says of a port. */
+  find(list: number, port: number): number {
+    for (let at = list; at !== NO_LIST; at = this.#next[at]!) {
+      let low = this.#begin[at]!;
+      let high = this.#end[at]! - 1;
+      // The interval with the largest start that is not above the port.
+      while (low < high) {
+        const middle = (low + high + 1) >>> 1;
+        if (this.#starts[middle]! <= port) low = middle;
+        else high = middle - 1;
+      }
+      const value = this.#values[low]!;
+      if (value !== UNDECIDED) return value;
+    }
+    return UNDECIDED;
+  }
+
+  /** Whether some list of the chain has an interval with this decision that reaches ports from `least` on. */
+  has(list: number, decision: number, least: number): boolean {
+    for (let at = list; at !== NO_LIST; at = this.#next[at]!) {
+      for (let index = this.#begin[at]!; index < this.#end[at]!; index++) {
+        const last = index + 1 < this.#end[at]! ? this.#starts[index + 1]! - 1 : 65_535;
+        if (this.#values[index] === decision && last >= least) return true;
+      }
+    }
+    return false;
+  }
+}

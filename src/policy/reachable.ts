@@ -1,0 +1,44 @@
+/**
+ * What of a policy a host's own forwarding must know, as ranges of addresses. The guard judges every frame itself; this only
+ * tells whom the host may bring together with the VM at all, and under which address.
+ */
+import { ALLOWED, BLOCKED, DNS_SERVER, GLOBAL, LOOPBACK, type Surroundings } from "./default-layer.ts";
+import type { Rule } from "./rule.ts";
+import { OUT } from "./rule-tree.ts";
+import { NO_PORT, PolicyTable, type Ranges } from "./table.ts";
+
+export interface Reachable {
+  /** What a rule may allow, out or in, on whatever port. */
+  readonly allowed: Ranges;
+  /** From where the VM's answers to a TCP client pass: clients from there may appear under their own address. */
+  readonly answerable: Ranges;
+  /** The gateway, where a rule keeps the VM from it or from a port of it. */
+  readonly closed: Ranges;
+}
+
+/** Clients' ports begin behind the well-known ones: a rule about those alone keeps no answer back. */
+const FIRST_CLIENT_PORT = 1024;
+
+export function reachable(rules: readonly Rule[], surroundings: Surroundings): Reachable {
+  const table = new PolicyTable(rules, surroundings);
+  const allowed = table.allowedRanges();
+  const { gateway } = surroundings;
+  const closed: Ranges = isClosed(table, rules, gateway) ? [[gateway, gateway]] : [];
+  if (table.stateful) {
+    // Answers belong to their client's flow, and it is the client's own address that rules for the way in are about.
+    const answerable = table.outRanges((value) => value !== LOOPBACK, Number.POSITIVE_INFINITY);
+    return { allowed, answerable, closed };
+  }
+  const answerable = table.outRanges(
+    (value) => value === ALLOWED || (value & ~DNS_SERVER) === GLOBAL,
+    table.byPort ? FIRST_CLIENT_PORT : Number.POSITIVE_INFINITY,
+  );
+  return { allowed, answerable, closed };
+}
+
+/** Whether any port of an address is blocked for the VM: the answer changes only where the ports of a rule begin or end. */
+function isClosed(table: PolicyTable, rules: readonly Rule[], address: number): boolean {
+  if (address === 0) return false;
+  const blocked = (port: number): boolean => table.ask(OUT, address, port) === BLOCKED;
+  return blocked(NO_PORT) || rules.some(({ ports }) => ports && (blocked(ports.first) || blocked(ports.last + 1)));
+}

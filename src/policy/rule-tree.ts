@@ -1,0 +1,154 @@
+/**
+ * The rules of a policy, laid over the address space. Every prefix that a rule names is a node; below all of them lies
+ * the ground: rules that rank as length 0, which differ by the address's class (`@private`, `@global`, 0.0.0.0/0). A node
+ * knows, for each way, what holds without a port (its own rules or else the next shorter prefix's) and where its chain of
+ * port lists begins, so that a rule costs its own place only, however deep it is nested.
+ */
+import {
+  ALLOWED,
+  BLOCKED,
+  CLASS_GLOBAL,
+  CLASS_OTHER,
+  CLASS_PRIVATE,
+  CLASSES,
+  type Surroundings,
+} from "./default-layer.ts";
+import { NO_LIST, PortLists, UNDECIDED } from "./port-lists.ts";
+import { MOST_RULES, type Rule, rankOf } from "./rule.ts";
+import { METADATA_ADDRESSES } from "./special-purpose.ts";
+
+/** From the VM, and to it: a packet's way, as a number for the hot path. */
+export const OUT = 0;
+export const IN = 1;
+export type Way = typeof OUT | typeof IN;
+const WAY_NAMES = ["out", "in"] as const;
+
+/** The node of addresses that no prefix covers. */
+export const GROUND = -1;
+
+/** What a place in the tree says: without a port, and where its port lists begin. */
+export interface Place {
+  readonly decision: number;
+  readonly list: number;
+}
+
+/** A sort key holds address, length and rule: 32 + 6 + 13 bits, exact in a number. */
+const LENGTHS = 64;
+const RULES = 8192;
+const END_OF_SPACE = 2 ** 32;
+
+export class RuleTree {
+  /** First address of each interval, ascending, the first is 0; and its node. */
+  readonly starts: number[] = [0];
+  readonly nodes: number[] = [GROUND];
+  readonly portLists = new PortLists();
+  /** For each way, by node. */
+  readonly #places: readonly [Place[], Place[]] = [[], []];
+  /** For each way, by class. */
+  readonly #ground: readonly [Place[], Place[]] = [[], []];
+  readonly #rules: readonly Rule[];
+
+  constructor(rules: readonly Rule[], surroundings: Surroundings) {
+    if (rules.length > MOST_RULES) throw new RangeError(`${rules.length} rules are too many`);
+    this.#rules = rules;
+    this.#makeGround();
+    this.#grow(this.#sorted(surroundings));
+  }
+
+  /** What a node says on a way; what the ground says is UNDECIDED here. */
+  place(way: Way, node: number): Place {
+    return node === GROUND ? UNDECIDED_PLACE : this.#places[way][node]!;
+  }
+
+  ground(way: Way, addressClass: number): Place {
+    return this.#ground[way][addressClass]!;
+  }
+
+  #makeGround(): void {
+    for (let addressClass = 0; addressClass < CLASSES; addressClass++) {
+      const rules = this.#rules.filter((rule) => rankOf(rule) === 0 && coversClass(rule, addressClass));
+      for (const way of [OUT, IN] as const) this.#ground[way].push(this.#settle(rules, way, UNDECIDED_PLACE));
+    }
+  }
+
+  /** The prefixes of length 1 … 32 that rules name, ascending by address, then by length, then by rule. */
+  #sorted(surroundings: Surroundings): Float64Array {
+    const keys: number[] = [];
+    for (const [index, { target }] of this.#rules.entries()) {
+      const add = (address: number, length: number): void => {
+        keys.push((address * LENGTHS + length) * RULES + index);
+      };
+      if (target.kind === "cidr") {
+        if (target.cidr.length > 0) add(target.cidr.address, target.cidr.length);
+      } else if (target.name === "@host") {
+        if (surroundings.gateway !== 0) add(surroundings.gateway, 32);
+      } else if (target.name === "@dns") {
+        for (const server of surroundings.dnsServers) add(server, 32);
+      } else if (target.name === "@metadata") {
+        for (const { address } of METADATA_ADDRESSES) add(address, 32);
+      }
+    }
+    return Float64Array.from(keys).sort();
+  }
+
+  /** One walk with a stack: prefixes are nested or disjoint, never half overlapping. */
+  #grow(keys: Float64Array): void {
+    /** Ends of the open prefixes, the first address behind each, and their nodes. */
+    const ends: number[] = [];
+    const open: number[] = [];
+    const closeBefore = (start: number): void => {
+      while (ends.length > 0 && ends.at(-1)! <= start) {
+        const end = ends.pop()!;
+        open.pop();
+        this.#push(end, open.at(-1) ?? GROUND);
+      }
+    };
+    for (let at = 0; at < keys.length; ) {
+      const prefix = Math.floor(keys[at]! / RULES);
+      const rules: Rule[] = [];
+      for (; at < keys.length && Math.floor(keys[at]! / RULES) === prefix; at++)
+        rules.push(this.#rules[keys[at]! % RULES]!);
+      const start = Math.floor(prefix / LENGTHS);
+      closeBefore(start);
+      const around = open.at(-1) ?? GROUND;
+      const node = this.#places[OUT].length;
+      for (const way of [OUT, IN] as const) this.#places[way].push(this.#settle(rules, way, this.place(way, around)));
+      this.#push(start, node);
+      ends.push(start + 2 ** (32 - (prefix % LENGTHS)));
+      open.push(node);
+    }
+    closeBefore(END_OF_SPACE);
+  }
+
+  #push(start: number, node: number): void {
+    if (start >= END_OF_SPACE) return;
+    if (this.starts.at(-1) === start) {
+      this.nodes[this.nodes.length - 1] = node;
+    } else {
+      this.starts.push(start);
+      this.nodes.push(node);
+    }
+  }
+
+  /** What rules of the same rank say, where they say nothing what is around them does. */
+  #settle(rules: readonly Rule[], way: Way, around: Place): Place {
+    let decision = UNDECIDED;
+    const withPorts: Rule[] = [];
+    for (const rule of rules) {
+      if (rule.direction !== undefined && rule.direction !== WAY_NAMES[way]) continue;
+      if (rule.ports !== undefined) withPorts.push(rule);
+      else if (rule.action === "block") decision = BLOCKED;
+      else if (decision === UNDECIDED) decision = ALLOWED;
+    }
+    const list = withPorts.length === 0 ? around.list : this.portLists.add(withPorts, around.list);
+    return { decision: decision === UNDECIDED ? around.decision : decision, list };
+  }
+}
+
+const UNDECIDED_PLACE: Place = Object.freeze({ decision: UNDECIDED, list: NO_LIST });
+
+/** Whether a rule that ranks as length 0 covers addresses of this class. */
+export function coversClass({ target }: Rule, addressClass: number): boolean {
+  if (target.kind === "cidr") return true;
+  return addressClass !== CLASS_OTHER && addressClass === (target.name === "@private" ? CLASS_PRIVATE : CLASS_GLOBAL);
+}

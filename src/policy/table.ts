@@ -1,0 +1,178 @@
+/**
+ * The policy table: what rules and the default policy make of an address, a way and a port. The address space is cut into
+ * intervals within which everything is the same; finding one's place is one step through the upper 16 bits and a short
+ * binary search within them. Where no rule has a port or a direction, that place's value is the answer; else the port is
+ * looked for in a chain of lists of the prefixes that cover the address, the longest first.
+ *
+ * A table is never changed: a policy or its surroundings that change make a new one, which takes the old one's place as a
+ * whole.
+ */
+import {
+  ALLOWED,
+  BLOCKED,
+  classOf,
+  defaultLayer,
+  INBOUND,
+  kindOf,
+  LOOPBACK,
+  type Surroundings,
+} from "./default-layer.ts";
+import type { PortLists } from "./port-lists.ts";
+import { UNDECIDED } from "./port-lists.ts";
+import { isByPort, isStateful, type Rule } from "./rule.ts";
+import { IN, OUT, RuleTree, type Way } from "./rule-tree.ts";
+
+/** Asks without a port: what is no TCP or UDP, or has its ports elsewhere. */
+export const NO_PORT = -1;
+
+/** Address ranges, ascending: first and last address of each. */
+export type Ranges = readonly (readonly [first: number, last: number])[];
+
+const END_OF_SPACE = 2 ** 32;
+
+export class PolicyTable {
+  /** The policy judges both directions and tracks flows. */
+  readonly stateful: boolean;
+  /** Verdicts depend on ports. */
+  readonly byPort: boolean;
+  /** First address of each interval, ascending, the first is 0. */
+  readonly #starts: Uint32Array;
+  /** For each upper half of an address the interval in which its first address lies. */
+  readonly #first = new Uint16Array(65537);
+  /** By way, then by interval: the answer without a port, where its port lists begin, and the ground's, asked last. */
+  readonly #plain: readonly [Uint8Array, Uint8Array];
+  readonly #lists: readonly [Int16Array, Int16Array];
+  readonly #groundLists: readonly [Int16Array, Int16Array];
+  readonly #portLists: PortLists;
+
+  constructor(rules: readonly Rule[], surroundings: Surroundings) {
+    this.stateful = isStateful(rules);
+    this.byPort = isByPort(rules);
+    const tree = new RuleTree(rules, surroundings);
+    const layer = defaultLayer(surroundings);
+    this.#portLists = tree.portLists;
+    const most = tree.starts.length + layer.starts.length;
+    const starts = new Uint32Array(most);
+    const plain = [new Uint8Array(most), new Uint8Array(most)] as const;
+    const lists = [new Int16Array(most), new Int16Array(most)] as const;
+    const groundLists = [new Int16Array(most), new Int16Array(most)] as const;
+    // The tree laid over the default layer; neighbours between which nothing differs become one.
+    let count = 0;
+    let below = 0;
+    let above = 0;
+    for (let start = 0; start < END_OF_SPACE; ) {
+      const value = layer.values[below]!;
+      const node = tree.nodes[above]!;
+      let same = count > 0;
+      for (const way of [OUT, IN] as const) {
+        const place = tree.place(way, node);
+        const ground = tree.ground(way, classOf(value));
+        const kind = way === OUT ? kindOf(value) : INBOUND;
+        plain[way][count] = kind === LOOPBACK ? LOOPBACK : place.decision || ground.decision || kind;
+        lists[way][count] = place.list;
+        groundLists[way][count] = ground.list;
+        same &&=
+          plain[way][count] === plain[way][count - 1] &&
+          lists[way][count] === lists[way][count - 1] &&
+          groundLists[way][count] === groundLists[way][count - 1];
+      }
+      if (!same) starts[count++] = start;
+      const nextBelow = layer.starts[below + 1] ?? END_OF_SPACE;
+      const nextAbove = tree.starts[above + 1] ?? END_OF_SPACE;
+      start = Math.min(nextBelow, nextAbove);
+      if (nextBelow === start) below++;
+      if (nextAbove === start) above++;
+    }
+    this.#starts = starts.slice(0, count);
+    this.#plain = [plain[OUT].slice(0, count), plain[IN].slice(0, count)];
+    this.#lists = [lists[OUT].slice(0, count), lists[IN].slice(0, count)];
+    this.#groundLists = [groundLists[OUT].slice(0, count), groundLists[IN].slice(0, count)];
+    this.#index();
+  }
+
+  #index(): void {
+    const starts = this.#starts;
+    let from = 0;
+    for (let interval = 1; interval < starts.length; interval++) {
+      // The first upper half whose first address is not before this interval.
+      const upper = Math.ceil(starts[interval]! / 65536);
+      this.#first.fill(interval - 1, from, upper);
+      from = upper;
+    }
+    this.#first.fill(starts.length - 1, from);
+  }
+
+  /** Where an address in host order lies. */
+  #find(address: number): number {
+    const upper = address >>> 16;
+    let low = this.#first[upper]!;
+    let high = this.#first[upper + 1]!;
+    // The interval with the largest start that is not above the address.
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if (this.#starts[middle]! <= address) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** What holds for a packet without a port from the VM to an address in host order. */
+  lookup(address: number): number {
+    return this.#plain[OUT][this.#find(address)]!;
+  }
+
+  /**
+   * What holds for a packet on a way, with this remote address (host order) and port (or NO_PORT): ALLOWED, BLOCKED, and
+   * where no rule counts INBOUND on the way in, else the address's kind.
+   */
+  ask(way: Way, address: number, port: number): number {
+    const at = this.#find(address);
+    const plain = this.#plain[way][at]!;
+    if (!this.byPort || port === NO_PORT || plain === LOOPBACK) return plain;
+    const decision = this.#portLists.find(this.#lists[way][at]!, port);
+    if (decision !== UNDECIDED) return decision;
+    return this.#portLists.find(this.#groundLists[way][at]!, port) || plain;
+  }
+
+  /** Whether a packet without a port, or with some port, might be allowed by a rule; at the most: longer prefixes may forbid it. */
+  mayBeAllowed(way: Way, address: number): boolean {
+    return this.#mayBeAllowed(way, this.#find(address));
+  }
+
+  #mayBeAllowed(way: Way, at: number): boolean {
+    const plain = this.#plain[way][at]!;
+    return plain !== LOOPBACK && (plain === ALLOWED || this.#has(way, at, ALLOWED, 1));
+  }
+
+  #has(way: Way, at: number, decision: number, least: number): boolean {
+    const lists = this.#portLists;
+    return lists.has(this.#lists[way][at]!, decision, least) || lists.has(this.#groundLists[way][at]!, decision, least);
+  }
+
+  /** What a rule might allow, on any way and port; not what never passes. */
+  allowedRanges(): Ranges {
+    return this.#ranges(
+      (at) => this.#plain[OUT][at] !== LOOPBACK && (this.#mayBeAllowed(OUT, at) || this.#mayBeAllowed(IN, at)),
+    );
+  }
+
+  /** Where the answer on the way out is wanted, whatever the port, as far as ports from `least` on go. */
+  outRanges(wanted: (value: number) => boolean, least: number): Ranges {
+    return this.#ranges((at) => {
+      const plain = this.#plain[OUT][at]!;
+      return wanted(plain) && (plain === LOOPBACK || !this.#has(OUT, at, BLOCKED, least));
+    });
+  }
+
+  #ranges(wanted: (at: number) => boolean): Ranges {
+    const found: [number, number][] = [];
+    for (const [at, first] of this.#starts.entries()) {
+      if (!wanted(at)) continue;
+      const last = (this.#starts[at + 1] ?? END_OF_SPACE) - 1;
+      const before = found.at(-1);
+      if (before !== undefined && before[1] + 1 === first) before[1] = last;
+      else found.push([first, last]);
+    }
+    return found;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * What the guard answers the VM with in the network's place: refusals of dropped frames, and RSTs of flows that a new policy
+ * ended. They wait in a small batch of their own, which never grows: where it is full, the VM has no room for more answers
+ * and gets none. Frames come first: nothing is sent here while frames wait for the VM.
+ */
+import type { Batch } from "./batch.ts";
+import type { Answerer } from "./options.ts";
+import type { FramePort } from "./port.ts";
+
+/** Bytes of the longest answer: Ethernet, IPv4 and ICMP headers, and the IPv4 header and 8 bytes that it quotes. */
+export const LONGEST_ANSWER = 14 + 20 + 8 + 20 + 8;
+
+export class Answering {
+  readonly #batch: Batch;
+  readonly #guard: Answerer;
+  readonly #vm: FramePort;
+  /** Answers before this one were sent. */
+  #sent = 0;
+
+  constructor(batch: Batch, guard: Answerer, vm: FramePort) {
+    if (batch.slotSize < LONGEST_ANSWER) throw new RangeError("the batch is too small for answers");
+    this.#batch = batch;
+    this.#guard = guard;
+    this.#vm = vm;
+    batch.count = 0;
+  }
+
+  /** A frame of the VM's was dropped. */
+  answer(bytes: Uint8Array, at: number, size: number, verdict: number): void {
+    const batch = this.#batch;
+    const { count } = batch;
+    if (count === batch.capacity) return;
+    this.#add(this.#guard.answer(bytes, at, size, verdict, batch.bytes, batch.slotOffset(count)));
+  }
+
+  /** Fills the batch up with RSTs; answers whether there is something to send. */
+  collect(): boolean {
+    const batch = this.#batch;
+    while (batch.count < batch.capacity) {
+      if (!this.#add(this.#guard.takeReset(batch.bytes, batch.slotOffset(batch.count)))) break;
+    }
+    return batch.count > 0;
+  }
+
+  /** Sends the batch; answers whether there was room for all of it and more may wait. */
+  send(): boolean {
+    const batch = this.#batch;
+    const full = batch.count === batch.capacity;
+    this.#sent += this.#vm.send(batch, this.#sent);
+    if (this.#sent < batch.count) return false;
+    batch.count = 0;
+    this.#sent = 0;
+    return full;
+  }
+
+  #add(length: number): boolean {
+    if (length === 0) return false;
+    const batch = this.#batch;
+    batch.offset[batch.count] = batch.slotOffset(batch.count);
+    batch.length[batch.count] = length;
+    batch.count++;
+    return true;
+  }
+}
