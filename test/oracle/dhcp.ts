@@ -13,7 +13,7 @@ import {
   uint32,
 } from "./bytes.ts";
 import type { Packet } from "./ipv4.ts";
-import { isGloballyReachable, METADATA } from "./policy.ts";
+import { isGloballyReachable, METADATA } from "./registry.ts";
 import { type Kind, type OracleBinding, SECOND, type State, type Transaction } from "./state.ts";
 
 const BROADCAST = 0xffffffff;

@@ -1,6 +1,6 @@
 /**
  * Traffic sessions for the comparison of the two guards: each is made from one seed, plays a random row of scenarios in
- * one world, and is a list of frames with direction and time.
+ * one world, and is a list of frames with direction and time, and in sessions of flows of changed policies.
  */
 import type { GuardOptions } from "../../src/guard/types.ts";
 import {
@@ -16,16 +16,18 @@ import {
   udpPayload,
 } from "./build.ts";
 import { answer, say } from "./dhcp-talk.ts";
-import { type Server, type Step, World } from "./world.ts";
+import { FLOW_SCENARIOS } from "./flow-talk.ts";
+import { type FrameStep, type Server, type Step, World } from "./world.ts";
 
-export type { Step } from "./world.ts";
+export type { FrameStep, Step } from "./world.ts";
 
-export interface Session {
+export interface Session<Kind extends Step = FrameStep> {
   readonly seed: number;
   readonly options: GuardOptions;
-  readonly steps: readonly Step[];
+  readonly steps: readonly Kind[];
 }
 
+/** Frames only, under one policy, with much DHCP and ARP. */
 export function generateSession(seed: number): Session {
   const world = new World(seed);
   const { random } = world;
@@ -33,11 +35,30 @@ export function generateSession(seed: number): Session {
   const scenarios = random.between(3, 22);
   for (let count = 0; count < scenarios; count++) {
     world.expire();
-    const scenario = world.address === undefined && random.chance(0.6) ? boot : pickScenario(world);
+    const scenario = world.address === undefined && random.chance(0.6) ? boot : pick(world, SCENARIOS);
     scenario(world);
     if (random.chance(0.35)) world.jump();
   }
+  return { seed, options: world.options, steps: framesOf(world) };
+}
+
+/** Mostly connections, with policies that change and questions in between. */
+export function generateFlowSession(seed: number): Session<Step> {
+  const world = new World(seed, "flows");
+  const { random } = world;
+  if (random.chance(0.9)) bootQuietly(world);
+  const scenarios = random.between(6, 30);
+  for (let count = 0; count < scenarios; count++) {
+    world.expire();
+    const scenario = world.address === undefined && random.chance(0.85) ? bootQuietly : pick(world, FLOW_MIX);
+    scenario(world);
+    if (random.chance(0.05)) world.jump();
+  }
   return { seed, options: world.options, steps: world.steps };
+}
+
+function framesOf(world: World): FrameStep[] {
+  return world.steps.filter((step) => step.kind === "frame");
 }
 
 type Scenario = (world: World) => void;
@@ -84,11 +105,31 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [arpFlood, 0.5],
   [dhcpFlood, 1],
 ];
-const TOTAL_WEIGHT = SCENARIOS.reduce((sum, [, weight]) => sum + weight, 0);
+/** Connections, and enough of everything else that the binding, gateway and DNS servers change beneath them. */
+const FLOW_MIX: readonly [Scenario, number][] = [
+  ...FLOW_SCENARIOS,
+  [boot, 0.7],
+  [bootQuietly, 1],
+  [initReboot, 1],
+  [renew, 3],
+  [rebind, 1],
+  [release, 0.7],
+  [rogueNetwork, 3],
+  [race, 0.5],
+  [arpTalk, 1],
+  [traffic, 5],
+  [dnsTraffic, 4],
+  [fragments, 3],
+  [inbound, 4],
+  [strangeIpv4, 1],
+  [noise, 0.5],
+  [replay, 5],
+];
 
-function pickScenario(world: World): Scenario {
-  let left = (world.random.uint32() / 2 ** 32) * TOTAL_WEIGHT;
-  for (const [scenario, weight] of SCENARIOS) {
+function pick(world: World, scenarios: readonly [Scenario, number][]): Scenario {
+  const total = scenarios.reduce((sum, [, weight]) => sum + weight, 0);
+  let left = (world.random.uint32() / 2 ** 32) * total;
+  for (const [scenario, weight] of scenarios) {
     left -= weight;
     if (left < 0) return scenario;
   }
@@ -145,6 +186,18 @@ function boot(world: World): void {
   if (random.chance(0.2)) answer(world, { type: "ACK", address, server });
   if (random.chance(0.5)) arpProbe(world);
   if (random.chance(0.3)) arpGateway(world);
+}
+
+/** A lease without surprises, of the address that the VM had before more often than not. */
+function bootQuietly(world: World): void {
+  const { random, server } = world;
+  world.xid = random.uint32();
+  const address = world.static || random.chance(0.8) ? world.lastAddress : world.hostAddress();
+  say(world, "DISCOVER", { wrong: 0 });
+  answer(world, { type: "OFFER", address, server, wrong: 0 });
+  say(world, "SELECTING", { address, server, wrong: 0 });
+  answer(world, { type: "ACK", address, server, wrong: 0, rogue: random.chance(0.1) ? 0.5 : 0 });
+  learned(world, address, server);
 }
 
 function initReboot(world: World): void {
@@ -989,10 +1042,11 @@ function noise(world: World): void {
 /** Earlier frames of the same conversation once more, damaged or not, in the same or the other direction, later. */
 function replay(world: World): void {
   const { random } = world;
-  if (world.steps.length === 0) return;
+  const late = world.steps.slice(-40).filter((step) => step.kind === "frame");
+  if (late.length === 0) return;
   const count = random.between(1, 5);
   for (let turn = 0; turn < count; turn++) {
-    const step = world.steps[world.steps.length - 1 - random.below(Math.min(world.steps.length, 40))]!;
+    const step = random.pick(late);
     const frame = random.chance(0.6) && step.frame.length > 0 ? world.damage(step.frame) : step.frame;
     const direction = random.chance(0.95) ? step.direction : step.direction === "egress" ? "ingress" : "egress";
     world.emit(direction, frame, `replayed ${step.label}`);

@@ -3,16 +3,36 @@
  * first. The two must agree on every frame (agree.test.ts): a mistake then has to be made twice, in two ways of writing.
  */
 import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
+import { answerTo, resetOf } from "./answers.ts";
 import { PASS, uint16 } from "./bytes.ts";
 import { checkArp, checkEthernet, type Direction } from "./ethernet.ts";
-import { checkIpv4 } from "./ipv4.ts";
+import type { Flow } from "./flows.ts";
+import { checkIpv4, isLoopback, TCP, UDP } from "./ipv4.ts";
+import { decide, rejudge } from "./policy.ts";
+import { normalForm, parsePolicy, type Way } from "./rules.ts";
 import { State } from "./state.ts";
+
+/** What would be said about a packet, without sending one. */
+export interface Explained {
+  readonly verdict: "pass" | "drop";
+  readonly reason?: string;
+  /** The rule that decides, `allow out 10.0.0.0/8:22`. */
+  readonly rule?: string;
+  /** The line of the default policy that does. */
+  readonly default?: string;
+}
 
 export class OracleGuard {
   readonly #state: State;
+  #resets: Uint8Array[] = [];
 
   constructor(options: GuardOptions) {
-    this.#state = new State(options);
+    const state = new State(options);
+    this.#state = state;
+    state.onOtherNetwork = (what) => {
+      if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
+      else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
+    };
   }
 
   /** A frame from the VM at a time in microseconds. */
@@ -23,6 +43,51 @@ export class OracleGuard {
   /** A frame to the VM at a time in microseconds. */
   ingress(frame: Uint8Array, time: number): Verdict {
     return this.#judge("ingress", frame, time);
+  }
+
+  /** Another policy, from now on. */
+  setRules(allow: readonly string[], block: readonly string[]): void {
+    const state = this.#state;
+    const before = state.stateful;
+    state.rules = parsePolicy(allow, block);
+    state.fragments.forgetAll();
+    const ended = rejudge(state);
+    for (const flow of ended) this.#end(flow);
+    const kind = (stateful: boolean) => (stateful ? "stateful" : "stateless");
+    const change = `${kind(before)} to ${kind(state.stateful)}`;
+    if (ended.length > 0) state.reach(`another policy ends a flow, ${change}`);
+    if (state.flows.live > 0) state.reach(`another policy lets a flow live on, ${change}`);
+  }
+
+  /** What the guard answers to a frame from the VM that it dropped a moment ago. */
+  answer(frame: Uint8Array, verdict: Verdict): Uint8Array | undefined {
+    return answerTo(this.#state, frame, verdict.reason ?? PASS);
+  }
+
+  /** The resets of flows that a change of the policy ended, each once. */
+  takeResets(): Uint8Array[] {
+    const resets = this.#resets;
+    this.#resets = [];
+    return resets;
+  }
+
+  /** Flows that are alive. */
+  get flows(): number {
+    return this.#state.flows.live;
+  }
+
+  /** What the rules, or the defaults, say about the first packet of a flow. */
+  explain(way: Way, protocol: number, remote: number, port: number | undefined): Explained {
+    const known = protocol === TCP || protocol === UDP ? port : undefined;
+    const { verdict, rule, line } =
+      way === "out" && isLoopback(remote)
+        ? { verdict: "ipv4.loopback", line: "loopback" }
+        : decide(this.#state, { way, protocol, remote, port: known, fragment: false });
+    return {
+      ...(verdict === PASS ? { verdict: "pass" } : { verdict: "drop", reason: verdict }),
+      ...(line !== undefined && { default: line }),
+      ...(rule !== undefined && { rule: `${rule.action} ${normalForm(rule)}` }),
+    };
   }
 
   /** What kind of frame passed last, `dhcp.ACK-RENEWING`: lets a test see that a generator reached it. */
@@ -44,5 +109,11 @@ export class OracleGuard {
       result = check(state, direction, frame);
     }
     return result === PASS ? { verdict: "pass" } : { verdict: "drop", reason: result };
+  }
+
+  #end(flow: Flow): void {
+    if (!this.#state.reject || flow.protocol !== TCP) return;
+    const reset = resetOf(this.#state, flow);
+    if (reset !== undefined) this.#resets.push(reset);
   }
 }

@@ -1,5 +1,5 @@
-/** The second guard's view of IPv4 (RFC 791): the header, fragments, which UDP is DHCP, and the VM's source address. */
-import { cidr, contains, onesComplementSum, PASS, uint16, uint32 } from "./bytes.ts";
+/** The second guard's view of IPv4 (RFC 791): the header, which fragments can be, which UDP is DHCP, the VM's source address. */
+import { cidr, contains, macText, onesComplementSum, uint16, uint32 } from "./bytes.ts";
 import { dhcpFromVm, dhcpToVm } from "./dhcp.ts";
 import type { Direction } from "./ethernet.ts";
 import { checkPolicy } from "./policy.ts";
@@ -14,17 +14,24 @@ export interface Packet {
   readonly protocol: number;
   readonly source: number;
   readonly destination: number;
+  readonly identification: number;
   /** Any part of a fragmented packet. */
   readonly fragment: boolean;
   /** The packet's first bytes are here. */
   readonly first: boolean;
   readonly payload: Uint8Array;
+  /** The MAC address of the other end: to which the VM sent it, or from which it comes. */
+  readonly neighbour: string;
   /** The addresses' 8 bytes, for the UDP checksum. */
   readonly addresses: Uint8Array;
 }
 
-const THIS_NETWORK = cidr("0.0.0.0/8");
-const LOOPBACK = cidr("127.0.0.0/8");
+const NOWHERE = [cidr("0.0.0.0/8"), cidr("127.0.0.0/8")];
+
+/** Where no packet from a VM goes, whatever the rules say. */
+export function isLoopback(destination: number): boolean {
+  return NOWHERE.some((network) => contains(network, destination));
+}
 
 export function checkIpv4(state: State, direction: Direction, frame: Uint8Array): string {
   const data = frame.slice(14);
@@ -44,9 +51,11 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array)
     protocol: data[9]!,
     source: uint32(data, 12),
     destination: uint32(data, 16),
+    identification: uint16(data, 4),
     fragment: moreFragments || offset > 0,
     first: offset === 0,
     payload: data.slice(20, totalLength),
+    neighbour: macText(frame, direction === "egress" ? 0 : 6),
     addresses: data.slice(12, 20),
   };
 
@@ -70,14 +79,11 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array)
     }
   }
 
-  if (direction === "ingress") {
-    state.note = "ipv4.ingress";
-    return PASS;
-  }
+  if (direction === "ingress") return checkPolicy(state, direction, packet);
 
   if (state.binding === undefined) return "ipv4.unbound";
   if (packet.source !== state.binding.address) return "ipv4.source";
-  if (contains(THIS_NETWORK, packet.destination) || contains(LOOPBACK, packet.destination)) return "ipv4.loopback";
+  if (isLoopback(packet.destination)) return "ipv4.loopback";
   if (packet.protocol === ICMP && packet.first && [5, 9, 10].includes(packet.payload[0]!)) return "icmp.router";
-  return checkPolicy(state, packet);
+  return checkPolicy(state, direction, packet);
 }

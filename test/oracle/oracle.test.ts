@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { addressNumber } from "./bytes.ts";
 import { OracleGuard } from "./guard.ts";
-import { isGloballyReachable } from "./policy.ts";
+import { isGloballyReachable } from "./registry.ts";
 
 /** Bytes from hexadecimal groups; `00*192` repeats a group. */
 function hex(...groups: string[]): Uint8Array {

@@ -1,57 +1,34 @@
-/** The second guard's policy: rules by a linear scan, then the defaults, with the special-purpose registry typed out. */
-import { addressNumber, type Cidr, cidr, contains, edges, PASS, prefixLength, uint16 } from "./bytes.ts";
+/**
+ * The second guard's policy: fragments by port, flows, rules and the defaults. A judgement is a reason and, for what
+ * passes, what is to be remembered of it: nothing changes before the last check has passed.
+ */
+import { contains, edges, PASS, prefixLength, uint16, uint32 } from "./bytes.ts";
+import type { Direction } from "./ethernet.ts";
+import { type Flow, flowKey, isBareSyn, lifetime, portOf, tcpFlags } from "./flows.ts";
 import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
+import { BROADCAST, isGloballyReachable, METADATA, MULTICAST } from "./registry.ts";
+import { ask, type OracleRule, type Way } from "./rules.ts";
 import type { State } from "./state.ts";
 
-/**
- * IANA IPv4 Special-Purpose Address Registry (RFC 6890, RFC 8190 and the RFCs named), column "Globally Reachable". An
- * address belongs to its longest entry. Multicast (RFC 5771) is not in that registry and not global either.
- */
-const SPECIAL_PURPOSE: readonly [string, boolean][] = [
-  ["0.0.0.0/8", false], // "this network", RFC 791
-  ["0.0.0.0/32", false], // "this host on this network", RFC 1122
-  ["10.0.0.0/8", false], // private use, RFC 1918
-  ["100.64.0.0/10", false], // shared address space, RFC 6598
-  ["127.0.0.0/8", false], // loopback, RFC 1122
-  ["169.254.0.0/16", false], // link local, RFC 3927
-  ["172.16.0.0/12", false], // private use, RFC 1918
-  ["192.0.0.0/24", false], // IETF protocol assignments, RFC 6890
-  ["192.0.0.0/29", false], // IPv4 service continuity prefix, RFC 7335
-  ["192.0.0.8/32", false], // IPv4 dummy address, RFC 7600
-  ["192.0.0.9/32", true], // Port Control Protocol anycast, RFC 7723
-  ["192.0.0.10/32", true], // TURN anycast, RFC 8155
-  ["192.0.0.170/32", false], // NAT64/DNS64 discovery, RFC 7050
-  ["192.0.0.171/32", false], // NAT64/DNS64 discovery, RFC 7050
-  ["192.0.2.0/24", false], // TEST-NET-1, RFC 5737
-  ["192.31.196.0/24", true], // AS112-v4, RFC 7535
-  ["192.52.193.0/24", true], // AMT, RFC 7450
-  ["192.88.99.0/24", false], // deprecated 6to4 relay anycast, RFC 7526: no value in the registry, closed here
-  ["192.168.0.0/16", false], // private use, RFC 1918
-  ["192.175.48.0/24", true], // direct delegation AS112, RFC 7534
-  ["198.18.0.0/15", false], // benchmarking, RFC 2544
-  ["198.51.100.0/24", false], // TEST-NET-2, RFC 5737
-  ["203.0.113.0/24", false], // TEST-NET-3, RFC 5737
-  ["240.0.0.0/4", false], // reserved, RFC 1112
-  ["255.255.255.255/32", false], // limited broadcast, RFC 919
-  ["224.0.0.0/4", false], // multicast, RFC 5771
-];
+/** What is asked about: a packet, or the packet that opened a flow. */
+interface Question {
+  readonly way: Way;
+  readonly protocol: number;
+  readonly remote: number;
+  readonly port: number | undefined;
+  readonly fragment: boolean;
+}
 
-const SPECIAL = SPECIAL_PURPOSE.map(([text, global]) => ({ network: cidr(text), global }));
-const MULTICAST = cidr("224.0.0.0/4");
-const BROADCAST = addressNumber("255.255.255.255");
-export const METADATA = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"].map(
-  addressNumber,
-);
-
-export function isGloballyReachable(address: number): boolean {
-  const covering = SPECIAL.filter((entry) => contains(entry.network, address));
-  covering.sort((a, b) => b.network.length - a.network.length);
-  return covering[0]?.global ?? true;
+interface Judgement {
+  readonly reason: string;
+  /** What is remembered when every other check has passed too. */
+  readonly commit?: () => void;
 }
 
 /** The last address of the binding's subnet, or without its netmask of the network's, where that leaves room for one. */
 function directedBroadcast(state: State): number | undefined {
-  const { address, netmask } = state.binding!;
+  if (state.binding === undefined) return undefined;
+  const { address, netmask } = state.binding;
   if (netmask === undefined) {
     if (state.subnet !== undefined) state.reach("the network's own subnet has the broadcast address");
     return state.subnet && edges(state.subnet)?.last;
@@ -60,73 +37,289 @@ function directedBroadcast(state: State): number | undefined {
   return length === undefined ? undefined : edges({ address, length })?.last;
 }
 
-/** "allow", "block", or undefined when no rule covers the address. */
-function ruleFor(state: State, destination: number): "allow" | "block" | undefined {
-  const longest = (rules: readonly (Cidr | "@host")[]): number => {
-    let best = -1;
-    for (const rule of rules) {
-      if (rule === "@host") {
-        if (state.gateway === destination) best = Math.max(best, 32);
-      } else if (contains(rule, destination)) {
-        best = Math.max(best, rule.length);
-      }
+/** Nobody's address: what is sent there is meant for several. */
+export function isForSeveral(state: State, address: number): boolean {
+  return address === BROADCAST || contains(MULTICAST, address) || address === directedBroadcast(state);
+}
+
+/** What a policy says, and the rule that decides or the line of the default policy. */
+export interface Decision {
+  readonly verdict: string;
+  readonly rule?: OracleRule;
+  readonly line?: string;
+}
+
+/** Rules, then for what comes from the VM the default policy. */
+export function decide(state: State, question: Question): Decision {
+  const { way, remote, port } = question;
+  if (way === "in" && !state.stateful) return { verdict: PASS, line: "inbound" };
+  const around = { gateway: state.gateway, dnsServers: state.binding?.dnsServers ?? [] };
+  const rule = ask(state.rules, way, remote, port, around);
+  if (rule !== undefined) return { verdict: rule.action === "block" ? "policy.block" : PASS, rule };
+  return way === "in" ? { verdict: PASS, line: "inbound" } : byDefault(state, question);
+}
+
+/** The verdict on a packet, with the rule counted. */
+function judgeByRules(state: State, question: Question): string {
+  const { verdict, rule } = decide(state, question);
+  if (rule !== undefined) {
+    const place = typeof rule.target === "string" ? rule.target : "a CIDR";
+    state.reach(`${rule.action} ${rule.way ?? "bare"} ${place}${rule.ports ? " with ports" : ""} decides`);
+  }
+  return verdict;
+}
+
+function byDefault(state: State, question: Question): Decision {
+  const { remote, protocol, port, fragment } = question;
+  if (remote === state.gateway) {
+    state.note = "ipv4.gateway";
+    return { verdict: [TCP, UDP, ICMP].includes(protocol) ? PASS : "policy.gateway", line: "gateway" };
+  }
+
+  const below = byDestination(state, remote);
+  if (state.binding?.dnsServers.includes(remote) && (protocol === TCP || protocol === UDP)) {
+    if (fragment) return { verdict: below.verdict === PASS ? PASS : "ipv4.fragment", line: "dns-server" };
+    if (port === 53) {
+      state.note = "ipv4.dns";
+      return { verdict: PASS, line: "dns-server" };
     }
-    return best;
-  };
-  const allowed = longest(state.allow);
-  const blocked = longest(state.block);
-  if (allowed === -1 && blocked === -1) return undefined;
-  return allowed > blocked ? "allow" : "block";
+  }
+  return below;
+}
+
+function byDestination(state: State, destination: number): Decision {
+  if (destination === BROADCAST || destination === directedBroadcast(state)) {
+    return { verdict: "policy.broadcast", line: "broadcast" };
+  }
+  if (contains(MULTICAST, destination)) return { verdict: "policy.multicast", line: "multicast" };
+  if (METADATA.includes(destination)) return { verdict: "policy.metadata", line: "metadata" };
+  state.note = "ipv4.global";
+  return isGloballyReachable(destination)
+    ? { verdict: PASS, line: "global" }
+    : { verdict: "policy.destination", line: "not-global" };
 }
 
 /** TCP in one piece from an exposed port, but not the first segment of a connection. */
-function mayAnswer(state: State, { protocol, fragment, payload }: Packet): boolean {
+function mayAnswer(state: State, packet: Packet): boolean {
+  const { protocol, fragment, payload } = packet;
   if (protocol !== TCP || fragment || !state.exposedPorts.includes(uint16(payload, 0))) return false;
-  const flags = payload[13]!;
-  const syn = Math.floor(flags / 2) % 2 === 1;
-  const ack = Math.floor(flags / 16) % 2 === 1;
-  if (syn && !ack) {
+  if (isBareSyn(packet)) {
     state.reach("a bare SYN from an exposed port to the blocked gateway");
     return false;
   }
   return true;
 }
 
-export function checkPolicy(state: State, packet: Packet): string {
-  const { destination, protocol } = packet;
-  const rule = ruleFor(state, destination);
-  if (rule === "block") {
-    if (destination !== state.gateway || !mayAnswer(state, packet)) return "policy.block";
+/** The whole of step 11's policy, or for a packet to the VM of step 10's; the echo bucket comes behind it. */
+export function checkPolicy(state: State, direction: Direction, packet: Packet): string {
+  const way: Way = direction === "egress" ? "out" : "in";
+  state.note = way === "in" ? "ipv4.ingress" : "ipv4.rule";
+  const asks = way === "out" || state.stateful;
+  const byPort = asks && state.byPort && packet.fragment;
+  if (byPort && !packet.first) return laterFragment(state, way, packet);
+  if (byPort && !state.fragments.knows(way, packet) && !state.fragments.hasRoom(way)) {
+    state.reach(`no room for a first fragment, ${way}`);
+    return "ipv4.fragment";
+  }
+
+  const { reason, commit } = state.stateful ? judgeByFlow(state, way, packet) : judgeAndNote(state, way, packet);
+  if (reason === "policy.block" && way === "out" && packet.destination === state.gateway && mayAnswer(state, packet)) {
     state.note = "ipv4.exposed-answer";
     return PASS;
   }
-  if (rule === "allow") {
-    state.note = "ipv4.rule";
-    return PASS;
+  if (reason !== PASS) return reason;
+  if (way === "out" && isEcho(packet) && !state.echoBucket.take(state.now)) return "icmp.rate";
+  commit?.();
+  if (byPort) {
+    if (state.fragments.knows(way, packet)) state.reach("a first fragment noted again");
+    state.fragments.note(way, packet, state.second);
   }
-
-  if (destination === state.gateway) {
-    state.note = "ipv4.gateway";
-    return [TCP, UDP, ICMP].includes(protocol) ? PASS : "policy.gateway";
-  }
-
-  const ports = protocol === TCP || protocol === UDP;
-  if (state.binding!.dnsServers.includes(destination) && ports) {
-    if (packet.fragment) {
-      return checkDestination(state, destination) === PASS ? PASS : "ipv4.fragment";
-    }
-    if (uint16(packet.payload, 2) === 53) {
-      state.note = "ipv4.dns";
-      return PASS;
-    }
-  }
-  return checkDestination(state, destination);
+  return PASS;
 }
 
-function checkDestination(state: State, destination: number): string {
-  if (destination === BROADCAST || destination === directedBroadcast(state)) return "policy.broadcast";
-  if (contains(MULTICAST, destination)) return "policy.multicast";
-  if (METADATA.includes(destination)) return "policy.metadata";
-  state.note = "ipv4.global";
-  return isGloballyReachable(destination) ? PASS : "policy.destination";
+function laterFragment(state: State, way: Way, packet: Packet): string {
+  const noted = state.fragments.noted(way, packet);
+  if (noted === undefined) return "ipv4.fragment";
+  state.reach(`a later fragment follows its first, ${way}`);
+  if (state.second - noted === 30) state.reach("a later fragment in its last second");
+  return PASS;
+}
+
+function isEcho({ protocol, first, payload }: Packet): boolean {
+  return protocol === ICMP && first && (payload[0] === 8 || payload[0] === 0);
+}
+
+function isIcmpError({ protocol, first, payload }: Packet): boolean {
+  return protocol === ICMP && first && [3, 4, 11, 12].includes(payload[0]!);
+}
+
+function questionOf(way: Way, packet: Packet): Question {
+  const remote = way === "out" ? packet.destination : packet.source;
+  return { way, protocol: packet.protocol, remote, port: portOf(packet), fragment: packet.fragment };
+}
+
+/** Between the bound address and one remote side: only such packets are part of flows. */
+function isBetweenTwo(state: State, way: Way, packet: Packet): boolean {
+  if (state.binding === undefined) return false;
+  const remote = way === "out" ? packet.destination : packet.source;
+  if (isForSeveral(state, remote)) {
+    state.reach(`a packet of nobody's address only asks, ${way}`);
+    return false;
+  }
+  return way === "out" || packet.destination === state.binding.address;
+}
+
+function keyOf(way: Way, packet: Packet): string | undefined {
+  if (!packet.first) return undefined;
+  return flowKey(way, packet.protocol, way === "out" ? packet.destination : packet.source, packet.payload);
+}
+
+/** A packet under a stateful policy. */
+function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
+  const question = questionOf(way, packet);
+  const askOnly = (): string => judgeByRules(state, question);
+  if (!isBetweenTwo(state, way, packet)) {
+    if (isIcmpError(packet)) state.reach(`an ICMP error that only asks, ${way}`);
+    return { reason: askOnly() };
+  }
+  if (isIcmpError(packet)) return { reason: judgeError(state, way, packet) };
+  const key = keyOf(way, packet);
+  if (key === undefined) return { reason: askOnly() };
+
+  const flow = state.flows.get(key);
+  const bareSyn = isBareSyn(packet);
+  if (flow !== undefined && !bareSyn) {
+    if (!flow.cut) {
+      noteUse(state, flow, way, packet);
+      return { reason: PASS, commit: () => state.flows.touch(flow, way, packet, state.second) };
+    }
+    if (flow.way !== way) {
+      state.reach(`the far side of a cut flow goes on, ${way}`);
+      flow.last = state.second;
+      return { reason: "flow.cut" };
+    }
+  }
+
+  const verdict = askOnly();
+  if (flow !== undefined && bareSyn && !flow.cut) {
+    state.reach(`a bare SYN of a live flow ${verdict === PASS ? "passes" : "drops"}`);
+    if (flow.way !== way) state.reach("a bare SYN against the flow's direction");
+    if (verdict !== PASS) return { reason: verdict };
+    const commit = (): void => {
+      flow.last = state.second;
+    };
+    return { reason: PASS, commit };
+  }
+  if (verdict !== PASS || !mayOpen(state, packet)) return { reason: verdict };
+
+  // A cut flow gives its place back first, also where its successor finds none.
+  const before = state.flows.refusalWithout(flow, isBareSyn(packet) ? question.remote : undefined);
+  if (before !== undefined) {
+    if (flow !== undefined) state.flows.delete(key);
+    state.reach(`${before}, ${way}`);
+    return { reason: before };
+  }
+  const commit = (): void => {
+    if (flow !== undefined) {
+      if (flow.way !== way) state.reach("a bare SYN from its far side opens a cut flow anew");
+      state.flows.delete(key);
+    }
+    open(state, key, way, packet);
+  };
+  return { reason: PASS, commit };
+}
+
+/** A packet under a stateless policy, which knows of flows only to be ready for another policy. */
+function judgeAndNote(state: State, way: Way, packet: Packet): Judgement {
+  const question = questionOf(way, packet);
+  if (way === "out") {
+    const verdict = judgeByRules(state, question);
+    if (verdict !== PASS) return { reason: verdict };
+  }
+  const key = keyOf(way, packet);
+  if (!state.live || key === undefined || !isBetweenTwo(state, way, packet)) return { reason: PASS };
+
+  const flow = state.flows.get(key);
+  const commit = (): void => {
+    if (flow === undefined) {
+      if (!mayOpen(state, packet)) return;
+      const refusal = state.flows.refusalWithout(undefined, isBareSyn(packet) ? question.remote : undefined);
+      if (refusal === undefined) open(state, key, way, packet);
+      else state.reach(`${refusal}, stateless`);
+    } else if (isBareSyn(packet)) {
+      flow.last = state.second;
+    } else {
+      state.flows.touch(flow, way, packet, state.second);
+    }
+  };
+  return { reason: PASS, commit };
+}
+
+/** An echo answer opens nothing. */
+function mayOpen(state: State, packet: Packet): boolean {
+  if (packet.protocol === ICMP && packet.payload[0] === 0) {
+    state.reach("an echo answer opens nothing");
+    return false;
+  }
+  return true;
+}
+
+function open(state: State, key: string, way: Way, packet: Packet): void {
+  const kind = packet.protocol === ICMP ? "an echo" : packet.protocol === UDP ? "a UDP" : "a TCP";
+  const how = packet.protocol === TCP && !isBareSyn(packet) ? " in mid-stream" : "";
+  state.reach(`${kind} flow opens ${way}${how}`);
+  if (packet.fragment) state.reach("a first fragment opens a flow");
+  state.flows.open(key, way, packet, state.second);
+}
+
+/** Counts what is worth reaching in the life of a flow. */
+function noteUse(state: State, flow: Flow, way: Way, packet: Packet): void {
+  const kind = flow.protocol === ICMP ? "an echo" : flow.protocol === UDP ? "a UDP" : "a TCP";
+  state.reach(`${kind} flow carries a packet ${way === flow.way ? "on" : "back"}, opened ${flow.way}`);
+  if (flow.protocol === TCP && flow.halfOpen && flow.answered && way === flow.way && !tcpFlags(packet).syn) {
+    state.reach("a handshake is complete");
+  }
+  if (state.second - flow.last === lifetime(flow)) state.reach(`a packet in the last of ${lifetime(flow)} seconds`);
+  const { note } = state;
+  if (decide(state, questionOf(way, packet)).verdict !== PASS) state.reach(`a flow carries what no rule would, ${way}`);
+  state.note = note;
+}
+
+/** An ICMP error must quote a packet of a live flow, sent in the other direction (threat row I14). */
+function judgeError(state: State, way: Way, packet: Packet): string {
+  const quoted = packet.payload.slice(8);
+  if (quoted.length < 28 || quoted[0] !== 0x45) return "flow.icmp";
+  if (uint16(quoted, 6) % 0x2000 !== 0) return "flow.icmp";
+  const [source, destination] = [uint32(quoted, 12), uint32(quoted, 16)];
+  if (source !== packet.destination) return "flow.icmp";
+  if (way === "out" && destination !== state.binding!.address) return "flow.icmp";
+  const remote = way === "out" ? source : destination;
+  const back: Way = way === "out" ? "in" : "out";
+  const key = flowKey(back, quoted[9]!, remote, quoted.slice(20, 28));
+  const flow = key === undefined ? undefined : state.flows.get(key);
+  if (flow?.cut) state.reach(`an error about a cut flow, ${way}`);
+  if (flow === undefined || flow.cut) return "flow.icmp";
+  const kind = flow.protocol === ICMP ? "an echo" : flow.protocol === UDP ? "a UDP" : "a TCP";
+  state.reach(`an error about ${kind} flow, ${way}`);
+  return PASS;
+}
+
+/**
+ * All flows once more, each as the packet that opened it would be judged now: those that would not pass are cut, those
+ * that would live. The newly cut are told.
+ */
+export function rejudge(state: State): Flow[] {
+  return state.flows.list().filter((flow) => {
+    const passes = decide(state, { ...flow, fragment: false }).verdict === PASS;
+    const change = flow.cut === passes;
+    if (change && passes) state.reach("a cut flow lives again");
+    state.flows.setCut(flow, !passes);
+    return change && !passes;
+  });
+}
+
+/** Whether a packet from the VM belongs to a flow that is cut. */
+export function isOfCutFlow(state: State, packet: Packet): boolean {
+  const key = keyOf("out", packet);
+  return key !== undefined && state.flows.get(key)?.cut === true;
 }

@@ -4,6 +4,8 @@
  */
 import type { GuardOptions } from "../../src/guard/types.ts";
 import { addressNumber, type Cidr, cidr } from "./bytes.ts";
+import { Flows, Fragments, lifetime } from "./flows.ts";
+import { isByPort, isStateful, type OracleRule, parsePolicy } from "./rules.ts";
 
 export const SECOND = 1_000_000;
 
@@ -72,8 +74,8 @@ export class Bucket {
 export class State {
   readonly vmMac: string;
   readonly mtu: number;
-  readonly allow: readonly (Cidr | "@host")[];
-  readonly block: readonly (Cidr | "@host")[];
+  readonly live: boolean;
+  readonly reject: boolean;
   readonly exposedPorts: readonly number[];
   readonly trustedServer: number | undefined;
   readonly configuredGateway: number | undefined;
@@ -95,6 +97,16 @@ export class State {
   acknowledgedFrom: { readonly address: number; readonly mac: string } | undefined;
   readonly arpBucket = new Bucket(50, 200);
   readonly dhcpBucket = new Bucket(10, 50);
+  readonly echoBucket = new Bucket(100, 200);
+  readonly answerBucket = new Bucket(100, 200);
+
+  rules: readonly OracleRule[];
+  readonly flows = new Flows();
+  /** The VM's address with which the flows were made. */
+  flowAddress: number | undefined;
+  readonly fragments = new Fragments();
+  /** Called when the gateway or the DNS servers are others than before. */
+  onOtherNetwork: (what: string) => void = () => {};
 
   /** The gateway's MAC as learned, the VM's last request for it, the request that waits to be counted, the count. */
   learnedGatewayMac: string | undefined;
@@ -109,13 +121,13 @@ export class State {
   #givenUp: number[] = [];
 
   constructor(options: GuardOptions) {
-    const rule = (text: string): Cidr | "@host" => (text === "@host" ? text : cidr(text));
     const optional = (text: string | undefined) => (text === undefined ? undefined : addressNumber(text));
     this.vmMac = options.macAddress.toLowerCase();
     this.mtu = options.mtu ?? 1500;
-    this.allow = (options.allow ?? []).map(rule);
-    this.block = (options.block ?? []).map(rule);
+    this.live = options.live ?? false;
+    this.reject = options.reject ?? false;
     this.exposedPorts = options.exposedPorts ?? [];
+    this.rules = parsePolicy(options.allow ?? [], options.block ?? []);
     this.trustedServer = optional(options.dhcpServer);
     this.configuredGateway = optional(options.gateway);
     this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();
@@ -131,7 +143,21 @@ export class State {
         dnsServers: [],
       };
       this.lastAddress = this.binding.address;
+      this.flowAddress = this.binding.address;
     }
+  }
+
+  get stateful(): boolean {
+    return isStateful(this.rules);
+  }
+
+  get byPort(): boolean {
+    return isByPort(this.rules);
+  }
+
+  /** The clock's whole second. */
+  get second(): number {
+    return Math.floor(this.now / SECOND);
   }
 
   get gateway(): number | undefined {
@@ -150,7 +176,9 @@ export class State {
 
   /** Moves the clock, forgets what has grown too old, and ends the binding when its lease is over. */
   advance(time: number): void {
+    const before = this.second;
     this.now = Math.max(this.now, time);
+    if (this.second !== before) this.#endOldFlows();
     const binding = this.binding;
     if (binding !== undefined && this.now >= binding.expiry) {
       this.notePending(binding.address, binding.server, binding.expiry);
@@ -163,13 +191,28 @@ export class State {
     this.declines = this.declines.filter((time) => age(time) < 600 * SECOND);
   }
 
+  #endOldFlows(): void {
+    const { second } = this;
+    for (const flow of this.flows.end((one) => second - one.last > lifetime(one))) {
+      if (second - flow.last === lifetime(flow) + 1) this.reach(`a flow ends after ${lifetime(flow)} seconds`);
+    }
+    this.fragments.forgetOlder(second);
+  }
+
   /** Every change of the binding comes through here, because a new or lost gateway takes its MAC with it. */
   setBinding(binding: OracleBinding | undefined, acknowledgedFrom?: { address: number; mac: string }): void {
-    const before = this.gateway;
+    const { gateway, binding: before } = this;
     this.binding = binding;
     if (binding !== undefined) this.lastAddress = binding.address;
     this.acknowledgedFrom = acknowledgedFrom;
-    if (this.gateway !== before) this.forgetGatewayMac();
+    if (this.gateway !== gateway) this.forgetGatewayMac();
+
+    if (binding !== undefined && this.flowAddress !== binding.address) {
+      if (this.flows.end(() => true).length > 0) this.reach("another address ends all flows");
+      this.flowAddress = binding.address;
+    }
+    if (this.gateway !== gateway) this.onOtherNetwork("the gateway");
+    else if (`${binding?.dnsServers ?? []}` !== `${before?.dnsServers ?? []}`) this.onOtherNetwork("the DNS servers");
   }
 
   /** RELEASE, DECLINE and NAK end a binding, but never a static one. */

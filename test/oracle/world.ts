@@ -5,14 +5,41 @@
 import type { GuardOptions } from "../../src/guard/types.ts";
 import { addressText, BROADCAST, be16, repairChecksums } from "./build.ts";
 import { addressNumber } from "./bytes.ts";
+import { type Policy, somePolicy } from "./policies.ts";
 import { Random } from "./random.ts";
 
-export interface Step {
+export interface FrameStep {
+  readonly kind: "frame";
   readonly direction: "egress" | "ingress";
   readonly frame: Uint8Array;
   /** Microseconds; may lie before the step's predecessor. */
   readonly time: number;
   readonly label: string;
+}
+
+/** Another policy takes the place of the one before. */
+export interface PolicyStep extends Policy {
+  readonly kind: "policy";
+}
+
+/** What would be said about the first packet of a flow. */
+export interface QuestionStep {
+  readonly kind: "question";
+  readonly way: "in" | "out";
+  readonly protocol: number;
+  readonly remote: number;
+  readonly port: number | undefined;
+}
+
+export type Step = FrameStep | PolicyStep | QuestionStep;
+
+/** Two ends that talk; for echo one of the ports serves as the identifier. */
+export interface Connection {
+  readonly protocol: number;
+  readonly remote: number;
+  readonly remotePort: number;
+  readonly vmPort: number;
+  readonly fromVm: boolean;
 }
 
 export interface Server {
@@ -109,7 +136,13 @@ export class World {
   identifier: Uint8Array;
   lastAddress: number;
 
-  constructor(seed: number) {
+  /** The few addresses that the session talks to, and the connections with them. */
+  readonly remotes: readonly number[];
+  readonly connections: Connection[] = [];
+  policy: Policy;
+
+  /** A world of flows has policies with directions and ports, guards that answer, and seldom damaged frames. */
+  constructor(seed: number, play: "frames" | "flows" = "frames") {
     const random = new Random(seed);
     this.random = random;
     const mac = (first: number) =>
@@ -117,7 +150,8 @@ export class World {
     this.vmMac = mac(0x7e);
     this.gatewayMac = mac(0x02);
     this.peerMacs = [mac(0x52), mac(0x7e), mac(0x00)];
-    const [base, length] = random.pick(SUBNETS);
+    const roomy = SUBNETS.filter(([, bits]) => bits < 30);
+    const [base, length] = random.pick(play === "flows" ? roomy : SUBNETS);
     this.subnet = { address: addressNumber(base), length };
     this.gateway = this.subnet.address + (length === 31 ? 0 : 1);
     const other = this.hostAddress();
@@ -136,14 +170,23 @@ export class World {
       random.pick([this.gateway, this.hostAddress(), random.pick(NOTABLE), addressNumber("10.1.1.1")]),
     );
     this.leases = random.pick([[600], [1, 2, 5], [30, 60, 61], [3600, 86400], [0xffffffff], [0, 1, 600, 0xfffffffe]]);
-    this.mess = random.pick([0, 0.02, 0.05, 0.2]);
+    if (play === "flows") this.leases = random.pick([[3600, 86400], [0xffffffff], [600], [60, 400]]);
+    this.mess = random.pick(play === "flows" ? [0, 0, 0.01, 0.04] : [0, 0.02, 0.05, 0.2]);
     this.xid = random.uint32();
     this.lastAddress = this.hostAddress();
     this.identifier = this.newIdentifier();
     this.now = random.pick([0, 1, 1_000_000, random.uint32() * 1000]);
-    this.static = random.chance(0.15);
+    this.static = random.chance(play === "flows" ? 0.4 : 0.15);
     if (this.static) this.address = this.lastAddress;
-    this.options = this.#makeOptions();
+    this.remotes = this.#makeRemotes();
+    const flows = play === "flows";
+    const usual = this.#makeOptions();
+    this.options = {
+      ...usual,
+      ...((flows || random.chance(0.25)) && somePolicy(this)),
+      ...(flows && { live: random.chance(0.75), reject: random.chance(0.7) }),
+    };
+    this.policy = { allow: this.options.allow ?? [], block: this.options.block ?? [] };
     for (const lease of this.leases) this.#windows.push(lease * SECOND);
   }
 
@@ -180,6 +223,16 @@ export class World {
       ...(random.chance(this.static ? 0.5 : 0.25) && { subnet: `${addressText(subnet.address)}/${subnet.length}` }),
       ...(mtu !== undefined && { mtu }),
     };
+  }
+
+  #makeRemotes(): number[] {
+    const { random, gateway } = this;
+    const near = [this.hostAddress(), this.hostAddress(), this.lastAddress];
+    const size = 2 ** (32 - this.subnet.length);
+    const several = [this.subnet.address + size - 1, addressNumber("224.0.0.251"), BROADCAST];
+    const far = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "1.1.1.1", "10.1.1.1"].map(addressNumber);
+    const others = [...near, ...several, 0, random.pick(METADATA), random.pick(NOTABLE)];
+    return [gateway, ...far, ...this.dnsServers.slice(0, 2), random.pick(others), random.pick(others)];
   }
 
   /** A rule that likes to overlap others: around addresses that the session will use. */
@@ -243,9 +296,9 @@ export class World {
       case 6:
         return random.pick(this.servers).id;
       case 7: {
-        const rules = [...(this.options?.allow ?? []), ...(this.options?.block ?? [])].filter(
-          (rule) => rule !== "@host",
-        );
+        const rules = [...(this.policy?.allow ?? []), ...(this.policy?.block ?? [])]
+          .map((rule) => /[0-9.]+\/[0-9]+/.exec(rule)?.[0])
+          .filter((rule) => rule !== undefined);
         if (rules.length === 0) return random.pick(NOTABLE);
         const [text, length] = random.pick(rules).split("/");
         const size = 2 ** (32 - Number(length));
@@ -327,17 +380,39 @@ export class World {
     this.now += random.below(size);
   }
 
+  /** A step in time to the edge of a flow's or a noted fragment's last second, which began with a step of late. */
+  jumpSeconds(): void {
+    const { random } = this;
+    const from = this.#marks.length > 0 ? random.pick(this.#marks) : this.now;
+    const second = Math.floor(from / SECOND) + random.pick([30, 30, 60, 60, 300, 1]) + random.pick([0, 1]);
+    const target = second * SECOND + random.pick([-1, 0, 0, 1, 500_000, SECOND - 1]);
+    if (target >= this.now && target < 2 ** 52) this.now = target;
+    else this.now += random.below(2 * SECOND);
+  }
+
+  /** Records another policy, in force from now on. */
+  setPolicy(policy: Policy): void {
+    this.policy = policy;
+    this.steps.push({ kind: "policy", ...policy });
+  }
+
+  ask(question: Omit<QuestionStep, "kind">): void {
+    this.steps.push({ kind: "question", ...question });
+  }
+
   /** Records a frame, damaged now and then, sometimes twice, sometimes lost, and lets a moment pass. */
   emit(direction: "egress" | "ingress", frame: Uint8Array, label: string): void {
     const random = this.random;
     if (random.chance(0.01)) return;
     const damaged = inLargerBuffer(random.chance(this.mess) ? this.damage(frame) : frame);
     const time = random.chance(0.004) ? Math.max(0, this.now - random.below(5 * SECOND)) : this.now;
-    this.steps.push({ direction, frame: damaged, time, label });
+    this.steps.push({ kind: "frame", direction, frame: damaged, time, label });
     this.mark();
-    if (random.chance(0.02)) this.steps.push({ direction, frame: damaged, time: this.now, label: `${label} again` });
+    if (random.chance(0.02))
+      this.steps.push({ kind: "frame", direction, frame: damaged, time: this.now, label: `${label} again` });
     if (random.chance(0.01)) {
       this.steps.push({
+        kind: "frame",
         direction: direction === "egress" ? "ingress" : "egress",
         frame,
         time: this.now,

@@ -1,0 +1,45 @@
+/** Both guards behind one face, and what each says to one step of a session, as text that can be compared. */
+import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
+import { tellAnswer } from "./answers.ts";
+import { type Explained, OracleGuard } from "./guard.ts";
+import type { Way } from "./rules.ts";
+import type { Step } from "./world.ts";
+
+export interface Judge {
+  egress(frame: Uint8Array, time: number): Verdict;
+  ingress(frame: Uint8Array, time: number): Verdict;
+  setRules(allow: readonly string[], block: readonly string[]): void;
+  answer(frame: Uint8Array, verdict: Verdict): Uint8Array | undefined;
+  takeResets(): Uint8Array[];
+  readonly flows: number;
+  explain(way: Way, protocol: number, remote: number, port: number | undefined): Explained;
+}
+
+export type Create = (options: GuardOptions) => Judge;
+
+export const createOracle = (options: GuardOptions): OracleGuard => new OracleGuard(options);
+
+/** "pass", or the drop reason, with the answer that the VM gets; what a changed policy resets; or an explanation. */
+export function judge(guard: Judge, step: Step): string {
+  if (step.kind === "policy") {
+    guard.setRules(step.allow, step.block);
+    return told(guard, ["policy"], guard.takeResets());
+  }
+  if (step.kind === "question") {
+    const told = guard.explain(step.way, step.protocol, step.remote, step.port);
+    return `${told.verdict} ${told.reason} by ${told.rule ?? `default: ${told.default}`}`;
+  }
+  const verdict = guard[step.direction](step.frame, step.time);
+  const said = [verdict.reason ?? verdict.verdict];
+  if (verdict.verdict === "drop" && step.direction === "egress") {
+    const answer = guard.answer(step.frame, verdict);
+    if (answer !== undefined) said.push(tellAnswer(answer));
+  }
+  return told(guard, said, guard.takeResets());
+}
+
+function told(guard: Judge, said: readonly string[], resets: readonly Uint8Array[]): string {
+  return [...said, ...resets.map((reset) => `reset ${tellAnswer(reset)}`).sort(), `${guard.flows} flows`].join(
+    "\n    ",
+  );
+}

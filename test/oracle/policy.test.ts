@@ -1,0 +1,555 @@
+/** The second guard's rules, flows and answers on their own: cases that docs/guard.md decides, with literal expectations. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { GuardOptions } from "../../src/guard/types.ts";
+import { be16, be32, dhcpMessage, type Ipv4Fields, ipv4Frame, join, udpPayload } from "./build.ts";
+import { addressNumber } from "./bytes.ts";
+import { OracleGuard } from "./guard.ts";
+import { normalForm, parseRule } from "./rules.ts";
+
+const VM_MAC = "7e:1a:00:00:00:01";
+const PEER_MAC = "02:00:00:00:00:01";
+const VM = "192.168.64.5";
+const GATEWAY = "192.168.64.1";
+const SECOND = 1_000_000;
+
+const FIN = 1;
+const SYN = 2;
+const RST = 4;
+const ACK = 16;
+
+type Ports = readonly [source: number, destination: number];
+
+const tcp = ([source, destination]: Ports, flags: number, data = 0): Uint8Array =>
+  join(be16(source), be16(destination), be32(1000), be32(0xcafe0001), [0x50, flags], new Uint8Array(6 + data));
+const udp = ([source, destination]: Ports): Uint8Array => join(be16(source), be16(destination), be16(8), [0, 0]);
+const icmp = (type: number, identifier: number, rest: Uint8Array = new Uint8Array(0)): Uint8Array =>
+  join([type, 0, 0, 0], be16(identifier), [0, 1], rest);
+
+/** A VM with a static address and a known gateway, unless only a lease shall tell them. */
+class Talk {
+  readonly guard: OracleGuard;
+  time = 1_000 * SECOND;
+  address = VM;
+  last: Uint8Array = new Uint8Array(0);
+  lastReason = "";
+
+  constructor(options: Partial<GuardOptions> = {}, known: Partial<GuardOptions> = { address: VM, gateway: GATEWAY }) {
+    this.guard = new OracleGuard({ macAddress: VM_MAC, ...known, ...options });
+  }
+
+  out(remote: string, protocol: number, payload: Uint8Array, fields: Partial<Ipv4Fields> = {}): string {
+    this.last = this.#frame(this.address, remote, protocol, payload, {
+      ethernetDestination: PEER_MAC,
+      ethernetSource: VM_MAC,
+      ...fields,
+    });
+    const verdict = this.guard.egress(this.last, this.time);
+    this.lastReason = verdict.reason ?? verdict.verdict;
+    return this.lastReason;
+  }
+
+  in(remote: string, protocol: number, payload: Uint8Array, fields: Partial<Ipv4Fields> = {}): string {
+    const verdict = this.guard.ingress(
+      this.#frame(remote, this.address, protocol, payload, {
+        ethernetDestination: VM_MAC,
+        ethernetSource: PEER_MAC,
+        ...fields,
+      }),
+      this.time,
+    );
+    return verdict.reason ?? verdict.verdict;
+  }
+
+  /** The answer to the last frame from the VM, as hexadecimal digits. */
+  answer(): string | undefined {
+    const answer = this.guard.answer(this.last, { verdict: "drop", reason: this.lastReason });
+    return answer && Buffer.from(answer).toString("hex");
+  }
+
+  /** A lease by INIT-REBOOT (RFC 2131 3.2) with this address, router and DNS servers. */
+  lease(address: string, router: string, dns: readonly string[]): void {
+    const xid = this.time;
+    const message = (op: number, yiaddr: string, options: [number, readonly number[]][]) =>
+      dhcpMessage({
+        ...{ op, htype: 1, hlen: 6, hops: 0, xid, secs: 0, flags: 0, ciaddr: 0, siaddr: 0, giaddr: 0 },
+        yiaddr: addressNumber(yiaddr),
+        chaddr: VM_MAC,
+        sname: new Uint8Array(0),
+        file: new Uint8Array(0),
+        cookie: 0x63825363,
+        options: options.map(([code, data]) => ({ code, data })),
+        tail: [255],
+      });
+    const number = (text: string) => be32(addressNumber(text));
+    const packet = (ports: Ports, data: Uint8Array) =>
+      udpPayload({
+        ...{ source: 0, destination: 0, lengthError: 0, checksum: "zero" },
+        sourcePort: ports[0],
+        destinationPort: ports[1],
+        data,
+      });
+    const asked: [number, readonly number[]][] = [
+      [53, [3]],
+      [50, number(address)],
+    ];
+    const request = packet([68, 67], message(1, "0.0.0.0", asked));
+    const toAll = { ethernetDestination: "ff:ff:ff:ff:ff:ff", destination: 0xffffffff };
+    assert.equal(this.out("255.255.255.255", UDP, request, { ...toAll, source: 0 }), "pass");
+    const told = dns.flatMap(number);
+    const reply = message(2, address, [
+      [53, [5]],
+      [54, number("192.168.64.2")],
+      [51, be32(3600)],
+      [1, number("255.255.255.0")],
+      [3, number(router)],
+      [6, told],
+    ]);
+    assert.equal(this.in("192.168.64.2", UDP, packet([67, 68], reply), toAll), "pass");
+    this.address = address;
+    this.time += 1;
+  }
+
+  #frame(source: string, destination: string, protocol: number, payload: Uint8Array, fields: Partial<Ipv4Fields>) {
+    return ipv4Frame({
+      ethernetDestination: "",
+      ethernetSource: "",
+      version: 4,
+      options: new Uint8Array(0),
+      totalLengthError: 0,
+      identification: 7,
+      flags: 0,
+      offset: 0,
+      ttl: 64,
+      protocol,
+      badChecksum: false,
+      source: addressNumber(source),
+      destination: addressNumber(destination),
+      payload,
+      padding: 0,
+      ...fields,
+    });
+  }
+}
+
+const TCP = 6;
+const UDP = 17;
+const ICMP = 1;
+const A = "1.1.1.1";
+const B = "8.8.8.8";
+
+test("a rule's normal form, and what is no rule", () => {
+  const forms = {
+    "10.1.2.3/8": "10.0.0.0/8",
+    "in   1.2.3.4/31:22-22": "in 1.2.3.4/31:22",
+    "out 1.2.3.5/31:1-65535": "out 1.2.3.4/31:1-65535",
+    "@global:53": "@global:53",
+    "in @dns": "in @dns",
+    "255.255.255.255/1": "128.0.0.0/1",
+    "1.2.3.4/32": "1.2.3.4/32",
+    "9.9.9.9/0": "0.0.0.0/0",
+  };
+  for (const [text, form] of Object.entries(forms)) {
+    const rule = parseRule("allow", text);
+    assert.equal(rule && normalForm(rule), form, text);
+  }
+  const none = [
+    ...["", "in", "in ", "1.2.3.4", "1.2.3.4/33", "1.2.3/24", "in\t1.2.3.4/32", "IN 1.2.3.4/32", "@Host", "@other"],
+    ...["1.2.3.4/32:", "1.2.3.4/32:0", "1.2.3.4/32:65536", "1.2.3.4/32:022", "1.2.3.4/32:2-1", "1.2.3.4/32:1-2-3"],
+    ...["1.2.3.4/32:a", "1.2.3.4/32:1 ", "1.2.3.4/32:+1", "1.2.3.4/32:1:2", "in out 1.2.3.4/32", "1.2.3.4/32:-5"],
+  ];
+  for (const text of none) assert.equal(parseRule("allow", text), undefined, text);
+});
+
+test("a port rule comes before a longer prefix, then the rank, then block", () => {
+  const talk = new Talk({ allow: ["0.0.0.0/0:443", "1.1.1.0/24"], block: ["1.1.1.1/32", "1.1.1.0/24", "@global"] });
+  assert.equal(talk.out(A, TCP, tcp([40000, 443], SYN)), "pass");
+  assert.equal(talk.out(A, TCP, tcp([40000, 80], SYN)), "policy.block");
+  assert.equal(talk.out("1.1.1.2", TCP, tcp([40000, 80], SYN)), "policy.block", "a tie blocks");
+  assert.equal(talk.out(A, ICMP, icmp(8, 1)), "policy.block", "a port rule covers nothing without a port");
+  assert.equal(talk.out(B, UDP, udp([443, 80])), "policy.block", "the destination's port counts");
+});
+
+test("names rank as a prefix of 0 or 32, whatever they cover", () => {
+  const talk = new Talk({ allow: ["@private", "128.0.0.0/1"], block: ["192.168.64.0/31:9", "0.0.0.0/1", "@metadata"] });
+  assert.equal(talk.out("172.31.0.1", UDP, udp([1, 1])), "pass");
+  assert.equal(talk.out("10.0.0.1", UDP, udp([1, 1])), "policy.block", "0.0.0.0/1 is longer than @private");
+  assert.equal(talk.out("169.254.169.254", UDP, udp([1, 1])), "policy.block");
+  const host = new Talk({ block: ["@host"], allow: ["192.168.64.1/32", "192.168.64.0/31"] });
+  assert.equal(host.out(GATEWAY, UDP, udp([1, 1])), "policy.block", "a tie with its /32");
+  const global = new Talk({ allow: ["@global"], block: ["168.63.129.0/24"] });
+  assert.equal(global.out("168.63.129.16", UDP, udp([1, 1])), "policy.block");
+  assert.equal(new Talk({ allow: ["@global"] }).out("168.63.129.16", UDP, udp([1, 1])), "policy.metadata");
+});
+
+test("a direction makes the policy stateful: answers pass, strangers do not", () => {
+  const talk = new Talk({ allow: ["in 1.1.1.1/32:22"], block: ["in 0.0.0.0/0"] });
+  assert.equal(talk.in(A, TCP, tcp([50000, 22], SYN)), "pass");
+  assert.equal(talk.in(A, TCP, tcp([50000, 23], SYN)), "policy.block");
+  assert.equal(talk.in(B, TCP, tcp([50000, 22], SYN)), "policy.block");
+  assert.equal(talk.out(B, UDP, udp([40000, 53])), "pass");
+  assert.equal(talk.in(B, UDP, udp([53, 40000])), "pass", "an answer");
+  assert.equal(talk.in(B, UDP, udp([53, 40001])), "policy.block");
+  assert.equal(talk.guard.flows, 2);
+  assert.equal(talk.in(A, 47, new Uint8Array(8)), "policy.block", "without a port");
+});
+
+test("a bare SYN of a live flow asks again, a packet in mid-stream does not", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"] });
+  assert.equal(talk.out(A, TCP, tcp([40000, 443], SYN)), "pass");
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], SYN | ACK)), "pass");
+  assert.equal(talk.out(A, TCP, tcp([40000, 443], ACK)), "pass");
+  talk.guard.setRules([], ["in 0.0.0.0/0"]);
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], SYN)), "policy.block");
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], SYN | FIN)), "policy.block");
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], ACK)), "pass");
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], RST)), "pass");
+  assert.equal(talk.guard.flows, 1);
+});
+
+test("flows end after 300, 60 and 30 whole seconds without a packet", () => {
+  const rules = { allow: ["out 0.0.0.0/0"], block: ["in 0.0.0.0/0"] };
+  const lives = (open: (talk: Talk) => void, check: (talk: Talk) => string, seconds: number) => {
+    for (const [wait, expected] of [
+      [(seconds + 1) * SECOND - 1, "pass"],
+      [(seconds + 1) * SECOND, "policy.block"],
+    ] as const) {
+      const talk = new Talk(rules);
+      open(talk);
+      talk.time += wait;
+      assert.equal(check(talk), expected, `${seconds} ${wait}`);
+    }
+  };
+  const back = (talk: Talk) => talk.in(A, TCP, tcp([443, 40000], ACK));
+  const syn = (talk: Talk) => talk.out(A, TCP, tcp([40000, 443], SYN));
+  lives(syn, back, 60);
+  const handshake = (talk: Talk) => {
+    syn(talk);
+    talk.in(A, TCP, tcp([443, 40000], SYN | ACK));
+    talk.out(A, TCP, tcp([40000, 443], ACK));
+  };
+  lives(handshake, back, 300);
+  lives((talk) => talk.out(A, TCP, tcp([40000, 443], ACK)), back, 300);
+  lives(
+    (talk) => talk.out(A, UDP, udp([40000, 53])),
+    (talk) => talk.in(A, UDP, udp([53, 40000])),
+    30,
+  );
+  lives(
+    (talk) => talk.out(A, ICMP, icmp(8, 9)),
+    (talk) => talk.in(A, ICMP, icmp(0, 9)),
+    30,
+  );
+});
+
+test("a handshake is complete only in its order", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"], block: ["in 0.0.0.0/0"] });
+  talk.out(A, TCP, tcp([40000, 443], SYN));
+  talk.out(A, TCP, tcp([40000, 443], ACK)); // before the answer: counts for nothing
+  talk.in(A, TCP, tcp([443, 40000], SYN | ACK));
+  talk.time += 61 * SECOND;
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], ACK)), "policy.block", "half-open still");
+});
+
+test("an echo answer opens nothing, and each side has its own identifiers", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"], block: ["in 0.0.0.0/0"] });
+  assert.equal(talk.out(A, ICMP, icmp(0, 5)), "pass");
+  assert.equal(talk.guard.flows, 0);
+  assert.equal(talk.out(A, ICMP, icmp(8, 5)), "pass");
+  assert.equal(talk.in(A, ICMP, icmp(8, 5)), "policy.block", "the other side's own request");
+  assert.equal(talk.in(A, ICMP, icmp(0, 6)), "policy.block");
+  assert.equal(talk.in(A, ICMP, icmp(0, 5)), "pass");
+});
+
+test("I14 an ICMP error passes only for what a live flow sent the other way", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0", "in 0.0.0.0/0"] });
+  talk.out(A, UDP, udp([40000, 33434]));
+  const quote = (source: string, destination: string, ports: Ports, change: readonly [number, number] = [0, 0x45]) => {
+    const quoted = join(
+      [0x45, 0, 0, 28, 0, 7, 0, 0, 1, UDP, 0, 0],
+      be32(addressNumber(source)),
+      be32(addressNumber(destination)),
+      udp(ports),
+    );
+    quoted[change[0]] = change[1];
+    return icmp(11, 0, quoted);
+  };
+  const right = quote(VM, A, [40000, 33434]);
+  assert.equal(talk.in("9.9.9.9", ICMP, right), "pass", "any router may tell");
+  assert.equal(talk.in("9.9.9.9", ICMP, right.slice(0, -1)), "flow.icmp", "27 bytes");
+  assert.equal(talk.in(A, ICMP, quote(VM, A, [40001, 33434])), "flow.icmp", "another port");
+  assert.equal(talk.in(A, ICMP, quote(VM, B, [40000, 33434])), "flow.icmp", "another remote side");
+  assert.equal(talk.in(A, ICMP, quote(A, VM, [33434, 40000])), "flow.icmp", "the same direction");
+  assert.equal(talk.in(A, ICMP, quote("192.168.64.6", A, [40000, 33434])), "flow.icmp", "another VM");
+  assert.equal(talk.in(A, ICMP, quote(VM, A, [40000, 33434], [0, 0x46])), "flow.icmp", "options");
+  assert.equal(talk.in(A, ICMP, quote(VM, A, [40000, 33434], [7, 1])), "flow.icmp", "a later fragment");
+  assert.equal(talk.in(A, ICMP, quote(VM, A, [40000, 33434], [9, TCP])), "flow.icmp", "another protocol");
+  assert.equal(talk.out(A, ICMP, quote(A, VM, [33434, 40000])), "pass", "from the VM, about what came from there");
+  assert.equal(talk.out(B, ICMP, quote(A, VM, [33434, 40000])), "flow.icmp", "to somebody else");
+  talk.time += 31 * SECOND;
+  assert.equal(talk.in("9.9.9.9", ICMP, right), "flow.icmp", "the flow is over, and the error kept nothing alive");
+});
+
+test("I13 256 half-open flows of one remote address, and others may open more", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"] });
+  for (let port = 0; port < 256; port++) assert.equal(talk.in(A, TCP, tcp([1024 + port, 80], SYN)), "pass");
+  assert.equal(talk.in(A, TCP, tcp([2000, 80], SYN)), "flow.half-open");
+  assert.equal(talk.out(A, TCP, tcp([2000, 80], SYN)), "flow.half-open", "either way");
+  assert.equal(talk.in(A, TCP, tcp([1024, 80], SYN)), "pass", "one that exists");
+  assert.equal(talk.in(A, TCP, tcp([2000, 80], ACK)), "pass", "not half-open");
+  assert.equal(talk.in(B, TCP, tcp([2000, 80], SYN)), "pass");
+  talk.out(A, TCP, tcp([80, 1024], SYN | ACK));
+  talk.in(A, TCP, tcp([1024, 80], ACK));
+  assert.equal(talk.in(A, TCP, tcp([2001, 80], SYN)), "pass", "one handshake is complete");
+  assert.equal(talk.in(A, TCP, tcp([2002, 80], SYN)), "flow.half-open");
+});
+
+test("I1 by port, later fragments follow their first one for 30 seconds and no further", () => {
+  const talk = new Talk({ allow: ["1.1.1.1/32:53"], block: ["1.1.1.1/32"] });
+  const first = { identification: 5, flags: 1 };
+  const later = { identification: 5, offset: 2 };
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), later), "ipv4.fragment", "before its first");
+  assert.equal(talk.out(A, UDP, udp([40000, 54]), first), "policy.block");
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), later), "ipv4.fragment", "its first was dropped");
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), first), "pass");
+  talk.time += 31 * SECOND - 1;
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), later), "pass");
+  assert.equal(talk.out(A, TCP, udp([40000, 53]), later), "ipv4.fragment", "another protocol");
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), { ...later, identification: 6 }), "ipv4.fragment");
+  assert.equal(talk.in(A, UDP, udp([40000, 53]), later), "pass", "stateless: not asked");
+  talk.time += 1;
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), later), "ipv4.fragment");
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), first), "pass");
+  talk.guard.setRules(["1.1.1.1/32:53"], ["1.1.1.1/32"]);
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), later), "ipv4.fragment", "another policy forgets");
+});
+
+test("I1 room for 256 first fragments in each direction", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"], block: ["8.8.8.8/32"] });
+  const first = (identification: number) => ({ identification, flags: 1 });
+  for (let id = 1; id <= 256; id++) assert.equal(talk.out(A, UDP, udp([40000, 53]), first(id)), "pass");
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), first(257)), "ipv4.fragment");
+  assert.equal(talk.out(B, UDP, udp([40000, 53]), first(1)), "ipv4.fragment", "before the rules are asked");
+  assert.equal(talk.out(A, UDP, udp([40000, 53]), first(1)), "pass", "one that is noted");
+  assert.equal(talk.in(A, UDP, udp([53, 40000]), first(1)), "pass", "the other direction has its own");
+});
+
+test("I12 another policy judges flows again, and tells the VM of those that end", () => {
+  const talk = new Talk({ allow: ["0.0.0.0/0"], live: true, reject: true });
+  talk.out(A, TCP, tcp([40000, 443], ACK));
+  talk.out(A, TCP, tcp([40001, 22], SYN));
+  talk.in(B, TCP, tcp([50000, 22], ACK));
+  talk.out(B, UDP, udp([40000, 53]));
+  assert.equal(talk.guard.flows, 4);
+  talk.guard.setRules(["out 8.8.8.8/32"], ["out 1.1.1.1/32:443"]);
+  assert.equal(talk.guard.flows, 3);
+  const [reset, ...more] = talk.guard.takeResets();
+  assert.deepEqual(more, []);
+  // From 1.1.1.1:443, with the sequence number that the VM acknowledged last.
+  assert.equal(
+    Buffer.from(reset!).toString("hex"),
+    "7e1a00000001" +
+      "020000000001" +
+      "0800" +
+      "45000028000040004006382101010101c0a84005" +
+      "01bb9c40cafe0001000000005004000044360000" +
+      "000000000000",
+  );
+  assert.deepEqual(talk.guard.takeResets(), []);
+  talk.guard.setRules([], ["in 0.0.0.0/0"]);
+  assert.equal(talk.guard.flows, 3, "the one that came in is cut, the one that was cut lives again");
+  assert.equal(talk.guard.takeResets().length, 0, "the VM has acknowledged nothing there");
+});
+
+test("I12 the far side of a cut flow does not begin it anew, its own side may ask", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0", "in 0.0.0.0/0"], reject: true });
+  talk.out(A, TCP, tcp([40000, 443], ACK));
+  talk.guard.setRules(["in 0.0.0.0/0"], ["out 1.1.1.1/32"]);
+  assert.equal(talk.guard.flows, 0);
+  assert.equal(talk.guard.takeResets().length, 1);
+  talk.guard.setRules(["in 0.0.0.0/0"], ["out 1.1.1.1/32"]);
+  assert.equal(talk.guard.takeResets().length, 0, "it was cut before");
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], ACK)), "flow.cut");
+  assert.equal(talk.out(A, TCP, tcp([40000, 443], ACK)), "policy.block");
+  // RST alone, with the acknowledgement number of the segment.
+  assert.ok(talk.answer()?.includes("01bb9c40cafe0001000000005004"));
+  talk.out(A, TCP, tcp([40000, 443], FIN));
+  assert.ok(talk.answer()?.includes("030d"), "without ACK: ICMP");
+  talk.time += 300 * SECOND;
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], ACK)), "flow.cut", "what is dropped keeps it");
+  talk.time += 300 * SECOND;
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], ACK)), "flow.cut");
+  assert.equal(talk.in(A, TCP, tcp([443, 40000], SYN)), "pass", "a new connection from there");
+  assert.equal(talk.out(A, TCP, tcp([40000, 443], ACK)), "pass");
+  talk.guard.setRules(["out 0.0.0.0/0"], ["in 0.0.0.0/0"]);
+  assert.equal(talk.out(A, TCP, tcp([40000, 443], ACK)), "flow.cut");
+  assert.ok(talk.answer()?.includes("01bb9c40cafe0001000000005004"));
+  assert.equal(talk.out(A, TCP, tcp([40000, 443], SYN)), "pass");
+  assert.equal(talk.guard.flows, 1);
+});
+
+test("a denied SYN is answered with RST, other packets with ICMP, what must not be answered with nothing", () => {
+  const talk = new Talk({ block: ["0.0.0.0/0"], reject: true });
+  talk.out(A, TCP, tcp([40000, 443], SYN, 5));
+  // 1000 + 1 + 5 is 0x3ee.
+  assert.equal(
+    talk.answer(),
+    "7e1a00000001" +
+      "020000000001" +
+      "0800" +
+      "45000028000040004006382101010101c0a84005" +
+      "01bb9c4000000000000003ee501400000b38" +
+      "0000" +
+      "000000000000",
+  );
+  talk.out(A, TCP, tcp([40000, 443], SYN | FIN));
+  assert.ok(talk.answer()?.includes("01bb9c4000000000000003ea5014"), "a FIN counts as SYN does");
+  talk.out(A, UDP, udp([40000, 53]));
+  assert.equal(
+    talk.answer(),
+    "7e1a00000001" +
+      "020000000001" +
+      "0800" +
+      "45000038000040004001396ec0a84001c0a84005" +
+      "030d607500000000" +
+      "4500001c000700004011781bc0a8400501010101" +
+      "9c40003500080000",
+  );
+  for (const flags of [RST, RST | ACK, RST | SYN]) {
+    talk.out(A, TCP, tcp([40000, 443], flags));
+    assert.equal(talk.answer(), undefined);
+  }
+  talk.out(A, ICMP, icmp(3, 0));
+  assert.equal(talk.answer(), undefined, "an ICMP error");
+  talk.out(A, ICMP, icmp(8, 0));
+  assert.ok(talk.answer()?.includes("030d"), "an echo request");
+  talk.out(A, UDP, udp([1, 1]), { offset: 2 });
+  assert.equal(talk.answer(), undefined, "a later fragment");
+  talk.out(A, UDP, udp([1, 1]), { ethernetDestination: "ff:ff:ff:ff:ff:ff" });
+  assert.equal(talk.answer(), undefined, "a group address");
+  talk.out("2.2.2.2", UDP, udp([1, 1]), { source: addressNumber(A) });
+  assert.equal(talk.lastReason, "ipv4.source");
+  assert.equal(talk.answer(), undefined, "an anti-spoofing check");
+});
+
+test("at most 200 answers at once, then one each 10 ms", () => {
+  const talk = new Talk({ block: ["0.0.0.0/0"], reject: true });
+  const ask = () => {
+    talk.out(A, UDP, udp([1, 1]));
+    return talk.answer() !== undefined;
+  };
+  for (let turn = 0; turn < 200; turn++) assert.ok(ask());
+  assert.ok(!ask());
+  talk.time += 9_999;
+  assert.ok(!ask());
+  talk.time += 1;
+  assert.ok(ask());
+});
+
+test("I14 200 echoes from the VM at once, then one each 10 ms; those that drop open no flow", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"] });
+  for (let turn = 0; turn < 200; turn++) assert.equal(talk.out(A, ICMP, icmp(turn % 2 === 0 ? 8 : 0, 1)), "pass");
+  assert.equal(talk.out(B, ICMP, icmp(8, 1)), "icmp.rate");
+  assert.equal(talk.guard.flows, 1);
+  assert.equal(talk.in(A, ICMP, icmp(0, 1)), "pass", "to the VM no rate counts");
+  talk.time += 10_000;
+  assert.equal(talk.out(B, ICMP, icmp(8, 1)), "pass");
+});
+
+test("another gateway and other DNS servers judge flows again, another address ends them all", () => {
+  const talk = new Talk({ block: ["in @metadata"], reject: true }, {});
+  talk.lease(VM, "192.168.64.1", ["10.0.0.53"]);
+  const open = () => {
+    assert.equal(talk.out("192.168.64.1", TCP, tcp([40000, 80], ACK)), "pass");
+    assert.equal(talk.out("10.0.0.53", UDP, udp([40000, 53])), "pass");
+    assert.equal(talk.out(A, TCP, tcp([40000, 80], ACK)), "pass");
+    assert.equal(talk.guard.flows, 3);
+  };
+  open();
+  talk.lease(VM, "192.168.64.1", ["10.0.0.54", "10.0.0.53"]);
+  assert.equal(talk.guard.flows, 3);
+  talk.lease(VM, "192.168.64.1", ["10.0.0.54"]);
+  assert.equal(talk.guard.flows, 2);
+  talk.lease(VM, "192.168.64.9", ["10.0.0.54"]);
+  assert.equal(talk.guard.flows, 1);
+  talk.lease("192.168.64.6", "192.168.64.1", ["10.0.0.53"]);
+  assert.equal(talk.guard.flows, 0);
+  open();
+  talk.time += 3600 * SECOND;
+  assert.equal(talk.in(A, UDP, udp([1, 1])), "pass");
+  assert.equal(
+    talk.guard.flows,
+    0,
+    "the lease is over, and with it gateway and DNS servers; the other one ended by time",
+  );
+  assert.deepEqual(talk.guard.takeResets(), [], "none of this is a change of the policy");
+});
+
+test("flows outlive the lease in which they were made, and its renewal with the same address", () => {
+  const talk = new Talk({ gateway: GATEWAY, block: ["in 0.0.0.0/0"] }, {});
+  talk.lease(VM, GATEWAY, []);
+  talk.time += 3590 * SECOND;
+  talk.out(A, TCP, tcp([40000, 80], ACK));
+  talk.time += 20 * SECOND;
+  assert.equal(talk.out(A, TCP, tcp([40000, 80], ACK)), "ipv4.unbound");
+  assert.equal(talk.in(A, TCP, tcp([80, 40000], ACK)), "policy.block", "no address, no flow");
+  assert.equal(talk.guard.flows, 1);
+  talk.lease(VM, GATEWAY, []);
+  assert.equal(talk.in(A, TCP, tcp([80, 40000], ACK)), "pass");
+});
+
+test("a stateless policy that may change notes flows and asks none of them", () => {
+  for (const live of [true, false]) {
+    const talk = new Talk({ allow: ["10.0.0.0/8"], live });
+    talk.out("10.0.0.1", UDP, udp([40000, 9]));
+    talk.in("10.0.0.2", UDP, udp([40000, 9]));
+    assert.equal(talk.out("10.0.0.2", UDP, udp([9, 40000])), "pass");
+    assert.equal(talk.out("10.0.0.3", UDP, udp([9, 40000])), "pass");
+    assert.equal(talk.guard.flows, live ? 3 : 0);
+    talk.guard.setRules([], []);
+    assert.equal(talk.guard.flows, live ? 1 : 0, "what came in is let in still");
+    assert.equal(talk.out("10.0.0.2", UDP, udp([9, 40000])), "policy.destination", "no flow is asked");
+    talk.guard.setRules([], ["in @global"]);
+    assert.equal(talk.out("10.0.0.2", UDP, udp([9, 40000])), live ? "pass" : "policy.destination");
+  }
+});
+
+test("I13 32,768 flows, and one more when the first is over", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"], reject: true });
+  for (let flow = 0; flow < 32_768; flow++) {
+    if (flow === 1) talk.time += SECOND;
+    assert.equal(talk.out(A, UDP, udp([1000 + (flow % 256), 1000 + Math.floor(flow / 256)])), "pass");
+  }
+  assert.equal(talk.in(A, UDP, udp([300, 300])), "flow.full");
+  assert.equal(talk.out(A, TCP, tcp([300, 300], SYN)), "flow.full");
+  assert.ok(talk.answer()?.includes("00000000000003e95014"));
+  assert.equal(talk.out(A, UDP, udp([1001, 1000])), "pass", "one that is there");
+  talk.time += 30 * SECOND;
+  assert.equal(talk.in(A, UDP, udp([300, 300])), "pass");
+  assert.equal(talk.in(A, UDP, udp([301, 300])), "flow.full");
+});
+
+test("nobody's addresses are part of no flow", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0"] });
+  assert.equal(talk.out("224.0.0.251", UDP, udp([5353, 5353])), "pass");
+  assert.equal(talk.out("255.255.255.255", UDP, udp([5353, 5353])), "pass");
+  assert.equal(talk.in("224.0.0.251", UDP, udp([5353, 5353])), "pass");
+  assert.equal(talk.in(A, UDP, udp([5353, 5353]), { destination: 0xe00000fb }), "pass");
+  assert.equal(talk.in("224.0.0.251", ICMP, icmp(3, 0)), "pass", "an error that only asks");
+  assert.equal(talk.guard.flows, 0);
+});
+
+test("explain names the rule that decides, or none", () => {
+  const { guard } = new Talk({ allow: ["in 1.1.1.9/24:22-22"], block: ["out @private"] });
+  const remote = addressNumber(A);
+  const rule = "allow in 1.1.1.0/24:22";
+  assert.deepEqual(guard.explain("in", TCP, remote, 22), { verdict: "pass", rule });
+  assert.deepEqual(guard.explain("in", TCP, remote, 23), { verdict: "pass", default: "inbound" });
+  assert.deepEqual(guard.explain("in", ICMP, remote, 22), { verdict: "pass", default: "inbound" });
+  const out = (remoteText: string) => guard.explain("out", TCP, addressNumber(remoteText), 80);
+  assert.deepEqual(out("10.0.0.1"), { verdict: "drop", reason: "policy.block", rule: "block out @private" });
+  assert.deepEqual(out("169.254.169.254"), { verdict: "drop", reason: "policy.metadata", default: "metadata" });
+  assert.deepEqual(out("100.64.0.1"), { verdict: "drop", reason: "policy.destination", default: "not-global" });
+  assert.deepEqual(out("127.0.0.1"), { verdict: "drop", reason: "ipv4.loopback", default: "loopback" });
+  assert.deepEqual(out(A), { verdict: "pass", default: "global" });
+});

@@ -1,0 +1,144 @@
+/**
+ * The second guard's rules: text to fields by a row of plain questions, and asking them by sorting those that count.
+ * The grammar and the order of precedence are those of docs/guard.md, "Rules".
+ */
+import { type Cidr, cidr, contains, edges } from "./bytes.ts";
+import { isGloballyReachable, METADATA } from "./registry.ts";
+
+/** Which way a packet goes, as rules say it: `out` comes from the VM, `in` goes to it. */
+export type Way = "in" | "out";
+
+const NAMES = ["@host", "@dns", "@metadata", "@private", "@global"] as const;
+export type Name = (typeof NAMES)[number];
+
+export interface OracleRule {
+  readonly action: "allow" | "block";
+  /** Undefined: a bare rule. */
+  readonly way: Way | undefined;
+  readonly target: Cidr | Name;
+  readonly ports: { readonly first: number; readonly last: number } | undefined;
+}
+
+/** What names stand for at the moment. */
+export interface Surroundings {
+  readonly gateway: number | undefined;
+  readonly dnsServers: readonly number[];
+}
+
+const PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(cidr);
+
+/** A number in plain decimal between two ends, or undefined. */
+function decimal(text: string, low: number, high: number): number | undefined {
+  const value = Number.parseInt(text, 10);
+  return String(value) === text && value >= low && value <= high ? value : undefined;
+}
+
+function parseTarget(text: string): Cidr | Name | undefined {
+  const name = NAMES.find((one) => one === text);
+  if (name !== undefined) return name;
+  const [address, length, ...more] = text.split("/");
+  if (length === undefined || more.length > 0) return undefined;
+  const parts = address!.split(".");
+  if (parts.length !== 4 || parts.some((part) => decimal(part, 0, 255) === undefined)) return undefined;
+  if (decimal(length, 0, 32) === undefined) return undefined;
+  return cidr(text);
+}
+
+/** A rule from its text, or undefined where the text is none. */
+export function parseRule(action: OracleRule["action"], text: string): OracleRule | undefined {
+  let rest = text;
+  let way: Way | undefined;
+  for (const word of ["in", "out"] as const) {
+    if (!text.startsWith(`${word} `)) continue;
+    way = word;
+    rest = text.slice(word.length);
+    while (rest.startsWith(" ")) rest = rest.slice(1);
+  }
+  const [targetText, portText, ...more] = rest.split(":");
+  if (more.length > 0) return undefined;
+  const target = parseTarget(targetText!);
+  if (target === undefined) return undefined;
+  if (portText === undefined) return { action, way, target, ports: undefined };
+
+  const ends = portText.split("-");
+  if (ends.length > 2) return undefined;
+  const first = decimal(ends[0]!, 1, 65535);
+  const last = decimal(ends.at(-1)!, 1, 65535);
+  if (first === undefined || last === undefined || first > last) return undefined;
+  return { action, way, target, ports: { first, last } };
+}
+
+/** The rules of a policy; a text that is no rule is a mistake of the test. */
+export function parsePolicy(allow: readonly string[], block: readonly string[]): OracleRule[] {
+  const all = [...allow.map((text) => parseRule("allow", text)), ...block.map((text) => parseRule("block", text))];
+  if (all.includes(undefined)) throw new Error(`no rules: ${allow} ${block}`);
+  return all as OracleRule[];
+}
+
+/** How a rule is told. */
+export function normalForm({ way, target, ports }: OracleRule): string {
+  const words = way === undefined ? "" : `${way} `;
+  let place: string;
+  if (typeof target === "string") {
+    place = target;
+  } else {
+    const masked = edges(target)?.first ?? target.address - (target.length === 31 ? target.address % 2 : 0);
+    const bytes = [2 ** 24, 2 ** 16, 2 ** 8, 1].map((unit) => Math.floor(masked / unit) % 256);
+    place = `${bytes.join(".")}/${target.length}`;
+  }
+  if (ports === undefined) return words + place;
+  const { first, last } = ports;
+  return `${words}${place}:${first === last ? first : `${first}-${last}`}`;
+}
+
+function covers(target: Cidr | Name, remote: number, around: Surroundings): boolean {
+  switch (target) {
+    case "@host":
+      return remote === around.gateway;
+    case "@dns":
+      return around.dnsServers.includes(remote);
+    case "@metadata":
+      return METADATA.includes(remote);
+    case "@private":
+      return PRIVATE.some((network) => contains(network, remote));
+    case "@global":
+      return isGloballyReachable(remote) && !METADATA.includes(remote);
+    default:
+      return contains(target, remote);
+  }
+}
+
+function rank(target: Cidr | Name): number {
+  if (typeof target !== "string") return target.length;
+  return target === "@private" || target === "@global" ? 0 : 32;
+}
+
+/** The rule that decides, or undefined where none counts. `port` is undefined for what has none. */
+export function ask(
+  rules: readonly OracleRule[],
+  way: Way,
+  remote: number,
+  port: number | undefined,
+  around: Surroundings,
+): OracleRule | undefined {
+  const counting = rules.filter((rule) => {
+    if (rule.way !== undefined && rule.way !== way) return false;
+    if (!covers(rule.target, remote, around)) return false;
+    if (rule.ports === undefined) return true;
+    return port !== undefined && port >= rule.ports.first && port <= rule.ports.last;
+  });
+  counting.sort((a, b) => {
+    if ((a.ports === undefined) !== (b.ports === undefined)) return a.ports === undefined ? 1 : -1;
+    if (rank(a.target) !== rank(b.target)) return rank(b.target) - rank(a.target);
+    return a.action === b.action ? 0 : a.action === "block" ? -1 : 1;
+  });
+  return counting[0];
+}
+
+export function isStateful(rules: readonly OracleRule[]): boolean {
+  return rules.some((rule) => rule.way !== undefined);
+}
+
+export function isByPort(rules: readonly OracleRule[]): boolean {
+  return rules.some((rule) => rule.way !== undefined || rule.ports !== undefined);
+}
