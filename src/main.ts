@@ -5,16 +5,24 @@
  */
 import { Command, CommanderError } from "commander";
 import { CaptureError } from "./capture/errors.ts";
+import type { CtlArguments } from "./commands/ctl.ts";
 import { addGuardOptions } from "./commands/guard-options.ts";
 import type { ReplayArguments } from "./commands/replay.ts";
 import { addRunOptions, type RunArguments } from "./commands/run-options.ts";
-import { wholeNumber } from "./commands/values.ts";
+import { ruleList, wholeNumber } from "./commands/values.ts";
 import { version } from "./commands/version.ts";
 import { refuseBorrowedRights, returnRights } from "./privileges/borrowed.ts";
 import { disarm } from "./privileges/hostile.ts";
 import { UserError } from "./user-error.ts";
 
 const STDOUT = 1;
+
+const CTL_EXAMPLES = `
+  softnet ctl /run/user/1000/vm.ctl status
+  softnet ctl /run/user/1000/vm.ctl get
+  softnet ctl /run/user/1000/vm.ctl set --allow "out 203.0.113.7/32:443" --block @private
+  softnet ctl /run/user/1000/vm.ctl explain out tcp 203.0.113.7 443
+  softnet ctl /run/user/1000/vm.ctl watch --json`;
 
 function program(): Command {
   const softnet = new Command("softnet")
@@ -47,6 +55,19 @@ function program(): Command {
       const { replay } = await import("./commands/replay.ts");
       await returnRights();
       replay(capture, given, STDOUT);
+    });
+
+  softnet
+    .command("ctl <path> <command> [words...]")
+    .description("ask a running softnet at its --control-socket: status, get, set, explain, watch")
+    .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
+    .option("--block <list>", "for set: all rules that block", ruleList("block"))
+    .option("--json", "print the answers as they come")
+    .addHelpText("after", CTL_EXAMPLES)
+    .action(async (path: string, command: string, words: string[], given: CtlArguments) => {
+      await returnRights();
+      const { ctl } = await import("./commands/ctl.ts");
+      await ctl(path, command, words, given, STDOUT);
     });
 
   softnet

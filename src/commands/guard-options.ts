@@ -13,6 +13,7 @@ export interface GuardArguments {
   readonly mtu?: number;
   readonly allow?: readonly string[];
   readonly block?: readonly string[];
+  readonly policy?: string;
 }
 
 export function addGuardOptions(command: Command): Command {
@@ -24,14 +25,15 @@ export function addGuardOptions(command: Command): Command {
     )
     .option(
       "--allow <list>",
-      "IPv4 CIDRs or @host (the gateway) to allow, comma-separated; 0.0.0.0/0 also ends isolation",
+      "rules that allow, comma-separated: [in|out ]CIDR-or-name[:port]; 0.0.0.0/0 also ends isolation",
       ruleList("allow"),
     )
     .option(
       "--block <list>",
-      "IPv4 CIDRs or @host to block; the longest prefix decides, block on a tie",
+      "rules that block: ports first, then the longest prefix decides, block on a tie",
       ruleList("block"),
     )
+    .option("--policy <file>", "more rules, one a line: allow RULE or block RULE; SIGHUP reads it again")
     .option("--gateway <address>", "the gateway, where DHCP does not tell it", ipv4Address("--gateway"))
     .option("--dhcp-server <address>", "the only DHCP server to trust", ipv4Address("--dhcp-server"))
     .option(

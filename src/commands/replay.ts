@@ -12,6 +12,7 @@ import { getMac, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { type GuardArguments, guardOptions } from "./guard-options.ts";
 import { Output } from "./output.ts";
+import { policyOf } from "./policy.ts";
 import { CAPTURE_INTERFACES } from "./recording.ts";
 
 export interface ReplayArguments extends GuardArguments {
@@ -52,7 +53,7 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   ];
   const chosen = choices.filter((choice) => choice);
   if (chosen.length > 1) throw new UserError(`${chosen.join(" and ")} exclude each other: give one`);
-  const guard = createGuard(guardOptions(given));
+  const guard = createGuard(guardOptions({ ...given, ...policyOf(given) }));
   const output = new Output(descriptor);
   const report = given.json ? new JsonReport(output) : new Table(output);
   try {

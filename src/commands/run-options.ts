@@ -15,6 +15,9 @@ export interface RunArguments extends GuardArguments {
   readonly subnet?: string;
   readonly dns?: string;
   readonly expose?: string;
+  readonly reject?: boolean;
+  readonly controlFd?: number;
+  readonly controlSocket?: string;
   readonly user?: string;
   readonly group?: string;
   readonly sudoEscalationDone?: boolean;
@@ -49,6 +52,14 @@ export function addRunOptions(command: Command): Command {
     .option("--expose <list>", "TCP ports of the host that lead to the VM, EXTERNAL:INTERNAL, comma-separated")
     .option("--dns <list>", "the VM's DNS servers, comma-separated (default: the host's)")
     .option("--subnet <cidr>", "its four addresses, such as 10.99.0.4/30 (default: a free one)")
+    .optionsGroup("Policy:")
+    .option("--reject", "answer what policy denies, with TCP RST or ICMP, instead of silence")
+    .option(
+      "--control-fd <n>",
+      "descriptor of a connected unix stream socket that commands come from",
+      descriptor("--control-fd"),
+    )
+    .option("--control-socket <path>", "a unix socket to make for commands, such as softnet ctl's")
     .optionsGroup("Seeing what it does:")
     .option("--capture <file>", "write the frames as pcapng, with the reason of each drop")
     .addOption(

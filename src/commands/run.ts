@@ -13,6 +13,7 @@ import { allowsEverything, parseCidr, parseRules } from "../policy/rule.ts";
 import { ListeningPort } from "../ports/listening.ts";
 import { allocateSlab, LONGEST_STREAM_FRAME } from "../ports/slab.ts";
 import type { Privileges } from "../privileges/privileges.ts";
+import { LONGEST_ANSWER } from "../relay/answering.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
 import { type FramePort, PortClosed } from "../relay/port.ts";
 import { Relay, type RelayEnd } from "../relay/relay.ts";
@@ -22,40 +23,51 @@ import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { BindingLog } from "./binding-log.ts";
+import { isLive, RunControl } from "./control.ts";
 import { guardOptions } from "./guard-options.ts";
 import type { Host } from "./host/host.ts";
 import { linuxHost } from "./host/linux.ts";
+import { policyOf } from "./policy.ts";
 import { Recording } from "./recording.ts";
 import type { RunArguments } from "./run-options.ts";
+import { Signals } from "./signals.ts";
 import { version } from "./version.ts";
 
 const ETHERNET_HEADER = 14;
+/** Answers to what is denied that may wait for the VM at once. */
+const MOST_ANSWERS = 16;
 /** Microseconds between two lines of drop counts. */
 const SUMMARY_INTERVAL = 1_000_000;
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** How a run ends: by a signal, or because the relay did. */
 type Ending = { readonly signal: string } | RelayEnd;
 
 /** Runs until the end and answers the exit code. Throws UserError for what cannot start; then nothing is left behind. */
-export async function run(given: RunArguments): Promise<number> {
-  const wanted = guardOptions(given);
-  createGuard(wanted); // refuses wrong values before anything is opened
+export async function run(args: RunArguments): Promise<number> {
+  createGuard(guardOptions(args)); // refuses wrong values before anything is opened
   const host = chooseHost();
   const { clock } = host;
-  const log = new Log({ level: logLevel(given), format: given.logFormat, write: host.writeLog });
-  const privileges = host.privileges(given);
+  const log = new Log({ level: logLevel(args), format: args.logFormat, write: host.writeLog });
+  host.checkControlDescriptor(args);
+  const privileges = host.privileges(args);
   // Through sudo --vm-fd becomes 0, and the log must not fall silent because of it.
-  const level = given.logLevel === undefined && given.vmFd ? ["--log-level", logLevel(given)] : [];
-  const ports = parseExposures(given.expose ?? "").map(({ external }) => external);
-  privileges.obtain(given, process.argv.slice(2), ports, level);
+  const level = args.logLevel === undefined && args.vmFd ? ["--log-level", logLevel(args)] : [];
+  const ports = parseExposures(args.expose ?? "").map(({ external }) => external);
+  privileges.obtain(args, process.argv.slice(2), ports, level);
+  const inherited = host.takeControlDescriptor(args); // before softnet starts a program that would have it too
   // From here on a signal ends it in order, also while it starts.
-  const signalled = stopSignal();
+  const signals = new Signals(args.policy !== undefined);
   let vm: FramePort | undefined;
   let network: Network | undefined;
   let recording: Recording | undefined;
+  let control: RunControl | undefined;
   try {
-    const isolated = !allowsEverything(parseRules(wanted.allow ?? [], wanted.block ?? []));
+    // The file is the caller's to name, so it is read with his rights, though root's are needed for what it decides.
+    const lists = privileges.asTarget(() => policyOf(args));
+    const given = { ...args, ...lists };
+    const wanted = guardOptions(given);
+    const { reject = false } = given;
+    const isolated = !allowsEverything(parseRules(lists.allow, lists.block));
     const { first } = privileges.needs;
     if (first.vm) vm = host.openVmSide(given);
     const openSide = () => host.openNetwork({ given, isolated, privileges, log });
@@ -71,16 +83,25 @@ export async function run(given: RunArguments): Promise<number> {
       ...wanted,
       ...known(network),
       mtu,
-      onBinding: (change) => bindingLog.tell(change, guard),
+      live: isLive(given),
+      reject,
+      onBinding: (change) => {
+        bindingLog.tell(change, guard);
+        control?.bindingChanged(change);
+      },
     });
+    if (isLive(given)) control = new RunControl({ host, given: args, lists, inherited, guard, network, log });
     recording ??= openRecording(given, clock, log, privileges);
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
+    control?.open();
     tellStart(log, given, vm, network, guard, mtu, privileges);
     for (const line of host.advice(given, vm, network)) log.warn(line);
     if (vm instanceof ListeningPort) tellWaiting(log, vm);
-    const ending = await forward({ vm, network, guard, clock, log, recording, mtu, signalled });
+    const ending = await forward({ vm, network, guard, clock, log, recording, control, reject, mtu, signals });
     return tellEnd(log, ending);
   } finally {
+    control?.close();
+    inherited?.close();
     recording?.close();
     network?.close();
     vm?.close();
@@ -123,13 +144,6 @@ function logLevel(given: RunArguments): LogLevel {
   return given.logLevel ?? (given.vmFd === 0 ? "warn" : "info");
 }
 
-/** Resolves with the name of the first signal that asks to stop. */
-function stopSignal(): Promise<{ readonly signal: string }> {
-  return new Promise((resolve) => {
-    for (const signal of STOP_SIGNALS) process.on(signal, () => resolve({ signal }));
-  });
-}
-
 function openRecording(
   given: RunArguments,
   clock: () => number,
@@ -159,14 +173,18 @@ interface Forwarding {
   readonly clock: () => number;
   readonly log: Log;
   readonly recording: Recording | undefined;
+  readonly control: RunControl | undefined;
+  /** Whether what policy denies is answered. */
+  readonly reject: boolean;
   readonly mtu: number;
-  readonly signalled: Promise<Ending>;
+  readonly signals: Signals;
 }
 
 /** Moves frames until something ends it. */
 async function forward(parts: Forwarding): Promise<Ending> {
-  const { vm, network, guard, clock, log, recording, mtu, signalled } = parts;
+  const { vm, network, guard, clock, log, recording, control, reject, mtu, signals } = parts;
   const slabs = [allocateSlab(mtu + ETHERNET_HEADER), allocateSlab(mtu + ETHERNET_HEADER)] as const;
+  const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
   const started = clock();
   let summarized = started;
   let relayEnded: (end: RelayEnd) => void = () => {};
@@ -179,6 +197,7 @@ async function forward(parts: Forwarding): Promise<Ending> {
     guard,
     clock,
     batches: [slabs[EGRESS].batch, slabs[INGRESS].batch],
+    ...(answers && { answers: answers.batch }),
     ...(recording && {
       onFrame: (direction, verdict, time, bytes, offset, length) =>
         recording.add(direction === EGRESS, verdict, time, bytes, offset, length),
@@ -187,9 +206,12 @@ async function forward(parts: Forwarding): Promise<Ending> {
       if (dropLog.isFirst(verdict)) {
         dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length));
       }
+      control?.dropped(direction, verdict, bytes, offset, length);
     },
+    ...(control && { onSlice: control.serve }),
     onTick: (time) => {
       recording?.flush();
+      control?.tick(time);
       if (time - summarized < SUMMARY_INTERVAL) return;
       summarized = time;
       dropLog.summarize();
@@ -203,11 +225,16 @@ async function forward(parts: Forwarding): Promise<Ending> {
     dropsOf: (verdict) => drops[EGRESS][verdict]! + drops[INGRESS][verdict]!,
   });
   try {
+    if (control !== undefined) {
+      control.counters = relay.counters;
+      signals.onReload(() => control.reload());
+    }
     relay.start();
-    return await Promise.race([signalled, ended]);
+    return await Promise.race([signals.stopped, ended]);
   } finally {
     relay.stop();
     for (const slab of slabs) slab.free();
+    answers?.free();
     tellSummary(log, relay, (clock() - started) / 1e6);
   }
 }

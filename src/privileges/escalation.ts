@@ -2,19 +2,20 @@
  * Not root, and root is needed: softnet asks whether sudo would run it without a password, and if so becomes that sudo
  * (execve(2): the process id stays, so that whoever started softnet signals it still; sudo passes signals on).
  *
- * sudo closes every descriptor from 3 on, so the socket that softnet was given moves to 0 before, and the arguments say
- * so. Node has marked its first three descriptors close-on-exec; what must survive is unmarked.
+ * sudo closes every descriptor from 3 on, so the socket that softnet was given moves to 0 before, the control channel to
+ * 1, and the arguments say so. Node has marked its first three descriptors close-on-exec; what must survive is unmarked.
  */
 import { spawnSync } from "node:child_process";
 import { isSea } from "node:sea";
 import { groupName, userName } from "../native/linux/accounts.ts";
 import { describeError } from "../native/linux/errno.ts";
-import { F_SETFD, type LinuxLibc } from "../native/linux/libc.ts";
+import { F_DUPFD_CLOEXEC, F_SETFD, type LinuxLibc } from "../native/linux/libc.ts";
 import { UserError } from "../user-error.ts";
 import { findSudo } from "./sudo.ts";
 
 const PRESERVED = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS"];
 const PRESERVE = `--preserve-env=${PRESERVED.join(",")}`;
+const FIRST_ORDINARY = 3;
 const PATIENCE = 30_000; // milliseconds: sudo may ask a directory server
 
 /** A descriptor on the command line, and where sudo leaves it open. */
@@ -41,11 +42,7 @@ export function escalate(libc: LinuxLibc, { args, moves, more = [] }: Escalation
   if (sudo === undefined || !mayEscalate([sudo, ...program, ...args])) {
     throw new UserError("root privileges are required to run and passwordless sudo was not available");
   }
-  for (const { option, from, to } of moves) {
-    if (from !== to && libc.dup2(from, to) < 0) {
-      throw new UserError(`${option} ${from}: ${describeError(libc.errno())}; pass an open descriptor`);
-    }
-  }
+  move(libc, moves);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, "int", 0);
   const command = [
     sudo,
@@ -63,6 +60,16 @@ export function escalate(libc: LinuxLibc, { args, moves, more = [] }: Escalation
   const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
   libc.execve(sudo, [...command, null], [...environment, null]);
   throw new UserError(`${sudo} cannot be started: ${describeError(libc.errno())}`);
+}
+
+/** All of them at once: where one goes, another one may have been. */
+function move(libc: LinuxLibc, moves: readonly Move[]): void {
+  const copies = moves.map(({ option, from }) => {
+    const copy = libc.fcntl(from, F_DUPFD_CLOEXEC, "int", FIRST_ORDINARY);
+    if (copy < 0) throw new UserError(`${option} ${from}: ${describeError(libc.errno())}; pass an open descriptor`);
+    return copy;
+  });
+  for (const [index, { to }] of moves.entries()) libc.dup2(copies[index]!, to);
 }
 
 /** The arguments with the descriptors' new numbers. */

@@ -9,6 +9,7 @@
  */
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { UserError } from "../user-error.ts";
+import { actAs } from "./act-as.ts";
 import { type Caller, identifyCaller, processIds } from "./caller.ts";
 import { describeRights, dropTo } from "./drop.ts";
 import { escalate, type Move } from "./escalation.ts";
@@ -23,6 +24,7 @@ export interface PrivilegeArguments extends Sides {
   readonly user?: string;
   readonly group?: string;
   readonly sudoEscalationDone?: boolean;
+  readonly controlFd?: number;
 }
 
 export class Privileges {
@@ -68,6 +70,11 @@ export class Privileges {
     return this.#dropped;
   }
 
+  /** Runs an action with the rights that softnet will have after the drop. */
+  asTarget<T>(action: () => T): T {
+    return this.#dropped ? action() : actAs(this.target, action);
+  }
+
   /** Gives root's rights up; harmless when called twice. Throws UserError when anything remains. */
   drop(): void {
     if (this.#dropped || this.caller.kind === "self") return;
@@ -101,7 +108,8 @@ export class Privileges {
 }
 
 /** Where the descriptors on the command line go, since sudo keeps only the first three. */
-function moves({ vmFd, hostFd }: PrivilegeArguments): Move[] {
-  if (vmFd !== undefined) return [{ option: "--vm-fd", from: vmFd, to: 0 }];
-  return hostFd === undefined ? [] : [{ option: "--host-fd", from: hostFd, to: 0 }];
+function moves({ vmFd, hostFd, controlFd }: PrivilegeArguments): Move[] {
+  const control = controlFd === undefined ? [] : [{ option: "--control-fd", from: controlFd, to: 1 }];
+  if (vmFd !== undefined) return [{ option: "--vm-fd", from: vmFd, to: 0 }, ...control];
+  return hostFd === undefined ? control : [{ option: "--host-fd", from: hostFd, to: 0 }, ...control];
 }

@@ -191,3 +191,26 @@ test("exit 0 whatever the verdicts, also for no frame at all", (t) => {
   assert.equal(status, 0);
   assert.equal(stdout, '{"summary":{"pass":0,"drop":0,"reasons":{}}}\n');
 });
+
+test("--policy and rules with direction and port judge a capture too", (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, "frames.pcapng");
+  const policy = join(folder, "policy");
+  capture(path, [
+    [0, 1, toInternet],
+    [1, 2, fromRouter],
+    [0, 3, toNeighbour],
+  ]);
+  writeFileSync(policy, "allow out 10.0.0.0/8:2 # the neighbour\nblock in 0.0.0.0/0\n");
+  const verdicts = (...more: readonly string[]) => {
+    const { stdout } = softnet(["replay", path, ...MAC, ...STATIC, "--json", ...more]);
+    return json(stdout).flatMap(({ verdict, reason }) => (verdict === undefined ? [] : [reason ?? verdict]));
+  };
+  assert.deepEqual(verdicts(), ["pass", "pass", "policy.destination"]);
+  assert.deepEqual(verdicts("--policy", policy), ["pass", "pass", "pass"]);
+  assert.deepEqual(verdicts("--policy", policy, "--block", "out 1.1.1.1/32:2"), [
+    "policy.block",
+    "policy.block",
+    "pass",
+  ]);
+});

@@ -32,15 +32,20 @@ export interface RunningOptions {
   readonly keeper?: boolean;
   /** Let nobody read stderr. */
   readonly deaf?: boolean;
+  /** A descriptor to be softnet's standard output, and its descriptor 5; the test's own copies are closed. */
+  readonly stdout?: number;
+  readonly fifth?: number;
 }
 
 /** Starts softnet and waits until it forwards; it is killed when the test ends. */
 export async function startSoftnet(context: TestContext, options: RunningOptions = {}): Promise<Running> {
   const { args = [], networkType = SOCK_DGRAM, vmFd = 3, uid, deaf = false, keeper = false } = options;
+  const { stdout, fifth } = options;
   const vm = pair(SOCK_DGRAM);
   const network = pair(networkType);
   const fds = ["--vm-fd", String(vmFd), "--host-fd", "4", "--vm-mac-address", VM_MAC, "--log-format", "json"];
-  const stdio = [vmFd === 0 ? vm.fd : "ignore", "ignore", "pipe", vmFd === 3 ? vm.fd : "ignore", network.fd];
+  const stdio = [vmFd === 0 ? vm.fd : "ignore", stdout ?? "ignore", "pipe", vmFd === 3 ? vm.fd : "ignore", network.fd];
+  if (fifth !== undefined) stdio.push(fifth);
   const child = spawn(process.execPath, [MAIN, ...fds, ...args], {
     stdio: stdio as never,
     ...(uid !== undefined && { uid, gid: uid }),
@@ -51,6 +56,7 @@ export async function startSoftnet(context: TestContext, options: RunningOptions
   }
   libc.close(vm.fd);
   libc.close(network.fd);
+  for (const fd of [stdout, fifth]) if (fd !== undefined) libc.close(fd);
   const log: Record<string, unknown>[] = [];
   let text = "";
   if (!deaf) {

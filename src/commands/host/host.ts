@@ -1,5 +1,6 @@
 /** What `softnet` needs of the system that it runs on, beside Node itself. One file a system; run.ts chooses once. */
 import type { Network } from "../../networks/network.ts";
+import type { ByteStream } from "../../ports/byte-stream.ts";
 import type { Privileges } from "../../privileges/privileges.ts";
 import type { FramePort } from "../../relay/port.ts";
 import type { Log, LogOptions } from "../../telemetry/log.ts";
@@ -14,6 +15,14 @@ export interface NetworkWishes {
   readonly log: Log;
 }
 
+/** A unix socket that controllers connect to. */
+export interface ControlListener {
+  /** On a tick. */
+  check(): void;
+  /** Removes its path. */
+  close(): void;
+}
+
 export interface Host {
   /** Microseconds on a clock that goes on while the machine sleeps: leases do too. */
   readonly clock: () => number;
@@ -25,6 +34,12 @@ export interface Host {
   openVmSide(given: RunArguments): FramePort;
   /** Throws UserError, also when two networks were given. */
   openNetwork(wishes: NetworkWishes): Promise<Network>;
+  /** Throws UserError unless `--control-fd` is a connected unix stream socket and nothing else's. */
+  checkControlDescriptor(given: RunArguments): void;
+  /** Takes `--control-fd` over for good; undefined where it was not given. */
+  takeControlDescriptor(given: RunArguments): ByteStream | undefined;
+  /** Listens at `--control-socket` with the rights that the process has now. Throws UserError. */
+  listenForControl(path: string, onClient: (stream: ByteStream) => void): ControlListener;
   /** What a user should know about the ports that were opened, and about options without effect here. */
   advice(given: RunArguments, vm: FramePort, network: Network): readonly string[];
 }

@@ -8,7 +8,9 @@ import { openNat } from "../../networks/nat/nat.ts";
 import type { Network } from "../../networks/network.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
 import { ListeningPort } from "../../ports/listening.ts";
+import { StreamListener } from "../../ports/stream-listener.ts";
 import { openVmTap } from "../../ports/tap.ts";
+import { checkControlDescriptor, takeControlDescriptor, UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { descriptorWriter } from "../../telemetry/log.ts";
@@ -29,8 +31,23 @@ export function linuxHost(): Host {
     privileges: (given) => new Privileges(libc, given),
     openVmSide: (given) => openVmSide(libc, given),
     openNetwork: (wishes) => openNetwork(libc, wishes),
+    checkControlDescriptor: (given) => checkControl(libc, given),
+    takeControlDescriptor: ({ controlFd }) =>
+      controlFd === undefined ? undefined : new UnixStream(libc, takeControlDescriptor(libc, controlFd)),
+    listenForControl: (path, onClient) => new StreamListener(libc, "--control-socket", path, onClient),
     advice,
   };
+}
+
+function checkControl(libc: LinuxLibc, { controlFd, vmFd, hostFd }: RunArguments): void {
+  if (controlFd === undefined) return;
+  if (controlFd === vmFd) {
+    throw new UserError(`--control-fd ${controlFd}: that is the VM's descriptor too; pass another`);
+  }
+  if (controlFd === hostFd) {
+    throw new UserError(`--control-fd ${controlFd}: that is the network's descriptor too; pass another`);
+  }
+  checkControlDescriptor(libc, controlFd);
 }
 
 function openVmSide(libc: LinuxLibc, { vmFd, vmTap, vmSocket, vmMacAddress }: RunArguments): FramePort {

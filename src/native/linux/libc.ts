@@ -115,6 +115,7 @@ export const O_RDWR = 0x2;
 export const O_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;
 export const F_SETFD = 2;
+export const F_DUPFD_CLOEXEC = 1030;
 export const FD_CLOEXEC = 1;
 
 // sys/file.h
@@ -158,6 +159,7 @@ export const TIMESPEC = { size: 16, seconds: 0, nanoseconds: 8 } as const;
 /** struct pollfd: descriptor (4 bytes), wanted events (2), found events (2). */
 export const POLLFD = { size: 8, events: 4, found: 6 } as const;
 export const POLLOUT = 0x4;
+export const POLLHUP = 0x10;
 
 /** struct iovec: where, and how many bytes. */
 export const IOVEC = { size: 16, base: 0, length: 8 } as const;

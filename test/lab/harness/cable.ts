@@ -9,6 +9,8 @@ export interface CableOptions {
   readonly vm?: boolean;
   /** Makes `{host}`. */
   readonly host?: boolean;
+  /** Makes `{control}`, a pair of stream sockets; "stdout": softnet's end is its standard output. */
+  readonly control?: boolean | "stdout";
   /** True: another process keeps copies of softnet's own ends open. */
   readonly keep?: boolean;
   /** Runs softnet as this user. */
@@ -44,6 +46,8 @@ export class Cable {
     const flags = [];
     if (options.vm) flags.push("--vm");
     if (options.host) flags.push("--host");
+    if (options.control) flags.push("--control");
+    if (options.control === "stdout") flags.push("--stdout");
     if (options.keep) flags.push("--keep");
     if (options.uid !== undefined) flags.push("--uid", String(options.uid));
     const command = softnetArguments(args, options.program);
@@ -54,14 +58,14 @@ export class Cable {
     return cable;
   }
 
-  /** Starts a program at the far ends, `{vm}` and `{host}` in its arguments, and answers its process id. */
+  /** Starts a program at the far ends, `{vm}`, `{host}` and `{control}` in its arguments, and answers its process id. */
   async run(name: string, command: readonly string[]): Promise<number> {
     this.#program.write(`${JSON.stringify({ run: name, command })}\n`);
     return await this.pid(name);
   }
 
   /** Closes the launcher's own copy of a far end. */
-  close(end: "vm" | "host"): void {
+  close(end: "vm" | "host" | "control"): void {
     this.#program.write(`${JSON.stringify({ close: end })}\n`);
   }
 
@@ -76,6 +80,11 @@ export class Cable {
     const find = () => this.#messages.find((one) => one.exited === name);
     const { code } = await until(`${name} ends\n${this.#program.text()}`, find, timeout);
     return { code: code!, signal: null };
+  }
+
+  /** What the far programs printed so far. */
+  get printed(): readonly string[] {
+    return this.#program.stdout.filter((line) => !line.startsWith("{"));
   }
 
   /** Waits for a line that a far program printed. */

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Starts softnet with connected datagram sockets, and other programs at their far ends.
 
-    cable.py [--vm] [--host] [--keep] [--uid N] -- SOFTNET ARGUMENT…
+    cable.py [--vm] [--host] [--control [--stdout]] [--keep] [--uid N] -- SOFTNET ARGUMENT…
 
---vm and --host make a socket pair each; `{vm}` and `{host}` in softnet's arguments become descriptors of softnet's
-ends. Standard input takes one JSON object a line:
-    {"run": NAME, "command": [...]}   starts a program; `{vm}` and `{host}` become descriptors of the far ends
-    {"close": "vm" | "host"}          closes this program's own copy of a far end
+--vm and --host make a socket pair each, --control one of stream sockets; `{vm}`, `{host}` and `{control}` in softnet's
+arguments become descriptors of softnet's ends. --stdout makes the control channel softnet's standard output. Standard input takes one JSON object a line:
+    {"run": NAME, "command": [...]}   starts a program; `{vm}` … become descriptors of the far ends
+    {"close": "vm" | …}          closes this program's own copy of a far end
 Standard output tells {"started": NAME, "pid": N}, {"exited": NAME, "code": N} (negative: a signal). Programs other than
 softnet print to standard output, softnet to standard error. --keep keeps copies of softnet's own ends open, as Tart
 does; --uid starts softnet as another user. Both ends get the buffer sizes that Tart gives them.
@@ -22,6 +22,8 @@ import threading
 parser = argparse.ArgumentParser()
 parser.add_argument("--vm", action="store_true")
 parser.add_argument("--host", action="store_true")
+parser.add_argument("--control", action="store_true")
+parser.add_argument("--stdout", action="store_true")
 parser.add_argument("--keep", action="store_true")
 parser.add_argument("--uid", type=int)
 parser.add_argument("softnet", nargs="+")
@@ -36,6 +38,8 @@ for name in ("vm", "host"):
         for end in (ours[name], far[name]):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+if options.control:
+    ours["control"], far["control"] = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def tell(**what):
@@ -60,7 +64,8 @@ def start(name, command, ends, **more):
 
 
 user = {} if options.uid is None else {"user": options.uid, "group": options.uid, "extra_groups": []}
-start("softnet", options.softnet, ours, stdout=subprocess.DEVNULL, **user)
+stdout = ours["control"] if options.stdout else subprocess.DEVNULL
+start("softnet", options.softnet, ours, stdout=stdout, **user)
 if not options.keep:
     for end in ours.values():
         end.close()

@@ -1,0 +1,101 @@
+/** What `softnet ctl` makes of softnet's answers for people. It takes answers as they come: a newer softnet may tell more. */
+import { DROP_REASONS } from "../guard/reasons.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? (value as Fields) : {});
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+const shown = (value: unknown): string => (value === null || value === undefined ? "none" : String(value));
+
+/** The policy as a policy file has it. */
+export function policyLines(policy: Fields): string[] {
+  return [
+    ...listOf(policy.allow).map((rule) => `allow ${shown(rule)}`),
+    ...listOf(policy.block).map((rule) => `block ${shown(rule)}`),
+  ];
+}
+
+export function describeStatus(status: Fields): string[] {
+  const binding = fieldsOf(status.binding);
+  const policy = fieldsOf(status.policy);
+  const flows = fieldsOf(status.flows);
+  const address = status.binding === null ? "no address yet" : `${shown(binding.address)}, ${shown(binding.origin)}`;
+  const lease = typeof binding.seconds === "number" ? `, ${duration(binding.seconds)} left` : "";
+  const file = typeof policy.file === "string" ? `, with ${policy.file}` : "";
+  return [
+    `softnet    ${shown(status.version)}, up ${duration(Number(status.uptime))}`,
+    `network    ${shown(status.network)}, ${status.isolated ? "isolated" : "not isolated"}`,
+    `VM         ${shown(status.mac)}, ${address}${lease}`,
+    `gateway    ${shown(status.gateway)}`,
+    `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
+    `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
+    `flows      ${shown(flows.inUse)} of ${shown(flows.limit)}`,
+    "",
+    ...counterLines(fieldsOf(status.counters)),
+  ];
+}
+
+export function describeExplanation(answer: Fields): string[] {
+  const port = answer.port === undefined ? "" : ` port ${shown(answer.port)}`;
+  const question = `${shown(answer.direction)} ${shown(answer.protocol)} ${shown(answer.remote)}${port}`;
+  const reason = answer.reason === undefined ? "" : ` as ${shown(answer.reason)}`;
+  const rule = fieldsOf(answer.rule);
+  const by =
+    answer.rule === undefined
+      ? `the default policy (${shown(answer.default)}), since no rule counts`
+      : `the rule "${shown(rule.action)} ${shown(rule.text)}"`;
+  const text = DROP_REASONS.find(({ name }) => name === answer.reason)?.text;
+  return [
+    `${question}: ${answer.verdict === "pass" ? "passes" : `is dropped${reason}`}, by ${by}`,
+    ...(text ? [text] : []),
+  ];
+}
+
+export function describeEvent({ event, time, ...fields }: Fields): string[] {
+  const words = Object.entries(fields).map(([key, value]) => {
+    const text = Array.isArray(value) ? value.join(",") : shown(value);
+    return `${key}=${/^[^\s"]+$/.test(text) ? text : JSON.stringify(text)}`;
+  });
+  return [[shown(time), shown(event), ...words].join(" ")];
+}
+
+function counterLines(counters: Fields): string[] {
+  const directions = [
+    ["from the VM", fieldsOf(counters.egress)],
+    ["to the VM", fieldsOf(counters.ingress)],
+  ] as const;
+  const columns = ["frames", "bytes", "undelivered", "unsendable"];
+  const lines = [`${"".padEnd(11)}${columns.map((name) => name.padStart(15)).join("")}`];
+  const drops = new Map<string, number>();
+  for (const [name, counts] of directions) {
+    lines.push(`${name.padEnd(11)}${columns.map((column) => shown(counts[column]).padStart(15)).join("")}`);
+    for (const [reason, count] of Object.entries(fieldsOf(counts.drops))) {
+      drops.set(reason, (drops.get(reason) ?? 0) + Number(count));
+    }
+  }
+  if (drops.size === 0) return [...lines, "", "nothing was dropped"];
+  lines.push("", `${"dropped".padStart(12)}  reason`);
+  for (const [name, count] of [...drops].toSorted(([, one], [, other]) => other - one)) {
+    const text = DROP_REASONS.find((reason) => reason.name === name)?.text ?? "";
+    lines.push(`${String(count).padStart(12)}  ${name.padEnd(24)} ${text}`.trimEnd());
+  }
+  return lines;
+}
+
+/** Whole seconds in words: `2 d 3 h`, `4 min 5 s`. */
+function duration(seconds: number): string {
+  const units = [
+    [86_400, "d"],
+    [3_600, "h"],
+    [60, "min"],
+    [1, "s"],
+  ] as const;
+  let left = Math.max(0, Math.floor(seconds));
+  const words: string[] = [];
+  for (const [size, unit] of units) {
+    const count = Math.floor(left / size);
+    left -= count * size;
+    if (count > 0) words.push(`${count} ${unit}`);
+  }
+  return words.slice(0, 2).join(" ") || "0 s";
+}

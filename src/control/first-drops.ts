@@ -1,0 +1,33 @@
+/**
+ * Which pairs of drop reason and remote address were seen already, in a table of fixed size: asked for each dropped frame
+ * while somebody listens, so it allocates nothing. When it is full, what is new is no more told apart.
+ */
+
+const SLOTS = 2048;
+export const MOST_FIRST_DROPS = SLOTS / 2;
+
+export class FirstDrops {
+  readonly #remotes = new Uint32Array(SLOTS);
+  /** The verdict in each slot; 0 = empty. */
+  readonly #verdicts = new Uint16Array(SLOTS);
+  #count = 0;
+
+  /** Notes a pair: 1 when it is new, 0 when it was there, -1 when it is new and there is no room. */
+  note(verdict: number, remote: number): 1 | 0 | -1 {
+    let slot = (Math.imul(remote ^ Math.imul(verdict, 0x9e3779b1), 0x85ebca6b) >>> 21) % SLOTS;
+    while (this.#verdicts[slot] !== 0) {
+      if (this.#verdicts[slot] === verdict && this.#remotes[slot] === remote) return 0;
+      slot = (slot + 1) % SLOTS;
+    }
+    if (this.#count >= MOST_FIRST_DROPS) return -1;
+    this.#count++;
+    this.#verdicts[slot] = verdict;
+    this.#remotes[slot] = remote;
+    return 1;
+  }
+
+  clear(): void {
+    this.#verdicts.fill(0);
+    this.#count = 0;
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What controllers may ask. `softnet.policy.get` and `.set` are an interface that others have built against; the rest is
+ * our own. Parameters are looked at closely: what is missing, not known or twice there is refused, never guessed.
+ */
+import type { PolicyQuestion } from "../guard/types.ts";
+import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import type { Channel } from "./channel.ts";
+import type { Events } from "./events.ts";
+import { type Json, JsonArray, JsonNumber, JsonObject } from "./json.ts";
+import type { LivePolicy } from "./live-policy.ts";
+import { INVALID_PARAMS, METHOD_NOT_FOUND, type Request, RpcError, surplusKey, unsigned64 } from "./rpc.ts";
+
+/** What the methods ask and change. */
+export interface ControlTarget {
+  readonly policy: LivePolicy;
+  readonly events: Events;
+  /** Both answer what becomes JSON as it is. */
+  status(): object;
+  explain(question: PolicyQuestion): object;
+}
+
+/** Answers a request with a result as JSON. Throws RpcError. */
+export function answerRequest(target: ControlTarget, { method, params }: Request, channel: Channel): string {
+  switch (method) {
+    case "softnet.policy.get":
+      members(params, []);
+      return policyResult(target.policy);
+    case "softnet.policy.set":
+      return setPolicy(target.policy, members(params, ["allow", "block", "desiredRevision"]));
+    case "softnet.status":
+      members(params, []);
+      return JSON.stringify(target.status());
+    case "softnet.explain":
+      return explain(target, members(params, ["direction", "protocol", "remote", "port"]));
+    case "softnet.events":
+      members(params, []);
+      target.events.subscribe(channel);
+      return '{"subscribed":true}';
+    default:
+      throw new RpcError(METHOD_NOT_FOUND, `there is no method ${JSON.stringify(method)}`);
+  }
+}
+
+type Members = ReadonlyMap<string, Json>;
+
+/** The parameters by name. Absent ones and null are none. */
+function members(params: Json | undefined, known: readonly string[]): Members {
+  if (params === undefined) return new Map();
+  if (!(params instanceof JsonObject)) throw wrong("params are not an object");
+  if (params.duplicate !== undefined) throw wrong(`the key ${JSON.stringify(params.duplicate)} comes twice`);
+  const unknown = surplusKey(params, known);
+  if (unknown !== undefined) throw wrong(`the key ${JSON.stringify(unknown)} is not known`);
+  return params.members;
+}
+
+function setPolicy(policy: LivePolicy, given: Members): string {
+  const lists = { allow: ruleList(given, "allow"), block: ruleList(given, "block") };
+  const desired = given.get("desiredRevision");
+  const revision = desired === undefined ? undefined : unsigned64(desired);
+  if (desired !== undefined && revision === undefined) throw wrong("desiredRevision is not an unsigned 64-bit integer");
+  policy.set(lists, revision);
+  return policyResult(policy, revision);
+}
+
+function ruleList(given: Members, key: string): string[] {
+  const list = given.get(key);
+  if (!(list instanceof JsonArray)) throw wrong(`${key} is ${list === undefined ? "missing" : "not an array"}`);
+  if (list.length > list.elements.length) throw wrong(`${key} has ${list.length} rules: that are too many`);
+  return list.elements.map((rule) => {
+    if (typeof rule !== "string") throw wrong(`${key} has something that is not a string`);
+    return rule;
+  });
+}
+
+function policyResult({ lists: { allow, block } }: LivePolicy, revision?: string): string {
+  const result = JSON.stringify({ allow, block, ruleCount: allow.length + block.length });
+  return revision === undefined ? result : `${result.slice(0, -1)},"desiredRevision":${revision}}`;
+}
+
+function explain(target: ControlTarget, given: Members): string {
+  const direction = word(given, "direction", ["out", "in"] as const);
+  const protocol = readProtocol(given);
+  const text = given.get("remote");
+  const remote = typeof text === "string" ? parseIPv4(text) : undefined;
+  if (remote === undefined) throw wrong("remote is not an IPv4 address");
+  const port = readPort(given.get("port"));
+  if (port !== undefined && protocol !== "tcp" && protocol !== "udp") throw wrong("only tcp and udp have a port");
+  const answer = target.explain({ direction, protocol, remote, port });
+  const asked = { direction, protocol, remote: formatIPv4(remote), ...(port !== undefined && { port }) };
+  return JSON.stringify({ ...asked, ...answer });
+}
+
+function readProtocol(given: Members): PolicyQuestion["protocol"] {
+  const value = given.get("protocol");
+  if (!(value instanceof JsonNumber)) return word(given, "protocol", ["tcp", "udp", "icmp"] as const);
+  if (/^(0|[1-9]\d{0,2})$/.test(value.text) && Number(value.text) < 256) return Number(value.text);
+  throw wrong("protocol is not a number from 0 to 255");
+}
+
+function word<T extends string>(given: Members, key: string, words: readonly T[]): T {
+  const found = words.find((one) => one === given.get(key));
+  if (found === undefined) throw wrong(`${key} is none of ${words.join(", ")}`);
+  return found;
+}
+
+function readPort(value: Json | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const port = value instanceof JsonNumber && /^[1-9]\d{0,4}$/.test(value.text) ? Number(value.text) : 65_536;
+  if (port > 65_535) throw wrong("port is not an integer from 1 to 65535");
+  return port;
+}
+
+function wrong(why: string): RpcError {
+  return new RpcError(INVALID_PARAMS, why);
+}

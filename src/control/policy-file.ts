@@ -1,0 +1,72 @@
+/**
+ * `--policy FILE`: one rule a line, `allow RULE` or `block RULE`; `#` begins a comment, empty lines are nothing. What is
+ * not understood is an error with the line's number, and then the whole file counts for nothing (threat row I10).
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { MOST_RULES, parseRule } from "../policy/rule.ts";
+import { UserError } from "../user-error.ts";
+import type { PolicyLists } from "./live-policy.ts";
+
+/** Bytes: room for as many rules as there may be, with a comment each. */
+export const LARGEST_POLICY_FILE = 1_048_576;
+
+/** Reads a file with the rights that the process has now. Throws UserError. */
+export function readPolicyFile(path: string): PolicyLists {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(readBounded(path));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new UserError(`--policy ${path}: there is no such file`);
+    if (code === "EACCES") throw new UserError(`--policy ${path}: user ${process.geteuid?.()} may not read it`);
+    if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") throw new UserError(`--policy ${path}: it is not UTF-8 text`);
+    throw new UserError(`--policy ${path}: cannot be read (${code ?? (error as Error).message})`);
+  }
+  return parsePolicy(text, `--policy ${path}`);
+}
+
+/** `label` begins the error messages. Throws UserError with the line's number. */
+export function parsePolicy(text: string, label: string): PolicyLists {
+  const lists = { allow: [] as string[], block: [] as string[] };
+  for (const [index, line] of text.split("\n").entries()) {
+    const rule = line.replace(/#.*/, "").trim();
+    if (rule === "") continue;
+    const where = `${label} line ${index + 1}`;
+    const [, action, target] = /^(allow|block)[ \t]+(.*)$/.exec(rule) ?? [];
+    if (action === undefined || target === undefined) {
+      throw new UserError(
+        `${where}: ${JSON.stringify(rule.slice(0, 80))} is not a rule: write allow RULE or block RULE`,
+      );
+    }
+    try {
+      parseRule(action as "allow" | "block", target);
+    } catch (error) {
+      throw new UserError(`${where}: ${(error as Error).message.replace(/^--/, "")}`);
+    }
+    lists[action as "allow" | "block"].push(target);
+    if (lists.allow.length + lists.block.length > MOST_RULES) {
+      throw new UserError(`${where}: more than ${MOST_RULES} rules: join neighbouring CIDRs`);
+    }
+  }
+  return lists;
+}
+
+function readBounded(path: string): Uint8Array {
+  // Not blocking: opening a pipe that nobody writes to would stop frames.
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!fstatSync(fd).isFile()) throw new UserError(`--policy ${path}: it is not a file`);
+    const bytes = Buffer.alloc(LARGEST_POLICY_FILE + 1);
+    let size = 0;
+    for (let read = -1; read !== 0 && size < bytes.length; size += read) {
+      read = readSync(fd, bytes, size, bytes.length - size, null);
+    }
+    if (size > LARGEST_POLICY_FILE) {
+      throw new UserError(`--policy ${path}: it is larger than ${LARGEST_POLICY_FILE} bytes`);
+    }
+    return bytes.subarray(0, size);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,95 @@
+/** The JSON reader against Node's own, which is the oracle for what is JSON at all. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type Json, JsonArray, JsonError, JsonNumber, JsonObject, readJson } from "../../src/control/json.ts";
+
+function plain(value: Json): unknown {
+  if (value instanceof JsonNumber) return Number(value.text);
+  if (value instanceof JsonArray) return value.elements.map(plain);
+  if (!(value instanceof JsonObject)) return value;
+  return Object.fromEntries([...value.members].map(([key, member]) => [key, plain(member)]));
+}
+
+/** Whether an object has a key that came twice. */
+function hasTwice(value: Json): boolean {
+  if (value instanceof JsonArray) return value.elements.some(hasTwice);
+  if (!(value instanceof JsonObject)) return false;
+  return value.duplicate !== undefined || [...value.members.values()].some(hasTwice);
+}
+
+test("what JSON.stringify writes is read as the same value", () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.constantFrom(undefined, 1, "\t"), (value, space) => {
+      const text = JSON.stringify(value, undefined, space);
+      assert.deepEqual(plain(readJson(text)), JSON.parse(text));
+    }),
+  );
+});
+
+test("what JSON.parse refuses is refused, and what it takes is taken, but for what is refused on purpose", () => {
+  const token = fc.constantFrom(
+    ...'[]{}:,-+.eE0123456789"\\/ \t\n\r',
+    "true",
+    "false",
+    "null",
+    '"a"',
+    '"\\u00e9"',
+    "\\u",
+    "\u0001",
+    "\u00a0",
+    "x",
+  );
+  fc.assert(
+    fc.property(fc.array(token, { maxLength: 12 }), (tokens) => {
+      const text = tokens.join("");
+      let wanted: unknown;
+      try {
+        wanted = { value: JSON.parse(text) };
+      } catch {
+        wanted = "refused";
+      }
+      let found: unknown;
+      let twice = false;
+      try {
+        const value = readJson(text);
+        found = { value: plain(value) };
+        twice = hasTwice(value);
+      } catch (error) {
+        assert.ok(error instanceof JsonError);
+        found = "refused";
+      }
+      if (twice) return; // of two equal keys JSON.parse keeps the last one, the reader the first and says so
+      assert.deepEqual(found, wanted, text);
+    }),
+    { numRuns: 20_000 },
+  );
+});
+
+test("numbers stay as they were written, and a key that comes twice is remembered", () => {
+  const object = readJson('{"a":1.50e+3,"b":18446744073709551615,"a":2}') as JsonObject;
+  assert.deepEqual(object.members.get("a"), new JsonNumber("1.50e+3"));
+  assert.deepEqual(object.members.get("b"), new JsonNumber("18446744073709551615"));
+  assert.equal(object.duplicate, "a");
+  const proto = readJson('{"__proto__":1,"constructor":2}') as JsonObject;
+  assert.deepEqual([...proto.members.keys()], ["__proto__", "constructor"]);
+});
+
+test("of a long array and of a large object a part is kept, and all is counted", () => {
+  const array = readJson(`[${Array(10_000).fill("1").join(",")}]`) as JsonArray;
+  assert.deepEqual([array.elements.length, array.length], [4097, 10_000]);
+  const keys = Array.from({ length: 100 }, (_, index) => `"k${index}":0`);
+  const object = readJson(`{${keys.join(",")}}`) as JsonObject;
+  assert.equal(object.members.size, 64);
+  assert.equal(object.surplus, "k64");
+});
+
+test("128 levels are read, 129 are not; strings of nothing but quotes and backslashes take no time", () => {
+  assert.ok(readJson(`${"[".repeat(128)}1${"]".repeat(128)}`));
+  assert.throws(() => readJson(`${"[".repeat(129)}${"]".repeat(129)}`), /nested deeper than 128/);
+  const begin = performance.now();
+  assert.equal((readJson(`"${'\\"'.repeat(300_000)}"`) as string).length, 300_000);
+  assert.equal((readJson(`"${"\\\\".repeat(300_000)}"`) as string).length, 300_000);
+  assert.throws(() => readJson(`"${"\\".repeat(600_001)}"`), JsonError);
+  assert.ok(performance.now() - begin < 2000);
+});
