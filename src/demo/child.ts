@@ -1,30 +1,41 @@
 /** Programs of the demo that run inside a namespace, started from where this one came from. */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { extname } from "node:path";
+import { isSea } from "node:sea";
 import { fileURLToPath } from "node:url";
+import { AGENT } from "./agent-argument.ts";
 import { ENVIRONMENT } from "./ip.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Undo } from "./undo.ts";
 
 const PATIENCE = 3_000; // milliseconds
 
-/** The command that runs a file of this program: TypeScript from source, JavaScript once it is built. `path` is relative to src/demo/, without extension. */
-function nodeCommand(path: string): string[] {
+/** What of this program a namespace runs, as files relative to src/demo/, without extension. */
+export type Piece = "../main" | "./agent/main";
+
+/** The command that runs a piece: TypeScript from source, JavaScript once it is built, or the executable. */
+function pieceCommand(path: Piece): string[] {
+  if (isSea()) return path === "../main" ? [process.execPath] : [process.execPath, AGENT];
   const file = new URL(path + extname(fileURLToPath(import.meta.url)), import.meta.url);
   return [process.execPath, ...process.execArgv, fileURLToPath(file)];
+}
+
+/** The executable does not speak with who came through sudo; an agent's parent is the demo. */
+function withoutSudo(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("SUDO_")));
 }
 
 /** Starts it in a namespace; `ip netns exec` becomes the program itself, so the process id is the program's. */
 export function startIn(
   namespace: Namespace,
-  path: string,
+  path: Piece,
   args: readonly string[],
   options: SpawnOptions,
   undo: Undo,
 ): ChildProcess {
   undo.check();
-  const command = ["netns", "exec", namespace.name, ...nodeCommand(path), ...args];
-  const child = spawn("ip", command, { ...options, env: ENVIRONMENT });
+  const command = ["netns", "exec", namespace.name, ...pieceCommand(path), ...args];
+  const child = spawn("ip", command, { ...options, env: path === "../main" ? ENVIRONMENT : withoutSudo(ENVIRONMENT) });
   child.on("error", () => {}); // told by "close", which follows
   undo.add(() => stop(child, "SIGKILL"));
   return child;

@@ -2,6 +2,10 @@
  * A network namespace, which is a machine of its own as far as the network goes. Its name carries the demo's process id,
  * so that two demos do not meet, and so that what a killed one left behind is recognised and removed by the next.
  */
+import { statSync } from "node:fs";
+import { loadLibc } from "../native/linux/libc.ts";
+import { linuxRegistry } from "../registry/linux.ts";
+import { forgetNetworks } from "../registry/sweep.ts";
 import { ip } from "./ip.ts";
 
 const PREFIX = "softnet-demo";
@@ -46,8 +50,10 @@ export class Namespace {
     return mac;
   }
 
-  /** Deletes it, and with its last process every link in it. */
+  /** Deletes it, and with its last process every link in it; no softnet runs in it any more. */
   delete(): void {
+    const scope = `network namespace ${statSync(`/run/netns/${this.name}`).ino}`;
+    forgetNetworks(linuxRegistry(loadLibc()), (network) => `${network} `.includes(`${scope} `));
     ip(["netns", "delete", this.name]);
   }
 }

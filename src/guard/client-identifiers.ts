@@ -38,6 +38,11 @@ export class ClientIdentifiers {
     this.#entries.push({ bytes, lastUse: now });
   }
 
+  /** Notes one that was used before there was a clock; the table is empty. */
+  recall(identifier: Uint8Array): void {
+    this.#entries.push({ bytes: identifier.slice(), lastUse: 0 });
+  }
+
   #find(message: DhcpMessage): number {
     const length = message.clientIdentifierLength;
     const wanted = message.clientIdentifier;

@@ -42,6 +42,11 @@ export class DhcpEgress {
     this.#state = state;
   }
 
+  /** Knows the client identifier (empty = none) of a restored binding, so that the VM may release it. */
+  recall(clientIdentifier: Uint8Array): void {
+    this.#identifiers.recall(clientIdentifier);
+  }
+
   /** Judges a frame with an unfragmented UDP datagram 68 → 67. */
   judge(bytes: Uint8Array, frame: number, now: number): number {
     const { message, mac, trustedServer, transactions, lease } = this.#state;

@@ -4,12 +4,13 @@
  * an ACK teaches, before it is forwarded (threat rows D7, D13, D20, D25, D29). docs/guard.md tells each check.
  */
 
-import { type Cidr, covers, lastOf, subnetOf } from "../policy/rule.ts";
-import { isGloballyRoutable, METADATA_ADDRESSES } from "../policy/special-purpose.ts";
+import { covers, subnetOf } from "../policy/rule.ts";
+import { isGloballyRoutable } from "../policy/special-purpose.ts";
 import { isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
 import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../wire/dhcp.ts";
 import { ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
 import { destinationAddress, sourceAddress } from "../wire/ipv4.ts";
+import { isAssignable, mayBeRouter } from "./assignable.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, serverOf } from "./dhcp-state.ts";
 import { UNKNOWN_MAC } from "./gateway-watch.ts";
@@ -25,6 +26,7 @@ const SERVER = verdictOf("dhcp.server");
 const PENDING = verdictOf("dhcp.pending");
 const ASSIGNED_ADDRESS = verdictOf("dhcp.assigned-address");
 const LEASE_TIME = verdictOf("dhcp.lease-time");
+const ADDRESS_HELD = verdictOf("dhcp.address-held");
 
 export class DhcpIngress {
   readonly #state: DhcpState;
@@ -33,6 +35,11 @@ export class DhcpIngress {
 
   constructor(state: DhcpState) {
     this.#state = state;
+  }
+
+  /** Knows from where a restored binding was taught. */
+  recall(source: number): void {
+    this.#lastTeacher = source;
   }
 
   /** Judges a frame with an unfragmented UDP datagram 67 → 68. */
@@ -101,9 +108,21 @@ export class DhcpIngress {
     if (message.leaseTime <= 0) return LEASE_TIME;
     if (!this.#isAssignable(message)) return ASSIGNED_ADDRESS;
     if (transaction.kind !== "DISCOVER" && message.yiaddr !== transaction.requestedAddress) return ASSIGNED_ADDRESS;
+    if (this.#isHeldElsewhere(message.yiaddr)) return ADDRESS_HELD;
     transaction.acknowledgedBy = message.serverIdentifier;
-    this.#learn(transaction.kind === "REBINDING", sourceAddress, sourceMac, now);
+    this.#learn(transaction, sourceAddress, sourceMac, now);
     return PASS;
+  }
+
+  /** Asked last and only where a binding would begin or move; what goes wrong there counts as held (threat row D6). */
+  #isHeldElsewhere(address: number): boolean {
+    const { lease, heldElsewhere } = this.#state;
+    if (heldElsewhere === undefined || address === lease.address) return false;
+    try {
+      return heldElsewhere(address);
+    } catch {
+      return true;
+    }
   }
 
   /** Whether this server may acknowledge in the state that the VM's last message speaks for. */
@@ -167,8 +186,9 @@ export class DhcpIngress {
    * Makes or renews the binding. In REBINDING any server may confirm the address, and no more than that: what another
    * server than the binding's says of routers and DNS servers is not taken.
    */
-  #learn(rebinding: boolean, sourceAddress: number, sourceMac: number, now: number): void {
+  #learn(transaction: Transaction, sourceAddress: number, sourceMac: number, now: number): void {
     const { message, lease, pending, gateway } = this.#state;
+    const rebinding = transaction.kind === "REBINDING";
     const confirmsOnly = rebinding && lease.binding?.address === message.yiaddr && !this.#isFromServer();
     this.#lastTeacher = sourceAddress;
     pending.add(message.yiaddr, message.serverIdentifier, now);
@@ -180,6 +200,11 @@ export class DhcpIngress {
         netmask: confirmsOnly ? 0 : message.netmask,
         router: confirmsOnly ? 0 : this.#routerOf(message),
         dnsServers: confirmsOnly ? [] : dnsServersOf(message),
+        acknowledged: Object.freeze({
+          source: sourceAddress,
+          sourceMac,
+          ...(transaction.clientIdentifier.length > 0 && { clientIdentifier: transaction.clientIdentifier }),
+        }),
       },
       now,
     );
@@ -187,29 +212,17 @@ export class DhcpIngress {
     gateway.acknowledgedFrom = fromGateway ? sourceMac : UNKNOWN_MAC;
   }
 
-  /** Addresses that no VM may get (threat row D26). */
   #isAssignable(message: DhcpMessage): boolean {
     const { lease, gateway, subnet } = this.#state;
-    const address = message.yiaddr;
-    if (lease.isStatic) return address === lease.address;
-    if (!isHostAddress(address)) return false;
-    if (address === gateway.address || address === message.router || address === message.serverIdentifier) return false;
-    if (subnet && !covers(subnet, address)) return false;
-    return !isEdge(subnet, address) && !isEdge(subnetOf(address, message.netmask), address);
+    if (lease.isStatic) return message.yiaddr === lease.address;
+    return isAssignable(message.yiaddr, gateway.address, subnet, message);
   }
 
-  /**
-   * The first router that the message names, 0 when it names none or one that cannot be it. A gateway is open to the VM, so
-   * an ally who can answer DHCP must not make it any private or metadata address (threat rows I6, I7): it lies in the
-   * VM's subnet, unless the subnet has no room for it (a netmask of 31 or 32 bits, as some clouds hand out).
-   */
   #routerOf(message: DhcpMessage): number {
     const { router, yiaddr } = message;
     const { binding } = this.#state.lease;
     const netmask = message.netmask || (binding?.address === yiaddr ? binding.netmask : 0);
-    if (!isHostAddress(router) || METADATA_ADDRESSES.some(({ address }) => address === router)) return 0;
-    const subnet = this.#state.subnet ?? subnetOf(yiaddr, netmask);
-    return !subnet || subnet.length > 30 || covers(subnet, router) ? router : 0;
+    return mayBeRouter(router, this.#state.subnet ?? subnetOf(yiaddr, netmask)) ? router : 0;
   }
 }
 
@@ -220,11 +233,6 @@ function dnsServersOf(message: DhcpMessage): number[] {
     if (isHostAddress(server)) servers.push(server);
   }
   return servers;
-}
-
-/** The first and the last address of a subnet are the network's and the broadcast address, unless it has only one or two. */
-function isEdge(subnet: Cidr | undefined, address: number): boolean {
-  return subnet !== undefined && subnet.length <= 30 && (address === subnet.address || address === lastOf(subnet));
 }
 
 /** A sound message for another client. */

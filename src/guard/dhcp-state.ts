@@ -17,6 +17,8 @@ export interface DhcpState {
   readonly pending: PendingAddresses;
   readonly gateway: GatewayWatch;
   readonly transactions: Transactions;
+  /** Whether another VM of this host holds an address here; undefined = nobody can tell. */
+  readonly heldElsewhere: ((address: number) => boolean) | undefined;
   /** Read into for each message, one at a time. */
   readonly message: DhcpMessage;
 }

@@ -43,8 +43,17 @@ import { Lease } from "./lease.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import { PendingAddresses } from "./recent.ts";
+import { restore } from "./restore.ts";
 import { Transactions } from "./transactions.ts";
-import type { Binding, BindingChange, Explanation, GuardOptions, PolicyQuestion, Verdict } from "./types.ts";
+import type {
+  Binding,
+  BindingChange,
+  Explanation,
+  GuardOptions,
+  PolicyQuestion,
+  RestoredBinding,
+  Verdict,
+} from "./types.ts";
 
 const FRAME_SHORT = verdictOf("frame.short");
 const FRAME_LONG = verdictOf("frame.long");
@@ -139,6 +148,7 @@ export class Guard {
       pending: this.#pending,
       gateway: this.#gateway,
       transactions: new Transactions(),
+      heldElsewhere: options.heldElsewhere,
       message: new DhcpMessage(),
     };
     this.#dhcpEgress = new DhcpEgress(dhcp);
@@ -151,7 +161,11 @@ export class Guard {
       mac: this.#mac,
       clock: this.#clock,
     });
+    this.#gateway.setAddress(this.#configuredGateway);
+    const { restored } = options;
+    const taken = restored !== undefined && restore(dhcp, restored);
     this.#surround();
+    if (taken) this.#recall(restored);
   }
 
   /** The VM's binding now; undefined while it has none. */
@@ -310,6 +324,16 @@ export class Guard {
     // Since the lease ended, not since it was noticed: a capture replayed without our ticks must agree.
     this.#pending.add(binding.address, binding.server, binding.expiry);
     this.#lease.end("expired");
+  }
+
+  /** What the ACK behind a restored binding told beside it. */
+  #recall({ server, acknowledged }: RestoredBinding): void {
+    if (acknowledged === undefined) return;
+    const { source, sourceMac, clientIdentifier } = acknowledged;
+    this.#dhcpIngress.recall(source);
+    this.#dhcpEgress.recall(clientIdentifier ?? new Uint8Array(0));
+    const { address } = this.#gateway;
+    if (server === address && source === address) this.#gateway.acknowledgedFrom = sourceMac;
   }
 
   #bindingChanged(change: BindingChange): void {

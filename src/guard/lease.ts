@@ -1,13 +1,14 @@
 /**
  * The VM's binding and how it begins and ends. States, as in RFC 2131 figure 5 seen from outside:
  *
- *   unbound → bound                    an ACK that was asked for and may be trusted (dhcp-ingress.ts)
+ *   unbound → bound                    an ACK that was asked for and may be trusted (dhcp-ingress.ts); at the start also
+ *                                      a binding of before (restore.ts)
  *   bound   → bound, expiry moved      RENEWING and REBINDING keep it; an ACK of another address replaces it
  *   bound   → unbound                  lease over, RELEASE or DECLINE by the VM, NAK by a trusted server
  *
  * A static binding never ends; an ACK for its address only completes it.
  */
-import type { Binding, BindingChange, BindingEnd, BindingOrigin } from "./types.ts";
+import type { Acknowledged, Binding, BindingChange, BindingEnd, BindingOrigin } from "./types.ts";
 
 /** What an ACK says about the address it assigns; 0 or empty where an option was not there. */
 export interface Acknowledgement {
@@ -18,6 +19,7 @@ export interface Acknowledgement {
   readonly netmask: number;
   readonly router: number;
   readonly dnsServers: readonly number[];
+  readonly acknowledged: Acknowledged;
 }
 
 const FOREVER = 0xffffffff;
@@ -70,10 +72,16 @@ export class Lease {
       netmask: ack.netmask || (same?.netmask ?? 0),
       router: ack.router || (same?.router ?? 0),
       dnsServers: ack.dnsServers.length > 0 ? ack.dnsServers : (same?.dnsServers ?? []),
+      acknowledged: ack.acknowledged,
     });
     this.#set(binding);
     if (before && !same) this.#tell({ kind: "lost", binding: before, why: "replaced" });
     this.#tell({ kind: same ? "renewed" : "learned", binding });
+  }
+
+  /** Goes on with a binding of before (restore.ts has looked at it), without telling. */
+  restore(binding: Omit<Binding, "origin">): void {
+    this.#set(Object.freeze({ ...binding, origin: this.#learnedAs }));
   }
 
   /** Ends the binding, unless it is static or there is none. */

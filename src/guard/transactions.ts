@@ -17,6 +17,8 @@ export interface Offer {
   readonly address: number;
 }
 
+const NO_IDENTIFIER = new Uint8Array(0);
+
 export class Transaction {
   static readonly MOST_OFFERS = 8;
 
@@ -32,6 +34,8 @@ export class Transaction {
   requestedAddress = 0;
   /** What the last REQUEST named in option 54; 0 = none. */
   requestedServer = 0;
+  /** Option 61 of the last message; empty = none. */
+  clientIdentifier: Uint8Array = NO_IDENTIFIER;
   /** Option 54 of the ACK that answered it; 0 = none yet. */
   acknowledgedBy = 0;
 
@@ -53,6 +57,7 @@ export class Transaction {
     }
     this.requestedAddress = kind === "RENEWING" || kind === "REBINDING" ? message.ciaddr : message.requestedAddress;
     this.requestedServer = message.serverIdentifier;
+    this.clientIdentifier = message.clientIdentifier.slice(0, message.clientIdentifierLength);
   }
 
   /** Whether this server offered this address; a proxy's offer of none does not count. */

@@ -28,6 +28,13 @@ export interface GuardOptions {
   readonly subnet?: string;
   /** Largest IPv4 packet in bytes, 68 … 65,521; default 1,500. Frames may be 14 bytes longer. */
   readonly mtu?: number;
+  /** A binding of this VM's from before, to go on with; not taken where an ACK could not have made it. */
+  readonly restored?: RestoredBinding;
+  /**
+   * Whether another VM of this host holds the address on the same network: then it is not learned. Called for an ACK that
+   * would make a binding or move it, as the last check; may do I/O. What it throws counts as held.
+   */
+  readonly heldElsewhere?: (address: number) => boolean;
   /** Called inline when the binding changes; must not throw. */
   readonly onBinding?: (change: BindingChange) => void;
 }
@@ -49,7 +56,22 @@ export interface Binding {
   readonly router: number;
   /** Option 6, at most 8. */
   readonly dnsServers: readonly number[];
+  /** Of the ACK that made or last renewed it; absent for a static binding that no server confirmed. */
+  readonly acknowledged?: Acknowledged;
 }
+
+/** Where an ACK came from and what it answered: what is needed to give the address back in the VM's name. */
+export interface Acknowledged {
+  /** Its IPv4 source, host order. */
+  readonly source: number;
+  /** Its Ethernet source, 48 bits. */
+  readonly sourceMac: number;
+  /** Option 61 of the VM's message that it answered, 1 … 255 bytes; absent where that had none. */
+  readonly clientIdentifier?: Uint8Array;
+}
+
+/** A binding as it was kept; how it is said to have come is the network's matter. */
+export type RestoredBinding = Omit<Binding, "origin">;
 
 export type BindingEnd = "expired" | "released" | "declined" | "refused" | "replaced";
 

@@ -6,6 +6,11 @@ export interface Network {
   /** What people call it: `bridge br0`, `--host-fd 4`. */
   readonly label: string;
   readonly port: FramePort;
+  /**
+   * Names the network among those of this host: VMs with the same one must not have the same address. `bridge br0`.
+   * Absent where nobody knows what is behind the port.
+   */
+  readonly identity?: string;
   /** The gateway's IPv4 address, where the network knows it. */
   readonly gateway?: string;
   /** The gateway's MAC address, where the network knows it. */
@@ -28,6 +33,11 @@ export interface Network {
    * may be called at any rate.
    */
   policyChanged?(rules: readonly Rule[]): void;
-  /** Closes the port and undoes what was set up on the host. Harmless when called twice. */
-  close(): void;
+  /** To be told whenever the VM's address changes (host order; 0: it has none), where the network follows it. */
+  readonly followAddress?: (address: number) => void;
+  /**
+   * Closes the port and undoes what was set up on the host. Harmless when called twice. What frames lay in may be given
+   * back only when it is done.
+   */
+  close(): void | Promise<void>;
 }

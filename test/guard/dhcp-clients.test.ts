@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseIPv4 } from "../../src/wire/address.ts";
+import { parseIPv4, parseMac } from "../../src/wire/address.ts";
 import {
   ADDRESS,
   address,
@@ -82,6 +82,11 @@ test("the binding tells what the ACK said", () => {
     netmask: parseIPv4("255.255.255.0"),
     router: parseIPv4(GATEWAY),
     dnsServers: [parseIPv4(DNS_SERVER), parseIPv4("8.8.8.8")],
+    acknowledged: {
+      source: parseIPv4(GATEWAY),
+      sourceMac: parseMac(GATEWAY_MAC),
+      clientIdentifier: MAC_IDENTIFIER,
+    },
   });
 });
 

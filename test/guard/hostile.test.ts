@@ -272,6 +272,9 @@ function mutated(dice: Dice, original: Uint8Array): Uint8Array {
   return frame;
 }
 
+/** Another VM has one of the addresses that servers like to give here. */
+const isHeld = (address: number) => formatIPv4(address) === "192.168.64.7";
+
 function optionsOf(dice: Dice): GuardOptions {
   return {
     macAddress: VM,
@@ -285,6 +288,7 @@ function optionsOf(dice: Dice): GuardOptions {
     ...(dice.chance(40) ? dice.pick(POLICIES) : {}),
     ...(dice.chance(30) ? { live: true } : {}),
     reject: dice.chance(50),
+    ...(dice.chance(15) ? { heldElsewhere: isHeld } : {}),
   };
 }
 
@@ -347,6 +351,7 @@ function isSound(frame: Uint8Array): boolean {
 
 function isAddressOfAVm(address: number, options: GuardOptions): boolean {
   const first = address >>> 24;
+  if (options.heldElsewhere?.(address)) return false;
   return first !== 0 && first !== 127 && first < 224 && formatIPv4(address) !== options.gateway;
 }
 

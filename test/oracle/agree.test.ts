@@ -55,6 +55,15 @@ const MUST_REACH = [
   "the gateway's MAC from another Ethernet source",
   "an answer to the VM's own address from far away",
   "a bare SYN from an exposed port to the blocked gateway",
+  "a held address for an unbound VM",
+  "a move to a held address",
+  "nobody can tell whether an address is held",
+  "a restored binding",
+  "no restored binding: a static address",
+  "no restored binding: its expiry",
+  "no restored binding: a server that cannot be",
+  "no restored binding: another server is trusted",
+  "no restored binding: its address",
 ];
 
 /** Only replay knows the first; the others need floods or other policies, which flows.test.ts has. */

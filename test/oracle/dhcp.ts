@@ -1,5 +1,6 @@
 /** The second guard's DHCP (RFC 2131): reading a message, and what VM and servers may say when. */
 
+import type { RestoredBinding } from "../../src/guard/types.ts";
 import {
   type Cidr,
   cidr,
@@ -411,6 +412,8 @@ function acknowledge(
   if (!isAssignable(state, message, server)) return "dhcp.assigned-address";
   if (kind !== "DISCOVER" && yiaddr !== transaction.asked) return "dhcp.assigned-address";
 
+  if (yiaddr !== state.binding?.address && isHeldElsewhere(state, yiaddr)) return "dhcp.address-held";
+
   transaction.acknowledgedBy = server;
   state.notePending(yiaddr, server, state.now);
   state.lastTeacher = packet.source;
@@ -418,6 +421,17 @@ function acknowledge(
   state.setBinding(boundBy(state, message, kind, server, lease), itself);
   state.note = `dhcp.ACK-${kind}`;
   return PASS;
+}
+
+function isHeldElsewhere(state: State, address: number): boolean {
+  const moves = state.binding !== undefined;
+  try {
+    if (!state.heldElsewhere(address)) return false;
+    state.reach(moves ? "a move to a held address" : "a held address for an unbound VM");
+  } catch {
+    state.reach("nobody can tell whether an address is held");
+  }
+  return true;
 }
 
 function boundBy(state: State, message: Message, kind: Kind, server: number, lease: number): OracleBinding {
@@ -501,15 +515,57 @@ function isEdge(network: Cidr | undefined, address: number): boolean {
 function isAssignable(state: State, message: Message, server: number): boolean {
   const { yiaddr } = message;
   if (state.binding?.fixed) return yiaddr === state.binding.address;
+  return couldBeGiven(state, yiaddr, { server, router: routerOf(message), netmask: netmaskOf(message) });
+}
+
+interface Lease {
+  readonly server: number;
+  readonly router: number | undefined;
+  readonly netmask: number | undefined;
+}
+
+/** Whether a VM can have this address in this network, next to what else the lease says. */
+function couldBeGiven(state: State, yiaddr: number, { server, router, netmask }: Lease): boolean {
   if (isNoHost(yiaddr)) return false;
-  if (yiaddr === routerOf(message) || yiaddr === server) return false;
+  if (yiaddr === router || yiaddr === server) return false;
   if (yiaddr === state.gateway) {
     state.reach("the gateway's address assigned");
     return false;
   }
-  if (isEdge(subnetOf(yiaddr, netmaskOf(message)), yiaddr)) return false;
+  if (isEdge(subnetOf(yiaddr, netmask), yiaddr)) return false;
   if (state.subnet !== undefined && !contains(state.subnet, yiaddr)) return false;
   if (!isEdge(state.subnet, yiaddr)) return true;
   state.reach("an edge of the network's subnet assigned");
   return false;
+}
+
+/** The binding that the VM had before the guard was made, as if its ACK had just come; or nothing. */
+export function restoreBinding(state: State, kept: RestoredBinding): void {
+  const refusal = whyNotRestored(state, kept);
+  state.reach(refusal === undefined ? "a restored binding" : `no restored binding: ${refusal}`);
+  if (refusal !== undefined) return;
+  const { address, server, expiry, acknowledged } = kept;
+  const [router, netmask] = [kept.router || undefined, kept.netmask || undefined];
+  const believed = router !== undefined && mayBeRouter(state, router, address, netmask);
+  const dnsServers = kept.dnsServers.slice(0, 8).filter((entry) => !isNoHost(entry));
+  const mac = acknowledged?.sourceMac
+    .toString(16)
+    .padStart(12, "0")
+    .replace(/(..)(?!$)/g, "$1:");
+  const itself = acknowledged?.source === server && mac !== undefined ? { address: server, mac } : undefined;
+  const binding = { address, fixed: false, server, expiry, netmask, router: believed ? router : undefined, dnsServers };
+  state.setBinding(binding, itself);
+  if (acknowledged === undefined) return;
+  state.lastTeacher = acknowledged.source;
+  state.identifiers.push({ identifier: [...(acknowledged.clientIdentifier ?? [])].join("."), time: 0 });
+}
+
+function whyNotRestored(state: State, kept: RestoredBinding): string | undefined {
+  const { address, server, expiry } = kept;
+  if (state.binding?.fixed) return "a static address";
+  if (Number.isNaN(expiry) || expiry <= 0) return "its expiry";
+  if (isNoHost(server)) return "a server that cannot be";
+  if (state.trustedServer !== undefined && state.trustedServer !== server) return "another server is trusted";
+  const lease = { server, router: kept.router || undefined, netmask: kept.netmask || undefined };
+  return couldBeGiven(state, address, lease) ? undefined : "its address";
 }

@@ -3,6 +3,7 @@
  * one world, and is a list of frames with direction and time, and in sessions of flows of changed policies.
  */
 import type { GuardOptions } from "../../src/guard/types.ts";
+import { before } from "./before.ts";
 import {
   type ArpFields,
   arpFrame,
@@ -31,7 +32,8 @@ export interface Session<Kind extends Step = FrameStep> {
 export function generateSession(seed: number): Session {
   const world = new World(seed);
   const { random } = world;
-  if (random.chance(0.8)) boot(world);
+  const options = { ...world.options, ...before(world) };
+  if (random.chance(options.restored ? 0.2 : 0.8)) boot(world);
   const scenarios = random.between(3, 22);
   for (let count = 0; count < scenarios; count++) {
     world.expire();
@@ -39,7 +41,7 @@ export function generateSession(seed: number): Session {
     scenario(world);
     if (random.chance(0.35)) world.jump();
   }
-  return { seed, options: world.options, steps: framesOf(world) };
+  return { seed, options, steps: framesOf(world) };
 }
 
 /** Mostly connections, with policies that change and questions in between. */

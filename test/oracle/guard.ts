@@ -5,6 +5,7 @@
 import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { answerTo, resetOf } from "./answers.ts";
 import { PASS, uint16 } from "./bytes.ts";
+import { restoreBinding } from "./dhcp.ts";
 import { checkArp, checkEthernet, type Direction } from "./ethernet.ts";
 import type { Flow } from "./flows.ts";
 import { checkIpv4, isLoopback, TCP, UDP } from "./ipv4.ts";
@@ -33,6 +34,7 @@ export class OracleGuard {
       if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
       else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
     };
+    if (options.restored !== undefined) restoreBinding(state, options.restored);
   }
 
   /** A frame from the VM at a time in microseconds. */

@@ -81,6 +81,7 @@ export class State {
   readonly configuredGateway: number | undefined;
   readonly configuredGatewayMac: string | undefined;
   readonly subnet: Cidr | undefined;
+  readonly heldElsewhere: (address: number) => boolean;
 
   now = Number.NEGATIVE_INFINITY;
   binding: OracleBinding | undefined;
@@ -132,6 +133,7 @@ export class State {
     this.configuredGateway = optional(options.gateway);
     this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();
     this.subnet = options.subnet === undefined ? undefined : cidr(options.subnet);
+    this.heldElsewhere = options.heldElsewhere ?? (() => false);
     if (options.address !== undefined) {
       this.binding = {
         address: addressNumber(options.address),

@@ -1,9 +1,10 @@
 /** What `softnet` needs of the system that it runs on, beside Node itself. One file a system; run.ts chooses once. */
 import type { Network } from "../../networks/network.ts";
 import type { ByteStream } from "../../ports/byte-stream.ts";
-import type { Privileges } from "../../privileges/privileges.ts";
+import type { PrivilegeWalk } from "../../privileges/privileges.ts";
+import type { RegistrySystem } from "../../registry/system.ts";
 import type { FramePort } from "../../relay/port.ts";
-import type { Log, LogOptions } from "../../telemetry/log.ts";
+import type { Log, LogFormat, LogLevel } from "../../telemetry/log.ts";
 import type { RunArguments } from "../run-options.ts";
 
 /** What the network's side is opened with. */
@@ -11,7 +12,7 @@ export interface NetworkWishes {
   readonly given: RunArguments;
   /** No rule allows everything: the VM is kept apart from others. */
   readonly isolated: boolean;
-  readonly privileges: Privileges;
+  readonly privileges: PrivilegeWalk;
   readonly log: Log;
 }
 
@@ -26,10 +27,12 @@ export interface ControlListener {
 export interface Host {
   /** Microseconds on a clock that goes on while the machine sleeps: leases do too. */
   readonly clock: () => number;
-  /** Where the log goes. */
-  readonly writeLog: LogOptions["write"];
+  /** The registry of addresses, used while softnet is root; absent where there is none. */
+  readonly registry?: RegistrySystem;
+  /** The log; `level` is what the caller wants to see of it on stderr. */
+  openLog(level: LogLevel, format: LogFormat): Log;
   /** Finds out who asks, and whom softnet will become. Throws UserError. */
-  privileges(given: RunArguments): Privileges;
+  privileges(given: RunArguments): PrivilegeWalk;
   /** Throws UserError, also when no VM's side was given, or two. */
   openVmSide(given: RunArguments): FramePort;
   /** Throws UserError, also when two networks were given. */

@@ -12,8 +12,9 @@ import { StreamListener } from "../../ports/stream-listener.ts";
 import { openVmTap } from "../../ports/tap.ts";
 import { checkControlDescriptor, takeControlDescriptor, UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
+import { linuxRegistry } from "../../registry/linux.ts";
 import type { FramePort } from "../../relay/port.ts";
-import { descriptorWriter } from "../../telemetry/log.ts";
+import { descriptorWriter, Log } from "../../telemetry/log.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
 import type { RunArguments } from "../run-options.ts";
@@ -27,7 +28,8 @@ export function linuxHost(): Host {
   const libc = loadLibc();
   return {
     clock: bootClock(libc),
-    writeLog: descriptorWriter(STDERR, writableNow(libc, STDERR)),
+    registry: linuxRegistry(libc),
+    openLog: (level, format) => new Log({ level, format, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) }),
     privileges: (given) => new Privileges(libc, given),
     openVmSide: (given) => openVmSide(libc, given),
     openNetwork: (wishes) => openNetwork(libc, wishes),
@@ -82,6 +84,9 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
     return openHostDescriptor(libc, hostFd, mtu);
   }
   if (hostSocket !== undefined) return openHostSocket(libc, hostSocket, mtu);
+  if (vmNetType === "private") {
+    throw new UserError("--vm-net-type private is for macOS: on Linux nat is a private network of the VM's own");
+  }
   const { vmMacAddress = "", allow = [], block = [] } = given;
   return await openNat(libc, {
     type: vmNetType ?? "nat",

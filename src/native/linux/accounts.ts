@@ -1,6 +1,12 @@
-/** Users and groups by name and by number, from wherever the system keeps them (getpwnam(3): files, LDAP …). */
+/**
+ * Users and groups by name and by number, from wherever the system keeps them (getpwnam(3): files, LDAP …). Darwin's
+ * structures begin as Linux' do, so both libraries will do (test/native/darwin.test.ts compares them).
+ */
 import koffi from "koffi";
 import { GROUP, type LinuxLibc, PASSWD } from "./libc.ts";
+
+/** What of a C library is needed. */
+export type AccountsLibc = Pick<LinuxLibc, "getpwnam" | "getpwuid" | "getgrnam" | "getgrgid" | "getgrouplist">;
 
 export interface User {
   readonly name: string;
@@ -15,7 +21,7 @@ export interface Group {
 }
 
 /** A user by name, else by number; a number needs no account: then `gid` is undefined. */
-export function findUser(libc: LinuxLibc, text: string): { uid: number; gid: number | undefined } | undefined {
+export function findUser(libc: AccountsLibc, text: string): { uid: number; gid: number | undefined } | undefined {
   const user = toUser(libc.getpwnam(text));
   if (user !== undefined) return user;
   const uid = identifier(text);
@@ -23,30 +29,30 @@ export function findUser(libc: LinuxLibc, text: string): { uid: number; gid: num
 }
 
 /** A group's number by name, else by number; a number needs no entry. */
-export function findGroup(libc: LinuxLibc, text: string): number | undefined {
+export function findGroup(libc: AccountsLibc, text: string): number | undefined {
   return toGroup(libc.getgrnam(text))?.gid ?? identifier(text);
 }
 
-export function userOf(libc: LinuxLibc, uid: number): User | undefined {
+export function userOf(libc: AccountsLibc, uid: number): User | undefined {
   return toUser(libc.getpwuid(uid));
 }
 
-export function groupOf(libc: LinuxLibc, gid: number): Group | undefined {
+export function groupOf(libc: AccountsLibc, gid: number): Group | undefined {
   return toGroup(libc.getgrgid(gid));
 }
 
 /** The name, or the number of a user without one. */
-export function userName(libc: LinuxLibc, uid: number): string {
+export function userName(libc: AccountsLibc, uid: number): string {
   return userOf(libc, uid)?.name ?? String(uid);
 }
 
 /** The name, or the number of a group without one. */
-export function groupName(libc: LinuxLibc, gid: number): string {
+export function groupName(libc: AccountsLibc, gid: number): string {
   return groupOf(libc, gid)?.name ?? String(gid);
 }
 
 /** Every group that a user is in, the primary one included. */
-export function groupsOf(libc: LinuxLibc, { name, gid }: User): number[] {
+export function groupsOf(libc: AccountsLibc, { name, gid }: User): number[] {
   for (let room = 64; room <= 65_536; room *= 4) {
     const groups = new Uint32Array(room);
     const count: [number] = [room];

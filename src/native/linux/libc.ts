@@ -44,6 +44,10 @@ export interface LinuxLibc {
   bpf(command: number, attributes: Uint8Array): number;
   /** Variadic: the argument's C type comes before its value. */
   fcntl(fd: number, command: number, type: "int", argument: number): number;
+  /** fcntl with a struct flock, which F_OFD_GETLK overwrites. */
+  fcntlLock(fd: number, command: number, lock: Uint8Array): number;
+  /** getsockopt for values that are no int. */
+  getsockoptBytes(fd: number, level: number, name: number, value: Uint8Array, size: [number]): number;
 
   dup2(from: number, to: number): number;
   /** Replaces the process; answers only when it cannot. Both lists end with null. */
@@ -66,6 +70,7 @@ export function loadLibc(): LinuxLibc {
   const library = koffi.load(null); // Node's own process, which has its C library loaded: no file name to guess
   const declare = (prototype: string): never => library.func(prototype) as never;
   const syscall = library.func("long syscall(long number, ...)") as (...values: unknown[]) => number;
+  const fcntl: LinuxLibc["fcntl"] = declare("int fcntl(int fd, int command, ...)");
   return {
     errno: () => koffi.errno(),
 
@@ -94,7 +99,9 @@ export function loadLibc(): LinuxLibc {
     ioctl: declare("int ioctl(int fd, unsigned long request, ...)"),
     bpf: (command, attributes) =>
       syscall(SYS_BPF, "int", command, "void *", attributes, "unsigned int", attributes.length),
-    fcntl: declare("int fcntl(int fd, int command, ...)"),
+    fcntl,
+    fcntlLock: (fd, command, lock) => (fcntl as (...values: unknown[]) => number)(fd, command, "void *", lock),
+    getsockoptBytes: declare("int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)"),
 
     dup2: declare("int dup2(int from, int to)"),
     execve: declare("int execve(str path, str *args, str *environment)"),
@@ -114,9 +121,20 @@ const SYS_BPF = process.arch === "arm64" ? 280 : 321;
 export const O_RDWR = 0x2;
 export const O_NONBLOCK = 0x800;
 export const O_CLOEXEC = 0x80000;
+export const F_DUPFD = 0;
 export const F_SETFD = 2;
 export const F_DUPFD_CLOEXEC = 1030;
 export const FD_CLOEXEC = 1;
+
+/** Locks of the open file description (fcntl(2)): F_RDLCK needs a descriptor for reading, F_WRLCK one for writing. */
+export const F_OFD_GETLK = 36;
+export const F_OFD_SETLK = 37;
+export const F_RDLCK = 0;
+export const F_WRLCK = 1;
+export const F_UNLCK = 2;
+
+/** struct flock: type and whence (2 bytes each), start and length (8 each), the holder's process id (4). */
+export const FLOCK = { size: 32, type: 0 } as const;
 
 // sys/file.h
 export const LOCK_EX = 2;
@@ -149,6 +167,8 @@ export const SO_TYPE = 3;
 export const SO_SNDBUF = 7;
 export const SO_SNDBUFFORCE = 32;
 export const SO_DOMAIN = 39;
+/** Since Linux 5.14: 8 bytes that name the socket's network namespace, never used again until the next boot. */
+export const SO_NETNS_COOKIE = 71;
 
 // time.h: time since boot that goes on while the machine sleeps, as lease times do
 export const CLOCK_BOOTTIME = 7;

@@ -1,0 +1,140 @@
+/**
+ * macOS: the VM on a unix datagram socket, as Tart has it; the network vmnet's shared, host-only or private one. Apple's
+ * libraries are loaded when they are needed; a test hands in where others with the same ABI are.
+ */
+import { release } from "node:os";
+import { continuousClock } from "../../native/darwin/clock.ts";
+import { loadCoreFoundation } from "../../native/darwin/corefoundation.ts";
+import { type DarwinLibc, loadDarwinLibc } from "../../native/darwin/libc.ts";
+import { APPLE, type DarwinLibraries } from "../../native/darwin/libraries.ts";
+import { writableNow } from "../../native/darwin/ready.ts";
+import { loadRegistryCalls } from "../../native/darwin/registry.ts";
+import { darwinFeatures, systemName } from "../../native/darwin/release.ts";
+import { loadSystemConfiguration } from "../../native/darwin/systemconfiguration.ts";
+import type { Network } from "../../networks/network.ts";
+import { VmnetError } from "../../networks/vmnet/failure.ts";
+import { setLeaseTime } from "../../networks/vmnet/lease-time.ts";
+import { loadVmnetNative } from "../../networks/vmnet/native.ts";
+import { openPrivate } from "../../networks/vmnet/private.ts";
+import { openVmnet } from "../../networks/vmnet/vmnet.ts";
+import { DarwinDatagramPort } from "../../ports/darwin-datagram.ts";
+import { parseSettings, type VmNetType } from "../../privileges/conf.ts";
+import { CONF, readConf } from "../../privileges/conf-file.ts";
+import { DarwinPrivileges } from "../../privileges/darwin.ts";
+import { darwinRegistry } from "../../registry/darwin.ts";
+import type { FramePort } from "../../relay/port.ts";
+import { descriptorWriter, LOG_LEVELS, Log, type LogFormat, type LogLevel } from "../../telemetry/log.ts";
+import { syslogWriter } from "../../telemetry/syslog.ts";
+import { UserError } from "../../user-error.ts";
+import type { RunArguments } from "../run-options.ts";
+import type { Host, NetworkWishes } from "./host.ts";
+
+const STDERR = 2;
+const DEFAULT_LEASE_TIME = 600; // seconds
+
+export interface DarwinOptions {
+  /** Others than Apple's bring no registry: whoever hands them in may add one. */
+  readonly libraries?: DarwinLibraries;
+  /** `uname -r` */
+  readonly release?: string;
+}
+
+export function darwinHost({ libraries = APPLE, release: version = release() }: DarwinOptions = {}): Host {
+  const libc = loadDarwinLibc(libraries.system);
+  const registry = libraries === APPLE ? darwinRegistry(libc, loadRegistryCalls()) : undefined;
+  return {
+    clock: continuousClock(libc),
+    ...(registry && { registry }),
+    openLog: (level, format) => openLog(libc, level, format),
+    privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given) }),
+    openVmSide: (given) => openVmSide(libc, version, given),
+    openNetwork: (wishes) => openNetwork(libraries, version, wishes),
+    checkControlDescriptor: ({ controlFd, controlSocket }) => {
+      refuse("--control-fd", controlFd);
+      refuse("--control-socket", controlSocket);
+    },
+    takeControlDescriptor: () => undefined,
+    listenForControl: (path) => refuse("--control-socket", path) as never,
+    advice: () => [],
+  };
+}
+
+/** The unified log gets what it would get anywhere; on stderr is what the caller wants to see there. */
+function openLog(libc: DarwinLibc, level: LogLevel, format: LogFormat): Log {
+  const toSystem = syslogWriter(libc);
+  const toStderr = descriptorWriter(STDERR, writableNow(libc, STDERR));
+  const threshold = LOG_LEVELS.indexOf(level);
+  const write = (line: string, of: LogLevel): boolean => {
+    toSystem(line, of);
+    return LOG_LEVELS.indexOf(of) < threshold || toStderr(line);
+  };
+  return new Log({ level: threshold > LOG_LEVELS.indexOf("info") ? "info" : level, format, write });
+}
+
+/** The network's type: the caller's, else root's in /etc/softnet.conf. */
+function typeOf(given: RunArguments): VmNetType {
+  return given.vmNetType ?? parseSettings(readConf(), CONF).vmNetType ?? "nat";
+}
+
+function openVmSide(libc: DarwinLibc, version: string, { vmFd, vmTap, vmSocket }: RunArguments): FramePort {
+  refuse("--vm-tap", vmTap);
+  refuse("--vm-socket", vmSocket);
+  if (vmFd === undefined) throw new UserError("no VM: give --vm-fd N, one end of a unix datagram socketpair");
+  return new DarwinDatagramPort(libc, darwinFeatures(version), "--vm-fd", vmFd);
+}
+
+async function openNetwork(libraries: DarwinLibraries, version: string, wishes: NetworkWishes): Promise<Network> {
+  const { given, isolated, privileges, log } = wishes;
+  refuse("--bridge", given.bridge);
+  refuse("--host-fd", given.hostFd);
+  refuse("--host-socket", given.hostSocket);
+  const type = typeOf(given);
+  const { subnet, dns, expose, vmMacAddress = "" } = given;
+  const [privateOnly] =
+    Object.entries({ "--subnet": subnet, "--dns": dns }).find(([, value]) => value !== undefined) ?? [];
+  if (type !== "private" && privateOnly !== undefined) {
+    throw new UserError(`${privateOnly} belongs to --vm-net-type private: macOS chooses it for ${type}; leave it out`);
+  }
+  const native = loadVmnetNative(libraries);
+  const common = { isolated, warn: (message: string) => log.warn(message), ...(expose !== undefined && { expose }) };
+  let network: Network;
+  if (type === "private") {
+    try {
+      network = await openPrivate(native, () => loadCoreFoundation(libraries.coreFoundation), {
+        ...common,
+        vmMac: vmMacAddress,
+        system: systemName(version),
+        ...(subnet !== undefined && { subnet }),
+        ...(dns !== undefined && { dns }),
+      });
+    } catch (error) {
+      if (error instanceof VmnetError && error.mayWantRights) (privileges as Partial<DarwinPrivileges>).seekRoot?.();
+      throw error;
+    }
+  } else {
+    await tuneLeaseTime(libraries, given.bootpdLeaseTime ?? DEFAULT_LEASE_TIME, log);
+    network = await openVmnet(native, { ...common, type });
+  }
+  return await acceptMtu(network, given.mtu);
+}
+
+async function acceptMtu(network: Network, mtu: number | undefined): Promise<Network> {
+  if (mtu === undefined || mtu <= network.mtu) return network;
+  await network.close();
+  throw new UserError(`--mtu ${mtu}: ${network.label} carries packets of ${network.mtu} bytes at the most`);
+}
+
+/** For networks that start afterwards. The VM gets its network also when this fails. */
+async function tuneLeaseTime(libraries: DarwinLibraries, seconds: number, log: Log): Promise<void> {
+  try {
+    const coreFoundation = loadCoreFoundation(libraries.coreFoundation);
+    const systemConfiguration = loadSystemConfiguration(libraries.systemConfiguration);
+    await setLeaseTime({ coreFoundation, systemConfiguration }, seconds);
+  } catch (error) {
+    log.warn(`the lease time of macOS' DHCP server stays as it is: ${(error as Error).message}`);
+  }
+}
+
+function refuse(option: string, value: unknown): void {
+  if (value !== undefined) throw new UserError(`${option} is for Linux; leave it out`);
+}

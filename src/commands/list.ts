@@ -1,0 +1,65 @@
+/** `softnet list`: which VM of this host has which address, as the registry tells. Anybody may ask. */
+
+import { UntrustedRegistry } from "../registry/files.ts";
+import { type Holder, readHolders } from "../registry/holders.ts";
+import type { RegistrySystem } from "../registry/system.ts";
+import { UserError } from "../user-error.ts";
+import { formatIPv4, formatMac } from "../wire/address.ts";
+import { Output } from "./output.ts";
+
+export interface ListArguments {
+  readonly json?: boolean;
+}
+
+const HEADINGS = ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "NETWORK"];
+
+/** Prints to `descriptor` (stdout); nothing where no VM has an address. Throws UserError. */
+export function list(system: RegistrySystem, { json }: ListArguments, descriptor: number): void {
+  const holders = read(system);
+  const output = new Output(descriptor);
+  const lines = json ? holders.map((holder) => JSON.stringify(toJson(holder))) : table(holders);
+  for (const line of lines) output.line(line);
+  output.flush();
+}
+
+function read(system: RegistrySystem): Holder[] {
+  try {
+    return readHolders(system);
+  } catch (error) {
+    if (error instanceof UntrustedRegistry) {
+      throw new UserError(`${error.message}, so what it says cannot be believed: let root remove it`);
+    }
+    throw new UserError(`the registry cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** Names as in the table's headings; times as other programs like them. */
+function toJson({ address, mac, state, origin, expires, pid, network }: Holder): object {
+  return {
+    address: formatIPv4(address),
+    mac: formatMac(mac),
+    state,
+    origin,
+    expires: Number.isFinite(expires) ? new Date(expires).toISOString() : null,
+    pid: pid ?? null,
+    network,
+  };
+}
+
+/** Columns as wide as their longest cell; no headings without a line below them. */
+function table(holders: readonly Holder[]): string[] {
+  if (holders.length === 0) return [];
+  const rows = [HEADINGS, ...holders.map(toRow)];
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join("  ")
+      .trimEnd(),
+  );
+}
+
+function toRow({ address, mac, state, expires, pid, network }: Holder): string[] {
+  const ends = Number.isFinite(expires) ? new Date(expires).toISOString().replace(/\.\d+/, "") : "never";
+  return [formatIPv4(address), formatMac(mac), state, ends, pid === undefined ? "-" : String(pid), network];
+}

@@ -1,0 +1,83 @@
+/** A run's part in the host's registry: the VM's place in it, and giving the address back at the end. */
+import { existsSync } from "node:fs";
+import type { Guard } from "../guard/guard.ts";
+import type { GuardOptions } from "../guard/types.ts";
+import { isReleasable, sendRelease } from "../networks/dhcp/release.ts";
+import type { Network } from "../networks/network.ts";
+import { UntrustedRegistry } from "../registry/files.ts";
+import { Registration } from "../registry/registration.ts";
+import type { RegistrySystem } from "../registry/system.ts";
+import type { Batch } from "../relay/batch.ts";
+import type { Log } from "../telemetry/log.ts";
+import { UserError } from "../user-error.ts";
+import { formatIPv4, parseMac } from "../wire/address.ts";
+
+/**
+ * Registers the VM, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
+ * tell from others. Throws UserError.
+ */
+export function register(
+  system: RegistrySystem | undefined,
+  network: Network,
+  vmMac: string,
+  log: Log,
+): Registration | undefined {
+  if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
+    log.debug("no registry: addresses of other VMs, and of this one before, are not known", { network: network.label });
+    return undefined;
+  }
+  try {
+    return Registration.open(system, { network: network.identity, mac: parseMac(vmMac) ?? 0, pid: process.pid });
+  } catch (error) {
+    const { message } = error as Error;
+    if (error instanceof UntrustedRegistry) throw new UserError(`${message}: remove it, and start softnet again`);
+    const remedy = existsSync(system.directory) ? "" : ": let root be able to make it";
+    throw new UserError(`the registry ${system.directory} cannot be used (${message})${remedy}`);
+  }
+}
+
+/** What the guard has to know from the registry. */
+export function registered(registration: Registration | undefined): Partial<GuardOptions> {
+  if (registration === undefined) return {};
+  const { restored, isHeldElsewhere } = registration;
+  return { heldElsewhere: isHeldElsewhere, ...(restored && { restored }) };
+}
+
+/** Notes with which address the guard begins. Throws UserError where a static one is another live softnet's. */
+export function settle(registration: Registration | undefined, guard: Guard, network: Network, log: Log): void {
+  const { binding } = guard;
+  if (registration?.settle(binding) === false) {
+    const address = formatIPv4(binding!.address);
+    throw new UserError(
+      `--vm-ip-address ${address}: another softnet's VM has this address on ${network.label}, as softnet list tells; give another`,
+    );
+  }
+  if (registration?.restored !== undefined && binding !== undefined && binding.origin !== "static") {
+    log.info("binding restored", { address: formatIPv4(binding.address), server: formatIPv4(binding.server) });
+  }
+}
+
+export interface GivingBack {
+  readonly registration: Registration | undefined;
+  readonly guard: Guard;
+  readonly network: Network;
+  /** Free to be overwritten: no relay runs any more. */
+  readonly batch: Batch;
+  readonly vmMac: string;
+  readonly log: Log;
+}
+
+/** Gives the VM's address back to the server from which it was learned, unless the VM has done so, or its lease is over. */
+export function giveBack({ registration, guard, network, batch, vmMac, log }: GivingBack): void {
+  const { binding } = guard;
+  if (!isReleasable(binding)) return;
+  const address = formatIPv4(binding.address);
+  try {
+    sendRelease(network.port, batch, parseMac(vmMac) ?? 0, binding);
+  } catch (error) {
+    log.debug("the address could not be given back", { address, why: (error as Error).message });
+    return;
+  }
+  registration?.released();
+  log.info("address given back", { address, server: formatIPv4(binding.server) });
+}

@@ -1,0 +1,48 @@
+/** Who has which address on this host, for people and programs: what `softnet list` prints. */
+import { readRecord, recordNames } from "./files.ts";
+import { isOver, momentOf } from "./lifetime.ts";
+import type { KeptBinding } from "./record.ts";
+import type { RegistrySystem } from "./system.ts";
+
+/**
+ * `live`: a softnet runs for this VM. `released`: it ended and gave the address back to the server. `ended`: it ended
+ * without that. A softnet that starts again for the same VM goes on with the last two.
+ */
+export type HolderState = "live" | "released" | "ended";
+
+export interface Holder {
+  readonly network: string;
+  /** 48 bits. */
+  readonly mac: number;
+  readonly address: number;
+  readonly origin: KeptBinding["origin"];
+  readonly state: HolderState;
+  /** Milliseconds since 1970; Infinity = never. */
+  readonly expires: number;
+  /** Of the softnet, while it runs. */
+  readonly pid?: number;
+}
+
+/** All VMs with an address whose lease is not over, by network and address. Throws UntrustedRegistry, or what the system says. */
+export function readHolders(system: RegistrySystem): Holder[] {
+  const moment = momentOf(system);
+  const holders: Holder[] = [];
+  for (const name of recordNames(system)) {
+    const found = readRecord(system, name);
+    const binding = found?.entry?.binding;
+    if (found?.entry === undefined || binding === undefined || isOver(found.entry, moment)) continue;
+    const { entry, live } = found;
+    // Only what was learned from the network's server outlives its softnet.
+    if (!live && binding.origin !== "snooped") continue;
+    const { network, mac, pid } = entry;
+    const { address, origin, expires } = binding;
+    const state = live ? "live" : entry.state === "released" ? "released" : "ended";
+    holders.push({ network, mac, address, origin, state, expires, ...(live && { pid }) });
+  }
+  return holders.sort(byNetworkAndAddress);
+}
+
+function byNetworkAndAddress(a: Holder, b: Holder): number {
+  if (a.network !== b.network) return a.network < b.network ? -1 : 1;
+  return a.address - b.address || a.mac - b.mac;
+}

@@ -1,0 +1,30 @@
+/**
+ * A process with a registration: holder.ts FOLDER NETWORK MAC. It tells "open ADDRESS", the restored one or "none"; then it
+ * takes orders, one a line: "claim ADDRESS" → "held" or "free"; "learn ADDRESS" → "held" or "learned"; "release" → "released".
+ */
+import { createInterface } from "node:readline";
+import { Registration } from "../../src/registry/registration.ts";
+import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
+import { bindingOf, registryIn } from "./support.ts";
+
+const [directory, network, mac] = process.argv.slice(2) as [string, string, string];
+const system = registryIn(directory);
+const registration = Registration.open(system, { network, mac: parseMac(mac)!, pid: process.pid });
+const { restored } = registration;
+console.log(`open ${restored === undefined ? "none" : formatIPv4(restored.address)}`);
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [order, text = ""] = line.split(" ");
+  const address = parseIPv4(text) ?? 0;
+  if (order === "release") {
+    registration.released();
+    console.log("released");
+  } else if (registration.isHeldElsewhere(address)) {
+    console.log("held");
+  } else if (order === "claim") {
+    console.log("free");
+  } else {
+    registration.follow({ kind: "learned", binding: bindingOf(system, address) });
+    console.log("learned");
+  }
+}

@@ -1,0 +1,87 @@
+/** What `softnet list` prints, for people and for programs, and who may ask. */
+import assert from "node:assert/strict";
+import { chownSync, mkdirSync, openSync, readFileSync } from "node:fs";
+import { type TestContext, test } from "node:test";
+import { type ListArguments, list } from "../../src/commands/list.ts";
+import { UserError } from "../../src/user-error.ts";
+import { needsRoot } from "../support/tools.ts";
+import { ADDRESS, Bench, NETWORK, ONLY_LINUX, OTHER_ADDRESS, OTHER_VM, temporaryFolder, VM } from "./support.ts";
+
+/** Runs it with a file as its output. */
+function printed(t: TestContext, bench: Bench, given: ListArguments = {}): string {
+  const path = `${temporaryFolder(t)}.txt`;
+  list(bench.system, given, openSync(path, "w"));
+  return readFileSync(path, "utf8");
+}
+
+/** Three VMs: one behind a live softnet, one released, one for ever; and what must not be listed. */
+function busy(t: TestContext): Bench {
+  const bench = new Bench(t);
+  const live = bench.open();
+  assert.ok(bench.learn(live, OTHER_ADDRESS));
+  const released = bench.open(OTHER_VM);
+  assert.ok(bench.learn(released, ADDRESS));
+  released.released();
+  released.close();
+  const ended = bench.open(VM + 5, "bridge br1");
+  assert.ok(bench.learn(ended, ADDRESS, { expiry: Number.POSITIVE_INFINITY }));
+  ended.close();
+  bench.open(VM + 7); // no address yet
+  const over = bench.open(VM + 8);
+  over.follow(bench.learned(ADDRESS + 9, { expiry: bench.system.sinceBoot() - 1 }));
+  return bench;
+}
+
+test("the table: by network and address, columns in line, times without fractions", ONLY_LINUX, (t) => {
+  const lines = printed(t, busy(t)).split("\n");
+  const pid = String(process.pid);
+  const ends = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/;
+  assert.equal(lines.length, 5);
+  assert.equal(lines.pop(), "");
+  assert.deepEqual(
+    lines.map((line) => line.replace(ends, "SOON").split(/ {2,}/)),
+    [
+      ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "NETWORK"],
+      ["10.77.0.5", "7e:1a:00:00:00:02", "released", "SOON", "-", NETWORK],
+      ["10.77.0.6", "7e:1a:00:00:00:01", "live", "SOON", pid, NETWORK],
+      ["10.77.0.5", "7e:1a:00:00:00:06", "ended", "never", "-", "bridge br1"],
+    ],
+  );
+  const columns = lines.map((line) => line.search(/NETWORK|bridge/));
+  assert.equal(new Set(columns).size, 1);
+});
+
+test("--json: one object a line", ONLY_LINUX, (t) => {
+  const lines = printed(t, busy(t), { json: true }).trimEnd().split("\n");
+  const [released, live, ended] = lines.map((line) => JSON.parse(line));
+  assert.equal(lines.length, 3);
+  const left = Date.parse(live.expires) - Date.now();
+  assert.ok(left > 58 * 60_000 && left <= 60 * 60_000, live.expires);
+  const { expires: _, ...rest } = live;
+  assert.deepEqual(rest, {
+    address: "10.77.0.6",
+    mac: "7e:1a:00:00:00:01",
+    state: "live",
+    origin: "snooped",
+    pid: process.pid,
+    network: NETWORK,
+  });
+  assert.deepEqual([released.state, released.pid], ["released", null]);
+  assert.deepEqual([ended.state, ended.expires], ["ended", null]);
+});
+
+test("no folder, or nothing in it: no output", ONLY_LINUX, (t) => {
+  const bench = new Bench(t);
+  for (const json of [true, false]) assert.equal(printed(t, bench, { json }), "");
+  mkdirSync(bench.directory);
+  for (const json of [true, false]) assert.equal(printed(t, bench, { json }), "");
+});
+
+test("a folder that is not root's is a user's mistake to tell, not a list", { ...ONLY_LINUX, ...needsRoot() }, (t) => {
+  const bench = busy(t);
+  chownSync(bench.directory, 65_534, 65_534);
+  assert.throws(
+    () => printed(t, bench),
+    (error) => error instanceof UserError && error.message.includes(bench.directory),
+  );
+});

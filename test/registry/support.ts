@@ -1,0 +1,125 @@
+/** A registry of a test's own: the real locks and clocks, in a temporary folder. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import type { BindingChange, Binding as GuardBinding } from "../../src/guard/types.ts";
+import { loadLibc } from "../../src/native/linux/libc.ts";
+import { linuxRegistry } from "../../src/registry/linux.ts";
+import { Registration } from "../../src/registry/registration.ts";
+import type { RegistrySystem } from "../../src/registry/system.ts";
+import { parseIPv4, parseMac } from "../../src/wire/address.ts";
+
+export const ONLY_LINUX = { skip: process.platform === "linux" ? false : "the registry's locks here are Linux's" };
+
+export const NETWORK = "bridge br0";
+export const VM = parseMac("7e:1a:00:00:00:01")!;
+export const OTHER_VM = parseMac("7e:1a:00:00:00:02")!;
+export const ADDRESS = parseIPv4("10.77.0.5")!;
+export const OTHER_ADDRESS = parseIPv4("10.77.0.6")!;
+export const MINUTE = 60_000_000;
+
+export const libc = process.platform === "linux" ? loadLibc() : undefined;
+
+/** The system as it is, but for the folder, its owner and what a test changes. */
+export function registryIn(directory: string, change: Partial<RegistrySystem> = {}): RegistrySystem {
+  return { ...linuxRegistry(libc!), directory, owner: process.getuid!(), networkScope: () => "", ...change };
+}
+
+/** A folder for a registry, not yet made; it goes with the test. */
+export function temporaryFolder(t: TestContext): string {
+  const parent = mkdtempSync(join(tmpdir(), "softnet-registry-"));
+  chmodSync(parent, 0o755);
+  t.after(() => rmSync(parent, { recursive: true, force: true }));
+  return join(parent, "softnet");
+}
+
+export class Bench {
+  readonly directory: string;
+  readonly system: RegistrySystem;
+  readonly #t: TestContext;
+
+  constructor(t: TestContext, change: Partial<RegistrySystem> = {}) {
+    this.#t = t;
+    this.directory = temporaryFolder(t);
+    this.system = registryIn(this.directory, change);
+  }
+
+  /** A registration that ends with the test at the latest. */
+  open(mac = VM, network = NETWORK, change: Partial<RegistrySystem> = {}): Registration {
+    const registration = Registration.open({ ...this.system, ...change }, { network, mac, pid: process.pid });
+    this.#t.after(() => registration.close());
+    return registration;
+  }
+
+  files(): string[] {
+    return readdirSync(this.directory).sort();
+  }
+
+  /** What a guard tells when it has learned an address, for an hour. */
+  learned(address = ADDRESS, change: Partial<GuardBinding> = {}): BindingChange {
+    return { kind: "learned", binding: { ...bindingOf(this.system, address), ...change } };
+  }
+
+  /** Claims and learns, as a guard does; answers whether it could. */
+  learn(registration: Registration, address = ADDRESS, change: Partial<GuardBinding> = {}): boolean {
+    if (registration.isHeldElsewhere(address)) return false;
+    registration.follow(this.learned(address, change));
+    return true;
+  }
+}
+
+export function bindingOf(system: RegistrySystem, address: number): GuardBinding {
+  return {
+    address,
+    origin: "snooped",
+    server: parseIPv4("10.77.0.1")!,
+    expiry: system.sinceBoot() + 60 * MINUTE,
+    netmask: parseIPv4("255.255.255.0")!,
+    router: parseIPv4("10.77.0.1")!,
+    dnsServers: [parseIPv4("10.77.0.53")!, parseIPv4("9.9.9.9")!],
+    acknowledged: {
+      source: parseIPv4("10.77.0.1")!,
+      sourceMac: parseMac("02:77:00:00:00:01")!,
+      clientIdentifier: Uint8Array.of(1, 0x7e, 0x1a, 0, 0, 0, 1),
+    },
+  };
+}
+
+/** Another process with a registration (holder.ts): a softnet, as far as the registry is concerned. */
+export class OtherSoftnet {
+  readonly pid: number;
+  readonly #child;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(t: TestContext, directory: string, mac: string, network = NETWORK) {
+    const program = fileURLToPath(new URL("holder.ts", import.meta.url));
+    this.#child = spawn(process.execPath, [program, directory, network, mac], { stdio: ["pipe", "pipe", "inherit"] });
+    this.pid = this.#child.pid!;
+    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
+    t.after(() => this.kill());
+  }
+
+  /** Gives an order and answers what came of it. */
+  async order(text: string): Promise<string> {
+    this.#child.stdin.write(`${text}\n`);
+    return await this.line();
+  }
+
+  async line(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error("the other softnet has ended");
+    return value;
+  }
+
+  /** Ends it as `kill -9` does. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+}
