@@ -19,6 +19,7 @@ const PACKAGES = {
   editcap: "wireshark-common",
   mergecap: "wireshark-common",
   tcpdump: "tcpdump",
+  "arm64-libraries": "libatomic1-arm64-cross libc6-arm64-cross libstdc++6-arm64-cross",
   arping: "iputils-arping",
   arpspoof: "dsniff",
   bridge: "iproute2",
@@ -36,6 +37,7 @@ const PACKAGES = {
   ping: "iputils-ping",
   python3: "python3",
   gcc: "gcc",
+  "qemu-aarch64": "qemu-user",
   "qemu-system-x86_64": "qemu-system-x86",
   scapy: "python3-scapy",
   setpriv: "util-linux",
@@ -43,8 +45,9 @@ const PACKAGES = {
   udhcpc: "udhcpc",
 } as const;
 
-/** What is no program in PATH: scapy, which Debian's own Python must find, and that Python itself. */
+/** What is no program in PATH: libraries, scapy, which Debian's own Python must find, and that Python itself. */
 const FILES: Partial<Record<Tool, string>> = {
+  "arm64-libraries": "/usr/aarch64-linux-gnu/lib/libatomic.so.1",
   python3: "/usr/bin/python3",
   scapy: "/usr/lib/python3/dist-packages/scapy",
 };
