@@ -45,7 +45,8 @@ export function openBridge(libc: LinuxLibc, options: BridgeOptions): Network {
       port.close();
       links.close();
     };
-    return { label: `bridge ${name}`, port, isolated, mtu: bridge.mtu, close: once(close) };
+    const identity = `bridge ${name}`;
+    return { label: identity, identity, port, isolated, mtu: bridge.mtu, close: once(close) };
   } catch (error) {
     if (device !== undefined) libc.close(device.fd);
     links.close();

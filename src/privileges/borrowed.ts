@@ -23,9 +23,10 @@ export async function refuseBorrowedRights(): Promise<void> {
 async function lookAtCaller() {
   const { uid, euid, gid, egid } = processIds();
   if (uid === euid && gid === egid && euid !== 0) return undefined;
-  if (process.platform !== "linux") {
-    if (uid === euid && gid === egid) return undefined;
-    throw new UserError("this version cannot run with the SUID bit here: take it off");
+  if (process.platform === "darwin") {
+    const { loadDarwinLibc } = await import("../native/darwin/libc.ts");
+    const { DarwinPrivileges } = await import("./darwin.ts");
+    return new DarwinPrivileges(loadDarwinLibc(), {});
   }
   const { loadLibc } = await import("../native/linux/libc.ts");
   const { Privileges } = await import("./privileges.ts");

@@ -1,11 +1,13 @@
 /**
  * The grammar of /etc/softnet.conf (docs/privileges.md): what root lets ordinary users ask of a softnet that has root's
- * rights. One permission a line; `#` begins a comment; what is not understood is an error, never ignored.
+ * rights, and what softnet shall do where the caller does not say. One a line; `#` begins a comment; what is not
+ * understood is an error, never ignored.
  *
  *     allow-bridge br0 user alice     this bridge, for one user
  *     allow-tap vm0 group kvm         this TAP that exists already, for a group's members
  *     allow-ports 80                  this external port below 1024, for everybody
  *     allow-ports 443-500 user 1001   a range
+ *     vm-net-type private             macOS: the network's type where --vm-net-type is not given, as by Tart
  */
 import { UserError } from "../user-error.ts";
 
@@ -16,8 +18,28 @@ export type Permission =
   | { readonly what: "bridge" | "tap"; readonly name: string; readonly grantee: Grantee }
   | { readonly what: "ports"; readonly first: number; readonly last: number; readonly grantee: Grantee };
 
-/** Throws UserError with the line's number. `path` is for errors. */
+export type VmNetType = "nat" | "host" | "private";
+const VM_NET_TYPES: readonly VmNetType[] = ["nat", "host", "private"];
+
+/** What softnet shall do where the caller does not say. */
+export interface Settings {
+  readonly vmNetType?: VmNetType;
+}
+
+type Setting = { readonly what: "vm-net-type"; readonly type: VmNetType };
+
+/** The permissions. Throws UserError with the line's number. `path` is for errors. */
 export function parseConf(text: string, path: string): Permission[] {
+  return parseLines(text, path).filter((line) => line.what !== "vm-net-type");
+}
+
+/** The settings. Throws as `parseConf`; the last line counts. */
+export function parseSettings(text: string, path: string): Settings {
+  const setting = parseLines(text, path).findLast((line) => line.what === "vm-net-type");
+  return setting === undefined ? {} : { vmNetType: setting.type };
+}
+
+function parseLines(text: string, path: string): (Permission | Setting)[] {
   return text.split("\n").flatMap((line, index) => {
     const words = line
       .replace(/#.*/, "")
@@ -31,10 +53,16 @@ export function parseConf(text: string, path: string): Permission[] {
   });
 }
 
-function parseLine(words: readonly string[], refuse: (why: string) => never): Permission {
+function parseLine(words: readonly string[], refuse: (why: string) => never): Permission | Setting {
   const [keyword, subject, ...rest] = words;
+  if (keyword === "vm-net-type") {
+    const type = VM_NET_TYPES.find((each) => each === subject);
+    if (type === undefined) return refuse(`vm-net-type wants ${VM_NET_TYPES.join(" or ")}`);
+    if (rest.length > 0) return refuse(`${JSON.stringify(rest[0])} is too much: a type is for everybody`);
+    return { what: "vm-net-type", type };
+  }
   if (keyword !== "allow-bridge" && keyword !== "allow-tap" && keyword !== "allow-ports") {
-    return refuse(`${JSON.stringify(keyword)} is not known: write allow-bridge, allow-tap or allow-ports`);
+    return refuse(`${JSON.stringify(keyword)} is not known: write allow-bridge, allow-tap, allow-ports or vm-net-type`);
   }
   if (subject === undefined) return refuse(`${keyword} wants ${keyword === "allow-ports" ? "a port" : "a name"}`);
   const grantee = parseGrantee(rest, refuse);

@@ -7,9 +7,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { isSea } from "node:sea";
-import { groupName, userName } from "../native/linux/accounts.ts";
+import { type AccountsLibc, groupName, userName } from "../native/linux/accounts.ts";
 import { describeError } from "../native/linux/errno.ts";
-import { F_DUPFD_CLOEXEC, F_SETFD, type LinuxLibc } from "../native/linux/libc.ts";
+import { F_DUPFD, F_SETFD, FD_CLOEXEC, type LinuxLibc } from "../native/linux/libc.ts";
 import { UserError } from "../user-error.ts";
 import { findSudo } from "./sudo.ts";
 
@@ -35,14 +35,21 @@ export interface EscalationOptions {
   readonly more?: readonly string[];
 }
 
-/** Becomes sudo. Comes back only by throwing UserError. */
-export function escalate(libc: LinuxLibc, { args, moves, more = [] }: EscalationOptions): never {
+/** What of a C library is needed, on Linux and macOS alike. */
+export type EscalationLibc = AccountsLibc & Pick<LinuxLibc, "errno" | "dup2" | "fcntl" | "execve">;
+
+/** Becomes sudo. Comes back only by throwing UserError. `describe` puts the library's error numbers into words. */
+export function escalate(
+  libc: EscalationLibc,
+  { args, moves, more = [] }: EscalationOptions,
+  describe: (errno: number) => string = describeError,
+): never {
   const sudo = findSudo();
   const program = softnetCommand();
   if (sudo === undefined || !mayEscalate([sudo, ...program, ...args])) {
     throw new UserError("root privileges are required to run and passwordless sudo was not available");
   }
-  move(libc, moves);
+  move(libc, moves, describe);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, "int", 0);
   const command = [
     sudo,
@@ -59,14 +66,15 @@ export function escalate(libc: LinuxLibc, { args, moves, more = [] }: Escalation
   ];
   const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
   libc.execve(sudo, [...command, null], [...environment, null]);
-  throw new UserError(`${sudo} cannot be started: ${describeError(libc.errno())}`);
+  throw new UserError(`${sudo} cannot be started: ${describe(libc.errno())}`);
 }
 
 /** All of them at once: where one goes, another one may have been. */
-function move(libc: LinuxLibc, moves: readonly Move[]): void {
+function move(libc: EscalationLibc, moves: readonly Move[], describe: (errno: number) => string): void {
   const copies = moves.map(({ option, from }) => {
-    const copy = libc.fcntl(from, F_DUPFD_CLOEXEC, "int", FIRST_ORDINARY);
-    if (copy < 0) throw new UserError(`${option} ${from}: ${describeError(libc.errno())}; pass an open descriptor`);
+    const copy = libc.fcntl(from, F_DUPFD, "int", FIRST_ORDINARY);
+    if (copy < 0) throw new UserError(`${option} ${from}: ${describe(libc.errno())}; pass an open descriptor`);
+    libc.fcntl(copy, F_SETFD, "int", FD_CLOEXEC); // in two steps, whose numbers Linux and Darwin share
     return copy;
   });
   for (const [index, { to }] of moves.entries()) libc.dup2(copies[index]!, to);

@@ -27,7 +27,20 @@ export interface PrivilegeArguments extends Sides {
   readonly controlFd?: number;
 }
 
-export class Privileges {
+/** The walk as those see it who open things in between; one class a system. */
+export interface PrivilegeWalk {
+  readonly needs: Needs;
+  readonly target: Target;
+  readonly caller: Caller;
+  readonly dropped: boolean;
+  obtain(given: PrivilegeArguments, args: readonly string[], ports?: readonly number[], more?: readonly string[]): void;
+  asTarget<T>(action: () => T): T;
+  drop(): void;
+  callerIsRoot(): boolean;
+  describe(): string;
+}
+
+export class Privileges implements PrivilegeWalk {
   readonly needs: Needs;
   /** Whom the caller's files belong to, and softnet after the drop. */
   readonly target: Target;
@@ -108,7 +121,7 @@ export class Privileges {
 }
 
 /** Where the descriptors on the command line go, since sudo keeps only the first three. */
-function moves({ vmFd, hostFd, controlFd }: PrivilegeArguments): Move[] {
+export function moves({ vmFd, hostFd, controlFd }: PrivilegeArguments): Move[] {
   const control = controlFd === undefined ? [] : [{ option: "--control-fd", from: controlFd, to: 1 }];
   if (vmFd !== undefined) return [{ option: "--vm-fd", from: vmFd, to: 0 }, ...control];
   return hostFd === undefined ? control : [{ option: "--host-fd", from: hostFd, to: 0 }, ...control];

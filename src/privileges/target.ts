@@ -1,6 +1,5 @@
 /** Whom softnet becomes once everything that needs root is open: `--user` and `--group`, else the caller. */
-import { findGroup, findUser, userName } from "../native/linux/accounts.ts";
-import type { LinuxLibc } from "../native/linux/libc.ts";
+import { type AccountsLibc, findGroup, findUser, userName } from "../native/linux/accounts.ts";
 import { UserError } from "../user-error.ts";
 import type { Caller } from "./caller.ts";
 
@@ -10,7 +9,7 @@ export interface Target {
 }
 
 /** nobody, with its group: Debian calls that nogroup, others as the user. */
-export function findNobody(libc: LinuxLibc): Target {
+export function findNobody(libc: AccountsLibc): Target {
   const group = ["nogroup", "nobody"].map((name) => libc.getgrnam(name) !== null && findGroup(libc, name));
   const gid = group.find((found) => typeof found === "number");
   return { uid: 65_534, gid: typeof gid === "number" ? gid : 65_534 };
@@ -18,7 +17,7 @@ export function findNobody(libc: LinuxLibc): Target {
 
 /** Throws UserError for accounts that do not exist, for root, and for others than the caller's unless root itself asks. */
 export function chooseTarget(
-  libc: LinuxLibc,
+  libc: AccountsLibc,
   caller: Caller,
   given: { readonly user?: string; readonly group?: string },
 ): Target {
@@ -41,7 +40,7 @@ export function chooseTarget(
 }
 
 function chooseGroup(
-  libc: LinuxLibc,
+  libc: AccountsLibc,
   caller: Caller,
   found: { readonly gid: number | undefined },
   { user, group }: { readonly user?: string; readonly group?: string },

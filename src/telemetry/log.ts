@@ -17,14 +17,14 @@ export type LogFields = Readonly<Record<string, LogValue>>;
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: LogFormat;
-  /** Takes one whole line, newline included; answers false when it was not taken. */
-  readonly write: (line: string) => boolean;
+  /** Takes one whole line, newline included, and its level; answers false when it was not taken. */
+  readonly write: (line: string, level: LogLevel) => boolean;
 }
 
 export class Log {
   readonly #threshold: number;
   readonly #format: LogFormat;
-  readonly #write: (line: string) => boolean;
+  readonly #write: LogOptions["write"];
   #leftOut = 0;
 
   constructor(options: LogOptions) {
@@ -51,7 +51,7 @@ export class Log {
     const entry: Record<string, LogValue> = { time: new Date().toISOString(), level, message, ...fields };
     if (this.#leftOut > 0) entry["lines-left-out"] = this.#leftOut;
     const line = this.#format === "json" ? quote(entry) : keyValue(entry);
-    if (this.#write(`${line}\n`)) this.#leftOut = 0;
+    if (this.#write(`${line}\n`, level)) this.#leftOut = 0;
     else this.#leftOut++;
   }
 }

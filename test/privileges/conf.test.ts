@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { chmodSync, chownSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { parseConf } from "../../src/privileges/conf.ts";
+import { parseConf, parseSettings } from "../../src/privileges/conf.ts";
 import { readConf } from "../../src/privileges/conf-file.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { needsRoot } from "../support/tools.ts";
@@ -85,4 +85,19 @@ test("only a file that root alone can write is believed", needsRoot(), (t) => {
   mkdirSync(join(folder, "folder"));
   assert.throws(() => readConf(join(folder, "folder")), /is not a file/);
   assert.throws(() => readConf("/dev/null"), /is not a file/);
+});
+
+test("the network's type for callers that give none: the last line counts, and it is no permission", () => {
+  const text = "vm-net-type nat\nallow-ports 80\nvm-net-type private # for Tart\n";
+  assert.deepEqual(parseSettings(text, "/etc/softnet.conf"), { vmNetType: "private" });
+  assert.deepEqual(parse(text), [{ what: "ports", first: 80, last: 80, grantee: everybody }]);
+  assert.deepEqual(parseSettings("allow-ports 80", "/etc/softnet.conf"), {});
+  for (const [line, error] of [
+    ["vm-net-type", /line 2: vm-net-type wants nat or host or private/],
+    ["vm-net-type bridged", /line 2: vm-net-type wants nat or host or private/],
+    ["vm-net-type private user alice", /line 2: "user" is too much/],
+  ] as const) {
+    assert.throws(() => parseSettings(`\n${line}`, "/etc/softnet.conf"), error);
+    assert.throws(() => parse(`\n${line}`), error);
+  }
 });

@@ -150,8 +150,10 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
     each.onEnd = (why) => kept.fail(`its rules cannot be kept up: ${why}`);
     if (each.ended) throw new UserError("the keeper of the VM's rules ended at once; start softnet again");
   }
+  const name = `${type} ${formatCidr(reserved.subnet)}`;
   return {
-    label: `${type} ${formatCidr(reserved.subnet)}`,
+    label: name,
+    identity: name,
     port: kept,
     gateway: formatIPv4(gateway),
     gatewayMac: formatMac(mac),

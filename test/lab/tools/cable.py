@@ -44,7 +44,8 @@ if options.control:
 
 def tell(**what):
     with lock:
-        print(json.dumps(what), flush=True)
+        sys.stdout.write(json.dumps(what) + "\n")  # in one piece: other programs write here too
+        sys.stdout.flush()
 
 
 def start(name, command, ends, **more):

@@ -1,0 +1,134 @@
+/**
+ * `--expose` on macOS: vmnet's port forwarding follows the VM's address. Rules are added once the address is known, moved
+ * when it changes (the old ones first), removed when it ends; with the interface they go by themselves.
+ *
+ * vmnet answers each call later, and takes one at a time: `want` only notes the address, and one walk goes on until the
+ * rules are as wanted. A rule that vmnet refuses is told once, and tried again while the address lasts: a port that is
+ * busy may become free.
+ */
+import { IPPROTO_TCP, VMNET_SUCCESS } from "../../native/darwin/vmnet.ts";
+import { describeStatus } from "../../native/darwin/vmnet-status.ts";
+import { formatIPv4 } from "../../wire/address.ts";
+import { put32 } from "../../wire/bytes.ts";
+import type { Exposure } from "../nat/expose.ts";
+import type { VmnetNative } from "./native.ts";
+import { waiting } from "./waiting.ts";
+
+/** Milliseconds that vmnet may take for one rule. */
+const PATIENCE = 5_000;
+/** Milliseconds until a refused rule is tried again. */
+const AGAIN = 5_000;
+
+export interface ForwardingOptions {
+  readonly exposures: readonly Exposure[];
+  /** Tells the user. */
+  readonly warn: (message: string) => void;
+  /** Milliseconds; for tests. */
+  readonly patience?: number;
+  readonly again?: number;
+}
+
+export class PortForwarding {
+  readonly #native: VmnetNative;
+  readonly #interface: number;
+  readonly #options: ForwardingOptions;
+  /** The address that rules are wanted for; 0 = none. */
+  #wanted = 0;
+  /** Which address each external port leads to now. */
+  readonly #rules = new Map<number, number>();
+  /** What was told of each external port. */
+  readonly #told = new Map<number, string>();
+  #walk: Promise<void> | undefined;
+  #again: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(native: VmnetNative, vmnetInterface: number, options: ForwardingOptions) {
+    this.#native = native;
+    this.#interface = vmnetInterface;
+    this.#options = options;
+  }
+
+  /** The VM's address is this one now; 0: it has none. */
+  want(address: number): void {
+    if (this.#closed || this.#options.exposures.length === 0) return;
+    if (address !== this.#wanted) this.#told.clear();
+    this.#wanted = address;
+    this.#start();
+  }
+
+  /** Starts nothing more, and waits for what vmnet is just doing. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#again);
+    await this.#walk;
+  }
+
+  #start(): void {
+    clearTimeout(this.#again);
+    this.#walk ??= this.#settle().finally(() => {
+      this.#walk = undefined;
+    });
+  }
+
+  /** Brings the rules to what is wanted, also if that changes meanwhile. */
+  async #settle(): Promise<void> {
+    for (let wanted = -1; wanted !== this.#wanted && !this.#closed; ) {
+      wanted = this.#wanted;
+      for (const { external, internal } of this.#options.exposures) {
+        if (this.#closed || wanted !== this.#wanted) break;
+        await this.#lead(external, internal, wanted);
+      }
+    }
+    const missing = this.#wanted !== 0 && this.#rules.size < this.#options.exposures.length;
+    if (missing && !this.#closed) {
+      this.#again = setTimeout(() => this.#start(), this.#options.again ?? AGAIN);
+      this.#again.unref();
+    }
+  }
+
+  /** Makes one external port lead to an address, or nowhere (0). */
+  async #lead(external: number, internal: number, address: number): Promise<void> {
+    const { forwarding } = this.#native.vmnet;
+    const now = this.#rules.get(external) ?? 0;
+    if (now === address) return;
+    if (now !== 0) {
+      // vmnet has no rule any more, or will not say so: then adding tells.
+      await this.#call((handler) => forwarding.remove(this.#interface, IPPROTO_TCP, external, handler));
+      this.#rules.delete(external);
+    }
+    if (address === 0) return;
+    const bytes = new Uint8Array(4);
+    put32(bytes, 0, address);
+    const status = await this.#call((handler) =>
+      forwarding.add(this.#interface, IPPROTO_TCP, external, bytes, internal, handler),
+    );
+    if (status === VMNET_SUCCESS) {
+      this.#rules.set(external, address);
+      this.#told.delete(external);
+    } else {
+      this.#tell(external, address, status);
+    }
+  }
+
+  #tell(external: number, address: number, status: number | undefined): void {
+    const why = status === undefined ? "vmnet does not answer" : describeStatus(status);
+    if (this.#told.get(external) === why) return;
+    this.#told.set(external, why);
+    this.#options.warn(
+      `port ${external} cannot be exposed to ${formatIPv4(address)}: ${why}; something on this host may use the port: free it, or expose another (softnet goes on trying)`,
+    );
+  }
+
+  /** A call's outcome: at once, or by its handler; undefined when that does not come. */
+  async #call(start: (handler: number) => number): Promise<number | undefined> {
+    const { blocks } = this.#native;
+    const handled = waiting(this.#options.patience ?? PATIENCE);
+    const handler = blocks.once("value", handled.resolve);
+    const asked = start(handler);
+    if (asked !== VMNET_SUCCESS) {
+      blocks.takeBack("value", handler);
+      handled.resolve(asked);
+    }
+    return await handled.promise;
+  }
+}

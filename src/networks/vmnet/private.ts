@@ -1,0 +1,143 @@
+/**
+ * `--vm-net-type private` (macOS 26): a network of the VM's own, a random free private /30 with the gateway and the VM.
+ * softnet itself answers the VM's DHCP (networks/dhcp): there is no pool to share or to exhaust, and nothing to snoop.
+ * The VM's address is known beforehand, so exposed ports are part of the network.
+ *
+ * It needs no root where the executable is signed with the entitlement com.apple.security.virtualization.
+ */
+import { randomBytes } from "node:crypto";
+import type { CoreFoundation } from "../../native/darwin/corefoundation.ts";
+import { formatCidr, netmaskOf } from "../../policy/rule.ts";
+import { allocateSlab } from "../../ports/slab.ts";
+import { UserError } from "../../user-error.ts";
+import { formatIPv4, getMac, parseMac } from "../../wire/address.ts";
+import { DhcpServer } from "../dhcp/server.ts";
+import { ServingPort } from "../dhcp/serving-port.ts";
+import { parseExposures } from "../nat/expose.ts";
+import { parseResolvers } from "../nat/resolvers.ts";
+import { candidates, type HostState, overlapOf, parseSubnet, SUBNET_LENGTH } from "../nat/subnet.ts";
+import type { Network } from "../network.ts";
+import { askGatewayMac } from "./gateway-mac.ts";
+import { readMacState } from "./host-state.ts";
+import { VmnetInterface } from "./interface.ts";
+import type { VmnetNative } from "./native.ts";
+import { createOwnNetwork } from "./own-network.ts";
+
+/** Milliseconds that the gateway may take to say where it is, each of three times. */
+const PATIENCE = 300;
+
+export interface PrivateOptions {
+  /** The VM's MAC address. */
+  readonly vmMac: string;
+  readonly isolated: boolean;
+  /** `--subnet`, `--dns` and `--expose`, as the user typed them. */
+  readonly subnet?: string;
+  readonly dns?: string;
+  readonly expose?: string;
+  /** What this macOS is, for the error on an older one: `macOS 15.6`. */
+  readonly system: string;
+  readonly warn: (message: string) => void;
+  /** For tests. */
+  readonly state?: HostState;
+  /** Milliseconds that the gateway may take to answer, three times. For tests. */
+  readonly patience?: number;
+}
+
+/** Makes network and interface. Throws UserError; then nothing of them is left. */
+export async function openPrivate(
+  native: VmnetNative,
+  coreFoundation: () => CoreFoundation,
+  options: PrivateOptions,
+): Promise<Network> {
+  const { networks } = native.vmnet;
+  if (networks === undefined) {
+    throw new UserError(
+      `--vm-net-type private needs macOS 26 or newer, and this is ${options.system}: give --vm-net-type nat or host`,
+    );
+  }
+  const vmMac = parseMac(options.vmMac) ?? 0;
+  const exposures = parseExposures(options.expose ?? "");
+  const subnets = subnetsToTry(options);
+  const cf = coreFoundation();
+  const { network, subnet } = createOwnNetwork(networks, cf, { subnets, vmMac, exposures });
+  const label = `private ${formatCidr(subnet)}`;
+  let vmnet: VmnetInterface;
+  try {
+    vmnet = await VmnetInterface.start(native, {
+      label: `vmnet ${label}`,
+      on: { network },
+      isolated: options.isolated,
+    });
+  } catch (error) {
+    cf.CFRelease(network);
+    throw error;
+  }
+  const gateway = subnet.address + 1;
+  const vmAddress = subnet.address + 2;
+  const { mtu, maxPacketSize } = vmnet.parameters;
+  let closing: Promise<void> | undefined;
+  const slab = allocateSlab(maxPacketSize);
+  const close = async (): Promise<void> => {
+    const why = await vmnet.stop();
+    if (why !== undefined) options.warn(why);
+    slab.free(); // not before: vmnet has been given it
+    cf.CFRelease(network);
+  };
+  let gatewayMac: number;
+  try {
+    const question = { vmMac, vmAddress, gateway, patience: options.patience ?? PATIENCE };
+    gatewayMac = (await askGatewayMac(vmnet.port, slab.batch, question)) ?? someMac();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const server = new DhcpServer({
+    gateway,
+    gatewayMac,
+    address: vmAddress,
+    netmask: netmaskOf(subnet.length),
+    dnsServers: options.dns === undefined ? [gateway] : parseResolvers(options.dns),
+    vmMac,
+  });
+  return {
+    label,
+    identity: label,
+    port: new ServingPort(vmnet.port, server),
+    gateway: formatIPv4(gateway),
+    dhcpServer: formatIPv4(gateway),
+    serves: true,
+    subnet: formatCidr(subnet),
+    isolated: options.isolated,
+    mtu,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+function* subnetsToTry({ subnet: chosen, dns, state = readMacState() }: PrivateOptions) {
+  if (chosen === undefined) {
+    const avoid = dns === undefined ? [] : parseResolvers(dns);
+    for (const { subnet } of candidates(state, avoid, Math.random)) yield subnet;
+    return;
+  }
+  const subnet = parseSubnet(chosen);
+  if (subnet === undefined || subnet.length !== SUBNET_LENGTH) {
+    throw new UserError(
+      `--subnet ${JSON.stringify(chosen)} is no subnet for a VM: give four addresses, such as 10.99.0.4/30`,
+    );
+  }
+  const overlap = overlapOf(subnet, state);
+  if (overlap !== undefined) {
+    throw new UserError(`--subnet ${chosen} overlaps ${formatCidr(overlap)} of this Mac; give another, or none`);
+  }
+  yield subnet;
+}
+
+/** Who speaks as the DHCP server when the gateway does not say where it is. */
+function someMac(): number {
+  const mac = randomBytes(6);
+  mac[0] = 0x02; // locally administered, for one card
+  return getMac(mac, 0);
+}

@@ -1,0 +1,242 @@
+/**
+ * softnet as on a Mac, from end to end: a guest behind Darwin's datagram port, the guard, and vmnet, whose stand-in is
+ * attached to a bridge with a real DHCP server and a router to the lab's internet. macOS 26, 15 and 13 as far as they
+ * differ: batches or single frames, private networks, packet limits.
+ */
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import type { Tool } from "../support/tools.ts";
+import { needsTwin, twinLibraries } from "../twin/build.ts";
+import { Cable } from "./harness/cable.ts";
+import { lease, udhcpc } from "./harness/clients.ts";
+import { Guest } from "./harness/guest.ts";
+import { sleep, until } from "./harness/program.ts";
+import { DhcpServer } from "./harness/servers.ts";
+import { assertDropped, assertInnocent } from "./harness/softnet.ts";
+import { INTERNET, Lab, labNeeds, tool } from "./harness/topology.ts";
+import type { TwinSettings } from "./tools/softnet-on-twin.ts";
+
+const LIMIT = { timeout: 120_000 };
+const MAC = "7e:1a:00:00:00:01";
+/** As macOS calls it. */
+const BRIDGE = "bridge100";
+const TAP = "vmenet0";
+const MEGABYTE = 1 << 20;
+
+interface Mac {
+  readonly lab: Lab;
+  readonly cable: Cable;
+  readonly folder: string;
+}
+
+let folders = 0;
+
+function options(...tools: readonly Tool[]) {
+  return { ...labNeeds("udhcpc", ...tools), ...needsTwin(), ...LIMIT };
+}
+
+/** Starts softnet with its vmnet interface as the TAP `vmenet0` on the lab's host. */
+async function start(t: TestContext, settings: Partial<TwinSettings>, ...args: readonly string[]): Promise<Mac> {
+  twinLibraries({ macos: settings.macos ?? 26 }); // built before softnet is waited for
+  const lab = Lab.open(t);
+  const folder = join(lab.directory, `mac-${++folders}`);
+  mkdirSync(folder);
+  chmodSync(folder, 0o777);
+  const given = JSON.stringify({ tap: TAP, folder, ...settings });
+  const program = [process.execPath, tool("softnet-on-twin.ts"), given];
+  const cable = Cable.start(lab, lab.host, ["--vm-fd", "{vm}", "--vm-mac-address", MAC, ...args], {
+    vm: true,
+    keep: true,
+    program,
+  });
+  return { lab, cable, folder };
+}
+
+/** The system's shared or host-only network: a bridge with the gateway's address and a DHCP server. */
+async function share({ lab, cable }: Mac, network: string): Promise<DhcpServer> {
+  lab.host.ipBatch([
+    `link add ${BRIDGE} type bridge forward_delay 0 stp_state 0`,
+    `address add ${network}.1/24 dev ${BRIDGE}`,
+    `link set ${BRIDGE} up`,
+  ]);
+  const server = await DhcpServer.start(lab, "dnsmasq", {
+    link: BRIDGE,
+    network,
+    dns: `${network}.1`,
+    first: 2,
+    last: 60,
+  });
+  await cable.softnet.ready();
+  lab.host.ip("link", "set", TAP, "master", BRIDGE, "up");
+  return server;
+}
+
+/** Puts a guest with the card `vm0` at the far end of softnet's `--vm-fd`. */
+async function guestAt({ lab, cable }: Mac): Promise<Guest> {
+  const guest = Guest.at(lab, lab.namespace("guest"), "vm0", MAC, cable.softnet);
+  const inside = ["ip", "netns", "exec", guest.namespace.name, "/usr/bin/python3"];
+  await cable.run("guest", [...inside, tool("tapfd.py"), "vm0", MAC, "{vm}"]);
+  await until("the guest's card", () => guest.namespace.hasLink("vm0"));
+  return guest;
+}
+
+const startedBy = ({ cable }: Mac) => cable.softnet.records.find(({ message }) => message === "started")!;
+
+test(
+  "nat: lease from a real server, ping, TCP; a spoofed address is dropped; nothing is left at the end",
+  options("dnsmasq"),
+  async (t) => {
+    const mac = await start(t, {}, "--expose", "2222:22");
+    const dnsmasq = await share(mac, "192.168.64");
+    const { lab, cable, folder } = mac;
+    const { vm, network, privileges, gateway, isolated } = startedBy(mac);
+    assert.deepEqual(
+      { network, gateway, isolated, vm: /^--vm-fd \d+$/.test(String(vm)) },
+      { network: "vmnet nat 192.168.64.0/24", gateway: "192.168.64.1", isolated: true, vm: true },
+    );
+    assert.match(String(privileges), /^user nobody, group nogroup$/);
+    const guest = await guestAt(mac);
+    await lab.services();
+    const client = udhcpc(guest);
+    const { address, server } = await client.event(/bound/);
+    assert.match(address, /^192\.168\.64\./);
+    assert.equal(server, "192.168.64.1");
+    const rules = [{ protocol: 6, externalPort: 2222, internalAddress: address, internalPort: 22 }];
+    await until("the exposed port", () => readFileSync(join(folder, "rules"), "utf8") === JSON.stringify(rules));
+    assert.ok(await guest.ping("192.168.64.1"), "the gateway answers");
+    assert.ok(await guest.ping(INTERNET), "the internet answers");
+    assert.equal(await guest.download(8 * MEGABYTE), 8 * MEGABYTE);
+    guest.namespace.ip("address", "add", "192.168.64.77/24", "dev", guest.link);
+    await guest.namespace.run("ping", ["-c", "2", "-i", "0.2", "-W", "1", "-I", "192.168.64.77", INTERNET]);
+    client.program.kill();
+
+    const summary = await cable.softnet.stop();
+    assert.deepEqual(summary.exit, { code: 0, signal: null }, cable.softnet.program.text());
+    assertDropped(summary, "ipv4.source");
+    await dnsmasq.program.line(new RegExp(`DHCPRELEASE\\(${BRIDGE}\\) ${address} ${MAC}`));
+    assert.ok(!lab.host.hasLink(TAP), "the interface is gone");
+    const plist = readFileSync(join(folder, "com.apple.InternetSharing.default.plist"), "utf8");
+    assert.match(plist, /<key>DHCPLeaseTimeSecs<\/key>\s*<integer>600<\/integer>/);
+    const syslog = readFileSync(join(folder, "syslog"), "utf8");
+    assert.match(syslog, /^softnet\[3\.5\] \{"time":.*"message":"started"/m);
+    assert.match(syslog, /"message":"binding learned"/);
+  },
+);
+
+for (const [kernel, settings] of [
+  ["macOS 15.0: packet limits, frames received one by one", { macos: 15, release: "24.0.0" }],
+  ["macOS 13: no packet limits, frames one by one", { macos: 14, release: "22.6.0" }],
+] as const) {
+  test(`${kernel}: lease, ping, TCP`, options("dnsmasq"), async (t) => {
+    const mac = await start(t, settings);
+    await share(mac, "192.168.64");
+    const guest = await guestAt(mac);
+    await mac.lab.services();
+    await lease(guest);
+    assert.ok(await guest.ping(INTERNET));
+    assert.equal(await guest.download(2 * MEGABYTE), 2 * MEGABYTE);
+    assertInnocent(await mac.cable.softnet.stop());
+  });
+}
+
+test("host: lease and the gateway, over vmnet's host-only network", options("dnsmasq"), async (t) => {
+  const mac = await start(t, {}, "--vm-net-type", "host");
+  await share(mac, "192.168.128");
+  assert.equal(startedBy(mac).network, "vmnet host 192.168.128.0/24");
+  const guest = await guestAt(mac);
+  await lease(guest);
+  assert.ok(await guest.ping("192.168.128.1"));
+  assertInnocent(await mac.cable.softnet.stop());
+});
+
+test(
+  "private: softnet itself serves the address of a /30, and the VM reaches gateway and internet",
+  options(),
+  async (t) => {
+    const mac = await start(t, {}, "--vm-net-type", "private", "--expose", "2222:22");
+    const { lab, cable } = mac;
+    await cable.softnet.ready();
+    const { network, gateway, "dhcp-server": dhcpServer } = startedBy(mac);
+    assert.match(String(network), /^private [\d.]+\/30$/);
+    assert.equal(dhcpServer, gateway);
+    lab.host.ipBatch([`address add ${gateway}/30 dev ${TAP}`, `link set ${TAP} up`]);
+    const guest = await guestAt(mac);
+    await lab.services();
+    const bound = await lease(guest);
+    assert.equal(bound.server, gateway);
+    assert.equal(bound.dns, gateway);
+    assert.equal(bound.lease, 0xffffffff);
+    assert.ok(await guest.ping(String(gateway)), "the gateway answers");
+    assert.ok(await guest.ping(INTERNET), "the internet answers");
+    assert.equal(await guest.download(4 * MEGABYTE), 4 * MEGABYTE);
+    assertInnocent(await cable.softnet.stop());
+  },
+);
+
+test(
+  "full buffers on both sides, partial batches, storms of events: TCP still brings every byte",
+  options("dnsmasq"),
+  async (t) => {
+    const inject = {
+      "write exhausted": 400,
+      "send full": 400,
+      "write cap": 7,
+      "read cap": 5,
+      "send cap": 3,
+      "empty every": 1,
+    };
+    const mac = await start(t, { inject });
+    await share(mac, "192.168.64");
+    const guest = await guestAt(mac);
+    await mac.lab.services();
+    await lease(guest);
+    assert.equal(await guest.download(4 * MEGABYTE), 4 * MEGABYTE);
+    assertInnocent(await mac.cable.softnet.stop());
+  },
+);
+
+test("the VM goes away without a word while nothing moves: exit 0 within moments", options(), async (t) => {
+  const mac = await start(t, {});
+  const { cable, lab } = mac;
+  await cable.softnet.ready();
+  await sleep(300); // nothing happens in the meantime: that is the point
+  cable.close("vm");
+  const { exit } = await cable.softnet.ended();
+  assert.deepEqual(exit, { code: 0, signal: null });
+  assert.ok(!lab.host.hasLink(TAP));
+});
+
+test("a start that vmnet refuses is one line and exit 1, with nothing left", options(), async (t) => {
+  const { cable, lab } = await start(t, { inject: { "start status": 1009 } });
+  const { code } = await cable.ended("softnet", 30_000);
+  assert.equal(code, 1);
+  const lines = cable.softnet.errors;
+  assert.equal(lines.length, 1, lines.join("\n"));
+  assert.match(
+    lines[0]!,
+    /^softnet: vmnet nat cannot be started: VMNET_SHARING_SERVICE_BUSY.*turn Internet Sharing off/,
+  );
+  assert.ok(!lab.host.hasLink(TAP));
+});
+
+test("private on macOS 15 names the types that it has", options(), async (t) => {
+  const { cable } = await start(t, { macos: 15, release: "24.6.0" }, "--vm-net-type", "private");
+  assert.equal((await cable.ended("softnet", 30_000)).code, 1);
+  assert.match(
+    cable.softnet.errors.join("\n"),
+    /needs macOS 26 or newer, and this is macOS 15\.6: give --vm-net-type nat/,
+  );
+});
+
+test("a lease time that cannot be set is a warning, and the VM has its network", options("dnsmasq"), async (t) => {
+  const mac = await start(t, { inject: { "commit status": 1001 } }, "--bootpd-lease-time", "300");
+  await share(mac, "192.168.64");
+  const warnings = mac.cable.softnet.records.filter(({ level }) => level === "warn");
+  assert.match(String(warnings[0]?.message), /the lease time of macOS' DHCP server stays as it is/);
+  const guest = await guestAt(mac);
+  await lease(guest);
+  assert.ok(!existsSync(join(mac.folder, "com.apple.InternetSharing.default.plist")));
+  assertInnocent(await mac.cable.softnet.stop());
+});
