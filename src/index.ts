@@ -9,5 +9,14 @@ export {
 } from "./capture/index.ts";
 export { createGuard, type Guard } from "./guard/guard.ts";
 export { DROP_REASONS, type DropReason } from "./guard/reasons.ts";
-export type { Binding, BindingChange, BindingEnd, BindingOrigin, GuardOptions, Verdict } from "./guard/types.ts";
+export type {
+  Acknowledged,
+  Binding,
+  BindingChange,
+  BindingEnd,
+  BindingOrigin,
+  GuardOptions,
+  RestoredBinding,
+  Verdict,
+} from "./guard/types.ts";
 export { UserError } from "./user-error.ts";

@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  type Acknowledged,
   type Binding,
   type BindingChange,
   type BindingEnd,
@@ -14,6 +15,7 @@ import {
   type DropReason,
   type Guard,
   type GuardOptions,
+  type RestoredBinding,
   UserError,
   type Verdict,
 } from "../src/index.ts";
@@ -36,6 +38,15 @@ test("a guard is made from a MAC address alone, and judges frames", () => {
 test("every option has its type, and lists may be read-only", () => {
   const rules = ["10.0.0.0/8", "@host"] as const;
   const told: string[] = [];
+  const restored: RestoredBinding = {
+    address: 3232251909,
+    server: 3232251905,
+    expiry: Number.POSITIVE_INFINITY,
+    netmask: 0,
+    router: 0,
+    dnsServers: [],
+    acknowledged: { source: 3232251905, sourceMac: 0x020000000064, clientIdentifier: new Uint8Array(7) },
+  };
   const guard = createGuard({
     macAddress: "7e:1a:00:00:00:01",
     allow: rules,
@@ -47,6 +58,8 @@ test("every option has its type, and lists may be read-only", () => {
     origin: "served",
     subnet: "192.168.64.0/24",
     mtu: 1500,
+    restored,
+    heldElsewhere: (address) => address === 0,
     onBinding: (change) => told.push(change.kind),
   });
   assert.equal(guard.binding?.origin, "static");
@@ -67,6 +80,8 @@ test("verdicts, bindings and reasons are read-only, and their kinds are closed",
   same<BindingOrigin, "snooped" | "served" | "static">(true);
   same<BindingEnd, "expired" | "released" | "declined" | "refused" | "replaced">(true);
   same<Binding["dnsServers"], readonly number[]>(true);
+  same<Binding["acknowledged"], Acknowledged | undefined>(true);
+  same<RestoredBinding, Omit<Binding, "origin">>(true);
   same<Guard["binding"], Binding | undefined>(true);
   same<ReturnType<Guard["egress"]>, Verdict>(true);
   same<Parameters<Guard["ingress"]>, [frame: Uint8Array, time: number]>(true);

@@ -1,5 +1,6 @@
 /** The options of `softnet` itself, the command that filters: Tart's contract, and what Linux hosts add to it. */
 import { type Command, Option } from "commander";
+import type { VmNetType } from "../privileges/conf.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
 import type { GuardArguments } from "./guard-options.ts";
 import { byteSize, oneOf, wholeNumber } from "./values.ts";
@@ -8,7 +9,7 @@ export interface RunArguments extends GuardArguments {
   readonly vmFd?: number;
   readonly vmTap?: string;
   readonly vmSocket?: string;
-  readonly vmNetType?: "nat" | "host";
+  readonly vmNetType?: VmNetType;
   readonly bridge?: string;
   readonly hostFd?: number;
   readonly hostSocket?: string;
@@ -22,6 +23,7 @@ export interface RunArguments extends GuardArguments {
   readonly group?: string;
   readonly sudoEscalationDone?: boolean;
   readonly bootpdLeaseTime?: number;
+  readonly releaseOnExit: boolean;
   readonly capture?: string;
   readonly captureSize: number;
   readonly logFormat: LogFormat;
@@ -45,8 +47,8 @@ export function addRunOptions(command: Command): Command {
     .option("--host-socket <path>", "a listening unix stream socket, such as passt's")
     .option(
       "--vm-net-type <type>",
-      "a network of the VM's own: nat or host, which leads nowhere else (default: nat; Linux: root)",
-      oneOf("--vm-net-type", ["nat", "host"]),
+      "nat; host, which leads nowhere else; private, a nat network of the VM's own (macOS 26) (default: nat)",
+      oneOf("--vm-net-type", ["nat", "host", "private"]),
     )
     .optionsGroup("With a network of the VM's own:")
     .option("--expose <list>", "TCP ports of the host that lead to the VM, EXTERNAL:INTERNAL, comma-separated")
@@ -60,6 +62,9 @@ export function addRunOptions(command: Command): Command {
       descriptor("--control-fd"),
     )
     .option("--control-socket <path>", "a unix socket to make for commands, such as softnet ctl's")
+    .optionsGroup("When it ends:")
+    .option("--release-on-exit", "give the VM's address back to the DHCP server that it was learned from", true)
+    .option("--no-release-on-exit", "leave it to the VM until its lease is over")
     .optionsGroup("Seeing what it does:")
     .option("--capture <file>", "write the frames as pcapng, with the reason of each drop")
     .addOption(
@@ -73,10 +78,10 @@ export function addRunOptions(command: Command): Command {
       "debug, info, warn or error (default: info; warn when --vm-fd is 0)",
       oneOf("--log-level", LOG_LEVELS),
     )
-    .optionsGroup("Known from macOS, without use on Linux in this version:")
+    .optionsGroup("On macOS:")
     .option(
       "--bootpd-lease-time <seconds>",
-      "lease time of macOS' own DHCP server",
+      "lease time of macOS' own DHCP server (default: 600)",
       wholeNumber("--bootpd-lease-time", 1, 2 ** 31 - 1),
     )
     .optionsGroup("Privileges:")

@@ -11,14 +11,16 @@ import type { Network } from "../networks/network.ts";
 import { metadataAdvice } from "../policy/advice.ts";
 import { allowsEverything, parseCidr, parseRules } from "../policy/rule.ts";
 import { ListeningPort } from "../ports/listening.ts";
-import { allocateSlab, LONGEST_STREAM_FRAME } from "../ports/slab.ts";
-import type { Privileges } from "../privileges/privileges.ts";
+import { allocateSlab, LONGEST_STREAM_FRAME, type Slab } from "../ports/slab.ts";
+import type { PrivilegeWalk } from "../privileges/privileges.ts";
+import type { Registration } from "../registry/registration.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
+import type { Batch } from "../relay/batch.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
 import { type FramePort, PortClosed } from "../relay/port.ts";
 import { Relay, type RelayEnd } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
-import { Log, type LogLevel } from "../telemetry/log.ts";
+import type { Log, LogLevel } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
@@ -26,9 +28,9 @@ import { BindingLog } from "./binding-log.ts";
 import { isLive, RunControl } from "./control.ts";
 import { guardOptions } from "./guard-options.ts";
 import type { Host } from "./host/host.ts";
-import { linuxHost } from "./host/linux.ts";
 import { policyOf } from "./policy.ts";
 import { Recording } from "./recording.ts";
+import { giveBack, register, registered, settle } from "./registry.ts";
 import type { RunArguments } from "./run-options.ts";
 import { Signals } from "./signals.ts";
 import { version } from "./version.ts";
@@ -42,12 +44,15 @@ const SUMMARY_INTERVAL = 1_000_000;
 /** How a run ends: by a signal, or because the relay did. */
 type Ending = { readonly signal: string } | RelayEnd;
 
-/** Runs until the end and answers the exit code. Throws UserError for what cannot start; then nothing is left behind. */
-export async function run(args: RunArguments): Promise<number> {
+/**
+ * Runs until the end and answers the exit code. Throws UserError for what cannot start; then nothing is left behind.
+ * `makeHost` is there for tests.
+ */
+export async function run(args: RunArguments, makeHost: () => Host | Promise<Host> = chooseHost): Promise<number> {
   createGuard(guardOptions(args)); // refuses wrong values before anything is opened
-  const host = chooseHost();
+  const host = await makeHost();
   const { clock } = host;
-  const log = new Log({ level: logLevel(args), format: args.logFormat, write: host.writeLog });
+  const log = host.openLog(logLevel(args), args.logFormat);
   host.checkControlDescriptor(args);
   const privileges = host.privileges(args);
   // Through sudo --vm-fd becomes 0, and the log must not fall silent because of it.
@@ -61,6 +66,8 @@ export async function run(args: RunArguments): Promise<number> {
   let network: Network | undefined;
   let recording: Recording | undefined;
   let control: RunControl | undefined;
+  let registration: Registration | undefined;
+  const slabs: Slab[] = [];
   try {
     // The file is the caller's to name, so it is read with his rights, though root's are needed for what it decides.
     const lists = privileges.asTarget(() => policyOf(args));
@@ -73,6 +80,8 @@ export async function run(args: RunArguments): Promise<number> {
     const openSide = () => host.openNetwork({ given, isolated, privileges, log });
     if (first.network) network = await openSide();
     if (first.capture) recording = openRecording(given, clock, log, privileges);
+    const mac = given.vmMacAddress ?? "";
+    if (network !== undefined) registration = register(host.registry, network, mac, log);
     privileges.drop();
     vm ??= host.openVmSide(given);
     network ??= await openSide();
@@ -82,14 +91,19 @@ export async function run(args: RunArguments): Promise<number> {
     const guard = createGuard({
       ...wanted,
       ...known(network),
+      ...registered(registration),
       mtu,
       live: isLive(given),
       reject,
       onBinding: (change) => {
+        registration?.follow(change);
         bindingLog.tell(change, guard);
         control?.bindingChanged(change);
+        network?.followAddress?.(change.kind === "lost" ? 0 : change.binding.address);
       },
     });
+    settle(registration, guard, network, log);
+    if (guard.binding !== undefined) network.followAddress?.(guard.binding.address);
     if (isLive(given)) control = new RunControl({ host, given: args, lists, inherited, guard, network, log });
     recording ??= openRecording(given, clock, log, privileges);
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
@@ -97,14 +111,26 @@ export async function run(args: RunArguments): Promise<number> {
     tellStart(log, given, vm, network, guard, mtu, privileges);
     for (const line of host.advice(given, vm, network)) log.warn(line);
     if (vm instanceof ListeningPort) tellWaiting(log, vm);
-    const ending = await forward({ vm, network, guard, clock, log, recording, control, reject, mtu, signals });
+    // A network may bring frames that are longer than the guard lets pass.
+    for (let lane = 0; lane < 2; lane++) slabs.push(allocateSlab(Math.max(mtu, network.mtu) + ETHERNET_HEADER));
+    const batches = [slabs[EGRESS]!.batch, slabs[INGRESS]!.batch] as const;
+    const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
+    if (answers) slabs.push(answers);
+    const lanes = { batches, answers: answers?.batch };
+    const ending = await forward({ vm, network, guard, clock, log, recording, control, ...lanes, signals });
+    guard.advance(clock());
+    if (given.releaseOnExit && isInOrder(ending)) {
+      giveBack({ registration, guard, network, batch: batches[EGRESS], vmMac: mac, log });
+    }
     return tellEnd(log, ending);
   } finally {
     control?.close();
     inherited?.close();
     recording?.close();
-    network?.close();
+    await network?.close();
     vm?.close();
+    for (const slab of slabs) slab.free(); // not before: until then the network may still look at it
+    registration?.close();
   }
 }
 
@@ -131,11 +157,12 @@ function known(network: Network): Partial<GuardOptions> {
   };
 }
 
-/** What this version cannot do is said plainly: an option that guards something is never silently ignored. */
-function chooseHost(): Host {
-  if (process.platform === "linux") return linuxHost();
+/** Only the chosen system's part is loaded. */
+async function chooseHost(): Promise<Host> {
+  if (process.platform === "linux") return (await import("./host/linux.ts")).linuxHost();
+  if (process.platform === "darwin") return (await import("./host/darwin.ts")).darwinHost();
   throw new UserError(
-    `this version filters on Linux only, not on ${process.platform}; softnet replay works everywhere`,
+    `softnet filters on Linux and macOS, not on ${process.platform}; softnet replay works everywhere`,
   );
 }
 
@@ -148,7 +175,7 @@ function openRecording(
   given: RunArguments,
   clock: () => number,
   log: Log,
-  privileges: Privileges,
+  privileges: PrivilegeWalk,
 ): Recording | undefined {
   if (given.capture === undefined) return undefined;
   try {
@@ -174,17 +201,15 @@ interface Forwarding {
   readonly log: Log;
   readonly recording: Recording | undefined;
   readonly control: RunControl | undefined;
-  /** Whether what policy denies is answered. */
-  readonly reject: boolean;
-  readonly mtu: number;
+  readonly batches: readonly [egress: Batch, ingress: Batch];
+  /** Where what policy denies is answered. */
+  readonly answers: Batch | undefined;
   readonly signals: Signals;
 }
 
 /** Moves frames until something ends it. */
 async function forward(parts: Forwarding): Promise<Ending> {
-  const { vm, network, guard, clock, log, recording, control, reject, mtu, signals } = parts;
-  const slabs = [allocateSlab(mtu + ETHERNET_HEADER), allocateSlab(mtu + ETHERNET_HEADER)] as const;
-  const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
+  const { vm, network, guard, clock, log, recording, control, batches, answers, signals } = parts;
   const started = clock();
   let summarized = started;
   let relayEnded: (end: RelayEnd) => void = () => {};
@@ -196,8 +221,8 @@ async function forward(parts: Forwarding): Promise<Ending> {
     network: network.port,
     guard,
     clock,
-    batches: [slabs[EGRESS].batch, slabs[INGRESS].batch],
-    ...(answers && { answers: answers.batch }),
+    batches,
+    ...(answers && { answers }),
     ...(recording && {
       onFrame: (direction, verdict, time, bytes, offset, length) =>
         recording.add(direction === EGRESS, verdict, time, bytes, offset, length),
@@ -233,8 +258,6 @@ async function forward(parts: Forwarding): Promise<Ending> {
     return await Promise.race([signals.stopped, ended]);
   } finally {
     relay.stop();
-    for (const slab of slabs) slab.free();
-    answers?.free();
     tellSummary(log, relay, (clock() - started) / 1e6);
   }
 }
@@ -246,7 +269,7 @@ function tellStart(
   network: Network,
   guard: Guard,
   mtu: number,
-  privileges: Privileges,
+  privileges: PrivilegeWalk,
 ): void {
   log.info("started", {
     version: version(),
@@ -270,6 +293,11 @@ function tellStart(
 function tellWaiting(log: Log, vm: ListeningPort): void {
   vm.onConnect = () => log.info("VM connected", { path: vm.path });
   log.info("waiting for the VM", { path: vm.path });
+}
+
+/** It was asked to stop, or its VM went away. */
+function isInOrder(ending: Ending): boolean {
+  return "signal" in ending || (ending.side === "vm" && ending.error instanceof PortClosed);
 }
 
 /** The exit code: 0 when it was asked to stop or its VM went away, 1 when the network did or something broke. */

@@ -2,10 +2,21 @@
  * A lab with users of its own, rules for sudo and an /etc/softnet.conf that exist only for the programs started through
  * it (tools/private-etc.sh): nothing on the machine changes, whatever happens to the test.
  */
-import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { executable } from "../../support/executable.ts";
 import { Cable, type CableOptions } from "./cable.ts";
 import type { Program, StartOptions } from "./program.ts";
 import { type Lab, tool } from "./topology.ts";
@@ -18,7 +29,7 @@ export const TEAM = { name: "softnet-team", gid: 64_003 } as const;
 const MAIN = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
 
 export interface AccountsOptions {
-  /** Lines for sudo; `{softnet}` is the command that runs softnet. */
+  /** Lines for sudo; `{softnet}` is the command that runs softnet from source, `{executable}` the executable. */
   readonly sudoers?: string;
   readonly conf?: string;
   /** Owner and mode of softnet.conf. */
@@ -29,8 +40,6 @@ export interface AccountsOptions {
 export class Accounts {
   /** Runs a command where the accounts exist. */
   readonly within: readonly string[];
-  /** softnet as an executable with the SUID bit. */
-  readonly suid: string;
   /** softnet from source. */
   readonly source: readonly string[] = [process.execPath, MAIN];
   readonly #lab: Lab;
@@ -51,7 +60,7 @@ export class Accounts {
       "shadow",
       users.map(({ name }) => `${name}:*:19000:0:99999:7:::`),
     );
-    put("sudoers", [sudoers.replaceAll("{softnet}", `${process.execPath} ${MAIN} *`)]);
+    put("sudoers", [expandSudoers(sudoers)]);
     if (conf !== undefined) {
       const file = join(folder, "softnet.conf");
       writeFileSync(file, conf);
@@ -59,10 +68,11 @@ export class Accounts {
       chownSync(file, confOwner, confOwner);
     }
     this.within = ["/bin/sh", tool("private-etc.sh"), folder];
-    this.suid = join(lab.directory, "softnet");
-    const defines = [`-DNODE="${process.execPath}"`, `-DMAIN="${MAIN}"`];
-    execFileSync("gcc", ["-O1", "-o", this.suid, ...defines, tool("suid.c")]);
-    chmodSync(this.suid, 0o4755);
+  }
+
+  /** The packaged softnet with the SUID bit, in a folder of root's. */
+  get suid(): string {
+    return suidExecutable();
   }
 
   /** A folder that belongs to a user. */
@@ -88,6 +98,26 @@ export class Accounts {
     const [first, ...rest] = [...this.within, ...become, ...command];
     return this.#lab.start(this.#lab.host, first!, rest, { label: "softnet", ...options });
   }
+}
+
+function expandSudoers(lines: string): string {
+  const all = lines.replaceAll("{softnet}", `${process.execPath} ${MAIN} *`);
+  return all.includes("{executable}") ? all.replaceAll("{executable}", suidExecutable()) : all;
+}
+
+let suidFolder: string | undefined;
+
+/** Made once for all of a test file's labs, and gone with its process: 150 MB. */
+function suidExecutable(): string {
+  if (suidFolder === undefined) {
+    const folder = mkdtempSync(join(tmpdir(), "softnet-suid-"));
+    process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+    chmodSync(folder, 0o755);
+    copyFileSync(executable(), join(folder, "softnet"));
+    chmodSync(join(folder, "softnet"), 0o4755);
+    suidFolder = folder;
+  }
+  return join(suidFolder, "softnet");
 }
 
 /** What the kernel tells of one thread. */

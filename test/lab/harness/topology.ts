@@ -16,6 +16,7 @@ import { mustHave, needs, needsRoot, type Skip, type Tool } from "../../support/
 import { Guest, type GuestOptions } from "./guest.ts";
 import { Namespace } from "./netns.ts";
 import type { Program, StartOptions } from "./program.ts";
+import { clearRegistry } from "./registry.ts";
 import { Watch } from "./watch.ts";
 
 export const BRIDGE = "br0";
@@ -197,6 +198,7 @@ export class Lab {
     for (const close of this.#beforeClose) close();
     for (const program of this.#programs) program.kill();
     for (const namespace of this.#namespaces) {
+      if (namespace.exists) clearRegistry(namespace);
       try {
         namespace.delete();
       } catch {

@@ -1,0 +1,60 @@
+/**
+ * softnet's own code and that of its JavaScript dependencies as one file. koffi's JavaScript only searches folders for
+ * its library and is left out: in its place comes src/native/koffi-in-executable.ts, which loads what is in the
+ * executable itself.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build, type Plugin } from "esbuild";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const KOFFI = join(ROOT, "src", "native", "koffi-in-executable.ts");
+
+const koffi: Plugin = {
+  name: "koffi",
+  setup({ onResolve }) {
+    onResolve({ filter: /^koffi$/ }, () => ({ path: KOFFI }));
+  },
+};
+
+export interface Dependency {
+  readonly name: string;
+  readonly version: string;
+  readonly licence: string;
+}
+
+/** Writes the file, and answers which packages are in it. Whatever esbuild warns of is an error. */
+export async function bundle(output: string): Promise<Dependency[]> {
+  const { warnings, metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: ["src/main.ts"],
+    outfile: output,
+    bundle: true,
+    metafile: true,
+    platform: "node",
+    format: "esm",
+    target: "node26",
+    // CommonJS packages ask for Node's own modules, and find nothing else.
+    banner: { js: "const require = process.getBuiltinModule;" },
+    legalComments: "none",
+    logLevel: "error",
+    plugins: [koffi],
+  });
+  if (warnings.length > 0) throw new Error(`esbuild warns: ${warnings.map(({ text }) => text).join("; ")}`);
+  const folders = new Set(Object.keys(metafile.inputs).flatMap((path) => packageFolder(path) ?? []));
+  folders.add("node_modules/koffi"); // its library
+  return [...folders].toSorted().map(describe);
+}
+
+/** `node_modules/@sentry/core` of a file in it. */
+function packageFolder(path: string): string | undefined {
+  return /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1];
+}
+
+function describe(folder: string): Dependency {
+  const { name, version } = JSON.parse(readFileSync(join(ROOT, folder, "package.json"), "utf8"));
+  const file = ["LICENSE", "LICENSE.txt", "LICENSE.md"].map((file) => join(ROOT, folder, file)).find(existsSync);
+  if (file === undefined) throw new Error(`${name} has no licence file in ${dirname(folder)}`);
+  return { name, version, licence: readFileSync(file, "utf8") };
+}

@@ -1,0 +1,95 @@
+/**
+ * One executable of one target: Node's runtime with softnet's code in it (Node's "single executable application"),
+ * and what goes with it in the same folder.
+ */
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Dependency } from "./package-bundle.ts";
+import { koffiFor, runtimeFor, runtimeLicence } from "./package-runtimes.ts";
+import { ownTarget, type Target } from "./package-targets.ts";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ENTITLEMENTS = join(ROOT, "packaging", "softnet.entitlements");
+
+const NO_EVAL = "--disallow-code-generation-from-strings";
+
+/**
+ * Options that are part of the executable, and the only ones: neither NODE_OPTIONS nor arguments add to them.
+ *
+ * - SIGUSR1 opens no debugger.
+ * - Node's permission system, for what it makes impossible: the inspector, and with it NODE_V8_COVERAGE, which would
+ *   write files with root's rights even when Node ends before softnet's first statement; worker threads; node:ffi. What
+ *   softnet needs is allowed; about those two Node would warn on stderr.
+ * - No code comes from strings.
+ */
+const NODE_OPTIONS = [
+  "--disable-sigusr1",
+  "--permission",
+  "--allow-fs-read=*",
+  "--allow-fs-write=*",
+  "--allow-child-process",
+  "--allow-addons",
+  "--allow-net",
+  "--disable-warning=ExperimentalWarning", // that --allow-net is one
+  "--disable-warning=PERM0001",
+  "--disable-warning=PERM0002",
+  NO_EVAL,
+];
+
+export interface Parts {
+  /** softnet's code in one file. */
+  readonly code: string;
+  readonly dependencies: readonly Dependency[];
+  /** For files in between. */
+  readonly scratch: string;
+}
+
+/** Makes `folder` with `softnet` and its licences in it. */
+export function makeExecutable(target: Target, folder: string, { code, dependencies, scratch }: Parts): void {
+  mkdirSync(folder, { recursive: true });
+  const output = join(folder, "softnet");
+  const configuration = {
+    main: code,
+    mainFormat: "module",
+    executable: runtimeFor(target),
+    output,
+    disableExperimentalSEAWarning: true,
+    useSnapshot: false,
+    useCodeCache: target === ownTarget(), // halves the start; only the same runtime can make it
+    execArgv: NODE_OPTIONS,
+    execArgvExtension: "none",
+    assets: { "koffi.node": koffiFor(target), "package.json": join(ROOT, "package.json") },
+  };
+  const file = join(scratch, `${target}.json`);
+  writeFileSync(file, JSON.stringify(configuration));
+  run(process.execPath, [NO_EVAL, "--build-sea", file]); // V8 takes its cache only with the flags that it was made with
+  chmodSync(output, 0o755);
+  copyFileSync(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
+  writeFileSync(join(folder, "THIRD-PARTY-NOTICES"), notices(dependencies));
+  if (!target.startsWith("darwin")) return;
+  copyFileSync(ENTITLEMENTS, join(folder, "softnet.entitlements"));
+  if (process.platform === "darwin") {
+    run("/usr/bin/codesign", ["--force", "--sign", "-", "--entitlements", ENTITLEMENTS, output]);
+  }
+}
+
+function notices(dependencies: readonly Dependency[]): string {
+  const node = { name: "Node.js", version: process.version, licence: runtimeLicence() };
+  const parts = [...dependencies, node].map(
+    ({ name, version, licence }) => `${"=".repeat(80)}\n${name} ${version}\n${"=".repeat(80)}\n\n${licence.trim()}\n`,
+  );
+  return `The executable softnet contains these programs, under these licences.\n\n${parts.join("\n")}`;
+}
+
+/** The version that the executable will tell. */
+export function packagedVersion(): string {
+  return JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")).version;
+}
+
+function run(command: string, args: readonly string[]): void {
+  const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8" });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${status}: ${stderr}`);
+}

@@ -1,0 +1,138 @@
+/**
+ * The program: arguments become a command. Only what a command needs is loaded. A mistake of the user's is one line on
+ * stderr and exit 1.
+ */
+import { isSea } from "node:sea";
+import { Command, CommanderError } from "commander";
+import { CaptureError } from "../capture/errors.ts";
+import { AGENT } from "../demo/agent-argument.ts";
+import { heldRights } from "../native/rights.ts";
+import { refuseBorrowedRights, returnRights } from "../privileges/borrowed.ts";
+import { refuseTightLimits } from "../privileges/limits.ts";
+import { SEND_CRASH, watchForCrashes } from "../telemetry/crash.ts";
+import { UserError } from "../user-error.ts";
+import type { CtlArguments } from "./ctl.ts";
+import { addGuardOptions } from "./guard-options.ts";
+import type { ListArguments } from "./list.ts";
+import type { ReplayArguments } from "./replay.ts";
+import { addRunOptions, type RunArguments } from "./run-options.ts";
+import { ruleList, wholeNumber } from "./values.ts";
+import { version } from "./version.ts";
+
+const STDOUT = 1;
+
+const CTL_EXAMPLES = `
+  softnet ctl /run/user/1000/vm.ctl status
+  softnet ctl /run/user/1000/vm.ctl get
+  softnet ctl /run/user/1000/vm.ctl set --allow "out 203.0.113.7/32:443" --block @private
+  softnet ctl /run/user/1000/vm.ctl explain out tcp 203.0.113.7 443
+  softnet ctl /run/user/1000/vm.ctl watch --json`;
+
+function program(): Command {
+  const softnet = new Command("softnet")
+    .description("Software networking with isolation for virtual machines: passes only what the VM may send.")
+    .version(version(), "--version", "print the version")
+    .helpOption("--help", "print this help")
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .allowExcessArguments(false)
+    .configureOutput({ outputError: () => {} })
+    .exitOverride();
+  addRunOptions(addGuardOptions(softnet)).action(async (given: RunArguments) => {
+    if (heldRights() === "borrowed" || isSea()) refuseTightLimits();
+    const { run } = await import("./run.ts");
+    process.exitCode = await run(given);
+  });
+
+  const replay = softnet
+    .command("replay <capture>")
+    .description("run the frames of a pcap or pcapng file through the guard and tell each verdict");
+  addGuardOptions(replay)
+    .option("--from-vm", "take every frame as the VM's")
+    .option("--from-host", "take every frame as the network's")
+    .option(
+      "--vm-interface <number>",
+      "the interface of a pcapng file that the VM sends on",
+      wholeNumber("--vm-interface", 0, 65_535),
+    )
+    .option("--json", "print one JSON object a line")
+    .action(async (capture: string, given: ReplayArguments) => {
+      const { replay } = await import("./replay.ts");
+      await returnRights();
+      replay(capture, given, STDOUT);
+    });
+
+  softnet
+    .command("ctl <path> <command> [words...]")
+    .description("ask a running softnet at its --control-socket: status, get, set, explain, watch")
+    .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
+    .option("--block <list>", "for set: all rules that block", ruleList("block"))
+    .option("--json", "print the answers as they come")
+    .addHelpText("after", CTL_EXAMPLES)
+    .action(async (path: string, command: string, words: string[], given: CtlArguments) => {
+      await returnRights();
+      const { ctl } = await import("./ctl.ts");
+      await ctl(path, command, words, given, STDOUT);
+    });
+
+  softnet
+    .command("list")
+    .description("print which VM of this host has which address")
+    .option("--json", "print one JSON object a line")
+    .action(async (given: ListArguments) => {
+      const { list } = await import("./list.ts");
+      const { hostRegistry } = await import("./host/registry.ts");
+      await returnRights();
+      list(await hostRegistry(), given, STDOUT);
+    });
+
+  softnet
+    .command("demo")
+    .description("show two guests with and without softnet between them (Linux, root)")
+    .action(async () => {
+      await refuseBorrowedRights();
+      const { demo } = await import("./demo.ts");
+      process.exitCode = await demo();
+    });
+  return softnet;
+}
+
+/** One line for a mistake, undefined for a fault of our own. */
+function mistake(error: unknown): string | undefined {
+  if (error instanceof UserError || error instanceof CaptureError) return error.message;
+  if (error instanceof CommanderError) return `${error.message.replace(/^error: /, "")}; see softnet --help`;
+  return undefined;
+}
+
+/** What this program starts itself with: no commands for users. Undefined for anything else. */
+function own([first]: readonly string[]): Promise<void> | undefined {
+  if (first === SEND_CRASH) return sendCrash();
+  return first === AGENT ? beAgent() : undefined;
+}
+
+async function sendCrash(): Promise<void> {
+  if (heldRights() !== "none") return;
+  const { sendCrashReport } = await import("../telemetry/crash-report.ts");
+  await sendCrashReport(process.env, version());
+}
+
+async function beAgent(): Promise<void> {
+  await refuseBorrowedRights();
+  await import("../demo/agent/main.ts");
+}
+
+/** Runs the command that these arguments are, and sets the exit code. */
+export async function main(args: readonly string[]): Promise<void> {
+  // Tart asks through sudo whether it could run softnet as root (the answer is that it could).
+  if (args.includes("--sudo-escalation-probing")) return;
+  watchForCrashes(process.env);
+  try {
+    await (own(args) ?? program().parseAsync(args, { from: "user" }));
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    const line = mistake(error);
+    if (line === undefined) throw error;
+    process.stderr.write(`softnet: ${line.replaceAll(/\s*\n\s*/g, " ")}\n`);
+    process.exitCode = 1;
+  }
+}

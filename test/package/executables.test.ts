@@ -1,0 +1,185 @@
+/**
+ * The executables of all targets, made here and looked at with readers of their formats that are the test's own. The
+ * one for Linux on arm64 is also started, under emulation; the ones for macOS were never started by any test.
+ */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, suite, test } from "node:test";
+import { filledFormula } from "../../scripts/package-archive.ts";
+import { bundle } from "../../scripts/package-bundle.ts";
+import { makeExecutable } from "../../scripts/package-executable.ts";
+import { koffiFor } from "../../scripts/package-runtimes.ts";
+import { chosenTargets, ownTarget, TARGETS, type Target } from "../../scripts/package-targets.ts";
+import { packaged } from "../support/executable.ts";
+import { needs } from "../support/tools.ts";
+
+/** Three runtimes of 50 MB are fetched when they were not before. */
+const LIMIT = { timeout: 600_000 };
+const ROOT = new URL("../../", import.meta.url);
+const VERSION: string = JSON.parse(readFileSync(new URL("package.json", ROOT), "utf8")).version;
+const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
+
+/** mach-o/loader.h, mach/machine.h */
+const MACHO_MAGIC = 0xfeedfacf;
+const MACHO_CPU: Partial<Record<Target, number>> = { "darwin-arm64": 0x0100000c, "darwin-x64": 0x01000007 };
+const LC_SEGMENT_64 = 0x19;
+const LC_CODE_SIGNATURE = 0x1d;
+const LC_BUILD_VERSION = 0x32;
+
+interface MachO {
+  readonly magic: number;
+  readonly cpu: number;
+  readonly fileType: number;
+  /** `segment,section` and its bytes. */
+  readonly sections: ReadonlyMap<string, Buffer>;
+  readonly commands: ReadonlyMap<number, Buffer>;
+}
+
+function readMachO(file: Buffer): MachO {
+  const sections = new Map<string, Buffer>();
+  const commands = new Map<number, Buffer>();
+  let offset = 32;
+  for (let count = file.readUInt32LE(16); count > 0; count--) {
+    const command = file.subarray(offset, offset + file.readUInt32LE(offset + 4));
+    commands.set(command.readUInt32LE(0), command);
+    if (command.readUInt32LE(0) === LC_SEGMENT_64) {
+      for (let number = 0; number < command.readUInt32LE(64); number++) {
+        const section = command.subarray(72 + 80 * number, 72 + 80 * (number + 1));
+        const [size, from] = [Number(section.readBigUInt64LE(40)), section.readUInt32LE(48)];
+        sections.set(`${name(section, 16)},${name(section, 0)}`, file.subarray(from, from + size));
+      }
+    }
+    offset += command.length;
+  }
+  return {
+    magic: file.readUInt32LE(0),
+    cpu: file.readUInt32LE(4),
+    fileType: file.readUInt32LE(12),
+    sections,
+    commands,
+  };
+}
+
+function name(bytes: Buffer, offset: number): string {
+  return bytes.toString("latin1", offset, offset + 16).replace(/\0.*/, "");
+}
+
+function assertEmbedded(program: Buffer, target: Target): void {
+  for (const text of ["--disable-sigusr1", "--permission", "koffi.node", "package.json", `"version": "${VERSION}"`]) {
+    assert.ok(program.includes(text), text);
+  }
+  assert.ok(program.includes(readFileSync(koffiFor(target))), "koffi's library is not this target's");
+  assert.ok(!program.includes("node_modules/koffi/build"), "koffi's own search is in it");
+  assert.ok(!program.includes('process["resourcesPath"]'), "koffi's own search is in it");
+  // Where the sources lay is nobody's business.
+  assert.ok(!program.includes(ROOT.pathname), "paths of the machine that built it are in it");
+}
+
+suite("executables", LIMIT, () => {
+  let folder = "";
+  const made = new Map<Target, string>();
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "softnet-package-test-"));
+    made.set(ownTarget(), packaged());
+    const code = join(folder, "softnet.mjs");
+    const dependencies = await bundle(code);
+    for (const target of TARGETS.filter((target) => !made.has(target))) {
+      makeExecutable(target, join(folder, target), { code, dependencies, scratch: folder });
+      made.set(target, join(folder, target));
+    }
+  }, LIMIT);
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  for (const target of ["darwin-arm64", "darwin-x64"] as const) {
+    test(`${target}: a Mach-O executable with softnet in it, without a signature, and what signs it`, () => {
+      const path = made.get(target)!;
+      const file = readFileSync(join(path, "softnet"));
+      const { magic, cpu, fileType, sections, commands } = readMachO(file);
+      assert.deepEqual([magic, cpu, fileType], [MACHO_MAGIC, MACHO_CPU[target], 2]);
+      assertEmbedded(sections.get("NODE_SEA,__NODE_SEA_BLOB")!, target);
+      assert.ok(file.includes(`${FUSE}:1`), "the runtime does not know that a program is in it");
+      assert.ok(!commands.has(LC_CODE_SIGNATURE), "a signature that does not match is worse than none");
+      assert.equal(commands.get(LC_BUILD_VERSION)!.readUInt32LE(12), (13 << 16) | (5 << 8), "macOS 13.5 or newer");
+      // What is loaded into it has a signature of its own: Apple silicon wants one.
+      const library = readMachO(readFileSync(koffiFor(target)));
+      assert.equal(library.cpu, MACHO_CPU[target]);
+      if (target === "darwin-arm64") assert.ok(library.commands.has(LC_CODE_SIGNATURE));
+      assert.deepEqual(readdirSync(path).toSorted(), [
+        "LICENSE",
+        "THIRD-PARTY-NOTICES",
+        "softnet",
+        "softnet.entitlements",
+      ]);
+      const entitlements = readFileSync(join(path, "softnet.entitlements"), "utf8");
+      assert.match(entitlements, /<key>com\.apple\.security\.virtualization<\/key>\s*<true\/>/);
+      assert.doesNotMatch(entitlements, /dyld|get-task-allow|networking|<!--/);
+    });
+  }
+
+  for (const [target, machine] of [
+    ["linux-x64", 62],
+    ["linux-arm64", 183],
+  ] as const) {
+    test(`${target}: an ELF executable with softnet in it`, () => {
+      const path = made.get(target)!;
+      const file = readFileSync(join(path, "softnet"));
+      assert.equal(file.toString("latin1", 0, 4), "\x7fELF");
+      assert.deepEqual([file[4], file[5], file.readUInt16LE(18)], [2, 1, machine]);
+      assert.ok(file.includes("NODE_SEA_BLOB"));
+      assert.ok(file.includes(`${FUSE}:1`));
+      assertEmbedded(file, target);
+      assert.equal(statSync(join(path, "softnet")).mode & 0o7777, 0o755);
+      assert.deepEqual(readdirSync(path).toSorted(), ["LICENSE", "THIRD-PARTY-NOTICES", "softnet"]);
+    });
+  }
+
+  test("linux-arm64: starts, and calls the system through koffi", needs("qemu-aarch64", "arm64-libraries"), () => {
+    const softnet = (...args: readonly string[]) =>
+      spawnSync("qemu-aarch64", ["-L", "/usr/aarch64-linux-gnu", join(made.get("linux-arm64")!, "softnet"), ...args], {
+        encoding: "utf8",
+        timeout: 120_000,
+      });
+    assert.deepEqual(softnet("--version").stdout, `${VERSION}\n`);
+    const { status, stderr } = softnet("--vm-fd", "9", "--host-fd", "9", "--vm-mac-address", "02:00:00:00:00:11");
+    assert.equal(status, 1);
+    assert.match(stderr, /^softnet: --vm-fd 9: (not a socket|EBADF|.*descriptor)/);
+  });
+
+  test("the licences of all that is in it go with it", () => {
+    for (const path of made.values()) {
+      assert.match(readFileSync(join(path, "LICENSE"), "utf8"), /MIT License/);
+      const notices = readFileSync(join(path, "THIRD-PARTY-NOTICES"), "utf8");
+      for (const name of ["@sentry/core", "commander", "koffi", "Node.js"]) {
+        assert.match(notices, new RegExp(`^={80}\n${name} v?\\d+\\.\\d+\\.\\d+\n={80}\n`, "m"));
+      }
+      assert.match(notices, /Permission is hereby granted/);
+    }
+  });
+});
+
+test("targets are this machine's own and what is asked for", () => {
+  assert.deepEqual(chosenTargets([]), [ownTarget()]);
+  assert.deepEqual(chosenTargets(["all"]), [...TARGETS]);
+  assert.ok(chosenTargets(["darwin-x64"]).includes("darwin-x64"));
+  assert.throws(() => chosenTargets(["windows-x64"]), /windows-x64 is no target: name linux-x64/);
+});
+
+test("the formula is filled in with version and sums", () => {
+  const formula = readFileSync(new URL("packaging/softnet.rb", ROOT), "utf8");
+  const filled = filledFormula(
+    formula,
+    "1.2.3",
+    new Map([
+      ["darwin-arm64", "a".repeat(64)],
+      ["darwin-x64", "b".repeat(64)],
+    ]),
+  );
+  assert.match(filled, /softnet-1\.2\.3-darwin-arm64\.tar\.gz"\n {4}sha256 "a{64}"/);
+  assert.match(filled, /softnet-1\.2\.3-darwin-x64\.tar\.gz"\n {4}sha256 "b{64}"/);
+  assert.match(filled, /version "1\.2\.3"/);
+  assert.doesNotMatch(filled, /VERSION|SHA256-/);
+  assert.match(filled, /"--force", "--sign", "-", "--entitlements", "softnet\.entitlements"/);
+});
