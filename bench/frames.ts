@@ -1,5 +1,7 @@
 /** The frames that are forwarded: plain UDP of the VM's to a globally routable address, which the whole guard looks at. */
-import { emitEthernet } from "../src/wire/ethernet.ts";
+import { ETHERNET_HEADER, emitEthernet, putEthernet, TYPE_IPV4 } from "../src/wire/ethernet.ts";
+import { IPV4_HEADER, PROTOCOL_TCP, putIPv4Header } from "../src/wire/ipv4.ts";
+import { putTcp, TCP_HEADER, TCP_SYN } from "../src/wire/tcp.ts";
 import { emitUdp } from "../src/wire/udp.ts";
 
 export const VM_MAC = "02:00:00:00:00:11";
@@ -8,6 +10,15 @@ const VM = 0x020000000011;
 const ROUTER = 0x020000000001;
 const SOURCE = 0xc0a84009;
 const OVERHEAD = 14 + 20 + 8;
+
+/** A frame that asks for a TCP connection to `destination`. */
+export function synOf(destination: number): Uint8Array {
+  const frame = new Uint8Array(60);
+  putIPv4Header(frame, ETHERNET_HEADER, IPV4_HEADER + TCP_HEADER, PROTOCOL_TCP, SOURCE, destination);
+  putTcp(frame, ETHERNET_HEADER, 40_000, 443, 1, 0, TCP_SYN);
+  putEthernet(frame, 0, ROUTER, VM, TYPE_IPV4);
+  return frame;
+}
 
 /** One frame of `length` bytes, 60 … 1,514, to `destination`. */
 export function frameOf(length: number, destination = 0x01010101): Uint8Array {

@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
+import { livePolicy } from "./live-policy.ts";
 import * as processes from "./processes.ts";
 import { show, spread } from "./statistics.ts";
 
@@ -34,6 +35,8 @@ try {
   console.log(`${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}; medians with quartiles\n`);
   for (const size of SIZES) await relayCost(size);
   guardAlone();
+  guardLive();
+  await livePolicy(programs.load);
   await startAndMemory();
   await stopping();
 } finally {
@@ -86,6 +89,17 @@ function guardAlone(): void {
   console.log(
     `Heap after ${heapFrames / 1e6} million frames: ${heapBytes} bytes more, ${(heapBytes / heapFrames).toFixed(5)} a frame\n`,
   );
+}
+
+function guardLive(): void {
+  const script = fileURLToPath(new URL("guard-live.ts", import.meta.url));
+  const { stdout } = spawnSync(process.execPath, ["--expose-gc", script], { encoding: "utf8" });
+  const { nanoseconds, setMilliseconds, heapBytes, heapFrames } = JSON.parse(stdout);
+  const { stateless, stateful } = nanoseconds;
+  console.log(`Guard alone, no rules: ${show(spread(stateless), 1)} ns a frame`);
+  console.log(`Guard alone, 4,096 rules and 30,000 flows: ${show(spread(stateful), 1)} ns a frame`);
+  console.log(`4,096 rules into force, 30,000 flows judged again: ${show(spread(setMilliseconds), 1)} ms`);
+  console.log(`Heap after ${heapFrames / 1e6} million frames of flows: ${heapBytes} bytes more`);
 }
 
 /** From the start of the published program to the first frame at the other end, and its memory after a load. */

@@ -61,8 +61,9 @@ export interface Contestant {
   readonly args: readonly string[];
 }
 
-export function start(contestant: Contestant, wires: Wires): ChildProcess {
-  return spawn(contestant.command, contestant.args, { stdio: ["ignore", "ignore", "ignore", ...wires.near] });
+/** `more` descriptors follow as 5 …; they and the wires' near ends stay open here. */
+export function start(contestant: Contestant, wires: Wires, ...more: readonly number[]): ChildProcess {
+  return spawn(contestant.command, contestant.args, { stdio: ["ignore", "ignore", "ignore", ...wires.near, ...more] });
 }
 
 /** Nanoseconds of CPU time that all threads of a process have used. */
@@ -79,11 +80,20 @@ export function anonymousMemory(pid: number): number {
   return Number(/RssAnon:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024;
 }
 
-/** Sends `count` frames through; answers the nanoseconds that it took. Frames are lost: throws. */
-export function load(program: string, wires: Wires, frame: Uint8Array, count: number, window = 512): number {
-  const { status, stdout, stderr } = spawnSync(program, ["3", "4", String(count), String(window)], {
-    input: frame,
-    stdio: ["pipe", "pipe", "pipe", wires.far[0], wires.far[1]] as never,
+/**
+ * Sends `count` frames through, `different` ones in turn; answers the nanoseconds that it took. Frames are lost: throws.
+ */
+export function load(
+  program: string,
+  { far }: Pick<Wires, "far">,
+  frames: Uint8Array,
+  count: number,
+  window = 512,
+  different = 1,
+): number {
+  const { status, stdout, stderr } = spawnSync(program, ["3", "4", ...[count, window, different].map(String)], {
+    input: frames,
+    stdio: ["pipe", "pipe", "pipe", ...far] as never,
     encoding: "utf8",
   });
   if (status !== 0) throw new Error(`load: ${stderr}`);

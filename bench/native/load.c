@@ -1,9 +1,9 @@
 /*
- * Sends COUNT copies of the frame on standard input into descriptor A, and takes them from descriptor B, with at most
- * WINDOW on their way, so that nothing is lost. Prints the nanoseconds that it took; gives up, with what is missing, after 30 s of
+ * Sends COUNT frames into descriptor A, in turn the DIFFERENT ones of equal length on standard input, and takes as many from
+ * descriptor B, with at most WINDOW on their way, so that nothing is lost. Prints the nanoseconds that it took; gives up, with what is missing, after 30 s of
  * silence.
  *
- *   load A B COUNT WINDOW < frame
+ *   load A B COUNT WINDOW DIFFERENT < frames
  */
 #define _GNU_SOURCE
 #include <poll.h>
@@ -13,25 +13,26 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH = 64, SLOT = 2048 };
+enum { BATCH = 64, SLOT = 2048, MOST = 4 << 20 };
 
-static unsigned char frame[SLOT];
+static unsigned char frames[MOST];
 static unsigned char slab[BATCH][SLOT];
-static struct iovec outgoing, incoming[BATCH];
+static struct iovec outgoing[BATCH], incoming[BATCH];
 static struct mmsghdr sending[BATCH], receiving[BATCH];
 
 int main(int argc, char **argv) {
-	if (argc != 5) return 2;
+	if (argc != 6) return 2;
 	int to = atoi(argv[1]), from = atoi(argv[2]);
 	long count = atol(argv[3]), window = atol(argv[4]), sent = 0, received = 0;
-	ssize_t length = read(0, frame, sizeof frame);
-	if (length <= 0) return 2;
+	long different = atol(argv[5]), length = 0;
+	for (ssize_t piece; (piece = read(0, frames + length, sizeof frames - length)) > 0;) length += piece;
+	if (different <= 0 || length < different || length % different != 0) return 2;
+	length /= different;
 	int size = 1 << 20;
 	setsockopt(to, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
-	outgoing = (struct iovec){ frame, length };
 	for (int i = 0; i < BATCH; i++) {
 		incoming[i] = (struct iovec){ slab[i], SLOT };
-		sending[i].msg_hdr = (struct msghdr){ .msg_iov = &outgoing, .msg_iovlen = 1 };
+		sending[i].msg_hdr = (struct msghdr){ .msg_iov = &outgoing[i], .msg_iovlen = 1 };
 		receiving[i].msg_hdr = (struct msghdr){ .msg_iov = &incoming[i], .msg_iovlen = 1 };
 	}
 	struct timespec begin, end;
@@ -41,6 +42,9 @@ int main(int argc, char **argv) {
 		long now = left < room ? left : room;
 		if (now > BATCH) now = BATCH;
 		if (now > 0) {
+			for (long i = 0; i < now; i++) {
+				outgoing[i] = (struct iovec){ frames + (sent + i) % different * length, length };
+			}
 			int done = sendmmsg(to, sending, now, MSG_DONTWAIT);
 			if (done > 0) sent += done;
 		}
