@@ -79,12 +79,14 @@ export class ArpGuard {
       return PASS;
     }
     if (reply) {
+      const own = this.#lease.address;
       const answersVm =
+        own !== 0 &&
         this.#gateway.expectsAnswer(now) &&
         !isGroupMac(hardware) &&
         destinationMac(bytes, frame) === this.#mac &&
         targetHardwareAddress(bytes, packet) === this.#mac &&
-        targetProtocolAddress(bytes, packet) === this.#lease.address;
+        targetProtocolAddress(bytes, packet) === own;
       if (!answersVm) return GATEWAY;
       this.#gateway.heard(hardware);
       return PASS;

@@ -95,6 +95,14 @@ test("A9 the answer may take 3 s, and not 1 µs longer", () => {
   }
 });
 
+test("A9 without an address there is none that an answer could be for: 0.0.0.0 is no address", () => {
+  const bench = new Bench({ gateway: GATEWAY });
+  const client = new Client();
+  bench.bind(ADDRESS, client);
+  bench.passesOut(arp(), client.release(ADDRESS, GATEWAY));
+  bench.dropsIn("arp.gateway", arpReply(GATEWAY, OTHER_MAC, { target: "0.0.0.0" }));
+});
+
 test("A9 a request for another address, or a dropped one, invites no answer", () => {
   const bench = bound();
   bench.passesOut(arp({ target: NEIGHBOUR }), arp({ operation: 2, target: GATEWAY }));
