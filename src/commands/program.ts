@@ -48,6 +48,7 @@ function program(): Command {
     .command("replay <capture>")
     .description("run the frames of a pcap or pcapng file through the guard and tell each verdict");
   addGuardOptions(replay)
+    .option("--expose <list>", "the ports that softnet exposed: their answers reach a gateway that a rule blocks")
     .option("--from-vm", "take every frame as the VM's")
     .option("--from-host", "take every frame as the network's")
     .option(

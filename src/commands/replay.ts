@@ -7,6 +7,7 @@ import type { CapturedFrame } from "../capture/frame.ts";
 import { type CaptureReader, openCapture } from "../capture/read.ts";
 import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
+import { parseExposures } from "../networks/nat/expose.ts";
 import { UserError } from "../user-error.ts";
 import { getMac, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
@@ -19,6 +20,8 @@ export interface ReplayArguments extends GuardArguments {
   readonly fromVm?: boolean;
   readonly fromHost?: boolean;
   readonly vmInterface?: number;
+  /** As `softnet` itself had it. */
+  readonly expose?: string;
   readonly json?: boolean;
 }
 
@@ -53,7 +56,8 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   ];
   const chosen = choices.filter((choice) => choice);
   if (chosen.length > 1) throw new UserError(`${chosen.join(" and ")} exclude each other: give one`);
-  const guard = createGuard(guardOptions({ ...given, ...policyOf(given) }));
+  const exposedPorts = parseExposures(given.expose ?? "").map(({ internal }) => internal);
+  const guard = createGuard({ ...guardOptions({ ...given, ...policyOf(given) }), exposedPorts });
   const output = new Output(descriptor);
   const report = given.json ? new JsonReport(output) : new Table(output);
   try {

@@ -67,8 +67,17 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
   let frames = 0;
   for (let seed = 1, done = 0; done < wanted; seed++) {
     const session = generateSession(seed);
-    const { macAddress, address, gatewayMacAddress, subnet, restored, heldElsewhere, onBinding, ...options } =
-      session.options;
+    const {
+      macAddress,
+      address,
+      gatewayMacAddress,
+      subnet,
+      restored,
+      heldElsewhere,
+      onBinding,
+      exposedPorts,
+      ...options
+    } = session.options;
     // What only a network or the registry tells has no option of replay's.
     if ([gatewayMacAddress, subnet, restored, heldElsewhere].some((option) => option !== undefined)) continue;
     done++;
@@ -82,6 +91,8 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
       ...options,
       vmMacAddress: macAddress,
       json: true,
+      // Which number it has outside says nothing about what passes.
+      expose: [...new Set(exposedPorts ?? [])].map((port, index) => `${20_000 + index}:${port}`).join(","),
       ...(address !== undefined && { vmIpAddress: address }),
     };
     replay(path, given, descriptor);
