@@ -4,7 +4,7 @@
  *
  * - Isolation (bridge(8), `isolated on`) and the separation from open ports (separation.ts) stand before the interface goes
  *   up, so that no frame passes without them.
- * - The TAP's own MAC address begins with fe: a bridge without a fixed address takes the lowest one among its ports,
+ * - The TAP's own MAC address begins with fe:ff: a bridge without a fixed address takes the lowest one among its ports,
  *   and must not change its address because a VM comes or goes.
  * - The TAP has no IPv6 address of its own: the host would otherwise talk to the VM through it.
  * - Nothing has to be undone: the TAP, and with it all of this, goes with the descriptor, also after SIGKILL.
@@ -70,6 +70,7 @@ function findBridge(links: Links, name: string): Link {
 function attach(libc: LinuxLibc, ip: string, device: TapDevice, bridge: Link, isolated: boolean): void {
   const address = randomBytes(6);
   address[0] = 0xfe;
+  address[1] = 0xff; // above libvirt's, too, which begin with fe:54:00
   setHardwareAddress(libc, device, address);
   const commands = [
     `link set dev ${device.name} mtu ${bridge.mtu}`,

@@ -72,6 +72,7 @@ for (const isolated of [true, false]) {
 
 test("the bridge keeps its own MAC address", skip, (t) => {
   ip("tuntap", "add", "dev", "member", "mode", "tap");
+  ip("link", "set", "member", "address", "fe:54:00:12:34:56"); // as libvirt gives them
   ip("link", "add", "br1", "type", "bridge");
   ip("link", "set", "member", "master", "br1");
   const before = detail("br1").address;
