@@ -15,8 +15,11 @@ export type {
   BindingChange,
   BindingEnd,
   BindingOrigin,
+  Explanation,
   GuardOptions,
+  PolicyQuestion,
   RestoredBinding,
   Verdict,
 } from "./guard/types.ts";
+export { formatRule, parseRules, type Rule } from "./policy/rule.ts";
 export { UserError } from "./user-error.ts";

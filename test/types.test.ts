@@ -13,9 +13,14 @@ import {
   createGuard,
   DROP_REASONS,
   type DropReason,
+  type Explanation,
+  formatRule,
   type Guard,
   type GuardOptions,
+  type PolicyQuestion,
+  parseRules,
   type RestoredBinding,
+  type Rule,
   UserError,
   type Verdict,
 } from "../src/index.ts";
@@ -33,6 +38,19 @@ test("a guard is made from a MAC address alone, and judges frames", () => {
   assert.equal(guard.ingress(Buffer.alloc(60), 0).verdict, "drop");
   const binding: Binding | undefined = guard.binding;
   assert.equal(binding, undefined);
+});
+
+test("rules change while frames flow, and a guard explains itself", () => {
+  const guard = createGuard({ macAddress: "7e:1a:00:00:00:01", live: true, reject: true });
+  const rules: readonly Rule[] = parseRules(["in  10.0.0.9/8:22-22"], ["@global"]);
+  assert.deepEqual(rules.map(formatRule), ["in 10.0.0.0/8:22", "@global"]);
+  const ended: number = guard.setRules(rules);
+  assert.equal(ended, 0);
+  assert.equal(guard.stateful, true);
+  const question: PolicyQuestion = { direction: "in", protocol: "tcp", remote: 0x0a000009, port: 22 };
+  const explanation: Explanation = guard.explain(question);
+  assert.deepEqual(explanation, { verdict: "pass", rule: { action: "allow", text: "in 10.0.0.0/8:22" } });
+  assert.equal(guard.takeReset(new Uint8Array(64), 0), 0);
 });
 
 test("every option has its type, and lists may be read-only", () => {
