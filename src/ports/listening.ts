@@ -15,6 +15,7 @@ import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortFailed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
+import { linuxUnix } from "./linux-unix.ts";
 import { StreamPort } from "./stream.ts";
 import { UnixPath } from "./unix-path.ts";
 
@@ -38,7 +39,7 @@ export class ListeningPort implements FramePort {
     this.label = `${option} ${path}`;
     this.path = path;
     this.#libc = libc;
-    this.#place = new UnixPath(libc, this.label, path);
+    this.#place = new UnixPath(linuxUnix(libc), this.label, path);
   }
 
   get unsendable(): number {

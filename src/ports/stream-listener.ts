@@ -1,75 +1,12 @@
-/**
- * A unix stream socket with a path of its own, for several clients, each a ByteStream. How the path is made, and when one
- * that is there already is replaced: unix-path.ts.
- */
-import { describeError, EAGAIN, ECONNABORTED, EINTR } from "../native/linux/errno.ts";
-import { AF_UNIX, type LinuxLibc, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../native/linux/libc.ts";
-import { Poll } from "../native/poll.ts";
-import { UserError } from "../user-error.ts";
+/** A unix stream socket of Linux with a path of its own, for several clients. */
+import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { ByteStream } from "./byte-stream.ts";
-import { UnixPath } from "./unix-path.ts";
-import { UnixStream } from "./unix-stream.ts";
+import { linuxUnix } from "./linux-unix.ts";
+import { SocketListener } from "./socket-listener.ts";
 
-const BACKLOG = 16;
-
-export class StreamListener {
-  readonly #libc: LinuxLibc;
-  readonly #fd: number;
-  readonly #place: UnixPath;
-  readonly #poll: Poll;
-  readonly #onClient: (stream: ByteStream) => void;
-  #open = true;
-  #resting = false;
-
+export class StreamListener extends SocketListener {
   /** Makes the path with the rights that the process has now. `option` is what the user typed. Throws UserError. */
   constructor(libc: LinuxLibc, option: string, path: string, onClient: (stream: ByteStream) => void) {
-    this.#libc = libc;
-    this.#onClient = onClient;
-    const label = `${option} ${path}`;
-    this.#place = new UnixPath(libc, label, path);
-    const fd = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) throw new UserError(`${label}: ${describeError(libc.errno())}`);
-    try {
-      this.#place.bind(fd);
-      if (libc.listen(fd, BACKLOG) < 0) throw new UserError(`${label}: ${describeError(libc.errno())}`);
-    } catch (error) {
-      this.#place.remove();
-      libc.close(fd);
-      throw error;
-    }
-    this.#fd = fd;
-    this.#poll = new Poll(fd);
-    this.#poll.watch(true, false, this.#accept);
+    super(linuxUnix(libc), option, path, onClient);
   }
-
-  /** On a tick: listens again where accepting had failed, for want of descriptors say. */
-  check(): void {
-    if (!this.#open) return;
-    this.#poll.rearm();
-    if (!this.#resting) return;
-    this.#resting = false;
-    this.#poll.watch(true, false, this.#accept);
-  }
-
-  /** Ends listening and removes the path; clients stay. Harmless when called twice. */
-  close(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#place.remove(); // while the socket is open: it holds the inode
-    this.#poll.close();
-    this.#libc.close(this.#fd);
-  }
-
-  /** One client at a time: the watch calls again while there are more. */
-  readonly #accept = (): void => {
-    const fd = this.#libc.accept4(this.#fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd >= 0) {
-      this.#onClient(new UnixStream(this.#libc, fd));
-      return;
-    }
-    const errno = this.#libc.errno();
-    if (errno === EAGAIN || errno === EINTR || errno === ECONNABORTED) return;
-    this.#resting = true; // the client that waits would wake us for ever
-    this.#poll.watch(false, false, this.#accept);
-  };
 }

@@ -12,63 +12,46 @@
  */
 import { closeSync, lstatSync, openSync, type Stats, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
-import {
-  describeError,
-  EACCES,
-  EADDRINUSE,
-  ECONNREFUSED,
-  ENOENT,
-  ENOTDIR,
-  EPERM,
-  EROFS,
-} from "../native/linux/errno.ts";
-import {
-  AF_UNIX,
-  type LinuxLibc,
-  LOCK_EX,
-  LOCK_NB,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCKADDR_UN,
-} from "../native/linux/libc.ts";
 import { UserError } from "../user-error.ts";
+import { LINUX_LAYOUT } from "./linux-unix.ts";
+import type { UnixAddressLayout, UnixSystem } from "./unix-system.ts";
 
 /** Takes everything but the owner's reading and writing. */
 const OWNER_ONLY = 0o177;
 
 /** struct sockaddr_un for a path. Throws UserError, beginning with `label`, where it does not fit. */
-export function unixAddress(label: string, path: string): Buffer {
+export function unixAddress(label: string, path: string, layout: UnixAddressLayout = LINUX_LAYOUT): Buffer {
   const bytes = Buffer.from(path);
-  if (bytes.length === 0 || bytes.length >= SOCKADDR_UN.pathSize || bytes.includes(0)) {
+  if (bytes.length === 0 || bytes.length >= layout.pathSize || bytes.includes(0)) {
     throw new UserError(
-      `${label}: a socket's path has 1 to ${SOCKADDR_UN.pathSize - 1} bytes; this one has ${bytes.length}`,
+      `${label}: a socket's path has 1 to ${layout.pathSize - 1} bytes; this one has ${bytes.length}`,
     );
   }
-  const address = Buffer.alloc(SOCKADDR_UN.path + bytes.length + 1);
-  address.writeUInt16LE(AF_UNIX);
-  bytes.copy(address, SOCKADDR_UN.path);
+  const address = Buffer.alloc(layout.path + bytes.length + 1);
+  address.writeUInt16LE(layout.head(address.length));
+  bytes.copy(address, layout.path);
   return address;
 }
 
 export class UnixPath {
-  readonly #libc: LinuxLibc;
+  readonly #system: UnixSystem;
   readonly #label: string;
   readonly #path: string;
   readonly #address: Buffer;
   /** What `bind` made. */
   #made: Stats | undefined;
 
-  constructor(libc: LinuxLibc, label: string, path: string) {
-    this.#libc = libc;
+  constructor(system: UnixSystem, label: string, path: string) {
+    this.#system = system;
     this.#label = label;
     this.#path = path;
-    this.#address = unixAddress(label, path);
+    this.#address = unixAddress(label, path, system.layout);
   }
 
   /** Makes the path for the socket `fd`. Throws UserError. */
   bind(fd: number): void {
     let errno = this.#tryBind(fd);
-    if (errno === EADDRINUSE) {
+    if (errno === this.#system.errors.EADDRINUSE) {
       const lock = this.#lockFolder();
       try {
         this.#removeLeftover();
@@ -96,9 +79,10 @@ export class UnixPath {
 
   /** Answers 0 or the error number. */
   #tryBind(fd: number): number {
+    const { libc } = this.#system;
     const umask = process.umask(OWNER_ONLY);
-    const result = this.#libc.bind(fd, this.#address, this.#address.length);
-    const errno = result < 0 ? this.#libc.errno() : 0;
+    const result = libc.bind(fd, this.#address, this.#address.length);
+    const errno = result < 0 ? libc.errno() : 0;
     process.umask(umask);
     return errno;
   }
@@ -111,7 +95,7 @@ export class UnixPath {
     } catch {
       throw this.#error("exists already; choose another path, or remove it if nothing uses it");
     }
-    if (this.#libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return fd;
+    if (this.#system.lock(fd)) return fd;
     closeSync(fd);
     throw this.#error("exists already, and another program holds a lock on its folder; choose another path");
   }
@@ -124,7 +108,7 @@ export class UnixPath {
         throw this.#error(`exists already and belongs to user ${found.uid}; choose another path`);
       }
       const errno = this.#probe();
-      if (errno !== ECONNREFUSED) {
+      if (errno !== this.#system.errors.ECONNREFUSED) {
         throw this.#error("exists already and a program has it open; choose another path, or end that program");
       }
       unlinkSync(this.#path);
@@ -137,22 +121,25 @@ export class UnixPath {
 
   /** The error number with which a datagram socket cannot connect to the path, or 0. */
   #probe(): number {
-    const fd = this.#libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) throw this.#error(describeError(this.#libc.errno()));
-    const errno = this.#libc.connect(fd, this.#address, this.#address.length) < 0 ? this.#libc.errno() : 0;
-    this.#libc.close(fd);
+    const { libc, errors, socket } = this.#system;
+    const fd = socket("datagram");
+    if (fd < 0) throw this.#error(errors.describeError(libc.errno()));
+    const errno = libc.connect(fd, this.#address, this.#address.length) < 0 ? libc.errno() : 0;
+    libc.close(fd);
     return errno;
   }
 
   #bindError(errno: number): string {
+    const { errors, ownFolder } = this.#system;
+    const { EACCES, EADDRINUSE, ENOENT, ENOTDIR, EPERM, EROFS } = errors;
     const folder = dirname(this.#path);
     if (errno === ENOENT) return `the folder ${folder} does not exist; make it, or choose another path`;
     if (errno === ENOTDIR) return `${folder} is not a folder; choose another path`;
     if (errno === EACCES || errno === EPERM || errno === EROFS) {
-      return `no permission to make a socket in ${folder}; choose a folder of your own, such as $XDG_RUNTIME_DIR`;
+      return `no permission to make a socket in ${folder}; choose a folder of your own, such as ${ownFolder}`;
     }
     if (errno === EADDRINUSE) return "exists already; choose another path";
-    return describeError(errno);
+    return errors.describeError(errno);
   }
 
   #error(words: string): UserError {

@@ -4,13 +4,14 @@
  * differ: batches or single frames, private networks, packet limits.
  */
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { Tool } from "../support/tools.ts";
 import { needsTwin, twinLibraries } from "../twin/build.ts";
-import { Cable } from "./harness/cable.ts";
+import { Cable, type CableOptions } from "./harness/cable.ts";
 import { lease, udhcpc } from "./harness/clients.ts";
+import { ControlPath, setPolicy } from "./harness/control.ts";
 import { Guest } from "./harness/guest.ts";
 import { sleep, until } from "./harness/program.ts";
 import { DhcpServer } from "./harness/servers.ts";
@@ -39,18 +40,24 @@ function options(...tools: readonly Tool[]) {
 
 /** Starts softnet with its vmnet interface as the TAP `vmenet0` on the lab's host. */
 async function start(t: TestContext, settings: Partial<TwinSettings>, ...args: readonly string[]): Promise<Mac> {
+  return await startIn(Lab.open(t), { vm: true, keep: true }, settings, args);
+}
+
+/** The same with the ends that a launcher gives it, in a lab that is open. */
+async function startIn(
+  lab: Lab,
+  ends: CableOptions,
+  settings: Partial<TwinSettings>,
+  args: readonly string[],
+): Promise<Mac> {
   twinLibraries({ macos: settings.macos ?? 26 }); // built before softnet is waited for
-  const lab = Lab.open(t);
   const folder = join(lab.directory, `mac-${++folders}`);
   mkdirSync(folder);
   chmodSync(folder, 0o777);
-  const given = JSON.stringify({ tap: TAP, folder, ...settings });
-  const program = [process.execPath, tool("softnet-on-twin.ts"), given];
-  const cable = Cable.start(lab, lab.host, ["--vm-fd", "{vm}", "--vm-mac-address", MAC, ...args], {
-    vm: true,
-    keep: true,
-    program,
-  });
+  const twin = JSON.stringify({ tap: TAP, folder, ...settings });
+  const program = [process.execPath, tool("softnet-on-twin.ts"), twin];
+  const given = ["--vm-fd", "{vm}", "--vm-mac-address", MAC, ...args];
+  const cable = Cable.start(lab, lab.host, given, { ...ends, program });
   return { lab, cable, folder };
 }
 
@@ -239,4 +246,71 @@ test("a lease time that cannot be set is a warning, and the VM has its network",
   await lease(guest);
   assert.ok(!existsSync(join(mac.folder, "com.apple.InternetSharing.default.plist")));
   assertInnocent(await mac.cable.softnet.stop());
+});
+
+test(
+  "the control channel as standard output, as Tart has it: get, set and status, and nothing else is ever written there",
+  options("dnsmasq"),
+  async (t) => {
+    const args = ["--control-fd", "1", "--block", "@metadata", "--log-level", "debug", "--log-format", "json"];
+    const mac = await startIn(Lab.open(t), { vm: true, control: "stdout" }, {}, args);
+    await share(mac, "192.168.64");
+    const { lab, cable } = mac;
+    assert.equal(readlinkSync(`/proc/${await cable.pid("softnet")}/fd/1`), "/dev/null");
+    const guest = await guestAt(mac);
+    await lab.services();
+    await lease(guest);
+    assert.ok(await guest.ping(INTERNET));
+    const ask = (id: number, method: string, params?: object) =>
+      JSON.stringify({ jsonrpc: "2.0", id, method: `softnet.${method}`, ...(params && { params }) });
+    const requests = [
+      ask(1, "policy.get"),
+      ask(2, "policy.set", { allow: ["@dns"], block: ["0.0.0.0/0"], desiredRevision: 7 }),
+      ask(3, "policy.get"),
+      ask(4, "status"),
+    ];
+    await cable.run("controller", ["/usr/bin/python3", tool("controller.py"), "{control}", ...requests]);
+    await cable.line(/^asked$/);
+    assert.ok(!(await guest.ping(INTERNET)), "the new policy is in force");
+    const summary = await cable.softnet.stop();
+    assert.deepEqual(summary.exit, { code: 0, signal: null }, cable.softnet.program.text());
+    assertDropped(summary, "policy.block");
+    await cable.line(/^end$/);
+    const [get, set, changed, status, ...rest] = cable.printed.filter((line) => line !== "ready"); // the card's
+    assert.deepEqual(rest, ["asked", "end"]);
+    const result = (line: string | undefined) => JSON.parse(line!.replace(/^answer: /, "")).result;
+    assert.deepEqual(result(get), { allow: [], block: ["@metadata"], ruleCount: 1 });
+    const policy = { allow: ["@dns"], block: ["0.0.0.0/0"], ruleCount: 2 };
+    assert.deepEqual(result(set), { ...policy, desiredRevision: 7 });
+    assert.deepEqual(result(changed), policy);
+    const { network, mac: address, binding } = result(status);
+    assert.deepEqual({ network, address }, { network: "vmnet nat 192.168.64.0/24", address: MAC });
+    assert.match(binding.address, /^192\.168\.64\./);
+  },
+);
+
+test("--control-socket: 0600, of whom softnet has become, and gone with it", options(), async (t) => {
+  const lab = Lab.open(t);
+  const control = new ControlPath(lab);
+  const { cable } = await startIn(lab, { vm: true, keep: true }, {}, control.options);
+  await cable.softnet.ready();
+  const { uid, mode } = lstatSync(control.path);
+  assert.deepEqual([uid, mode & 0o777], [65_534, 0o600]);
+  const clients = [await control.client(), await control.client()];
+  t.after(() => {
+    for (const client of clients) client.close();
+  });
+  await setPolicy(clients[0]!, ["10.0.0.0/8"]);
+  assert.deepEqual(await clients[1]!.ask("softnet.policy.get"), { allow: ["10.0.0.0/8"], block: [], ruleCount: 1 });
+  const { exit } = await cable.softnet.stop();
+  assert.deepEqual(exit, { code: 0, signal: null }, cable.softnet.program.text());
+  assert.ok(!existsSync(control.path));
+});
+
+test("a control descriptor that is no unix stream is refused before vmnet is asked", options(), async (t) => {
+  const { cable, lab } = await start(t, {}, "--control-fd", "0");
+  assert.equal((await cable.ended("softnet", 30_000)).code, 1);
+  assert.deepEqual(cable.softnet.errors.length, 1);
+  assert.match(cable.softnet.errors[0]!, /^softnet: --control-fd 0: not a socket; pass a connected unix stream socket/);
+  assert.ok(!lab.host.hasLink(TAP));
 });

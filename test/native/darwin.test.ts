@@ -31,6 +31,7 @@ test("struct layouts of 64-bit Darwin", () => {
   });
   assert.deepEqual(libc.POLLFD, { size: 8, events: 4, found: 6 });
   assert.equal(libc.SOCKADDR.family, 1); // behind the length
+  assert.deepEqual(libc.SOCKADDR_UN, { path: 2, pathSize: 104 });
   assert.deepEqual(vmnet.VMPKTDESC, { size: 24, packetSize: 0, iov: 8, iovcnt: 16, flags: 20 });
   assert.deepEqual(BLOCK, { size: 32, isa: 0, flags: 8, invoke: 16, descriptor: 24 });
   assert.deepEqual(BLOCK_DESCRIPTOR, { size: 16, literalSize: 8 });
@@ -50,9 +51,11 @@ test("constants of Darwin's sockets, and its error numbers, which are not Linux'
     { AF_UNIX: 1, AF_INET: 2, AF_INET6: 30, SOCK_STREAM: 1, SOCK_DGRAM: 2, MSG_DONTWAIT: 0x80, SOL_SOCKET: 0xffff },
   );
   const { SO_SNDBUF, SO_RCVBUF, SO_TYPE, SO_NOSIGPIPE } = libc;
+  assert.equal(libc.F_DUPFD_CLOEXEC, 67);
   assert.deepEqual([SO_SNDBUF, SO_RCVBUF, SO_TYPE, SO_NOSIGPIPE], [0x1001, 0x1002, 0x1008, 0x1022]);
   const numbers = { EBADF: 9, EAGAIN: 35, ENOTSOCK: 38, EDESTADDRREQ: 39, EMSGSIZE: 40, ENOBUFS: 55, ENOTCONN: 57 };
-  for (const [name, number] of Object.entries(numbers)) {
+  const paths = { ENOTDIR: 20, EROFS: 30, EADDRINUSE: 48, ECONNABORTED: 53, ECONNREFUSED: 61 };
+  for (const [name, number] of Object.entries({ ...numbers, ...paths })) {
     assert.equal((errno as unknown as Record<string, number>)[name], number, name);
     assert.ok(errno.describeError(number).startsWith(`${name}, `), name);
   }

@@ -47,6 +47,10 @@ struct darwin_sockaddr {
 	uint8_t sa_len, sa_family;
 	char sa_data[14];
 };
+struct darwin_sockaddr_un {
+	uint8_t sun_len, sun_family;
+	char sun_path[104];
+};
 struct darwin_msghdr {
 	void *msg_name;
 	darwin_socklen_t msg_namelen;

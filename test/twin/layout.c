@@ -26,6 +26,7 @@ int main(void) {
 	SIZE("timespec", struct darwin_timespec);
 	SIZE("kevent", struct darwin_kevent);
 	SIZE("sockaddr", struct darwin_sockaddr);
+	SIZE("sockaddr_un", struct darwin_sockaddr_un);
 	SIZE("mach_timebase_info", struct mach_timebase_info);
 	SIZE("passwd", struct darwin_passwd);
 	SIZE("group", struct darwin_group);
@@ -74,6 +75,9 @@ int main(void) {
 	OFFSET("kevent", struct darwin_kevent, udata);
 	OFFSET("sockaddr", struct darwin_sockaddr, sa_len);
 	OFFSET("sockaddr", struct darwin_sockaddr, sa_family);
+	OFFSET("sockaddr_un", struct darwin_sockaddr_un, sun_len);
+	OFFSET("sockaddr_un", struct darwin_sockaddr_un, sun_family);
+	OFFSET("sockaddr_un", struct darwin_sockaddr_un, sun_path);
 	OFFSET("mach_timebase_info", struct mach_timebase_info, numer);
 	OFFSET("mach_timebase_info", struct mach_timebase_info, denom);
 	OFFSET("passwd", struct darwin_passwd, pw_name);

@@ -7,6 +7,7 @@ test("structures have the sizes of Apple's headers", needsTwin(), () => {
   const { sizes } = twinLayout();
   const expected = {
     ...{ vmpktdesc: 24, iovec: 16, msghdr: 48, msghdr_x: 56, pollfd: 8, timespec: 16, kevent: 32, sockaddr: 16 },
+    sockaddr_un: 106,
     ...{ mach_timebase_info: 8, passwd: 72, group: 32, Block_layout: 32, ether_addr_t: 6 },
     ...{ vmnet_return_t: 4, operating_modes_t: 4, Boolean: 1, CFIndex: 8, CFTypeID: 8 },
     ...{ CFDictionaryKeyCallBacks: 48, CFDictionaryValueCallBacks: 40 },
@@ -31,6 +32,7 @@ test("fields lie where Apple's headers have them", needsTwin(), () => {
     timespec: { tv_sec: 0, tv_nsec: 8 },
     kevent: { ident: 0, filter: 8, flags: 10, fflags: 12, data: 16, udata: 24 },
     sockaddr: { sa_len: 0, sa_family: 1 },
+    sockaddr_un: { sun_len: 0, sun_family: 1, sun_path: 2 },
     mach_timebase_info: { numer: 0, denom: 4 },
     passwd: { pw_name: 0, pw_uid: 16, pw_gid: 20, pw_dir: 48 },
     group: { gr_name: 0, gr_gid: 16, gr_mem: 24 },

@@ -26,6 +26,10 @@ static inline int linux_poll(void *fds, unsigned long count, int milliseconds) {
 #define linux_flock(fd, operation) ((int)syscall(SYS_flock, (long)(fd), (long)(operation)))
 #define linux_socket(family, type, protocol) \
 	((int)syscall(SYS_socket, (long)(family), (long)(type), (long)(protocol)))
+#define linux_bind(fd, address, length) ((int)syscall(SYS_bind, (long)(fd), address, (long)(length)))
+#define linux_connect(fd, address, length) ((int)syscall(SYS_connect, (long)(fd), address, (long)(length)))
+#define linux_listen(fd, backlog) ((int)syscall(SYS_listen, (long)(fd), (long)(backlog)))
+#define linux_accept(fd) ((int)syscall(SYS_accept4, (long)(fd), NULL, NULL, 0L))
 #define linux_getpeername(fd, address, length) ((int)syscall(SYS_getpeername, (long)(fd), address, length))
 #define linux_getsockname(fd, address, length) ((int)syscall(SYS_getsockname, (long)(fd), address, length))
 #define linux_getsockopt(fd, level, name, value, length) \

@@ -330,8 +330,36 @@ export const MISUSES: Record<string, { says: RegExp; run: (twin: Apple) => unkno
     },
   },
   "a function that the stand-in does not have": {
-    says: /does not have connect/,
-    run: ({ system }) => system.func("int connect(int, void *, uint32_t)")(1, null, 0),
+    says: /does not have sendto/,
+    run: ({ system }) => system.func("long sendto(int, void *, size_t, int, void *, uint32_t)")(1, null, 0, 0, null, 0),
+  },
+  "Linux' sockaddr_un": {
+    says: /bind: address family 0: on Darwin a length of 1 byte comes before it/,
+    run: ({ system }) => {
+      const fd = system.func("int socket(int, int, int)")(1, 1, 0);
+      system.func("int bind(int, void *, uint32_t)")(fd, Buffer.from("\x01\0/no/such/folder/s\0"), 20);
+    },
+  },
+  "a sockaddr_un with another length": {
+    says: /connect: sun_len is 106, and the address has 20 bytes/,
+    run: ({ system }) => {
+      const fd = system.func("int socket(int, int, int)")(1, 1, 0);
+      system.func("int connect(int, void *, uint32_t)")(fd, Buffer.from("\x6a\x01/no/such/folder/s\0"), 20);
+    },
+  },
+  "Linux' SOCK_CLOEXEC": {
+    says: /socket with type 0x80001: Darwin has no flags there/,
+    run: ({ system }) => system.func("int socket(int, int, int)")(1, 0x80001, 0),
+  },
+  "poll for no event": {
+    says: /poll for no event: Darwin then tells nothing/,
+    run: ({ system }) => {
+      const fds = new Int32Array(2);
+      system.func("int socketpair(int, int, int, int *)")(1, 1, 0, fds);
+      const asked = Buffer.alloc(8);
+      asked.writeInt32LE(fds[0]!);
+      system.func("int poll(void *, uint32_t, int)")(asked, 1, 0);
+    },
   },
   "the network's own address as gateway": {
     says: /the address must be the gateway/,

@@ -1,7 +1,8 @@
 /*
  * Darwin's socket calls on Linux' sockets, with Darwin's numbers and its manners on Unix datagrams (macos.md section 4):
  * a send never blocks but answers ENOBUFS when the far end is full; SO_SNDBUF bounds one datagram; a far end that is gone
- * wakes nobody, gives ECONNRESET once, and shows itself to getpeername and to a fresh poll.
+ * wakes nobody, gives ECONNRESET once, and shows itself to getpeername and to a fresh poll. Unix streams may have a path;
+ * their addresses are Darwin's, and getpeername fails with EINVAL once both directions are closed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "darwin.h"
 #include "linux.h"
@@ -23,7 +25,7 @@
 
 struct known {
 	uint64_t inode;
-	bool unix_datagram;
+	bool unix_datagram, unix_stream;
 	int type;
 	uint32_t send_buffer, receive_buffer, no_sigpipe;
 	bool reset_told;
@@ -46,7 +48,8 @@ static struct known *known_socket(int fd) {
 	if (known->inode != found.st_ino) {
 		size = sizeof family;
 		linux_getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
-		*known = (struct known){.inode = found.st_ino, .type = type, .unix_datagram = family == AF_UNIX && type == SOCK_DGRAM};
+		*known = (struct known){.inode = found.st_ino, .type = type, .unix_datagram = family == AF_UNIX && type == SOCK_DGRAM,
+			.unix_stream = family == AF_UNIX && type == SOCK_STREAM};
 		known->send_buffer = known->unix_datagram ? 2048 : 131072;
 		known->receive_buffer = known->unix_datagram ? 4096 : 131072;
 		/* Linux counts what is under way against the sender, Darwin against the receiver. */
@@ -56,6 +59,12 @@ static struct known *known_socket(int fd) {
 	}
 	pthread_mutex_unlock(&lock);
 	return known;
+}
+
+/* Whether both directions of a connected stream are closed, by either side. */
+static bool is_shut(int fd, const struct known *known) {
+	struct darwin_pollfd watched = {fd, 0, 0};
+	return known->unix_stream && linux_poll(&watched, 1, 0) > 0 && (watched.revents & DARWIN_POLLHUP) != 0;
 }
 
 /* The error of a far end that is gone: the reset once, then what is given. */
@@ -124,6 +133,8 @@ static long receive_all(int fd, struct known *known, struct mmsghdr *messages, u
 		return gone(known, DARWIN_EAGAIN);
 	if (n < 0 && errno == EAGAIN && (flags & MSG_DONTWAIT) == 0) /* as the socket's O_NONBLOCK says */
 		n = linux_recvmmsg(fd, messages, count, flags | MSG_WAITFORONE);
+	if (n < 0 && errno == ECONNRESET && known->unix_stream) /* closed with bytes unread there: Darwin makes nothing of it */
+		n = linux_recvmmsg(fd, messages, count, flags | MSG_DONTWAIT);
 	if (n > 0) twin_add(RECEIVED_DATAGRAMS, n);
 	return darwin_result(n);
 }
@@ -254,6 +265,7 @@ DARWIN(int, getpeername, (int fd, struct darwin_sockaddr *address, darwin_sockle
 	socklen_t size = sizeof found;
 	if (linux_getpeername(fd, found, &size) < 0) return (int)darwin_result(-1);
 	if (known->unix_datagram && peer_is_dead(fd)) return (int)darwin_failure(DARWIN_ENOTCONN);
+	if (is_shut(fd, known)) return (int)darwin_failure(DARWIN_EINVAL);
 	struct darwin_sockaddr answer = {sizeof answer, ((struct sockaddr *)found)->sa_family == AF_INET6 ? DARWIN_AF_INET6
 		: (uint8_t)((struct sockaddr *)found)->sa_family, {0}};
 	size_t room = *length < sizeof answer ? *length : sizeof answer;
@@ -266,6 +278,9 @@ DARWIN(int, getpeername, (int fd, struct darwin_sockaddr *address, darwin_sockle
 
 DARWIN(int, poll, (struct darwin_pollfd *watched, unsigned count, int milliseconds)) {
 	twin_region(watched, count * sizeof *watched);
+	for (unsigned i = 0; i < count; i++)
+		if (watched[i].fd >= 0 && watched[i].events == 0)
+			twin_broken("poll for no event: Darwin then tells nothing, not even POLLHUP");
 	bool dead = false;
 	/* A poll that begins looks at the far ends; one that waits already is not told. */
 	for (unsigned i = 0; i < count; i++) {
@@ -300,6 +315,89 @@ DARWIN(int, socket, (int family, int type, int protocol)) {
 	if (family == DARWIN_AF_INET6) family = AF_INET6;
 	else if (family != DARWIN_AF_INET && family != DARWIN_AF_UNIX) return (int)darwin_failure(DARWIN_EAFNOSUPPORT);
 	return (int)darwin_result(linux_socket(family, type, protocol));
+}
+
+/* --- unix sockets with a path --- */
+
+/* Linux' address for Darwin's, or NULL with errno set. */
+static const struct sockaddr_un *unix_address(int fd, const struct darwin_sockaddr_un *given, darwin_socklen_t length,
+	struct sockaddr_un *address, const char *function) {
+	struct known *known = known_socket(fd);
+	if (known == NULL) return NULL;
+	if (!known->unix_datagram && !known->unix_stream) twin_broken("%s: the stand-in has unix sockets only", function);
+	if (length <= 2 || length > sizeof *given) twin_broken("%s: a sockaddr_un of %u bytes", function, length);
+	twin_region(given, length);
+	if (given->sun_family != DARWIN_AF_UNIX)
+		twin_broken("%s: address family %u: on Darwin a length of 1 byte comes before it", function, given->sun_family);
+	if (given->sun_len != length)
+		twin_broken("%s: sun_len is %u, and the address has %u bytes", function, given->sun_len, length);
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memcpy(address->sun_path, given->sun_path, length - 2); /* Linux has room for 4 more: zeros */
+	if (address->sun_path[0] == 0) { /* Linux would take it for an abstract name */
+		darwin_failure(DARWIN_ENOENT);
+		return NULL;
+	}
+	return address;
+}
+
+DARWIN(int, bind, (int fd, const struct darwin_sockaddr_un *given, darwin_socklen_t length)) {
+	struct sockaddr_un address;
+	if (unix_address(fd, given, length, &address, "bind") == NULL) return -1;
+	return (int)darwin_result(linux_bind(fd, &address, sizeof address));
+}
+
+DARWIN(int, connect, (int fd, const struct darwin_sockaddr_un *given, darwin_socklen_t length)) {
+	struct sockaddr_un address;
+	if (unix_address(fd, given, length, &address, "connect") == NULL) return -1;
+	if (linux_connect(fd, &address, sizeof address) == 0) return 0;
+	int number = errno;
+	struct stat found;
+	if (number == ECONNREFUSED && syscall(SYS_newfstatat, -100L, address.sun_path, &found, 0L) == 0 &&
+		!S_ISSOCK(found.st_mode)) number = ENOTSOCK;
+	if (number == EAGAIN) number = ECONNREFUSED; /* the listener's queue is full */
+	errno = number;
+	return (int)darwin_result(-1);
+}
+
+DARWIN(int, listen, (int fd, int backlog)) {
+	if (known_socket(fd) == NULL) return -1;
+	return (int)darwin_result(linux_listen(fd, backlog));
+}
+
+/* As in BSD, O_NONBLOCK is inherited and FD_CLOEXEC is not. */
+DARWIN(int, accept, (int fd, struct darwin_sockaddr *address, darwin_socklen_t *length)) {
+	if (known_socket(fd) == NULL) return -1;
+	if (address != NULL || length != NULL) twin_broken("accept: the stand-in does not tell who connects");
+	int client = linux_accept(fd);
+	if (client < 0) return (int)darwin_result(-1);
+	int flags = linux_fcntl(fd, 3 /* F_GETFL */, 0);
+	linux_fcntl(client, 4 /* F_SETFL */, 2 | (flags & 04000));
+	return client;
+}
+
+DARWIN(int, getsockname, (int fd, struct darwin_sockaddr_un *address, darwin_socklen_t *length)) {
+	struct known *known = known_socket(fd);
+	if (known == NULL) return -1;
+	twin_region(length, sizeof *length);
+	union {
+		struct sockaddr_un address;
+		uint8_t bytes[128];
+	} found = {{0}};
+	socklen_t size = sizeof found;
+	if (linux_getsockname(fd, &found, &size) < 0) return (int)darwin_result(-1);
+	struct darwin_sockaddr_un answer = {16, DARWIN_AF_UNIX, {0}};
+	if (known->unix_datagram || known->unix_stream) {
+		size_t path = strnlen(found.address.sun_path, sizeof answer.sun_path);
+		memcpy(answer.sun_path, found.address.sun_path, path);
+		if (path > 0) answer.sun_len = (uint8_t)(2 + path + (path < sizeof answer.sun_path));
+	} else { /* of others only the family */
+		answer.sun_family = found.address.sun_family == AF_INET6 ? DARWIN_AF_INET6 : (uint8_t)found.address.sun_family;
+	}
+	size_t room = *length < answer.sun_len ? *length : answer.sun_len;
+	twin_region(address, room);
+	memcpy(address, &answer, room);
+	*length = answer.sun_len;
+	return 0;
 }
 
 DARWIN(int, setsockopt, (int fd, int level, int name, const void *value, darwin_socklen_t length)) {
@@ -365,11 +463,7 @@ DARWIN(int, getsockopt, (int fd, int level, int name, void *value, darwin_sockle
 
 #define NOT_HERE(name) \
 	DARWIN(void, name, (void)) { twin_broken("the stand-in for libSystem does not have " #name); }
-NOT_HERE(bind)
-NOT_HERE(connect)
-NOT_HERE(accept)
 NOT_HERE(sendto)
 NOT_HERE(recvfrom)
-NOT_HERE(getsockname)
 NOT_HERE(getifaddrs)
 NOT_HERE(getaddrinfo)

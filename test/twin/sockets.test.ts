@@ -1,7 +1,10 @@
 /** The stand-in for Darwin's socket calls: its numbers, its batches, a far end that is full, a far end that is gone. */
 import { deepEqual, equal, ok } from "node:assert/strict";
-import { test } from "node:test";
+import { closeSync, lstatSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
 import koffi from "koffi";
+import { temporaryFolder } from "../support/folder.ts";
 import { type Apple, apple } from "./apple.ts";
 import { needsTwin } from "./build.ts";
 
@@ -172,6 +175,91 @@ test("a send to a far end that is gone takes the reset", needsTwin(), () => {
   deepEqual([send(), send()], [-ECONNRESET, -ENOTCONN]);
   equal(result(call.receive(ours, new Uint8Array(10), 10, DONTWAIT)), -EAGAIN);
   call.close(ours);
+});
+
+/** Darwin's struct sockaddr_un. */
+function unixAddress(path: string): Buffer {
+  return Buffer.concat([Uint8Array.of(path.length + 3, 1), Buffer.from(`${path}\0`)]);
+}
+
+/** Functions for unix sockets with a path, and a new folder for them. */
+function paths(t: TestContext, { system }: Apple) {
+  const socket = system.func("int socket(int family, int type, int protocol)");
+  const bind = system.func("int bind(int fd, void *address, uint32_t length)");
+  const connect = system.func("int connect(int fd, void *address, uint32_t length)");
+  const made: number[] = [];
+  t.after(() => {
+    for (const fd of made) closeSync(fd);
+  });
+  return {
+    folder: temporaryFolder(t),
+    /** A socket that goes with the test. */
+    socket: (type: number): number => {
+      const fd = socket(1, type, 0);
+      made.push(fd);
+      return fd;
+    },
+    bind: (fd: number, path: string): number => bind(fd, unixAddress(path), path.length + 3),
+    connect: (fd: number, path: string): number => connect(fd, unixAddress(path), path.length + 3),
+    listen: system.func("int listen(int fd, int backlog)"),
+    accept: system.func("int accept(int fd, void *address, void *length)"),
+    name: (fd: number): Buffer => {
+      const address = Buffer.alloc(106);
+      const length = new Uint32Array([address.length]);
+      equal(system.func("int getsockname(int fd, void *address, void *length)")(fd, address, length), 0);
+      return address.subarray(0, length[0]);
+    },
+  };
+}
+
+test("a path is bound, connected to and told in Darwin's sockaddr_un", needsTwin(), (t) => {
+  const twin = apple();
+  const { call, result, close } = darwin(twin);
+  const { folder, socket, bind, connect, listen, accept, name } = paths(t, twin);
+  const place = join(folder, "s");
+  const [server, client] = [socket(1), socket(1)];
+  equal(result(connect(client, place)), -2); // ENOENT
+  equal(bind(server, place), 0);
+  ok(lstatSync(place).isSocket());
+  deepEqual(name(server), unixAddress(place));
+  deepEqual(name(client), Buffer.from([16, 1, ...new Uint8Array(14)]));
+  equal(result(bind(socket(1), place)), -48); // EADDRINUSE
+  equal(result(connect(client, place)), -61); // ECONNREFUSED: it does not listen yet
+  equal(listen(server, 1), 0);
+  equal(call.fcntl(server, 4, "int", 4), 0); // O_NONBLOCK
+  equal(result(accept(server, null, null)), -EAGAIN);
+  equal(result(connect(socket(2), place)), -41); // EPROTOTYPE
+  equal(connect(client, place), 0);
+  const accepted = accept(server, null, null);
+  ok(accepted >= 0);
+  equal(call.fcntl(accepted, 3, "int", 0), 6); // O_RDWR, and O_NONBLOCK of the listener
+  equal(call.fcntl(accepted, 1, "int", 0), 0); // not close-on-exec
+  call.close(accepted);
+  writeFileSync(join(folder, "file"), "");
+  equal(result(connect(socket(1), join(folder, "file"))), -38); // ENOTSOCK
+  close();
+});
+
+test("a stream whose both directions are closed has no peer name, and what was sent is still read", needsTwin(), () => {
+  const twin = apple();
+  const { call, result, close } = darwin(twin);
+  const fds = new Int32Array(2);
+  equal(call.socketpair(1, 1, 0, fds), 0);
+  const [ours, theirs] = fds as unknown as [number, number];
+  const peer = (): number => result(call.getpeername(ours, new Uint8Array(16), new Uint32Array([16])));
+  const shutdown = koffi.load(null).func("int shutdown(int fd, int how)");
+  equal(peer(), 0);
+  call.send(theirs, new Uint8Array(3), 3, DONTWAIT);
+  call.send(ours, new Uint8Array(3), 3, DONTWAIT);
+  equal(shutdown(theirs, 1), 0);
+  equal(peer(), 0); // one direction is still open
+  call.close(theirs); // with bytes unread
+  equal(peer(), -EINVAL);
+  const receive = (): number => result(call.receive(ours, new Uint8Array(10), 10, DONTWAIT));
+  deepEqual([receive(), receive()], [3, 0]);
+  equal(result(call.send(ours, new Uint8Array(1), 1, DONTWAIT)), -32); // EPIPE
+  call.close(ours);
+  close();
 });
 
 test("fcntl, ioctl and socket options speak Darwin's numbers", needsTwin(), () => {

@@ -17,7 +17,11 @@ import { setLeaseTime } from "../../networks/vmnet/lease-time.ts";
 import { loadVmnetNative } from "../../networks/vmnet/native.ts";
 import { openPrivate } from "../../networks/vmnet/private.ts";
 import { openVmnet } from "../../networks/vmnet/vmnet.ts";
+import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DarwinDatagramPort } from "../../ports/darwin-datagram.ts";
+import { darwinUnix } from "../../ports/darwin-unix.ts";
+import { SocketListener } from "../../ports/socket-listener.ts";
+import { SocketStream } from "../../ports/socket-stream.ts";
 import { parseSettings, type VmNetType } from "../../privileges/conf.ts";
 import { CONF, readConf } from "../../privileges/conf-file.ts";
 import { DarwinPrivileges } from "../../privileges/darwin.ts";
@@ -41,6 +45,7 @@ export interface DarwinOptions {
 
 export function darwinHost({ libraries = APPLE, release: version = release() }: DarwinOptions = {}): Host {
   const libc = loadDarwinLibc(libraries.system);
+  const unix = darwinUnix(libc);
   const registry = libraries === APPLE ? darwinRegistry(libc, loadRegistryCalls()) : undefined;
   return {
     clock: continuousClock(libc),
@@ -49,12 +54,10 @@ export function darwinHost({ libraries = APPLE, release: version = release() }: 
     privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given) }),
     openVmSide: (given) => openVmSide(libc, version, given),
     openNetwork: (wishes) => openNetwork(libraries, version, wishes),
-    checkControlDescriptor: ({ controlFd, controlSocket }) => {
-      refuse("--control-fd", controlFd);
-      refuse("--control-socket", controlSocket);
-    },
-    takeControlDescriptor: () => undefined,
-    listenForControl: (path) => refuse("--control-socket", path) as never,
+    checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
+    takeControlDescriptor: ({ controlFd }) =>
+      controlFd === undefined ? undefined : new SocketStream(unix, takeControlDescriptor(unix, controlFd)),
+    listenForControl: (path, onClient) => new SocketListener(unix, "--control-socket", path, onClient),
     advice: () => [],
   };
 }

@@ -6,11 +6,13 @@ import { openBridge } from "../../networks/bridge.ts";
 import { openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
 import { openNat } from "../../networks/nat/nat.ts";
 import type { Network } from "../../networks/network.ts";
+import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
+import { linuxUnix } from "../../ports/linux-unix.ts";
 import { ListeningPort } from "../../ports/listening.ts";
 import { StreamListener } from "../../ports/stream-listener.ts";
 import { openVmTap } from "../../ports/tap.ts";
-import { checkControlDescriptor, takeControlDescriptor, UnixStream } from "../../ports/unix-stream.ts";
+import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
 import type { FramePort } from "../../relay/port.ts";
@@ -26,6 +28,7 @@ const DEFAULT_MTU = 1500;
 
 export function linuxHost(): Host {
   const libc = loadLibc();
+  const unix = linuxUnix(libc);
   return {
     clock: bootClock(libc),
     registry: linuxRegistry(libc),
@@ -33,23 +36,12 @@ export function linuxHost(): Host {
     privileges: (given) => new Privileges(libc, given),
     openVmSide: (given) => openVmSide(libc, given),
     openNetwork: (wishes) => openNetwork(libc, wishes),
-    checkControlDescriptor: (given) => checkControl(libc, given),
+    checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
-      controlFd === undefined ? undefined : new UnixStream(libc, takeControlDescriptor(libc, controlFd)),
+      controlFd === undefined ? undefined : new UnixStream(libc, takeControlDescriptor(unix, controlFd)),
     listenForControl: (path, onClient) => new StreamListener(libc, "--control-socket", path, onClient),
     advice,
   };
-}
-
-function checkControl(libc: LinuxLibc, { controlFd, vmFd, hostFd }: RunArguments): void {
-  if (controlFd === undefined) return;
-  if (controlFd === vmFd) {
-    throw new UserError(`--control-fd ${controlFd}: that is the VM's descriptor too; pass another`);
-  }
-  if (controlFd === hostFd) {
-    throw new UserError(`--control-fd ${controlFd}: that is the network's descriptor too; pass another`);
-  }
-  checkControlDescriptor(libc, controlFd);
 }
 
 function openVmSide(libc: LinuxLibc, { vmFd, vmTap, vmSocket, vmMacAddress }: RunArguments): FramePort {

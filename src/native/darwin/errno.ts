@@ -9,7 +9,9 @@ export const EINTR = 4;
 export const EBADF = 9;
 export const ENOMEM = 12;
 export const EACCES = 13;
+export const ENOTDIR = 20;
 export const EINVAL = 22;
+export const EROFS = 30;
 export const EPIPE = 32;
 export const EAGAIN = 35;
 export const ENOTSOCK = 38;
@@ -17,6 +19,7 @@ export const EDESTADDRREQ = 39;
 export const EMSGSIZE = 40;
 export const EADDRINUSE = 48;
 export const ENETDOWN = 50;
+export const ECONNABORTED = 53;
 export const ECONNRESET = 54;
 export const ENOBUFS = 55;
 export const ENOTCONN = 57;
@@ -33,11 +36,11 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [14, "EFAULT, bad address"],
   [16, "EBUSY, in use"],
   [17, "EEXIST, exists already"],
-  [20, "ENOTDIR, not a directory"],
+  [ENOTDIR, "ENOTDIR, not a directory"],
   [EINVAL, "EINVAL, invalid"],
   [23, "ENFILE, too many open files in the system"],
   [24, "EMFILE, too many open files in this process"],
-  [30, "EROFS, a read-only file system"],
+  [EROFS, "EROFS, a read-only file system"],
   [EPIPE, "EPIPE, the other side is closed"],
   [EAGAIN, "EAGAIN, would have to wait"],
   [ENOTSOCK, "ENOTSOCK, not a socket"],
@@ -48,7 +51,7 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [45, "ENOTSUP, not supported"],
   [EADDRINUSE, "EADDRINUSE, address in use"],
   [ENETDOWN, "ENETDOWN, the network is down"],
-  [53, "ECONNABORTED, the other side has gone again"],
+  [ECONNABORTED, "ECONNABORTED, the other side has gone again"],
   [ECONNRESET, "ECONNRESET, reset by the other side"],
   [ENOBUFS, "ENOBUFS, no buffer space"],
   [ENOTCONN, "ENOTCONN, not connected"],

@@ -35,6 +35,13 @@ export interface DarwinLibc {
   /** `descriptors`: struct pollfd, one after the other; `timeout` in milliseconds. Answers how many are ready. */
   poll(descriptors: Uint8Array, count: number, timeout: number): number;
   close(fd: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  connect(fd: number, address: Uint8Array, size: number): number;
+  bind(fd: number, address: Uint8Array, size: number): number;
+  listen(fd: number, backlog: number): number;
+  /** Who connects is not asked for: `address` and `size` are null. */
+  accept(fd: number, address: null, size: null): number;
+  getsockname(fd: number, address: Uint8Array, size: [number]): number;
   flock(fd: number, operation: number): number;
   /** Variadic: the argument's C type comes before its value. */
   fcntl(fd: number, command: number, type: "int", argument: number): number;
@@ -74,6 +81,12 @@ export function loadDarwinLibc(path: string = LIBSYSTEM): DarwinLibc {
     setsockopt: declare("int setsockopt(int fd, int level, int name, int *value, uint32_t size)"),
     poll: declare("int poll(void *descriptors, unsigned int count, int timeout)"),
     close: declare("int close(int fd)"),
+    socket: declare("int socket(int domain, int type, int protocol)"),
+    connect: declare("int connect(int fd, void *address, uint32_t size)"),
+    bind: declare("int bind(int fd, void *address, uint32_t size)"),
+    listen: declare("int listen(int fd, int backlog)"),
+    accept: declare("int accept(int fd, void *address, void *size)"),
+    getsockname: declare("int getsockname(int fd, void *address, _Inout_ uint32_t *size)"),
     flock: declare("int flock(int fd, int operation)"),
     fcntl: declare("int fcntl(int fd, int command, ...)"),
     openlog: declare("void openlog(uintptr_t identity, int options, int facility)"),
@@ -91,6 +104,7 @@ export function loadDarwinLibc(path: string = LIBSYSTEM): DarwinLibc {
 
 // sys/fcntl.h
 export const F_SETFD = 2;
+export const F_DUPFD_CLOEXEC = 67;
 export const FD_CLOEXEC = 1;
 
 // sys/file.h
@@ -124,6 +138,9 @@ export const LOG_DEBUG = 7;
 
 /** struct sockaddr begins with its length (1 byte) and the family (1 byte). */
 export const SOCKADDR = { size: 128, family: 1 } as const;
+
+/** struct sockaddr_un: length and family, then the path and its final zero byte in 104 bytes. */
+export const SOCKADDR_UN = { path: 2, pathSize: 104 } as const;
 
 /** struct pollfd: descriptor (4 bytes), wanted events (2), found events (2). */
 export const POLLFD = { size: 8, events: 4, found: 6 } as const;
