@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { describeCrash } from "../../src/telemetry/crash.ts";
 import { parseTags } from "../../src/telemetry/crash-report.ts";
@@ -42,7 +42,7 @@ function sabotage(t: TestContext, how: string): string {
   const path = join(folder, "sabotage.mjs");
   // Not in the process that reports.
   writeFileSync(path, `if (!process.argv.includes("--send-crash-report")) { ${how} }\n`);
-  spawnSync("chmod", ["-R", "a+rX", folder]);
+  spawnSync("chmod", ["-R", "a+rwX", folder]);
   return path;
 }
 
@@ -50,7 +50,8 @@ const LATER = (error: string) => `setTimeout(() => { throw ${error}; }, 300);`;
 
 /** Starts softnet from source, broken, and waits for its end. */
 async function crash(module: string, env: NodeJS.ProcessEnv, uid: number) {
-  const args = ["--import", module, MAIN, "--vm-socket", `/tmp/softnet-crash-${process.pid}.sock`];
+  // A crash cleans nothing up: the socket goes with the sabotage's folder.
+  const args = ["--import", module, MAIN, "--vm-socket", join(dirname(module), "vm.sock")];
   const more = ["--vm-mac-address", "02:00:00:00:00:11", "--host-fd", "3"];
   const child = spawn(process.execPath, [...args, ...more], {
     stdio: ["ignore", "ignore", "pipe", "pipe"],
