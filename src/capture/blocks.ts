@@ -12,7 +12,6 @@ export const SIMPLE_PACKET_BLOCK = 3;
 export const ENHANCED_PACKET_BLOCK = 6;
 
 /** Every block: type, total length, body, total length again; offsets and lengths in bytes. */
-export const BLOCK_TYPE = 0;
 export const BLOCK_LENGTH = 4;
 export const BLOCK_HEADER = 8;
 export const BLOCK_TRAILER = 4;

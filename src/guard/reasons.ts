@@ -90,8 +90,3 @@ export function verdictOf(name: string): number {
   if (index < 0) throw new RangeError(`no drop reason is called ${name}`);
   return index + 1;
 }
-
-/** The reason behind a verdict, or undefined for PASS. */
-export function reasonOf(verdict: number): DropReason | undefined {
-  return verdict === PASS ? undefined : DROP_REASONS[verdict - 1];
-}

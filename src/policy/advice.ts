@@ -40,7 +40,7 @@ export function metadataAdvice(rules: readonly Rule[]): string | undefined {
   if (opened.length === 0) return undefined;
   const by = wide.filter(({ cidr }) => opened.some((metadata) => contains(cidr, metadata)));
   const addresses = opened.map(({ address }) => formatIPv4(address)).join(", ");
-  return `--allow ${listed(by)} also opens cloud metadata (${addresses}): close it with --block @metadata unless it is meant`;
+  return `allow ${listed(by)} also opens cloud metadata (${addresses}): close it with block @metadata unless it is meant`;
 }
 
 /** The allowed CIDRs that meet the VM's own subnet: isolation still keeps its neighbours apart. */

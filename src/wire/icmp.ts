@@ -27,7 +27,6 @@ export const ICMP_PROHIBITED = 13;
 export const icmpType = (bytes: Uint8Array, message: number): number => bytes[message + TYPE]!;
 export const icmpCode = (bytes: Uint8Array, message: number): number => bytes[message + CODE]!;
 export const icmpIdentifier = (bytes: Uint8Array, message: number): number => get16(bytes, message + IDENTIFIER);
-export const icmpSequence = (bytes: Uint8Array, message: number): number => get16(bytes, message + SEQUENCE);
 
 /** Whether a message reports an error about a packet that it quotes; redirects (type 5) apart. */
 export function isIcmpError(type: number): boolean {
