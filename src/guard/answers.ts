@@ -38,7 +38,7 @@ import {
   tcpSequence,
   tcpSourcePort,
 } from "../wire/tcp.ts";
-import { type FlowTable, MOST_FLOWS } from "./flow-table.ts";
+import { FLOW_TCP, type FlowTable, MOST_FLOWS, NO_FLOW } from "./flow-table.ts";
 import { DROP_REASONS, verdictOf } from "./reasons.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
@@ -160,13 +160,22 @@ export class Resets {
     this.#count++;
   }
 
-  /** Writes the next RST to `out` at `at`, and answers its length; 0 = none waits. `own`: the VM's address. */
-  take(vmMac: number, own: number, out: Uint8Array, at: number): number {
-    if (this.#count === 0) return 0;
-    const entry = this.#first * WORDS;
-    this.#first = (this.#first + 1) % MOST_FLOWS;
-    this.#count--;
-    const ports = this.#ring[entry + 1]!;
+  /**
+   * Writes the next RST to `out` at `at`, and answers its length; 0 = none waits. `own`: the VM's address. What is not cut
+   * any more gets none: it may have been allowed again meanwhile.
+   */
+  take(flows: FlowTable, vmMac: number, own: number, out: Uint8Array, at: number): number {
+    let entry: number;
+    let ports: number;
+    let flow: number;
+    do {
+      if (this.#count === 0) return 0;
+      entry = this.#first * WORDS;
+      this.#first = (this.#first + 1) % MOST_FLOWS;
+      this.#count--;
+      ports = this.#ring[entry + 1]!;
+      flow = flows.find(FLOW_TCP, this.#ring[entry]!, ports);
+    } while (flow === NO_FLOW || !flows.isCut(flow));
     const to = at + ETHERNET_HEADER;
     const total = IPV4_HEADER + TCP_HEADER;
     putIPv4Header(out, to, total, PROTOCOL_TCP, this.#ring[entry]!, own);

@@ -2,7 +2,9 @@
  * The flows of a VM: who talks to whom, so that answers pass without asking the rules (docs/guard.md, Flows).
  *
  *   TCP    half-open → open     a bare SYN opens it; the other side's SYN and ACK and then the opening side's segment without
- *                               SYN and RST complete it; what begins in the middle is open at once
+ *                               SYN and RST complete it; what the VM begins in the middle is open at once, what the
+ *                               other side begins there once the VM has sent a segment without RST
+ *          half-open → over       the side that did not open it sends a RST
  *   all    live → over          nothing of it passed for 300 s (TCP), 60 s (half-open), 30 s (UDP, echo)
  *   all    live ⇄ cut → over    a changed policy no longer allows it, or does again; its place remembers it, so that what
  *                               the far side goes on sending is not taken for something new
@@ -21,7 +23,9 @@ const HALF_OPEN = verdictOf("flow.half-open");
 
 /** Flows at once. */
 export const MOST_FLOWS = 32_768;
-/** Half-open flows of one remote address. */
+/** Of them such as the other side opened: the VM has room for its own, whatever comes (threat row I13). */
+export const MOST_FROM_OTHER = MOST_FLOWS / 2;
+/** Half-open flows of one remote address that the same side opened. */
 export const MOST_HALF_OPEN = 256;
 
 /** What a flow is of. */
@@ -61,7 +65,9 @@ const KIND = 3;
 const OPENED_BY_OTHER = 1 << 2;
 const AWAITS_ANSWER = 1 << 3;
 const AWAITS_OPENER = 1 << 4;
-const IS_HALF_OPEN = AWAITS_ANSWER | AWAITS_OPENER;
+/** The other side began in the middle. */
+const AWAITS_VM = 1 << 8;
+const IS_HALF_OPEN = AWAITS_ANSWER | AWAITS_OPENER | AWAITS_VM;
 const ACKNOWLEDGED = 1 << 5;
 const IN_USE = 1 << 6;
 const CUT = 1 << 7;
@@ -73,13 +79,19 @@ export class FlowTable {
   readonly #heads = new Uint16Array(1 << HASH_BITS).fill(END);
   readonly #flows = new Int32Array(MOST_FLOWS * WORDS);
   readonly #wheel = new TimeWheel(MOST_FLOWS, TCP_SECONDS + 1);
-  readonly #halfOpen = new RemoteCounts(this.#hash, MOST_FLOWS);
+  /** By the side that opened them: the VM, the other one. */
+  readonly #halfOpen = [
+    new RemoteCounts(this.#hash, MOST_FLOWS),
+    new RemoteCounts(this.#hash, MOST_FROM_OTHER),
+  ] as const;
   #free = END;
   #second = 0;
   /** How many flows there are, live and cut. */
   size = 0;
   /** How many of them are cut. */
   #cuts = 0;
+  /** How many of them the other side opened. */
+  #fromOther = 0;
   /** Places from here on were never used: flows are 0 … extent - 1. */
   extent = 0;
 
@@ -127,8 +139,10 @@ export class FlowTable {
   }
 
   /** Why no flow may be opened, or PASS. */
-  refusal(bareSyn: boolean, remote: number): number {
-    if (bareSyn && this.#halfOpen.of(remote) >= MOST_HALF_OPEN) return HALF_OPEN;
+  refusal(kind: number, byOther: boolean, bareSyn: boolean, remote: number): number {
+    const halfOpen = firstState(kind, byOther, bareSyn) !== 0;
+    if (halfOpen && this.#halfOpen[byOther ? 1 : 0].of(remote) >= MOST_HALF_OPEN) return HALF_OPEN;
+    if (byOther && this.#fromOther >= MOST_FROM_OTHER) return FULL;
     return this.size >= MOST_FLOWS ? FULL : PASS;
   }
 
@@ -148,7 +162,8 @@ export class FlowTable {
     const flows = this.#flows;
     const at = flow * WORDS;
     const head = this.#hash.of(remote, ports, kind);
-    const state = kind | IN_USE | (byOther ? OPENED_BY_OTHER : 0) | (bareSyn ? AWAITS_ANSWER : 0);
+    const first = firstState(kind, byOther, bareSyn);
+    const state = kind | IN_USE | (byOther ? OPENED_BY_OTHER : 0) | first;
     flows[at] = remote;
     flows[at + PORTS] = ports;
     flows[at + STATE] = state;
@@ -157,7 +172,8 @@ export class FlowTable {
     flows[at + MAC_HIGH] = (bytes[mac]! << 8) | bytes[mac + 1]!;
     flows[at + MAC_LOW] = (bytes[mac + 2]! << 24) | (bytes[mac + 3]! << 16) | (bytes[mac + 4]! << 8) | bytes[mac + 5]!;
     this.#heads[head] = flow;
-    if (bareSyn) this.#halfOpen.add(remote);
+    if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(remote);
+    if (byOther) this.#fromOther++;
     this.#wheel.place(flow, patienceOf(state) + 1);
     this.size++;
     return flow;
@@ -189,19 +205,30 @@ export class FlowTable {
     this.#flows[flow * WORDS + LAST] = this.#second;
   }
 
-  /** A segment of a TCP flow passed: follows the handshake. */
-  follow(flow: number, fromOther: boolean, flags: number): void {
-    const at = flow * WORDS + STATE;
-    const state = this.#flows[at]!;
-    if ((state & IS_HALF_OPEN) === 0) return;
+  /** A segment of a TCP flow passed: follows the handshake. Answers whether the flow is over with it. */
+  follow(flow: number, fromOther: boolean, flags: number): boolean {
+    const state = this.#flows[flow * WORDS + STATE]!;
+    if ((state & IS_HALF_OPEN) === 0) return false;
     const fromOpener = ((state & OPENED_BY_OTHER) !== 0) === fromOther;
+    const reset = (flags & TCP_RST) !== 0;
+    if (reset && !fromOpener && (state & CUT) === 0) {
+      this.end(flow);
+      return true;
+    }
     if ((state & AWAITS_ANSWER) !== 0) {
       const answer = !fromOpener && (flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
-      if (answer) this.#flows[at] = (state & ~IS_HALF_OPEN) | AWAITS_OPENER;
-    } else if (fromOpener && (flags & (TCP_SYN | TCP_RST)) === 0) {
-      this.#flows[at] = state & ~IS_HALF_OPEN;
-      this.#halfOpen.subtract(this.#flows[flow * WORDS]!);
+      if (answer) this.#flows[flow * WORDS + STATE] = (state & ~IS_HALF_OPEN) | AWAITS_OPENER;
+    } else if ((state & AWAITS_VM) !== 0) {
+      if (!fromOther && !reset) this.#complete(flow, state);
+    } else if (fromOpener && !reset && (flags & TCP_SYN) === 0) {
+      this.#complete(flow, state);
     }
+    return false;
+  }
+
+  #complete(flow: number, state: number): void {
+    this.#flows[flow * WORDS + STATE] = state & ~IS_HALF_OPEN;
+    this.#halfOpen[sideOf(state)].subtract(this.#flows[flow * WORDS]!);
   }
 
   /** The VM sent this acknowledgement number. */
@@ -222,10 +249,11 @@ export class FlowTable {
     this.#heads.fill(END);
     this.#flows.fill(0);
     this.#wheel.clear();
-    this.#halfOpen.clear();
+    for (const counts of this.#halfOpen) counts.clear();
     this.#free = END;
     this.size = 0;
     this.#cuts = 0;
+    this.#fromOther = 0;
     this.extent = 0;
   }
 
@@ -285,13 +313,25 @@ export class FlowTable {
       while (flows[before * WORDS + NEXT] !== flow) before = flows[before * WORDS + NEXT]!;
       flows[before * WORDS + NEXT] = next;
     }
-    if ((state & IS_HALF_OPEN) !== 0) this.#halfOpen.subtract(remote);
+    if ((state & IS_HALF_OPEN) !== 0) this.#halfOpen[sideOf(state)].subtract(remote);
+    if ((state & OPENED_BY_OTHER) !== 0) this.#fromOther--;
     if ((state & CUT) !== 0) this.#cuts--;
     flows[at + STATE] = 0;
     flows[at + NEXT] = this.#free;
     this.#free = flow;
     this.size--;
   }
+}
+
+/** What a flow waits for first, where it begins half-open. */
+function firstState(kind: number, byOther: boolean, bareSyn: boolean): number {
+  if (kind !== FLOW_TCP) return 0;
+  if (bareSyn) return AWAITS_ANSWER;
+  return byOther ? AWAITS_VM : 0;
+}
+
+function sideOf(state: number): 0 | 1 {
+  return (state & OPENED_BY_OTHER) === 0 ? 0 : 1;
 }
 
 /** Seconds that a flow in a state lives on without a packet. */

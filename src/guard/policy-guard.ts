@@ -10,6 +10,7 @@ import { ALLOWED, BLOCKED, GLOBAL, LOOPBACK, type Surroundings } from "../policy
 import { decidingRule } from "../policy/explain.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { IN, OUT, type Way } from "../policy/rule-tree.ts";
+import { isMetadata } from "../policy/special-purpose.ts";
 import { NO_PORT, PolicyTable } from "../policy/table.ts";
 import { LIMITED_BROADCAST } from "../wire/address.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
@@ -265,16 +266,20 @@ export class PolicyGuard {
         opening = flow === NO_FLOW && opens;
       }
     }
+    let allowed = false;
     if (this.#stateful ? flow === NO_FLOW || bareSyn : way === OUT) {
       const value = this.#table.ask(way, remote, port);
+      allowed = value === ALLOWED;
       if (value !== GLOBAL && value !== ALLOWED) {
         const verdict = judgeKind(value, protocol, port, fragment !== 0);
         if (verdict !== PASS) return verdict;
       }
     }
+    // Nobody outside opens a way to what answers with credentials (threat row I7).
+    if (opening && way === IN && !allowed && isMetadata(remote)) opening = false;
     if (opening) {
       if (cut !== NO_FLOW) flows!.end(cut);
-      const refusal = flows!.refusal(bareSyn, remote);
+      const refusal = flows!.refusal(kind, way === IN, bareSyn, remote);
       if (refusal !== PASS) {
         if (this.#stateful) return refusal;
         opening = false;
@@ -290,8 +295,8 @@ export class PolicyGuard {
       flows!.touch(flow);
     }
     if (kind === FLOW_TCP && flow !== NO_FLOW) {
-      // A bare SYN of a flow that is there already, or has just been opened by it, follows nothing.
-      if (!bareSyn) flows!.follow(flow, way === IN, flags);
+      // A bare SYN of a flow that is there already follows nothing, and what has just opened one neither.
+      if (!bareSyn && !opening && flows!.follow(flow, way === IN, flags)) return PASS;
       if (way === OUT && (flags & TCP_ACK) !== 0) {
         flows!.noteAcknowledgement(flow, tcpAcknowledgement(bytes, payload));
       }
@@ -316,6 +321,8 @@ export class PolicyGuard {
   /** An ICMP error passes for a live flow of which it quotes a packet, from the side that the error goes to (threat row I14). */
   #judgeError(flows: FlowTable, way: Way, bytes: Uint8Array, packet: number, remote: number): number {
     const quoted = packet + IPV4_HEADER + ICMP_HEADER;
+    // In pieces it could be written over behind its first one.
+    if (fragmentBits(bytes, packet) !== 0) return FLOW_ICMP;
     if (totalLength(bytes, packet) < IPV4_HEADER + ICMP_HEADER + QUOTED_LENGTH) return FLOW_ICMP;
     if (bytes[quoted] !== QUOTED_HEADER || fragmentOffset(bytes, quoted) !== 0) return FLOW_ICMP;
     const source = sourceAddress(bytes, quoted);
@@ -404,7 +411,10 @@ export class PolicyGuard {
   /** As `Guard.takeReset`. */
   takeReset(out: Uint8Array, at: number): number {
     // The address that the flows were made with: the binding may have ended meanwhile.
-    return this.#resets?.take(this.#mac, this.#flowsOf, out, at) ?? 0;
+    const resets = this.#resets;
+    const flows = this.#flows;
+    if (resets === undefined || flows === undefined) return 0;
+    return resets.take(flows, this.#mac, this.#flowsOf, out, at);
   }
 
   /** As `Guard.explain`. */

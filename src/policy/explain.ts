@@ -5,9 +5,7 @@
 import { covers } from "./cidr.ts";
 import type { Surroundings } from "./default-layer.ts";
 import { type Rule, type RuleDirection, rankOf } from "./rule.ts";
-import { isGloballyRoutable, METADATA_ADDRESSES, PRIVATE } from "./special-purpose.ts";
-
-const isMetadata = (address: number): boolean => METADATA_ADDRESSES.some((metadata) => metadata.address === address);
+import { isGloballyRoutable, isMetadata, PRIVATE } from "./special-purpose.ts";
 
 /** Whether a rule's target covers an address in host order. */
 export function targetCovers({ target }: Rule, address: number, surroundings: Surroundings): boolean {

@@ -72,6 +72,11 @@ export const METADATA_ADDRESSES: readonly Cidr[] = Object.freeze(
   ),
 );
 
+export function isMetadata(address: number): boolean {
+  for (const metadata of METADATA_ADDRESSES) if (metadata.address === address) return true;
+  return false;
+}
+
 /** Never passed from a VM, whatever the rules say: a host takes them for itself (threat row I6). */
 export const NEVER: readonly Cidr[] = Object.freeze(
   ["0.0.0.0/8", "127.0.0.0/8"].map((cidr) => Object.freeze(parseCidr(cidr)!)),

@@ -188,3 +188,10 @@ test("pings to the VM have no rate", () => {
   for (let index = 0; index < 1000; index++) bench.passesIn(echoIn(8));
   bench.passesIn(tcpIn({ flags: SYN | ACK_FLAG }));
 });
+
+test("I14 an ICMP error in pieces is for no flow: what it quotes could be written over", () => {
+  const bench = tracking(CLOSED);
+  bench.passesOut(udpOut());
+  bench.passesIn(errorIn(udpOut()));
+  bench.dropsIn("flow.icmp", errorIn(udpOut(), { more: true }));
+});

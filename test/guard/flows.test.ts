@@ -274,17 +274,17 @@ test("I13 the 32,769th flow is refused, none is pushed out, and there is room ag
   bench.passesOut(tcpOut());
 });
 
-test("I13 a remote address has 256 half-open connections at most, whoever opens them; others and live ones go on", () => {
+test("I13 a remote address has 256 half-open connections at most from each side; others and live ones go on", () => {
   const bench = tracking();
   bench.passesOut(tcpOut({ own: 1 }));
   bench.passesIn(tcpIn({ own: 1, flags: SYN | ACK_FLAG }));
   bench.passesOut(tcpOut({ own: 1, ...middle }));
-  for (let index = 0; index < 128; index++) {
+  for (let index = 0; index < 256; index++) {
     bench.passesOut(tcpOut({ own: 1000 + index }));
     bench.passesIn(tcpIn({ own: 22, port: 1000 + index }));
   }
   bench.dropsOut("flow.half-open", tcpOut({ own: 2 }));
-  bench.dropsIn("flow.half-open", tcpIn({ own: 22, port: 2 }));
+  bench.dropsIn("flow.half-open", tcpIn({ own: 22, port: 2 }), tcpIn({ own: 22, port: 2, ...middle }));
   // A repeated SYN, a living connection, the middle of another, another protocol, another address.
   bench.passesOut(tcpOut({ own: 1000 }), tcpOut({ own: 1, ...middle }), tcpOut({ own: 3, ...middle }), udpOut());
   bench.passesOut(tcpOut({ destination: remote(1) }));
@@ -296,6 +296,45 @@ test("I13 a remote address has 256 half-open connections at most, whoever opens 
   bench.dropsOut("flow.half-open", tcpOut({ own: 4 }));
   bench.wait(61 * SECOND);
   bench.passesOut(tcpOut({ own: 4 }));
+});
+
+test("I13 the other side fills half of the table at most, and the VM's own flows the rest", () => {
+  const bench = tracking();
+  for (let index = 0; index < 16_384; index++) {
+    if (bench.in(udpIn({ source: remote(index) })) !== "pass") assert.fail(`flow ${index}`);
+  }
+  bench.dropsIn("flow.full", udpIn({ source: remote(20_000) }), tcpIn(), echoIn(8));
+  for (let index = 0; index < 16_384; index++) {
+    if (bench.out(udpOut({ destination: remote(index), own: 1 })) !== "pass") assert.fail(`flow ${index}`);
+  }
+  bench.dropsOut("flow.full", udpOut({ own: 2 }));
+  bench.wait(31 * SECOND);
+  bench.passesIn(udpIn({ source: remote(20_000) }));
+});
+
+test("what the other side begins in the middle is half-open until the VM answers it with more than a RST", () => {
+  const bench = tracking();
+  const of = (own: number) => ({ own, ...middle });
+  bench.passesIn(tcpIn(of(1)), tcpIn(of(2)), tcpIn(of(3)));
+  bench.passesOut(tcpOut(of(1)), tcpOut({ own: 2, flags: RST }));
+  assert.equal(flowsOf(bench), 2);
+  bench.wait(61 * SECOND);
+  assert.equal(flowsOf(bench), 1);
+  bench.wait(239 * SECOND);
+  bench.passesIn(tcpIn(of(1)));
+  assert.equal(flowsOf(bench), 1);
+});
+
+test("I13 a half-open connection is over when the side that did not open it resets it, and not by the other one's RST", () => {
+  const bench = tracking(CLOSED);
+  bench.passesOut(tcpOut({ own: 1 }), tcpOut({ own: 2 }), tcpOut({ own: 2, flags: RST }));
+  bench.passesIn(tcpIn({ own: 1, flags: RST | ACK_FLAG }));
+  assert.equal(flowsOf(bench), 1);
+  bench.dropsIn("policy.block", tcpIn({ own: 1, flags: SYN | ACK_FLAG }));
+  bench.passesIn(tcpIn({ own: 2, flags: SYN | ACK_FLAG }));
+  bench.passesOut(tcpOut({ own: 2, ...middle }));
+  bench.passesIn(tcpIn({ own: 2, flags: RST })); // complete: it may be anybody's
+  assert.equal(flowsOf(bench), 1);
 });
 
 test("I13 the rules are asked before the limits", () => {
