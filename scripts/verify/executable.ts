@@ -1,43 +1,79 @@
-/** The packaged executable with the SUID bit: a copy of it in a folder of root's, which is removed again. */
-import { spawnSync } from "node:child_process";
-import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+/**
+ * The packaged executable, as an ordinary user starts it: with the SUID bit, and without it on a network of its own. Each
+ * time a copy in a folder of root's, which is removed again.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { findCaller, NO_CALLER, type Who } from "./caller.ts";
+import { endOf } from "./child.ts";
 import { type Finding, failed, leftOut, ok, type Point } from "./points.ts";
 
 /** Everybody may look in, only root may write. */
 const PLACE = "/usr/local";
 const SHARED = "/private/tmp";
+const MAC = "7e:1a:00:00:00:01";
+const PATIENCE = 60_000; // milliseconds
 
-/** `path` is the executable's, if there is one. */
-export function executablePoints(path: string | undefined): Point[] {
+export interface ExecutableOptions {
+  /** The executable's, if there is one. */
+  readonly path: string | undefined;
+  /** Whether this macOS has networks of one's own. */
+  readonly hasOwnNetworks: boolean;
+  /** Two datagram sockets, connected with each other and close-on-exec. */
+  readonly socketPair: () => readonly [number, number];
+  readonly close: (fd: number) => void;
+}
+
+export function executablePoints(options: ExecutableOptions): Point[] {
+  const { path, hasOwnNetworks } = options;
+  const withCopy = (mode: number, use: (copy: string, who: Who) => Finding | Promise<Finding>) => async () => {
+    if (path === undefined) return leftOut("give it: verify-on-a-mac --executable build/…/softnet");
+    const who = findCaller();
+    return who === undefined ? leftOut(NO_CALLER) : await copied(path, mode, (copy) => use(copy, who));
+  };
   return [
-    { name: "executable: it starts with the SUID bit, and its caller's variables do nothing", run: () => look(path) },
+    {
+      name: "executable: it starts with the SUID bit, and its caller's variables do nothing",
+      run: withCopy(0o4755, tryHostile),
+    },
+    {
+      name: "executable (macOS 26): --vm-net-type private without root",
+      run: withCopy(0o755, (copy, who) =>
+        hasOwnNetworks ? startPrivate([copy], who, options) : leftOut("before macOS 26 there is none"),
+      ),
+    },
   ];
 }
 
-function look(path: string | undefined): Finding {
-  if (path === undefined) return leftOut("give it: verify-on-a-mac --executable build/…/softnet");
-  const uid = Number(process.env.SUDO_UID);
-  const gid = Number(process.env.SUDO_GID);
-  if (!(uid > 0) || !(gid >= 0)) return leftOut("start this as an ordinary user: he is the one who tries");
-  mkdirSync(PLACE, { recursive: true });
+async function copied(path: string, mode: number, use: (copy: string) => Finding | Promise<Finding>): Promise<Finding> {
+  const made = mkdirSync(PLACE, { recursive: true });
   const folder = mkdtempSync(join(PLACE, "softnet-verify-"));
-  const coverage = mkdtempSync(join(SHARED, "softnet-verify-"));
   try {
     chmodSync(folder, 0o755);
-    chownSync(coverage, uid, gid);
     const copy = join(folder, "softnet");
     copyFileSync(path, copy);
     chownSync(copy, 0, 0);
-    chmodSync(copy, 0o4755);
-    return tryOut(copy, coverage, { uid, gid });
+    chmodSync(copy, mode);
+    return await use(copy);
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    if (made !== undefined) rmdirSync(made);
+  }
+}
+
+function tryHostile(copy: string, who: Who): Finding {
+  const coverage = mkdtempSync(join(SHARED, "softnet-verify-"));
+  try {
+    chownSync(coverage, who.uid, who.gid);
+    return tryOut(copy, coverage, who);
+  } finally {
     rmSync(coverage, { recursive: true, force: true });
   }
 }
 
-function tryOut(copy: string, coverage: string, who: { readonly uid: number; readonly gid: number }): Finding {
+function tryOut(copy: string, coverage: string, who: Who): Finding {
   const signed = spawnSync("/usr/bin/codesign", ["--display", "--entitlements", "-", copy], { encoding: "utf8" });
   const entitlements = [...(signed.stdout ?? "").matchAll(/com\.apple[\w.-]+/g)].join(", ") || "none";
   const env = { PATH: "/usr/bin:/bin", DYLD_PRINT_LIBRARIES: "1", NODE_V8_COVERAGE: coverage };
@@ -50,9 +86,51 @@ function tryOut(copy: string, coverage: string, who: { readonly uid: number; rea
   if (first.stderr.includes("dyld")) return say("dyld listens to DYLD_PRINT_LIBRARIES");
   if (readdirSync(coverage).length > 0) return say("Node wrote its coverage");
   // As far as it comes without a VM: past its rights, to the line that says what it misses.
-  const second = start("--vm-mac-address", "7e:1a:00:00:00:01");
+  const second = start("--vm-mac-address", MAC);
   lines.push(`without a VM: ${second.stderr.trim()}`);
   return second.status === 1 && second.stderr.includes("--vm-fd")
     ? ok(lines.join("\n"))
     : say("that is another answer");
+}
+
+/** Starts a softnet with a private network until it says that it runs, and stops it as Tart does. */
+export async function startPrivate(
+  command: readonly string[],
+  who: Who,
+  { socketPair, close }: Pick<ExecutableOptions, "socketPair" | "close">,
+): Promise<Finding> {
+  const [program, ...before] = command as readonly [string, ...string[]];
+  // As if sudo had been asked already: it must not help.
+  const args = [...before, "--vm-fd", "3", "--vm-mac-address", MAC, "--vm-net-type", "private", "--log-level", "info"];
+  const ends = socketPair();
+  let child: ChildProcess | undefined;
+  try {
+    child = spawn(program, [...args, "--sudo-escalation-done"], {
+      ...who,
+      env: { PATH: "/usr/bin:/bin" },
+      cwd: "/",
+      stdio: ["ignore", "ignore", "pipe", ends[1]],
+    });
+    let text = "";
+    child.stderr!.on("data", (data) => {
+      text += data;
+    });
+    let end: string | undefined;
+    void endOf(child).then((how) => {
+      end = String(how);
+    });
+    const has = (what: RegExp): string | undefined => text.split("\n").find((line) => what.test(line));
+    const deadline = performance.now() + PATIENCE;
+    const waiting = (): boolean => end === undefined && performance.now() < deadline;
+    while (has(/message=started /) === undefined && waiting()) await sleep(50);
+    const started = has(/message=started /);
+    if (started === undefined) return failed(`it did not start (${end ?? "it still tries"})\n${text.trim()}`);
+    child.kill("SIGINT");
+    while (waiting()) await sleep(50);
+    if (end !== "0") return failed(`${started}\nit did not end in order: ${end ?? "it still runs"}\n${text.trim()}`);
+    return ok(started);
+  } finally {
+    child?.kill("SIGKILL");
+    for (const fd of ends) close(fd);
+  }
 }

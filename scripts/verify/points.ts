@@ -10,6 +10,7 @@ export interface Finding {
 
 export interface Point {
   readonly name: string;
+  /** Restores what it changes before it answers, or throws. */
   readonly run: () => Finding | Promise<Finding>;
 }
 
@@ -18,10 +19,22 @@ export const failed = (details: string): Finding => ({ verdict: "FAILED", detail
 export const open = (details: string): Finding => ({ verdict: "open", details });
 export const leftOut = (details: string): Finding => ({ verdict: "left out", details });
 
-/** Runs all of them, whatever one of them throws, and answers how many failed. */
-export async function runPoints(points: readonly Point[], print: (line: string) => void): Promise<number> {
+/**
+ * Runs all of them, whatever one of them throws, and answers how many failed. Between two of them, where nothing is
+ * changed, it ends early once `stopped` says why.
+ */
+export async function runPoints(
+  points: readonly Point[],
+  print: (line: string) => void,
+  stopped: () => string | undefined = () => undefined,
+): Promise<number> {
   let failures = 0;
-  for (const { name, run } of points) {
+  for (const [index, { name, run }] of points.entries()) {
+    const why = stopped();
+    if (why !== undefined) {
+      print(`${why}: everything is restored, and ${points.length - index} points were not tried`);
+      break;
+    }
     let finding: Finding;
     try {
       finding = await run();

@@ -1,19 +1,12 @@
 /** The VM's socket: how large batches of recvmsg_x and sendmsg_x get, full receivers, and a peer that goes away. */
-import koffi from "koffi";
-import {
-  AF_UNIX,
-  type DarwinLibc,
-  SO_RCVBUF,
-  SO_SNDBUF,
-  SOCK_DGRAM,
-  SOL_SOCKET,
-} from "../../src/native/darwin/libc.ts";
+import { type DarwinLibc, SO_RCVBUF, SO_SNDBUF, SOCK_DGRAM, SOL_SOCKET } from "../../src/native/darwin/libc.ts";
 import type { DarwinFeatures } from "../../src/native/darwin/release.ts";
 import { DarwinDatagramPort } from "../../src/ports/darwin-datagram.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import type { Batch } from "../../src/relay/batch.ts";
 import { PortClosed } from "../../src/relay/port.ts";
 import { type Finding, failed, leftOut, open, type Point } from "./points.ts";
+import { socketPair } from "./socket-pair.ts";
 
 const FRAMES = 20_000;
 const LENGTH = 1514;
@@ -103,9 +96,7 @@ function seesEnd(port: DarwinDatagramPort): boolean {
 }
 
 function pairOf(libc: DarwinLibc, path: string): readonly [number, number] {
-  const socketpair = koffi.load(path).func("int socketpair(int domain, int type, int protocol, _Out_ int *ends)");
-  const ends: [number, number] = [-1, -1];
-  if (socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) < 0) throw new Error(`socketpair: error ${libc.errno()}`);
+  const ends = socketPair(libc, path, SOCK_DGRAM);
   for (const fd of ends) {
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, [RECEIVE_BUFFER], 4);
     libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, [SEND_BUFFER], 4);

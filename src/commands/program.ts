@@ -101,7 +101,9 @@ function program(): Command {
 /** One line for a mistake, undefined for a fault of our own. */
 function mistake(error: unknown): string | undefined {
   if (error instanceof UserError || error instanceof CaptureError) return error.message;
-  if (error instanceof CommanderError) return `${error.message.replace(/^error: /, "")}; see softnet --help`;
+  if (error instanceof CommanderError) {
+    return `${error.message.replace(/^error: /, "").replace(/\.$/, "")}; see softnet --help`;
+  }
   return undefined;
 }
 
@@ -111,7 +113,9 @@ function own([first]: readonly string[]): Promise<void> | undefined {
   return first === AGENT ? beAgent() : undefined;
 }
 
+/** The SUID bit gives the sender rights again; only without them does it look at what it shall send, and where to. */
 async function sendCrash(): Promise<void> {
+  await returnRights();
   if (heldRights() !== "none") return;
   const { sendCrashReport } = await import("../telemetry/crash-report.ts");
   await sendCrashReport(process.env, version());
@@ -126,7 +130,8 @@ async function beAgent(): Promise<void> {
 export async function main(args: readonly string[]): Promise<void> {
   // Tart asks through sudo whether it could run softnet as root (the answer is that it could).
   if (args.includes("--sudo-escalation-probing")) return;
-  watchForCrashes(process.env);
+  // A sender that fails is no news: it would start the next one.
+  if (args[0] !== SEND_CRASH) watchForCrashes(process.env);
   try {
     await (own(args) ?? program().parseAsync(args, { from: "user" }));
   } catch (error) {

@@ -10,25 +10,34 @@ import type { RegistrySystem } from "../registry/system.ts";
 import type { Batch } from "../relay/batch.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
-import { formatIPv4, parseMac } from "../wire/address.ts";
+import { formatIPv4, parseIPv4, parseMac } from "../wire/address.ts";
+import type { RunArguments } from "./run-options.ts";
 
 /**
  * Registers the VM, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
- * tell from others. Throws UserError.
+ * tell from others. Throws UserError, also for a static address that another live softnet's VM has.
  */
 export function register(
   system: RegistrySystem | undefined,
   network: Network,
-  vmMac: string,
+  { vmMacAddress = "", vmIpAddress = "" }: Pick<RunArguments, "vmMacAddress" | "vmIpAddress">,
   log: Log,
 ): Registration | undefined {
   if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
     log.debug("no registry: addresses of other VMs, and of this one before, are not known", { network: network.label });
     return undefined;
   }
+  const mac = parseMac(vmMacAddress) ?? 0;
+  const address = parseIPv4(vmIpAddress);
+  let registration: Registration | undefined;
   try {
-    return Registration.open(system, { network: network.identity, mac: parseMac(vmMac) ?? 0, pid: process.pid });
+    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid });
+    // Asked again in `settle`; but now the record can be removed.
+    if (address !== undefined && registration.isHeldElsewhere(address)) throw heldElsewhere(address, network);
+    return registration;
   } catch (error) {
+    registration?.close();
+    if (error instanceof UserError) throw error;
     const { message } = error as Error;
     if (error instanceof UntrustedRegistry) throw new UserError(`${message}: remove it, and start softnet again`);
     const remedy = existsSync(system.directory) ? "" : ": let root be able to make it";
@@ -46,15 +55,16 @@ export function registered(registration: Registration | undefined): Partial<Guar
 /** Notes with which address the guard begins. Throws UserError where a static one is another live softnet's. */
 export function settle(registration: Registration | undefined, guard: Guard, network: Network, log: Log): void {
   const { binding } = guard;
-  if (registration?.settle(binding) === false) {
-    const address = formatIPv4(binding!.address);
-    throw new UserError(
-      `--vm-ip-address ${address}: another softnet's VM has this address on ${network.label}, as softnet list tells; give another`,
-    );
-  }
+  if (registration?.settle(binding) === false) throw heldElsewhere(binding!.address, network);
   if (registration?.restored !== undefined && binding !== undefined && binding.origin !== "static") {
     log.info("binding restored", { address: formatIPv4(binding.address), server: formatIPv4(binding.server) });
   }
+}
+
+function heldElsewhere(address: number, network: Network): UserError {
+  return new UserError(
+    `--vm-ip-address ${formatIPv4(address)}: another softnet's VM has this address on ${network.label}, as softnet list tells; give another`,
+  );
 }
 
 export interface GivingBack {

@@ -25,6 +25,7 @@ import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { BindingLog } from "./binding-log.ts";
+import { refuseHopelessPaths } from "./caller-paths.ts";
 import { isLive, RunControl } from "./control.ts";
 import { guardOptions } from "./guard-options.ts";
 import type { Host } from "./host/host.ts";
@@ -81,20 +82,27 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     if (first.network) network = await openSide();
     if (first.capture) recording = openRecording(given, clock, log, privileges);
     const mac = given.vmMacAddress ?? "";
-    if (network !== undefined) registration = register(host.registry, network, mac, log);
+    const guardBehind = (side: Network): GuardOptions => {
+      refuseForeignAddress(side, given);
+      return { ...wanted, ...known(side), mtu: given.mtu ?? side.mtu, live: isLive(given), reject };
+    };
+    if (network !== undefined) {
+      // What can be refused is refused now: once root's rights are gone, nobody here can take the record away.
+      createGuard(guardBehind(network));
+      const { capture, ...others } = given;
+      const paths = recording === undefined ? given : others; // root's own capture is open
+      const { uid } = privileges.target;
+      if (process.geteuid!() === 0) privileges.asTarget(() => refuseHopelessPaths(paths, uid));
+      registration = register(host.registry, network, given, log);
+    }
     privileges.drop();
     vm ??= host.openVmSide(given);
     network ??= await openSide();
-    refuseForeignAddress(network, given);
     const mtu = given.mtu ?? network.mtu;
     const bindingLog = new BindingLog(log, network.isolated, clock);
     const guard = createGuard({
-      ...wanted,
-      ...known(network),
+      ...guardBehind(network),
       ...registered(registration),
-      mtu,
-      live: isLive(given),
-      reject,
       onBinding: (change) => {
         registration?.follow(change);
         bindingLog.tell(change, guard);

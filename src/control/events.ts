@@ -9,7 +9,6 @@
  */
 import type { Direction } from "../relay/direction.ts";
 import type { Channel } from "./channel.ts";
-
 import { FirstDrops } from "./first-drops.ts";
 import { remoteOf } from "./remote.ts";
 

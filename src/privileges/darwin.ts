@@ -9,12 +9,12 @@
  * - Ids belong to the process, not to each thread, and there are no capabilities beside them.
  * - No signal tells that sudo is gone: its process id is looked at.
  */
-
 import { describeError } from "../native/darwin/errno.ts";
 import type { DarwinLibc } from "../native/darwin/libc.ts";
 import { findUser, groupName, userName } from "../native/linux/accounts.ts";
 import { UserError } from "../user-error.ts";
 import { actAs } from "./act-as.ts";
+import { becomesRoot } from "./becomes-root.ts";
 import { type Caller, identifyCaller, processIds } from "./caller.ts";
 import { escalate } from "./escalation.ts";
 import { findNeeds, type Needs } from "./needs.ts";
@@ -80,7 +80,7 @@ export class DarwinPrivileges implements PrivilegeWalk {
   }
 
   asTarget<T>(action: () => T): T {
-    return this.#dropped ? action() : actAs(this.target, action);
+    return actAs(this.target, action);
   }
 
   drop(): void {
@@ -101,7 +101,7 @@ export class DarwinPrivileges implements PrivilegeWalk {
 }
 
 /** Becomes that user and group and nothing else. Throws UserError when anything of root's remains. */
-function dropTo(libc: DarwinLibc, { uid, gid }: Target): void {
+export function dropTo(libc: DarwinLibc, { uid, gid }: Target): void {
   try {
     process.setgroups!([gid]);
     process.setgid!(gid);
@@ -115,15 +115,6 @@ function dropTo(libc: DarwinLibc, { uid, gid }: Target): void {
   } catch (error) {
     const who = `user ${userName(libc, uid)} and group ${groupName(libc, gid)}`;
     throw new UserError(`root's rights cannot be dropped to ${who} (${(error as Error).message})`);
-  }
-}
-
-function becomesRoot(): boolean {
-  try {
-    process.setuid!(0);
-    return true;
-  } catch {
-    return false;
   }
 }
 

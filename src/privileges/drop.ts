@@ -9,6 +9,7 @@
 import { groupName, userName } from "../native/linux/accounts.ts";
 import { type LinuxLibc, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS } from "../native/linux/libc.ts";
 import { UserError } from "../user-error.ts";
+import { becomesRoot } from "./becomes-root.ts";
 import type { Target } from "./target.ts";
 import { type ThreadRights, threadRights } from "./threads.ts";
 
@@ -40,15 +41,6 @@ function excess(rights: ThreadRights, uid: number, gid: number): string | undefi
   if (groups.length !== 1 || groups[0] !== gid) return `thread ${thread} has the groups ${groups.join(" ")}`;
   if (capabilities !== 0n) return `thread ${thread} has the capabilities 0x${capabilities.toString(16)}`;
   return undefined;
-}
-
-function becomesRoot(): boolean {
-  try {
-    process.setuid!(0);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** What this process may, for people: `user alice, group alice, no capabilities`. */

@@ -85,7 +85,7 @@ export class Privileges implements PrivilegeWalk {
 
   /** Runs an action with the rights that softnet will have after the drop. */
   asTarget<T>(action: () => T): T {
-    return this.#dropped ? action() : actAs(this.target, action);
+    return actAs(this.target, action);
   }
 
   /** Gives root's rights up; harmless when called twice. Throws UserError when anything remains. */

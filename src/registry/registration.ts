@@ -108,14 +108,28 @@ export class Registration {
     this.#write(this.#binding === undefined ? "none" : "released", 0);
   }
 
-  /** Ends the registration; what is still bound can be gone on with, if it was learned from the network's server. */
+  /**
+   * Ends the registration; what is still bound can be gone on with, if it was learned from the network's server. Else the
+   * file is of no more use: whoever is still root removes it, for the others the next softnet does.
+   */
   close(): void {
     if (this.#fd < 0) return;
     try {
-      if (this.#binding !== undefined && this.#binding.origin !== "snooped") this.#write("none", 0);
+      if (this.#binding?.origin === "snooped") return;
+      if (this.#binding !== undefined) this.#write("none", 0);
+      this.#removeOwn();
     } finally {
       closeSync(this.#fd);
       this.#fd = -1;
+    }
+  }
+
+  /** While the lock is held: so nobody else does. */
+  #removeOwn(): void {
+    try {
+      removeRecord(this.#system, this.#name);
+    } catch {
+      // Not root any more.
     }
   }
 

@@ -3,7 +3,8 @@
  * crashed ends at once, as it does without Sentry: another one of the same user sends the report (crash-report.ts), so
  * that no frame passes meanwhile and nothing of Sentry's is loaded in a program that filters.
  *
- * Nothing is told while rights are held or borrowed. A report has the kind of the error and where it was thrown, the
+ * Nothing is told while rights are held or borrowed. Where the executable has the SUID bit, the sender has borrowed some
+ * again (on Linux what has dropped its rights starts nothing that gains any): it gives them up before all else. A report has the kind of the error and where it was thrown, the
  * version and the user's tags; no data of a guest: what stands in quotes in a message, or is no message of the
  * language's, is left out.
  */

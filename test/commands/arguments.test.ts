@@ -43,6 +43,7 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["nothing at all", [], /--vm-mac-address is missing/],
   ["an unknown option", ["--bogus"], /unknown option '--bogus'/],
   ["an unknown command", ["bogus"], /too many arguments|bogus/],
+  ["a word too much", ["list", "x"], /too many arguments for 'list'.* but got 1; see softnet --help\n$/],
   ["a value left out", ["--vm-fd"], /--vm-fd/],
   ["a wrong MAC address", ["--vm-mac-address", "02:00:00:00:00"], /"02:00:00:00:00".*7e:1a/],
   [
@@ -53,6 +54,13 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["no VM", MAC, /--vm-fd N, --vm-tap NAME or --vm-socket PATH/],
   ["two VMs", [...MAC, "--vm-fd", "3", "--vm-tap", "x"], /--vm-fd and --vm-tap/],
   ["two other VMs", [...MAC, "--vm-tap", "x", "--vm-socket", "/tmp/x"], /--vm-tap and --vm-socket/],
+  ["a TAP's name that is an option", [...MAC, "--vm-tap=-vm0"], /--vm-tap "-vm0": .*letters, digits/],
+  [
+    "a TAP's name with a control character",
+    [...MAC, "--vm-tap", "vm\u0007"],
+    /--vm-tap "vm\\u0007": .*letters, digits/,
+  ],
+  ["a TAP's name of softnet's own", [...MAC, "--vm-tap", "softnet0"], /--vm-tap softnet0: .*softnet's own TAPs/],
   ["a socket's path too long", [...MAC, "--vm-socket", `/${"x".repeat(107)}`], /--vm-socket .*107 bytes; .*108/],
   ["a negative descriptor", [...MAC, "--vm-fd", "-1"], /--vm-fd/],
   ["a descriptor that is no number", [...MAC, "--vm-fd", "0x3"], /"0x3"/],

@@ -296,6 +296,34 @@ suite("nat", { concurrency: 2 }, () => {
     assert.ok(await guest.ping(INTERNET));
   });
 
+  test(
+    "a firewall that forgets the clients of exposed ports: one line, and with its command they are answered",
+    NEEDS,
+    async (t) => {
+      const lab = openLab(t, "1");
+      const chain = [
+        "add table inet site",
+        "add chain inet site forward { type filter hook forward priority 0; policy drop; }",
+        "add rule inet site forward ct state established,related accept",
+        'add rule inet site forward iifname "softnet*" accept',
+      ];
+      await lab.host.run("nft", [chain.join("; ")]);
+      const before = await hostState(lab.host);
+      const online = await natGuest(lab);
+      await lease(online);
+      assert.ok(await online.ping(INTERNET), "without exposed ports it starts, and works");
+      await online.stop();
+      const message = await refusal(lab, "--expose", "2222:22");
+      assert.match(message, /^softnet: the chain forward of this host's table inet site [^\n]*--expose[^\n]*$/);
+      await asBefore(lab.host, before);
+      assert.equal((await lab.host.run("nft", [/nft '(.*)'$/.exec(message)![1]!])).code, 0);
+      const guest = await natGuest(lab, ["--expose", "2222:22"]);
+      const { address, router } = await lease(guest);
+      await listen(lab, guest.namespace, address, 22);
+      assert.equal(await ask(lab.neighbour, GATEWAY, 2222), router);
+    },
+  );
+
   test("forwarding was on: it stays on, and others are forwarded as before", NEEDS, async (t) => {
     const lab = openLab(t, "1");
     const before = await hostState(lab.host);
@@ -326,6 +354,7 @@ suite("nat", { concurrency: 2 }, () => {
     softnet: (softnet) => [softnet],
     "the keeper": (softnet) => [helpersOf(softnet).table.keeper],
     "softnet and the keeper": (softnet) => [helpersOf(softnet).table.keeper, softnet],
+    "softnet and both keepers": (softnet) => [helpersOf(softnet).table.keeper, helpersOf(softnet).gate.keeper, softnet],
     "the keeper's nft": (softnet) => [helpersOf(softnet).table.nft],
     "who feeds the keeper's nft": (softnet) => [helpersOf(softnet).table.writer],
     "the gate's keeper": (softnet) => [helpersOf(softnet).gate.keeper],

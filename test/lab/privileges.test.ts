@@ -11,7 +11,6 @@ import {
   ALICE,
   BOB,
   descendants,
-  lastChild,
   TEAM,
   type Thread,
   threadsOf,
@@ -48,6 +47,19 @@ function assertRights(threads: readonly Thread[], uid: number, gid = uid): void 
     assert.deepEqual(thread.capabilities, Array(3).fill("0".repeat(16)));
   }
   assert.ok(threads.some(({ noNewPrivileges }) => noNewPrivileges));
+}
+
+/** Asserts that a softnet's keepers are nobody's, whom its caller may not signal, and what else they may not. */
+function assertKeepers(softnet: number): void {
+  const helpers = descendants(softnet);
+  assert.equal(helpers.length, 8, "two keepers, each with two shells and an nft below it");
+  for (const { uid, gid, groups, capabilities, noNewPrivileges } of helpers.flatMap(threadsOf)) {
+    assert.deepEqual(uid, Array(4).fill(NOBODY));
+    assert.ok(!gid.some((id) => id === 0 || id === ALICE.uid), gid.join(" "));
+    assert.deepEqual(groups, []);
+    assert.deepEqual(capabilities, Array(3).fill("0000000000001000"));
+    assert.ok(noNewPrivileges);
+  }
 }
 
 /** Asserts that the processes of its own user cannot look into it: what belongs to it in /proc is root's. */
@@ -199,6 +211,7 @@ test("SUID: a network of its own needs no permission, a port below 1024 does", n
   const pid = await cable.pid("softnet");
   assertRights(threadsOf(pid), ALICE.uid);
   assertClosed(pid);
+  assertKeepers(pid);
   assert.equal((await cable.softnet.stop()).exit.code, 0);
   await until("nothing is left", () => lab.host.links().length === LINKS.length);
   const refused = accounts.cable([...nat, "--expose", "2222:22,79:80"], { program: [accounts.suid] });
@@ -290,7 +303,9 @@ async function throughSudo(accounts: Accounts, args: readonly string[], options:
   const cable = accounts.cable(args, options);
   await cable.softnet.ready();
   const sudo = await cable.pid("softnet");
-  return { cable, sudo, softnet: lastChild(sudo) };
+  const softnet = descendants(sudo).find((pid) => threadsOf(pid).length > 1); // sudo has one, and so have the keepers
+  assert.ok(softnet !== undefined, "softnet does not run below sudo");
+  return { cable, sudo, softnet };
 }
 
 test(
@@ -315,6 +330,29 @@ test(
     }
   },
 );
+
+test("sudo: the keepers of a network of its own are nobody's, not the caller's", needs("sudo", "nft"), async (t) => {
+  const { lab, accounts } = open(t, { sudoers: `${ALICE.name} ALL=(root) NOPASSWD: {softnet}` });
+  const before = await hostState(lab.host);
+  const { cable, sudo, softnet } = await throughSudo(accounts, [...VM, "--dns", "9.9.9.9"]);
+  assertRights(threadsOf(softnet), ALICE.uid);
+  assertKeepers(softnet);
+  await accounts.start(["kill", "-INT", String(sudo)]).ended();
+  assert.deepEqual((await cable.softnet.ended()).exit, { code: 0, signal: null });
+  await asBefore(lab.host, before);
+});
+
+test("root itself with --user: the keepers are nobody's all the same", needs("nft"), async (t) => {
+  const { lab, accounts } = open(t);
+  const before = await hostState(lab.host);
+  const cable = accounts.cable([...VM, "--dns", "9.9.9.9", "--user", ALICE.name], { uid: 0 });
+  await cable.softnet.ready();
+  const pid = await cable.pid("softnet");
+  assertRights(threadsOf(pid), ALICE.uid);
+  assertKeepers(pid);
+  assert.equal((await cable.softnet.stop()).exit.code, 0);
+  await asBefore(lab.host, before);
+});
 
 test("sudo: the VM goes away, exit 0; SIGKILL of softnet or of sudo leaves nothing", needs("sudo"), async (t) => {
   const { lab, accounts } = open(t, { sudoers: `${ALICE.name} ALL=(ALL) NOPASSWD: ALL` });

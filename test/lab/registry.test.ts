@@ -251,6 +251,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
 
     // On the same one the user is told.
     const third = ["--vm-tap", "vm8", "--vm-mac-address", "7e:1a:00:00:aa:02", "--bridge", BRIDGE, ...options];
+    const records = recordsOf(lab.host);
     const refused = Softnet.start(lab, lab.host, third);
     assert.equal((await refused.program.ended()).code, 1);
     assert.equal(refused.errors.length, 1);
@@ -259,9 +260,29 @@ suite("the registry", SIDE_BY_SIDE, () => {
       /--vm-ip-address 10\.77\.0\.5: another softnet's VM has this address on bridge br0/,
     );
     assert.ok(!lab.host.hasLink("vm8"));
+    assert.deepEqual(recordsOf(lab.host), records, "it left no record");
     await softnet.stop();
     await guest.stop();
     assert.deepEqual(await states(lab), [], "static addresses end with their softnet");
+  });
+
+  test("what is refused before the VM could be served leaves no record", { ...labNeeds(), ...LIMIT }, async (t) => {
+    const lab = Lab.open(t);
+    const closed = join(lab.directory, "closed");
+    mkdirSync(closed, { mode: 0o755 });
+    const card = ["--vm-tap", "vm0", "--vm-mac-address", MAC, "--bridge", BRIDGE];
+    const socket = ["--vm-mac-address", MAC, "--bridge", BRIDGE];
+    for (const [args, words] of [
+      [[...card, "--control-socket", join(closed, "ctl")], /^softnet: --control-socket \S+: no permission to make/],
+      [[...card, "--control-socket", join(closed, "none", "ctl")], /none does not exist; make it/],
+      [[...socket, "--vm-socket", join(closed, "vm")], /^softnet: --vm-socket \S+: no permission to make/],
+    ] as const) {
+      const softnet = Softnet.start(lab, lab.host, args);
+      assert.equal((await softnet.program.ended()).code, 1);
+      assert.equal(softnet.errors.length, 1);
+      assert.match(softnet.errors[0]!, words);
+      assert.deepEqual(recordsOf(lab.host), []);
+    }
   });
 
   test("a network of the VM's own is listed as well", { ...labNeeds("nft", "setpriv"), ...LIMIT }, async (t) => {

@@ -34,6 +34,20 @@ test("the folder and the files are readable by all and writable by root alone", 
   assert.equal(statSync(`${bench.directory}/${name}`).size, 2048);
 });
 
+test("who ends as root leaves no record of which there is nothing to go on with", ONLY_LINUX, (t) => {
+  const bench = new Bench(t);
+  const kept = bench.open();
+  assert.ok(bench.learn(kept));
+  const empty = bench.open(OTHER_VM);
+  const fixed = bench.open(OTHER_VM + 1);
+  assert.ok(fixed.settle({ ...bench.learned().binding, address: OTHER_ADDRESS, origin: "static" }));
+  assert.equal(bench.files().length, 3);
+  for (const one of [empty, fixed, kept]) one.close();
+  const files = bench.files();
+  assert.equal(files.length, 1);
+  assert.match(files[0]!, /-7e1a00000001-/);
+});
+
 test("D6 an address that a live softnet's VM has is held, for others and on its network only", ONLY_LINUX, (t) => {
   const bench = new Bench(t);
   const first = bench.open();

@@ -1,15 +1,28 @@
 /** scripts/verify-on-a-mac, as far as stand-ins for Apple's libraries can tell: that its points run, find and clean up. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { findCaller } from "../../scripts/verify/caller.ts";
+import { controlPoints } from "../../scripts/verify/control.ts";
+import { dropPoints } from "../../scripts/verify/drop.ts";
+import { executablePoints, startPrivate } from "../../scripts/verify/executable.ts";
 import { ownNetworkPoints } from "../../scripts/verify/own-network.ts";
 import { type Finding, failed, leftOut, ok, open, type Point, runPoints } from "../../scripts/verify/points.ts";
+import { registryPoints } from "../../scripts/verify/registry.ts";
+import { socketPair } from "../../scripts/verify/socket-pair.ts";
 import { socketPoints } from "../../scripts/verify/sockets.ts";
 import { vmnetPoints } from "../../scripts/verify/vmnet.ts";
 import { loadCoreFoundation } from "../../src/native/darwin/corefoundation.ts";
-import { loadDarwinLibc } from "../../src/native/darwin/libc.ts";
+import { loadDarwinLibc, SOCK_DGRAM } from "../../src/native/darwin/libc.ts";
 import { VMNET_SHARING_SERVICE_BUSY } from "../../src/native/darwin/vmnet.ts";
+import { loadLibc } from "../../src/native/linux/libc.ts";
+import { linuxRegistry } from "../../src/registry/linux.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { needsRoot } from "../support/tools.ts";
 import { assertNothingHeld, inject, needsTwin, twin } from "../support/twin.ts";
 
 test("each point is told, also after one that throws, and failures are counted", async () => {
@@ -82,6 +95,124 @@ test("the sockets' point sends until it is full, and receives all of it", needsT
   const old = { sendsBatches: false, receivesBatches: false };
   assert.equal((await find(socketPoints(libc, old, libraries.system), /sockets/)).verdict, "left out");
 });
+
+/** An ordinary user. */
+const NOBODY = { uid: 65_534, gid: 65_534 };
+
+test("the registry's points tell locks of a description from those of a process, and an id from none", (t) => {
+  const folder = temporaryFolder(t);
+  const { TMPDIR } = process.env;
+  process.env.TMPDIR = folder;
+  t.after(() => {
+    if (TMPDIR === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = TMPDIR;
+  });
+  const linux = linuxRegistry(loadLibc());
+  const [locks, boot] = registryPoints(linux).map(({ run }) => run() as Finding);
+  assert.equal(locks!.verdict, "ok", locks!.details);
+  assert.deepEqual(boot, ok(linux.bootId()));
+  // As fcntl's older locks are: a process never meets its own, and loses them with any descriptor of the file.
+  const [old, none] = registryPoints({ lock: () => true, isLocked: () => false, bootId: () => "" });
+  assert.deepEqual(
+    old!.run(),
+    failed(
+      ["who has opened the file once more is", "and cannot lock it", "closing the file elsewhere does not unlock it"]
+        .map((what) => `not so: ${what}`)
+        .join("\n"),
+    ),
+  );
+  assert.equal((none!.run() as Finding).verdict, "FAILED");
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test("the drop's point: a child loses root, with all ids and groups", { ...needsTwin(), ...needsRoot() }, async () => {
+  const path = twin().libraries.system;
+  const { verdict, details } = await find(dropPoints(path, NOBODY), /privileges/);
+  assert.equal(verdict, "ok", details);
+  assert.match(details, /"uid":65534,.*"groups":\[65534\],"possible":\[\]/);
+  assert.equal((await find(dropPoints("/nowhere/lib", NOBODY), /privileges/)).verdict, "FAILED");
+  assert.equal((await find(dropPoints(path, undefined), /privileges/)).verdict, "left out");
+  assert.deepEqual(findCaller({ SUDO_UID: "501", SUDO_GID: "20" }), { uid: 501, gid: 20 });
+  for (const env of [{}, { SUDO_UID: "0", SUDO_GID: "0" }, { SUDO_UID: "x" }]) assert.equal(findCaller(env), undefined);
+});
+
+test(
+  "the control channel's points: standard output and its end, a path that was left behind",
+  needsTwin(),
+  async () => {
+    const path = twin().libraries.system;
+    const points = controlPoints(loadDarwinLibc(path), path);
+    for (const name of [/standard output/, /left behind/]) {
+      const { verdict, details } = await find(points, name);
+      assert.equal(verdict, "ok", details);
+    }
+  },
+);
+
+test("the executable's points: left out with words, or a private network without root", needsTwin(), async (t) => {
+  const path = twin().libraries.system;
+  const libc = loadDarwinLibc(path);
+  const sockets = { socketPair: () => socketPair(libc, path, SOCK_DGRAM), close: (fd: number) => libc.close(fd) };
+  for (const { run } of executablePoints({ path: undefined, hasOwnNetworks: true, ...sockets })) {
+    assert.deepEqual(await run(), leftOut("give it: verify-on-a-mac --executable build/…/softnet"));
+  }
+  const folder = temporaryFolder(t);
+  chmodSync(folder, 0o777);
+  const softnet = fileURLToPath(new URL("../lab/tools/softnet-on-twin.ts", import.meta.url));
+  const command = (more: object) => [process.execPath, softnet, JSON.stringify({ folder, ...more })];
+  const who = process.getuid!() === 0 ? NOBODY : { uid: process.getuid!(), gid: process.getgid!() };
+  const started = await startPrivate(command({ inject: { entitled: 1 } }), who, sockets);
+  assert.equal(started.verdict, "ok", started.details);
+  assert.match(started.details, /message=started .*network="private [\d.]+\/30".*privileges="user /);
+  const unentitled = await startPrivate(command({}), who, sockets);
+  assert.equal(unentitled.verdict, "FAILED");
+  assert.match(unentitled.details, /^it did not start \(1\)\nsoftnet: sudo has started softnet, but not as root/);
+  const refused = await startPrivate(command({ macos: 15, release: "24.0.0" }), who, sockets);
+  assert.equal(refused.verdict, "FAILED");
+  assert.match(refused.details, /^it did not start \(1\)\n.*needs macOS 26/);
+  assert.match((await startPrivate(["/nowhere/softnet"], who, sockets)).details, /it did not start \(spawn .*ENOENT/);
+});
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  test(`${signal} ends the run after the point that runs, which restores what it changed`, async (t) => {
+    const folder = temporaryFolder(t);
+    const source = (name: string) => JSON.stringify(new URL(`../../scripts/verify/${name}.ts`, import.meta.url).href);
+    const program = `
+      import { rmSync, writeFileSync } from "node:fs";
+      import { runPoints } from ${source("points")};
+      import { exitCodeOf, noteSignals } from ${source("signals")};
+      const stopped = noteSignals();
+      const changed = ${JSON.stringify(join(folder, "changed"))};
+      const first = { name: "first", run: async () => {
+        writeFileSync(changed, "");
+        try {
+          console.log("changed");
+          while (stopped() === undefined) await new Promise((resolve) => setTimeout(resolve, 20));
+          await new Promise((resolve) => setTimeout(resolve, 100));
+          return { verdict: "ok", details: "to the end" };
+        } finally {
+          rmSync(changed);
+        }
+      } };
+      const others = ["second", "third"].map((name) => ({ name, run: () => { throw new Error("not to be run"); } }));
+      await runPoints([first, ...others], (line) => console.log(line), stopped);
+      process.exitCode = exitCodeOf(stopped());`;
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { timeout: 60_000 });
+    let text = "";
+    child.stdout.on("data", (data) => {
+      text += data;
+      if (text !== "changed\n") return;
+      assert.ok(existsSync(join(folder, "changed")));
+      child.kill(signal);
+    });
+    assert.deepEqual(await once(child, "close"), [signal === "SIGINT" ? 130 : 143, null]);
+    assert.equal(
+      text,
+      `changed\nok        first\n          to the end\n${signal}: everything is restored, and 2 points were not tried\n`,
+    );
+    assert.deepEqual(readdirSync(folder), []);
+  });
+}
 
 test("on what is no Mac it says so, and does nothing", { skip: process.platform === "darwin" }, () => {
   const script = fileURLToPath(new URL("../../scripts/verify-on-a-mac", import.meta.url));

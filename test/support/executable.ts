@@ -43,7 +43,12 @@ export function packaged(): string {
       throw new Error(`npm run package ended with ${status}: ${stderr}`);
     }
     chmodSync(fresh, 0o755); // other users run it
-    renameSync(fresh, kept);
+    try {
+      renameSync(fresh, kept);
+    } catch (error) {
+      rmSync(fresh, { recursive: true, force: true });
+      if (!existsSync(kept)) throw error; // else another test was faster
+    }
   }
   return join(kept, readdirSync(kept)[0]!);
 }

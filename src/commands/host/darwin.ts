@@ -41,9 +41,12 @@ export interface DarwinOptions {
   readonly libraries?: DarwinLibraries;
   /** `uname -r` */
   readonly release?: string;
+  /** Where root's file is. Another path is a test's. */
+  readonly conf?: string;
 }
 
-export function darwinHost({ libraries = APPLE, release: version = release() }: DarwinOptions = {}): Host {
+export function darwinHost(options: DarwinOptions = {}): Host {
+  const { libraries = APPLE, release: version = release(), conf = CONF } = options;
   const libc = loadDarwinLibc(libraries.system);
   const unix = darwinUnix(libc);
   const registry = libraries === APPLE ? darwinRegistry(libc, loadRegistryCalls()) : undefined;
@@ -51,9 +54,9 @@ export function darwinHost({ libraries = APPLE, release: version = release() }: 
     clock: continuousClock(libc),
     ...(registry && { registry }),
     openLog: (level, format) => openLog(libc, level, format),
-    privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given) }),
+    privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given, conf) }),
     openVmSide: (given) => openVmSide(libc, version, given),
-    openNetwork: (wishes) => openNetwork(libraries, version, wishes),
+    openNetwork: async (wishes) => openNetwork(libraries, version, typeOf(wishes.given, conf), wishes),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
       controlFd === undefined ? undefined : new SocketStream(unix, takeControlDescriptor(unix, controlFd)),
@@ -74,9 +77,9 @@ function openLog(libc: DarwinLibc, level: LogLevel, format: LogFormat): Log {
   return new Log({ level: threshold > LOG_LEVELS.indexOf("info") ? "info" : level, format, write });
 }
 
-/** The network's type: the caller's, else root's in /etc/softnet.conf. */
-function typeOf(given: RunArguments): VmNetType {
-  return given.vmNetType ?? parseSettings(readConf(), CONF).vmNetType ?? "nat";
+/** The network's type: the caller's, else root's in /etc/softnet.conf. Throws UserError for a file that cannot be trusted. */
+function typeOf(given: RunArguments, conf: string): VmNetType {
+  return given.vmNetType ?? parseSettings(readConf(conf), conf).vmNetType ?? "nat";
 }
 
 function openVmSide(libc: DarwinLibc, version: string, { vmFd, vmTap, vmSocket }: RunArguments): FramePort {
@@ -86,12 +89,16 @@ function openVmSide(libc: DarwinLibc, version: string, { vmFd, vmTap, vmSocket }
   return new DarwinDatagramPort(libc, darwinFeatures(version), "--vm-fd", vmFd);
 }
 
-async function openNetwork(libraries: DarwinLibraries, version: string, wishes: NetworkWishes): Promise<Network> {
+async function openNetwork(
+  libraries: DarwinLibraries,
+  version: string,
+  type: VmNetType,
+  wishes: NetworkWishes,
+): Promise<Network> {
   const { given, isolated, privileges, log } = wishes;
   refuse("--bridge", given.bridge);
   refuse("--host-fd", given.hostFd);
   refuse("--host-socket", given.hostSocket);
-  const type = typeOf(given);
   const { subnet, dns, expose, vmMacAddress = "" } = given;
   const [privateOnly] =
     Object.entries({ "--subnet": subnet, "--dns": dns }).find(([, value]) => value !== undefined) ?? [];

@@ -14,6 +14,7 @@ import { StreamListener } from "../../ports/stream-listener.ts";
 import { openVmTap } from "../../ports/tap.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
+import { keeperOf } from "../../privileges/target.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { descriptorWriter, Log } from "../../telemetry/log.ts";
@@ -86,7 +87,7 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
     allow,
     block,
     mtu,
-    ...privileges.target,
+    keeper: keeperOf(libc, privileges.target),
     warn: (message) => log.warn(message),
     ...(subnet !== undefined && { subnet }),
     ...(dns !== undefined && { dns }),

@@ -133,7 +133,6 @@ export const LOG_DAEMON = 3 << 3;
 export const LOG_ERR = 3;
 export const LOG_WARNING = 4;
 export const LOG_NOTICE = 5;
-export const LOG_INFO = 6;
 export const LOG_DEBUG = 7;
 
 /** struct sockaddr begins with its length (1 byte) and the family (1 byte). */

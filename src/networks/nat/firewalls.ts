@@ -17,35 +17,52 @@ export interface Path {
   readonly vm: number;
   /** The link that leads out; empty where there is none. */
   readonly uplink: string;
+  /** Whether ports of the host's lead to the VM. */
+  readonly exposed: boolean;
 }
 
 /** Throws UserError when a VM's traffic would be dropped for sure. `chains`: all that the host has. */
-export function refuseDroppingChains(nft: string, chains: readonly Chain[], { tap, vm, uplink }: Path): void {
+export function refuseDroppingChains(nft: string, chains: readonly Chain[], path: Path): void {
   const tables = new Map(forwardChains(chains).map((chain) => [`${chain.family} ${chain.table}`, chain]));
   const ruleset = { chains, rules: [...tables.values()].flatMap((chain) => readRules(nft, chains, chain)) };
-  const request: Packet = { iifname: tap, oifname: uplink, saddr: vm, daddr: FAR, state: "new", redirected: false };
-  const answer: Packet = {
-    iifname: uplink,
-    oifname: tap,
-    saddr: FAR,
-    daddr: vm,
-    state: "established",
-    redirected: false,
-  };
-  for (const packet of [request, answer]) {
+  for (const packet of [requestOf(path), answerOf(path)]) {
     const [chain] = droppingChains(ruleset, packet);
     if (chain === undefined) continue;
-    throw new UserError(
-      `the chain ${chain.name} of this host's table ${chain.family} ${chain.table} drops forwarded traffic, the VM's too; let it through with: ${remedy(ruleset, chain)}`,
-    );
+    const rules = ['iifname "softnet*" accept', 'oifname "softnet*" accept'];
+    throw refusal(chain, "drops forwarded traffic, the VM's too", remedy(ruleset, chain, rules));
   }
+  if (!path.exposed) return;
+  const [chain] = droppingChains(ruleset, clientOf(path));
+  if (chain === undefined) return;
+  const rules = ['oifname "softnet*" ct status dnat accept'];
+  throw refusal(chain, "drops what clients send to a port of --expose", remedy(ruleset, chain, rules));
 }
 
-function remedy(ruleset: Ruleset, chain: Chain): string {
+function requestOf({ tap, vm, uplink }: Path): Packet {
+  return { iifname: tap, oifname: uplink, saddr: vm, daddr: FAR, state: "new", redirected: false };
+}
+
+function answerOf({ tap, vm, uplink }: Path): Packet {
+  return { iifname: uplink, oifname: tap, saddr: FAR, daddr: vm, state: "established", redirected: false };
+}
+
+/** To an exposed port. Its source is left open: a firewall that lets in some clients only, such as a LAN's, may mean it. */
+function clientOf({ tap, vm, uplink }: Path): Packet {
+  return { iifname: uplink, oifname: tap, daddr: vm, state: "new", redirected: true };
+}
+
+function refusal({ name, family, table }: Chain, what: string, command: string): UserError {
+  return new UserError(
+    `the chain ${name} of this host's table ${family} ${table} ${what}; let it through with: ${command}`,
+  );
+}
+
+/** The command that puts these rules where they count. */
+function remedy(ruleset: Ruleset, chain: Chain, rules: readonly string[]): string {
   // firewalld rewrites its table at every change: it must know itself.
   if (chain.table === "firewalld") return "firewall-cmd --zone=trusted --add-interface=softnet+";
   const place = `${chain.family} ${chain.table} ${chainForUser(ruleset, chain)}`;
-  return `nft 'insert rule ${place} iifname "softnet*" accept; insert rule ${place} oifname "softnet*" accept'`;
+  return `nft '${rules.map((rule) => `insert rule ${place} ${rule}`).join("; ")}'`;
 }
 
 /** Warns when rules of iptables-legacy are loaded: nft does not show them. */

@@ -50,9 +50,8 @@ export interface NatOptions {
   readonly expose?: string;
   /** Bytes. */
   readonly mtu: number;
-  /** Who the keeper becomes: never root. */
-  readonly uid: number;
-  readonly gid: number;
+  /** Whom the keepers become, where softnet has root's rights: never root. */
+  readonly keeper: { readonly uid: number; readonly gid: number };
   /** Tells what the user should know. */
   readonly warn: (message: string) => void;
 }
@@ -105,7 +104,8 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   const nat = type === "nat";
   const before = readChains(nft);
   if (nat) {
-    refuseDroppingChains(nft, before, { tap: device.name, vm: addresses.vm, uplink: uplinkOf(ip) });
+    const exposed = plan.exposures.length > 0;
+    refuseDroppingChains(nft, before, { tap: device.name, vm: addresses.vm, uplink: uplinkOf(ip), exposed });
     tellLegacy(options.warn);
   }
   if (plan.exposures.length > 0) setLink(device.name, "route_localnet", "1");
@@ -115,7 +115,7 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   const reach = reachOf(plan.rules, surroundings);
   const forwarding = redirectsBefore === undefined ? {} : { redirectsBefore };
   const wanted = { tap: device.name, vm, gateway, nat, reach, exposures: plan.exposures, ...forwarding };
-  const how = { setpriv, nft, uid: options.uid, gid: options.gid, tap: device.name };
+  const how = { setpriv, nft, ...options.keeper, tap: device.name };
   const [keeper, gate] = await keepBoth(
     { ...how, table: `inet ${tableName(device.name)}`, sets: TABLE_SETS, rules: rulesOf(wanted), ...forwarding },
     { ...how, table: `inet ${gateName(device.name)}`, sets: GATE_SETS, rules: gateRulesOf(wanted) },

@@ -1,15 +1,39 @@
 /**
  * Which DNS servers the VM is told: those that the user named, else the host's own. A host that asks a stub at one of its
- * loopback addresses cannot hand that address on; systemd-resolved writes down whom it asks itself.
+ * loopback addresses cannot hand that address on; some stubs' real servers stand in a file. Which stub it is must be
+ * certain: behind another one (a resolver of the host's own, say) those files name servers that the host does not ask.
  */
 import { readFileSync } from "node:fs";
 import { UserError } from "../../user-error.ts";
 import { formatIPv4, isHostAddress, parseIPv4 } from "../../wire/address.ts";
 
 const HOST = "/etc/resolv.conf";
-/** systemd-resolved(8): its stub, and the file with the servers behind it. */
-const STUBS: ReadonlySet<string> = new Set(["127.0.0.53", "127.0.0.54"]);
-const BEHIND_STUB = "/run/systemd/resolve/resolv.conf";
+
+interface Stub {
+  /** Where it listens. */
+  readonly addresses: ReadonlySet<string>;
+  /** The file with its process id, where that must be that of a running dnsmasq. */
+  readonly pid?: string;
+  /** A resolv.conf(5) with the servers that it asks. */
+  readonly servers: string;
+}
+
+const STUBS: readonly Stub[] = [
+  // systemd-resolved(8)
+  { addresses: new Set(["127.0.0.53", "127.0.0.54"]), servers: "/run/systemd/resolve/resolv.conf" },
+  // NetworkManager.conf(5), dns=dnsmasq. The file with the servers is there with other values of dns, too.
+  {
+    addresses: new Set(["127.0.0.1", "127.0.1.1"]),
+    pid: "/run/NetworkManager/dnsmasq.pid",
+    servers: "/run/NetworkManager/no-stub-resolv.conf",
+  },
+  // Debian's package dnsmasq under resolvconf(8), which writes the file whether dnsmasq runs or not.
+  {
+    addresses: new Set(["127.0.0.1", "127.0.1.1"]),
+    pid: "/run/dnsmasq/dnsmasq.pid",
+    servers: "/run/dnsmasq/resolv.conf",
+  },
+];
 
 /** As many as DHCP announces and the guard opens. */
 export const MOST_RESOLVERS = 8;
@@ -49,7 +73,19 @@ export function hostResolvers(read: (path: string) => string): number[] {
   const text = read(HOST);
   const servers = usableServers(text);
   if (servers.length > 0) return servers;
-  return nameservers(text).some((server) => STUBS.has(server)) ? usableServers(read(BEHIND_STUB)) : [];
+  const asked = nameservers(text);
+  for (const { addresses, pid, servers: file } of STUBS) {
+    if (!asked.some((server) => addresses.has(server))) continue;
+    if (pid !== undefined && !isDnsmasq(read(pid).trim(), read)) continue;
+    const behind = usableServers(read(file));
+    if (behind.length > 0) return behind;
+  }
+  return [];
+}
+
+/** Whether that is the process id of a dnsmasq: one that was killed leaves its file behind. */
+function isDnsmasq(pid: string, read: (path: string) => string): boolean {
+  return /^\d+$/.test(pid) && read(`/proc/${pid}/comm`).trim() === "dnsmasq";
 }
 
 /** The servers for the VM; `given` is what `--dns` said. Throws UserError when there are none. */

@@ -31,8 +31,7 @@ const network = await openNat(libc, {
   subnet,
   dns: "9.9.9.9",
   mtu: MTU,
-  uid: NOBODY,
-  gid: NOBODY,
+  keeper: { uid: NOBODY, gid: NOBODY },
   warn: (message) => tell({ message }),
 });
 const guard = createGuard({

@@ -10,7 +10,7 @@ import { enterFreshNamespace } from "../../support/namespace.ts";
 import { needs, needsRoot, pathOf } from "../../support/tools.ts";
 
 const skip = { ...needsRoot(), ...needs("nft") };
-const path = { tap: "softnet3", vm: parseIPv4("10.9.9.2")!, uplink: "eth0" };
+const path = { tap: "softnet3", vm: parseIPv4("10.9.9.2")!, uplink: "eth0", exposed: false };
 
 let leave = (): void => {};
 before(() => {
@@ -27,10 +27,10 @@ function nft(input: string): void {
 }
 
 /** What softnet says about the rules; undefined when it starts. */
-function verdict(rules: string): string | undefined {
+function verdict(rules: string, exposed = false): string | undefined {
   nft(rules);
   try {
-    refuseDroppingChains(pathOf("nft")!, readChains(pathOf("nft")!), path);
+    refuseDroppingChains(pathOf("nft")!, readChains(pathOf("nft")!), { ...path, exposed });
     return undefined;
   } catch (error) {
     return (error as Error).message;
@@ -99,6 +99,55 @@ for (const [name, rules, dropped] of cases) {
     assert.equal(verdict(rules) !== undefined, dropped);
   });
 }
+
+/** With these, what the VM asks for is answered. */
+const HALF = 'ct state established,related accept\niifname "softnet*" accept';
+
+const exposing: [string, string, boolean][] = [
+  ["nothing", "", false],
+  ["clients forgotten", inet("drop", HALF), true],
+  ["clients forgotten, and new connections dropped", inet("accept", `${HALF}\nct state new drop`), true],
+  ["all that goes to VMs", inet("drop", `iifname "softnet*" accept\noifname "softnet*" accept`), false],
+  ["redirected connections", inet("drop", `${HALF}\nct status dnat accept`), false],
+  ["redirected connections, to somewhere else", inet("drop", `${HALF}\noifname "br1" ct status dnat accept`), true],
+  ["the VM's port", inet("drop", `${HALF}\noifname "softnet*" tcp dport 22 accept`), false],
+  ["clients of a LAN", inet("drop", `${HALF}\nip saddr 192.168.1.0/24 oifname "softnet*" accept`), false],
+  ["clients at another link", inet("drop", `${HALF}\niifname "docker0" accept`), true],
+  ["redirected connections dropped", inet("accept", "ct status dnat drop"), true],
+  [
+    "only connections that were redirected",
+    inet("accept", 'oifname "softnet*" ct status != dnat ct state new drop'),
+    false,
+  ],
+];
+for (const [name, rules, dropped] of exposing) {
+  test(`with exposed ports, ${name}: ${dropped ? "refused" : "starts"}`, skip, () => {
+    assert.equal(verdict(rules), undefined, "without exposed ports it starts");
+    assert.equal(verdict(rules, true) !== undefined, dropped);
+  });
+}
+
+test("the command for exposed ports opens nothing else, and helps", skip, () => {
+  for (const [rules, place] of [
+    [inet("drop", HALF), "inet t f"],
+    [docker('iifname "softnet*" accept\noifname "softnet*" ct state established accept'), "ip filter DOCKER-USER"],
+  ] as const) {
+    const message = verdict(rules, true);
+    assert.match(message!, /drops what clients send to a port of --expose; let it through with: nft '[^\n]*'$/);
+    const command = /nft '(.*)'$/.exec(message!)![1]!;
+    assert.equal(command, `insert rule ${place} oifname "softnet*" ct status dnat accept`);
+    assert.equal(spawnSync(pathOf("nft")!, [command]).status, 0);
+    const now = readChains(pathOf("nft")!);
+    assert.doesNotThrow(() => refuseDroppingChains(pathOf("nft")!, now, { ...path, exposed: true }));
+  }
+});
+
+test("the command for everything helps exposed ports, too", skip, () => {
+  const command = /nft '(.*)'$/.exec(verdict(docker(""), true)!)![1]!;
+  assert.equal(spawnSync(pathOf("nft")!, [command]).status, 0);
+  const now = readChains(pathOf("nft")!);
+  assert.doesNotThrow(() => refuseDroppingChains(pathOf("nft")!, now, { ...path, exposed: true }));
+});
 
 test("firewalld must know itself", skip, () => {
   const message = verdict(

@@ -30,6 +30,45 @@ test("behind systemd's stub, the servers that it asks", () => {
   }
 });
 
+const MANAGER = {
+  "/run/NetworkManager/dnsmasq.pid": "4711\n",
+  "/proc/4711/comm": "dnsmasq\n",
+  "/run/NetworkManager/no-stub-resolv.conf": "nameserver 192.168.1.1\nnameserver fe80::1\nnameserver 10.0.0.53\n",
+};
+const DEBIAN = {
+  "/run/dnsmasq/dnsmasq.pid": "815\n",
+  "/proc/815/comm": "dnsmasq\n",
+  "/run/dnsmasq/resolv.conf": "nameserver 9.9.9.9\n",
+};
+
+test("behind a dnsmasq of NetworkManager's, or of Debian's under resolvconf, the servers that it asks", () => {
+  for (const stub of ["127.0.0.1", "127.0.1.1"]) {
+    const host = { "/etc/resolv.conf": `search x\nnameserver ${stub}\n` };
+    assert.deepEqual(found({ ...host, ...MANAGER }), ["192.168.1.1", "10.0.0.53"]);
+    assert.deepEqual(found({ ...host, ...DEBIAN }), ["9.9.9.9"]);
+    const ofTheOther = { ...MANAGER, "/run/NetworkManager/no-stub-resolv.conf": "" };
+    assert.deepEqual(found({ ...host, ...ofTheOther, ...DEBIAN }), ["9.9.9.9"], "the first one asks nobody");
+  }
+});
+
+test("servers in a file of a stub that does not run, or is not the one that the host asks, are nobody's", () => {
+  const asks = (stub: string) => ({ "/etc/resolv.conf": `nameserver ${stub}\n` });
+  for (const files of [
+    { ...asks("127.0.0.1"), ...MANAGER, "/run/NetworkManager/dnsmasq.pid": "" },
+    { ...asks("127.0.0.1"), ...DEBIAN, "/run/dnsmasq/dnsmasq.pid": "" },
+    { ...asks("127.0.0.1"), ...MANAGER, "/proc/4711/comm": "" },
+    { ...asks("127.0.0.1"), ...DEBIAN, "/proc/815/comm": "sleep\n" },
+    { ...asks("127.0.0.1"), ...DEBIAN, "/run/dnsmasq/dnsmasq.pid": "../815" },
+    { ...asks("127.0.0.1"), "/run/systemd/resolve/resolv.conf": "nameserver 10.0.0.53\n" },
+    { ...asks("127.0.0.53"), ...MANAGER, ...DEBIAN },
+    { ...asks("127.0.0.2"), ...MANAGER, ...DEBIAN },
+    { ...asks("::1"), ...MANAGER, ...DEBIAN },
+    { ...asks("127.0.0.1"), ...MANAGER, "/run/NetworkManager/no-stub-resolv.conf": "nameserver 127.0.0.1\n" },
+  ]) {
+    assert.throws(() => found(files), { name: UserError.name, message: /^[^\n]*--dns[^\n]*$/ });
+  }
+});
+
 test("none left is one line that names --dns", () => {
   const behind = { "/run/systemd/resolve/resolv.conf": "nameserver 10.0.0.53\n" };
   for (const files of [{}, { "/etc/resolv.conf": "nameserver 127.0.0.1\nnameserver ::1\n", ...behind }]) {
