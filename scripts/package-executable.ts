@@ -23,6 +23,10 @@ const NO_EVAL = "--disallow-code-generation-from-strings";
  *   write files with root's rights even when Node ends before softnet's first statement; worker threads; node:ffi. What
  *   softnet needs is allowed; about those two Node would warn on stderr.
  * - No code comes from strings.
+ * - What is refused is refused by name: `--experimental-config-file=FILE` counts wherever it stands among the arguments, and
+ *   such a file can allow the inspector again, or ask for Node's test runner. What stands here wins over it.
+ * - The options end here. Node repeats argv[0] behind them, where a script's name would be, and argv[0] is the caller's to
+ *   choose: started as `--require=FILE`, the executable would run that file with root's rights.
  */
 const NODE_OPTIONS = [
   "--disable-sigusr1",
@@ -32,10 +36,14 @@ const NODE_OPTIONS = [
   "--allow-child-process",
   "--allow-addons",
   "--allow-net",
+  ...["inspector", "worker", "wasi", "ffi"].map((what) => `--no-allow-${what}`),
+  "--no-test",
+  "--no-watch",
   "--disable-warning=ExperimentalWarning", // that --allow-net is one
   "--disable-warning=PERM0001",
   "--disable-warning=PERM0002",
   NO_EVAL,
+  "--",
 ];
 
 export interface Parts {

@@ -1,7 +1,9 @@
 /**
  * Which pairs of drop reason and remote address were seen already, in a table of fixed size: asked for each dropped frame
- * while somebody listens, so it allocates nothing. When it is full, what is new is no more told apart.
+ * while somebody listens, so it allocates nothing. When it is full, what is new is no more told apart. A guest chooses the
+ * addresses that it sends to: the hash is keyed, so that they do not gather in one place of the table.
  */
+import { KeyedHash } from "../guard/keyed-hash.ts";
 
 const SLOTS = 2048;
 export const MOST_FIRST_DROPS = SLOTS / 2;
@@ -10,11 +12,12 @@ export class FirstDrops {
   readonly #remotes = new Uint32Array(SLOTS);
   /** The verdict in each slot; 0 = empty. */
   readonly #verdicts = new Uint16Array(SLOTS);
+  readonly #hash = new KeyedHash();
   #count = 0;
 
   /** Notes a pair: 1 when it is new, 0 when it was there, -1 when it is new and there is no room. */
   note(verdict: number, remote: number): 1 | 0 | -1 {
-    let slot = (Math.imul(remote ^ Math.imul(verdict, 0x9e3779b1), 0x85ebca6b) >>> 21) % SLOTS;
+    let slot = this.#hash.of(remote, 0, verdict) % SLOTS;
     while (this.#verdicts[slot] !== 0) {
       if (this.#verdicts[slot] === verdict && this.#remotes[slot] === remote) return 0;
       slot = (slot + 1) % SLOTS;

@@ -5,15 +5,17 @@
  * - keeps a number as it was written;
  * - remembers that a key came twice;
  * - refuses what is nested deeper than DEEPEST (section 9 allows such limits) and strings that are no Unicode;
- * - keeps no more of an array than MOST_KEPT and no more of an object than MOST_KEPT_KEYS, but reads and counts all: a
- *   frame of a mebibyte full of brackets makes nothing that large.
+ * - keeps no more of an array than MOST_KEPT and no more of an object than MOST_KEPT_KEYS, but reads and counts all;
+ * - refuses a text that has more than MOST_VALUES values to keep: a mebibyte full of brackets makes nothing that large.
  */
 
-/** Arrays and objects in each other. */
-const DEEPEST = 128;
+/** Arrays and objects in each other; a request has three. */
+const DEEPEST = 16;
 /** One more than a policy may have rules, so that too many are told apart from many. */
 const MOST_KEPT = 4_097;
 const MOST_KEPT_KEYS = 64;
+/** Elements and members of a whole text; a request has at most some more than 4,096. */
+const MOST_VALUES = 16_384;
 
 /** A number as it was written. */
 export class JsonNumber {
@@ -62,6 +64,7 @@ const WORDS: readonly (readonly [string, null | boolean])[] = [
 class Reader {
   readonly #text: string;
   #at = 0;
+  #kept = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -100,7 +103,10 @@ class Reader {
     if (this.#take("]")) return array;
     for (;;) {
       const element = this.#value(depth + 1);
-      if (array.length < MOST_KEPT) array.elements.push(element);
+      if (array.length < MOST_KEPT) {
+        this.#keep();
+        array.elements.push(element);
+      }
       array.length++;
       this.#skip();
       if (this.#take("]")) return array;
@@ -120,12 +126,19 @@ class Reader {
       this.#need(":");
       const value = this.#value(depth + 1);
       if (object.members.has(key)) object.duplicate ??= key;
-      else if (object.members.size < MOST_KEPT_KEYS) object.members.set(key, value);
-      else object.surplus ??= key;
+      else if (object.members.size < MOST_KEPT_KEYS) {
+        this.#keep();
+        object.members.set(key, value);
+      } else object.surplus ??= key;
       this.#skip();
       if (this.#take("}")) return object;
       this.#need(",");
     }
+  }
+
+  /** Counts what is kept, also where it will go with what it is in. */
+  #keep(): void {
+    if (++this.#kept > MOST_VALUES) throw this.#error(`more than ${MOST_VALUES} values`);
   }
 
   #string(): string {

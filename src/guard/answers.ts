@@ -134,12 +134,13 @@ export class Answers {
   }
 }
 
-/** Words of an entry: remote address, remote and own port, sequence number, MAC. */
-const WORDS = 5;
-
-/** RSTs that wait to be sent: for the TCP flows that a change of the rules cut, at most as many as flows. */
+/**
+ * RSTs that wait to be sent: for the TCP flows that a change of the rules cut. A flow waits once, however often it is cut,
+ * and what it says is read when its turn comes: it may have been allowed, and have gone on, meanwhile.
+ */
 export class Resets {
-  readonly #ring = new Uint32Array(MOST_FLOWS * WORDS);
+  /** Remote address, remote and own port: places in the table go to others. */
+  readonly #ring = new Uint32Array(MOST_FLOWS * 2);
   #first = 0;
   #count = 0;
 
@@ -147,41 +148,33 @@ export class Resets {
     this.#count = 0;
   }
 
-  /** Remembers the RST for a TCP flow, if it can have one; further ones than there is room for are left out. */
+  /** A TCP flow was cut. Further ones than there is room for are left out. */
   add(flows: FlowTable, flow: number): void {
-    const mac = flows.macOf(flow);
-    if (!flows.hasAcknowledgement(flow) || isGroupMac(mac) || this.#count === MOST_FLOWS) return;
-    const at = ((this.#first + this.#count) % MOST_FLOWS) * WORDS;
+    if (this.#count === MOST_FLOWS || !flows.queue(flow)) return;
+    const at = ((this.#first + this.#count) % MOST_FLOWS) * 2;
     this.#ring[at] = flows.remoteOf(flow);
     this.#ring[at + 1] = flows.remotePortOf(flow) * 65536 + flows.ownPortOf(flow);
-    this.#ring[at + 2] = flows.acknowledgementOf(flow);
-    this.#ring[at + 3] = Math.floor(mac / 0x100000000);
-    this.#ring[at + 4] = mac >>> 0;
     this.#count++;
   }
 
-  /**
-   * Writes the next RST to `out` at `at`, and answers its length; 0 = none waits. `own`: the VM's address. What is not cut
-   * any more gets none: it may have been allowed again meanwhile.
-   */
+  /** Writes the next RST to `out` at `at`, and answers its length; 0 = none waits. `own`: the VM's address. */
   take(flows: FlowTable, vmMac: number, own: number, out: Uint8Array, at: number): number {
-    let entry: number;
-    let ports: number;
-    let flow: number;
-    do {
-      if (this.#count === 0) return 0;
-      entry = this.#first * WORDS;
+    while (this.#count > 0) {
+      const remote = this.#ring[this.#first * 2]!;
+      const ports = this.#ring[this.#first * 2 + 1]!;
       this.#first = (this.#first + 1) % MOST_FLOWS;
       this.#count--;
-      ports = this.#ring[entry + 1]!;
-      flow = flows.find(FLOW_TCP, this.#ring[entry]!, ports);
-    } while (flow === NO_FLOW || !flows.isCut(flow));
-    const to = at + ETHERNET_HEADER;
-    const total = IPV4_HEADER + TCP_HEADER;
-    putIPv4Header(out, to, total, PROTOCOL_TCP, this.#ring[entry]!, own);
-    putTcp(out, to, ports >>> 16, ports & 0xffff, this.#ring[entry + 2]!, 0, TCP_RST);
-    const mac = this.#ring[entry + 3]! * 0x100000000 + this.#ring[entry + 4]!;
-    return finish(out, at, total, vmMac, mac);
+      const flow = flows.find(FLOW_TCP, remote, ports);
+      if (flow === NO_FLOW || !flows.dequeue(flow) || !flows.hasAcknowledgement(flow)) continue;
+      const mac = flows.macOf(flow);
+      if (isGroupMac(mac)) continue;
+      const to = at + ETHERNET_HEADER;
+      const total = IPV4_HEADER + TCP_HEADER;
+      putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
+      putTcp(out, to, ports >>> 16, ports & 0xffff, flows.acknowledgementOf(flow), 0, TCP_RST);
+      return finish(out, at, total, vmMac, mac);
+    }
+    return 0;
   }
 }
 

@@ -71,6 +71,8 @@ const IS_HALF_OPEN = AWAITS_ANSWER | AWAITS_OPENER | AWAITS_VM;
 const ACKNOWLEDGED = 1 << 5;
 const IN_USE = 1 << 6;
 const CUT = 1 << 7;
+/** It waits in the queue of those that get a RST. */
+const QUEUED = 1 << 9;
 
 const END = 0xffff;
 
@@ -192,6 +194,22 @@ export class FlowTable {
   cut(flow: number): void {
     this.#flows[flow * WORDS + STATE]! |= CUT;
     this.#cuts++;
+  }
+
+  /** Notes that a flow waits for its RST; false where it does already. */
+  queue(flow: number): boolean {
+    const at = flow * WORDS + STATE;
+    if ((this.#flows[at]! & QUEUED) !== 0) return false;
+    this.#flows[at]! |= QUEUED;
+    return true;
+  }
+
+  /** It waits no longer; whether it did, and is still cut. */
+  dequeue(flow: number): boolean {
+    const at = flow * WORDS + STATE;
+    const state = this.#flows[at]!;
+    this.#flows[at] = state & ~QUEUED;
+    return (state & (QUEUED | CUT)) === (QUEUED | CUT);
   }
 
   /** A cut flow is allowed again. */

@@ -20,7 +20,7 @@ function hasTwice(value: Json): boolean {
 
 test("what JSON.stringify writes is read as the same value", () => {
   fc.assert(
-    fc.property(fc.jsonValue(), fc.constantFrom(undefined, 1, "\t"), (value, space) => {
+    fc.property(fc.jsonValue({ maxDepth: 10 }), fc.constantFrom(undefined, 1, "\t"), (value, space) => {
       const text = JSON.stringify(value, undefined, space);
       assert.deepEqual(plain(readJson(text)), JSON.parse(text));
     }),
@@ -84,9 +84,27 @@ test("of a long array and of a large object a part is kept, and all is counted",
   assert.equal(object.surplus, "k64");
 });
 
-test("128 levels are read, 129 are not; strings of nothing but quotes and backslashes take no time", () => {
-  assert.ok(readJson(`${"[".repeat(128)}1${"]".repeat(128)}`));
-  assert.throws(() => readJson(`${"[".repeat(129)}${"]".repeat(129)}`), /nested deeper than 128/);
+test("16,384 values are kept, 16,385 are not, however they are spread", () => {
+  const rows = (count: number, size: number): string =>
+    Array(count)
+      .fill(`[${Array(size).fill("0").join(",")}]`)
+      .join(",");
+  assert.ok(readJson(`[${rows(64, 255)}]`)); // 64 rows, and 255 in each
+  assert.throws(() => readJson(`[${rows(64, 255)},0]`), /more than 16384 values/);
+  const members = (count: number): string =>
+    `{${Array.from({ length: count }, (_, index) => `"k${index}":0`).join(",")}}`;
+  assert.ok(readJson(`[${Array(512).fill(members(31)).join(",")}]`));
+  assert.throws(() => readJson(`[${Array(512).fill(members(31)).join(",")},null]`), /more than 16384 values/);
+  // What is behind the last element that is kept counts with what is in it.
+  assert.ok(readJson(`[${"0,".repeat(4097)}${rows(12_287, 1)}]`));
+  assert.throws(() => readJson(`[${"0,".repeat(4097)}${rows(12_288, 1)}]`), /more than 16384 values/);
+  // And what is only counted does not.
+  assert.equal((readJson(`[${"0,".repeat(100_000)}0]`) as JsonArray).length, 100_001);
+});
+
+test("16 levels are read, 17 are not; strings of nothing but quotes and backslashes take no time", () => {
+  assert.ok(readJson(`${"[".repeat(16)}1${"]".repeat(16)}`));
+  assert.throws(() => readJson(`${"[".repeat(17)}${"]".repeat(17)}`), /nested deeper than 16/);
   const begin = performance.now();
   assert.equal((readJson(`"${'\\"'.repeat(300_000)}"`) as string).length, 300_000);
   assert.equal((readJson(`"${"\\\\".repeat(300_000)}"`) as string).length, 300_000);

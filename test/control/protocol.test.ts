@@ -86,9 +86,26 @@ const REFUSED: readonly (readonly [what: string, request: string | Uint8Array, c
     Buffer.concat([Buffer.from('{"id":"'), Uint8Array.of(0xed, 0xa0, 0x80), Buffer.from('"}')]),
     -32700,
   ],
-  ["129 levels", `${"[".repeat(129)}${"]".repeat(129)}`, -32700],
+  ["17 levels", `${"[".repeat(17)}${"]".repeat(17)}`, -32700],
   ["half a million levels", "[".repeat(500_000), -32700],
-  ["128 levels, which are no request", `${"[".repeat(128)}${"]".repeat(128)}`, -32600],
+  ["16 levels, which are no request", `${"[".repeat(16)}${"]".repeat(16)}`, -32600],
+  ["17 levels inside a request", set(`${"[".repeat(16)}${"]".repeat(16)}`), -32700],
+  ["16 levels inside a request", set(`${"[".repeat(15)}${"]".repeat(15)}`), -32602, "1"],
+  [
+    "16,385 values",
+    `[${Array(128)
+      .fill(`[${Array(127).fill("0").join(",")}]`)
+      .join(",")},0]`,
+    -32700,
+  ],
+  [
+    "16,384 values, which are no request",
+    `[${Array(128)
+      .fill(`[${Array(127).fill("0").join(",")}]`)
+      .join(",")}]`,
+    -32600,
+  ],
+  ["a mebibyte of arrays in each other", `[${`${"[".repeat(14)}${"]".repeat(14)},`.repeat(36_000)}0]`, -32700],
   ["a batch", `[${get("1")}]`, -32600],
   ["an empty batch", "[]", -32600],
   ["a string", '"softnet.policy.get"', -32600],

@@ -317,6 +317,17 @@ test("I12 what ends by itself, or because the gateway or the VM's address change
   assert.equal(resetOf(roaming), undefined);
 });
 
+test("I12 a flow that is cut twice before its RST is sent gets one, with what the VM acknowledged last", () => {
+  const bench = tracking(LIVE);
+  bench.passesOut(tcpOut({ ...middle, acknowledgement: 1 }));
+  change(bench, [], ["93.0.0.0/8"]);
+  change(bench, []);
+  bench.passesOut(tcpOut({ ...middle, acknowledgement: 0xa1a2a3a4 }));
+  change(bench, [], ["93.0.0.0/8"]);
+  assert.deepEqual(resetOf(bench)!.subarray(38, 42), hex("a1a2a3a4"));
+  assert.equal(resetOf(bench), undefined);
+});
+
 test("I12 RSTs that wait when the VM gets another address are forgotten", () => {
   const bench = new Bench({ reject: true, live: true });
   const client = new Client();

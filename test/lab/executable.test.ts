@@ -26,7 +26,7 @@ import { basename, dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { executable } from "../support/executable.ts";
 import type { Tool } from "../support/tools.ts";
-import { Accounts, type AccountsOptions, ALICE, lastChild, threadsOf } from "./harness/accounts.ts";
+import { Accounts, type AccountsOptions, ALICE, lastChild, type Thread, threadsOf } from "./harness/accounts.ts";
 import { type Program, sleep, until } from "./harness/program.ts";
 import { Lab, labNeeds, tool } from "./harness/topology.ts";
 
@@ -35,7 +35,13 @@ const MAC = "7e:1a:00:00:00:01";
 const SHORT = ["--vm-tap", "vm0", "--vm-mac-address", MAC, "--host-socket", "/nowhere/cable"];
 const SHORT_ENDS = /^softnet: .*\/nowhere\/cable: there is no such socket/;
 const NAT = ["--vm-fd", "{vm}", "--vm-mac-address", MAC, "--dns", "9.9.9.9"];
+const NOBODY = 65_534;
 const CAP_NET_ADMIN = "0000000000001000";
+/** A capture of one frame, a broadcast of the VM's (pcap, little-endian, Ethernet). */
+const ONE_FRAME = Buffer.from(
+  `d4c3b2a1020004000000000000000000ffff000001000000${"00".repeat(8)}${"3c000000".repeat(2)}ffffffffffff7e1a000000010806${"00".repeat(46)}`,
+  "hex",
+);
 const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), timeout: 120_000 });
 
 /** A lab, and a folder of alice's with traps in it. */
@@ -110,7 +116,10 @@ class Scene {
 
 /** Asserts no root id and no capability in any thread. */
 function assertHarmless(pid: number, uid: number): void {
-  const threads = threadsOf(pid);
+  assertThreads(threadsOf(pid), uid);
+}
+
+function assertThreads(threads: readonly Thread[], uid: number): void {
   assert.ok(threads.length > 1);
   for (const thread of threads) {
     assert.deepEqual([thread.uid, thread.gid, thread.groups], [Array(4).fill(uid), Array(4).fill(uid), [uid]]);
@@ -223,6 +232,39 @@ test("SUID: Node's own descriptors as a channel, one after the other, with cover
   }
 });
 
+test("SUID: a configuration file for Node allows nothing and writes nothing", needs("gcc"), async (t) => {
+  const scene = new Scene(t);
+  const { trap, closed, script } = scene;
+  const file = join(trap, "..", "options.json");
+  const option = `--experimental-config-file=${file}`;
+  const run = "import os, sys; os.execv(sys.argv[1], sys.argv[2:])";
+  const coverage = [`NODE_V8_COVERAGE=${closed}`, "NODE_CHANNEL_FD=abc"]; // ends before softnet's first statement
+  for (const options of [
+    { permission: { "allow-inspector": true, "allow-worker": true, "allow-wasi": true } },
+    { permission: { permission: false, "allow-inspector": true } },
+    { test: { "experimental-test-coverage": true, "test-reporter": [script], "test-global-setup": script } },
+    { watch: { "watch-path": [trap] } },
+    { nodeOptions: { require: [script], "cpu-prof": true, "cpu-prof-dir": closed } },
+  ]) {
+    writeFileSync(file, JSON.stringify(options));
+    for (const env of [[], coverage]) {
+      for (const words of [
+        ["softnet", option, "--version"],
+        [option, "--version"],
+      ]) {
+        const program = scene.accounts.start([
+          ...["env", ...env, "/usr/bin/python3", "-c", run],
+          ...[scene.accounts.suid, ...words],
+        ]);
+        await program.ended();
+        const what = `${JSON.stringify(options)} ${env.join(" ")} ${words.join(" ")}`;
+        assert.doesNotMatch(program.text(), /could invalidate the permission model/, what);
+        scene.assertNothingGained(what);
+      }
+    }
+  }
+});
+
 test("SUID: a parent that speaks Node's protocol gets no answer", needs("gcc"), async (t) => {
   const scene = new Scene(t);
   const program = scene.accounts.start([process.execPath, tool("channel.ts"), scene.accounts.suid, ...SHORT]);
@@ -290,8 +332,16 @@ test("SUID: umask, limits and blocked signals gain nothing", needs("gcc"), async
   const tight = scene.suid(SHORT, ["sh", "-c", 'ulimit -f 100 && exec "$@"', "sh"]);
   assert.equal((await tight.ended()).code, 1);
   assert.match(tight.stderr.join("\n"), /^softnet: files are limited to 51200 bytes \(ulimit -f\)/);
-  for (const limit of ["-n 25", "-n 40", "-u 1", "-l 0", "-v 100000", "-s 256", "-c unlimited"]) {
-    const program = scene.suid(SHORT, ["sh", "-c", `ulimit ${limit} && exec "$@"`, "sh"]);
+  for (const limit of [
+    "nofile=25",
+    "nofile=40",
+    "nproc=1",
+    "memlock=0",
+    "as=102400000",
+    "stack=262144",
+    "core=unlimited",
+  ]) {
+    const program = scene.suid(SHORT, ["prlimit", `--${limit}`]);
     const { code, signal } = await program.ended();
     assert.ok(code !== 0 || signal !== null, `${limit}\n${program.text()}`);
     scene.assertNothingGained(limit);
@@ -306,32 +356,143 @@ test("SUID: umask, limits and blocked signals gain nothing", needs("gcc"), async
   assert.deepEqual(await softnet.stop("SIGINT"), { code: 0, signal: null });
 });
 
-test("a crash report is sent without rights, and never with the SUID bit", needs("gcc"), async (t) => {
-  const scene = new Scene(t);
-  const posts: string[] = [];
-  const server = createServer((request, response) => {
-    posts.push(request.url!);
-    request.resume().on("end", () => response.end("{}"));
+interface Post {
+  readonly url: string;
+  readonly body: string;
+  /** Whose the connection is, as the kernel has it: who made the socket. */
+  readonly uid: number;
+  /** Every thread of the senders that there are at that moment, by process. */
+  readonly senders: ReadonlyMap<number, readonly Thread[]>;
+}
+
+/** Stands for Sentry, outside of any namespace. An answer goes out once it is known who asks. */
+async function sentry(t: TestContext, program: string): Promise<{ posts: Post[]; port: number }> {
+  const posts: Post[] = [];
+  const server = createServer(async (request, response) => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const { remotePort, localPort } = request.socket;
+    const senders = new Map(sendersOf(program).map((pid) => [pid, threadsOf(pid)]));
+    const body = Buffer.concat(parts).toString();
+    posts.push({ url: request.url!, body, uid: socketOwner(remotePort!, localPort!), senders });
+    response.end("{}");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
-  const { port } = server.address() as { port: number };
-  const crash = JSON.stringify({ type: "Error", value: "", frames: [] });
-  const env = { SENTRY_DSN: `http://key@127.0.0.1:${port}/1`, SOFTNET_CRASH_REPORT: crash };
-  const alice = { uid: ALICE.uid, gid: ALICE.uid, cwd: "/" };
-  const send = (program: string) =>
-    once(spawn(program, ["--send-crash-report"], { ...alice, env, stdio: "ignore" }), "exit");
-  assert.deepEqual(await send(scene.accounts.suid), [0, null]);
-  assert.deepEqual(posts, []);
-  assert.deepEqual(await send(executable()), [0, null]);
-  assert.equal(posts.length, 1);
-  // A real one: there is no room for what it has to say.
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return { posts, port: (server.address() as { port: number }).port };
+}
+
+/** The processes of an executable that were started to send a crash report. */
+function sendersOf(program: string): number[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => {
+    try {
+      return exe(pid) === program && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("--send-crash-report");
+    } catch {
+      return false; // it has ended
+    }
+  });
+}
+
+/** The owner of the TCP socket of this machine that is connected from one port to another on 127.0.0.1 (proc_net_tcp). */
+function socketOwner(from: number, to: number): number {
+  const hex = (port: number): string => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const line = readFileSync("/proc/net/tcp", "latin1")
+    .split("\n")
+    .map((each) => each.trim().split(/\s+/))
+    .find((words) => words[1] === hex(from) && words[2] === hex(to));
+  assert.ok(line !== undefined, "there is no such connection");
+  return Number(line[7]);
+}
+
+/** Sent by alice's process, which has nothing of root's in any thread and nothing that gives it back. */
+function assertSentByAlice({ uid, senders }: Post): void {
+  assert.equal(uid, ALICE.uid);
+  assert.equal(senders.size, 1);
+  for (const threads of senders.values()) {
+    assertThreads(threads, ALICE.uid);
+    assert.ok(threads[0]!.noNewPrivileges); // the main one, which alone starts programs
+  }
+}
+
+const CRASH = JSON.stringify({ type: "SenderError", value: "", frames: [] });
+const asAlice = { uid: ALICE.uid, gid: ALICE.uid, cwd: "/" };
+
+test("SUID: a crash after the drop is reported as the caller, one before it by nobody", needs("gcc"), async (t) => {
+  const scene = new Scene(t);
+  const { posts, port } = await sentry(t, scene.accounts.suid);
+  const env = { SENTRY_DSN: `http://key@127.0.0.1:${port}/1` };
+  // There is no room for what it has to say: a fault that it does not handle.
   const full = openSync("/dev/full", "w");
-  const child = spawn(executable(), ["--help"], { ...alice, env, stdio: ["ignore", full, "ignore"] });
-  const [code] = await once(child, "exit");
-  closeSync(full);
-  assert.notEqual(code, 0);
-  await until("its report arrives", () => posts.length === 2);
+  t.after(() => closeSync(full));
+  const start = async (program: string, args: readonly string[]) => {
+    const child = spawn(program, args, { ...asAlice, env, stdio: ["ignore", full, "ignore"] });
+    const [code] = await once(child, "exit");
+    assert.notEqual(code, 0);
+    assert.notEqual(code, null);
+  };
+  const capture = join(scene.trap, "..", "one.pcap");
+  writeFileSync(capture, ONE_FRAME);
+  await start(scene.accounts.suid, ["--help"]); // root's rights are still there
+  await start(scene.accounts.suid, ["replay", capture, "--vm-mac-address", MAC]);
+  await until("its report arrives", () => posts.length > 0);
+  assertSentByAlice(posts[0]!);
+  assert.match(posts[0]!.body, /ENOSPC/);
+  await start(executable(), ["--help"]); // whoever has no rights needs no drop
+  await until("its report arrives", () => posts.length > 1);
+  assert.equal(posts[1]!.uid, ALICE.uid);
+  await until("all senders have ended", () => sendersOf(scene.accounts.suid).length === 0);
+  assert.equal(posts.length, 2);
+  scene.assertNothingGained("crash");
+});
+
+test("SUID: the sender gives its rights up before it sends, wherever SENTRY_DSN points", needs("gcc"), async (t) => {
+  const scene = new Scene(t);
+  const { suid } = scene.accounts;
+  const { posts, port } = await sentry(t, suid);
+  const send = async (program: string, env: NodeJS.ProcessEnv, who: object = asAlice) => {
+    const child = spawn(program, ["--send-crash-report"], { ...who, env, stdio: ["ignore", "pipe", "pipe"] });
+    let text = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (text += data));
+    const [code] = await once(child, "close");
+    return { code, text };
+  };
+  const dsn = `http://key@127.0.0.1:${port}/1`;
+  // As macOS has it, where nothing keeps what a dropped softnet starts from the SUID bit's rights.
+  assert.deepEqual(await send(suid, { SENTRY_DSN: dsn, SOFTNET_CRASH_REPORT: CRASH }), { code: 0, text: "" });
+  assert.equal(posts.length, 1);
+  assertSentByAlice(posts[0]!);
+  assert.match(posts[0]!.body, /SenderError/);
+  // Root's own has nobody to fall back to.
+  await send(suid, { SENTRY_DSN: dsn, SOFTNET_CRASH_REPORT: CRASH }, { uid: 0, gid: 0, cwd: "/" });
+  assert.equal(posts.length, 1);
+
+  const trap = { NODE_EXTRA_CA_CERTS: "/etc/shadow", NODE_OPTIONS: `--require=${scene.script}`, TMPDIR: scene.closed };
+  const proxy = { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: `http://127.0.0.1:${port}`, LD_PRELOAD: scene.library };
+  for (const [SENTRY_DSN, report, more] of [
+    ["file:///etc/shadow", CRASH, {}],
+    ["file://key@localhost/etc/shadow", CRASH, {}],
+    [`file://key@${scene.closed}/1`, CRASH, trap],
+    [`data://key@${scene.marker}/1`, CRASH, {}],
+    [`unix://key@${scene.trap}/1`, CRASH, {}],
+    ["http://key@127.0.0.1:1/1", CRASH, { ...trap, ...proxy }],
+    ["http://key@[::1]:1/../../etc/shadow", CRASH, {}],
+    ["x".repeat(100_000), CRASH, {}],
+    // What it shall tell is the caller's as well: what is none is told to nobody, also not as a crash of the sender's.
+    [dsn, "{", {}],
+    [dsn, "null", {}],
+    [dsn, `{"type":1,"value":{},"frames":"x"}`, {}],
+  ] as const) {
+    const what = `${SENTRY_DSN.slice(0, 60)} ${report}`;
+    const { text } = await send(suid, { ...more, SENTRY_DSN, SOFTNET_CRASH_REPORT: report });
+    assert.doesNotMatch(text, /root:[^:]*:\d+:|BEGIN/, what);
+    scene.assertNothingGained(what);
+  }
+  await until("all senders have ended", () => sendersOf(suid).length === 0);
+  assert.equal(posts.length, 1);
 });
 
 test("SUID: what softnet starts itself with is no way in", needs("gcc"), async (t) => {
@@ -427,7 +588,7 @@ test("SUID: after the start no thread has anything of root's, the keeper one cap
   const keeper = lastChild(pid);
   assert.notEqual(keeper, pid);
   for (const thread of threadsOf(keeper)) {
-    assert.deepEqual([thread.uid, thread.groups], [Array(4).fill(ALICE.uid), []]);
+    assert.deepEqual([thread.uid, thread.groups], [Array(4).fill(NOBODY), []], "not one whom its caller may signal");
     for (const capabilities of thread.capabilities) assert.equal(capabilities, CAP_NET_ADMIN);
     assert.ok(thread.noNewPrivileges);
   }

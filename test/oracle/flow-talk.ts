@@ -1,11 +1,11 @@
 /**
  * Scenarios of connections for the comparison of the two guards: handshakes both ways and against each other, packets
- * in mid-stream, datagrams, echoes, ICMP errors true and forged, fragments, floods up to every limit, waits for every
- * timeout, and policies that change meanwhile.
+ * in mid-stream, datagrams, echoes, ICMP errors true and forged, fragments, floods up to every limit, metadata services
+ * that speak first, waits for every timeout, and policies that change meanwhile.
  */
 import { addressText, BROADCAST, BROADCAST_MAC, be16, be32, type Ipv4Fields, ipv4Frame, join } from "./build.ts";
 import { nextPolicy, openPolicy, SERVICES, somePolicy } from "./policies.ts";
-import type { Connection, World } from "./world.ts";
+import { type Connection, METADATA, type World } from "./world.ts";
 
 type Scenario = (world: World) => void;
 
@@ -29,6 +29,10 @@ export const FLOW_SCENARIOS: readonly [Scenario, number][] = [
   [splitPackets, 8],
   [mixedFragments, 3],
   [synFlood, 0.5],
+  [answeredFlood, 0.6],
+  [refusals, 5],
+  [metadataSpeaks, 5],
+  [changedMind, 4],
   [firstFragmentFlood, 0.5],
   [echoFlood, 0.8],
   [deniedFlood, 0.6],
@@ -311,7 +315,7 @@ function errors(world: World): void {
     // An error to the VM may come from any router on the way.
     const from = random.chance(0.6) ? connection.remote : random.pick(world.remotes);
     const to = random.chance(0.06) ? { destination: random.pick([BROADCAST, own + 1, 0xe00000fb]) } : {};
-    const part = random.chance(0.06) ? { flags: 1 } : {};
+    const part = random.chance(0.12) ? { flags: 1 } : {};
     if (fromVm) send(world, connection.remote, true, { protocol: ICMP, payload: whole, ...part }, "ICMP error");
     else send(world, from, false, { protocol: ICMP, payload: whole, ...to, ...part }, "ICMP error");
   }
@@ -401,6 +405,120 @@ function synFlood(world: World): void {
     tcp(world, at(33_010 + index), fromVm, SYN);
     tcp(world, standing, fromVm, ACK);
   }
+}
+
+/**
+ * Segments of many connections from one side, which the other side resets, acknowledges or leaves alone, and then some
+ * more from both sides: now, and when those that are half-open are about to be over.
+ */
+function answeredFlood(world: World): void {
+  const { random } = world;
+  if (random.chance(0.9)) world.setPolicy(openPolicy(world));
+  const remote = random.pick(world.remotes);
+  const fromVm = random.chance(0.25);
+  const at = (port: number): Connection => ({ protocol: TCP, remote, remotePort: 443, vmPort: port, fromVm });
+  const opening = random.pick([SYN, SYN, ACK, ACK, SYN | ACK, FIN | ACK, RST, RST | ACK, 0]);
+  const answers = random.pick([[undefined], [undefined], [RST | ACK], [RST], [ACK], [undefined, RST], [RST, ACK]]);
+  const instant = world.now;
+  const count = random.between(254, 260);
+  for (let port = 0; port < count; port++) {
+    tcp(world, at(34_000 + port), fromVm, opening);
+    const flags = random.pick(answers);
+    if (flags !== undefined) tcp(world, at(34_000 + port), !fromVm, flags);
+    world.now = instant;
+  }
+  for (const [index, seconds] of [0, 60, 61].entries()) {
+    world.now = Math.max(world.now, (Math.floor(instant / 1_000_000) + seconds) * 1_000_000);
+    for (const side of [fromVm, !fromVm]) {
+      tcp(world, at(35_000 + index), side, random.pick([opening, SYN, ACK]));
+      tcp(world, at(35_010 + index), side, ACK);
+    }
+    const known = at(34_000 + random.below(count));
+    tcp(world, known, random.chance(0.5), random.pick([ACK, RST, SYN, SYN | ACK, SYN | RST]));
+    if (random.chance(0.3)) newPolicy(world);
+  }
+}
+
+/** One connection that is reset at once, or begins in the middle, with all that either side may still say. */
+function refusals(world: World): void {
+  const { random } = world;
+  if (random.chance(0.5)) world.setPolicy(openPolicy(world));
+  const connection = random.chance(0.8) ? newConnection(world, TCP, random.chance(0.4)) : someConnection(world, TCP);
+  const { fromVm } = connection;
+  tcp(world, connection, fromVm, random.pick([SYN, SYN, ACK, SYN | ACK, RST]));
+  if (random.chance(0.2)) tcp(world, connection, !fromVm, SYN | ACK);
+  const back = random.pick([RST, RST | ACK, RST | ACK, SYN | RST, SYN | ACK | RST, ACK, FIN | ACK, SYN]);
+  tcp(world, connection, !fromVm, back);
+  maybeWait(world, 0.3);
+  const count = random.between(1, 4);
+  for (let turn = 0; turn < count; turn++) {
+    tcp(world, connection, random.chance(0.5), random.pick([ACK, ACK, RST, SYN, SYN | ACK, RST | ACK]));
+    maybeWait(world, 0.3);
+    if (random.chance(0.08)) newPolicy(world);
+  }
+}
+
+/** Metadata services speak to the VM, which answers, with and without a rule about them. */
+function metadataSpeaks(world: World): void {
+  const { random } = world;
+  const remote = random.pick(METADATA);
+  const cidr = `${addressText(remote)}/32`;
+  const targets = [cidr, "@metadata", "0.0.0.0/0", `${cidr}:80`, "@metadata:1-1023"];
+  if (random.chance(0.85)) {
+    const allow = [`${random.pick(["in ", "in ", "", "out "])}${random.pick(targets)}`, "out 1.1.1.1/32"];
+    world.setPolicy(
+      random.pick([
+        { allow, block: [] },
+        { allow, block: [] },
+        { allow: [], block: ["in 10.0.0.0/8"] },
+        { allow: ["0.0.0.0/0:22", "in 10.0.0.0/8"], block: [] },
+        { allow, block: [`in ${cidr}:443`] },
+        { allow: random.pick([[], ["0.0.0.0/0"], ["@metadata"]]), block: [] },
+      ]),
+    );
+  }
+  const count = random.between(1, 3);
+  for (let turn = 0; turn < count; turn++) {
+    const service = random.pick([80, 443, 22]);
+    const protocol = random.pick([TCP, TCP, UDP, ICMP]);
+    const fromVm = random.chance(0.2);
+    const [vmPort, remotePort] = fromVm ? [40_001, service] : [service, 40_001];
+    const connection = { protocol, remote, remotePort, vmPort, fromVm };
+    if (random.chance(0.5)) world.connections.push(connection);
+    if (protocol === ICMP) echo(world, connection, fromVm, true);
+    else if (protocol === UDP) udp(world, connection, fromVm);
+    else tcp(world, connection, fromVm, random.pick([SYN, ACK]));
+    if (protocol === ICMP) echo(world, connection, !fromVm, random.chance(0.2));
+    else packetOf(world, connection, !fromVm);
+    packetOf(world, connection, random.chance(0.5));
+    if (random.chance(0.2)) newPolicy(world);
+    packetOf(world, connection, random.chance(0.5));
+  }
+}
+
+/** Policies follow each other, and frames pass, before anyone takes the resets of what was cut. */
+function changedMind(world: World): void {
+  const { random } = world;
+  const open = { allow: ["out 0.0.0.0/0", "in 0.0.0.0/0"], block: [] };
+  if (random.chance(0.7)) world.setPolicy(open);
+  const connections = Array.from({ length: random.between(1, 3) }, () => newConnection(world, TCP, random.chance(0.6)));
+  for (const connection of connections) {
+    tcp(world, connection, connection.fromVm, random.pick([ACK, SYN]));
+    tcp(world, connection, !connection.fromVm, random.pick([ACK, SYN | ACK]));
+  }
+  world.holdsResets = true;
+  const count = random.between(1, 4);
+  for (let turn = 0; turn < count; turn++) {
+    const way = random.pick(["out ", "in ", ""]);
+    const target = random.chance(0.5) ? "0.0.0.0/0" : `${addressText(random.pick(connections).remote)}/32`;
+    world.setPolicy({ allow: open.allow, block: [`${way}${target}`] });
+    if (random.chance(0.4)) tcp(world, random.pick(connections), random.chance(0.3), random.pick([SYN, SYN, ACK, RST]));
+    if (random.chance(0.15)) world.jumpSeconds();
+    if (random.chance(0.5)) world.setPolicy(random.pick([open, open, { allow: ["0.0.0.0/0"], block: [] }]));
+    if (random.chance(0.4)) tcp(world, random.pick(connections), random.chance(0.7), random.pick([ACK, RST, SYN]));
+  }
+  world.holdsResets = false;
+  packetOf(world, random.pick(connections), random.chance(0.5));
 }
 
 /** First fragments until there is no room for another, with and without what makes room. */

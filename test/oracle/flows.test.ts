@@ -18,6 +18,7 @@ const FIRST_SEED = Number(process.env.SOFTNET_ORACLE_SEED ?? 1);
 const WAYS = ["in", "out"];
 const each = (...parts: (readonly string[])[]): string[] =>
   parts.reduce<string[]>((texts, list) => texts.flatMap((text) => list.map((part) => text + part)), [""]);
+const KINDS = [", stateful", ", stateless"];
 const CHANGES = each(["stateful", "stateless"], [" to "], ["stateful", "stateless"]);
 
 const MUST_REACH = [
@@ -36,6 +37,14 @@ const MUST_REACH = [
 
   ...each(["a flow ends after ", "a packet in the last of "], ["30", "60", "300"], [" seconds"]),
   ...each(["flow.half-open, "], ["in", "out", "stateless"]),
+  ...each(["no room for a half-open flow, "], ["handshake in", "handshake out", "mid-stream in"], KINDS),
+  ...each(["room for a half-open flow beside those of the other side, "], WAYS),
+  ...each(["a RST ends a half-open flow, "], ["handshake in", "handshake out", "mid-stream in"], ["", ", stateless"]),
+  ...each(["the VM answers in mid-stream"], ["", ", stateless"]),
+  "a flow in mid-stream ends without an answer",
+  ...each(["a metadata address opens no flow"], KINDS),
+  ...["a rule lets a metadata address open a flow", "allow in @metadata decides"],
+  ...each(["a first fragment of an error about a flow, "], WAYS),
 
   ...["a first fragment opens a flow", "a first fragment noted again", "a later fragment in its last second"],
   ...each(["a later fragment follows its first, ", "no room for a first fragment, "], WAYS),
@@ -54,12 +63,14 @@ const MUST_REACH = [
   ...["no answer to a SYN that lies about its header", "no answer to a RST"],
   ...["no answer to an ICMP error", "no answer to a group address", "no answer to nobody's address"],
   ...["no token for an answer", "a reset of a flow", "no reset: the VM acknowledged nothing"],
-  "no reset from a group address",
+  ...["no reset from a group address", "no reset: the flow lives again", "no reset: the flow is over"],
 ];
 
 /** What a full table shows. */
 const MUST_REACH_FULL = [
   ...each(["flow.full, "], ["in", "out", "stateless"]),
+  ...each(["no room for a flow to the VM"], KINDS),
+  "room for a flow of the VM beside those to it",
   ...each(["a flow ends after "], ["30", "300"], [" seconds"]),
   ...["another policy ends a flow, stateful to stateful", "another policy ends a flow, stateful to stateless"],
   ...["a RST answers flow.full", "ICMP from afar answers flow.full", "a reset of a flow"],

@@ -7,6 +7,7 @@ import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
 import type { Way } from "./rules.ts";
 
 const MOST_FLOWS = 32_768;
+const MOST_TO_VM = 16_384;
 const MOST_HALF_OPEN = 256;
 const MOST_FRAGMENTS = 256;
 
@@ -15,7 +16,10 @@ const SYN = 2;
 const RST = 4;
 const ACK = 16;
 
+export type HalfOpen = "handshake" | "mid-stream";
+
 export interface Flow {
+  readonly key: string;
   readonly protocol: number;
   readonly remote: number;
   readonly remotePort: number;
@@ -27,7 +31,8 @@ export interface Flow {
   readonly neighbour: string;
   /** The second of the last packet. */
   last: number;
-  halfOpen: boolean;
+  /** What it waits for: the rest of the handshake, or any segment of the VM. */
+  halfOpen: HalfOpen | undefined;
   /** The other side has sent SYN and ACK. */
   answered: boolean;
   /** The last acknowledgement number that the VM sent. */
@@ -47,6 +52,13 @@ export function isBareSyn(packet: Packet): boolean {
   if (packet.protocol !== TCP || !packet.first) return false;
   const { syn, ack } = tcpFlags(packet);
   return syn && !ack;
+}
+
+/** How a flow that this packet opens would be half-open, or undefined. */
+export function halfOpenBy(way: Way, packet: Packet): HalfOpen | undefined {
+  if (packet.protocol !== TCP) return undefined;
+  if (isBareSyn(packet)) return "handshake";
+  return way === "in" ? "mid-stream" : undefined;
 }
 
 /** The port that rules are asked about. */
@@ -75,13 +87,16 @@ export function flowKey(way: Way, protocol: number, remote: number, payload: Uin
 /** Seconds that a flow lives without a packet. */
 export function lifetime(flow: Flow): number {
   if (flow.protocol !== TCP) return 30;
-  return flow.halfOpen ? 60 : 300;
+  return flow.halfOpen === undefined ? 300 : 60;
 }
 
 export class Flows {
   readonly #flows = new Map<string, Flow>();
 
   #cut = 0;
+  #toVm = 0;
+  /** Half-open flows by who opened them and the remote address. */
+  readonly #halfOpen = new Map<string, number>();
 
   /** Live and cut ones. */
   get size(): number {
@@ -107,20 +122,27 @@ export class Flows {
     return this.#flows.get(key);
   }
 
-  /** Half-open flows of one remote address. */
-  halfOpen(remote: number): number {
-    let count = 0;
-    for (const flow of this.#flows.values()) if (flow.halfOpen && flow.remote === remote) count += 1;
-    return count;
+  /** Live and cut ones that the remote sides opened. */
+  get toVm(): number {
+    return this.#toVm;
   }
 
-  /** Why a flow cannot be opened, counted without the one whose place it takes; `synTo` where a bare SYN opens it. */
-  refusalWithout(gone: Flow | undefined, synTo: number | undefined): "flow.half-open" | "flow.full" | undefined {
+  /** Half-open flows of one remote address that one side opened. */
+  halfOpen(way: Way, remote: number): number {
+    return this.#halfOpen.get(`${way} ${remote}`) ?? 0;
+  }
+
+  /** Why this packet cannot open a flow, counted without the one whose place it takes. */
+  refusalWithout(gone: Flow | undefined, way: Way, packet: Packet): "flow.half-open" | "flow.full" | undefined {
+    const remote = way === "out" ? packet.destination : packet.source;
     const freed = gone === undefined ? 0 : 1;
-    if (synTo !== undefined && this.halfOpen(synTo) - (gone?.halfOpen ? freed : 0) >= MOST_HALF_OPEN) {
+    const freedOfWay = gone?.way === way ? 1 : 0;
+    const freedHalfOpen = gone?.halfOpen === undefined ? 0 : freedOfWay;
+    if (halfOpenBy(way, packet) !== undefined && this.halfOpen(way, remote) - freedHalfOpen >= MOST_HALF_OPEN) {
       return "flow.half-open";
     }
-    return this.#flows.size - freed >= MOST_FLOWS ? "flow.full" : undefined;
+    if (this.size - freed >= MOST_FLOWS) return "flow.full";
+    return way === "in" && this.toVm - freedOfWay >= MOST_TO_VM ? "flow.full" : undefined;
   }
 
   open(key: string, way: Way, packet: Packet, second: number): void {
@@ -128,7 +150,8 @@ export class Flows {
     const remote = way === "out" ? packet.destination : packet.source;
     const echo = protocol === ICMP;
     const [source, destination] = echo ? [0, 0] : [uint16(payload, 0), uint16(payload, 2)];
-    this.#flows.set(key, {
+    const flow: Flow = {
+      key,
       protocol,
       remote,
       remotePort: way === "out" ? destination : source,
@@ -137,21 +160,39 @@ export class Flows {
       port: portOf(packet),
       neighbour: packet.neighbour,
       last: second,
-      halfOpen: isBareSyn(packet),
+      halfOpen: halfOpenBy(way, packet),
       answered: false,
       acknowledged: acknowledgedBy(way, packet),
       cut: false,
-    });
+    };
+    this.#flows.set(key, flow);
+    this.#count(flow, 1);
   }
 
-  /** A packet of a flow passes. */
-  touch(flow: Flow, way: Way, packet: Packet, second: number): void {
+  /** A packet of a flow passes. Answers whether the flow is over with it. */
+  touch(flow: Flow, way: Way, packet: Packet, second: number): boolean {
     flow.last = second;
-    if (packet.protocol !== TCP) return;
+    if (packet.protocol !== TCP) return false;
     const { syn, ack, rst } = tcpFlags(packet);
-    if (way !== flow.way && syn && ack) flow.answered = true;
-    if (way === flow.way && flow.answered && !syn && !rst) flow.halfOpen = false;
+    const back = way !== flow.way;
+    if (rst && back && flow.halfOpen !== undefined && !flow.cut) {
+      this.delete(flow.key);
+      return true;
+    }
+    if (back && syn && ack) flow.answered = true;
+    const complete = flow.halfOpen === "handshake" && !back && flow.answered && !syn && !rst;
+    const answered = flow.halfOpen === "mid-stream" && back && !rst;
+    if (complete || answered) {
+      this.#countHalfOpen(flow, -1);
+      flow.halfOpen = undefined;
+    }
     flow.acknowledged = acknowledgedBy(way, packet) ?? flow.acknowledged;
+    return false;
+  }
+
+  /** Whether a flow that was cut still is: neither live again nor over. */
+  isStillCut(flow: Flow): boolean {
+    return flow.cut && this.#flows.get(flow.key) === flow;
   }
 
   /** Throws out flows by a question, and says which. */
@@ -166,8 +207,23 @@ export class Flows {
   }
 
   delete(key: string): void {
-    if (this.#flows.get(key)?.cut) this.#cut -= 1;
+    const flow = this.#flows.get(key);
+    if (flow === undefined) return;
+    if (flow.cut) this.#cut -= 1;
+    this.#count(flow, -1);
     this.#flows.delete(key);
+  }
+
+  #count(flow: Flow, change: number): void {
+    if (flow.way === "in") this.#toVm += change;
+    if (flow.halfOpen !== undefined) this.#countHalfOpen(flow, change);
+  }
+
+  #countHalfOpen({ way, remote }: Flow, change: number): void {
+    const key = `${way} ${remote}`;
+    const count = this.halfOpen(way, remote) + change;
+    if (count === 0) this.#halfOpen.delete(key);
+    else this.#halfOpen.set(key, count);
   }
 }
 

@@ -12,6 +12,7 @@ const VM_MAC = "7e:1a:00:00:00:01";
 const PEER_MAC = "02:00:00:00:00:01";
 const SECOND = 1_000_000;
 const MOST = 32_768;
+const MOST_TO_VM = 16_384;
 
 const TCP = 6;
 const UDP = 17;
@@ -67,15 +68,35 @@ export function generateFullTable(seed: number): Session<Step> {
     emit(fromVm, frame, `protocol ${protocol}, number ${number}`);
   };
 
-  // Half of the table in one second, half in the next; half of each by the other side where a policy is stateful.
+  // Half of the table in one second, half in the next; half of each by the other side.
   const protocol = seed % 4 < 2 ? TCP : UDP;
   const begin = seed % 3 === 2 ? stateless : stateful;
   const opened = (number: number) => number % 4 < 2;
+  // What begins in mid-stream is half-open until the VM answers: in some sessions it leaves a few without.
+  const silent = (number: number) => seed % 8 === 1 && number % 256 === 7;
+  const begins = (number: number, fromVm: boolean) => {
+    packet(number, protocol, fromVm);
+    if (protocol === TCP && !fromVm && !silent(number)) packet(number, protocol, true);
+  };
   const second = Math.floor(now / SECOND) + 1;
   now = second * SECOND;
+  // In others the far sides begin first, and more than they may: what is left is for the VM alone.
+  const greedy = seed % 2 === 0;
+  if (greedy) {
+    for (let number = 0; number < MOST; number++) if (!opened(number) && number < MOST / 2) begins(number, false);
+    for (let number = MOST / 2; number < MOST; number++) if (!opened(number)) begins(number, false);
+    packet(MOST + 50, protocol, false);
+    packet(MOST + 51, UDP, false);
+    packet(MOST + 52, ICMP, false);
+    packet(MOST + 53, TCP, false, 2);
+    packet(3, protocol, false);
+    packet(MOST + 54, protocol, true);
+    packet(MOST + 54, protocol, false);
+    packet(MOST_TO_VM - 1, protocol, false);
+  }
   for (let number = 0; number < MOST; number++) {
     if (number === MOST / 2) now += SECOND;
-    packet(number, protocol, opened(number));
+    begins(number, opened(number));
   }
   // Full.
   const around = () => {
@@ -103,11 +124,11 @@ export function generateFullTable(seed: number): Session<Step> {
     around();
     if (turn === 1) break;
     // The first half's places, and no more.
-    for (let number = 0; number < MOST / 2 + 3; number++) packet(MOST + 100 + number, protocol, number % 2 === 0);
+    for (let number = 0; number < MOST / 2 + 3; number++) begins(MOST + 100 + number, Math.floor(number / 2) % 2 === 0);
   }
 
   // Again to the brim; then a policy takes a part away, of one way or of one remote side.
-  for (let number = 0; number < MOST; number++) packet(number, protocol, opened(number));
+  for (let number = 0; number < MOST; number++) begins(number, opened(number));
   around();
   const cuts = [
     { allow: ["out 0.0.0.0/0", "in 0.0.0.0/0"], block: [`${addressText(remotes[0]!)}/32`] },
@@ -124,7 +145,7 @@ export function generateFullTable(seed: number): Session<Step> {
   // All are over at once, and every place serves again.
   setPolicy(stateful);
   now += 400 * SECOND;
-  for (let number = 0; number < MOST; number++) packet(number, protocol, opened(number));
+  for (let number = 0; number < MOST; number++) begins(number, opened(number));
   around();
   const options = {
     macAddress: VM_MAC,

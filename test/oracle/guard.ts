@@ -25,7 +25,8 @@ export interface Explained {
 
 export class OracleGuard {
   readonly #state: State;
-  #resets: Uint8Array[] = [];
+  /** Flows that a changed policy cut, until their resets are taken. */
+  readonly #resets = new Set<Flow>();
 
   constructor(options: GuardOptions) {
     const state = new State(options);
@@ -54,7 +55,7 @@ export class OracleGuard {
     state.rules = parsePolicy(allow, block);
     state.fragments.forgetAll();
     const ended = rejudge(state);
-    for (const flow of ended) this.#end(flow);
+    if (state.reject) for (const flow of ended) if (flow.protocol === TCP) this.#resets.add(flow);
     const kind = (stateful: boolean) => (stateful ? "stateful" : "stateless");
     const change = `${kind(before)} to ${kind(state.stateful)}`;
     if (ended.length > 0) state.reach(`another policy ends a flow, ${change}`);
@@ -66,11 +67,16 @@ export class OracleGuard {
     return answerTo(this.#state, frame, verdict.reason ?? PASS);
   }
 
-  /** The resets of flows that a change of the policy ended, each once. */
+  /** The resets of flows that a change of the policy cut and that still are, each once. */
   takeResets(): Uint8Array[] {
-    const resets = this.#resets;
-    this.#resets = [];
-    return resets;
+    const state = this.#state;
+    const resets = [...this.#resets].map((flow) => {
+      if (state.flows.isStillCut(flow)) return resetOf(state, flow);
+      state.reach(flow.cut ? "no reset: the flow is over" : "no reset: the flow lives again");
+      return undefined;
+    });
+    this.#resets.clear();
+    return resets.filter((reset) => reset !== undefined);
   }
 
   /** Flows that are alive. */
@@ -111,11 +117,5 @@ export class OracleGuard {
       result = check(state, direction, frame);
     }
     return result === PASS ? { verdict: "pass" } : { verdict: "drop", reason: result };
-  }
-
-  #end(flow: Flow): void {
-    if (!this.#state.reject || flow.protocol !== TCP) return;
-    const reset = resetOf(this.#state, flow);
-    if (reset !== undefined) this.#resets.push(reset);
   }
 }

@@ -23,7 +23,7 @@ export const createOracle = (options: GuardOptions): OracleGuard => new OracleGu
 export function judge(guard: Judge, step: Step): string {
   if (step.kind === "policy") {
     guard.setRules(step.allow, step.block);
-    return told(guard, ["policy"], guard.takeResets());
+    return told(guard, ["policy"], step.untaken ? [] : guard.takeResets());
   }
   if (step.kind === "question") {
     const told = guard.explain(step.way, step.protocol, step.remote, step.port);
@@ -35,7 +35,7 @@ export function judge(guard: Judge, step: Step): string {
     const answer = guard.answer(step.frame, verdict);
     if (answer !== undefined) said.push(tellAnswer(answer));
   }
-  return told(guard, said, guard.takeResets());
+  return told(guard, said, step.untaken ? [] : guard.takeResets());
 }
 
 function told(guard: Judge, said: readonly string[], resets: readonly Uint8Array[]): string {

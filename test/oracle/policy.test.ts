@@ -286,22 +286,88 @@ test("I14 an ICMP error passes only for what a live flow sent the other way", ()
   assert.equal(talk.in(A, ICMP, quote(VM, A, [40000, 33434], [9, TCP])), "flow.icmp", "another protocol");
   assert.equal(talk.out(A, ICMP, quote(A, VM, [33434, 40000])), "pass", "from the VM, about what came from there");
   assert.equal(talk.out(B, ICMP, quote(A, VM, [33434, 40000])), "flow.icmp", "to somebody else");
+  assert.equal(talk.in("9.9.9.9", ICMP, right, { flags: 1 }), "flow.icmp", "a first fragment");
+  assert.equal(talk.out(A, ICMP, quote(A, VM, [33434, 40000]), { flags: 1 }), "flow.icmp", "a first fragment");
   talk.time += 31 * SECOND;
   assert.equal(talk.in("9.9.9.9", ICMP, right), "flow.icmp", "the flow is over, and the error kept nothing alive");
 });
 
-test("I13 256 half-open flows of one remote address, and others may open more", () => {
+test("I13 256 half-open flows of one remote address that one side opened, and others may open more", () => {
   const talk = new Talk({ allow: ["out 0.0.0.0/0"] });
   for (let port = 0; port < 256; port++) assert.equal(talk.in(A, TCP, tcp([1024 + port, 80], SYN)), "pass");
   assert.equal(talk.in(A, TCP, tcp([2000, 80], SYN)), "flow.half-open");
-  assert.equal(talk.out(A, TCP, tcp([2000, 80], SYN)), "flow.half-open", "either way");
+  assert.equal(talk.in(A, TCP, tcp([2000, 80], ACK)), "flow.half-open", "in mid-stream");
+  assert.equal(talk.in(A, TCP, tcp([2000, 80], SYN | ACK)), "flow.half-open", "an answer to nothing");
   assert.equal(talk.in(A, TCP, tcp([1024, 80], SYN)), "pass", "one that exists");
-  assert.equal(talk.in(A, TCP, tcp([2000, 80], ACK)), "pass", "not half-open");
+  assert.equal(talk.in(A, UDP, udp([2000, 80])), "pass", "never half-open");
   assert.equal(talk.in(B, TCP, tcp([2000, 80], SYN)), "pass");
+  assert.equal(talk.out(A, TCP, tcp([3000, 80], ACK)), "pass", "of the VM in mid-stream: not half-open");
+  for (let port = 0; port < 256; port++) assert.equal(talk.out(A, TCP, tcp([4000 + port, 80], SYN)), "pass");
+  assert.equal(talk.out(A, TCP, tcp([5000, 80], SYN)), "flow.half-open", "the VM has its own 256");
   talk.out(A, TCP, tcp([80, 1024], SYN | ACK));
   talk.in(A, TCP, tcp([1024, 80], ACK));
+  assert.equal(
+    talk.out(A, TCP, tcp([5000, 80], SYN)),
+    "flow.half-open",
+    "the other side's handshake frees nothing here",
+  );
   assert.equal(talk.in(A, TCP, tcp([2001, 80], SYN)), "pass", "one handshake is complete");
   assert.equal(talk.in(A, TCP, tcp([2002, 80], SYN)), "flow.half-open");
+});
+
+test("I13 SYNs with a forged source, reset by the VM, use up nothing", () => {
+  for (const policy of [{ allow: ["in 0.0.0.0/0"] }, { allow: ["0.0.0.0/0"], live: true }]) {
+    const talk = new Talk(policy);
+    for (let port = 0; port < 600; port++) {
+      assert.equal(talk.in(A, TCP, tcp([1024 + port, 80], SYN)), "pass");
+      assert.equal(talk.guard.flows, 1);
+      assert.equal(talk.out(A, TCP, tcp([80, 1024 + port], RST | ACK)), "pass");
+      assert.equal(talk.guard.flows, 0);
+    }
+  }
+});
+
+test("I13 a RST ends a half-open flow from the side that did not open it, and no other flow", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0", "in 0.0.0.0/0"] });
+  talk.out(A, TCP, tcp([40000, 443], SYN));
+  talk.out(A, TCP, tcp([40000, 443], RST));
+  assert.equal(talk.guard.flows, 1, "from the opener");
+  talk.in(A, TCP, tcp([443, 40000], SYN | ACK));
+  talk.in(A, TCP, tcp([443, 40000], RST | ACK));
+  assert.equal(talk.guard.flows, 0, "answered, but half-open still");
+  talk.out(A, TCP, tcp([40000, 443], SYN));
+  talk.in(A, TCP, tcp([443, 40000], SYN | ACK));
+  talk.out(A, TCP, tcp([40000, 443], ACK));
+  talk.in(A, TCP, tcp([443, 40000], RST));
+  assert.equal(talk.guard.flows, 1, "the handshake is complete");
+  talk.in(A, TCP, tcp([50000, 22], ACK));
+  talk.in(A, TCP, tcp([50000, 22], RST));
+  assert.equal(talk.guard.flows, 2, "in mid-stream, from the opener");
+  talk.out(A, TCP, tcp([22, 50000], RST));
+  assert.equal(talk.guard.flows, 1, "in mid-stream, from the VM");
+  talk.in(A, TCP, tcp([50001, 22], ACK));
+  talk.out(A, TCP, tcp([22, 50001], ACK));
+  talk.out(A, TCP, tcp([22, 50001], RST));
+  assert.equal(talk.guard.flows, 2, "the VM had answered");
+});
+
+test("I13 what begins in mid-stream is half-open until the VM sends a segment", () => {
+  const alive = (seconds: number, ...answers: number[]) => {
+    const talk = new Talk({ allow: ["in 0.0.0.0/0"] });
+    assert.equal(talk.in(A, TCP, tcp([50000, 22], ACK)), "pass");
+    assert.equal(talk.in(A, TCP, tcp([50000, 22], ACK)), "pass", "more of it is no answer");
+    for (const flags of answers) assert.equal(talk.out(A, TCP, tcp([22, 50000], flags)), "pass");
+    talk.time += seconds * SECOND;
+    talk.in(B, UDP, udp([1, 1])); // time goes on with a frame
+    return talk.guard.flows - 1;
+  };
+  assert.equal(alive(60), 1);
+  assert.equal(alive(61), 0);
+  assert.equal(alive(61, ACK), 1);
+  assert.equal(alive(300, FIN | ACK), 1);
+  assert.equal(alive(301, ACK), 0);
+  assert.equal(alive(0, RST), 0);
+  assert.equal(alive(61, SYN), 0, "a bare SYN changes nothing");
 });
 
 test("I1 by port, later fragments follow their first one for 30 seconds and no further", () => {
@@ -527,6 +593,74 @@ test("I13 32,768 flows, and one more when the first is over", () => {
   talk.time += 30 * SECOND;
   assert.equal(talk.in(A, UDP, udp([300, 300])), "pass");
   assert.equal(talk.in(A, UDP, udp([301, 300])), "flow.full");
+});
+
+test("I13 16,384 flows opened to the VM, live and cut, and as many again are the VM's alone", () => {
+  const talk = new Talk({ allow: ["out 0.0.0.0/0", "in 0.0.0.0/0"] });
+  const ports = (flow: number): Ports => [1000 + (flow % 256), 1000 + Math.floor(flow / 256)];
+  for (let flow = 0; flow < 16_384; flow++) assert.equal(talk.in(A, UDP, udp(ports(flow))), "pass");
+  assert.equal(talk.in(A, UDP, udp([300, 300])), "flow.full");
+  assert.equal(talk.in(B, TCP, tcp([300, 300], SYN)), "flow.full");
+  assert.equal(talk.in(B, ICMP, icmp(8, 1)), "flow.full");
+  assert.equal(talk.in(A, UDP, udp([1000, 1000])), "pass", "one that is there");
+  talk.guard.setRules(["out 0.0.0.0/0", "in 0.0.0.0/0"], ["in 1.1.1.1/32"]);
+  assert.equal(talk.guard.flows, 0);
+  assert.equal(talk.in(B, UDP, udp([300, 300])), "flow.full", "cut ones count");
+  for (let flow = 0; flow < 16_384; flow++) assert.equal(talk.out(B, UDP, udp(ports(flow))), "pass");
+  assert.equal(talk.out(B, UDP, udp([300, 300])), "flow.full");
+});
+
+test("I7 a metadata address opens a flow only by an allow rule", () => {
+  const service = "169.254.169.254";
+  const answered = (allow: readonly string[], block: readonly string[] = []): string => {
+    const talk = new Talk({ allow, block, live: true });
+    assert.equal(talk.in(service, TCP, tcp([80, 40000], ACK)), "pass");
+    assert.equal(talk.in(service, UDP, udp([80, 40000])), "pass");
+    const verdict = talk.out(service, TCP, tcp([40000, 80], ACK));
+    assert.equal(talk.out(service, UDP, udp([40000, 80])), verdict);
+    assert.equal(talk.guard.flows, verdict === "pass" ? 2 : 0);
+    return verdict;
+  };
+  assert.equal(answered(["in 10.0.0.0/8"]), "policy.metadata", "no rule decides");
+  assert.equal(answered([], ["out 10.0.0.0/8"]), "policy.metadata");
+  assert.equal(answered([]), "policy.metadata", "stateless");
+  assert.equal(answered(["in 169.254.0.0/16"]), "pass");
+  assert.equal(answered(["in @metadata:40000"]), "pass");
+  assert.equal(answered(["in @metadata:40001"]), "policy.metadata", "of another port");
+  const own = new Talk({ allow: ["out @metadata"] });
+  assert.equal(own.out(service, TCP, tcp([40000, 80], SYN)), "pass");
+  assert.equal(own.in(service, TCP, tcp([80, 40000], SYN | ACK)), "pass", "an answer to the VM");
+  assert.equal(own.guard.flows, 1);
+  const noted = new Talk({ allow: ["@metadata"], live: true });
+  assert.equal(noted.in(service, TCP, tcp([80, 40000], ACK)), "pass");
+  assert.equal(noted.guard.flows, 0, "stateless: nothing is noted");
+});
+
+test("I12 a reset is sent only while the flow is cut", () => {
+  const open = ["out 0.0.0.0/0", "in 0.0.0.0/0"];
+  const cut = () => {
+    const talk = new Talk({ allow: open, reject: true });
+    talk.out(A, TCP, tcp([40000, 443], ACK));
+    talk.guard.setRules(open, ["out 1.1.1.1/32"]);
+    return talk;
+  };
+  assert.equal(cut().guard.takeResets().length, 1);
+  const again = cut();
+  again.guard.setRules(open, []);
+  assert.deepEqual(again.guard.takeResets(), [], "it lives again");
+  again.guard.setRules(open, ["out 1.1.1.1/32"]);
+  assert.equal(again.guard.takeResets().length, 1, "cut once more");
+  const twice = cut();
+  twice.guard.setRules(open, []);
+  twice.guard.setRules(open, ["out 1.1.1.1/32"]);
+  assert.equal(twice.guard.takeResets().length, 1, "one flow, one reset");
+  const anew = cut();
+  assert.equal(anew.in(A, TCP, tcp([443, 40000], SYN)), "pass");
+  assert.deepEqual(anew.guard.takeResets(), [], "another flow has its place");
+  const late = cut();
+  late.time += 301 * SECOND;
+  late.in(B, UDP, udp([1, 1]));
+  assert.deepEqual(late.guard.takeResets(), [], "it is over");
 });
 
 test("nobody's addresses are part of no flow", () => {

@@ -4,7 +4,7 @@
  */
 import { contains, edges, PASS, prefixLength, uint16, uint32 } from "./bytes.ts";
 import type { Direction } from "./ethernet.ts";
-import { type Flow, flowKey, isBareSyn, lifetime, portOf, tcpFlags } from "./flows.ts";
+import { type Flow, flowKey, halfOpenBy, isBareSyn, lifetime, portOf, tcpFlags } from "./flows.ts";
 import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
 import { BROADCAST, isGloballyReachable, METADATA, MULTICAST } from "./registry.ts";
 import { ask, type OracleRule, type Way } from "./rules.ts";
@@ -191,7 +191,7 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
   if (flow !== undefined && !bareSyn) {
     if (!flow.cut) {
       noteUse(state, flow, way, packet);
-      return { reason: PASS, commit: () => state.flows.touch(flow, way, packet, state.second) };
+      return { reason: PASS, commit: () => use(state, flow, way, packet) };
     }
     if (flow.way !== way) {
       state.reach(`the far side of a cut flow goes on, ${way}`);
@@ -210,11 +210,12 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
     };
     return { reason: PASS, commit };
   }
-  if (verdict !== PASS || !mayOpen(state, packet)) return { reason: verdict };
+  if (verdict !== PASS || !mayOpen(state, question, packet)) return { reason: verdict };
 
   // A cut flow gives its place back first, also where its successor finds none.
-  const before = state.flows.refusalWithout(flow, isBareSyn(packet) ? question.remote : undefined);
+  const before = state.flows.refusalWithout(flow, way, packet);
   if (before !== undefined) {
+    noteRefusal(state, way, packet, before);
     if (flow !== undefined) state.flows.delete(key);
     state.reach(`${before}, ${way}`);
     return { reason: before };
@@ -242,26 +243,53 @@ function judgeAndNote(state: State, way: Way, packet: Packet): Judgement {
   const flow = state.flows.get(key);
   const commit = (): void => {
     if (flow === undefined) {
-      if (!mayOpen(state, packet)) return;
-      const refusal = state.flows.refusalWithout(undefined, isBareSyn(packet) ? question.remote : undefined);
-      if (refusal === undefined) open(state, key, way, packet);
-      else state.reach(`${refusal}, stateless`);
+      if (!mayOpen(state, question, packet)) return;
+      const refusal = state.flows.refusalWithout(undefined, way, packet);
+      if (refusal === undefined) {
+        open(state, key, way, packet);
+      } else {
+        state.reach(`${refusal}, stateless`);
+        noteRefusal(state, way, packet, refusal);
+      }
     } else if (isBareSyn(packet)) {
       flow.last = state.second;
     } else {
-      state.flows.touch(flow, way, packet, state.second);
+      use(state, flow, way, packet);
     }
   };
   return { reason: PASS, commit };
 }
 
-/** An echo answer opens nothing. */
-function mayOpen(state: State, packet: Packet): boolean {
+/** An echo answer opens nothing, nor does what comes from a metadata address, unless an allow rule decides about it. */
+function mayOpen(state: State, question: Question, packet: Packet): boolean {
   if (packet.protocol === ICMP && packet.payload[0] === 0) {
     state.reach("an echo answer opens nothing");
     return false;
   }
-  return true;
+  if (question.way === "out" || !METADATA.includes(question.remote)) return true;
+  const allowed = state.stateful && decide(state, question).rule?.action === "allow";
+  const kind = state.stateful ? "stateful" : "stateless";
+  state.reach(allowed ? "a rule lets a metadata address open a flow" : `a metadata address opens no flow, ${kind}`);
+  return allowed;
+}
+
+/** A packet of a flow passes. */
+function use(state: State, flow: Flow, way: Way, packet: Packet): void {
+  const { halfOpen } = flow;
+  const kind = state.stateful ? "" : ", stateless";
+  if (state.flows.touch(flow, way, packet, state.second)) {
+    state.reach(`a RST ends a half-open flow, ${halfOpen} ${flow.way}${kind}`);
+  } else if (halfOpen === "mid-stream" && flow.halfOpen === undefined) {
+    state.reach(`the VM answers in mid-stream${kind}`);
+  }
+}
+
+/** Which of the bounds it was. */
+function noteRefusal(state: State, way: Way, packet: Packet, reason: string): void {
+  const kind = state.stateful ? "stateful" : "stateless";
+  if (reason === "flow.half-open")
+    state.reach(`no room for a half-open flow, ${halfOpenBy(way, packet)} ${way}, ${kind}`);
+  else if (state.flows.size < 32_768) state.reach(`no room for a flow to the VM, ${kind}`);
 }
 
 function open(state: State, key: string, way: Way, packet: Packet): void {
@@ -269,6 +297,12 @@ function open(state: State, key: string, way: Way, packet: Packet): void {
   const how = packet.protocol === TCP && !isBareSyn(packet) ? " in mid-stream" : "";
   state.reach(`${kind} flow opens ${way}${how}`);
   if (packet.fragment) state.reach("a first fragment opens a flow");
+  const other: Way = way === "out" ? "in" : "out";
+  const remote = way === "out" ? packet.destination : packet.source;
+  if (halfOpenBy(way, packet) !== undefined && state.flows.halfOpen(other, remote) >= 256) {
+    state.reach(`room for a half-open flow beside those of the other side, ${way}`);
+  }
+  if (way === "out" && state.flows.toVm >= 16_384) state.reach("room for a flow of the VM beside those to it");
   state.flows.open(key, way, packet, state.second);
 }
 
@@ -276,7 +310,8 @@ function open(state: State, key: string, way: Way, packet: Packet): void {
 function noteUse(state: State, flow: Flow, way: Way, packet: Packet): void {
   const kind = flow.protocol === ICMP ? "an echo" : flow.protocol === UDP ? "a UDP" : "a TCP";
   state.reach(`${kind} flow carries a packet ${way === flow.way ? "on" : "back"}, opened ${flow.way}`);
-  if (flow.protocol === TCP && flow.halfOpen && flow.answered && way === flow.way && !tcpFlags(packet).syn) {
+  const { syn, rst } = flow.protocol === TCP ? tcpFlags(packet) : { syn: true, rst: true };
+  if (flow.halfOpen === "handshake" && flow.answered && way === flow.way && !syn && !rst) {
     state.reach("a handshake is complete");
   }
   if (state.second - flow.last === lifetime(flow)) state.reach(`a packet in the last of ${lifetime(flow)} seconds`);
@@ -285,7 +320,7 @@ function noteUse(state: State, flow: Flow, way: Way, packet: Packet): void {
   state.note = note;
 }
 
-/** An ICMP error must quote a packet of a live flow, sent in the other direction (threat row I14). */
+/** An ICMP error comes in one piece and must quote a packet of a live flow, sent in the other direction (threat row I14). */
 function judgeError(state: State, way: Way, packet: Packet): string {
   const quoted = packet.payload.slice(8);
   if (quoted.length < 28 || quoted[0] !== 0x45) return "flow.icmp";
@@ -299,6 +334,10 @@ function judgeError(state: State, way: Way, packet: Packet): string {
   const flow = key === undefined ? undefined : state.flows.get(key);
   if (flow?.cut) state.reach(`an error about a cut flow, ${way}`);
   if (flow === undefined || flow.cut) return "flow.icmp";
+  if (packet.fragment) {
+    state.reach(`a first fragment of an error about a flow, ${way}`);
+    return "flow.icmp";
+  }
   const kind = flow.protocol === ICMP ? "an echo" : flow.protocol === UDP ? "a UDP" : "a TCP";
   state.reach(`an error about ${kind} flow, ${way}`);
   return PASS;

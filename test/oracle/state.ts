@@ -197,6 +197,7 @@ export class State {
     const { second } = this;
     for (const flow of this.flows.end((one) => second - one.last > lifetime(one))) {
       if (second - flow.last === lifetime(flow) + 1) this.reach(`a flow ends after ${lifetime(flow)} seconds`);
+      if (flow.halfOpen === "mid-stream") this.reach("a flow in mid-stream ends without an answer");
     }
     this.fragments.forgetOlder(second);
   }

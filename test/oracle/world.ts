@@ -15,11 +15,15 @@ export interface FrameStep {
   /** Microseconds; may lie before the step's predecessor. */
   readonly time: number;
   readonly label: string;
+  /** Nobody takes resets behind this step. */
+  readonly untaken?: boolean;
 }
 
 /** Another policy takes the place of the one before. */
 export interface PolicyStep extends Policy {
   readonly kind: "policy";
+  /** Nobody takes resets behind this step. */
+  readonly untaken?: boolean;
 }
 
 /** What would be said about the first packet of a flow. */
@@ -68,7 +72,7 @@ const NOTABLE = [
   ...["240.0.0.0", "255.255.255.254", "255.255.255.255", "1.1.1.1", "8.8.8.8", "93.184.216.34", "140.82.121.4"],
 ].map(addressNumber);
 
-const METADATA = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"].map(
+export const METADATA = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"].map(
   addressNumber,
 );
 
@@ -126,6 +130,8 @@ export class World {
   /** When the VM's lease ends, as far as the world knows. */
   leaseEnd = Number.POSITIVE_INFINITY;
   lastLease = 600;
+  /** Nobody takes resets for a while. */
+  holdsResets = false;
   #marks: number[] = [];
   #windows: number[] = [SECOND, 3 * SECOND, 60 * SECOND, 600 * SECOND];
 
@@ -393,7 +399,11 @@ export class World {
   /** Records another policy, in force from now on. */
   setPolicy(policy: Policy): void {
     this.policy = policy;
-    this.steps.push({ kind: "policy", ...policy });
+    this.steps.push({ kind: "policy", ...policy, ...this.#untaken });
+  }
+
+  get #untaken(): { readonly untaken?: true } {
+    return this.holdsResets ? { untaken: true } : {};
   }
 
   ask(question: Omit<QuestionStep, "kind">): void {
@@ -406,7 +416,7 @@ export class World {
     if (random.chance(0.01)) return;
     const damaged = inLargerBuffer(random.chance(this.mess) ? this.damage(frame) : frame);
     const time = random.chance(0.004) ? Math.max(0, this.now - random.below(5 * SECOND)) : this.now;
-    this.steps.push({ kind: "frame", direction, frame: damaged, time, label });
+    this.steps.push({ kind: "frame", direction, frame: damaged, time, label, ...this.#untaken });
     this.mark();
     if (random.chance(0.02))
       this.steps.push({ kind: "frame", direction, frame: damaged, time: this.now, label: `${label} again` });

@@ -124,6 +124,41 @@ test("free names are found", skip, () => {
   libc.close(second.fd);
 });
 
+test("names for which a person must beware, and softnet's own, are refused before anything is made", skip, (t) => {
+  const refused = (name: string, why: RegExp, told = name): void => {
+    assert.throws(
+      () => openVmTap(libc, "--vm-tap", name, MAC),
+      (error) =>
+        error instanceof UserError && error.message.startsWith(`--vm-tap ${told}: `) && why.test(error.message),
+    );
+    assert.equal(libc.if_nametoindex(name), 0);
+  };
+  for (const name of [
+    "-vm0",
+    "-",
+    "--help",
+    "vm;id",
+    "$vm",
+    "vm*",
+    "vm\u001b[2J",
+    "vm\u0007",
+    'vm"',
+    "ä0",
+    "vm@if2",
+    "",
+    "vm 0",
+    "vm0\n",
+    "vm\n0",
+  ]) {
+    refused(name, /does not begin with "-"; [^\n]*$/, JSON.stringify(name));
+  }
+  for (const name of ["softnet", "softnet0", "softnet17", "softnet-vm"]) refused(name, /softnet's own/);
+  refused("sixteen-bytes-xx", /1 to 15 bytes/);
+  for (const name of ["vm-0", "vm_0", "vm.0", "0vm", "Softnet0", "my-softnet0", "a2345678901234b"]) {
+    assert.equal(setUp(t, name).port.device.name, name);
+  }
+});
+
 test("wrong names and devices are one line that names value and remedy", skip, (t) => {
   const refused = (name: string, why: RegExp): void => {
     assert.throws(
