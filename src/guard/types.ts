@@ -1,5 +1,7 @@
 /** What a guard is told, and what it tells. The rules behind it are written down in docs/guard.md. */
 
+import type { DefaultLine } from "./default-policy.ts";
+
 /** What a guard needs to know about its VM and about the network in front of it. */
 export interface GuardOptions {
   /** The VM's MAC address, `7e:1a:00:00:00:01`. */
@@ -106,14 +108,5 @@ export interface Explanation {
   /** The rule that decides, in normal form; absent where the default policy does. */
   readonly rule?: { readonly action: "allow" | "block"; readonly text: string };
   /** The line of the default policy that decides; absent where a rule does. */
-  readonly default?:
-    | "global"
-    | "not-global"
-    | "gateway"
-    | "dns-server"
-    | "metadata"
-    | "multicast"
-    | "broadcast"
-    | "inbound"
-    | "loopback";
+  readonly default?: DefaultLine;
 }
