@@ -1,7 +1,7 @@
 /** A network of softnet's own in vmnet, macOS 26: who may make one, forwarding on it, and whether `tart ip` knows its VM. */
 import { existsSync, readFileSync } from "node:fs";
+import { candidates, type HostState } from "../../src/host/subnet.ts";
 import type { CoreFoundation } from "../../src/native/darwin/corefoundation.ts";
-import { candidates, type HostState } from "../../src/networks/nat/subnet.ts";
 import { VmnetError } from "../../src/networks/vmnet/failure.ts";
 import { VmnetInterface } from "../../src/networks/vmnet/interface.ts";
 import type { VmnetNative } from "../../src/networks/vmnet/native.ts";

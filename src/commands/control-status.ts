@@ -38,6 +38,7 @@ export function describeState(state: State): object {
       stateful: guard.stateful,
       file: state.file,
     },
+    host: { notices: network.host?.notices ?? [] },
     flows: { inUse: guard.flows, limit: MOST_FLOWS },
     counters: state.counters ?? null,
   };

@@ -6,6 +6,7 @@ import { isSea } from "node:sea";
 import { Command, CommanderError } from "commander";
 import { CaptureError } from "../capture/errors.ts";
 import { AGENT } from "../demo/agent-argument.ts";
+import { HOST_HELPER } from "../host/argument.ts";
 import { heldRights } from "../native/rights.ts";
 import { refuseBorrowedRights, returnRights } from "../privileges/borrowed.ts";
 import { refuseTightLimits } from "../privileges/limits.ts";
@@ -110,6 +111,7 @@ function mistake(error: unknown): string | undefined {
 /** What this program starts itself with: no commands for users. Undefined for anything else. */
 function own([first]: readonly string[]): Promise<void> | undefined {
   if (first === SEND_CRASH) return sendCrash();
+  if (first === HOST_HELPER) return helpHost();
   return first === AGENT ? beAgent() : undefined;
 }
 
@@ -119,6 +121,15 @@ async function sendCrash(): Promise<void> {
   if (heldRights() !== "none") return;
   const { sendCrashReport } = await import("../telemetry/crash-report.ts");
   await sendCrashReport(process.env, version());
+}
+
+/** Started by a softnet that is root itself, or has the one capability; never by a caller whom root's rights are lent. */
+async function helpHost(): Promise<void> {
+  if (heldRights() === "borrowed" && (process.getuid!() === 0 || process.getuid!() !== process.geteuid!())) {
+    throw new UserError(`${HOST_HELPER}: softnet starts this by itself`);
+  }
+  const { helpHost } = await import("../host/main.ts");
+  helpHost();
 }
 
 async function beAgent(): Promise<void> {

@@ -1,5 +1,7 @@
 /** The options of `softnet` itself, the command that filters: Tart's contract, and what Linux hosts add to it. */
 import { type Command, Option } from "commander";
+import { MOST_CONNECTIONS } from "../host/messages.ts";
+import { DEFAULT_CONNECTIONS } from "../host/table.ts";
 import type { VmNetType } from "../privileges/conf.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
 import type { GuardArguments } from "./guard-options.ts";
@@ -16,6 +18,7 @@ export interface RunArguments extends GuardArguments {
   readonly subnet?: string;
   readonly dns?: string;
   readonly expose?: string;
+  readonly maxConnections?: number;
   readonly reject?: boolean;
   readonly controlFd?: number;
   readonly controlSocket?: string;
@@ -54,6 +57,11 @@ export function addRunOptions(command: Command): Command {
     .option("--expose <list>", "TCP ports of the host that lead to the VM, EXTERNAL:INTERNAL, comma-separated")
     .option("--dns <list>", "the VM's DNS servers, comma-separated (default: the host's)")
     .option("--subnet <cidr>", "its four addresses, such as 10.99.0.4/30 (default: a free one)")
+    .option(
+      "--max-connections <n>",
+      `how many connections the VM may have at once (Linux; default: ${DEFAULT_CONNECTIONS})`,
+      wholeNumber("--max-connections", 1, MOST_CONNECTIONS),
+    )
     .optionsGroup("Policy:")
     .option("--reject", "answer what policy denies, with TCP RST or ICMP, instead of silence")
     .option(

@@ -116,6 +116,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     recording ??= openRecording(given, clock, log, privileges);
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
     control?.open();
+    tellHost(log, network);
     tellStart(log, given, vm, network, guard, mtu, privileges);
     for (const line of host.advice(given, vm, network)) log.warn(line);
     if (vm instanceof ListeningPort) tellWaiting(log, vm);
@@ -295,6 +296,19 @@ function tellStart(
   });
   const advice = metadataAdvice(guard.rules);
   if (advice !== undefined) log.warn(advice);
+}
+
+/** What is wrong on the host, from now on and whenever it changes. */
+function tellHost(log: Log, { host }: Network): void {
+  if (host === undefined) return;
+  let before: readonly string[] = [];
+  host.onEvent = (event) => log.warn(event);
+  host.onNotices = (notices) => {
+    for (const notice of notices) if (!before.includes(notice)) log.warn(notice);
+    for (const notice of before) if (!notices.includes(notice)) log.info("over", { notice });
+    before = notices;
+  };
+  host.onNotices(host.notices);
 }
 
 /** The VM connects in its own time; until then the relay runs without it. */

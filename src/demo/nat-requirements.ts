@@ -3,7 +3,7 @@
  * as softnet's. Where that is missing the demo goes on without this part, and says why in one line.
  */
 import { spawnSync } from "node:child_process";
-import { findProgram } from "../networks/system-program.ts";
+import { findProgram } from "../host/system-program.ts";
 import { ENVIRONMENT } from "./ip.ts";
 import { Namespace } from "./namespace.ts";
 

@@ -7,6 +7,8 @@
  * - libuv stops a watch when the descriptor reports an error, and tells nothing but a negative status. Then `wake` is
  *   called with both true, so that the next receive or send meets the error itself. The watch stays off until
  *   `rearm`, called on a tick: an error that no call explains cannot spin the event loop.
+ * - Node does not run microtasks behind such a callback: who resolves a promise there does it in setImmediate, or what is
+ *   awaited goes on only when something else happens.
  */
 import koffi, { type node } from "koffi";
 

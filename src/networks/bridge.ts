@@ -11,13 +11,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
+import { findIp, ipBatch } from "../host/iproute2.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { type Link, Links } from "../native/linux/links.ts";
 import { TapPort } from "../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
 import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
-import { findIp, ipBatch } from "./iproute2.ts";
 import type { Network } from "./network.ts";
 import { separate } from "./separation.ts";
 

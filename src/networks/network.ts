@@ -2,6 +2,16 @@
 import type { Rule } from "../policy/rule.ts";
 import type { FramePort } from "../relay/port.ts";
 
+/** What goes on, on a host, that concerns the VM: for people. */
+export interface HostWatch {
+  /** All that is wrong at present. */
+  readonly notices: readonly string[];
+  /** Called when other things are wrong. */
+  onNotices: (notices: readonly string[]) => void;
+  /** Called with something that happened. */
+  onEvent: (event: string) => void;
+}
+
 export interface Network {
   /** What people call it: `bridge br0`, `--host-fd 4`. */
   readonly label: string;
@@ -27,6 +37,8 @@ export interface Network {
   readonly mtu: number;
   /** The VM's TCP ports that are exposed to others through the network. */
   readonly exposedPorts?: readonly number[];
+  /** What the network tells of the host that it is on, where that can change under a running VM. */
+  readonly host?: HostWatch;
   /**
    * Called when other rules hold from now on; absent where the network has nothing that depends on them. It may take a
    * moment to follow; when it cannot follow, its port fails. Never throws, also not for rules that make no sense, and

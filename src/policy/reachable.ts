@@ -7,6 +7,9 @@ import type { Rule } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
 import { NO_PORT, PolicyTable, type Ranges } from "./table.ts";
 
+/** First and last address. */
+export type Range = Ranges[number];
+
 export interface Reachable {
   /** What a rule may allow, out or in, on whatever port. */
   readonly allowed: Ranges;

@@ -15,15 +15,6 @@ export function findNobody(libc: AccountsLibc): Target {
   return { uid: 65_534, gid: typeof gid === "number" ? gid : 65_534 };
 }
 
-/**
- * Whom the keepers of the VM's rules become (networks/nat). Not the target: who asked for softnet may signal whatever has
- * his ids, and who ended softnet and all of its keepers at once would leave IP forwarding on. nobody has no such callers,
- * unless it is nobody itself who asks. Without root there is no choice: `target`, who has the capability already.
- */
-export function keeperOf(libc: AccountsLibc, target: Target): Target {
-  return process.geteuid!() === 0 ? findNobody(libc) : target;
-}
-
 /** Throws UserError for accounts that do not exist, for root, and for others than the caller's unless root itself asks. */
 export function chooseTarget(
   libc: AccountsLibc,

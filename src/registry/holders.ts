@@ -1,6 +1,6 @@
 /** Who has which address on this host, for people and programs: what `softnet list` prints. */
 import { readRecord, recordNames } from "./files.ts";
-import { isOver, momentOf } from "./lifetime.ts";
+import { isOver, momentOf, outlives } from "./lifetime.ts";
 import type { KeptBinding } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
@@ -32,8 +32,7 @@ export function readHolders(system: RegistrySystem): Holder[] {
     const binding = found?.entry?.binding;
     if (found?.entry === undefined || binding === undefined || isOver(found.entry, moment)) continue;
     const { entry, live } = found;
-    // Only what was learned from the network's server outlives its softnet.
-    if (!live && binding.origin !== "snooped") continue;
+    if (!live && !outlives(binding)) continue;
     const { network, mac, pid } = entry;
     const { address, origin, expires } = binding;
     const state = live ? "live" : entry.state === "released" ? "released" : "ended";

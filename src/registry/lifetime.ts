@@ -21,6 +21,11 @@ export function momentOf(system: RegistrySystem): Moment {
   return { boot: system.bootId(), now: system.now(), sinceBoot: system.sinceBoot() };
 }
 
+/** Whether a binding can be gone on with when its softnet has ended: a DHCP server gave it, for a time. */
+export function outlives(binding: KeptBinding | undefined): boolean {
+  return binding !== undefined && binding.origin !== "static" && Number.isFinite(binding.expiresSinceBoot);
+}
+
 /** Whether the binding's lease is over, or of another boot: it is nobody's any more, and its record may be removed. */
 export function isOver({ boot, binding }: Entry, moment: Moment): boolean {
   return binding === undefined || boot !== moment.boot || binding.expiresSinceBoot <= moment.sinceBoot;

@@ -1,21 +1,9 @@
 /** The registry's operating system on Linux. */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { bootClock } from "../native/linux/clock.ts";
 import { describeError, EACCES, EAGAIN } from "../native/linux/errno.ts";
-import {
-  AF_UNIX,
-  F_OFD_GETLK,
-  F_OFD_SETLK,
-  F_RDLCK,
-  F_UNLCK,
-  F_WRLCK,
-  FLOCK,
-  type LinuxLibc,
-  SO_NETNS_COOKIE,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOL_SOCKET,
-} from "../native/linux/libc.ts";
+import { F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, FLOCK, type LinuxLibc } from "../native/linux/libc.ts";
+import { networkNamespace } from "../native/linux/network-namespace.ts";
 import type { RegistrySystem } from "./system.ts";
 
 const DIRECTORY = "/run/softnet";
@@ -32,23 +20,6 @@ export function linuxRegistry(libc: LinuxLibc): RegistrySystem {
     now: Date.now,
     sinceBoot: bootClock(libc),
   };
-}
-
-/** An inode's number is given out again as soon as its namespace is gone, so the kernel's cookie stands beside it. */
-function networkNamespace(libc: LinuxLibc): string {
-  const inode = statSync("/proc/self/ns/net").ino;
-  const cookie = namespaceCookie(libc);
-  return `network namespace ${inode}${cookie === undefined ? "" : ` (${cookie})`}`;
-}
-
-/** undefined before Linux 5.14. */
-function namespaceCookie(libc: LinuxLibc): bigint | undefined {
-  const fd = libc.socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw new Error(`cannot make a socket: ${describeError(libc.errno())}`);
-  const value = Buffer.alloc(8);
-  const known = libc.getsockoptBytes(fd, SOL_SOCKET, SO_NETNS_COOKIE, value, [value.length]) === 0;
-  libc.close(fd);
-  return known ? value.readBigUInt64LE() : undefined;
 }
 
 /** The whole file. */

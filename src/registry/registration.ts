@@ -11,7 +11,7 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, closeSync, fstatSync, openSync, writeSync } from "node:fs";
 import type { BindingChange, Binding as GuardBinding, RestoredBinding } from "../guard/types.ts";
 import { readRecord, recordNames } from "./files.ts";
-import { isOver, momentOf, restorableUntil } from "./lifetime.ts";
+import { isOver, momentOf, outlives, restorableUntil } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
 import { type Entry, encodeRecord, type KeptBinding } from "./record.ts";
 import { ensureDirectory, type Predecessor, removeRecord, sweep } from "./sweep.ts";
@@ -115,7 +115,7 @@ export class Registration {
   close(): void {
     if (this.#fd < 0) return;
     try {
-      if (this.#binding?.origin === "snooped") return;
+      if (outlives(this.#binding)) return;
       if (this.#binding !== undefined) this.#write("none", 0);
       this.#removeOwn();
     } finally {

@@ -7,7 +7,7 @@
  */
 import { chmodSync, chownSync, closeSync, fstatSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { checkDirectory, codeOf, openRecord, readEntry, recordNames } from "./files.ts";
-import { isOver, type Moment, momentOf } from "./lifetime.ts";
+import { isOver, type Moment, momentOf, outlives } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
 import type { Entry } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
@@ -89,9 +89,9 @@ function lookAt(system: RegistrySystem, name: string): Predecessor | "live" | "g
   }
 }
 
-/** What is over, or cannot be gone on with because it was not learned from a server of the network's. */
+/** What is over, or cannot be gone on with. */
 function mayGo(entry: Entry, moment: Moment): boolean {
-  return isOver(entry, moment) || entry.binding?.origin !== "snooped";
+  return isOver(entry, moment) || !outlives(entry.binding);
 }
 
 /** Removes a file whose softnet has ended. */

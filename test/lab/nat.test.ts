@@ -1,14 +1,15 @@
 /** Networks of the VM's own, on a host with an uplink: what works, what is closed, and what is left behind (nothing). */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { suite, test } from "node:test";
 import { dhclient, lease } from "./harness/clients.ts";
 import { type Guest, ping } from "./harness/guest.ts";
-import { asBefore, hostState, natGuest, started, tapOf } from "./harness/nat.ts";
+import { asBefore, helperOf, hostState, natGuest, started, tapOf } from "./harness/nat.ts";
 import type { Namespace } from "./harness/netns.ts";
 import { until } from "./harness/program.ts";
-import { assertDropped, assertInnocent, softnetCommand } from "./harness/softnet.ts";
+import { assertDropped, assertInnocent, Softnet, softnetCommand } from "./harness/softnet.ts";
 import { GATEWAY, INTERNET, INTERNET_2, Lab, labNeeds, NAME_ADDRESS, NEIGHBOUR, tool } from "./harness/topology.ts";
+import type { Watch } from "./harness/watch.ts";
 
 const LIMIT = { timeout: 90_000 };
 const NEEDS = { ...labNeeds("nft", "setpriv", "udhcpc"), ...LIMIT };
@@ -349,49 +350,174 @@ suite("nat", { concurrency: 2 }, () => {
     await asBefore(lab.host, before);
   });
 
-  /** Whom a SIGKILL hits: processes of softnet, and of its two keepers. */
-  const victims: Readonly<Record<string, (softnet: number) => readonly number[]>> = {
-    softnet: (softnet) => [softnet],
-    "the keeper": (softnet) => [helpersOf(softnet).table.keeper],
-    "softnet and the keeper": (softnet) => [helpersOf(softnet).table.keeper, softnet],
-    "softnet and both keepers": (softnet) => [helpersOf(softnet).table.keeper, helpersOf(softnet).gate.keeper, softnet],
-    "the keeper's nft": (softnet) => [helpersOf(softnet).table.nft],
-    "who feeds the keeper's nft": (softnet) => [helpersOf(softnet).table.writer],
-    "the gate's keeper": (softnet) => [helpersOf(softnet).gate.keeper],
-    "the gate's nft": (softnet) => [helpersOf(softnet).gate.nft],
-    "who feeds the gate's nft": (softnet) => [helpersOf(softnet).gate.writer],
-  };
-  for (const [who, of] of Object.entries(victims)) {
-    test(`SIGKILL of ${who}: the host is as it was, and nothing leaves untranslated`, NEEDS, async (t) => {
+  test("SIGKILL of softnet: the host is as it was, and nothing leaves untranslated", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const { guest, uplink, address, flood } = await flooding(lab);
+    const helper = helperOf(lab.host)!;
+    process.kill(guest.softnet!.program.pid, "SIGKILL");
+    assert.deepEqual(await guest.softnet!.program.ended(), { code: null, signal: "SIGKILL" });
+    await asBefore(lab.host, before);
+    flood.kill();
+    await until("the helper ends", () => !isRunning(helper));
+    await assertTranslated(lab, uplink, address);
+  });
+
+  test(
+    "SIGKILL of the helper: the VM goes on behind its rules, is told of, and the next softnet cleans up",
+    NEEDS,
+    async (t) => {
       const lab = openLab(t);
       const before = await hostState(lab.host);
-      const uplink = await lab.watch(lab.internet, "up0");
-      const guest = await natGuest(lab, ["--expose", "2222:22"]);
-      const { address } = await lease(guest);
-      const softnet = guest.softnet!.program;
-      const { table, gate } = helpersOf(softnet.pid);
-      const flood = guest.start("ping", ["-f", "-s", "1000", INTERNET]);
-      await until("traffic", () => uplink.count(({ ip }) => ip?.source === UPLINK) > 50);
-      const killed = of(softnet.pid);
-      for (const pid of killed) process.kill(pid, "SIGKILL");
-      const exit = await softnet.ended(2_000);
-      const itself = killed.includes(softnet.pid);
-      assert.deepEqual(exit, itself ? { code: null, signal: "SIGKILL" } : { code: 1, signal: null });
-      await asBefore(lab.host, before);
+      const { guest, uplink, address, flood } = await flooding(lab);
+      process.kill(helperOf(lab.host)!, "SIGKILL");
+      await until("softnet tells", () => told(guest, /helper has ended: the VM's rules .* stand/));
       flood.kill();
-      for (const pid of [...Object.values(table), ...Object.values(gate)]) {
-        await until("the helpers end", () => !isRunning(pid));
-      }
-      // What the watcher saw before is told once it tells of this.
-      assert.ok(await ping(lab.host, INTERNET));
-      await uplink.until("a last frame", ({ ip, length }) => ip?.source === UPLINK && length === PING_LENGTH);
-      assert.equal(
-        uplink.count(({ ip }) => ip?.source === address),
-        0,
-        "frames left untranslated",
-      );
-    });
-  }
+      assert.ok(await guest.ping(INTERNET), "the VM is offline");
+      assert.equal(await ping(lab.neighbour, INTERNET, 2), false, "the host routes for others");
+      const second = await natGuest(lab);
+      await lease(second);
+      assert.ok(await second.ping(INTERNET));
+      assert.ok(await guest.ping(INTERNET), "a new helper cut the first VM off");
+      await guest.stop();
+      assert.ok(await second.ping(INTERNET));
+      await second.stop();
+      await asBefore(lab.host, before);
+      await assertTranslated(lab, uplink, address);
+    },
+  );
+
+  test(
+    "SIGKILL of softnet and the helper at once: no router is left, and the next softnet puts the rest back",
+    NEEDS,
+    async (t) => {
+      const lab = openLab(t);
+      const before = await hostState(lab.host);
+      const { guest, uplink, address, flood } = await flooding(lab);
+      const helper = helperOf(lab.host)!;
+      for (const pid of [helper, guest.softnet!.program.pid]) process.kill(pid, "SIGKILL");
+      await guest.softnet!.program.ended();
+      flood.kill();
+      await until("its TAP is gone", () => !lab.host.hasLink(tapOf(guest)));
+      await assertTranslated(lab, uplink, address);
+      assert.equal(await ping(lab.neighbour, INTERNET, 2), false, "the host routes for others");
+      await (await natGuest(lab)).stop();
+      await asBefore(lab.host, before);
+    },
+  );
+
+  test("H1 SIGTERM to all processes at once, as a service manager does: the host is as it was", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const before = await hostState(lab.host);
+    const guest = await natGuest(lab);
+    for (const pid of [helperOf(lab.host)!, guest.softnet!.program.pid]) process.kill(pid, "SIGTERM");
+    assert.deepEqual((await guest.softnet!.ended()).exit, { code: 0, signal: null });
+    await asBefore(lab.host, before);
+    await until("the helper ends", () => helperOf(lab.host) === undefined);
+  });
+
+  test(
+    "H10 a program that turns forwarding on later keeps it, and its guests are forwarded at once",
+    NEEDS,
+    async (t) => {
+      const lab = openLab(t);
+      const guest = await natGuest(lab);
+      assert.equal(await ping(lab.neighbour, INTERNET, 2), false);
+      lab.host.sysctl({ "net/ipv4/ip_forward": "1" }); // as Docker and libvirt do
+      const before = await hostState(lab.host);
+      await until("others are forwarded", async () => await ping(lab.neighbour, INTERNET, 2));
+      await until("softnet tells", () => told(guest, /another program turned ip_forward on/));
+      await lease(guest);
+      assert.ok(await guest.ping(INTERNET));
+      await guest.stop();
+      assert.ok(await ping(lab.neighbour, INTERNET, 2), "forwarding was taken away");
+      assert.equal((await hostState(lab.host)).settings, withoutTap(before.settings, tapOf(guest)));
+    },
+  );
+
+  test(
+    "H21 forwarding that another program turns off, and an address that it takes away, are there again",
+    NEEDS,
+    async (t) => {
+      const lab = openLab(t, "1");
+      const guest = await natGuest(lab);
+      await lease(guest);
+      lab.host.sysctl({ "net/ipv4/ip_forward": "0" });
+      await until("the VM is online again", async () => await guest.ping(INTERNET));
+      assert.equal(await ping(lab.neighbour, INTERNET, 2), false, "the host routes for others");
+      assert.ok(told(guest, /turned forwarding off/));
+      lab.host.ip("address", "flush", "dev", tapOf(guest));
+      await until("the VM is online again", async () => await guest.ping(INTERNET));
+      assert.ok(told(guest, /was gone: it is there again/));
+    },
+  );
+
+  test("H13 an uplink whose own forwarding is off: the VM is online, others are not", NEEDS, async (t) => {
+    const lab = openLab(t, "1");
+    lab.host.sysctl({ "net/ipv4/conf/up0/forwarding": "0", "net/ipv4/conf/default/forwarding": "0" });
+    const before = await hostState(lab.host);
+    const guest = await natGuest(lab);
+    await lease(guest);
+    assert.ok(await guest.ping(INTERNET));
+    await guest.stop();
+    await asBefore(lab.host, before);
+  });
+
+  test(
+    "H6 of the host's addresses a VM reaches its gateway's, and others where a rule opens them",
+    NEEDS,
+    async (t) => {
+      const lab = openLab(t);
+      await listen(lab, lab.host, "0.0.0.0", 99);
+      const closed = await natGuest(lab, ["--block", "@host"]);
+      const { router } = await lease(closed);
+      for (const address of [UPLINK, GATEWAY, router]) assert.match(await ask(closed.namespace, address, 99), /^no:/);
+      const plain = await natGuest(lab);
+      const bound = await lease(plain);
+      assert.equal(await ask(plain.namespace, bound.router, 99), bound.address);
+      assert.match(await ask(plain.namespace, UPLINK, 99), /^no:/);
+      const open = await natGuest(lab, ["--allow", `${UPLINK}/32`]);
+      const opened = await lease(open);
+      assert.equal(await ask(open.namespace, UPLINK, 99), opened.address);
+      assert.match(await ask(open.namespace, GATEWAY, 99), /^no:/);
+    },
+  );
+
+  test("H8 a machine beside the uplink cannot speak in the VM's name", NEEDS, async (t) => {
+    const lab = openLab(t, "1");
+    lab.host.sysctl({ "net/ipv4/conf/up0/rp_filter": "0", "net/ipv4/conf/all/rp_filter": "0" });
+    const guest = await natGuest(lab);
+    const { address, router } = await lease(guest);
+    const inside = await lab.watch(lab.neighbour, "nb0");
+    lab.internet.ip("address", "add", `${address}/32`, "dev", "lo");
+    for (const to of [NEIGHBOUR, router]) await lab.internet.run("ping", ["-c", "1", "-W", "1", "-I", address, to]);
+    assert.ok(await ping(lab.internet, NEIGHBOUR, 2), "nothing of the internet's arrives at all");
+    assert.equal(
+      inside.count(({ ip }) => ip?.source === address),
+      0,
+      "a frame in the VM's name arrived",
+    );
+  });
+
+  test(
+    "H11 nat started again under a running VM: the same subnet, and the VM goes on without asking",
+    NEEDS,
+    async (t) => {
+      const lab = openLab(t);
+      const guest = await natGuest(lab);
+      await lease(guest);
+      const network = started(guest).network;
+      const { pid } = guest.softnet!.program;
+      process.kill(pid, "SIGKILL");
+      await guest.softnet!.program.ended();
+      const args = ["--vm-tap", "again0", "--vm-mac-address", guest.mac, "--dns", INTERNET];
+      const again = Softnet.start(lab, lab.host, args);
+      await again.ready();
+      const record = again.records.find(({ message }) => message === "started");
+      assert.equal(record?.network, network);
+      assert.ok(again.records.some(({ message }) => message === "binding restored"));
+    },
+  );
 
   test("Ctrl-C to the process group: in order, exit 0", NEEDS, async (t) => {
     const lab = openLab(t);
@@ -404,21 +530,27 @@ suite("nat", { concurrency: 2 }, () => {
     await asBefore(lab.host, before);
   });
 
-  test("the helpers are not root, have one capability, and sessions of their own", NEEDS, async (t) => {
+  test("the helper is not root, has one capability, and a session of its own; one serves all", NEEDS, async (t) => {
     const lab = openLab(t);
     const guest = await natGuest(lab);
-    const { table, gate } = helpersOf(guest.softnet!.program.pid);
-    const all = [table, gate].flatMap(({ keeper, nft, writer }) =>
-      [keeper, nft, writer].map((pid) => ({ pid, keeper })),
-    );
-    for (const { pid, keeper } of all) {
-      const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    const helper = helperOf(lab.host)!;
+    for (const thread of readdirSync(`/proc/${helper}/task`)) {
+      const status = readFileSync(`/proc/${helper}/task/${thread}/status`, "utf8");
       assert.doesNotMatch(status, /^[UG]id:.*\b0\b/m);
-      for (const set of ["Prm", "Eff", "Bnd"]) assert.match(status, new RegExp(`^Cap${set}:\\t0000000000001000$`, "m"));
-      assert.match(status, /^NoNewPrivs:\t1$/m);
-      const [, session] = /\) \S+ \d+ \d+ (\d+)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))!;
-      assert.equal(Number(session), keeper);
+      const wanted = Number(thread) === helper ? "0000000000001000" : "0000000000000000";
+      for (const set of ["Prm", "Eff"]) assert.match(status, new RegExp(`^Cap${set}:\t${wanted}$`, "m"));
     }
+    const status = readFileSync(`/proc/${helper}/status`, "utf8");
+    assert.match(status, /^CapBnd:\t0000000000001000$/m);
+    assert.match(status, /^NoNewPrivs:\t1$/m);
+    const [, session] = /\) \S+ \d+ \d+ (\d+)/.exec(readFileSync(`/proc/${helper}/stat`, "utf8"))!;
+    assert.equal(Number(session), helper);
+    await natGuest(lab);
+    assert.equal(helperOf(lab.host), helper);
+    assert.deepEqual(
+      childrenOf(guest.softnet!.program.pid).filter((pid) => pid !== helper),
+      [],
+    );
   });
 
   test("four starts at the same instant: four subnets, all online, and forwarding goes back", NEEDS, async (t) => {
@@ -490,27 +622,34 @@ async function answersToProbes(lab: Lab, guest: Guest, router: string, address: 
   return card.count(({ ip, sent }) => !sent && ip?.source === router && ip.protocol === 6);
 }
 
-interface Helpers {
-  readonly keeper: number;
-  readonly nft: number;
-  /** What writes to nft. */
-  readonly writer: number;
+/** A guest with traffic that must not leave untranslated. */
+async function flooding(lab: Lab) {
+  const uplink = await lab.watch(lab.internet, "up0");
+  const guest = await natGuest(lab, ["--expose", "2222:22"]);
+  const { address } = await lease(guest);
+  const flood = guest.start("ping", ["-f", "-s", "1000", INTERNET]);
+  await until("traffic", () => uplink.count(({ ip }) => ip?.source === UPLINK) > 50);
+  return { guest, uplink, address, flood };
 }
 
-/** The two keepers of a softnet, with their processes. */
-function helpersOf(softnet: number): { readonly table: Helpers; readonly gate: Helpers } {
-  const keepers = childrenOf(softnet);
-  const isGate = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("softnet_gate_");
-  assert.equal(keepers.length, 2);
-  return { table: helpersBelow(keepers.find((pid) => !isGate(pid))!), gate: helpersBelow(keepers.find(isGate)!) };
+/** Asserts that nothing left under the VM's own address. */
+async function assertTranslated(lab: Lab, uplink: Watch, address: string): Promise<void> {
+  // What the watcher saw before is told once it tells of this.
+  assert.ok(await ping(lab.host, INTERNET));
+  await uplink.until("a last frame", ({ ip, length }) => ip?.source === UPLINK && length === PING_LENGTH);
+  const untranslated = uplink.count(({ ip }) => ip?.source === address);
+  assert.equal(untranslated, 0, "frames left untranslated");
 }
 
-function helpersBelow(keeper: number): Helpers {
-  const children = childrenOf(keeper);
-  const nft = children.flatMap(childrenOf).find((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "nft");
-  const writer = children.find((pid) => childrenOf(pid).length === 0);
-  assert.ok(nft !== undefined && writer !== undefined);
-  return { keeper, nft, writer };
+/** Whether softnet's log has such a line. */
+function told(guest: Guest, wanted: RegExp): boolean {
+  return guest.softnet!.records.some(({ message }) => wanted.test(String(message)));
+}
+
+/** Settings as sysctl prints them, but for those of a TAP that has gone. */
+function withoutTap(settings: unknown, tap: string): string {
+  const lines = String(settings).split("\n");
+  return lines.filter((line) => !line.includes(`.${tap}.`)).join("\n");
 }
 
 function isRunning(pid: number): boolean {

@@ -1,8 +1,8 @@
 /** The network `private` of macOS 26 against the stand-in for Apple's vmnet, and how its subnet is chosen. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import type { HostState } from "../../src/host/subnet.ts";
 import { loadCoreFoundation } from "../../src/native/darwin/corefoundation.ts";
-import type { HostState } from "../../src/networks/nat/subnet.ts";
 import type { Network } from "../../src/networks/network.ts";
 import { VmnetError } from "../../src/networks/vmnet/failure.ts";
 import { routesOf } from "../../src/networks/vmnet/host-state.ts";

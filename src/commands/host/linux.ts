@@ -1,4 +1,5 @@
 /** Linux: the VM on a unix socket or a TAP; the network a bridge, a socket, or one of the VM's own (nftables). */
+import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
 import { bootClock } from "../../native/linux/clock.ts";
 import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
 import { writableNow } from "../../native/linux/ready.ts";
@@ -14,8 +15,9 @@ import { StreamListener } from "../../ports/stream-listener.ts";
 import { openVmTap } from "../../ports/tap.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
-import { keeperOf } from "../../privileges/target.ts";
+import { earlierSubnets } from "../../registry/earlier.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
+import { ensureDirectory } from "../../registry/sweep.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { descriptorWriter, Log } from "../../telemetry/log.ts";
 import { UserError } from "../../user-error.ts";
@@ -57,7 +59,7 @@ function openVmSide(libc: LinuxLibc, { vmFd, vmTap, vmSocket, vmMacAddress }: Ru
 
 async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Network> {
   const { given, isolated, privileges, log } = wishes;
-  const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose } = given;
+  const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
   const chosen = oneOfOptions({
     "--bridge": bridge,
     "--host-fd": hostFd,
@@ -65,7 +67,12 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
     "--vm-net-type": vmNetType,
   });
   const mtu = given.mtu ?? DEFAULT_MTU;
-  const natOptions = Object.entries({ "--subnet": subnet, "--dns": dns, "--expose": expose });
+  const natOptions = Object.entries({
+    "--subnet": subnet,
+    "--dns": dns,
+    "--expose": expose,
+    "--max-connections": maxConnections,
+  });
   const [natOnly] = natOptions.find(([, value]) => value !== undefined) ?? [];
   if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
     throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
@@ -80,15 +87,26 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
   if (vmNetType === "private") {
     throw new UserError("--vm-net-type private is for macOS: on Linux nat is a private network of the VM's own");
   }
+  if ((maxConnections ?? 0) > DEFAULT_CONNECTIONS && !privileges.callerIsRoot()) {
+    throw new UserError(
+      `--max-connections ${maxConnections}: only root may allow more than ${DEFAULT_CONNECTIONS}; give fewer`,
+    );
+  }
   const { vmMacAddress = "", allow = [], block = [] } = given;
+  const type = vmNetType ?? "nat";
+  const registry = linuxRegistry(libc);
+  if (process.geteuid!() === 0) ensureDirectory(registry);
+  const [earlier] = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0);
   return await openNat(libc, {
-    type: vmNetType ?? "nat",
+    type,
     vmMac: vmMacAddress,
     allow,
     block,
     mtu,
-    keeper: keeperOf(libc, privileges.target),
+    connections: maxConnections ?? DEFAULT_CONNECTIONS,
+    directory: registry.directory,
     warn: (message) => log.warn(message),
+    ...(earlier !== undefined && { earlier }),
     ...(subnet !== undefined && { subnet }),
     ...(dns !== undefined && { dns }),
     ...(expose !== undefined && { expose }),

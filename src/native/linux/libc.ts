@@ -17,6 +17,7 @@ export interface LinuxLibc {
   recv(fd: number, address: number, size: number, flags: number): number;
   send(fd: number, address: number, size: number, flags: number): number;
   sendmsg(fd: number, header: number, flags: number): number;
+  recvmsg(fd: number, header: number, flags: number): number;
   /** `timeout` is an address too: 0 for none. */
   recvmmsg(fd: number, headers: number, count: number, flags: number, timeout: number): number;
   sendmmsg(fd: number, headers: number, count: number, flags: number): number;
@@ -27,6 +28,8 @@ export interface LinuxLibc {
   open(path: string, flags: number): number;
   close(fd: number): number;
   socket(domain: number, type: number, protocol: number): number;
+  /** Two sockets that are connected to each other. */
+  socketpair(domain: number, type: number, protocol: number, descriptors: Int32Array): number;
   connect(fd: number, address: Uint8Array, size: number): number;
   bind(fd: number, address: Uint8Array, size: number): number;
   listen(fd: number, backlog: number): number;
@@ -42,6 +45,8 @@ export interface LinuxLibc {
   ioctl(fd: number, request: number, type: "void *", argument: Uint8Array): number;
   /** bpf(2), for which the C library has no function; variadic, as `syscall` is. */
   bpf(command: number, attributes: Uint8Array): number;
+  /** capset(2) for the calling thread; `header` and `data` as linux/capability.h has them. */
+  capset(header: Uint8Array, data: Uint8Array): number;
   /** Variadic: the argument's C type comes before its value. */
   fcntl(fd: number, command: number, type: "int", argument: number): number;
   /** fcntl with a struct flock, which F_OFD_GETLK overwrites. */
@@ -79,6 +84,7 @@ export function loadLibc(): LinuxLibc {
     recv: declare("intptr_t recv(int fd, uintptr_t buffer, size_t size, int flags)"),
     send: declare("intptr_t send(int fd, uintptr_t buffer, size_t size, int flags)"),
     sendmsg: declare("intptr_t sendmsg(int fd, uintptr_t header, int flags)"),
+    recvmsg: declare("intptr_t recvmsg(int fd, uintptr_t header, int flags)"),
     recvmmsg: declare("int recvmmsg(int fd, uintptr_t headers, unsigned int count, int flags, uintptr_t timeout)"),
     sendmmsg: declare("int sendmmsg(int fd, uintptr_t headers, unsigned int count, int flags)"),
     clock_gettime: declare("int clock_gettime(int clock, uintptr_t timespec)"),
@@ -87,6 +93,7 @@ export function loadLibc(): LinuxLibc {
     open: declare("int open(str path, int flags, ...)"),
     close: declare("int close(int fd)"),
     socket: declare("int socket(int domain, int type, int protocol)"),
+    socketpair: declare("int socketpair(int domain, int type, int protocol, int32_t *descriptors)"),
     connect: declare("int connect(int fd, void *address, uint32_t size)"),
     bind: declare("int bind(int fd, void *address, uint32_t size)"),
     listen: declare("int listen(int fd, int backlog)"),
@@ -99,6 +106,7 @@ export function loadLibc(): LinuxLibc {
     ioctl: declare("int ioctl(int fd, unsigned long request, ...)"),
     bpf: (command, attributes) =>
       syscall(SYS_BPF, "int", command, "void *", attributes, "unsigned int", attributes.length),
+    capset: (header, data) => syscall(SYS_CAPSET, "void *", header, "void *", data),
     fcntl,
     fcntlLock: (fd, command, lock) => (fcntl as (...values: unknown[]) => number)(fd, command, "void *", lock),
     getsockoptBytes: declare("int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)"),
@@ -116,6 +124,7 @@ export function loadLibc(): LinuxLibc {
 
 /** Numbers of system calls differ between architectures (asm/unistd.h). */
 const SYS_BPF = process.arch === "arm64" ? 280 : 321;
+const SYS_CAPSET = process.arch === "arm64" ? 91 : 126;
 
 // fcntl.h
 export const O_RDWR = 0x2;
@@ -144,7 +153,11 @@ export const LOCK_NB = 4;
 export const PR_SET_PDEATHSIG = 1;
 export const PR_GET_DUMPABLE = 3;
 export const PR_SET_DUMPABLE = 4;
+export const PR_SET_KEEPCAPS = 8;
+export const PR_CAPBSET_DROP = 24;
 export const PR_SET_NO_NEW_PRIVS = 38;
+export const PR_CAP_AMBIENT = 47;
+export const PR_CAP_AMBIENT_RAISE = 2;
 
 /** struct passwd and struct group: two strings, then the numbers. */
 export const PASSWD = { size: 24, name: 0, uid: 16, gid: 20 } as const;
@@ -165,7 +178,10 @@ export const MSG_NOSIGNAL = 0x4000;
 export const SOL_SOCKET = 1;
 export const SO_TYPE = 3;
 export const SO_SNDBUF = 7;
+export const SO_PEERCRED = 17;
+export const SO_ACCEPTCONN = 30;
 export const SO_SNDBUFFORCE = 32;
+export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 /** Since Linux 5.14: 8 bytes that name the socket's network namespace, never used again until the next boot. */
 export const SO_NETNS_COOKIE = 71;
@@ -184,8 +200,16 @@ export const POLLHUP = 0x10;
 /** struct iovec: where, and how many bytes. */
 export const IOVEC = { size: 16, base: 0, length: 8 } as const;
 
-/** struct msghdr: of a connected socket only the vector is used. */
-export const MSGHDR = { size: 56, iov: 16, iovlen: 24 } as const;
+/** struct msghdr: of a connected socket the vector, and what goes beside the bytes, such as descriptors. */
+export const MSGHDR = { size: 56, iov: 16, iovlen: 24, control: 32, controlLength: 40 } as const;
+
+/** struct cmsghdr with one descriptor behind it (SCM_RIGHTS, unix(7)). */
+export const CMSG_DESCRIPTOR = { size: 24, length: 0, level: 8, type: 12, descriptor: 16 } as const;
+export const SCM_RIGHTS = 1;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
+
+/** struct ucred of SO_PEERCRED: process, user, group, 4 bytes each. */
+export const UCRED = { size: 12, pid: 0, uid: 4 } as const;
 
 /** struct mmsghdr: a msghdr, then how many bytes were received. */
 export const MMSGHDR = { size: 64, length: 56 } as const;

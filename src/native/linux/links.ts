@@ -2,9 +2,8 @@
 
 import { describeError, ENODEV } from "./errno.ts";
 import type { LinuxLibc } from "./libc.ts";
-import { findAttribute, makeAttribute, Netlink } from "./netlink.ts";
+import { findAttribute, makeAttribute, NETLINK_ROUTE, Netlink } from "./netlink.ts";
 
-const NETLINK_ROUTE = 0;
 const RTM_GETLINK = 18;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;

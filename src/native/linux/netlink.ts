@@ -9,7 +9,11 @@ import { allocate } from "../memory.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
 import { AF_NETLINK, type LinuxLibc, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW } from "./libc.ts";
 
-const HEADER_SIZE = 16;
+/** Protocols of netlink sockets (linux/netlink.h). */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
+export const HEADER_SIZE = 16;
 const ATTRIBUTE_HEADER_SIZE = 4;
 const ATTRIBUTE_TYPE = 0x3fff; // the two bits above say "nested" and "network order"
 const NLM_F_REQUEST = 1;
@@ -17,7 +21,10 @@ const NLM_F_REQUEST = 1;
 export const NLM_F_ACK = 4;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
+/** Lists all instead of returning one. */
+const NLM_F_DUMP = 0x300;
 const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
 const BUFFER_SIZE = 32 * 1024; // the kernel's own limit for one answer (NLMSG_GOODSIZE is smaller)
 
 /** What came back: the message behind its header, or an error number (then the message is empty). */
@@ -50,15 +57,7 @@ export class Netlink {
   request(type: number, body: Uint8Array, flags = 0): Answer {
     const { address, bytes } = this.#memory;
     const view = this.#view;
-    const size = HEADER_SIZE + body.length;
-    this.#sequence = (this.#sequence + 1) >>> 0;
-    view.setUint32(0, size, true);
-    view.setUint16(4, type, true);
-    view.setUint16(6, NLM_F_REQUEST | flags, true);
-    view.setUint32(8, this.#sequence, true);
-    view.setUint32(12, 0, true);
-    bytes.set(body, HEADER_SIZE);
-    if (this.#libc.send(this.#fd, address, size, 0) < 0) return { errno: this.#libc.errno(), message: NOTHING };
+    if (this.#send(type, body, flags) < 0) return { errno: this.#libc.errno(), message: NOTHING };
     for (;;) {
       const received = this.#libc.recv(this.#fd, address, BUFFER_SIZE, MSG_DONTWAIT);
       if (received < 0) {
@@ -75,9 +74,61 @@ export class Netlink {
     }
   }
 
+  #send(type: number, body: Uint8Array, flags: number): number {
+    const view = this.#view;
+    const size = HEADER_SIZE + body.length;
+    this.#sequence = (this.#sequence + 1) >>> 0;
+    view.setUint32(0, size, true);
+    view.setUint16(4, type, true);
+    view.setUint16(6, NLM_F_REQUEST | flags, true);
+    view.setUint32(8, this.#sequence, true);
+    view.setUint32(12, 0, true);
+    this.#memory.bytes.set(body, HEADER_SIZE);
+    return this.#libc.send(this.#fd, this.#memory.address, size, 0);
+  }
+
+  /** Lists: calls `onMessage` for each message, which is valid for the call. Returns an error number, or 0. */
+  list(type: number, body: Uint8Array, onMessage: (message: DataView) => void): number {
+    this.#send(type, body, NLM_F_DUMP);
+    for (;;) {
+      const received = this.#libc.recv(this.#fd, this.#memory.address, BUFFER_SIZE, MSG_DONTWAIT);
+      if (received < 0) {
+        const errno = this.#libc.errno();
+        if (errno === EINTR) continue;
+        return errno;
+      }
+      for (const message of messagesOf(this.#view, received)) {
+        if (message.sequence !== this.#sequence) continue;
+        if (message.type === NLMSG_DONE) return 0;
+        if (message.type === NLMSG_ERROR) return -message.body.getInt32(0, true);
+        onMessage(message.body);
+      }
+    }
+  }
+
   close(): void {
     this.#libc.close(this.#fd);
     this.#memory.free();
+  }
+}
+
+/** One of the messages that came together. */
+export interface Message {
+  readonly type: number;
+  readonly sequence: number;
+  readonly body: DataView;
+}
+
+/** The whole messages among the first `size` bytes; what is cut off is left out. */
+export function* messagesOf(view: DataView, size: number): Generator<Message, void, undefined> {
+  let at = 0;
+  while (at + HEADER_SIZE <= size) {
+    const length = view.getUint32(at, true);
+    if (length < HEADER_SIZE || at + length > size) return;
+    const type = view.getUint16(at + 4, true);
+    const sequence = view.getUint32(at + 8, true);
+    yield { type, sequence, body: new DataView(view.buffer, view.byteOffset + at + HEADER_SIZE, length - HEADER_SIZE) };
+    at += (length + 3) & ~3;
   }
 }
 

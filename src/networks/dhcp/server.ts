@@ -72,6 +72,8 @@ export interface DhcpServerOptions {
   readonly dnsServers: readonly number[];
   /** Seconds, 1 … 0xffffffff; default INFINITE_LEASE. */
   readonly leaseTime?: number;
+  /** Seconds until the client renews (T1, option 58); default half of the lease, as RFC 2131 4.4.5 says. */
+  readonly renewalTime?: number;
   /** Bytes; announced only if given. */
   readonly mtu?: number;
   /** The one client. */
@@ -85,7 +87,7 @@ export class DhcpServer {
   readonly #gatewayMac: number;
   readonly #address: number;
   readonly #vmMac: number;
-  readonly #dnsServers: readonly number[];
+  #dnsServers: readonly number[];
   /** Which server speaks. */
   readonly #identifier: Option;
   /** For how long: in what assigns an address. */
@@ -101,11 +103,16 @@ export class DhcpServer {
     this.#vmMac = options.vmMac;
     this.#dnsServers = options.dnsServers.slice(0, MOST_DNS_SERVERS);
     this.#identifier = [OPTION_SERVER_IDENTIFIER, words(options.gateway)];
-    this.#lease = leaseOptions(options.leaseTime ?? INFINITE_LEASE);
+    this.#lease = leaseOptions(options.leaseTime ?? INFINITE_LEASE, options.renewalTime);
     const configuration: Option[] = [[OPTION_SUBNET_MASK, words(options.netmask)]];
     if (options.router ?? true) configuration.push([OPTION_ROUTER, words(options.gateway)]);
     if (options.mtu !== undefined) configuration.push([OPTION_INTERFACE_MTU, word16(options.mtu)]);
     this.#configuration = configuration;
+  }
+
+  /** Other DNS servers from now on: a client learns them when it renews. */
+  set dnsServers(servers: readonly number[]) {
+    this.#dnsServers = servers.slice(0, MOST_DNS_SERVERS);
   }
 
   /** Answers the frame of `length` bytes at `frame` with a whole frame; undefined when there is nothing to say to it. */
@@ -197,12 +204,12 @@ export class DhcpServer {
 }
 
 /** A lease that ends tells when to renew it, at the times of RFC 2131 4.4.5; one that does not end has no such times. */
-function leaseOptions(leaseTime: number): readonly Option[] {
+function leaseOptions(leaseTime: number, renewalTime = Math.floor(leaseTime * 0.5)): readonly Option[] {
   const lease: Option = [OPTION_LEASE_TIME, words(leaseTime)];
   if (leaseTime === INFINITE_LEASE) return [lease];
   return [
     lease,
-    [OPTION_RENEWAL_TIME, words(Math.floor(leaseTime * 0.5))],
+    [OPTION_RENEWAL_TIME, words(renewalTime)],
     [OPTION_REBINDING_TIME, words(Math.floor(leaseTime * 0.875))],
   ];
 }

@@ -2,17 +2,22 @@
  * `--vm-net-type nat` and `host`: a network of the VM's own, with softnet's TAP as its only port and the host's kernel
  * as its gateway. A private /30 has room for the gateway and the VM, and for nobody to attack.
  *
- * The order is what keeps it closed: the subnet is reserved, the TAP gets its address while it is down, the rules are
- * made and stand, forwarding is turned on, and only then the TAP goes up. Everything that was made hangs on a process:
- * reservations and TAP on softnet, rules and the switching off of forwarding on two keepers, one for each table.
+ * The order is what keeps it closed: the host's helper (host/helper.ts) reserves the subnet, the TAP gets its address while
+ * it is down, the helper adds the VM to its table and turns forwarding on for the TAP, and only then the TAP goes up.
+ * Everything hangs on a process: the TAP on softnet, what the helper holds on the connection to it.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Keeper, type KeeperOptions } from "../../keeper/keeper.ts";
-import type { LinuxLibc } from "../../native/linux/libc.ts";
+import { noSubnet } from "../../host/choose.ts";
+import { HostHelper } from "../../host/client.ts";
+import { uplinkOf } from "../../host/host-state.ts";
+import { findIp, ipBatch } from "../../host/iproute2.ts";
+import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
+import { findProgram } from "../../host/system-program.ts";
+import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
 import { Links } from "../../native/linux/links.ts";
-import { allowsEverything, formatCidr, netmaskOf, parseRules, type Rule } from "../../policy/rule.ts";
+import { reachable } from "../../policy/reachable.ts";
+import { allowsEverything, formatCidr, netmaskOf, parseCidr, parseRules, type Rule } from "../../policy/rule.ts";
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
 import { PortClosed } from "../../relay/port.ts";
@@ -20,23 +25,15 @@ import { UserError } from "../../user-error.ts";
 import { formatIPv4, formatMac, getMac, parseMac } from "../../wire/address.ts";
 import { DhcpServer } from "../dhcp/server.ts";
 import { ServingPort } from "../dhcp/serving-port.ts";
-import { findIp, ipBatch } from "../iproute2.ts";
-import type { Network } from "../network.ts";
-import { findProgram } from "../system-program.ts";
-import { chooseSubnet, type Reserved } from "./choose.ts";
+import type { HostWatch, Network } from "../network.ts";
 import { type Exposure, parseExposures } from "./expose.ts";
 import { reservePorts } from "./exposed-ports.ts";
+import { FailingPort } from "./failing-port.ts";
 import { refuseDroppingChains, tellLegacy } from "./firewalls.ts";
-import { disableIpv6, needForwarding, setLink, turnForwardingOn } from "./forwarding.ts";
-import { gateRulesOf } from "./gate.ts";
-import { readHostState, uplinkOf } from "./host-state.ts";
-import { KeptPort } from "./kept-port.ts";
-import { type Reach, reachOf } from "./reach.ts";
-import { findResolvers } from "./resolvers.ts";
-import { gateName, rulesOf, tableName } from "./rules.ts";
+import { closeLink, setLink } from "./link-settings.ts";
+import { ResolverWatch } from "./resolver-watch.ts";
+import { findResolvers, formatResolvers } from "./resolvers.ts";
 import { readChains } from "./ruleset.ts";
-import { GATE_SETS, TABLE_SETS, wordsOf } from "./sets.ts";
-import { SUBNET_LENGTH } from "./subnet.ts";
 
 export interface NatOptions {
   readonly type: "nat" | "host";
@@ -48,16 +45,21 @@ export interface NatOptions {
   readonly subnet?: string;
   readonly dns?: string;
   readonly expose?: string;
+  /** The subnet that this VM had before. */
+  readonly earlier?: string;
+  /** Connections that the VM may have at once. */
+  readonly connections: number;
   /** Bytes. */
   readonly mtu: number;
-  /** Whom the keepers become, where softnet has root's rights: never root. */
-  readonly keeper: { readonly uid: number; readonly gid: number };
+  /** The registry's folder. */
+  readonly directory: string;
   /** Tells what the user should know. */
   readonly warn: (message: string) => void;
 }
 
-/** Milliseconds for another softnet's table of the same name to go: it had this TAP's name until just now. */
-const PATIENCE = 5_000;
+/** Seconds. Short enough that a guest soon follows what has changed on the host, a network of before or DNS servers. */
+const LEASE_TIME = 3600;
+const RENEWAL_TIME = 300;
 
 /** What is open so far, and closed again in the opposite order. */
 class Undo {
@@ -84,47 +86,47 @@ export async function openNat(libc: LinuxLibc, options: NatOptions): Promise<Net
 }
 
 async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<Network> {
-  const { type, mtu } = options;
+  const { type, mtu, earlier, connections } = options;
   const plan = makePlan(options);
+  if (options.subnet !== undefined && parseSubnet(options.subnet) === undefined) throw noSubnet(options.subnet);
   const ip = findIp();
   const nft = findProgram("nft", "nftables");
-  const setpriv = findProgram("setpriv", "util-linux");
   for (const fd of reservePorts(libc, plan.exposures)) undo.add(() => libc.close(fd));
 
-  const reserved = chooseSubnet(libc, readHostState(ip), options.subnet, plan.dnsServers);
-  undo.add(() => libc.close(reserved.lock));
-  tellOverlap(reserved, options);
-  const addresses = { gateway: reserved.subnet.address + 1, vm: reserved.subnet.address + 2 };
+  const helper = await HostHelper.connect(libc, options.directory);
+  undo.add(() => helper.close());
+  const reserved = await helper.reserve({
+    avoid: plan.dnsServers,
+    ...(options.subnet !== undefined && { chosen: options.subnet }),
+    ...(earlier !== undefined && { preferred: earlier }),
+  });
+  const subnet = parseCidr(reserved.subnet ?? "");
+  if (subnet === undefined) throw new UserError("the host's helper is of another version: end all softnets first");
+  if (reserved.inside !== undefined) options.warn(overlapText(reserved.subnet!, reserved.inside, options.subnet));
+  const gateway = subnet.address + 1;
+  const vm = subnet.address + 2;
 
-  const device = createTap(libc, `--vm-net-type ${type}`);
+  const device = above(libc, createTap(libc, `--vm-net-type ${type}`), helper.owner);
   let port: { close(): void } = { close: () => libc.close(device.fd) };
   undo.add(() => port.close());
-  const mac = prepare(libc, ip, device, { address: `${formatIPv4(addresses.gateway)}/${SUBNET_LENGTH}`, mtu });
+  const mac = prepare(libc, ip, device, { address: `${formatIPv4(gateway)}/${SUBNET_LENGTH}`, mtu });
 
   const nat = type === "nat";
-  const before = readChains(nft);
   if (nat) {
     const exposed = plan.exposures.length > 0;
-    refuseDroppingChains(nft, before, { tap: device.name, vm: addresses.vm, uplink: uplinkOf(ip), exposed });
+    refuseDroppingChains(nft, readChains(nft), { tap: device.name, vm, uplink: uplinkOf(ip), exposed });
     tellLegacy(options.warn);
   }
   if (plan.exposures.length > 0) setLink(device.name, "route_localnet", "1");
-  const redirectsBefore = nat ? needForwarding(device.name, before, () => readChains(nft)) : undefined;
-  const { gateway, vm } = addresses;
-  const surroundings = { gateway, address: vm, netmask: netmaskOf(SUBNET_LENGTH), dnsServers: plan.dnsServers };
-  const reach = reachOf(plan.rules, surroundings);
-  const forwarding = redirectsBefore === undefined ? {} : { redirectsBefore };
-  const wanted = { tap: device.name, vm, gateway, nat, reach, exposures: plan.exposures, ...forwarding };
-  const how = { setpriv, nft, ...options.keeper, tap: device.name };
-  const [keeper, gate] = await keepBoth(
-    { ...how, table: `inet ${tableName(device.name)}`, sets: TABLE_SETS, rules: rulesOf(wanted), ...forwarding },
-    { ...how, table: `inet ${gateName(device.name)}`, sets: GATE_SETS, rules: gateRulesOf(wanted) },
-  );
-  undo.add(() => {
-    keeper.close();
-    gate.close();
+  let { rules, dnsServers } = plan;
+  const reach = () => reachable(rules, { gateway, address: vm, netmask: netmaskOf(SUBNET_LENGTH), dnsServers });
+  await helper.open({
+    tap: device.name,
+    nat,
+    connections,
+    exposures: plan.exposures.map(({ external, internal }) => [external, internal] as const),
+    reach: reach(),
   });
-  if (nat) turnForwardingOn();
   fail(ipBatch(ip, [`link set dev ${device.name} up`]));
 
   const links = new Links(libc);
@@ -140,43 +142,92 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
     address: vm,
     netmask: netmaskOf(SUBNET_LENGTH),
     router: nat,
-    dnsServers: plan.dnsServers,
+    dnsServers,
+    leaseTime: LEASE_TIME,
+    renewalTime: RENEWAL_TIME,
     vmMac: plan.vmMac,
     ...(mtu < 1500 && { mtu }),
   });
-  const kept = new KeptPort(new ServingPort(tap, server));
-  port = kept;
-  for (const each of [keeper, gate]) {
-    each.onEnd = (why) => kept.fail(`its rules cannot be kept up: ${why}`);
-    if (each.ended) throw new UserError("the keeper of the VM's rules ended at once; start softnet again");
+  const failing = new FailingPort(new ServingPort(tap, server));
+  port = failing;
+  const host = watchHost(helper, failing);
+  if (nat && options.dns === undefined) {
+    const watch = new ResolverWatch(dnsServers, (servers) => {
+      dnsServers = servers;
+      server.dnsServers = servers;
+      helper.change(reach);
+      host.onEvent(
+        `this host has other DNS servers: the VM learns ${formatResolvers(servers)} when it renews its lease`,
+      );
+    });
+    undo.add(() => watch.close());
   }
-  const name = `${type} ${formatCidr(reserved.subnet)}`;
+  const name = `${type} ${formatCidr(subnet)}`;
   return {
     label: name,
     identity: name,
-    port: kept,
+    port: failing,
     gateway: formatIPv4(gateway),
     gatewayMac: formatMac(mac),
     dhcpServer: formatIPv4(gateway),
     serves: true,
-    subnet: formatCidr(reserved.subnet),
+    subnet: formatCidr(subnet),
     isolated: !allowsEverything(plan.rules),
     mtu,
     exposedPorts: plan.exposures.map(({ internal }) => internal),
-    policyChanged: (rules) => {
-      let reach: Reach | undefined;
-      const reachNow = (): Reach => (reach ??= reachOf(rules, surroundings));
-      keeper.change(() => wordsOf(TABLE_SETS, reachNow()));
-      gate.change(() => wordsOf(GATE_SETS, reachNow()));
+    host,
+    policyChanged: (changed) => {
+      rules = changed;
+      helper.change(reach);
     },
-    close: () => closeInOrder(kept, undo),
+    close: () => closeInOrder(failing, undo),
   };
 }
 
 /** The TAP first: nothing can pass from then on. */
-function closeInOrder(port: KeptPort, undo: Undo): void {
+function closeInOrder(port: FailingPort, undo: Undo): void {
   port.close();
   undo.run();
+}
+
+/** What the helper says of the host; and what becomes of the VM when the helper is lost. */
+function watchHost(helper: HostHelper, port: FailingPort): HostWatch {
+  let said: readonly string[] = [];
+  let lost: readonly string[] = [];
+  const watch = {
+    get notices(): readonly string[] {
+      return [...lost, ...said];
+    },
+    onNotices: (_notices: readonly string[]): void => {},
+    onEvent: (_event: string): void => {},
+  };
+  helper.onNotices = (notices) => {
+    said = notices;
+    watch.onNotices(watch.notices);
+  };
+  helper.onEvent = (event) => watch.onEvent(event);
+  helper.onLost = (why) => {
+    lost = [
+      `${why}: the VM's rules on the host stand as they are, but a change of policy will end softnet; start softnet again when it suits`,
+    ];
+    watch.onNotices(watch.notices);
+  };
+  helper.onRefusal = (why) => port.fail(why);
+  return watch;
+}
+
+/** The TAP's descriptor with a higher number than `owner`, so that it is between the two copies of that one. */
+function above(libc: LinuxLibc, device: TapDevice, owner: number): TapDevice {
+  if (device.fd > owner) return device;
+  const fd = libc.fcntl(device.fd, F_DUPFD_CLOEXEC, "int", owner + 1);
+  libc.close(device.fd);
+  if (fd < 0) throw new UserError("too few descriptors for the VM's TAP; raise the limit (ulimit -n)");
+  return { ...device, fd };
+}
+
+function overlapText(subnet: string, inside: string, chosen: string | undefined): string {
+  const why = chosen === undefined ? "everything else is taken" : "as --subnet says";
+  return `the VM's network ${subnet} lies inside the route ${inside} (${why}): what is there behind that route cannot be reached; --subnet chooses another`;
 }
 
 /** What the options mean, before anything is made. */
@@ -202,15 +253,7 @@ function makePlan(options: NatOptions): Plan {
   };
 }
 
-function tellOverlap({ subnet, inside }: Reserved, { subnet: chosen, warn }: NatOptions): void {
-  if (inside === undefined) return;
-  const why = chosen === undefined ? "everything else is taken" : "as --subnet says";
-  warn(
-    `the VM's network ${formatCidr(subnet)} lies inside the route ${formatCidr(inside)} (${why}): what is there behind that route cannot be reached; --subnet chooses another`,
-  );
-}
-
-/** Sets the TAP up, but not yet up; answers its MAC address. */
+/** Sets the TAP up, but not yet up; returns its MAC address. */
 function prepare(
   libc: LinuxLibc,
   ip: string,
@@ -224,46 +267,10 @@ function prepare(
   const commands = [`link set dev ${name} mtu ${mtu}`, `address add ${address} dev ${name}`];
   if (existsSync("/proc/sys/net/ipv6")) commands.unshift(`link set dev ${name} addrgenmode none`);
   fail(ipBatch(ip, commands));
-  disableIpv6(name);
-  // The VM sees nothing of the host's other addresses, and only its own address comes from it, whatever the host's
-  // defaults are.
-  for (const [setting, value] of LINK_SETTINGS) setLink(name, setting, value);
+  closeLink(name);
   return getMac(mac, 0);
 }
 
-/** kernel documentation, networking/ip-sysctl. */
-const LINK_SETTINGS = [
-  ["accept_redirects", "0"],
-  ["accept_source_route", "0"],
-  ["arp_ignore", "1"],
-  ["proxy_arp", "0"],
-  ["rp_filter", "1"],
-  ["send_redirects", "0"],
-] as const;
-
 function fail(error: string | undefined): void {
   if (error !== undefined) throw new UserError(`the VM's TAP cannot be set up: ${error}; run softnet as root`);
-}
-
-/** Starts the keepers of both tables at once. Throws UserError; then neither runs. */
-async function keepBoth(...both: readonly [KeeperOptions, KeeperOptions]): Promise<[Keeper, Keeper]> {
-  const [first, second] = await Promise.allSettled([keep(both[0]), keep(both[1])]);
-  if (first.status === "fulfilled" && second.status === "fulfilled") return [first.value, second.value];
-  if (first.status === "fulfilled") first.value.close();
-  if (second.status === "fulfilled") second.value.close();
-  throw [first, second].flatMap((one) => (one.status === "rejected" ? [one.reason] : []))[0];
-}
-
-/** Starts a keeper; again for a while, when a table of this name is still there. */
-async function keep(options: KeeperOptions): Promise<Keeper> {
-  const deadline = performance.now() + PATIENCE;
-  for (;;) {
-    try {
-      return await Keeper.start(options);
-    } catch (error) {
-      const mayPass = error instanceof UserError && /File exists|Operation not permitted|busy/i.test(error.message);
-      if (!mayPass || performance.now() > deadline) throw error;
-      await sleep(50);
-    }
-  }
 }

@@ -35,6 +35,9 @@ const STUBS: readonly Stub[] = [
   },
 ];
 
+/** All files that say which servers the host asks. */
+export const RESOLVER_FILES: readonly string[] = [HOST, ...STUBS.map(({ servers }) => servers)];
+
 /** As many as DHCP announces and the guard opens. */
 export const MOST_RESOLVERS = 8;
 
@@ -104,7 +107,8 @@ export function formatResolvers(servers: readonly number[]): string {
   return servers.map(formatIPv4).join(",");
 }
 
-function readOrNothing(path: string): string {
+/** What a file has, "" for one that is not there. */
+export function readOrNothing(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {

@@ -1,8 +1,8 @@
 /** Which addresses and routes this Mac has, for choosing a subnet that nothing else uses. */
 import { spawnSync } from "node:child_process";
 import { networkInterfaces } from "node:os";
+import type { HostState } from "../../host/subnet.ts";
 import { type Cidr, parseCidr } from "../../policy/rule.ts";
-import type { HostState } from "../nat/subnet.ts";
 
 /** Part of macOS; by absolute path, never from PATH. */
 const NETSTAT = "/usr/sbin/netstat";

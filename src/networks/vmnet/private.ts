@@ -6,6 +6,7 @@
  * It needs no root where the executable is signed with the entitlement com.apple.security.virtualization.
  */
 import { randomBytes } from "node:crypto";
+import { candidates, type HostState, overlapOf, parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
 import type { CoreFoundation } from "../../native/darwin/corefoundation.ts";
 import { formatCidr, netmaskOf } from "../../policy/rule.ts";
 import { allocateSlab } from "../../ports/slab.ts";
@@ -15,7 +16,6 @@ import { DhcpServer } from "../dhcp/server.ts";
 import { ServingPort } from "../dhcp/serving-port.ts";
 import { parseExposures } from "../nat/expose.ts";
 import { parseResolvers } from "../nat/resolvers.ts";
-import { candidates, type HostState, overlapOf, parseSubnet, SUBNET_LENGTH } from "../nat/subnet.ts";
 import type { Network } from "../network.ts";
 import { askGatewayMac } from "./gateway-mac.ts";
 import { readMacState } from "./host-state.ts";

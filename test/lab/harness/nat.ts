@@ -1,4 +1,5 @@
 /** Guests on networks of their own: `--vm-net-type nat` and `host` on the lab's host. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { Guest } from "./guest.ts";
 import type { Namespace } from "./netns.ts";
 import { until } from "./program.ts";
@@ -31,9 +32,24 @@ export function tapOf(guest: Guest): string {
   return String(started(guest).port).replace(/^TAP /, "");
 }
 
+/** The process that helps all softnets of a host; undefined where there is none. */
+export function helperOf(host: Namespace): number | undefined {
+  const inode = statSync(`/run/netns/${host.name}`).ino;
+  return readdirSync("/proc")
+    .map(Number)
+    .find((pid) => {
+      try {
+        const isHelper = readFileSync(`/proc/${pid}/comm`, "latin1").trim() === "softnet-helper";
+        return isHelper && statSync(`/proc/${pid}/ns/net`).ino === inode;
+      } catch {
+        return false; // no process, or none any more
+      }
+    });
+}
+
 /** Everything on a host that softnet touches: links, addresses, routes, rules, forwarding. */
 export async function hostState(host: Namespace): Promise<Readonly<Record<string, unknown>>> {
-  const settings = ["net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.default.forwarding"];
+  const all = ["-a", "-r", String.raw`^net\.ipv4\.(ip_forward|conf\..*\.(forwarding|accept_redirects))$`];
   const { code, stdout: rules } = await host.run("nft", ["list", "ruleset"]);
   return {
     links: host.links(),
@@ -41,7 +57,7 @@ export async function hostState(host: Namespace): Promise<Readonly<Record<string
     routes: host.ip("route", "show", "table", "all"),
     neighbours: host.ip("rule", "show"),
     rules: code === 0 ? rules : `nft ended with ${code}`, // 1.0.6 may crash over a table that has an owner
-    settings: (await host.run("sysctl", settings)).stdout,
+    settings: (await host.run("sysctl", all)).stdout,
   };
 }
 

@@ -8,6 +8,7 @@
  */
 import { createInterface } from "node:readline";
 import { createGuard } from "../../../src/guard/guard.ts";
+import { DEFAULT_CONNECTIONS } from "../../../src/host/table.ts";
 import { bootClock } from "../../../src/native/linux/clock.ts";
 import { loadLibc } from "../../../src/native/linux/libc.ts";
 import { openNat } from "../../../src/networks/nat/nat.ts";
@@ -18,7 +19,6 @@ import { Relay } from "../../../src/relay/relay.ts";
 
 const [vmTap, vmMac, subnet] = process.argv.slice(2) as [string, string, string];
 const MTU = 1500;
-const NOBODY = 65_534;
 const tell = (record: object): void => console.error(JSON.stringify(record));
 
 const libc = loadLibc();
@@ -31,7 +31,8 @@ const network = await openNat(libc, {
   subnet,
   dns: "9.9.9.9",
   mtu: MTU,
-  keeper: { uid: NOBODY, gid: NOBODY },
+  connections: DEFAULT_CONNECTIONS,
+  directory: "/run/softnet",
   warn: (message) => tell({ message }),
 });
 const guard = createGuard({

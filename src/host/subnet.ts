@@ -9,7 +9,7 @@
  * - The choice is random, so that networks of machines that know nothing of each other rarely meet; from there on it
  *   goes through all that is free, so that a nearly full space is still used.
  */
-import { type Cidr, formatCidr, lastOf, parseCidr } from "../../policy/rule.ts";
+import { type Cidr, formatCidr, lastOf, parseCidr } from "../policy/rule.ts";
 
 /** What the host knows already. */
 export interface HostState {

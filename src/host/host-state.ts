@@ -1,9 +1,10 @@
 /** Which addresses and routes this host has, as iproute2 tells them: all tables, since a VPN's routes have one of its own. */
-import { type Cidr, parseCidr } from "../../policy/rule.ts";
-import { ipJson } from "../iproute2.ts";
+import { type Cidr, parseCidr } from "../policy/rule.ts";
+import { ipJson } from "./iproute2.ts";
 import type { HostState } from "./subnet.ts";
 
 interface Address {
+  readonly ifname?: string;
   readonly addr_info?: readonly { readonly local?: string; readonly address?: string; readonly prefixlen?: number }[];
 }
 
@@ -12,11 +13,13 @@ interface Route {
   readonly dev?: string;
 }
 
-/** Reads the host's addresses and routes. Throws UserError when `ip` fails. */
-export function readHostState(ip: string): HostState {
+/** Reads the host's addresses and routes, but for those of some links. Throws UserError when `ip` fails. */
+export function readHostState(ip: string, isLeftOut: (link: string) => boolean = () => false): HostState {
+  const addresses = ipJson<Address>(ip, ["-4", "address", "show"]);
+  const routes = ipJson<Route>(ip, ["-4", "route", "show", "table", "all"]);
   return {
-    networks: networksOf(ipJson<Address>(ip, ["-4", "address", "show"])),
-    routes: routesOf(ipJson<Route>(ip, ["-4", "route", "show", "table", "all"])),
+    networks: networksOf(addresses.filter(({ ifname = "" }) => !isLeftOut(ifname))),
+    routes: routesOf(routes.filter(({ dev = "" }) => !isLeftOut(dev))),
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { networksOf, routesOf } from "../../../src/networks/nat/host-state.ts";
-import { formatCidr } from "../../../src/policy/rule.ts";
+import { networksOf, routesOf } from "../../src/host/host-state.ts";
+import { formatCidr } from "../../src/policy/rule.ts";
 
 test("an address brings its network, a peer address both", () => {
   const networks = networksOf([

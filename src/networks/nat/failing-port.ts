@@ -2,7 +2,7 @@
 import type { Batch } from "../../relay/batch.ts";
 import { type FramePort, type Interest, PortFailed } from "../../relay/port.ts";
 
-export class KeptPort implements FramePort {
+export class FailingPort implements FramePort {
   readonly #port: FramePort;
   #failure: PortFailed | undefined;
   #wake: (readable: boolean, writable: boolean) => void = () => {};

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { candidates, type HostState, overlapOf, parseSubnet, widerRoute } from "../../../src/networks/nat/subnet.ts";
-import { type Cidr, formatCidr, lastOf, parseCidr } from "../../../src/policy/rule.ts";
-import { parseIPv4 } from "../../../src/wire/address.ts";
+import { candidates, type HostState, overlapOf, parseSubnet, widerRoute } from "../../src/host/subnet.ts";
+import { type Cidr, formatCidr, lastOf, parseCidr } from "../../src/policy/rule.ts";
+import { parseIPv4 } from "../../src/wire/address.ts";
 
 const cidrs = (...texts: string[]): Cidr[] => texts.map((text) => parseCidr(text)!);
 const overlaps = (a: Cidr, b: Cidr): boolean => a.address <= lastOf(b) && lastOf(a) >= b.address;

@@ -1,0 +1,251 @@
+/**
+ * The helper of a host: one process for all softnets whose VMs have a network of their own (`nat`, `host`). It holds what
+ * must still act once a softnet has dropped its privileges or has ended, and nothing else:
+ *
+ *   softnet ──┐                  ┌── the table with every VM's rules (table.ts)
+ *   softnet ──┼── unix socket ── helper ── forwarding of single interfaces (forwarding.ts)
+ *   softnet ──┘                  └── the connections that a VM leaves behind (conntrack), its subnet
+ *
+ * It is nobody's process with CAP_NET_ADMIN alone, and takes connections from root only; what comes through them later,
+ * from softnets that are root's no more, is checked (messages.ts). A VM's network lasts as long as its connection. When
+ * that ends, however the softnet ended, the helper waits until the TAP is gone, and then takes the VM out of the table: so
+ * no frame passes without its rules. With the last VM it puts back what it changed on the host, and ends.
+ *
+ * Each softnet holds a copy of the socket that owns the table. So the rules stand while any softnet runs, also when the
+ * helper is killed; then a new softnet starts a new helper with a table of its own.
+ */
+import type { LinuxLibc } from "../native/linux/libc.ts";
+import type { Nftables } from "../native/linux/libnftables.ts";
+import type { Reachable } from "../policy/reachable.ts";
+import { type Cidr, formatCidr, lastOf, parseCidr } from "../policy/rule.ts";
+import type { ByteStream } from "../ports/byte-stream.ts";
+import { formatIPv4 } from "../wire/address.ts";
+import { chooseSubnet } from "./choose.ts";
+import { Forwarding, type ForwardingRecord } from "./forwarding.ts";
+import { readHostState } from "./host-state.ts";
+import { ipBatch } from "./iproute2.ts";
+import type { OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
+import { portsInUse } from "./services.ts";
+import { Session } from "./session.ts";
+import { overlapOf, SUBNET_LENGTH } from "./subnet.ts";
+import { addVm, changeReach, removeVm, setServices, TABLE_NAMES, tableCommands, type Vm } from "./table.ts";
+
+export interface HelperOptions {
+  readonly libc: LinuxLibc;
+  readonly nft: Nftables;
+  /** Where `ip` is. */
+  readonly ip: string;
+  /** What an earlier helper left of forwarding. */
+  readonly readRecord: () => ForwardingRecord | undefined;
+  readonly isBridge: (link: string) => boolean;
+  /** Deletes the connections of an address. Returns how many at most `most` were. */
+  readonly deleteConnections: (address: number, most: number) => number;
+  /** Called when there is nothing more to do. */
+  readonly onIdle: () => void;
+}
+
+/** Milliseconds between two looks whether a TAP is gone, and how often at the most. */
+const TAP_INTERVAL = 10;
+const TAP_LOOKS = 1000;
+/** Milliseconds in which several changes of the host are looked at as one. */
+const HOST_INTERVAL = 200;
+/** Connections that are deleted at once. */
+const SLICE = 4096;
+
+/** One softnet. */
+interface Member {
+  readonly session: Session;
+  subnet: Cidr | undefined;
+  vm: Vm | undefined;
+  reach: Reachable;
+}
+
+const NO_REACH: Reachable = { allowed: [], answerable: [], closed: [] };
+
+export class Helper {
+  readonly #options: HelperOptions;
+  readonly #members = new Set<Member>();
+  /** TAPs of softnets that have ended, until they are gone. */
+  #closing = 0;
+  readonly #forwarding: Forwarding;
+  #look: NodeJS.Timeout | undefined;
+  #served = false;
+  /** The table's name. */
+  readonly #table: string;
+
+  /** Makes the table. Throws Error when nft refuses. */
+  constructor(options: HelperOptions) {
+    this.#options = options;
+    const { nft, readRecord, isBridge } = options;
+    this.#forwarding = new Forwarding({
+      nft: (commands) => nft.run(commands),
+      readRecord,
+      isBridge,
+      say: (message) => {
+        for (const { session } of this.#members) session.tell(message);
+      },
+    });
+    this.#table = makeTable(nft);
+  }
+
+  /** Serves a softnet. */
+  add(stream: ByteStream): void {
+    this.#served = true;
+    const session: Session = new Session({
+      stream,
+      serve: (request) => this.#serve(member, request),
+      onEnd: () => this.#remove(member),
+    });
+    const member: Member = { session, subnet: undefined, vm: undefined, reach: NO_REACH };
+    this.#members.add(member);
+  }
+
+  /** Addresses, links, routes or settings of the host changed. */
+  hostChanged(): void {
+    this.#look ??= setTimeout(() => {
+      this.#look = undefined;
+      this.#lookAtHost();
+    }, HOST_INTERVAL);
+  }
+
+  /** Somebody removed a table of that name. */
+  tableRemoved(): void {
+    this.#forwarding.recordLost();
+  }
+
+  #serve(member: Member, request: Request): Omit<Reply, "kind"> {
+    if (request.kind === "reserve") return this.#reserve(member, request);
+    if (request.kind === "open") return this.#openVm(member, request);
+    const { vm } = member;
+    if (vm === undefined) throw new Error("there is no VM whose reach could change");
+    this.#run(changeReach(this.#table, vm, member.reach, request.reach));
+    member.reach = request.reach;
+    return {};
+  }
+
+  #reserve(member: Member, request: ReserveRequest): Omit<Reply, "kind"> {
+    if (member.subnet !== undefined) throw new Error("a VM has one subnet");
+    const taken = new Set([...this.#members].map(({ subnet }) => subnet?.address));
+    const state = readHostState(this.#options.ip);
+    const { subnet, inside } = chooseSubnet(state, request, ({ address }) => taken.has(address));
+    member.subnet = subnet;
+    return { subnet: formatCidr(subnet), ...(inside !== undefined && { inside: formatCidr(inside) }) };
+  }
+
+  #openVm(member: Member, { tap, nat, exposures, connections, reach }: OpenRequest): Omit<Reply, "kind"> {
+    const { subnet } = member;
+    if (subnet === undefined || member.vm !== undefined) throw new Error("a VM is opened once, behind its subnet");
+    const others = [...this.#members].flatMap(({ vm }) => vm ?? []);
+    const external = new Set(others.flatMap((vm) => vm.exposures.map(([port]) => port)));
+    const twice = exposures.find(([port]) => external.has(port));
+    if (twice !== undefined) throw new Error(`port ${twice[0]} is exposed by another softnet`);
+    if (others.some((vm) => vm.tap === tap)) throw new Error(`${tap} is another VM's TAP`);
+    const vm: Vm = { tap, nat, exposures, connections, address: subnet.address + 2, gateway: subnet.address + 1 };
+    this.#run([...addVm(this.#table, vm, reach), ...setServices(this.#table, portsInUse())]);
+    member.vm = vm;
+    member.reach = reach;
+    if (nat) this.#forwarding.open(tap);
+    return {};
+  }
+
+  #run(commands: readonly string[]): void {
+    const error = this.#options.nft.run(commands);
+    if (error !== undefined) throw new Error(`nft refuses the VM's rules: ${error}`);
+  }
+
+  #remove(member: Member): void {
+    const { vm } = member;
+    if (vm === undefined) {
+      this.#forget(member);
+      return;
+    }
+    this.#closing++;
+    let looks = 0;
+    const look = (): void => {
+      if (this.#options.libc.if_nametoindex(vm.tap) !== 0 && looks++ < TAP_LOOKS) {
+        setTimeout(look, TAP_INTERVAL);
+        return;
+      }
+      this.#takeOut(member, vm);
+    };
+    look();
+  }
+
+  /** Its TAP is gone: nothing of the VM's can pass any more. */
+  #takeOut(member: Member, vm: Vm): void {
+    this.#options.nft.run(removeVm(this.#table, vm, member.reach));
+    this.#forwarding.close(vm.tap);
+    this.#closing--;
+    this.#deleteConnections(vm.address);
+    this.#forget(member);
+  }
+
+  #deleteConnections(address: number): void {
+    try {
+      if (this.#options.deleteConnections(address, SLICE) === SLICE) {
+        setImmediate(() => this.#deleteConnections(address));
+      }
+    } catch {
+      // They end by themselves, at the kernel's own times.
+    }
+  }
+
+  #forget(member: Member): void {
+    this.#members.delete(member);
+    if (this.#members.size > 0 || this.#closing > 0 || !this.#served) return;
+    clearTimeout(this.#look);
+    this.#look = undefined;
+    setImmediate(() => {
+      if (this.#members.size === 0) this.#options.onIdle();
+    });
+  }
+
+  #lookAtHost(): void {
+    try {
+      this.#forwarding.refresh();
+      this.#lookAtAddresses();
+    } catch (error) {
+      for (const { session } of this.#members)
+        session.tell(`the host cannot be kept as it should be: ${(error as Error).message}`);
+    }
+  }
+
+  /** The TAPs keep their address, and no other network of the host comes to lie over a VM's unnoticed. */
+  #lookAtAddresses(): void {
+    const { ip, libc } = this.#options;
+    const members = [...this.#members].filter(({ vm }) => vm !== undefined && libc.if_nametoindex(vm.tap) !== 0);
+    if (members.length === 0) return;
+    const taps = new Set(members.map(({ vm }) => vm!.tap));
+    const own = readHostState(ip, (link) => !taps.has(link));
+    const others = readHostState(ip, (link) => taps.has(link));
+    for (const { session, vm, subnet } of members) {
+      const { tap, gateway } = vm!;
+      if (
+        !own.networks.some(({ address }) => address <= gateway && gateway <= lastOf(parseCidr(formatCidr(subnet!))!))
+      ) {
+        const error = ipBatch(ip, [`address add ${formatIPv4(gateway)}/${SUBNET_LENGTH} dev ${tap}`]);
+        if (error === undefined)
+          session.tell(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
+      }
+      const overlap = overlapOf(subnet!, others);
+      session.notice(
+        overlap === undefined
+          ? []
+          : [
+              `${formatCidr(overlap)} of this host overlaps the VM's network ${formatCidr(subnet!)}: what is there cannot be reached, or the VM cannot; start softnet again for another subnet`,
+            ],
+      );
+    }
+  }
+}
+
+/** Makes the table under the first name that is free. Returns the name; throws Error when nft refuses. */
+function makeTable(nft: Nftables): string {
+  let error: string | undefined;
+  for (const name of TABLE_NAMES) {
+    error = nft.run(tableCommands(name));
+    if (error === undefined) return name;
+    if (!/File exists|Operation not permitted/.test(error)) break;
+  }
+  throw new Error(`nft refuses the table of the VMs: ${error}`);
+}

@@ -1,0 +1,157 @@
+/**
+ * The helper's process (helper.ts). Descriptor 3 is a unix socket that root listens at, for any number of softnets, or the
+ * connection of the one softnet that started it without root. It ends with the last of them; signals do not end it, since
+ * a service manager sends them to all processes of a service at once, and this one cleans up after the others.
+ */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { deleteConnections } from "../native/linux/conntrack.ts";
+import { sendDescriptor } from "../native/linux/descriptor-passing.ts";
+import {
+  AF_UNIX,
+  type LinuxLibc,
+  loadLibc,
+  SO_ACCEPTCONN,
+  SO_DOMAIN,
+  SO_PEERCRED,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOL_SOCKET,
+  UCRED,
+} from "../native/linux/libc.ts";
+import { type Nftables, openNftables } from "../native/linux/libnftables.ts";
+import { Links } from "../native/linux/links.ts";
+import { findAttribute, type Message, NETLINK_NETFILTER, NETLINK_ROUTE } from "../native/linux/netlink.ts";
+import {
+  NetlinkEvents,
+  NFTABLES_GROUP,
+  RTMGRP_IPV4_IFADDR,
+  RTMGRP_IPV4_NETCONF,
+  RTMGRP_IPV4_ROUTE,
+  RTMGRP_LINK,
+} from "../native/linux/netlink-events.ts";
+import { Poll } from "../native/poll.ts";
+import { UnixStream } from "../ports/unix-stream.ts";
+import { findNobody } from "../privileges/target.ts";
+import { DESPITE_ALL, type ForwardingRecord, RECORD_NAME } from "./forwarding.ts";
+import { Helper } from "./helper.ts";
+import { findIp } from "./iproute2.ts";
+import { encode, FAILURE, HELLO } from "./messages.ts";
+import { keepNetAdmin } from "./rights.ts";
+import { findProgram } from "./system-program.ts";
+
+const SOCKET = 3;
+const SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR2", "SIGPIPE"] as const;
+const PATIENCE = 10_000; // milliseconds for nft
+/** NFT_MSG_DELTABLE of the subsystem NFNL_SUBSYS_NFTABLES, and where its messages have the table's name. */
+const DELETE_TABLE = (10 << 8) | 2;
+const NFGENMSG_SIZE = 4;
+const NFTA_TABLE_NAME = 1;
+
+export function helpHost(): void {
+  for (const signal of SIGNALS) process.on(signal, () => {});
+  writeFileSync("/proc/self/comm", "softnet-helper");
+  const libc = loadLibc();
+  if (socketOption(libc, SO_DOMAIN) !== AF_UNIX) throw new Error("descriptor 3 is no unix socket: softnet starts this");
+  const isRoot = process.geteuid!() === 0;
+  let nft: Nftables | undefined;
+  let helper: Helper | undefined;
+  let failure = "";
+  try {
+    if (isRoot) keepNetAdmin(libc, findNobody(libc));
+    else keepNetAdmin(libc, { uid: process.getuid!(), gid: process.getgid!() });
+    nft = openNftables(libc);
+    helper = start(libc, nft);
+  } catch (error) {
+    failure = (error as Error).message;
+  }
+  const serve = (fd: number): void => {
+    if (helper !== undefined && nft !== undefined) {
+      sendDescriptor(libc, fd, HELLO, nft.fd);
+      helper.add(new UnixStream(libc, fd));
+      return;
+    }
+    const stream = new UnixStream(libc, fd);
+    stream.send(Buffer.concat([Buffer.of(FAILURE), encode({ kind: "reply", error: failure })]));
+    process.exit(1);
+  };
+  if (socketOption(libc, SO_ACCEPTCONN) === 1) listen(libc, serve);
+  else serve(SOCKET);
+}
+
+function start(libc: LinuxLibc, nft: Nftables): Helper {
+  const ip = findIp();
+  const program = findProgram("nft", "nftables");
+  const links = new Links(libc);
+  const helper = new Helper({
+    libc,
+    nft,
+    ip,
+    readRecord: () => readRecord(program),
+    isBridge: (name) => links.byName(name)?.kind === "bridge",
+    deleteConnections: (address, most) => deleteConnections(libc, address, most),
+    onIdle: () => process.exit(0),
+  });
+  const groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_NETCONF;
+  new NetlinkEvents(libc, NETLINK_ROUTE, groups, () => helper.hostChanged());
+  new NetlinkEvents(libc, NETLINK_NETFILTER, NFTABLES_GROUP, (message) => {
+    if (isRecordRemoved(message)) helper.tableRemoved();
+  });
+  return helper;
+}
+
+/** Accepts softnets that are still root. */
+function listen(libc: LinuxLibc, serve: (fd: number) => void): void {
+  const poll = new Poll(SOCKET);
+  poll.watch(true, false, () => {
+    const fd = libc.accept4(SOCKET, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return;
+    if (peerUser(libc, fd) !== 0) libc.close(fd);
+    else serve(fd);
+  });
+}
+
+function peerUser(libc: LinuxLibc, fd: number): number {
+  const credentials = Buffer.alloc(UCRED.size);
+  if (libc.getsockoptBytes(fd, SOL_SOCKET, SO_PEERCRED, credentials, [UCRED.size]) !== 0) return -1;
+  return credentials.readUInt32LE(UCRED.uid);
+}
+
+function socketOption(libc: LinuxLibc, name: number): number {
+  const value: [number] = [0];
+  return libc.getsockopt(SOCKET, SOL_SOCKET, name, value, [4]) < 0 ? -1 : value[0];
+}
+
+interface ListedSet {
+  readonly name: string;
+  readonly elem?: readonly unknown[];
+}
+
+/** What an earlier helper left (forwarding.ts). */
+function readRecord(nft: string): ForwardingRecord | undefined {
+  const { stdout } = spawnSync(nft, ["-j", "list", "table", "inet", RECORD_NAME], {
+    env: {},
+    encoding: "utf8",
+    timeout: PATIENCE,
+  });
+  try {
+    const { nftables } = JSON.parse(stdout) as { nftables: readonly { readonly set?: ListedSet }[] };
+    const sets = nftables.flatMap(({ set }) => set ?? []);
+    const elements = sets.find(({ name }) => name === "opened")?.elem ?? [];
+    const opened = elements.filter((element) => typeof element === "string");
+    return { opened, despiteAll: sets.some(({ name }) => name === DESPITE_ALL) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The record's own table was deleted, by whomever, or the kernel had more to tell than there was room for. */
+function isRecordRemoved(message: Message | undefined): boolean {
+  if (message === undefined) return true;
+  if (message.type !== DELETE_TABLE) return false;
+  const name = findAttribute(message.body, NFGENMSG_SIZE, NFTA_TABLE_NAME);
+  if (name === undefined) return false;
+  return (
+    Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("latin1").replace(/\0.*$/, "") === RECORD_NAME
+  );
+}

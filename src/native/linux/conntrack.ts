@@ -1,0 +1,72 @@
+/**
+ * The kernel's table of connections (linux/netfilter/nfnetlink_conntrack.h): deletes those of one address. Needs
+ * CAP_NET_ADMIN, and Linux 5.8 or later, whose listing filters by address.
+ */
+import { AF_INET, type LinuxLibc } from "./libc.ts";
+import { findAttribute, makeAttribute, NETLINK_NETFILTER, Netlink, NLM_F_ACK } from "./netlink.ts";
+
+const CTNETLINK = 1 << 8;
+const GET = CTNETLINK | 1;
+const DELETE = CTNETLINK | 2;
+const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
+const CTA_TUPLE_IP = 1;
+const CTA_IP_V4_SRC = 1;
+const CTA_ID = 12;
+const CTA_FILTER = 25;
+const CTA_FILTER_ORIG_FLAGS = 1;
+const CTA_FILTER_REPLY_FLAGS = 2;
+/** The source address is what counts. */
+const CTA_FILTER_F_CTA_IP_SRC = 1;
+/** struct nfgenmsg: family, version, a number of 2 bytes. */
+const NFGENMSG = Uint8Array.of(AF_INET, 0, 0, 0);
+
+/** Whose address: of who began the connection, or of who answers. */
+type End = typeof CTA_TUPLE_ORIG | typeof CTA_TUPLE_REPLY;
+
+/**
+ * Deletes the connections that `address` (host order) began, and those that lead to it. At most `most` at once. Returns
+ * how many it deleted; throws Error when the kernel refuses to list them.
+ */
+export function deleteConnections(libc: LinuxLibc, address: number, most: number): number {
+  const netlink = Netlink.open(libc, NETLINK_NETFILTER);
+  if (typeof netlink === "number") throw new Error(`no netlink socket: error ${netlink}`);
+  try {
+    const found = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].flatMap((end) => list(netlink, end as End, address, most));
+    let deleted = 0;
+    for (const body of found.slice(0, most)) if (netlink.request(DELETE, body, NLM_F_ACK).errno === 0) deleted++;
+    return deleted;
+  } finally {
+    netlink.close();
+  }
+}
+
+/** Requests that delete what is found, one each. */
+function list(netlink: Netlink, end: End, address: number, most: number): Uint8Array[] {
+  const source = new DataView(new ArrayBuffer(4));
+  source.setUint32(0, address);
+  const ip = makeAttribute(CTA_TUPLE_IP, makeAttribute(CTA_IP_V4_SRC, new Uint8Array(source.buffer)));
+  const flags = [
+    makeAttribute(CTA_FILTER_ORIG_FLAGS, number(end === CTA_TUPLE_ORIG ? CTA_FILTER_F_CTA_IP_SRC : 0)),
+    makeAttribute(CTA_FILTER_REPLY_FLAGS, number(end === CTA_TUPLE_REPLY ? CTA_FILTER_F_CTA_IP_SRC : 0)),
+  ];
+  const body = Buffer.concat([NFGENMSG, makeAttribute(end, ip), makeAttribute(CTA_FILTER, Buffer.concat(flags))]);
+  const requests: Uint8Array[] = [];
+  const errno = netlink.list(GET, body, (message) => {
+    const tuple = findAttribute(message, NFGENMSG.length, CTA_TUPLE_ORIG);
+    const id = findAttribute(message, NFGENMSG.length, CTA_ID);
+    if (tuple === undefined || id === undefined || requests.length >= most) return;
+    requests.push(Buffer.concat([NFGENMSG, copy(CTA_TUPLE_ORIG, tuple), copy(CTA_ID, id)]));
+  });
+  if (errno !== 0) throw new Error(`connections cannot be listed: error ${errno}`);
+  return requests;
+}
+
+function copy(type: number, value: DataView): Uint8Array {
+  return makeAttribute(type, new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice());
+}
+
+/** 4 bytes in host order. */
+function number(value: number): Uint8Array {
+  return Uint8Array.of(value, 0, 0, 0);
+}
