@@ -14,6 +14,8 @@ const CTA_TUPLE_IP = 1;
 const CTA_IP_V4_SRC = 1;
 const CTA_ID = 12;
 const CTA_FILTER = 25;
+/** This attribute is refused without it; the older ones do not ask for it. */
+const NLA_F_NESTED = 0x8000;
 const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
 /** The source address is what counts. */
@@ -50,7 +52,11 @@ function list(netlink: Netlink, end: End, address: number, most: number): Uint8A
     makeAttribute(CTA_FILTER_ORIG_FLAGS, number(end === CTA_TUPLE_ORIG ? CTA_FILTER_F_CTA_IP_SRC : 0)),
     makeAttribute(CTA_FILTER_REPLY_FLAGS, number(end === CTA_TUPLE_REPLY ? CTA_FILTER_F_CTA_IP_SRC : 0)),
   ];
-  const body = Buffer.concat([NFGENMSG, makeAttribute(end, ip), makeAttribute(CTA_FILTER, Buffer.concat(flags))]);
+  const body = Buffer.concat([
+    NFGENMSG,
+    makeAttribute(end, ip),
+    makeAttribute(CTA_FILTER | NLA_F_NESTED, Buffer.concat(flags)),
+  ]);
   const requests: Uint8Array[] = [];
   const errno = netlink.list(GET, body, (message) => {
     const tuple = findAttribute(message, NFGENMSG.length, CTA_TUPLE_ORIG);

@@ -72,7 +72,7 @@ export async function asBefore(host: Namespace, before: unknown): Promise<void> 
         now = JSON.stringify(await hostState(host), null, 1);
         return now === wanted;
       },
-      10_000,
+      60_000,
     );
   } catch {
     throw new Error(`the host is not as it was:\n${wanted}\n${now}`);

@@ -1,0 +1,66 @@
+/**
+ * Softnets with networks of their own that start, end and are killed in any order (H1): when all are gone the host is as
+ * it was. SOFTNET_ROUNDS and SOFTNET_AT_ONCE say how many; CI has few, `npm run test:hosts` 200 of 30.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { Random } from "../oracle/random.ts";
+import { asBefore, helperOf, hostState } from "./harness/nat.ts";
+import { until } from "./harness/program.ts";
+import { softnetCommand } from "./harness/softnet.ts";
+import { INTERNET, Lab, labNeeds } from "./harness/topology.ts";
+
+const ROUNDS = Number(process.env.SOFTNET_ROUNDS ?? 6);
+const AT_ONCE = Number(process.env.SOFTNET_AT_ONCE ?? 8);
+const SEED = Number(process.env.SOFTNET_SEED ?? 20_261_128);
+/** What ends a softnet, how often each. */
+const ENDS = ["SIGTERM", "SIGINT", "SIGKILL", "SIGKILL"] as const;
+
+test(`H1 ${ROUNDS} rounds of ${AT_ONCE} softnets, started, stopped and killed in any order: the host is as it was after each`, {
+  ...labNeeds("nft"),
+  timeout: 60_000 + ROUNDS * AT_ONCE * 20_000,
+}, async (t) => {
+  const lab = Lab.open(t);
+  const random = new Random(SEED);
+  lab.host.sysctl({ "net/ipv4/ip_forward": "0", "net/ipv4/conf/all/accept_redirects": "1" });
+  const before = await hostState(lab.host);
+  const noSockets = sockets();
+  let started = 0;
+  const start = () => {
+    const number = ++started;
+    const mac = `7e:1a:01:00:${(number >> 8).toString(16).padStart(2, "0")}:${(number & 255).toString(16).padStart(2, "0")}`;
+    const [command, ...args] = softnetCommand(["--vm-tap", `s${number}`, "--vm-mac-address", mac, "--dns", INTERNET]);
+    return lab.start(lab.host, command!, args, { label: `softnet ${number}` });
+  };
+  for (let round = 1; round <= ROUNDS; round++) {
+    const softnets = Array.from({ length: AT_ONCE }, start);
+    const helperDies = random.chance(0.25);
+    const ends = softnets.map(async (softnet, index) => {
+      // Some are ended while they start, some when they forward.
+      if (random.chance(0.5)) await softnet.line(/message=started/, 60_000).catch(() => {});
+      else await new Promise((resolve) => setTimeout(resolve, random.below(2_000)));
+      if (helperDies && index === 0) {
+        const helper = helperOf(lab.host);
+        if (helper !== undefined) process.kill(helper, "SIGKILL");
+      }
+      softnet.signal(random.pick(ENDS));
+      await softnet.ended(60_000);
+    });
+    await Promise.all(ends);
+    if (helperDies) {
+      const last = start();
+      await last.line(/message=started/, 60_000);
+      last.signal("SIGTERM");
+      await last.ended(60_000);
+    }
+    await asBefore(lab.host, before);
+    assert.deepEqual(sockets(), noSockets, `round ${round}`);
+    await until(`no helper is left after round ${round}`, () => helperOf(lab.host) === undefined, 60_000);
+  }
+});
+
+/** Names of unix sockets that are softnet's and have no path. */
+function sockets(): string[] {
+  return readFileSync("/proc/net/unix", "utf8").match(/@softnet\S*/g) ?? [];
+}

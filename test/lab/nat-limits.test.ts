@@ -1,0 +1,162 @@
+/** What one VM with a network of its own can do to its host and to others: no more than docs/nat.md says. */
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { lease } from "./harness/clients.ts";
+import { type Guest, ping } from "./harness/guest.ts";
+import { natGuest } from "./harness/nat.ts";
+import type { Namespace } from "./harness/netns.ts";
+import { until } from "./harness/program.ts";
+import { BRIDGE, INTERNET, Lab, labNeeds, NEIGHBOUR, tool } from "./harness/topology.ts";
+
+const LIMIT = { timeout: 240_000 };
+const NEEDS = { ...labNeeds("nft", "udhcpc"), ...LIMIT };
+const UPLINK = "100.64.0.1";
+const PYTHON = "/usr/bin/python3";
+
+/** Connections in a host's table. */
+async function connections(host: Namespace): Promise<number> {
+  return Number((await host.run("cat", ["/proc/sys/net/netfilter/nf_conntrack_count"])).stdout);
+}
+
+/** UDP from the guest to `ports` ports of an address, a new connection each, at most 80 a second. */
+async function begin(guest: Guest, address: string, ports: number, first = 20_000): Promise<void> {
+  const script = [
+    "import socket, time",
+    "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+    `for port in range(${first}, ${first + ports}):`,
+    `    s.sendto(b'x', ('${address}', port))`,
+    "    time.sleep(1 / 80)",
+  ].join("\n");
+  assert.equal((await guest.namespace.run(PYTHON, ["-c", script], 120_000)).code, 0);
+}
+
+suite("what a VM can cost its host", () => {
+  test(
+    "H4 connections: no more than --max-connections, others go on, and at the end none is left",
+    NEEDS,
+    async (t) => {
+      const lab = Lab.open(t);
+      const guest = await natGuest(lab, ["--max-connections", "100"]);
+      const other = await natGuest(lab);
+      await lease(guest);
+      await lease(other);
+      const before = await connections(lab.host);
+      await begin(guest, INTERNET, 400);
+      const during = await connections(lab.host);
+      assert.ok(during - before >= 90 && during - before <= 105, `${before} connections, then ${during}`);
+      assert.equal(await guest.ping(INTERNET, 1), false, "its hundred and first connection");
+      assert.ok(await other.ping(INTERNET), "the other VM is cut off");
+      await guest.stop();
+      await other.stop();
+      await until("none is left", async () => (await connections(lab.host)) === 0, 30_000);
+    },
+  );
+
+  test("H4 of a network of type host, and to the gateway, too", NEEDS, async (t) => {
+    const lab = Lab.open(t);
+    const guest = await natGuest(lab, ["--vm-net-type", "host", "--max-connections", "50"]);
+    const { server } = await lease(guest);
+    const before = await connections(lab.host);
+    await begin(guest, server, 200);
+    const during = await connections(lab.host);
+    assert.ok(during - before <= 55, `${before} connections, then ${during}`);
+    await guest.stop();
+    await until("none is left", async () => (await connections(lab.host)) === 0, 30_000);
+  });
+
+  test("H3 a VM cannot take a client's connection to the host: its own leave from other ports", {
+    ...labNeeds("nft", "udhcpc", "scapy"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = Lab.open(t);
+    const guest = await natGuest(lab);
+    const { address, router } = await lease(guest);
+    assert.ok(await guest.ping(router));
+    const service = lab.start(lab.host, PYTHON, [tool("port.py"), "listen", UPLINK, "28022"]);
+    await service.line(/^ready$/);
+    const clients = "range(5000, 5020)";
+    const attack = [
+      "from scapy.all import *",
+      `to = Ether(src='${guest.mac}', dst='${guest.neighbourMac(router)}')/IP(src='${address}', dst='${INTERNET}')`,
+      `sendp([to/TCP(sport=28022, dport=port, flags='S') for port in ${clients}], iface='${guest.link}', verbose=0)`,
+    ].join("\n");
+    // Nothing there answers: a reset would end what the attack has begun.
+    await lab.internet.run("nft", [
+      "add table ip quiet; add chain ip quiet o { type filter hook output priority 0; }; add rule ip quiet o tcp flags rst drop",
+    ]);
+    assert.equal((await guest.namespace.run(PYTHON, ["-c", attack])).code, 0);
+    const victims = [
+      "import socket",
+      `for port in ${clients}:`,
+      "    s = socket.socket()",
+      `    s.bind(('${INTERNET}', port))`,
+      "    s.settimeout(3)",
+      `    s.connect(('${UPLINK}', 28022))`,
+      "    assert s.recv(64), port",
+    ].join("\n");
+    const { code, stderr } = await lab.internet.run(PYTHON, ["-c", victims], 100_000);
+    assert.equal(code, 0, stderr);
+    assert.equal(service.lines.filter((line) => line.startsWith("client")).length, 20);
+  });
+
+  test("H3 nor does one leave from a port of the dynamic ones that a service of the host's has", NEEDS, async (t) => {
+    const lab = Lab.open(t);
+    const services = [
+      "import socket, time",
+      "all = []",
+      "for port in range(50000, 54000, 4):",
+      "    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+      "    s.bind(('', port))",
+      "    all.append(s)",
+      "print('ready', flush=True)",
+      "time.sleep(600)",
+    ].join("\n");
+    await lab.start(lab.host, "sh", ["-c", `ulimit -n 4096; exec ${PYTHON} -c "$0"`, services]).line(/^ready$/);
+    const uplink = await lab.watch(lab.internet, "up0");
+    const guest = await natGuest(lab);
+    await lease(guest);
+    await begin(guest, INTERNET, 600);
+    const ports = uplink.frames.flatMap(({ ip, udp }) =>
+      ip?.source === UPLINK && udp !== undefined ? udp.source : [],
+    );
+    assert.ok(ports.length > 400, `${ports.length} left`);
+    assert.deepEqual(
+      ports.filter((port) => port < 49_152),
+      [],
+    );
+    assert.deepEqual(
+      ports.filter((port) => port >= 50_000 && port < 54_000 && port % 4 === 0),
+      [],
+    );
+  });
+
+  test("H5 bridged frames go on where br_netfilter shows them to the host's rules", NEEDS, async (t) => {
+    const lab = Lab.open(t);
+    const second = lab.namespace("second");
+    lab.host.ipBatch([`link add nb1 type veth peer name nb1 netns ${second.name}`, `link set nb1 master ${BRIDGE} up`]);
+    second.ipBatch(["address add 10.77.0.10/24 dev nb1", "link set nb1 up"]);
+    lab.host.sysctl({ "net/ipv4/ip_forward": "0", "net/bridge/bridge-nf-call-iptables": "1" });
+    assert.ok(await ping(second, NEIGHBOUR, 3), "before");
+    const guest = await natGuest(lab);
+    await lease(guest);
+    assert.ok(await ping(second, NEIGHBOUR, 3), "a softnet cut the bridge");
+    assert.ok(await guest.ping(INTERNET));
+    assert.equal(await ping(second, INTERNET, 2), false, "the host routes for others");
+  });
+
+  test("a VM's new connections: a hundred a second behind the first two thousand", NEEDS, async (t) => {
+    const lab = Lab.open(t);
+    const guest = await natGuest(lab);
+    await lease(guest);
+    const before = await connections(lab.host);
+    const script = [
+      "import socket",
+      "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)",
+      `for port in range(10000, 14000): s.sendto(b'x', ('${INTERNET}', port))`,
+    ].join("\n");
+    const { code } = await guest.namespace.run(PYTHON, ["-c", script]);
+    assert.equal(code, 0);
+    const begun = (await connections(lab.host)) - before;
+    assert.ok(begun <= 3000, `${begun} connections at once`);
+  });
+});
