@@ -68,7 +68,8 @@ export class RunControl {
         policy: this.#policy,
         events: this.#events,
         status: () => this.#status(),
-        explain: (question) => guard.explain(question),
+        // What the guard says of its own; the host may drop it all the same, and says so.
+        explain: (question) => ({ ...guard.explain(question), ...hostState(options.network) }),
       },
       onBroken: (why) => log.info("a controller has gone", { why }),
       onFault: (error) => log.error("a fault while a controller was served", { error: String(error) }),
@@ -173,6 +174,11 @@ export class RunControl {
       uptime: Math.floor((time - this.#started) / 1e6),
     });
   }
+}
+
+/** What is wrong on the host, where the network knows that and something is. */
+function hostState({ host }: Network): { host?: { notices: readonly string[] } } {
+  return host === undefined || host.notices.length === 0 ? {} : { host: { notices: host.notices } };
 }
 
 /** Whether anybody may change the policy while it runs. */

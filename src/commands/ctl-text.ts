@@ -30,6 +30,7 @@ export function describeStatus(status: Fields): string[] {
     `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
     `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
     `flows      ${shown(flows.inUse)} of ${shown(flows.limit)}`,
+    ...hostLines(status),
     "",
     ...counterLines(fieldsOf(status.counters)),
   ];
@@ -48,7 +49,13 @@ export function describeExplanation(answer: Fields): string[] {
   return [
     `${question}: ${answer.verdict === "pass" ? "passes" : `is dropped${reason}`}, by ${by}`,
     ...(text ? [text] : []),
+    ...(answer.verdict === "pass" ? hostLines(answer) : []),
   ];
+}
+
+/** What is wrong on the host itself. */
+function hostLines(fields: Fields): string[] {
+  return listOf(fieldsOf(fields.host).notices).map((notice) => `host       ${shown(notice)}`);
 }
 
 export function describeEvent({ event, time, ...fields }: Fields): string[] {
