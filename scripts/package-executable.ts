@@ -18,6 +18,7 @@ const NO_EVAL = "--disallow-code-generation-from-strings";
 /**
  * Options that are part of the executable, and the only ones: neither NODE_OPTIONS nor arguments add to them.
  *
+ * - A small young generation and one thread beside the main one: forwarding allocates nothing, and hosts run many of these.
  * - SIGUSR1 opens no debugger.
  * - Node's permission system, for what it makes impossible: the inspector, and with it NODE_V8_COVERAGE, which would
  *   write files with root's rights even when Node ends before softnet's first statement; worker threads; node:ffi. What
@@ -29,6 +30,8 @@ const NO_EVAL = "--disallow-code-generation-from-strings";
  *   choose: started as `--require=FILE`, the executable would run that file with root's rights.
  */
 const NODE_OPTIONS = [
+  "--max-semi-space-size=1",
+  "--v8-pool-size=1",
   "--disable-sigusr1",
   "--permission",
   "--allow-fs-read=*",
