@@ -12,7 +12,7 @@ import { GATEWAY, INTERNET, INTERNET_2, Lab, labNeeds, NAME_ADDRESS, NEIGHBOUR, 
 import type { Watch } from "./harness/watch.ts";
 
 const LIMIT = { timeout: 90_000 };
-const NEEDS = { ...labNeeds("nft", "setpriv", "udhcpc"), ...LIMIT };
+const NEEDS = { ...labNeeds("nft", "udhcpc"), ...LIMIT };
 const MEGABYTE = 1 << 20;
 /** The host's address on its uplink: what the internet sees. */
 const UPLINK = "100.64.0.1";
@@ -68,7 +68,7 @@ suite("nat", { concurrency: 2 }, () => {
   });
 
   test("dhclient gets its lease too, and renews it", {
-    ...labNeeds("nft", "setpriv", "dhclient"),
+    ...labNeeds("nft", "dhclient"),
     ...LIMIT,
   }, async (t) => {
     const lab = openLab(t);
@@ -141,7 +141,7 @@ suite("nat", { concurrency: 2 }, () => {
   });
 
   test("the host's loopback services are out of reach, with all allowed and ports exposed (I6)", {
-    ...labNeeds("nft", "setpriv", "udhcpc", "scapy"),
+    ...labNeeds("nft", "udhcpc", "scapy"),
     ...LIMIT,
   }, async (t) => {
     const lab = openLab(t);
@@ -191,7 +191,7 @@ suite("nat", { concurrency: 2 }, () => {
   });
 
   test("--expose with the gateway blocked: every client is answered, and nothing else reaches the host", {
-    ...labNeeds("nft", "setpriv", "udhcpc", "scapy"),
+    ...labNeeds("nft", "udhcpc", "scapy"),
     ...LIMIT,
   }, async (t) => {
     const lab = openLab(t);
