@@ -60,7 +60,7 @@ interface Member {
   reach: Reachable;
 }
 
-const NO_REACH: Reachable = { allowed: [], answerable: [], closed: [] };
+const NO_REACH: Reachable = { allowed: [], answerable: [], closed: [], dns: [] };
 
 export class Helper {
   readonly #options: HelperOptions;

@@ -131,9 +131,9 @@ function parseOpen(message: Readonly<Record<string, unknown>>): OpenRequest | un
 
 function parseReach(value: unknown): Reachable | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { allowed, answerable, closed } = value as Readonly<Record<string, unknown>>;
-  if (!isRanges(allowed) || !isRanges(answerable) || !isRanges(closed)) return undefined;
-  return { allowed, answerable, closed };
+  const { allowed, answerable, closed, dns } = value as Readonly<Record<string, unknown>>;
+  if (!isRanges(allowed) || !isRanges(answerable) || !isRanges(closed) || !isRanges(dns)) return undefined;
+  return { allowed, answerable, closed, dns };
 }
 
 function isRanges(value: unknown): value is Reachable["allowed"] {

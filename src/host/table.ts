@@ -7,7 +7,7 @@
  *                0.0.0.0/8 or 127.0.0.0/8; what has a VM's address does not come from anywhere else
  *   begun        behind connection tracking: how many connections a VM may begin, have, and have with one other end
  *   input        from a VM the host takes what goes to that VM's gateway, to another address of the host's that a rule of
- *                the user's allows, and answers. With ports exposed and the gateway closed by a rule: of what comes from
+ *                the user's allows or that is the VM's DNS server, and answers. With ports exposed and the gateway closed by a rule: of what comes from
  *                their own numbers to the gateway only answers to clients that were led to the VM
  *   forward      from a VM: tracked connections only, since what is not tracked is not translated; not to other VMs
  *                behind softnet unless a rule of the user's allows them. To a VM: answers, exposed ports and allowed
@@ -62,6 +62,7 @@ const SETS: readonly Named[] = [
   { name: "allowed", type: "ifname . ipv4_addr", flags: "interval" },
   { name: "answerable", type: "ifname . ipv4_addr", flags: "interval" },
   { name: "closed", type: "ifname . ipv4_addr . inet_service" },
+  { name: "dns", type: "ifname . ipv4_addr" },
   { name: "external", type: "inet_service" },
   { name: "services", type: "inet_proto . inet_service" },
 ];
@@ -114,6 +115,7 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
     "ct direction reply accept",
     "fib daddr . iif type local accept",
     "iifname . ip daddr @allowed accept",
+    "iifname . ip daddr @dns meta l4proto { tcp, udp } th dport 53 accept",
     "drop",
   ],
   input: ["iifname @taps goto to_host"],
@@ -196,12 +198,13 @@ function fixedElements({ tap, address, gateway, nat, exposures, connections }: V
   };
 }
 
-function changingElements({ tap, exposures }: Vm, { allowed, answerable, closed }: Reachable): Elements {
+function changingElements({ tap, exposures }: Vm, { allowed, answerable, closed, dns }: Reachable): Elements {
   const own = `"${tap}"`;
   const internal = [...new Set(exposures.map(([, port]) => port))];
   return {
     allowed: allowed.map((range) => `${own} . ${rangeText(range)}`),
     answerable: answerable.map((range) => `${own} . ${rangeText(range)}`),
+    dns: [...new Set(dns.map(([address]) => `${own} . ${formatIPv4(address)}`))],
     closed: closed.flatMap(([address]) => internal.map((port) => `${own} . ${formatIPv4(address)} . ${port}`)),
   };
 }

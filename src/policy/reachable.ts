@@ -17,6 +17,8 @@ export interface Reachable {
   readonly answerable: Ranges;
   /** The gateway, where a rule keeps the VM from it or from a port of it. */
   readonly closed: Ranges;
+  /** The DNS servers that the VM was told: on the host's own addresses, too, it may ask them. */
+  readonly dns: Ranges;
 }
 
 /** Clients' ports begin behind the well-known ones: a rule about those alone keeps no answer back. */
@@ -26,17 +28,18 @@ export function reachable(rules: readonly Rule[], surroundings: Surroundings): R
   const table = new PolicyTable(rules, surroundings);
   const allowed = table.allowedRanges();
   const { gateway } = surroundings;
+  const dns = surroundings.dnsServers.map((server) => [server, server] as const);
   const closed: Ranges = isClosed(table, rules, gateway) ? [[gateway, gateway]] : [];
   if (table.stateful) {
     // Answers belong to their client's flow, and it is the client's own address that rules for the way in are about.
     const answerable = table.outRanges((value) => value !== LOOPBACK, Number.POSITIVE_INFINITY);
-    return { allowed, answerable, closed };
+    return { allowed, answerable, closed, dns };
   }
   const answerable = table.outRanges(
     (value) => value === ALLOWED || (value & ~DNS_SERVER) === GLOBAL,
     table.byPort ? FIRST_CLIENT_PORT : Number.POSITIVE_INFINITY,
   );
-  return { allowed, answerable, closed };
+  return { allowed, answerable, closed, dns };
 }
 
 /** Whether any port of an address is blocked for the VM: the answer changes only where the ports of a rule begin or end. */

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { encode, type OpenRequest, parseRequest, type Request } from "../../src/host/messages.ts";
 
-const REACH = { allowed: [[1, 2]], answerable: [], closed: [[3, 3]] } as const;
+const REACH = { allowed: [[1, 2]], answerable: [], closed: [[3, 3]], dns: [] } as const;
 const OPEN: OpenRequest = {
   kind: "open",
   tap: "softnet0",
@@ -50,7 +50,7 @@ test("no word reaches nft that is not a number, a TAP of softnet's or a subnet",
       reach: { ...REACH, allowed },
     })),
     { kind: "change" },
-    { kind: "change", reach: { allowed: [], answerable: [] } },
+    { kind: "change", reach: { allowed: [], answerable: [], closed: [] } },
   ];
   for (const message of wrong) assert.equal(read(message), undefined, JSON.stringify(message)?.slice(0, 100));
 });

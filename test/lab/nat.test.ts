@@ -483,6 +483,16 @@ suite("nat", { concurrency: 2 }, () => {
     },
   );
 
+  test("H6 a DNS server on another address of the host's answers, and nothing else there does", NEEDS, async (t) => {
+    const lab = openLab(t);
+    const dns = lab.start(lab.host, process.execPath, [tool("services.ts"), "--http", GATEWAY, "--dns", GATEWAY]);
+    await dns.line(/^ready$/);
+    const guest = await natGuest(lab, [], GATEWAY);
+    await lease(guest);
+    assert.equal(await guest.resolve(GATEWAY, "udp"), NAME_ADDRESS);
+    assert.match(await ask(guest.namespace, GATEWAY, 80), /^no:/);
+  });
+
   test("H8 a machine beside the uplink cannot speak in the VM's name", NEEDS, async (t) => {
     const lab = openLab(t, "1");
     lab.host.sysctl({ "net/ipv4/conf/up0/rp_filter": "0", "net/ipv4/conf/all/rp_filter": "0" });
