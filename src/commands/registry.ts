@@ -40,9 +40,17 @@ export function register(
     if (error instanceof UserError) throw error;
     const { message } = error as Error;
     if (error instanceof UntrustedRegistry) throw new UserError(`${message}: remove it, and start softnet again`);
-    const remedy = existsSync(system.directory) ? "" : ": let root be able to make it";
+    const remedy = isReadOnly(error)
+      ? ": its file system is read-only, mount a writable one (a tmpfs) on /run"
+      : existsSync(system.directory)
+        ? ""
+        : ": let root be able to make it";
     throw new UserError(`the registry ${system.directory} cannot be used (${message})${remedy}`);
   }
+}
+
+function isReadOnly(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "EROFS";
 }
 
 /** What the guard has to know from the registry. */

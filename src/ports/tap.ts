@@ -108,11 +108,18 @@ function checkName(option: string, name: string): void {
 /**
  * The VM's side as a TAP, `--vm-tap NAME`: a namespace that the interface is moved to is the guest. A TAP that is made
  * here gets the VM's MAC address (6 bytes), so that the guest's kernel sends from it; one that exists keeps its own.
+ * `onlyNew`: one that exists is refused.
  * Throws UserError.
  */
-export function openVmTap(libc: LinuxLibc, option: string, name: string, macAddress: Uint8Array): TapPort {
+export function openVmTap(
+  libc: LinuxLibc,
+  option: string,
+  name: string,
+  macAddress: Uint8Array,
+  onlyNew = false,
+): TapPort {
   checkName(option, name);
-  const device = openTap(libc, option, name);
+  const device = openTap(libc, option, name, onlyNew);
   try {
     if (device.created) setHardwareAddress(libc, device, macAddress);
   } catch (error) {

@@ -32,7 +32,7 @@ import { Lab, labNeeds, tool } from "./harness/topology.ts";
 
 const MAC = "7e:1a:00:00:00:01";
 /** Root's rights are used, for the TAP, and given up; then it ends in one line, since nobody listens there. */
-const SHORT = ["--vm-tap", "vm0", "--vm-mac-address", MAC, "--host-socket", "/nowhere/cable"];
+const SHORT = ["--vm-tap", "svm0", "--vm-mac-address", MAC, "--host-socket", "/nowhere/cable"];
 const SHORT_ENDS = /^softnet: .*\/nowhere\/cable: there is no such socket/;
 const NAT = ["--vm-fd", "{vm}", "--vm-mac-address", MAC, "--dns", "9.9.9.9"];
 const NOBODY = 65_534;
@@ -98,7 +98,7 @@ class Scene {
     assert.equal(found, undefined, what);
     assert.deepEqual(this.#entries(), this.#traps, what);
     assert.deepEqual(readdirSync(this.closed), [], what);
-    assert.ok(!this.lab.host.hasLink("vm0"), what);
+    assert.ok(!this.lab.host.hasLink("svm0"), what);
   }
 
   /** Runs the executable with the SUID bit as alice, after `before` (a program that runs the rest of its arguments). */

@@ -6,6 +6,7 @@ import { writableNow } from "../../native/linux/ready.ts";
 import { openBridge } from "../../networks/bridge.ts";
 import { openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
 import { openNat } from "../../networks/nat/nat.ts";
+import { refuseOthers } from "../../networks/nat/others.ts";
 import type { Network } from "../../networks/network.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
@@ -37,7 +38,7 @@ export function linuxHost(): Host {
     registry: linuxRegistry(libc),
     openLog: (level, format) => new Log({ level, format, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) }),
     privileges: (given) => new Privileges(libc, given),
-    openVmSide: (given) => openVmSide(libc, given),
+    openVmSide: (given, newTap) => openVmSide(libc, given, newTap),
     openNetwork: (wishes) => openNetwork(libc, wishes),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
@@ -47,14 +48,15 @@ export function linuxHost(): Host {
   };
 }
 
-function openVmSide(libc: LinuxLibc, { vmFd, vmTap, vmSocket, vmMacAddress }: RunArguments): FramePort {
+function openVmSide(libc: LinuxLibc, given: RunArguments, newTap?: boolean): FramePort {
+  const { vmFd, vmTap, vmSocket, vmMacAddress } = given;
   oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket });
   if (vmSocket !== undefined) return new ListeningPort(libc, "--vm-socket", vmSocket);
   if (vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", vmFd);
   if (vmTap === undefined) throw new UserError("no VM: give --vm-fd N, --vm-tap NAME or --vm-socket PATH");
   const address = new Uint8Array(6);
   putMac(address, 0, parseMac(vmMacAddress ?? "") ?? 0);
-  return openVmTap(libc, "--vm-tap", vmTap, address);
+  return openVmTap(libc, "--vm-tap", vmTap, address, newTap);
 }
 
 async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Network> {
@@ -92,6 +94,7 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
       `--max-connections ${maxConnections}: only root may allow more than ${DEFAULT_CONNECTIONS}; give fewer`,
     );
   }
+  if (privileges.permits !== undefined) refuseOthers(privileges.permits, { subnet, expose });
   const { vmMacAddress = "", allow = [], block = [] } = given;
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
