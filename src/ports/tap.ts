@@ -92,7 +92,8 @@ const NAME = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/;
 /** What the TAPs are called that softnet makes for bridges and for networks of the VM's own. */
 const RESERVED = "softnet";
 
-function checkName(option: string, name: string): void {
+/** Throws UserError for a name that `--vm-tap` does not take, whoever gives it. */
+export function checkTapName(option: string, name: string): void {
   if (!NAME.test(name)) {
     throw new UserError(
       `${option} ${JSON.stringify(name)}: a TAP's name has letters, digits, "_", "." and "-", and does not begin with "-"; name it otherwise`,
@@ -118,7 +119,7 @@ export function openVmTap(
   macAddress: Uint8Array,
   onlyNew = false,
 ): TapPort {
-  checkName(option, name);
+  checkTapName(option, name);
   const device = openTap(libc, option, name, onlyNew);
   try {
     if (device.created) setHardwareAddress(libc, device, macAddress);

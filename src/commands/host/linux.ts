@@ -13,7 +13,7 @@ import { DatagramPort } from "../../ports/datagram.ts";
 import { linuxUnix } from "../../ports/linux-unix.ts";
 import { ListeningPort } from "../../ports/listening.ts";
 import { StreamListener } from "../../ports/stream-listener.ts";
-import { openVmTap } from "../../ports/tap.ts";
+import { checkTapName, openVmTap } from "../../ports/tap.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import { earlierSubnets } from "../../registry/earlier.ts";
@@ -37,7 +37,10 @@ export function linuxHost(): Host {
     clock: bootClock(libc),
     registry: linuxRegistry(libc),
     openLog: (level, format) => new Log({ level, format, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) }),
-    privileges: (given) => new Privileges(libc, given),
+    privileges: (given) => {
+      if (given.vmTap !== undefined) checkTapName("--vm-tap", given.vmTap);
+      return new Privileges(libc, given);
+    },
     openVmSide: (given, newTap) => openVmSide(libc, given, newTap),
     openNetwork: (wishes) => openNetwork(libc, wishes),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
