@@ -380,14 +380,14 @@ test("SUID: a name of a locale that ICU does not take ends Node before softnet b
   const scene = new Scene(t);
   const long = "a".repeat(1000);
   for (const setting of [`LC_ALL=${long}`, `LANG=${long}`, `LC_MESSAGES=en_US@${long}`, "LC_ALL=abcdefghijkl"]) {
-    const program = scene.suid(SHORT, ["prlimit", "--core=unlimited", "env", setting]);
+    const program = scene.suid(SHORT, ["prlimit", "--core=unlimited", "env", "-i", setting]);
     const { code, signal } = await program.ended();
     assert.ok(code !== 0 || signal !== null, setting);
     assert.doesNotMatch(program.text(), /nowhere/, "softnet has begun");
     scene.assertNothingGained(setting);
   }
   for (const setting of [`LC_CTYPE=${long}`, `LANGUAGE=${long}`, `TZ=${long}`, `TERM=${long}`, `OTHER=${long}`]) {
-    const program = scene.suid(SHORT, ["env", setting]);
+    const program = scene.suid(SHORT, ["env", "-i", setting]);
     assert.equal((await program.ended()).code, 1);
     assert.match(program.stderr.join("\n"), SHORT_ENDS, setting);
     scene.assertNothingGained(setting);
