@@ -2,14 +2,15 @@
  * What an ordinary user's options for a network of the VM's own would take from the host or from somebody else: a subnet
  * that is not simply free, ports that others publish. Asked before anything is made.
  */
-import type { Cidr } from "../../policy/rule.ts";
+
 import { findIp } from "../../host/iproute2.ts";
+import { parseSubnet } from "../../host/subnet.ts";
 import { findProgram } from "../../host/system-program.ts";
+import type { Cidr } from "../../policy/rule.ts";
 import { parseExposures } from "./expose.ts";
 import { hostsOwnIn, readHostsOwn } from "./hosts-own.ts";
 import { includes } from "./port-ranges.ts";
 import { readPublications } from "./publications.ts";
-import { parseSubnet } from "../../host/subnet.ts";
 
 /** Each throws UserError unless the caller may have that all the same; `why` says what speaks against it. */
 export interface Exceptions {

@@ -5,8 +5,8 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { UserError } from "../../user-error.ts";
 import { findProgram } from "../../host/system-program.ts";
+import { UserError } from "../../user-error.ts";
 import { parseNatSave } from "./iptables-save.ts";
 import { publishedFrom } from "./nat-chains.ts";
 import { isIncomplete, nftNatChains } from "./nft-nat.ts";
