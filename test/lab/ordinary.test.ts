@@ -155,7 +155,7 @@ for (const way of WAYS) {
     );
     for (const name of ["svm0", "svm-build", "web", "web12", "db0"]) await scene.granted(tap(name));
     await scene.refused([...tap("svm0").slice(0, 4), "--bridge", BRIDGE], line(write(`allow-bridge ${BRIDGE}`)));
-    scene.lab.host.ip("tuntap", "add", "svm5", "mode", "tap");
+    scene.lab.host.ip("tuntap", "add", "svm5", "mode", "tap", "user", String(BOB.uid));
     const existing = scene.start(tap("svm5"));
     assert.equal((await existing.ended("softnet", PATIENCE)).code, 1);
     assert.match(existing.softnet.program.text(), line(write("allow-tap svm5")));
