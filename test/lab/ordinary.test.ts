@@ -284,12 +284,26 @@ test("SUID: a file system that is read-only is named, with the remedy", needs(),
     cable.softnet.program.text(),
     /softnet: \/run\/softnet\/places cannot be used \(EROFS.*mount a writable file system \(a tmpfs\) on \/run$/m,
   );
-  const roots = scene.accounts.cable([...NAT], { uid: 0, within });
-  assert.equal((await roots.ended("softnet", PATIENCE)).code, 1);
+  const bridged = [...NAT.slice(0, 4), "--bridge", BRIDGE];
+  for (const [args, words] of [
+    [NAT, /^softnet: the folder of the host's helper cannot be made: EROFS.*mount a writable file system .* on \/run$/],
+    [bridged, /^softnet: the registry \/run\/softnet cannot be used \(EROFS.*read-only, mount a writable one/],
+  ] as const) {
+    const roots = scene.accounts.cable(args, { uid: 0, within });
+    assert.equal((await roots.ended("softnet", PATIENCE)).code, 1);
+    assert.equal(roots.softnet.errors.length, 1, roots.softnet.program.text());
+    assert.match(roots.softnet.errors[0]!, words);
+  }
+  const sys = 'mount --rbind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"';
+  const closed = ["unshare", "--mount", "sh", "-c", sys, "sh"];
+  const nat = scene.accounts.cable(NAT, { program: [scene.accounts.suid], within: closed });
+  assert.equal((await nat.ended("softnet", PATIENCE)).code, 1);
+  assert.equal(nat.softnet.errors.length, 1, nat.softnet.program.text());
   assert.match(
-    roots.softnet.program.text(),
-    /registry \/run\/softnet cannot be used \(EROFS.*read-only, mount a writable one/,
+    nat.softnet.errors[0]!,
+    /^softnet: cannot set \/proc\/sys\S+ to \d: EROFS.*mount \/proc\/sys for writing/,
   );
+  await until("nothing is left", () => !scene.lab.host.links().some((name) => name.startsWith("softnet")));
 });
 
 test("no rights at all: the executable says what root can do about it", needs(), async (t) => {

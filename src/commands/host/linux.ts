@@ -18,11 +18,11 @@ import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import { earlierSubnets } from "../../registry/earlier.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
-import { ensureDirectory } from "../../registry/sweep.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { descriptorWriter, Log } from "../../telemetry/log.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
+import { prepareRegistry } from "../registry.ts";
 import type { RunArguments } from "../run-options.ts";
 import type { Host, NetworkWishes } from "./host.ts";
 import { oneOfOptions } from "./sides.ts";
@@ -101,7 +101,7 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
   const { vmMacAddress = "", allow = [], block = [] } = given;
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
-  if (process.geteuid!() === 0) ensureDirectory(registry);
+  if (process.geteuid!() === 0) prepareRegistry(registry);
   const [earlier] = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0);
   return await openNat(libc, {
     type,

@@ -11,7 +11,8 @@ shift 2
 copy=$folder/etc
 mkdir -p "$copy"
 mount -t tmpfs -o mode=755 tmpfs "$copy"
-cp -a /etc/. "$copy"
+# Once more where a file went while it was copied: somebody installs a package.
+cp -a /etc/. "$copy" 2>/dev/null || cp -a /etc/. "$copy"
 for file in passwd group shadow; do
   cat "$folder/$file" >>"$copy/$file"
 done
