@@ -10,6 +10,8 @@ import test, { type TestContext } from "node:test";
 import type { Tool } from "../support/tools.ts";
 import { Accounts, type AccountsOptions, ALICE, BOB } from "./harness/accounts.ts";
 import type { Cable } from "./harness/cable.ts";
+import { lease } from "./harness/clients.ts";
+import { natGuest } from "./harness/nat.ts";
 import { type Program, until } from "./harness/program.ts";
 import { Softnet } from "./harness/softnet.ts";
 import { BRIDGE, Lab, labNeeds } from "./harness/topology.ts";
@@ -200,6 +202,23 @@ for (const way of WAYS) {
     for (const cable of running) await scene.stop(cable);
   });
 }
+
+test("SUID: a subnet that root's VM of the same MAC address had is not taken over", needs("udhcpc"), async (t) => {
+  const scene = new Scene(t, "SUID", { ownRun: false });
+  for (const [subnet, again] of [
+    ["8.8.4.4/30", false],
+    ["10.88.0.4/30", true],
+  ] as const) {
+    const guest = await natGuest(scene.lab, ["--subnet", subnet]);
+    await lease(guest);
+    await guest.softnet!.stop();
+    const cable = scene.start(["--vm-fd", "{vm}", "--vm-mac-address", guest.mac, "--dns", "9.9.9.9"]);
+    await cable.softnet.ready();
+    const { network } = cable.softnet.records.find(({ message }) => message === "started")!;
+    assert.equal(network === `nat ${subnet}`, again, String(network));
+    await scene.stop(cable);
+  }
+});
 
 test("SUID: sixteen softnets without a line, and nobody else can take or keep a place", needs(), async (t) => {
   const scene = new Scene(t, "SUID");

@@ -6,7 +6,7 @@ import { writableNow } from "../../native/linux/ready.ts";
 import { openBridge } from "../../networks/bridge.ts";
 import { openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
 import { openNat } from "../../networks/nat/nat.ts";
-import { refuseOthers } from "../../networks/nat/others.ts";
+import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
 import type { Network } from "../../networks/network.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
@@ -102,7 +102,9 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
   if (process.geteuid!() === 0) prepareRegistry(registry);
-  const [earlier] = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0);
+  // The VM of before with this MAC address may have been somebody else's, who was allowed more.
+  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(before);
+  const earlier = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
   return await openNat(libc, {
     type,
     vmMac: vmMacAddress,

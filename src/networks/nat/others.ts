@@ -18,6 +18,12 @@ export interface Exceptions {
   portOf(port: number, why: string): void;
 }
 
+/** Whether an ordinary user may have that subnet without an exception. */
+export function isSimplyFree(subnet: string): boolean {
+  const parsed = parseSubnet(subnet);
+  return parsed !== undefined && hostsOwnIn(parsed, readHostsOwn(findIp())) === undefined;
+}
+
 /** `subnet` and `expose` are what the options said; what is wrong with them in themselves is told elsewhere. */
 export function refuseOthers(
   exceptions: Exceptions,
