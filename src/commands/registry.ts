@@ -6,6 +6,7 @@ import { isReleasable, sendRelease } from "../networks/dhcp/release.ts";
 import type { Network } from "../networks/network.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
 import { Registration } from "../registry/registration.ts";
+import { ensureDirectory } from "../registry/sweep.ts";
 import type { RegistrySystem } from "../registry/system.ts";
 import type { Batch } from "../relay/batch.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -37,12 +38,31 @@ export function register(
     return registration;
   } catch (error) {
     registration?.close();
-    if (error instanceof UserError) throw error;
-    const { message } = error as Error;
-    if (error instanceof UntrustedRegistry) throw new UserError(`${message}: remove it, and start softnet again`);
-    const remedy = existsSync(system.directory) ? "" : ": let root be able to make it";
-    throw new UserError(`the registry ${system.directory} cannot be used (${message})${remedy}`);
+    throw unusable(system, error);
   }
+}
+
+/** Makes the registry's folder, as root. Throws UserError. */
+export function prepareRegistry(system: RegistrySystem): void {
+  try {
+    ensureDirectory(system);
+  } catch (error) {
+    throw unusable(system, error);
+  }
+}
+
+/** Why the registry is of no use, with the remedy. */
+function unusable({ directory }: RegistrySystem, error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof UntrustedRegistry) return new UserError(`${message}: remove it, and start softnet again`);
+  if (code === "EROFS") {
+    return new UserError(
+      `the registry ${directory} cannot be used (${message}): its file system is read-only, mount a writable one (a tmpfs) on /run`,
+    );
+  }
+  const remedy = existsSync(directory) ? "" : ": let root be able to make it";
+  return new UserError(`the registry ${directory} cannot be used (${message})${remedy}`);
 }
 
 /** What the guard has to know from the registry. */

@@ -77,7 +77,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     const { reject = false } = given;
     const isolated = !allowsEverything(parseRules(lists.allow, lists.block));
     const { first } = privileges.needs;
-    if (first.vm) vm = host.openVmSide(given);
+    if (first.vm) vm = host.openVmSide(given, privileges.newTap);
     const openSide = () => host.openNetwork({ given, isolated, privileges, log });
     if (first.network) network = await openSide();
     if (first.capture) recording = openRecording(given, clock, log, privileges);
@@ -96,7 +96,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
       registration = register(host.registry, network, given, log);
     }
     privileges.drop();
-    vm ??= host.openVmSide(given);
+    vm ??= host.openVmSide(given, privileges.newTap);
     network ??= await openSide();
     const mtu = given.mtu ?? network.mtu;
     const bindingLog = new BindingLog(log, network.isolated, clock);

@@ -41,7 +41,7 @@ const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", UV_THREADPOOL_SIZE:
 export async function connectToHelper(libc: LinuxLibc, directory: string): Promise<number> {
   if (process.geteuid!() !== 0) return startOwn(libc);
   const folder = `${directory}/host`;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   const name = `${folder}/${networkNamespace(libc)
     .replaceAll(/[^0-9]+/g, "-")
     .replaceAll(/^-|-$/g, "")}`;
@@ -53,6 +53,18 @@ export async function connectToHelper(libc: LinuxLibc, directory: string): Promi
     return connect(libc, name) ?? refuse("it cannot be connected to");
   } finally {
     closeSync(lock);
+  }
+}
+
+/** Not `recursive`: then Node takes a read-only file system for a folder that is missing. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "EEXIST") return;
+    const remedy = code === "EROFS" ? "mount a writable file system (a tmpfs) on /run" : "let root be able to make it";
+    throw new UserError(`the folder of the host's helper cannot be made: ${message}; ${remedy}`);
   }
 }
 

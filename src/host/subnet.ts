@@ -28,7 +28,9 @@ export const SUBNET_LENGTH = 30;
 const SUBNET_SIZE = 4;
 
 /** RFC 1918. */
-const PRIVATE: readonly Cidr[] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map((text) => parseCidr(text)!);
+export const PRIVATE: readonly Cidr[] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"].map(
+  (text) => parseCidr(text)!,
+);
 
 /** Candidates that are looked at, each time: more than there can be softnets on one host. */
 const MOST_CANDIDATES = 4096;

@@ -41,8 +41,15 @@ export function heldRights(): Rights {
   });
 }
 
+/** All of them where that cannot be found out: then the caller is taken for hostile. */
 function permittedCapabilities(): bigint {
   if (process.platform !== "linux") return 0n;
-  const digits = /^CapPrm:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+  let status: string;
+  try {
+    status = readFileSync("/proc/self/status", "latin1");
+  } catch {
+    return ~0n; // too few files may be open (limits.ts says so), or there is no /proc
+  }
+  const digits = /^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   return digits === undefined ? ~0n : BigInt(`0x${digits}`);
 }

@@ -30,16 +30,17 @@ export interface TapDevice {
 }
 
 /**
- * Attaches to the TAP called `name`, or creates it. `option` is what the user typed, for errors.
+ * Attaches to the TAP called `name`, or creates it; with `onlyNew` it must not be there. `option` is what the user typed,
+ * for errors.
  * Throws UserError when the name cannot be one, without permission, or when another program has the TAP.
  */
-export function openTap(libc: LinuxLibc, option: string, name: string): TapDevice {
+export function openTap(libc: LinuxLibc, option: string, name: string, onlyNew = false): TapDevice {
   if (!/^[^\s/:%]{1,15}$/.test(name) || Buffer.byteLength(name) >= IFREQ.nameSize || name === "." || name === "..") {
     throw new UserError(
       `${option} ${name}: not an interface name; it has 1 to 15 bytes, without spaces, slashes, colons and percent signs`,
     );
   }
-  return open(libc, `${option} ${name}`, name, libc.if_nametoindex(name) === 0);
+  return open(libc, `${option} ${name}`, name, onlyNew || libc.if_nametoindex(name) === 0);
 }
 
 /** Creates a TAP called softnet0, softnet1 … whichever is free. `what` is what it is for, for errors. */
@@ -87,6 +88,7 @@ function attachError(errno: number, created: boolean): string {
   }
   if (errno === EPERM)
     return 'this TAP belongs to another user; run softnet as root, or make it with "user" set to yours';
+  if (errno === EBUSY && created) return "there is an interface of this name by now; give another name, or start again";
   if (errno === EBUSY) return "another program is attached to this TAP; stop it, or name another TAP";
   if (errno === EINVAL) {
     return created ? "the kernel refuses this name" : "this interface is not a TAP; name one, or a name that is free";

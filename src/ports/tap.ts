@@ -92,7 +92,8 @@ const NAME = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/;
 /** What the TAPs are called that softnet makes for bridges and for networks of the VM's own. */
 const RESERVED = "softnet";
 
-function checkName(option: string, name: string): void {
+/** Throws UserError for a name that `--vm-tap` does not take, whoever gives it. */
+export function checkTapName(option: string, name: string): void {
   if (!NAME.test(name)) {
     throw new UserError(
       `${option} ${JSON.stringify(name)}: a TAP's name has letters, digits, "_", "." and "-", and does not begin with "-"; name it otherwise`,
@@ -108,11 +109,18 @@ function checkName(option: string, name: string): void {
 /**
  * The VM's side as a TAP, `--vm-tap NAME`: a namespace that the interface is moved to is the guest. A TAP that is made
  * here gets the VM's MAC address (6 bytes), so that the guest's kernel sends from it; one that exists keeps its own.
+ * `onlyNew`: one that exists is refused.
  * Throws UserError.
  */
-export function openVmTap(libc: LinuxLibc, option: string, name: string, macAddress: Uint8Array): TapPort {
-  checkName(option, name);
-  const device = openTap(libc, option, name);
+export function openVmTap(
+  libc: LinuxLibc,
+  option: string,
+  name: string,
+  macAddress: Uint8Array,
+  onlyNew = false,
+): TapPort {
+  checkTapName(option, name);
+  const device = openTap(libc, option, name, onlyNew);
   try {
     if (device.created) setHardwareAddress(libc, device, macAddress);
   } catch (error) {

@@ -5,10 +5,14 @@
  *
  *     allow-bridge br0 user alice     this bridge, for one user
  *     allow-tap vm0 group kvm         this TAP that exists already, for a group's members
- *     allow-ports 80                  this external port below 1024, for everybody
+ *     allow-new-tap web* user alice   new TAPs of such a name
+ *     allow-ports 80                  this external port, for everybody
  *     allow-ports 443-500 user 1001   a range
+ *     allow-subnet 10.9.0.0/24        --subnet within it
+ *     max-vms 50 group kvm            so many softnets at once for each of a group's members
  *     vm-net-type private             macOS: the network's type where --vm-net-type is not given, as by Tart
  */
+import { type Cidr, formatCidr, parseCidr } from "../policy/cidr.ts";
 import { UserError } from "../user-error.ts";
 
 /** For whom a line is: everybody, or the user or group of that name or number. */
@@ -16,7 +20,26 @@ export type Grantee = { readonly kind: "everybody" } | { readonly kind: "user" |
 
 export type Permission =
   | { readonly what: "bridge" | "tap"; readonly name: string; readonly grantee: Grantee }
-  | { readonly what: "ports"; readonly first: number; readonly last: number; readonly grantee: Grantee };
+  | { readonly what: "new-tap"; readonly name: string; readonly isPrefix: boolean; readonly grantee: Grantee }
+  | { readonly what: "ports"; readonly first: number; readonly last: number; readonly grantee: Grantee }
+  | { readonly what: "subnet"; readonly subnet: Cidr; readonly grantee: Grantee }
+  | { readonly what: "vms"; readonly most: number; readonly grantee: Grantee };
+
+/** Every permission's keyword, and what stands behind it. */
+const PERMISSIONS = {
+  "allow-bridge": "a name",
+  "allow-tap": "a name",
+  "allow-new-tap": "a name",
+  "allow-ports": "a port",
+  "allow-subnet": "a subnet",
+  "max-vms": "a number",
+} as const;
+type Keyword = keyof typeof PERMISSIONS;
+
+/** Softnets of one user at once that a line may allow: also the number of places kept for each user (places.ts). */
+export const MOST_VMS = 4096;
+/** The longest prefix that a network for a VM fits into. */
+const LONGEST_SUBNET = 30;
 
 export type VmNetType = "nat" | "host" | "private";
 const VM_NET_TYPES: readonly VmNetType[] = ["nat", "host", "private"];
@@ -61,14 +84,46 @@ function parseLine(words: readonly string[], refuse: (why: string) => never): Pe
     if (rest.length > 0) return refuse(`${JSON.stringify(rest[0])} is too much: a type is for everybody`);
     return { what: "vm-net-type", type };
   }
-  if (keyword !== "allow-bridge" && keyword !== "allow-tap" && keyword !== "allow-ports") {
-    return refuse(`${JSON.stringify(keyword)} is not known: write allow-bridge, allow-tap, allow-ports or vm-net-type`);
+  if (!isKeyword(keyword)) {
+    const known = [...Object.keys(PERMISSIONS), "vm-net-type"].join(", ");
+    return refuse(`${JSON.stringify(keyword)} is not known: write one of ${known}`);
   }
-  if (subject === undefined) return refuse(`${keyword} wants ${keyword === "allow-ports" ? "a port" : "a name"}`);
+  if (subject === undefined) return refuse(`${keyword} wants ${PERMISSIONS[keyword]}`);
   const grantee = parseGrantee(rest, refuse);
-  if (keyword === "allow-ports") return { what: "ports", ...parsePorts(subject, refuse), grantee };
-  if (!/^[^\s/:%]{1,15}$/.test(subject)) return refuse(`${JSON.stringify(subject)} is not an interface's name`);
-  return { what: keyword === "allow-bridge" ? "bridge" : "tap", name: subject, grantee };
+  switch (keyword) {
+    case "allow-ports":
+      return { what: "ports", ...parsePorts(subject, refuse), grantee };
+    case "allow-subnet":
+      return { what: "subnet", subnet: parseSubnet(subject, refuse), grantee };
+    case "max-vms":
+      return { what: "vms", most: parseMost(subject, refuse), grantee };
+    case "allow-new-tap": {
+      const isPrefix = subject.endsWith("*");
+      return { what: "new-tap", name: parseName(isPrefix ? subject.slice(0, -1) : subject, refuse), isPrefix, grantee };
+    }
+    default:
+      return { what: keyword === "allow-bridge" ? "bridge" : "tap", name: parseName(subject, refuse), grantee };
+  }
+}
+
+function isKeyword(word: string | undefined): word is Keyword {
+  return word !== undefined && Object.hasOwn(PERMISSIONS, word);
+}
+
+function parseName(text: string, refuse: (why: string) => never): string {
+  if (/^[^\s/:%*]{1,15}$/.test(text)) return text;
+  return refuse(`${JSON.stringify(text)} is not an interface's name`);
+}
+
+function parseSubnet(text: string, refuse: (why: string) => never): Cidr {
+  const subnet = parseCidr(text);
+  if (subnet !== undefined && formatCidr(subnet) === text && subnet.length <= LONGEST_SUBNET) return subnet;
+  return refuse(`${JSON.stringify(text)} is not a subnet: write A.B.C.D/N with N up to ${LONGEST_SUBNET}`);
+}
+
+function parseMost(text: string, refuse: (why: string) => never): number {
+  if (/^\d{1,4}$/.test(text) && Number(text) <= MOST_VMS) return Number(text);
+  return refuse(`${JSON.stringify(text)} is not a number of VMs: write 0 to ${MOST_VMS}`);
 }
 
 function parsePorts(text: string, refuse: (why: string) => never): { first: number; last: number } {

@@ -13,6 +13,10 @@ import { becomesRoot } from "./becomes-root.ts";
 import type { Target } from "./target.ts";
 import { type ThreadRights, threadRights } from "./threads.ts";
 
+/** Each thread changes its ids on a signal, and pending signals are limited for all of the caller's programs together. */
+const REMEDY =
+  "where only root exists, as in a user namespace, start softnet outside of it; where the caller's other programs have used up the limit of pending signals (ulimit -i), end them";
+
 /** Becomes that user and group and nothing else. Throws UserError when anything of root's remains: then nothing may run. */
 export function dropTo(libc: LinuxLibc, { uid, gid }: Target): void {
   try {
@@ -27,9 +31,7 @@ export function dropTo(libc: LinuxLibc, { uid, gid }: Target): void {
     if (becomesRoot()) throw new Error("setuid(0) is still possible");
   } catch (error) {
     const who = `user ${userName(libc, uid)} and group ${groupName(libc, gid)}`;
-    throw new UserError(
-      `root's rights cannot be dropped to ${who} (${(error as Error).message}): where only root exists, as in a user namespace, start softnet outside of it`,
-    );
+    throw new UserError(`root's rights cannot be dropped to ${who} (${(error as Error).message}): ${REMEDY}`);
   }
 }
 

@@ -47,7 +47,9 @@ export function escalate(
   const sudo = findSudo();
   const program = softnetCommand();
   if (sudo === undefined || !mayEscalate([sudo, ...program, ...args])) {
-    throw new UserError("root privileges are required to run and passwordless sudo was not available");
+    throw new UserError(
+      `root privileges are required to run and passwordless sudo was not available${remedy(libc, sudo)}`,
+    );
   }
   move(libc, moves, describe);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, "int", 0);
@@ -67,6 +69,20 @@ export function escalate(
   const environment = Object.entries(process.env).map(([name, value]) => `${name}=${value}`);
   libc.execve(sudo, [...command, null], [...environment, null]);
   throw new UserError(`${sudo} cannot be started: ${describe(libc.errno())}`);
+}
+
+/**
+ * What root can do about it. Rights are for an executable only: from source, whoever may write its folders would get them.
+ * On macOS Tart's users get the remedy from Tart.
+ */
+function remedy(libc: EscalationLibc, sudo: string | undefined): string {
+  if (process.platform !== "linux") return "";
+  const asRoot = sudo === undefined ? "run softnet as root" : "run softnet through sudo";
+  if (!isSea()) return `: ${asRoot}`;
+  const program = process.execPath;
+  if (sudo === undefined) return `: ${asRoot}, or let root run "chown root ${program} && chmod u+s ${program}"`;
+  const line = `${userName(libc, process.getuid!())} ALL=(root) NOPASSWD: ${program}`;
+  return `: ${asRoot}, or let root write "${line}" with visudo`;
 }
 
 /** All of them at once: where one goes, another one may have been. */

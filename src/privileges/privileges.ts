@@ -3,7 +3,7 @@
  *
  * 1. Who asks is found out (caller.ts), and whom softnet will become (target.ts).
  * 2. What needs root is found out (needs.ts). Not root: softnet starts again through sudo (escalation.ts). Root for
- *    somebody who is not: what root does not let him ask is refused (permits.ts).
+ *    somebody who is not: what root does not let him ask is refused (permits.ts), and so many VMs are his (places.ts).
  * 3. Whoever uses this class opens what comes first (`needs.first`), and nothing else.
  * 4. `drop` (drop.ts). What anybody but root named with a path is opened only now. No frame has passed before.
  */
@@ -15,7 +15,8 @@ import { describeRights, dropTo } from "./drop.ts";
 import { escalate, type Move } from "./escalation.ts";
 import { findNeeds, type Needs, type Sides } from "./needs.ts";
 import { endWithSudo } from "./parent.ts";
-import { mayBeRoot, refuseForbidden } from "./permits.ts";
+import { mayBeRoot, Permits } from "./permits.ts";
+import { takePlace } from "./places.ts";
 import { lookAtTap } from "./taps.ts";
 import { chooseTarget, findNobody, type Target } from "./target.ts";
 import { CAP_NET_ADMIN, threadRights } from "./threads.ts";
@@ -33,6 +34,10 @@ export interface PrivilegeWalk {
   readonly target: Target;
   readonly caller: Caller;
   readonly dropped: boolean;
+  /** What a caller may ask who is not root where softnet is; undefined for all others. */
+  readonly permits?: Permits | undefined;
+  /** `--vm-tap` must not be there yet: the caller may only have a new one. */
+  readonly newTap?: boolean;
   obtain(given: PrivilegeArguments, args: readonly string[], ports?: readonly number[], more?: readonly string[]): void;
   asTarget<T>(action: () => T): T;
   drop(): void;
@@ -45,7 +50,9 @@ export class Privileges implements PrivilegeWalk {
   /** Whom the caller's files belong to, and softnet after the drop. */
   readonly target: Target;
   readonly caller: Caller;
+  readonly permits: Permits | undefined;
   readonly #libc: LinuxLibc;
+  #newTap = false;
   #dropped = false;
 
   /** Throws UserError for a `--user` or `--group` that the caller may not give. */
@@ -53,6 +60,7 @@ export class Privileges implements PrivilegeWalk {
     this.#libc = libc;
     this.caller = identifyCaller(processIds(), process.env, findNobody(libc));
     this.target = chooseTarget(libc, this.caller, given);
+    this.permits = Permits.of(libc, this.caller);
     this.needs = findNeeds(given, (tap) => this.#isOwnTap(tap), this.caller.kind === "root");
   }
 
@@ -74,8 +82,25 @@ export class Privileges implements PrivilegeWalk {
       }
       escalate(this.#libc, { args, moves: moves(given), more });
     }
-    const existing = tap !== undefined && this.#libc.if_nametoindex(tap) !== 0 ? tap : undefined;
-    refuseForbidden(this.#libc, this.caller, { bridge: given.bridge, tap: existing, ports });
+    if (this.permits !== undefined) this.#ask(this.permits, given.bridge, ports);
+  }
+
+  get newTap(): boolean {
+    return this.#newTap;
+  }
+
+  /** Refuses what the caller may not have, as far as that can be said without a look at the host's network. */
+  #ask(permits: Permits, bridge: string | undefined, ports: readonly number[]): void {
+    const { tap } = this.needs;
+    if (bridge !== undefined) permits.bridge(bridge);
+    if (tap !== undefined) {
+      this.#newTap = this.#libc.if_nametoindex(tap) === 0;
+      if (this.#newTap) permits.newTap(tap);
+      else permits.tap(tap);
+    }
+    for (const port of ports) permits.port(port);
+    const most = permits.mostVms();
+    if (!takePlace(this.#libc, this.caller.uid, most)) permits.tooManyVms(most);
   }
 
   /** Whether it had root's rights and has given them up. */

@@ -40,7 +40,7 @@ export function recordNames(system: RegistrySystem): string[] {
     .sort();
 }
 
-export function checkDirectory(system: RegistrySystem, stats: Stats): void {
+export function checkDirectory(system: Pick<RegistrySystem, "directory" | "owner">, stats: Stats): void {
   const { directory, owner } = system;
   if (!stats.isDirectory()) throw new UntrustedRegistry(`${directory} is not a folder`);
   if (stats.uid !== owner) throw new UntrustedRegistry(`${directory} does not belong to root`);

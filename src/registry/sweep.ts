@@ -27,7 +27,7 @@ export interface Predecessor {
 }
 
 /** Makes the folder, readable by all and writable by root. Throws UntrustedRegistry, or what the system says. */
-export function ensureDirectory(system: RegistrySystem): void {
+export function ensureDirectory(system: Pick<RegistrySystem, "directory" | "owner">): void {
   const { directory, owner } = system;
   try {
     mkdirSync(directory, { mode: 0o755 });

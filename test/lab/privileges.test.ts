@@ -26,7 +26,7 @@ import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds } from "./harness/topology.ts"
 const LIMIT = { timeout: 60_000 };
 const MAC = "7e:1a:00:00:00:01";
 const VM = ["--vm-fd", "{vm}", "--vm-mac-address", MAC];
-const TAP = ["--vm-tap", "vm0", "--vm-mac-address", MAC];
+const TAP = ["--vm-tap", "svm0", "--vm-mac-address", MAC];
 const ON_BRIDGE = [...VM, "--bridge", BRIDGE];
 const ALLOWED = `allow-bridge ${BRIDGE} user ${ALICE.name}\n`;
 const NOBODY = 65_534;
@@ -186,21 +186,21 @@ test("SUID: a new TAP and the caller's own need no permission, root's does", nee
   const first = softnet();
   await first.ready();
   assertRights(threadsOf(first.program.pid), ALICE.uid);
-  assert.ok(lab.host.hasLink("vm0"));
+  assert.ok(lab.host.hasLink("svm0"));
   await first.stop();
   assert.deepEqual(lab.host.links(), LINKS);
 
-  lab.host.ip("tuntap", "add", "vm0", "mode", "tap", "user", String(ALICE.uid));
+  lab.host.ip("tuntap", "add", "svm0", "mode", "tap", "user", String(ALICE.uid));
   const second = softnet();
   await second.ready();
   assertRights(threadsOf(second.program.pid), ALICE.uid);
   await second.stop();
-  lab.host.ip("link", "delete", "vm0");
+  lab.host.ip("link", "delete", "svm0");
 
-  lab.host.ip("tuntap", "add", "vm0", "mode", "tap", "user", String(BOB.uid));
+  lab.host.ip("tuntap", "add", "svm0", "mode", "tap", "user", String(BOB.uid));
   const third = softnet();
   assert.equal((await third.program.ended()).code, 1);
-  assert.match(third.program.text(), /--vm-tap vm0: .*"allow-tap vm0 user softnet-alice" into \/etc\/softnet\.conf/);
+  assert.match(third.program.text(), /--vm-tap svm0: .*"allow-tap svm0 user softnet-alice" into \/etc\/softnet\.conf/);
 });
 
 test("SUID: a network of its own needs no permission, a port below 1024 does", needs("nft"), async (t) => {
@@ -240,9 +240,9 @@ test(
         assert.ok(noNewPrivileges);
       }
       assert.equal(told(softnet), `user ${ALICE.name}, group ${ALICE.name}, capabilities 0x1000`);
-      const guest = Guest.at(lab, lab.namespace("guest"), "vm0", MAC, softnet);
-      lab.host.ip("link", "set", "vm0", "netns", guest.namespace.name);
-      guest.namespace.ip("link", "set", "vm0", "up");
+      const guest = Guest.at(lab, lab.namespace("guest"), "svm0", MAC, softnet);
+      lab.host.ip("link", "set", "svm0", "netns", guest.namespace.name);
+      guest.namespace.ip("link", "set", "svm0", "up");
       const { router } = await lease(guest);
       assert.ok(await guest.ping(router));
       assert.ok(await guest.ping(INTERNET), "no NAT");
@@ -265,7 +265,7 @@ test("SUID: what /etc/softnet.conf does not allow is refused in one line", needs
     [{ conf: ALLOWED }, [...ON_BRIDGE, "--user", BOB.name], /--user softnet-bob: only root itself/],
     [{ conf: ALLOWED }, [...ON_BRIDGE, "--group", TEAM.name], /--group softnet-team: only root itself/],
     [{ conf: ALLOWED }, [...ON_BRIDGE, "--capture", "/etc/softnet-lab.pcapng"], /permission denied.*softnet-alice/],
-    [{ conf: ALLOWED }, [...ON_BRIDGE, "--vm-tap", "vm0"], /--vm-fd and --vm-tap/],
+    [{ conf: ALLOWED }, [...ON_BRIDGE, "--vm-tap", "svm0"], /--vm-fd and --vm-tap/],
   ];
   for (const [options, args, words] of cases) {
     await t.test(String(words), async (inner) => {
@@ -389,7 +389,7 @@ test("sudo: no rule, no password; and a rule that leads elsewhere", needs("sudo"
   await assertRefused(
     lab,
     accounts.cable(ON_BRIDGE, {}),
-    /^softnet: root privileges are required to run and passwordless sudo was not available$/,
+    /^softnet: root privileges are required to run and passwordless sudo was not available: run softnet through sudo$/,
   );
   await assertRefused(lab, accounts.cable([...ON_BRIDGE, "--sudo-escalation-done"], {}), /not as root/);
 });

@@ -6,7 +6,6 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { loadLibrary, type Place, placesFor } from "../../src/native/place-library.ts";
 import { type Rights, rightsOf } from "../../src/native/rights.ts";
-import { fileSizeLimit } from "../../src/privileges/limits.ts";
 import { UserError } from "../../src/user-error.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { needsRoot } from "../support/tools.ts";
@@ -109,11 +108,4 @@ test("rights are borrowed by SUID, SGID, sudo and capabilities; root's own are r
       rights,
       JSON.stringify(holder, (_, v) => `${v}`),
     );
-});
-
-test("the limit of file sizes, as /proc tells it", () => {
-  const text = (soft: string) =>
-    `Limit                     Soft Limit           Hard Limit           Units     \nMax file size             ${soft}            unlimited            bytes     \n`;
-  assert.equal(fileSizeLimit(text("51200")), 51_200);
-  assert.equal(fileSizeLimit(text("unlimited")), Number.POSITIVE_INFINITY);
 });

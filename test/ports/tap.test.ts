@@ -159,6 +159,18 @@ test("names for which a person must beware, and softnet's own, are refused befor
   }
 });
 
+test("a TAP that may only be a new one is not taken over, however short it has been there", skip, (t) => {
+  ip("tuntap", "add", "svm0", "mode", "tap");
+  t.after(() => ip("link", "delete", "svm0"));
+  assert.throws(
+    () => openVmTap(libc, "--vm-tap", "svm0", MAC, true),
+    (error) =>
+      error instanceof UserError && /^--vm-tap svm0: there is an interface of this name by now/.test(error.message),
+  );
+  openVmTap(libc, "--vm-tap", "svm0", MAC).close();
+  openVmTap(libc, "--vm-tap", "svm1", MAC, true).close();
+});
+
 test("wrong names and devices are one line that names value and remedy", skip, (t) => {
   const refused = (name: string, why: RegExp): void => {
     assert.throws(

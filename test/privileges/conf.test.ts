@@ -11,6 +11,24 @@ import { needsRoot } from "../support/tools.ts";
 const parse = (text: string) => parseConf(text, "/etc/softnet.conf");
 const everybody = { kind: "everybody" } as const;
 
+test("new TAPs by name and prefix, subnets, numbers of VMs", () => {
+  const text = `allow-new-tap web0
+allow-new-tap web* user alice
+allow-subnet 10.9.0.0/24 group kvm
+allow-subnet 0.0.0.0/0
+max-vms 0
+max-vms 4096 user 1001`;
+  const alice = { kind: "user", name: "alice" } as const;
+  assert.deepEqual(parse(text), [
+    { what: "new-tap", name: "web0", isPrefix: false, grantee: everybody },
+    { what: "new-tap", name: "web", isPrefix: true, grantee: alice },
+    { what: "subnet", subnet: { address: 0x0a090000, length: 24 }, grantee: { kind: "group", name: "kvm" } },
+    { what: "subnet", subnet: { address: 0, length: 0 }, grantee: everybody },
+    { what: "vms", most: 0, grantee: everybody },
+    { what: "vms", most: 4096, grantee: { kind: "user", name: "1001" } },
+  ]);
+});
+
 test("bridges, TAPs and ports, for users, groups and everybody; comments and empty lines", () => {
   const text = `# softnet
 
@@ -30,7 +48,22 @@ allow-ports 443-500 user 1001`;
 });
 
 const wrong: readonly (readonly [string, RegExp])[] = [
-  ["allow br0", /line 2: "allow" is not known: write allow-bridge/],
+  ["allow br0", /line 2: "allow" is not known: write one of allow-bridge, .*, vm-net-type/],
+  ["toString br0", /line 2: "toString" is not known/],
+  ["allow-bridge br*", /line 2: "br\*" is not an interface's name/],
+  ["allow-new-tap", /line 2: allow-new-tap wants a name/],
+  ["allow-new-tap *", /line 2: "" is not an interface's name/],
+  ["allow-new-tap a*b", /line 2: "a\*b"/],
+  ["allow-new-tap web**", /line 2: "web\*"/],
+  ["allow-subnet", /line 2: allow-subnet wants a subnet/],
+  ["allow-subnet 10.9.0.1/24", /line 2: "10.9.0.1\/24" is not a subnet: write A.B.C.D\/N with N up to 30/],
+  ["allow-subnet 10.9.0.4/31", /line 2: "10.9.0.4\/31"/],
+  ["allow-subnet 10.9.0.4", /line 2: "10.9.0.4"/],
+  ["max-vms", /line 2: max-vms wants a number/],
+  ["max-vms -1", /line 2: "-1" is not a number of VMs: write 0 to 4096/],
+  ["max-vms 4097", /line 2: "4097"/],
+  ["max-vms many", /line 2: "many"/],
+  ["max-vms 4 alice", /line 2: "alice": write user NAME or group NAME/],
   ["Allow-bridge br0", /line 2: "Allow-bridge"/],
   ["deny-bridge br0", /line 2: "deny-bridge"/],
   ["allow-bridge", /line 2: allow-bridge wants a name/],

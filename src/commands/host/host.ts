@@ -33,8 +33,8 @@ export interface Host {
   openLog(level: LogLevel, format: LogFormat): Log;
   /** Finds out who asks, and whom softnet will become. Throws UserError. */
   privileges(given: RunArguments): PrivilegeWalk;
-  /** Throws UserError, also when no VM's side was given, or two. */
-  openVmSide(given: RunArguments): FramePort;
+  /** Throws UserError, also when no VM's side was given, or two. `newTap`: a TAP that is there already is refused. */
+  openVmSide(given: RunArguments, newTap?: boolean): FramePort;
   /** Throws UserError, also when two networks were given. */
   openNetwork(wishes: NetworkWishes): Promise<Network>;
   /** Throws UserError unless `--control-fd` is a connected unix stream socket and nothing else's. */

@@ -6,22 +6,23 @@ import { writableNow } from "../../native/linux/ready.ts";
 import { openBridge } from "../../networks/bridge.ts";
 import { openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
 import { openNat } from "../../networks/nat/nat.ts";
+import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
 import type { Network } from "../../networks/network.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
 import { linuxUnix } from "../../ports/linux-unix.ts";
 import { ListeningPort } from "../../ports/listening.ts";
 import { StreamListener } from "../../ports/stream-listener.ts";
-import { openVmTap } from "../../ports/tap.ts";
+import { checkTapName, openVmTap } from "../../ports/tap.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import { earlierSubnets } from "../../registry/earlier.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
-import { ensureDirectory } from "../../registry/sweep.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { descriptorWriter, Log } from "../../telemetry/log.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
+import { prepareRegistry } from "../registry.ts";
 import type { RunArguments } from "../run-options.ts";
 import type { Host, NetworkWishes } from "./host.ts";
 import { oneOfOptions } from "./sides.ts";
@@ -36,8 +37,11 @@ export function linuxHost(): Host {
     clock: bootClock(libc),
     registry: linuxRegistry(libc),
     openLog: (level, format) => new Log({ level, format, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) }),
-    privileges: (given) => new Privileges(libc, given),
-    openVmSide: (given) => openVmSide(libc, given),
+    privileges: (given) => {
+      if (given.vmTap !== undefined) checkTapName("--vm-tap", given.vmTap);
+      return new Privileges(libc, given);
+    },
+    openVmSide: (given, newTap) => openVmSide(libc, given, newTap),
     openNetwork: (wishes) => openNetwork(libc, wishes),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
@@ -47,14 +51,15 @@ export function linuxHost(): Host {
   };
 }
 
-function openVmSide(libc: LinuxLibc, { vmFd, vmTap, vmSocket, vmMacAddress }: RunArguments): FramePort {
+function openVmSide(libc: LinuxLibc, given: RunArguments, newTap?: boolean): FramePort {
+  const { vmFd, vmTap, vmSocket, vmMacAddress } = given;
   oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket });
   if (vmSocket !== undefined) return new ListeningPort(libc, "--vm-socket", vmSocket);
   if (vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", vmFd);
   if (vmTap === undefined) throw new UserError("no VM: give --vm-fd N, --vm-tap NAME or --vm-socket PATH");
   const address = new Uint8Array(6);
   putMac(address, 0, parseMac(vmMacAddress ?? "") ?? 0);
-  return openVmTap(libc, "--vm-tap", vmTap, address);
+  return openVmTap(libc, "--vm-tap", vmTap, address, newTap);
 }
 
 async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Network> {
@@ -92,11 +97,14 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
       `--max-connections ${maxConnections}: only root may allow more than ${DEFAULT_CONNECTIONS}; give fewer`,
     );
   }
+  if (privileges.permits !== undefined) refuseOthers(privileges.permits, { subnet, expose });
   const { vmMacAddress = "", allow = [], block = [] } = given;
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
-  if (process.geteuid!() === 0) ensureDirectory(registry);
-  const [earlier] = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0);
+  if (process.geteuid!() === 0) prepareRegistry(registry);
+  // The VM of before with this MAC address may have been somebody else's, who was allowed more.
+  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(before);
+  const earlier = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
   return await openNat(libc, {
     type,
     vmMac: vmMacAddress,

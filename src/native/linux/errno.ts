@@ -16,6 +16,7 @@ export const EBUSY = 16;
 export const ENODEV = 19;
 export const ENOTDIR = 20;
 export const EINVAL = 22;
+export const EMFILE = 24;
 export const EROFS = 30;
 export const EPIPE = 32;
 export const EBADFD = 77;
@@ -46,7 +47,7 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [ENOTDIR, "ENOTDIR, not a directory"],
   [EINVAL, "EINVAL, invalid"],
   [23, "ENFILE, too many open files in the system"],
-  [24, "EMFILE, too many open files in this process"],
+  [EMFILE, "EMFILE, too many open files in this process"],
   [25, "ENOTTY, not supported by this kind of file"],
   [EROFS, "EROFS, a read-only file system"],
   [EPIPE, "EPIPE, the other side is closed"],

@@ -33,6 +33,7 @@ export interface LinuxLibc {
   connect(fd: number, address: Uint8Array, size: number): number;
   bind(fd: number, address: Uint8Array, size: number): number;
   listen(fd: number, backlog: number): number;
+  shutdown(fd: number, how: number): number;
   /** Who connects is not asked for: `address` and `size` are null. */
   accept4(fd: number, address: null, size: null, flags: number): number;
   flock(fd: number, operation: number): number;
@@ -97,6 +98,7 @@ export function loadLibc(): LinuxLibc {
     connect: declare("int connect(int fd, void *address, uint32_t size)"),
     bind: declare("int bind(int fd, void *address, uint32_t size)"),
     listen: declare("int listen(int fd, int backlog)"),
+    shutdown: declare("int shutdown(int fd, int how)"),
     accept4: declare("int accept4(int fd, void *address, void *size, int flags)"),
     flock: declare("int flock(int fd, int operation)"),
     getsockopt: declare("int getsockopt(int fd, int level, int name, _Out_ int *value, _Inout_ uint32_t *size)"),
@@ -143,7 +145,7 @@ export const F_WRLCK = 1;
 export const F_UNLCK = 2;
 
 /** struct flock: type and whence (2 bytes each), start and length (8 each), the holder's process id (4). */
-export const FLOCK = { size: 32, type: 0 } as const;
+export const FLOCK = { size: 32, type: 0, start: 8, length: 16 } as const;
 
 // sys/file.h
 export const LOCK_EX = 2;
@@ -175,7 +177,9 @@ export const SOCK_NONBLOCK = 0x800;
 export const SOCK_CLOEXEC = 0x80000;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
+export const SHUT_RD = 0;
 export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
 export const SO_TYPE = 3;
 export const SO_SNDBUF = 7;
 export const SO_PEERCRED = 17;

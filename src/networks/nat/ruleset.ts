@@ -31,10 +31,19 @@ export interface Rule {
   readonly expr: readonly Statement[];
 }
 
+/** A named set or map; `elem` is missing where it is empty. An element of a map is a pair of key and value. */
+export interface NamedSet {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  readonly elem?: readonly unknown[];
+}
+
 /** A rule set in parts. */
 export interface Ruleset {
   readonly chains: readonly Chain[];
   readonly rules: readonly Rule[];
+  readonly sets?: readonly NamedSet[];
 }
 
 /** The chains of every table. Throws UserError when nft fails. */
@@ -48,6 +57,11 @@ export function readRules(nft: string, chains: readonly Chain[], { family, table
   if (typeof whole !== "string") return whole.rules;
   const own = chains.filter((chain) => chain.family === family && chain.table === table);
   return own.flatMap(({ name }) => list(nft, "chain", family, table, name).rules);
+}
+
+/** The named sets and maps of every table, with their elements. Throws UserError when nft fails. */
+export function readSets(nft: string): readonly NamedSet[] {
+  return ["sets", "maps"].flatMap((what) => list(nft, what).sets ?? []);
 }
 
 /** Asks until there is an answer: while rules change, nft may stop in the middle, without a word, or crash (1.0.6). */
@@ -78,7 +92,8 @@ function ask(nft: string, ...what: readonly string[]): Ruleset | string {
 
 /** Undefined for what is no whole JSON. */
 export function parseRuleset(json: string): Ruleset | undefined {
-  let parsed: { readonly nftables: readonly { readonly chain?: Chain; readonly rule?: Rule }[] };
+  type Part = { readonly chain?: Chain; readonly rule?: Rule; readonly set?: NamedSet; readonly map?: NamedSet };
+  let parsed: { readonly nftables: readonly Part[] };
   try {
     parsed = JSON.parse(json);
   } catch {
@@ -87,5 +102,6 @@ export function parseRuleset(json: string): Ruleset | undefined {
   return {
     chains: parsed.nftables.flatMap(({ chain }) => chain ?? []),
     rules: parsed.nftables.flatMap(({ rule }) => rule ?? []),
+    sets: parsed.nftables.flatMap(({ set, map }) => set ?? map ?? []),
   };
 }

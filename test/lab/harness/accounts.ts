@@ -35,6 +35,10 @@ export interface AccountsOptions {
   /** Owner and mode of softnet.conf. */
   readonly confOwner?: number;
   readonly confMode?: number;
+  /** Lines of an /etc/resolv.conf. */
+  readonly resolvConf?: string;
+  /** Another /run/softnet than the machine's: how many VMs its users run is not disturbed by other tests. */
+  readonly ownRun?: boolean;
 }
 
 export class Accounts {
@@ -44,7 +48,8 @@ export class Accounts {
   readonly source: readonly string[] = [process.execPath, MAIN];
   readonly #lab: Lab;
 
-  constructor(lab: Lab, { sudoers = "", conf, confOwner = 0, confMode = 0o644 }: AccountsOptions = {}) {
+  constructor(lab: Lab, options: AccountsOptions = {}) {
+    const { sudoers = "", conf, confOwner = 0, confMode = 0o644, resolvConf, ownRun = false } = options;
     this.#lab = lab;
     const folder = join(lab.directory, "accounts");
     mkdirSync(folder);
@@ -67,6 +72,8 @@ export class Accounts {
       chmodSync(file, confMode);
       chownSync(file, confOwner, confOwner);
     }
+    if (resolvConf !== undefined) put("resolv.conf", [resolvConf]);
+    if (ownRun) mkdirSync(join(folder, "run"), { mode: 0o755 });
     this.within = ["/bin/sh", tool("private-etc.sh"), folder];
   }
 
