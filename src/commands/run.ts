@@ -39,9 +39,6 @@ import { version } from "./version.ts";
 const ETHERNET_HEADER = 14;
 /** Answers to what is denied that may wait for the VM at once. */
 const MOST_ANSWERS = 16;
-/** Microseconds between two lines of drop counts. */
-const SUMMARY_INTERVAL = 1_000_000;
-
 /** How a run ends: by a signal, or because the relay did. */
 type Ending = { readonly signal: string } | RelayEnd;
 
@@ -220,7 +217,6 @@ interface Forwarding {
 async function forward(parts: Forwarding): Promise<Ending> {
   const { vm, network, guard, clock, log, recording, control, batches, answers, signals } = parts;
   const started = clock();
-  let summarized = started;
   let relayEnded: (end: RelayEnd) => void = () => {};
   const ended = new Promise<Ending>((resolve) => {
     relayEnded = resolve;
@@ -236,9 +232,9 @@ async function forward(parts: Forwarding): Promise<Ending> {
       onFrame: (direction, verdict, time, bytes, offset, length) =>
         recording.add(direction === EGRESS, verdict, time, bytes, offset, length),
     }),
-    onDrop: (direction, verdict, _time, bytes, offset, length) => {
+    onDrop: (direction, verdict, time, bytes, offset, length) => {
       if (dropLog.isFirst(verdict)) {
-        dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length));
+        dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length), time);
       }
       control?.dropped(direction, verdict, bytes, offset, length);
     },
@@ -246,11 +242,10 @@ async function forward(parts: Forwarding): Promise<Ending> {
     onTick: (time) => {
       recording?.flush();
       control?.tick(time);
-      if (time - summarized < SUMMARY_INTERVAL) return;
-      summarized = time;
-      dropLog.summarize();
+      dropLog.summarize(time);
     },
-    onEnd: (end) => relayEnded(end),
+    deadline: () => Math.min(dropLog.deadline, control?.deadline ?? Number.POSITIVE_INFINITY),
+    onEnd: (end) => setImmediate(relayEnded, end), // a watch's callback resolves nothing by itself (native/poll.ts)
   });
   const { drops } = relay.counters;
   const dropLog = new DropLog({
@@ -261,6 +256,7 @@ async function forward(parts: Forwarding): Promise<Ending> {
   try {
     if (control !== undefined) {
       control.counters = relay.counters;
+      control.attend = () => relay.attend();
       signals.onReload(() => control.reload());
     }
     relay.start();

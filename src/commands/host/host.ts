@@ -18,6 +18,8 @@ export interface NetworkWishes {
 
 /** A unix socket that controllers connect to. */
 export interface ControlListener {
+  /** `check` must be called for it to go on. */
+  readonly resting: boolean;
   /** On a tick. */
   check(): void;
   /** Removes its path. */
