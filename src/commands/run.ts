@@ -21,6 +21,8 @@ import { type FramePort, PortClosed } from "../relay/port.ts";
 import { Relay, type RelayEnd } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
 import type { Log, LogLevel } from "../telemetry/log.ts";
+import { LogFile } from "../telemetry/log-file.ts";
+import type { ServiceManager } from "../telemetry/service-manager.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
@@ -32,6 +34,7 @@ import type { Host } from "./host/host.ts";
 import { policyOf } from "./policy.ts";
 import { Recording } from "./recording.ts";
 import { giveBack, register, registered, settle } from "./registry.ts";
+import { Reload } from "./reload.ts";
 import type { RunArguments } from "./run-options.ts";
 import { Signals } from "./signals.ts";
 import { version } from "./version.ts";
@@ -50,7 +53,8 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
   createGuard(guardOptions(args)); // refuses wrong values before anything is opened
   const host = await makeHost();
   const { clock } = host;
-  const log = host.openLog(logLevel(args), args.logFormat);
+  const logFile = args.logFile === undefined ? undefined : new LogFile(args.logFile);
+  const log = host.openLog(logLevel(args), args.logFormat, logFile?.write);
   host.checkControlDescriptor(args);
   const privileges = host.privileges(args);
   // Through sudo --vm-fd becomes 0, and the log must not fall silent because of it.
@@ -59,7 +63,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
   privileges.obtain(args, process.argv.slice(2), ports, level);
   const inherited = host.takeControlDescriptor(args); // before softnet starts a program that would have it too
   // From here on a signal ends it in order, also while it starts.
-  const signals = new Signals(args.policy !== undefined);
+  const signals = new Signals({ reloads: args.policy !== undefined });
   let vm: FramePort | undefined;
   let network: Network | undefined;
   let recording: Recording | undefined;
@@ -93,6 +97,8 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
       registration = register(host.registry, network, given, log);
     }
     privileges.drop();
+    logFile?.open();
+    const service = host.serviceManager?.();
     vm ??= host.openVmSide(given);
     network ??= await openSide();
     const mtu = given.mtu ?? network.mtu;
@@ -116,14 +122,15 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     tellHost(log, network);
     tellStart(log, given, vm, network, guard, mtu, privileges);
     for (const line of host.advice(given, vm, network)) log.warn(line);
-    if (vm instanceof ListeningPort) tellWaiting(log, vm);
+    if (vm instanceof ListeningPort) tellWaiting(log, vm, service);
     // A network may bring frames that are longer than the guard lets pass.
     for (let lane = 0; lane < 2; lane++) slabs.push(allocateSlab(Math.max(mtu, network.mtu) + ETHERNET_HEADER));
     const batches = [slabs[EGRESS]!.batch, slabs[INGRESS]!.batch] as const;
     const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
     if (answers) slabs.push(answers);
     const lanes = { batches, answers: answers?.batch };
-    const ending = await forward({ vm, network, guard, clock, log, recording, control, ...lanes, signals });
+    const reload = new Reload({ log, logFile, recording, service, control: args.policy ? control : undefined });
+    const ending = await forward({ vm, network, guard, clock, log, recording, control, ...lanes, signals, reload });
     guard.advance(clock());
     if (given.releaseOnExit && isInOrder(ending)) {
       giveBack({ registration, guard, network, batch: batches[EGRESS], vmMac: mac, log });
@@ -137,6 +144,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     vm?.close();
     for (const slab of slabs) slab.free(); // not before: until then the network may still look at it
     registration?.close();
+    logFile?.close((line) => process.stderr.write(line));
   }
 }
 
@@ -174,7 +182,7 @@ async function chooseHost(): Promise<Host> {
 
 /** Tart's terminal belongs to its user: there only what is wrong is told. */
 function logLevel(given: RunArguments): LogLevel {
-  return given.logLevel ?? (given.vmFd === 0 ? "warn" : "info");
+  return given.logLevel ?? (given.vmFd === 0 && given.logFile === undefined ? "warn" : "info");
 }
 
 function openRecording(
@@ -188,6 +196,7 @@ function openRecording(
     return new Recording({
       path: given.capture,
       maximumSize: given.captureSize,
+      files: given.captureFiles,
       maximumFrame: LONGEST_STREAM_FRAME,
       application: `softnet ${version()}`,
       epoch: Date.now() * 1000 - clock(),
@@ -211,11 +220,12 @@ interface Forwarding {
   /** Where what policy denies is answered. */
   readonly answers: Batch | undefined;
   readonly signals: Signals;
+  readonly reload: Reload;
 }
 
 /** Moves frames until something ends it. */
 async function forward(parts: Forwarding): Promise<Ending> {
-  const { vm, network, guard, clock, log, recording, control, batches, answers, signals } = parts;
+  const { vm, network, guard, clock, log, recording, control, batches, answers, signals, reload } = parts;
   const started = clock();
   let relayEnded: (end: RelayEnd) => void = () => {};
   const ended = new Promise<Ending>((resolve) => {
@@ -257,12 +267,14 @@ async function forward(parts: Forwarding): Promise<Ending> {
     if (control !== undefined) {
       control.counters = relay.counters;
       control.attend = () => relay.attend();
-      signals.onReload(() => control.reload());
     }
     relay.start();
+    reload.started(statusOf(vm, network));
+    signals.onReload(() => reload.run());
     return await Promise.race([signals.stopped, ended]);
   } finally {
     relay.stop();
+    reload.ended();
     tellSummary(log, relay, (clock() - started) / 1e6);
   }
 }
@@ -308,9 +320,18 @@ function tellHost(log: Log, { host }: Network): void {
 }
 
 /** The VM connects in its own time; until then the relay runs without it. */
-function tellWaiting(log: Log, vm: ListeningPort): void {
-  vm.onConnect = () => log.info("VM connected", { path: vm.path });
+function tellWaiting(log: Log, vm: ListeningPort, service: ServiceManager | undefined): void {
+  vm.onConnect = () => {
+    log.info("VM connected", { path: vm.path });
+    service?.status(`the VM has connected to ${vm.path}`);
+  };
   log.info("waiting for the VM", { path: vm.path });
+}
+
+/** For a service manager's users. */
+function statusOf(vm: FramePort, network: Network): string {
+  const what = vm instanceof ListeningPort ? `waits for the VM at ${vm.path}` : `filters ${vm.label}`;
+  return `${what}, on ${network.label}`;
 }
 
 /** It was asked to stop, or its VM went away. */

@@ -24,7 +24,7 @@ import { HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, Messages, RECEIVED_WORD } from 
 const SEND_BUFFER = 1024 * 1024;
 
 /** Milliseconds between two looks at the peer of an idle socket: a look costs a few hundred microseconds, for waking up. */
-const PEER_INTERVAL = 1000;
+const PEER_INTERVAL = 2000;
 
 const WANTED = "a connected unix datagram socket, such as one end of a socketpair";
 

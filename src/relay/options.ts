@@ -56,7 +56,7 @@ export interface RelayOptions {
   readonly onDrop?: FrameObserver;
   /** Called between two batches, at the latest after 128 frames, however busy the lanes keep the event loop. */
   readonly onSlice?: () => void;
-  /** Called within 50 ms of whatever happens (frames, `attend`), at `deadline`, and every 10 s at the latest. */
+  /** Called within 50 ms of whatever happens (frames, `attend`), at `deadline`, and every 30 s at the latest. */
   readonly onTick?: (time: number) => void;
   /** When `onTick` has something to do even if nothing happens, on the clock; Infinity or missing: never. */
   readonly deadline?: () => number;

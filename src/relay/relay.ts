@@ -57,7 +57,7 @@ export const TICK = 50;
  * Milliseconds between two ticks at the most, also when no deadline is known: timers stand still while the machine sleeps,
  * leases do not.
  */
-export const REST = 10_000;
+export const REST = 30_000;
 
 /** Batches of answers that a tick sends at the most: a new policy may have ended thousands of flows. */
 const ANSWER_BATCHES = 8;

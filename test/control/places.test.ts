@@ -29,7 +29,10 @@ test("sixteen silent clients do not lock a new one out: the oldest makes place a
   pass(SILENCE + 1);
   const operator = Controller.client(t, here);
   assert.match(await operator.ask(GET), /"ruleCount":0/);
-  assert.match(await oldest!.closing(), /"code":-32000,"message":"others need the place of a client that asks nothing"/);
+  assert.match(
+    await oldest!.closing(),
+    /"code":-32000,"message":"others need the place of a client that asks nothing"/,
+  );
   for (const client of others) assert.match(await client.ask(GET), /"ruleCount":0/);
   assert.deepEqual(here.broken, []);
 });

@@ -50,7 +50,12 @@ test("joining and leaving a bridge, and the bridge's end, are events of its port
   ip("link", "add", "b0", "type", "bridge");
   ip("link", "add", "p0", "type", "veth", "peer", "name", "p0x");
   const heard = listen(t, "p0");
-  for (const words of [["set", "p0", "master", "b0"], ["set", "p0", "nomaster"], ["set", "p0", "master", "b0"], ["delete", "b0"]]) {
+  for (const words of [
+    ["set", "p0", "master", "b0"],
+    ["set", "p0", "nomaster"],
+    ["set", "p0", "master", "b0"],
+    ["delete", "b0"],
+  ]) {
     await sleep(20);
     heard.changes = 0;
     ip("link", ...words);

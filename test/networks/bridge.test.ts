@@ -149,7 +149,12 @@ async function woken(t: TestContext, network: Network, action: () => void): Prom
 
 for (const [what, bridge, action, why] of [
   ["its bridge is deleted", "br10", () => ip("link", "delete", "br10"), /bridge br10 is gone$/],
-  ["its TAP is taken off the bridge", "br11", (tap: string) => ip("link", "set", tap, "nomaster"), /taken off bridge br11$/],
+  [
+    "its TAP is taken off the bridge",
+    "br11",
+    (tap: string) => ip("link", "set", tap, "nomaster"),
+    /taken off bridge br11$/,
+  ],
   ["its TAP is deleted", "br12", (tap: string) => ip("link", "delete", tap), /gone|deleted|EBADFD/],
 ] as const) {
   test(`the port wakes by itself when ${what}: nobody has to ask`, { ...skip, timeout: 30_000 }, async (t) => {
@@ -172,7 +177,10 @@ test("a TAP that is moved to another namespace ends the port", { ...skip, timeou
   assert.match((error as Error).message, /moved to another network namespace$/);
 });
 
-test("a bridge that learns before it forwards is told of, and that it forwards at last; so is one that goes down", { ...skip, timeout: 60_000 }, async (t) => {
+test("a bridge that learns before it forwards is told of, and that it forwards at last; so is one that goes down", {
+  ...skip,
+  timeout: 60_000,
+}, async (t) => {
   ip("link", "add", "br14", "type", "bridge", "stp_state", "1", "forward_delay", "200"); // hundredths of a second
   ip("link", "set", "br14", "up");
   const told: string[] = [];

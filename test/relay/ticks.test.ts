@@ -62,7 +62,10 @@ test("a port that must be asked is asked soon after a frame, and ever more seldo
   const begin = now();
   await until(() => scene.ticks.length >= 12);
   const gaps = scene.ticks.map((time, index) => (time - (scene.ticks[index - 1] ?? begin)) / 1000);
-  assert.ok(gaps.slice(-4).every((gap) => gap >= 6 * TICK - 10), gaps.join(" "));
+  assert.ok(
+    gaps.slice(-4).every((gap) => gap >= 6 * TICK - 10),
+    gaps.join(" "),
+  );
   assert.ok((scene.ticks[4]! - begin) / 1000 < 4 * 6 * TICK, gaps.join(" "));
 });
 
@@ -102,7 +105,10 @@ test("the guard hears the time when its deadline is over, without any frame", as
   await idle(scene);
   await until(() => scene.guard.times.some((time) => time >= deadline));
   scene.guard.deadline = Number.POSITIVE_INFINITY;
-  assert.ok(scene.ticks.every((time) => time >= deadline - 2_000), "not before");
+  assert.ok(
+    scene.ticks.every((time) => time >= deadline - 2_000),
+    "not before",
+  );
 });
 
 test("onTick is called at its deadline", async (t) => {

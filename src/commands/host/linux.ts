@@ -22,6 +22,7 @@ import { linuxRegistry } from "../../registry/linux.ts";
 import { ensureDirectory } from "../../registry/sweep.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { descriptorWriter, Log } from "../../telemetry/log.ts";
+import { serviceManager } from "../../telemetry/service-manager.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
 import type { RunArguments } from "../run-options.ts";
@@ -38,7 +39,9 @@ export function linuxHost(): Host {
   return {
     clock: bootClock(libc),
     registry: linuxRegistry(libc),
-    openLog: (level, format) => new Log({ level, format, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) }),
+    openLog: (level, format, write = descriptorWriter(STDERR, writableNow(libc, STDERR))) =>
+      new Log({ level, format, write }),
+    serviceManager: () => serviceManager(libc, process.env),
     privileges: (given) => new Privileges(libc, given),
     openVmSide: (given) => openVmSide(libc, given),
     openNetwork: (wishes) => openNetwork(libc, wishes),
