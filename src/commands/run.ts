@@ -4,7 +4,7 @@
  */
 import { CaptureError } from "../capture/errors.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
-import { DROP_REASONS } from "../guard/reasons.ts";
+import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import { parseExposures } from "../networks/nat/expose.ts";
 import type { Network } from "../networks/network.ts";
@@ -24,13 +24,14 @@ import type { Log, LogLevel } from "../telemetry/log.ts";
 import { LogFile } from "../telemetry/log-file.ts";
 import type { ServiceManager } from "../telemetry/service-manager.ts";
 import { UserError } from "../user-error.ts";
-import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import { formatIPv4, parseIPv4, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
 import { isLive, RunControl } from "./control.ts";
 import { guardOptions } from "./guard-options.ts";
 import type { Host } from "./host/host.ts";
+import { MovedVm } from "./moved-vm.ts";
 import { policyOf } from "./policy.ts";
 import { Recording } from "./recording.ts";
 import { giveBack, register, registered, settle } from "./registry.ts";
@@ -40,6 +41,7 @@ import { Signals } from "./signals.ts";
 import { version } from "./version.ts";
 
 const ETHERNET_HEADER = 14;
+const ETHERNET_SOURCE = verdictOf("ethernet.source");
 /** Answers to what is denied that may wait for the VM at once. */
 const MOST_ANSWERS = 16;
 /** How a run ends: by a signal, or because the relay did. */
@@ -130,10 +132,24 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     if (answers) slabs.push(answers);
     const lanes = { batches, answers: answers?.batch };
     const reload = new Reload({ log, logFile, recording, service, control: args.policy ? control : undefined });
-    const ending = await forward({ vm, network, guard, clock, log, recording, control, ...lanes, signals, reload });
+    const moved = new MovedVm(parseMac(mac) ?? 0);
+    const ending = await forward({
+      vm,
+      network,
+      guard,
+      clock,
+      log,
+      recording,
+      control,
+      ...lanes,
+      signals,
+      reload,
+      moved,
+    });
     guard.advance(clock());
     if (given.releaseOnExit && isInOrder(ending)) {
-      giveBack({ registration, guard, network, batch: batches[EGRESS], vmMac: mac, log });
+      const movedAway = moved.hasMoved(clock());
+      giveBack({ registration, guard, network, batch: batches[EGRESS], vmMac: mac, movedAway, log });
     }
     return tellEnd(log, ending);
   } finally {
@@ -221,11 +237,12 @@ interface Forwarding {
   readonly answers: Batch | undefined;
   readonly signals: Signals;
   readonly reload: Reload;
+  readonly moved: MovedVm;
 }
 
 /** Moves frames until something ends it. */
 async function forward(parts: Forwarding): Promise<Ending> {
-  const { vm, network, guard, clock, log, recording, control, batches, answers, signals, reload } = parts;
+  const { vm, network, guard, clock, log, recording, control, batches, answers, signals, reload, moved } = parts;
   const started = clock();
   let relayEnded: (end: RelayEnd) => void = () => {};
   const ended = new Promise<Ending>((resolve) => {
@@ -246,6 +263,7 @@ async function forward(parts: Forwarding): Promise<Ending> {
       if (dropLog.isFirst(verdict)) {
         dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length), time);
       }
+      if (direction === INGRESS && verdict === ETHERNET_SOURCE) moved.note(time, bytes, offset, length);
       control?.dropped(direction, verdict, bytes, offset, length);
     },
     ...(control && { onSlice: control.serve }),
