@@ -8,7 +8,7 @@ import { type TestContext, test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { type Running, startSoftnet, until } from "../support/running.ts";
-import { needs } from "../support/tools.ts";
+import { needs, needsRoot } from "../support/tools.ts";
 
 /** A folder that root's own softnet, which becomes nobody, can write to as well. */
 function openFolder(t: TestContext): string {
@@ -167,6 +167,26 @@ for (const kind of ["path", "abstract name"] as const) {
     assert.equal((await running.ended()).code, 0);
   });
 }
+
+test("with borrowed rights the manager is reached as the caller, never as root", {
+  ...needs("python3"),
+  ...needsRoot(),
+}, async (t) => {
+  const folder = openFolder(t);
+  // As sudo starts it for user 65534.
+  const env = { SUDO_UID: "65534", SUDO_GID: "65534", SUDO_USER: "nobody" };
+  const [own, roots] = [join(folder, "own"), join(folder, "roots")];
+  const [toOwn, toRoots] = [await manager(t, own), await manager(t, roots)];
+  chmodSync(roots, 0o600);
+  const refused = await start(t, { env: { ...env, NOTIFY_SOCKET: roots } });
+  refused.child.kill("SIGTERM");
+  assert.equal((await refused.ended()).code, 0);
+  const running = await start(t, { env: { ...env, NOTIFY_SOCKET: own } });
+  await until("READY", () => toOwn.length === 1);
+  running.child.kill("SIGTERM");
+  assert.equal((await running.ended()).code, 0);
+  assert.deepEqual(toRoots, []);
+});
 
 test("a manager that is not there, or whose name is none, costs nothing", async (t) => {
   for (const name of ["/nowhere/notify", "relative", "@", "/", `/${"x".repeat(200)}`, "vsock:2:1234"]) {
