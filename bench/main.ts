@@ -128,7 +128,7 @@ async function startAndMemory(): Promise<void> {
 
 /** How long softnet takes to end: by signal, and when its idle VM goes away. */
 async function stopping(): Promise<void> {
-  const times = { SIGINT: [] as number[], SIGTERM: [] as number[], SIGHUP: [] as number[], "VM gone": [] as number[] };
+  const times = { SIGINT: [] as number[], SIGTERM: [] as number[], "VM gone": [] as number[] };
   for (let round = 0; round < START_ROUNDS; round++) {
     for (const [how, measured] of Object.entries(times)) {
       const wires = processes.makeWires();

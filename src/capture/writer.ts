@@ -5,12 +5,12 @@
  * nothing and makes a system call only when the buffer is full; the caller empties the buffer with `flush` on its tick.
  * The buffer holds whole blocks only, so the file ends with a whole frame after every flush. What stops a capture,
  * its maximum size or a failing disk, never disturbs the relay: `write` answers false from then on, and `onStop` is
- * called once.
+ * called once. With several files (files.ts) a full one is followed by the next, emptied: the last frames are always there.
  *
  * One section, little-endian as every machine that softnet runs on; interfaces in the order in which they are given,
  * Ethernet, microseconds. A frame's comment is meant for its drop reason.
  */
-import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";
+import { ftruncateSync, writeSync } from "node:fs";
 import {
   BLOCK_HEADER,
   BLOCK_TRAILER,
@@ -21,6 +21,7 @@ import {
   padded,
 } from "./blocks.ts";
 import { CaptureError, systemError } from "./errors.ts";
+import { CaptureFiles } from "./files.ts";
 import { type InterfaceDescription, sectionStart } from "./section.ts";
 import { MAXIMUM_CAPTURED_LENGTH } from "./source.ts";
 
@@ -34,8 +35,10 @@ export interface CaptureWriterOptions {
   readonly descriptor?: number;
   /** The writing program, `softnet 0.1.0`. */
   readonly application: string;
-  /** Bytes that the file may have at the most. */
+  /** Bytes that a file may have at the most. */
   readonly maximumSize: number;
+  /** How many files are written in turn; 1 unless told. With a `descriptor` there is that one only. */
+  readonly files?: number;
   /** Longest frame in bytes that is written whole, at most 262,144; longer ones are cut. */
   readonly maximumFrame: number;
   readonly interfaces: readonly InterfaceDescription[];
@@ -67,8 +70,8 @@ export class CaptureWriter {
   failure: CaptureError | undefined;
   /** Bytes in the file, those in the buffer included. */
   size = 0;
-  readonly #path: string;
-  readonly #descriptor: number;
+  readonly #files: CaptureFiles;
+  readonly #head: Uint8Array;
   readonly #maximumSize: number;
   readonly #maximumFrame: number;
   readonly #interfaceCount: number;
@@ -88,7 +91,7 @@ export class CaptureWriter {
       const what = `a maximum size of ${maximumSize} bytes has no room for a frame`;
       throw new CaptureError("CAPTURE_UNWRITABLE", path, what, "raise it");
     }
-    this.#path = path;
+    this.#head = head;
     this.#maximumSize = maximumSize;
     this.#maximumFrame = maximumFrame;
     this.#interfaceCount = interfaces.length;
@@ -96,12 +99,11 @@ export class CaptureWriter {
     const largestBlock = DATA + padded(maximumFrame) + commentSize(MAXIMUM_COMMENT) + BLOCK_TRAILER;
     this.#buffer = Buffer.alloc(Math.max(BUFFER, largestBlock, head.length));
     this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.length);
-    this.#descriptor = options.descriptor ?? create(path);
-    this.#buffer.set(head);
-    this.#used = this.size = head.length;
+    this.#files = new CaptureFiles(path, options.files ?? 1, head, options.descriptor);
+    this.#begin();
     this.#empty();
     if (this.failure !== undefined) {
-      this.#closeDescriptor();
+      this.#closeFiles();
       throw this.failure;
     }
   }
@@ -125,10 +127,7 @@ export class CaptureWriter {
     const commentLength = comment === undefined ? 0 : Math.min(comment.length, MAXIMUM_COMMENT);
     const options = DATA + padded(captured);
     const total = options + commentSize(commentLength) + BLOCK_TRAILER;
-    if (this.size + total > this.#maximumSize) {
-      this.#stopFull();
-      return false;
-    }
+    if (this.size + total > this.#maximumSize && !this.#makeRoom(total)) return false;
     if (this.#used + total > this.#buffer.length) {
       this.flush();
       if (this.failure !== undefined) return false;
@@ -171,13 +170,51 @@ export class CaptureWriter {
   close(): void {
     if (this.#closed) return;
     this.flush();
-    this.#closeDescriptor();
+    this.#closeFiles();
   }
 
-  #stopFull(): void {
-    this.full = true;
+  /**
+   * Opens anew what was moved away from its path, and goes on there, also where the capture had ended. Answers why a file
+   * could not be opened; then the old one is written on.
+   */
+  reopen(): CaptureError | undefined {
+    if (this.#closed) return undefined;
+    this.flush();
+    const { changed, failure } = this.#files.reopen();
+    if (!changed) return failure;
+    this.full = false;
+    this.failure = undefined;
+    this.#begin();
     this.#empty();
-    this.#onStop?.(this);
+    return failure ?? this.failure;
+  }
+
+  /** A file begins with the section's start. */
+  #begin(): void {
+    this.#buffer.set(this.#head);
+    this.#used = this.size = this.#head.length;
+  }
+
+  /** Goes on with the next file, if there are several; answers whether the block has room now. */
+  #makeRoom(block: number): boolean {
+    if (!this.#files.isRing) {
+      this.full = true;
+      this.#empty();
+      this.#onStop?.(this);
+      return false;
+    }
+    if (this.#head.length + block > this.#maximumSize) return false; // it fits into none: left out
+    this.flush();
+    if (this.failure !== undefined) return false;
+    try {
+      this.#files.turn();
+    } catch (error) {
+      this.failure = systemError("CAPTURE_UNWRITABLE", this.#files.path, error);
+      this.#onStop?.(this);
+      return false;
+    }
+    this.#begin();
+    return true;
   }
 
   /** Empties the buffer into the file; sets `failure` when that fails. */
@@ -185,10 +222,10 @@ export class CaptureWriter {
     let written = 0;
     try {
       while (written < this.#used) {
-        written += writeSync(this.#descriptor, this.#buffer, written, this.#used - written);
+        written += writeSync(this.#files.descriptor, this.#buffer, written, this.#used - written);
       }
     } catch (error) {
-      this.failure = systemError("CAPTURE_UNWRITABLE", this.#path, error);
+      this.failure = systemError("CAPTURE_UNWRITABLE", this.#files.path, error);
       this.#cutToWholeBlocks(written);
     }
     this.#used = 0;
@@ -204,18 +241,18 @@ export class CaptureWriter {
     }
     this.size += whole - this.#used;
     try {
-      ftruncateSync(this.#descriptor, this.size);
+      ftruncateSync(this.#files.descriptor, this.size);
     } catch {
       // A pipe cannot take anything back; its reader sees a capture that breaks off.
     }
   }
 
-  #closeDescriptor(): void {
+  #closeFiles(): void {
     this.#closed = true;
     try {
-      closeSync(this.#descriptor);
+      this.#files.close();
     } catch (error) {
-      this.failure ??= systemError("CAPTURE_UNWRITABLE", this.#path, error);
+      this.failure ??= systemError("CAPTURE_UNWRITABLE", this.#files.path, error);
     }
   }
 }
@@ -223,19 +260,4 @@ export class CaptureWriter {
 /** Bytes that a comment of `length` bytes and the end of options take; nothing for no comment. */
 function commentSize(length: number): number {
   return length === 0 ? 0 : 2 * OPTION_HEADER + padded(length);
-}
-
-/**
- * Creates the file for its owner alone, since frames hold whatever the VM sends. An existing file is emptied and keeps
- * its mode, as with every capture program; a symbolic link is refused, so that nobody who may write to the folder can
- * choose where a privileged softnet writes. O_NONBLOCK matters to pipes only: one that nobody reads is an error rather
- * than a softnet that hangs, and one that is read too slowly ends the capture, not the relay.
- */
-function create(path: string): number {
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
-  try {
-    return openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK, 0o600);
-  } catch (error) {
-    throw systemError("CAPTURE_UNWRITABLE", path, error);
-  }
 }

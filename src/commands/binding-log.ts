@@ -1,15 +1,32 @@
-/** Tells the VM's address as it comes, is renewed and goes, and warns once of what will surprise its user. */
+/**
+ * Tells the VM's address as it comes, is renewed and goes, and warns once of what will surprise its user.
+ *
+ * A guest decides how often that happens, not how long the log becomes: a renewal that changes nothing is told once an
+ * hour, and of all else a burst of LINES, then one line a minute. What is left out is told at debug level, and counted in
+ * the next line.
+ */
 import type { Guard } from "../guard/guard.ts";
-import type { BindingChange } from "../guard/types.ts";
+import { TokenBucket } from "../guard/token-bucket.ts";
+import type { Binding, BindingChange } from "../guard/types.ts";
 import { isolationAdvice } from "../policy/advice.ts";
 import { subnetOf } from "../policy/rule.ts";
-import type { Log } from "../telemetry/log.ts";
+import type { Log, LogFields, LogValue } from "../telemetry/log.ts";
 import { formatIPv4 } from "../wire/address.ts";
+
+/** Microseconds between two lines about a binding that only goes on. */
+const RENEWAL_INTERVAL = 3_600_000_000;
+const LINES = 20;
+const LINES_PER_SECOND = 1 / 60;
 
 export class BindingLog {
   readonly #log: Log;
   readonly #isolated: boolean;
   readonly #clock: () => number;
+  readonly #lines = new TokenBucket(LINES_PER_SECOND, LINES);
+  /** What the log told of the binding last, and when. */
+  #told = "";
+  #toldAt = 0;
+  #leftOut = 0;
   #warnedOfGateway = false;
   #warnedOfIsolation = false;
 
@@ -20,22 +37,39 @@ export class BindingLog {
   }
 
   tell(change: BindingChange, guard: Guard): void {
-    const { binding } = change;
-    const address = formatIPv4(binding.address);
-    if (change.kind === "lost") {
-      this.#log.info("binding lost", { address, why: change.why });
+    const { kind, binding } = change;
+    if (kind === "lost") {
+      this.#told = "";
+      this.#line("binding lost", { address: formatIPv4(binding.address), why: change.why }, true);
       return;
     }
-    const seconds = Math.round((binding.expiry - this.#clock()) / 1e6);
-    this.#log.info(`binding ${change.kind}`, {
-      address,
-      origin: binding.origin,
-      server: formatIPv4(binding.server),
-      gateway: guard.gateway === 0 ? "none" : formatIPv4(guard.gateway),
-      dns: binding.dnsServers.map(formatIPv4).join(",") || "none",
-      seconds: Number.isFinite(seconds) ? seconds : "forever",
-    });
+    const time = this.#clock();
+    const fields = describe(binding, guard);
+    const text = JSON.stringify(fields);
+    const news = kind !== "renewed" || text !== this.#told || time - this.#toldAt >= RENEWAL_INTERVAL;
+    const seconds = Math.round((binding.expiry - time) / 1e6);
+    const told = this.#line(
+      `binding ${kind}`,
+      { ...fields, seconds: Number.isFinite(seconds) ? seconds : "forever" },
+      news,
+    );
+    if (told) {
+      this.#told = text;
+      this.#toldAt = time;
+    }
     this.#warn(guard, subnetOf(binding.address, binding.netmask));
+  }
+
+  /** Answers whether it was told to those who do not debug. */
+  #line(message: string, fields: LogFields, news: boolean): boolean {
+    if (news && this.#lines.take(this.#clock())) {
+      this.#log.info(message, this.#leftOut > 0 ? { ...fields, "left-out": this.#leftOut } : fields);
+      this.#leftOut = 0;
+      return true;
+    }
+    if (news) this.#leftOut++;
+    this.#log.debug(message, fields);
+    return false;
   }
 
   #warn(guard: Guard, subnet: ReturnType<typeof subnetOf>): void {
@@ -50,4 +84,15 @@ export class BindingLog {
       this.#log.warn(advice);
     }
   }
+}
+
+/** What makes it another binding to people; its end moves with every renewal. */
+function describe(binding: Binding, guard: Guard): Record<string, LogValue> {
+  return {
+    address: formatIPv4(binding.address),
+    origin: binding.origin,
+    server: formatIPv4(binding.server),
+    gateway: guard.gateway === 0 ? "none" : formatIPv4(guard.gateway),
+    dns: binding.dnsServers.map(formatIPv4).join(",") || "none",
+  };
 }

@@ -18,16 +18,19 @@ const OWNER_MAY_WRITE = 0o200;
 const OTHERS_MAY_WRITE = 0o022;
 
 /** Those that are not yet made. */
-export type CallerPaths = Pick<RunArguments, "vmSocket" | "controlSocket" | "capture">;
+export type CallerPaths = Pick<RunArguments, "vmSocket" | "controlSocket" | "capture" | "logFile">;
 
 /**
  * To be called with the rights of `uid`, whom softnet will become. Throws UserError or CaptureError, in the words with
  * which the making would fail.
  */
-export function refuseHopelessPaths({ vmSocket, controlSocket, capture }: CallerPaths, uid: number): void {
+export function refuseHopelessPaths({ vmSocket, controlSocket, capture, logFile }: CallerPaths, uid: number): void {
   if (vmSocket !== undefined) refuseForSocket("--vm-socket", vmSocket, uid);
   if (controlSocket !== undefined) refuseForSocket("--control-socket", controlSocket, uid);
   if (capture !== undefined) refuseForCapture(capture);
+  if (logFile !== undefined && look(statSync, dirname(logFile)) === "ENOENT") {
+    throw new UserError(`--log-file ${logFile}: the folder does not exist; create it first`);
+  }
 }
 
 function refuseForSocket(option: string, path: string, uid: number): void {

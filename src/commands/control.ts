@@ -46,6 +46,10 @@ export class RunControl {
   readonly #controllers: Controllers;
   readonly #started: number;
   #listener: ControlListener | undefined;
+  /** Called when a tick should follow soon; the relay's, once there is one. */
+  attend: () => void = () => {};
+  /** When `tick` was called last. */
+  #ticked = 0;
   /** What the relay counts, once there is one. */
   counters: Counters | undefined;
   /** Who changes the policy at the moment. */
@@ -68,9 +72,13 @@ export class RunControl {
         policy: this.#policy,
         events: this.#events,
         status: () => this.#status(),
-        // What the guard says of its own; the host may drop it all the same, and says so.
-        explain: (question) => ({ ...guard.explain(question), ...hostState(options.network) }),
+        explain: (question) => {
+          guard.advance(host.clock()); // nothing may have moved it for a while
+          // What the guard says of its own; the host may drop it all the same, and says so.
+          return { ...guard.explain(question), ...hostState(options.network) };
+        },
       },
+      onActivity: () => this.attend(),
       onBroken: (why) => log.info("a controller has gone", { why }),
       onFault: (error) => log.error("a fault while a controller was served", { error: String(error) }),
     });
@@ -86,6 +94,7 @@ export class RunControl {
 
   /** Reads the file again and puts back what options and file say. A mistake in it changes nothing. */
   reload(): void {
+    this.attend();
     this.#tellChanges(this.#options.host.clock()); // in their order
     try {
       this.#by = "file";
@@ -118,7 +127,15 @@ export class RunControl {
     if (this.#events.wanted) this.#events.drop(direction, verdict, bytes, offset, length);
   }
 
+  /** When `tick` has something to do if nothing happens until then, microseconds; Infinity = nothing. */
+  get deadline(): number {
+    const untold = this.#changes > 0 ? this.#told + LOG_INTERVAL : Number.POSITIVE_INFINITY;
+    const again = this.#listener?.resting ? this.#ticked + LOG_INTERVAL : Number.POSITIVE_INFINITY;
+    return Math.min(this.#controllers.deadline, untold, again);
+  }
+
   tick(time: number): void {
+    this.#ticked = time;
     this.#controllers.check(time);
     this.#listener?.check();
     if (time - this.#told >= LOG_INTERVAL) this.#tellChanges(time);
@@ -132,7 +149,8 @@ export class RunControl {
   }
 
   #apply(rules: readonly Rule[]): void {
-    const { guard, network, log } = this.#options;
+    const { guard, network, log, host } = this.#options;
+    guard.advance(host.clock()); // flows that are over are none that it ends
     const ended = guard.setRules(rules);
     this.#changes++;
     this.#ended += ended;
@@ -163,6 +181,7 @@ export class RunControl {
   #status(): object {
     const { guard, network, given, host } = this.#options;
     const time = host.clock();
+    guard.advance(time);
     return describeState({
       guard,
       network,

@@ -1,6 +1,7 @@
-/** `softnet ctl PATH …`: talks to a running softnet's --control-socket. Tables for people, JSON for programs. */
+/** `softnet ctl PATH… COMMAND`: talks to running softnets' --control-socket. Tables for people, JSON for programs. */
 import { type Answer, ControlClient } from "../control/client.ts";
 import { UserError } from "../user-error.ts";
+import { findTargets, splitAtCommand } from "./ctl-targets.ts";
 import { describeEvent, describeExplanation, describeStatus, policyLines } from "./ctl-text.ts";
 import { Output } from "./output.ts";
 
@@ -13,25 +14,71 @@ export interface CtlArguments {
 const COMMANDS = ["status", "get", "set", "explain", "watch"] as const;
 type CtlCommand = (typeof COMMANDS)[number];
 
-/** Prints to `descriptor` (stdout). Throws UserError. */
+/** How many are asked at a time. */
+const AT_ONCE = 32;
+
+/** What one of them answers, or an event of its. */
+type Print = (answer: Answer, lines: (answer: Answer) => readonly string[]) => void;
+
+/**
+ * `words`: paths, a command and its words. Prints to `descriptor` (stdout); with several paths what cannot be asked is a
+ * line for `complain`. Answers the exit code. Throws UserError.
+ */
 export async function ctl(
-  path: string,
-  name: string,
   words: readonly string[],
   given: CtlArguments,
   descriptor: number,
-): Promise<void> {
+  complain: (line: string) => void,
+): Promise<number> {
+  const { paths: named, name, rest } = splitAtCommand(words, COMMANDS);
   const command = COMMANDS.find((one) => one === name);
   if (command === undefined) throw new UserError(`ctl ${name}: there is no such command: give ${COMMANDS.join(", ")}`);
-  refuseSurplus(command, words, given);
-  const question = command === "explain" ? parseQuestion(words) : undefined;
+  refuseSurplus(command, rest, given);
+  const question = command === "explain" ? parseQuestion(rest) : undefined;
+  const { paths, many } = findTargets(named);
   const output = new Output(descriptor);
+  const task = { command, question, given, output, ...(command === "watch" && { interrupted: interruption() }) };
+  if (!many) {
+    await askOne(paths[0]!, task, printer(output, given));
+    return 0;
+  }
+  if (command === "watch" && paths.length > AT_ONCE)
+    throw new UserError(`ctl watch hears ${AT_ONCE} at a time: name fewer`);
+  let failed = 0;
+  for (let begin = 0; begin < paths.length; begin += AT_ONCE) {
+    const asked = paths.slice(begin, begin + AT_ONCE).map(async (path) => {
+      const told: (() => void)[] = [];
+      const print = printer(output, given, path);
+      try {
+        // Events as they come; answers in the order of the paths.
+        await askOne(path, task, command === "watch" ? print : (...what) => told.push(() => print(...what)));
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        failed++;
+        told.push(() => complain(error.message.startsWith(path) ? error.message : `${path}: ${error.message}`));
+      }
+      return told;
+    });
+    for (const one of asked) for (const tell of await one) tell();
+  }
+  return failed > 0 ? 1 : 0;
+}
+
+interface Task {
+  readonly command: CtlCommand;
+  readonly question: object | undefined;
+  readonly given: CtlArguments;
+  readonly output: Output;
+  /** Resolved by Ctrl-C, for watching. */
+  readonly interrupted?: Promise<undefined>;
+}
+
+async function askOne(
+  path: string,
+  { command, question, given, output, interrupted }: Task,
+  print: Print,
+): Promise<void> {
   const client = await ControlClient.connect(path);
-  const print = (answer: Answer, lines: (answer: Answer) => readonly string[]): void => {
-    if (given.json) output.line(JSON.stringify(answer));
-    else for (const line of lines(answer)) output.line(printable(line));
-    output.flush();
-  };
   try {
     if (command === "status") print(await client.ask("softnet.status"), describeStatus);
     if (command === "get") print(await client.ask("softnet.policy.get"), policyLines);
@@ -40,10 +87,23 @@ export async function ctl(
       print(await client.ask("softnet.policy.set", { allow, block }), policyLines);
     }
     if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
-    if (command === "watch") await watch(client, output, (event) => print(event, describeEvent));
+    if (interrupted) await watch(client, output, interrupted, (event) => print(event, describeEvent));
   } finally {
     client.close();
   }
+}
+
+/** With a path, each answer says whose it is: as a heading, or as the first key of the object. */
+function printer(output: Output, { json }: CtlArguments, path?: string): Print {
+  return (answer, lines) => {
+    if (json) {
+      output.line(JSON.stringify(path === undefined ? answer : { path, ...answer }));
+    } else {
+      if (path !== undefined) output.line(printable(`== ${path}`));
+      for (const line of lines(answer)) output.line(printable(line));
+    }
+    output.flush();
+  };
 }
 
 function refuseSurplus(command: CtlCommand, words: readonly string[], { allow, block }: CtlArguments): void {
@@ -70,12 +130,20 @@ function parseQuestion(words: readonly string[]): object {
   return { direction, protocol: number, remote, port: Number(port) };
 }
 
-/** Prints events until Ctrl-C, or until nobody reads them. */
-async function watch(client: ControlClient, output: Output, print: (event: Answer) => void): Promise<void> {
-  await client.ask("softnet.events");
-  const interrupted = new Promise<undefined>((resolve) => {
+function interruption(): Promise<undefined> {
+  return new Promise((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(undefined));
   });
+}
+
+/** Prints events until Ctrl-C, or until nobody reads them. */
+async function watch(
+  client: ControlClient,
+  output: Output,
+  interrupted: Promise<undefined>,
+  print: (event: Answer) => void,
+): Promise<void> {
+  await client.ask("softnet.events");
   while (output.open) {
     const event = client.event();
     event.catch(() => {}); // it is waited for below, or nobody wants it any more

@@ -10,7 +10,7 @@ export interface ListArguments {
   readonly json?: boolean;
 }
 
-const HEADINGS = ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "NETWORK"];
+const HEADINGS = ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "CONTROL", "NETWORK"];
 
 /** Prints to `descriptor` (stdout); nothing where no VM has an address. Throws UserError. */
 export function list(system: RegistrySystem, { json }: ListArguments, descriptor: number): void {
@@ -33,7 +33,7 @@ function read(system: RegistrySystem): Holder[] {
 }
 
 /** Names as in the table's headings; times as other programs like them. */
-function toJson({ address, mac, state, origin, expires, pid, network }: Holder): object {
+function toJson({ address, mac, state, origin, expires, pid, control, network }: Holder): object {
   return {
     address: formatIPv4(address),
     mac: formatMac(mac),
@@ -41,6 +41,7 @@ function toJson({ address, mac, state, origin, expires, pid, network }: Holder):
     origin,
     expires: Number.isFinite(expires) ? new Date(expires).toISOString() : null,
     pid: pid ?? null,
+    control: control ?? null,
     network,
   };
 }
@@ -58,7 +59,7 @@ function table(holders: readonly Holder[]): string[] {
   );
 }
 
-function toRow({ address, mac, state, expires, pid, network }: Holder): string[] {
+function toRow({ address, mac, state, expires, pid, control = "-", network }: Holder): string[] {
   const ends = Number.isFinite(expires) ? new Date(expires).toISOString().replace(/\.\d+/, "") : "never";
-  return [formatIPv4(address), formatMac(mac), state, ends, pid === undefined ? "-" : String(pid), network];
+  return [formatIPv4(address), formatMac(mac), state, ends, pid === undefined ? "-" : String(pid), control, network];
 }

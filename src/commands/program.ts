@@ -27,7 +27,8 @@ const CTL_EXAMPLES = `
   softnet ctl /run/user/1000/vm.ctl get
   softnet ctl /run/user/1000/vm.ctl set --allow "out 203.0.113.7/32:443" --block @private
   softnet ctl /run/user/1000/vm.ctl explain out tcp 203.0.113.7 443
-  softnet ctl /run/user/1000/vm.ctl watch --json`;
+  softnet ctl /run/user/1000/vm.ctl watch --json
+  softnet ctl /run/vms status --json`;
 
 function program(): Command {
   const softnet = new Command("softnet")
@@ -66,7 +67,10 @@ function program(): Command {
 
   softnet
     .command("ctl <path> <command> [words...]")
-    .description("ask a running softnet at its --control-socket: status, get, set, explain, watch")
+    .usage("<path...> <command> [words...] [options]")
+    .description(
+      "ask running softnets at their --control-socket, or a folder's *.ctl: status, get, set, explain, watch",
+    )
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
     .option("--json", "print the answers as they come")
@@ -74,7 +78,8 @@ function program(): Command {
     .action(async (path: string, command: string, words: string[], given: CtlArguments) => {
       await returnRights();
       const { ctl } = await import("./ctl.ts");
-      await ctl(path, command, words, given, STDOUT);
+      const complain = (line: string): void => void process.stderr.write(`softnet: ${line}\n`);
+      process.exitCode = await ctl([path, command, ...words], given, STDOUT, complain);
     });
 
   softnet

@@ -1,11 +1,12 @@
 /** A run's part in the host's registry: the VM's place in it, and giving the address back at the end. */
 import { existsSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Guard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import { isReleasable, sendRelease } from "../networks/dhcp/release.ts";
 import type { Network } from "../networks/network.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
-import { Registration } from "../registry/registration.ts";
+import { type NotRestored, Registration } from "../registry/registration.ts";
 import { ensureDirectory } from "../registry/sweep.ts";
 import type { RegistrySystem } from "../registry/system.ts";
 import type { Batch } from "../relay/batch.ts";
@@ -21,7 +22,11 @@ import type { RunArguments } from "./run-options.ts";
 export function register(
   system: RegistrySystem | undefined,
   network: Network,
-  { vmMacAddress = "", vmIpAddress = "" }: Pick<RunArguments, "vmMacAddress" | "vmIpAddress">,
+  {
+    vmMacAddress = "",
+    vmIpAddress = "",
+    controlSocket,
+  }: Pick<RunArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket">,
   log: Log,
 ): Registration | undefined {
   if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
@@ -32,7 +37,8 @@ export function register(
   const address = parseIPv4(vmIpAddress);
   let registration: Registration | undefined;
   try {
-    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid });
+    const control = controlSocket === undefined ? {} : { control: resolve(controlSocket) };
+    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ...control });
     // Asked again in `settle`; but now the record can be removed.
     if (address !== undefined && registration.isHeldElsewhere(address)) throw heldElsewhere(address, network);
     return registration;
@@ -79,6 +85,17 @@ export function settle(registration: Registration | undefined, guard: Guard, net
   if (registration?.restored !== undefined && binding !== undefined && binding.origin !== "static") {
     log.info("binding restored", { address: formatIPv4(binding.address), server: formatIPv4(binding.server) });
   }
+  const lost = registration?.notRestored ?? refusedByGuard(registration, guard);
+  if (lost !== undefined) {
+    log.info("the VM's binding of before is not taken up", { address: formatIPv4(lost.address), why: lost.why });
+  }
+}
+
+/** The options may have changed since the binding was learned. */
+function refusedByGuard(registration: Registration | undefined, guard: Guard): NotRestored | undefined {
+  const restored = registration?.restored;
+  if (restored === undefined || guard.binding?.address === restored.address) return undefined;
+  return { address: restored.address, why: "no DHCP server could assign it with the options of now" };
 }
 
 function heldElsewhere(address: number, network: Network): UserError {
@@ -94,14 +111,22 @@ export interface GivingBack {
   /** Free to be overwritten: no relay runs any more. */
   readonly batch: Batch;
   readonly vmMac: string;
+  /** The VM lives on elsewhere, with its address (moved-vm.ts). */
+  readonly movedAway: boolean;
   readonly log: Log;
 }
 
 /** Gives the VM's address back to the server from which it was learned, unless the VM has done so, or its lease is over. */
-export function giveBack({ registration, guard, network, batch, vmMac, log }: GivingBack): void {
+export function giveBack({ registration, guard, network, batch, vmMac, movedAway, log }: GivingBack): void {
   const { binding } = guard;
   if (!isReleasable(binding)) return;
   const address = formatIPv4(binding.address);
+  if (movedAway) {
+    log.info("the address is not given back: the VM was heard from elsewhere on the network, so it has moved", {
+      address,
+    });
+    return;
+  }
   try {
     sendRelease(network.port, batch, parseMac(vmMac) ?? 0, binding);
   } catch (error) {

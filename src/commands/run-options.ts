@@ -29,12 +29,16 @@ export interface RunArguments extends GuardArguments {
   readonly releaseOnExit: boolean;
   readonly capture?: string;
   readonly captureSize: number;
+  readonly captureFiles: number;
+  readonly logFile?: string;
   readonly logFormat: LogFormat;
   readonly logLevel?: LogLevel;
 }
 
 /** The largest descriptor that a system hands out is far below. */
 const LARGEST_DESCRIPTOR = 1_048_575;
+
+const MOST_CAPTURE_FILES = 100;
 
 const descriptor = (option: string) => wholeNumber(option, 0, LARGEST_DESCRIPTOR);
 
@@ -80,6 +84,13 @@ export function addRunOptions(command: Command): Command {
         .argParser(byteSize("--capture-size", 4096, 2 ** 50))
         .default(64 * 2 ** 20, "64M"),
     )
+    .option(
+      "--capture-files <n>",
+      "write n such files in turn, FILE, FILE.1 …, so that the last part is always there",
+      wholeNumber("--capture-files", 1, MOST_CAPTURE_FILES),
+      1,
+    )
+    .option("--log-file <path>", "append the log to this file instead of stderr; SIGHUP opens it anew")
     .option("--log-format <format>", "text or json", oneOf("--log-format", LOG_FORMATS), "text")
     .option(
       "--log-level <level>",

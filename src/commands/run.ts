@@ -4,7 +4,7 @@
  */
 import { CaptureError } from "../capture/errors.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
-import { DROP_REASONS } from "../guard/reasons.ts";
+import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import { parseExposures } from "../networks/nat/expose.ts";
 import type { Network } from "../networks/network.ts";
@@ -21,27 +21,29 @@ import { type FramePort, PortClosed } from "../relay/port.ts";
 import { Relay, type RelayEnd } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
 import type { Log, LogLevel } from "../telemetry/log.ts";
+import { LogFile } from "../telemetry/log-file.ts";
+import type { ServiceManager } from "../telemetry/service-manager.ts";
 import { UserError } from "../user-error.ts";
-import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import { formatIPv4, parseIPv4, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
 import { isLive, RunControl } from "./control.ts";
 import { guardOptions } from "./guard-options.ts";
 import type { Host } from "./host/host.ts";
+import { MovedVm } from "./moved-vm.ts";
 import { policyOf } from "./policy.ts";
 import { Recording } from "./recording.ts";
 import { giveBack, register, registered, settle } from "./registry.ts";
+import { Reload } from "./reload.ts";
 import type { RunArguments } from "./run-options.ts";
 import { Signals } from "./signals.ts";
 import { version } from "./version.ts";
 
 const ETHERNET_HEADER = 14;
+const ETHERNET_SOURCE = verdictOf("ethernet.source");
 /** Answers to what is denied that may wait for the VM at once. */
 const MOST_ANSWERS = 16;
-/** Microseconds between two lines of drop counts. */
-const SUMMARY_INTERVAL = 1_000_000;
-
 /** How a run ends: by a signal, or because the relay did. */
 type Ending = { readonly signal: string } | RelayEnd;
 
@@ -53,7 +55,8 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
   createGuard(guardOptions(args)); // refuses wrong values before anything is opened
   const host = await makeHost();
   const { clock } = host;
-  const log = host.openLog(logLevel(args), args.logFormat);
+  const logFile = args.logFile === undefined ? undefined : new LogFile(args.logFile);
+  const log = host.openLog(logLevel(args), args.logFormat, logFile?.write);
   host.checkControlDescriptor(args);
   const privileges = host.privileges(args);
   // Through sudo --vm-fd becomes 0, and the log must not fall silent because of it.
@@ -62,7 +65,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
   privileges.obtain(args, process.argv.slice(2), ports, level);
   const inherited = host.takeControlDescriptor(args); // before softnet starts a program that would have it too
   // From here on a signal ends it in order, also while it starts.
-  const signals = new Signals(args.policy !== undefined);
+  const signals = new Signals({ reloads: args.policy !== undefined });
   let vm: FramePort | undefined;
   let network: Network | undefined;
   let recording: Recording | undefined;
@@ -96,6 +99,8 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
       registration = register(host.registry, network, given, log);
     }
     privileges.drop();
+    logFile?.open();
+    const service = host.serviceManager?.();
     vm ??= host.openVmSide(given, privileges.newTap);
     network ??= await openSide();
     const mtu = given.mtu ?? network.mtu;
@@ -119,17 +124,32 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     tellHost(log, network);
     tellStart(log, given, vm, network, guard, mtu, privileges);
     for (const line of host.advice(given, vm, network)) log.warn(line);
-    if (vm instanceof ListeningPort) tellWaiting(log, vm);
+    if (vm instanceof ListeningPort) tellWaiting(log, vm, service);
     // A network may bring frames that are longer than the guard lets pass.
     for (let lane = 0; lane < 2; lane++) slabs.push(allocateSlab(Math.max(mtu, network.mtu) + ETHERNET_HEADER));
     const batches = [slabs[EGRESS]!.batch, slabs[INGRESS]!.batch] as const;
     const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
     if (answers) slabs.push(answers);
     const lanes = { batches, answers: answers?.batch };
-    const ending = await forward({ vm, network, guard, clock, log, recording, control, ...lanes, signals });
+    const reload = new Reload({ log, logFile, recording, service, control: args.policy ? control : undefined });
+    const moved = new MovedVm(parseMac(mac) ?? 0);
+    const ending = await forward({
+      vm,
+      network,
+      guard,
+      clock,
+      log,
+      recording,
+      control,
+      ...lanes,
+      signals,
+      reload,
+      moved,
+    });
     guard.advance(clock());
     if (given.releaseOnExit && isInOrder(ending)) {
-      giveBack({ registration, guard, network, batch: batches[EGRESS], vmMac: mac, log });
+      const movedAway = moved.hasMoved(clock());
+      giveBack({ registration, guard, network, batch: batches[EGRESS], vmMac: mac, movedAway, log });
     }
     return tellEnd(log, ending);
   } finally {
@@ -140,6 +160,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     vm?.close();
     for (const slab of slabs) slab.free(); // not before: until then the network may still look at it
     registration?.close();
+    logFile?.close((line) => process.stderr.write(line));
   }
 }
 
@@ -177,7 +198,7 @@ async function chooseHost(): Promise<Host> {
 
 /** Tart's terminal belongs to its user: there only what is wrong is told. */
 function logLevel(given: RunArguments): LogLevel {
-  return given.logLevel ?? (given.vmFd === 0 ? "warn" : "info");
+  return given.logLevel ?? (given.vmFd === 0 && given.logFile === undefined ? "warn" : "info");
 }
 
 function openRecording(
@@ -191,6 +212,7 @@ function openRecording(
     return new Recording({
       path: given.capture,
       maximumSize: given.captureSize,
+      files: given.captureFiles,
       maximumFrame: LONGEST_STREAM_FRAME,
       application: `softnet ${version()}`,
       epoch: Date.now() * 1000 - clock(),
@@ -214,13 +236,14 @@ interface Forwarding {
   /** Where what policy denies is answered. */
   readonly answers: Batch | undefined;
   readonly signals: Signals;
+  readonly reload: Reload;
+  readonly moved: MovedVm;
 }
 
 /** Moves frames until something ends it. */
 async function forward(parts: Forwarding): Promise<Ending> {
-  const { vm, network, guard, clock, log, recording, control, batches, answers, signals } = parts;
+  const { vm, network, guard, clock, log, recording, control, batches, answers, signals, reload, moved } = parts;
   const started = clock();
-  let summarized = started;
   let relayEnded: (end: RelayEnd) => void = () => {};
   const ended = new Promise<Ending>((resolve) => {
     relayEnded = resolve;
@@ -236,21 +259,21 @@ async function forward(parts: Forwarding): Promise<Ending> {
       onFrame: (direction, verdict, time, bytes, offset, length) =>
         recording.add(direction === EGRESS, verdict, time, bytes, offset, length),
     }),
-    onDrop: (direction, verdict, _time, bytes, offset, length) => {
+    onDrop: (direction, verdict, time, bytes, offset, length) => {
       if (dropLog.isFirst(verdict)) {
-        dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length));
+        dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length), time);
       }
+      if (direction === INGRESS && verdict === ETHERNET_SOURCE) moved.note(time, bytes, offset, length);
       control?.dropped(direction, verdict, bytes, offset, length);
     },
     ...(control && { onSlice: control.serve }),
     onTick: (time) => {
       recording?.flush();
       control?.tick(time);
-      if (time - summarized < SUMMARY_INTERVAL) return;
-      summarized = time;
-      dropLog.summarize();
+      dropLog.summarize(time);
     },
-    onEnd: (end) => relayEnded(end),
+    deadline: () => Math.min(dropLog.deadline, control?.deadline ?? Number.POSITIVE_INFINITY),
+    onEnd: (end) => setImmediate(relayEnded, end), // a watch's callback resolves nothing by itself (native/poll.ts)
   });
   const { drops } = relay.counters;
   const dropLog = new DropLog({
@@ -261,12 +284,15 @@ async function forward(parts: Forwarding): Promise<Ending> {
   try {
     if (control !== undefined) {
       control.counters = relay.counters;
-      signals.onReload(() => control.reload());
+      control.attend = () => relay.attend();
     }
     relay.start();
+    reload.started(statusOf(vm, network));
+    signals.onReload(() => reload.run());
     return await Promise.race([signals.stopped, ended]);
   } finally {
     relay.stop();
+    reload.ended();
     tellSummary(log, relay, (clock() - started) / 1e6);
   }
 }
@@ -312,9 +338,18 @@ function tellHost(log: Log, { host }: Network): void {
 }
 
 /** The VM connects in its own time; until then the relay runs without it. */
-function tellWaiting(log: Log, vm: ListeningPort): void {
-  vm.onConnect = () => log.info("VM connected", { path: vm.path });
+function tellWaiting(log: Log, vm: ListeningPort, service: ServiceManager | undefined): void {
+  vm.onConnect = () => {
+    log.info("VM connected", { path: vm.path });
+    service?.status(`the VM has connected to ${vm.path}`);
+  };
   log.info("waiting for the VM", { path: vm.path });
+}
+
+/** For a service manager's users. */
+function statusOf(vm: FramePort, network: Network): string {
+  const what = vm instanceof ListeningPort ? `waits for the VM at ${vm.path}` : `filters ${vm.label}`;
+  return `${what}, on ${network.label}`;
 }
 
 /** It was asked to stop, or its VM went away. */

@@ -27,6 +27,8 @@ export interface ChannelOptions {
   readonly answer: Answerer;
   /** Called when a request waits for `answerOne`. */
   readonly onRequest: (channel: Channel) => void;
+  /** Called when anything has happened here: a tick should follow. */
+  readonly onActivity?: () => void;
   /** Called once, when it has closed; `why` is missing where that was to be expected. */
   readonly onClose: (channel: Channel, why?: string) => void;
   /** Told of a fault of softnet's own. */
@@ -44,6 +46,8 @@ export class Channel {
   #unheard = false;
   #closed = false;
   #subscribed = false;
+  /** When it asked last, or came; on performance.now(). */
+  #heard = performance.now();
   #flushing: NodeJS.Immediate | undefined;
 
   constructor(options: ChannelOptions) {
@@ -54,6 +58,21 @@ export class Channel {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Whether it hears events: it need not say anything. */
+  get watching(): boolean {
+    return !this.#closed && this.#subscribed;
+  }
+
+  /** Whether no event tells when the other side goes away altogether. */
+  get halfClosed(): boolean {
+    return !this.#closed && this.#ended;
+  }
+
+  /** When it last had a whole request, or came; on performance.now(). */
+  get heard(): number {
+    return this.#heard;
   }
 
   /** Has events sent here from now on: the channel stays open for them. */
@@ -87,6 +106,7 @@ export class Channel {
   answerOne(): number {
     if (!this.waiting) return 0;
     const begin = performance.now();
+    this.#heard = begin;
     this.#queue(this.#answerTo(this.#lines.next()) ?? "");
     this.#flush();
     this.#settle();
@@ -112,6 +132,13 @@ export class Channel {
     this.#settle();
   }
 
+  /** Says a last line, as far as the other side takes it, and ends it. */
+  dismiss(line: string): void {
+    this.#queue(line);
+    this.#flush();
+    this.close();
+  }
+
   /** Ends it; what waits is lost. Harmless when called twice. */
   close(why?: string): void {
     if (this.#closed) return;
@@ -123,6 +150,7 @@ export class Channel {
   }
 
   readonly #wake = (): void => {
+    this.#options.onActivity?.();
     this.#flush();
     if (this.receive()) this.#options.onRequest(this);
     else this.#settle();

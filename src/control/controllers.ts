@@ -1,6 +1,8 @@
 /**
  * All controllers of one softnet: the one on an inherited descriptor, and those on the socket, at most MOST_CLIENTS. Who
- * comes when the house is full is told so and closed.
+ * comes when all places are taken gets the place of a silent one: the client that has asked nothing for the longest time,
+ * at least SILENCE, and hears no events. Where there is none it is told so and closed. At most MOST_WATCHING hear events,
+ * so that some places always are for questions.
  *
  * One thread serves them and forwards frames, so frames come first: in each turn of the event loop one request is
  * answered, whoever's turn it is, and after one that took a while frames have as long again before the next. However
@@ -9,9 +11,16 @@
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { Channel } from "./channel.ts";
 import { answerRequest, type ControlTarget } from "./methods.ts";
-import { errorLine, RpcError, TOO_MANY_CLIENTS } from "./rpc.ts";
+import { errorLine, type Request, RpcError, TOO_MANY_CLIENTS } from "./rpc.ts";
 
 export const MOST_CLIENTS = 16;
+export const MOST_WATCHING = 12;
+
+/** Milliseconds without a request after which a client may lose its place. */
+export const SILENCE = 5_000;
+
+/** Microseconds between two looks at what no event tells. */
+const LOOK_INTERVAL = 1_000_000;
 
 /** Milliseconds of rest that are worth a timer. */
 const NOTICEABLE = 1;
@@ -20,6 +29,8 @@ export interface ControllersOptions {
   readonly target: ControlTarget;
   /** Told that a channel ended otherwise than by its other side's wish. */
   readonly onBroken: (why: string) => void;
+  /** Called when anything has happened: `check` should follow soon. */
+  readonly onActivity?: () => void;
   /** Told of a fault of softnet's own. */
   readonly onFault: (error: unknown) => void;
 }
@@ -34,6 +45,8 @@ export class Controllers {
   #rest: NodeJS.Timeout | undefined;
   /** On performance.now(); 0 = no rest is due. */
   #restUntil = 0;
+  /** When `check` was called last. */
+  #checked = 0;
 
   constructor(options: ControllersOptions) {
     this.#options = options;
@@ -51,6 +64,8 @@ export class Controllers {
 
   /** A client of the socket. */
   admit(stream: ByteStream): void {
+    this.#options.onActivity?.();
+    if (this.#clients.size >= MOST_CLIENTS) this.#makePlace();
     if (this.#clients.size < MOST_CLIENTS) {
       this.#clients.add(this.#open(stream));
       return;
@@ -80,8 +95,16 @@ export class Controllers {
     this.#answerOne(channel);
   }
 
+  /** When `check` has something to do if nothing happens until then, microseconds; Infinity = nothing. */
+  get deadline(): number {
+    const halfClosed = this.#inherited?.halfClosed || [...this.#clients].some((channel) => channel.halfClosed);
+    const look = halfClosed ? this.#checked + LOOK_INTERVAL : Number.POSITIVE_INFINITY;
+    return Math.min(look, this.#options.target.events.deadline);
+  }
+
   /** On a tick; `time` in microseconds. */
   check(time: number): void {
+    this.#checked = time;
     this.#inherited?.check();
     for (const channel of this.#clients) channel.check();
     this.#options.target.events.tick(time);
@@ -93,6 +116,25 @@ export class Controllers {
     this.#queue.length = 0;
     this.#inherited?.close();
     for (const channel of this.#clients) channel.close();
+  }
+
+  /** Closes the client that has been silent for the longest time, if one has been for long enough. */
+  #makePlace(): void {
+    const silent = [...this.#clients].filter(({ watching, waiting }) => !watching && !waiting);
+    const oldest = silent.toSorted((one, other) => one.heard - other.heard)[0];
+    if (oldest === undefined || performance.now() - oldest.heard < SILENCE) return;
+    oldest.dismiss(errorLine(new RpcError(TOO_MANY_CLIENTS, "others need the place of a client that asks nothing")));
+  }
+
+  #answer(request: Request, channel: Channel): string {
+    const { target } = this.#options;
+    if (request.method === "softnet.events" && !channel.watching && channel !== this.#inherited) {
+      const watching = [...this.#clients].filter((one) => one.watching).length;
+      if (watching >= MOST_WATCHING) {
+        throw new RpcError(TOO_MANY_CLIENTS, `${MOST_WATCHING} clients hear events already`);
+      }
+    }
+    return answerRequest(target, request, channel);
   }
 
   readonly #enqueue = (channel: Channel): void => {
@@ -124,15 +166,17 @@ export class Controllers {
 
   #answerOne(channel: Channel): void {
     const took = channel.answerOne();
+    this.#options.onActivity?.();
     if (took > 0) this.#restUntil = performance.now() + took;
     if (channel.waiting) this.#enqueue(channel);
   }
 
   #open(stream: ByteStream): Channel {
-    const { target, onFault } = this.#options;
+    const { target, onFault, onActivity } = this.#options;
     return new Channel({
       stream,
-      answer: (request, channel) => answerRequest(target, request, channel),
+      answer: (request, channel) => this.#answer(request, channel),
+      ...(onActivity && { onActivity }),
       onRequest: this.#enqueue,
       onClose: (channel, why) => {
         this.#clients.delete(channel);

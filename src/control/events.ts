@@ -46,6 +46,12 @@ export class Events {
     return this.#subscribers.length > 0;
   }
 
+  /** When `tick` has something to tell, microseconds; Infinity = nothing. */
+  get deadline(): number {
+    const skipped = this.#subscribers.filter((one) => one.skipped > 0);
+    return Math.min(Number.POSITIVE_INFINITY, ...skipped.map((one) => one.told + INTERVAL));
+  }
+
   subscribe(channel: Channel): void {
     if (this.#subscribers.some((one) => one.channel === channel)) return;
     this.#subscribers.push({ channel, drops: new FirstDrops(), skipped: 0, told: 0 });
@@ -89,9 +95,8 @@ export class Events {
   tick(time: number): void {
     for (const one of this.#subscribers) {
       if (one.skipped === 0 || time - one.told < INTERVAL) continue;
-      if (!one.channel.notify(eventLine("skipped", { count: one.skipped }))) continue;
-      one.skipped = 0;
-      one.told = time;
+      one.told = time; // also where nobody reads it: then again a second later
+      if (one.channel.notify(eventLine("skipped", { count: one.skipped }))) one.skipped = 0;
     }
   }
 }

@@ -234,6 +234,11 @@ export class Guard {
     return verdictObject(this.judgeIngress(frame, 0, frame.length));
   }
 
+  /** When `advance` has something to do even if no frame comes: the end of the binding. Microseconds; Infinity = never. */
+  get deadline(): number {
+    return this.#lease.expiry;
+  }
+
   /** Tells the time, in microseconds, before the frames of a batch are judged; ends a binding whose lease is over. */
   advance(time: number): void {
     // Not Math.max: a NaN must not poison the clock.

@@ -13,12 +13,14 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { findIp, ipBatch } from "../host/iproute2.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
+import { LinkEvents } from "../native/linux/link-events.ts";
 import { type Link, Links } from "../native/linux/links.ts";
 import { TapPort } from "../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
 import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
 import type { Network } from "./network.ts";
+import { PortState, type TellPortState } from "./port-state.ts";
 import { separate } from "./separation.ts";
 
 export interface BridgeOptions {
@@ -26,6 +28,8 @@ export interface BridgeOptions {
   readonly bridge: string;
   /** Whether this port may exchange frames with ports that are not isolated alone. */
   readonly isolated: boolean;
+  /** Called when frames can pass between TAP and bridge, or cannot, for reasons of the bridge's. */
+  readonly tell?: TellPortState;
 }
 
 /** Puts a new TAP on the bridge. Throws UserError when there is no such bridge, no permission, or no `ip`. */
@@ -40,7 +44,10 @@ export function openBridge(libc: LinuxLibc, options: BridgeOptions): Network {
     attach(libc, ip, device, bridge, isolated);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
-    const port = new TapPort(libc, label, device, () => inspect(links, label, index, bridge));
+    const state = new PortState(device.name, bridge.name, options.tell);
+    const look = (): void => state.note(inspect(links, label, index, bridge));
+    const port = new TapPort(libc, label, device, look, LinkEvents.open(libc, index));
+    look(); // what was before the first event
     const close = (): void => {
       port.close();
       links.close();
@@ -93,11 +100,11 @@ function attach(libc: LinuxLibc, ip: string, device: TapDevice, bridge: Link, is
   run([`link set dev ${device.name} up`]);
 }
 
-/** Throws PortClosed unless the TAP is still a port of that bridge. */
-function inspect(links: Links, label: string, index: number, bridge: Link): void {
+/** Answers what the TAP is now. Throws PortClosed unless it is still a port of that bridge. */
+function inspect(links: Links, label: string, index: number, bridge: Link): Link {
   const tap = links.byIndex(index);
-  if (tap === undefined) throw new PortClosed(label, "the TAP was deleted");
-  if (tap.master === bridge.index) return;
+  if (tap === undefined) throw new PortClosed(label, "the TAP was deleted, or moved to another network namespace");
+  if (tap.master === bridge.index) return tap;
   const gone = links.byIndex(bridge.index) === undefined;
   throw new PortClosed(label, gone ? `bridge ${bridge.name} is gone` : `the TAP was taken off bridge ${bridge.name}`);
 }

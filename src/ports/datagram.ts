@@ -23,12 +23,16 @@ import { HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, Messages, RECEIVED_WORD } from 
 /** Room for some hundred frames on their way to the other end. */
 const SEND_BUFFER = 1024 * 1024;
 
+/** Milliseconds between two looks at the peer of an idle socket: a look costs a few hundred microseconds, for waking up. */
+const PEER_INTERVAL = 2000;
+
 const WANTED = "a connected unix datagram socket, such as one end of a socketpair";
 
 export class DatagramPort implements FramePort {
   readonly label: string;
   /** Whether `check` can see that the peer has closed; else only the next send does. */
   readonly seesPeer: boolean;
+  readonly checkInterval: number;
   unsendable = 0;
   readonly #libc: LinuxLibc;
   readonly #poll: Poll;
@@ -54,6 +58,7 @@ export class DatagramPort implements FramePort {
     this.seesPeer = peers !== undefined && peers.peerOf(this.#inode) !== "unknown";
     if (!this.seesPeer) peers?.close();
     this.#peers = this.seesPeer ? peers : undefined;
+    this.checkInterval = this.seesPeer ? PEER_INTERVAL : Number.POSITIVE_INFINITY;
   }
 
   receive(batch: Batch): number {

@@ -22,6 +22,7 @@ import { UnixPath } from "./unix-path.ts";
 export class ListeningPort implements FramePort {
   readonly label: string;
   readonly path: string;
+  readonly checkInterval = Number.POSITIVE_INFINITY;
   /** Called once, when the VM has connected. */
   onConnect: () => void = () => {};
   readonly #libc: LinuxLibc;
@@ -103,7 +104,8 @@ export class ListeningPort implements FramePort {
       const errno = this.#libc.errno();
       if (errno === EAGAIN || errno === EINTR || errno === ECONNABORTED) return; // that one has gone again
       this.#failure = new PortFailed(this.label, `cannot accept the VM: ${describeError(errno)}`);
-      this.#poll?.watch(false, false, this.#accept); // `check` tells, within a tick
+      this.#poll?.watch(false, false, this.#accept);
+      this.#wake(true, true); // to meet it
       return;
     }
     this.#stopListening();

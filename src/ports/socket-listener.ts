@@ -42,6 +42,11 @@ export class SocketListener {
     this.#poll.watch(true, false, this.#accept);
   }
 
+  /** Whether accepting has failed, and `check` must be called for it to go on. */
+  get resting(): boolean {
+    return this.#resting;
+  }
+
   /** On a tick: listens again where accepting had failed, for want of descriptors say. */
   check(): void {
     if (!this.#open) return;

@@ -28,6 +28,8 @@ const START = HEADROOM - PREFIX;
 
 export class StreamPort implements FramePort {
   readonly label: string;
+  /** The end of a stream is an event. */
+  readonly checkInterval = Number.POSITIVE_INFINITY;
   unsendable = 0;
   readonly #libc: LinuxLibc;
   readonly #poll: Poll;

@@ -7,6 +7,7 @@
  */
 import { EAGAIN, EINTR, EINVAL, EIO, EMSGSIZE, ENOBUFS, ENOMEM } from "../native/linux/errno.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
+import type { LinkEvents } from "../native/linux/link-events.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import type { FramePort, Interest } from "../relay/port.ts";
@@ -20,20 +21,32 @@ export class TapPort implements FramePort {
   unsendable = 0;
   readonly #libc: LinuxLibc;
   readonly #poll: Poll;
+  readonly checkInterval?: number;
   readonly #inspect: () => void;
+  readonly #events: LinkEvents | undefined;
   #fd: number;
+  #wake: Wake = () => {};
+  #failure: unknown;
 
-  /** Takes over an open TAP. `inspect` is called by `check`, for what else must hold: it throws PortClosed. */
-  constructor(libc: LinuxLibc, label: string, device: TapDevice, inspect: () => void = () => {}) {
+  /**
+   * Takes over an open TAP. `inspect` looks at what else must hold, and throws PortClosed: it is called by `check`, and
+   * after each of the `events`, which the port takes over too. Without events it is called on every tick.
+   */
+  constructor(libc: LinuxLibc, label: string, device: TapDevice, inspect?: () => void, events?: LinkEvents) {
     this.label = label;
     this.device = device;
     this.#libc = libc;
     this.#fd = device.fd;
     this.#poll = new Poll(device.fd);
-    this.#inspect = inspect;
+    this.#inspect = inspect ?? (() => {});
+    this.#events = events;
+    if (events !== undefined) events.onChange = this.#changed;
+    // That the interface is deleted, its descriptor tells.
+    if (inspect === undefined || events !== undefined) this.checkInterval = Number.POSITIVE_INFINITY;
   }
 
   receive(batch: Batch): number {
+    this.#throwFailure();
     const { offset, length, capacity, slotSize } = batch;
     let count = 0;
     while (count < capacity) {
@@ -55,6 +68,7 @@ export class TapPort implements FramePort {
   }
 
   send(batch: Batch, first: number): number {
+    this.#throwFailure();
     const { offset, length, count, address } = batch;
     let next = first;
     while (next < count) {
@@ -71,10 +85,12 @@ export class TapPort implements FramePort {
   }
 
   watch(interest: Interest, wake: Wake): void {
+    this.#wake = wake;
     this.#poll.watch(interest.readable, interest.writable, wake);
   }
 
   check(): void {
+    this.#throwFailure();
     this.#poll.rearm();
     this.#inspect();
   }
@@ -82,8 +98,23 @@ export class TapPort implements FramePort {
   close(): void {
     if (this.#fd < 0) return;
     this.#poll.close();
+    this.#events?.close();
     this.#libc.close(this.#fd);
     this.#fd = -1;
+  }
+
+  /** The relay is woken to meet what is wrong. */
+  readonly #changed = (): void => {
+    try {
+      this.#inspect();
+    } catch (error) {
+      this.#failure = error;
+      this.#wake(true, true);
+    }
+  };
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure;
   }
 }
 

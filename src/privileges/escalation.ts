@@ -13,7 +13,7 @@ import { F_DUPFD, F_SETFD, FD_CLOEXEC, type LinuxLibc } from "../native/linux/li
 import { UserError } from "../user-error.ts";
 import { findSudo } from "./sudo.ts";
 
-const PRESERVED = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS"];
+const PRESERVED = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS", "NOTIFY_SOCKET"];
 const PRESERVE = `--preserve-env=${PRESERVED.join(",")}`;
 const FIRST_ORDINARY = 3;
 const PATIENCE = 30_000; // milliseconds: sudo may ask a directory server
@@ -120,7 +120,7 @@ function mayEscalate([sudo, ...rest]: readonly [string, ...string[]]): boolean {
   return spawnSync(sudo, args, { stdio: "ignore", timeout: PATIENCE }).status === 0;
 }
 
-/** The option that keeps the crash reports' variables: sudo refuses to run at all where its rule does not allow that. */
+/** The option that keeps the variables that softnet asks for later: sudo refuses to run at all where its rule does not allow that. */
 function preserving(command: readonly [string, ...string[]]): string[] {
   const isSet = PRESERVED.some((name) => process.env[name] !== undefined);
   return isSet && !mayEscalate(command) ? [] : [PRESERVE];

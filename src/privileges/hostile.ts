@@ -21,7 +21,8 @@ import { heldRights } from "../native/rights.ts";
 
 /** What softnet asks for, after the drop, and what sudo tells. */
 const CRASHES = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS", "SOFTNET_CRASH_REPORT"];
-const KEPT: ReadonlySet<string> = new Set([...CRASHES, "SUDO_UID", "SUDO_GID", "SUDO_USER"]);
+const SERVICE = "NOTIFY_SOCKET";
+const KEPT: ReadonlySet<string> = new Set([...CRASHES, SERVICE, "SUDO_UID", "SUDO_GID", "SUDO_USER"]);
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 const WRITABLE_BY_OTHERS = 0o022;
 

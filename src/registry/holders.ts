@@ -1,6 +1,6 @@
 /** Who has which address on this host, for people and programs: what `softnet list` prints. */
 import { readRecord, recordNames } from "./files.ts";
-import { isOver, momentOf, outlives } from "./lifetime.ts";
+import { expiresAt, isOver, momentOf, outlives } from "./lifetime.ts";
 import type { KeptBinding } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
@@ -21,9 +21,11 @@ export interface Holder {
   readonly expires: number;
   /** Of the softnet, while it runs. */
   readonly pid?: number;
+  /** Where its controllers connect, while it runs. */
+  readonly control?: string;
 }
 
-/** All VMs with an address whose lease is not over, by network and address. Throws UntrustedRegistry, or what the system says. */
+/** All VMs with an address whose lease is not over: first those that run, then by network and address. Throws UntrustedRegistry, or what the system says. */
 export function readHolders(system: RegistrySystem): Holder[] {
   const moment = momentOf(system);
   const holders: Holder[] = [];
@@ -32,16 +34,21 @@ export function readHolders(system: RegistrySystem): Holder[] {
     const binding = found?.entry?.binding;
     if (found?.entry === undefined || binding === undefined || isOver(found.entry, moment)) continue;
     const { entry, live } = found;
+
     if (!live && !outlives(binding)) continue;
-    const { network, mac, pid } = entry;
-    const { address, origin, expires } = binding;
+    const { network, mac, pid, control } = entry;
+    const { address, origin } = binding;
+    const expires = expiresAt(binding, moment); // by the clock of now, which may have been set since
     const state = live ? "live" : entry.state === "released" ? "released" : "ended";
-    holders.push({ network, mac, address, origin, state, expires, ...(live && { pid }) });
+    holders.push({ network, mac, address, origin, state, expires, ...(live && { pid, ...(control && { control }) }) });
   }
-  return holders.sort(byNetworkAndAddress);
+  return holders.sort(inOrder);
 }
 
-function byNetworkAndAddress(a: Holder, b: Holder): number {
+const ORDER: readonly HolderState[] = ["live", "released", "ended"];
+
+function inOrder(a: Holder, b: Holder): number {
+  if (a.state !== b.state) return ORDER.indexOf(a.state) - ORDER.indexOf(b.state);
   if (a.network !== b.network) return a.network < b.network ? -1 : 1;
   return a.address - b.address || a.mac - b.mac;
 }

@@ -1,13 +1,10 @@
 /**
- * How long a kept binding counts. A lease's end is kept on two clocks: the time of day, which people and other programs
- * understand but which can be set, and the time since boot, which cannot but starts anew. A binding of before is only
- * gone on with where both say so.
+ * How long a kept binding counts. A lease's end is kept in time since boot, which nobody can set and which goes on while the
+ * machine sleeps; within one boot of the host nothing else is asked. The time of day beside it is for people and other
+ * programs: it may be set at any moment, by NTP after a start for example.
  */
 import type { Entry, KeptBinding } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
-
-/** Milliseconds that the two clocks may have moved apart since a record was written. */
-const MOST_DRIFT = 60_000;
 
 export interface Moment {
   readonly boot: string;
@@ -27,15 +24,25 @@ export function outlives(binding: KeptBinding | undefined): boolean {
 }
 
 /** Whether the binding's lease is over, or of another boot: it is nobody's any more, and its record may be removed. */
-export function isOver({ boot, binding }: Entry, moment: Moment): boolean {
-  return binding === undefined || boot !== moment.boot || binding.expiresSinceBoot <= moment.sinceBoot;
+export function isOver(entry: Entry, moment: Moment): boolean {
+  return entry.binding === undefined || whyOver(entry, entry.binding, moment) !== undefined;
 }
 
-/** When the binding ends, in microseconds since boot; undefined when it must not be gone on with. */
-export function restorableUntil(entry: Entry, binding: KeptBinding, moment: Moment): number | undefined {
-  if (isOver(entry, moment)) return undefined;
-  const age = (moment.sinceBoot - entry.writtenSinceBoot) / 1000;
-  if (age < 0 || Math.abs(moment.now - entry.written - age) > MOST_DRIFT) return undefined;
-  const left = Math.min((binding.expires - moment.now) * 1000, binding.expiresSinceBoot - moment.sinceBoot);
-  return left > 0 ? moment.sinceBoot + left : undefined;
+/** Why a binding is nobody's any more; undefined while it is somebody's. */
+export function whyOver({ boot }: Entry, binding: KeptBinding, moment: Moment): string | undefined {
+  if (boot !== moment.boot) return "it is of before the host's last start";
+  return binding.expiresSinceBoot <= moment.sinceBoot ? "its lease is over" : undefined;
+}
+
+/** Why a binding of before must not be gone on with; undefined when it may, until its `expiresSinceBoot`. */
+export function whyNotRestorable(entry: Entry, binding: KeptBinding, moment: Moment): string | undefined {
+  const over = whyOver(entry, binding, moment);
+  if (over !== undefined) return over;
+  return entry.writtenSinceBoot > moment.sinceBoot ? "it was written later than now, since boot" : undefined;
+}
+
+/** A binding's end as the time of day, milliseconds since 1970 by the clock of now; Infinity = never. */
+export function expiresAt(binding: KeptBinding, moment: Moment): number {
+  const left = binding.expiresSinceBoot - moment.sinceBoot;
+  return Number.isFinite(left) ? Math.floor(moment.now + left / 1000) : left;
 }

@@ -13,6 +13,9 @@ import { formatIPv4, formatMac, parseIPv4, parseMac } from "../wire/address.ts";
 /** Bytes. The longest record there can be (a client identifier of 255 bytes, 8 DNS servers) has some 1,500. */
 export const RECORD_SIZE = 2048;
 
+/** Characters of a control socket's path: as many as a socket's address holds. */
+const LONGEST_CONTROL = 107;
+
 /** Characters of a network's name. */
 export const LONGEST_NETWORK = 200;
 
@@ -55,6 +58,8 @@ export interface Entry {
   readonly state: (typeof STATES)[number];
   /** Missing in the state `none`. */
   readonly binding?: KeptBinding;
+  /** The path that its controllers connect to; printable ASCII. */
+  readonly control?: string;
   /** An address that the VM is just being given; 0 = none. */
   readonly claimed: number;
   /** When this was written: milliseconds since 1970, and microseconds since boot. */
@@ -72,6 +77,7 @@ export function encodeRecord(entry: Entry): Uint8Array {
     pid: entry.pid,
     state: entry.state,
     ...(entry.binding && { binding: toJson(entry.binding) }),
+    ...(entry.control !== undefined && { control: entry.control }),
     ...(entry.claimed !== 0 && { claimed: formatIPv4(entry.claimed) }),
     written: entry.written,
     writtenSinceBoot: entry.writtenSinceBoot,
@@ -119,6 +125,11 @@ function checksumOf(bytes: Uint8Array): string {
   return crc32(bytes.subarray(CHECKSUM)).toString(16).padStart(CHECKSUM, "0");
 }
 
+/** Whether this can stand in a record as a control socket's path: people see it on their terminals. */
+export function isControl(path: string | undefined): path is string {
+  return path !== undefined && path.length <= LONGEST_CONTROL && /^\/[ -~]+$/.test(path);
+}
+
 function isPrintable(network: string): boolean {
   return network.length <= LONGEST_NETWORK && /^[ -~]+$/.test(network);
 }
@@ -139,6 +150,8 @@ function toEntry(fields: Fields): Entry {
   const state = fields.oneOf("state", STATES);
   const network = fields.text("network");
   if (fields.number("version") !== VERSION || !isPrintable(network)) throw new Error("another version");
+  const control = fields.has("control") ? fields.text("control") : undefined;
+  if (control !== undefined && !isControl(control)) throw new Error("not a path");
   const binding = state === "none" ? undefined : toBinding(fields.object("binding"));
   return {
     boot: fields.text("boot"),
@@ -147,6 +160,7 @@ function toEntry(fields: Fields): Entry {
     pid: fields.number("pid"),
     state,
     ...(binding && { binding }),
+    ...(control !== undefined && { control }),
     claimed: fields.has("claimed") ? fields.address("claimed") : 0,
     written: fields.number("written"),
     writtenSinceBoot: fields.number("writtenSinceBoot"),

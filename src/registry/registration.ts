@@ -11,10 +11,10 @@ import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, closeSync, fstatSync, openSync, writeSync } from "node:fs";
 import type { BindingChange, Binding as GuardBinding, RestoredBinding } from "../guard/types.ts";
 import { readRecord, recordNames } from "./files.ts";
-import { isOver, momentOf, outlives, restorableUntil } from "./lifetime.ts";
+import { expiresAt, isOver, momentOf, outlives, whyNotRestorable } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
-import { type Entry, encodeRecord, type KeptBinding } from "./record.ts";
-import { ensureDirectory, type Predecessor, removeRecord, sweep } from "./sweep.ts";
+import { type Entry, encodeRecord, isControl, type KeptBinding } from "./record.ts";
+import { ensureDirectory, type Predecessor, removeRecord, type Swept, sweep } from "./sweep.ts";
 import type { RegistrySystem } from "./system.ts";
 
 export interface RegistrationOptions {
@@ -23,7 +23,17 @@ export interface RegistrationOptions {
   /** The VM's MAC address, 48 bits. */
   readonly mac: number;
   readonly pid: number;
+  /** Where its controllers connect, an absolute path; what is no text of a record's is left out. */
+  readonly control?: string;
 }
+
+/** A binding of before that is not gone on with. */
+export interface NotRestored {
+  readonly address: number;
+  readonly why: string;
+}
+
+const HELD = "another softnet's VM has the address now";
 
 /** Files that are made again because another softnet cleaned up in between. */
 const ATTEMPTS = 16;
@@ -31,6 +41,9 @@ const ATTEMPTS = 16;
 export class Registration {
   /** What the VM had before, with its end on the guard's clock; not with another live softnet's address. */
   readonly restored: RestoredBinding | undefined;
+  /** What the VM had before, where it is not that. */
+  readonly notRestored: NotRestored | undefined;
+  readonly #control: string | undefined;
   readonly #system: RegistrySystem;
   readonly #network: string;
   readonly #mac: number;
@@ -47,17 +60,20 @@ export class Registration {
     return new Registration(system, { ...options, network }, sweep(system, network, options.mac));
   }
 
-  private constructor(system: RegistrySystem, options: RegistrationOptions, predecessors: readonly Predecessor[]) {
+  private constructor(system: RegistrySystem, options: RegistrationOptions, { predecessors, over }: Swept) {
     this.#system = system;
     this.#network = options.network;
     this.#mac = options.mac;
     this.#pid = options.pid;
+    this.#control = isControl(options.control) ? options.control : undefined;
     this.#boot = system.bootId();
     const { name, fd } = create(system, namePrefix(options.network, options.mac), () => this.#encode("none", 0));
     this.#name = name;
     this.#fd = fd;
     try {
-      this.restored = this.#succeed(predecessors);
+      const found = this.#succeed(predecessors);
+      this.restored = found.restored;
+      this.notRestored = found.restored === undefined ? (found.notRestored ?? over) : undefined;
     } catch (error) {
       this.close();
       throw error;
@@ -134,21 +150,26 @@ export class Registration {
   }
 
   /** Goes on from the same VM's softnets of before, whose files then go. Of two that try so at once at most one does. */
-  #succeed(predecessors: readonly Predecessor[]): RestoredBinding | undefined {
+  #succeed(predecessors: readonly Predecessor[]): { restored?: RestoredBinding; notRestored?: NotRestored } {
     const moment = momentOf(this.#system);
-    let restored: RestoredBinding | undefined;
+    const found: { restored?: RestoredBinding; notRestored?: NotRestored } = {};
     for (const { entry } of predecessors) {
       const { binding } = entry;
-      const until = binding && restorableUntil(entry, binding, moment);
-      if (binding === undefined || until === undefined || this.isHeldElsewhere(binding.address)) continue;
-      const { address, server, netmask, router, dnsServers, acknowledged } = binding;
-      restored = { address, server, netmask, router, dnsServers, ...(acknowledged && { acknowledged }), expiry: until };
-      this.#binding = { ...binding, expiresSinceBoot: until };
+      if (binding === undefined) continue;
+      const { address, server, netmask, router, dnsServers, acknowledged, expiresSinceBoot } = binding;
+      const why = whyNotRestorable(entry, binding, moment) ?? (this.isHeldElsewhere(address) ? HELD : undefined);
+      if (why !== undefined) {
+        found.notRestored ??= { address, why };
+        continue;
+      }
+      const rest = { address, server, netmask, router, dnsServers, ...(acknowledged && { acknowledged }) };
+      found.restored = { ...rest, expiry: expiresSinceBoot };
+      this.#binding = { ...binding, expires: expiresAt(binding, moment) };
       this.#write("bound", 0);
       break;
     }
     for (const { name } of predecessors) removeRecord(this.#system, name);
-    return restored;
+    return found;
   }
 
   /** Whether another VM's living softnet has that address in its record. */
@@ -194,6 +215,7 @@ export class Registration {
       pid: this.#pid,
       state,
       ...(state !== "none" && this.#binding && { binding: this.#binding }),
+      ...(this.#control !== undefined && { control: this.#control }),
       claimed,
       written: this.#system.now(),
       writtenSinceBoot: this.#system.sinceBoot(),

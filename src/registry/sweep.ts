@@ -7,7 +7,7 @@
  */
 import { chmodSync, chownSync, closeSync, fstatSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { checkDirectory, codeOf, openRecord, readEntry, recordNames } from "./files.ts";
-import { isOver, type Moment, momentOf, outlives } from "./lifetime.ts";
+import { isOver, type Moment, momentOf, outlives, whyOver } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
 import type { Entry } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
@@ -26,6 +26,12 @@ export interface Predecessor {
   readonly entry: Entry;
 }
 
+/** What of the same VM was found: the newest first, and what is over and was removed. */
+export interface Swept {
+  readonly predecessors: readonly Predecessor[];
+  readonly over: { readonly address: number; readonly why: string } | undefined;
+}
+
 /** Makes the folder, readable by all and writable by root. Throws UntrustedRegistry, or what the system says. */
 export function ensureDirectory(system: Pick<RegistrySystem, "directory" | "owner">): void {
   const { directory, owner } = system;
@@ -41,22 +47,27 @@ export function ensureDirectory(system: Pick<RegistrySystem, "directory" | "owne
   if ((stats.mode & 0o777) !== 0o755) chmodSync(directory, 0o755);
 }
 
-/** Removes what may go, and answers the same VM's records of before, the newest first. Throws when the folder is full. */
-export function sweep(system: RegistrySystem, network: string, mac: number): Predecessor[] {
+/** Removes what may go, and answers the same VM's records of before. Throws when the folder is full. */
+export function sweep(system: RegistrySystem, network: string, mac: number): Swept {
   const moment = momentOf(system);
   const own = `${namePrefix(network, mac)}-`;
   const predecessors: Predecessor[] = [];
   const ended: { name: string; ends: number }[] = [];
   const names = recordNames(system);
   let removed = 0;
+  let over: Swept["over"];
   for (const name of names) {
     const found = lookAt(system, name);
     if (found === "gone" || found === "removed") removed++;
     if (typeof found === "string") continue;
+    const isOwn = name.startsWith(own) && found.entry.network === network && found.entry.mac === mac;
     if (mayGo(found.entry, moment)) {
+      const { binding } = found.entry;
+      const why = isOwn && binding && outlives(binding) ? whyOver(found.entry, binding, moment) : undefined;
+      if (why !== undefined && binding !== undefined) over = { address: binding.address, why };
       removeRecord(system, name);
       removed++;
-    } else if (name.startsWith(own) && found.entry.network === network && found.entry.mac === mac) {
+    } else if (isOwn) {
       predecessors.push(found);
     } else {
       ended.push({ name, ends: found.entry.binding?.expiresSinceBoot ?? 0 });
@@ -66,7 +77,8 @@ export function sweep(system: RegistrySystem, network: string, mac: number): Pre
   for (const { name } of excess) removeRecord(system, name);
   const left = names.length - removed - excess.length;
   if (left > MOST_RECORDS) throw new Error(`${system.directory} has ${left} records of VMs, more than ${MOST_RECORDS}`);
-  return predecessors.toSorted((a, b) => b.entry.writtenSinceBoot - a.entry.writtenSinceBoot);
+  predecessors.sort((a, b) => b.entry.writtenSinceBoot - a.entry.writtenSinceBoot);
+  return { predecessors, over };
 }
 
 /** What a file is to a softnet that starts; without a whole record it goes. */

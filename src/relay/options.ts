@@ -5,6 +5,8 @@ import type { FramePort } from "./port.ts";
 
 /** The guard as the relay sees it. A verdict of 0 passes, any other is a drop reason's number. */
 export interface RelayGuard {
+  /** When `advance` has something to do even if no frame comes, in microseconds; Infinity or missing: never. */
+  readonly deadline?: number;
   /** Moves the guard's clock, in microseconds, to the time of the frames that follow. */
   advance(time: number): void;
   judgeEgress(bytes: Uint8Array, offset: number, length: number): number;
@@ -54,8 +56,10 @@ export interface RelayOptions {
   readonly onDrop?: FrameObserver;
   /** Called between two batches, at the latest after 128 frames, however busy the lanes keep the event loop. */
   readonly onSlice?: () => void;
-  /** Called every 50 ms. */
+  /** Called within 50 ms of whatever happens (frames, `attend`), at `deadline`, and every 30 s at the latest. */
   readonly onTick?: (time: number) => void;
+  /** When `onTick` has something to do even if nothing happens, on the clock; Infinity or missing: never. */
+  readonly deadline?: () => number;
   /** Called at most once, and not after `stop`. */
   readonly onEnd: (end: RelayEnd) => void;
 }

@@ -34,6 +34,11 @@ export interface FramePort {
   watch(interest: Interest, wake: (readable: boolean, writable: boolean) => void): void;
   /** Asks whether the other side is still there, where no event tells; called on every tick. Throws as `receive`. */
   check(): void;
+  /**
+   * Milliseconds between two calls of `check` once nothing has happened for a while: Infinity where events tell
+   * everything. Missing: as often as while frames move.
+   */
+  readonly checkInterval?: number | undefined;
   /** Ends the watch and closes the descriptor. Harmless when called twice. */
   close(): void;
 }

@@ -12,6 +12,9 @@
  *
  * Where the guard answers dropped frames (answering.ts), that happens behind the frames of a turn, a small batch at a time.
  *
+ * Nothing is polled that an event tells: a tick follows what happens, else the next one comes at the nearest deadline (a
+ * lease's end, a port that must be asked for its peer, what `onTick` has to do).
+ *
  * It fails closed: whatever is thrown, by a port, the guard or an observer, ends the relay before another frame is
  * forwarded, and is handed to `onEnd`.
  */
@@ -44,8 +47,17 @@ const AGAIN = 4;
 /** Frames between two calls of `onSlice`, at the most. */
 const SLICE = 128;
 
-/** Milliseconds between two looks at what no event tells: peers that went away, leases that ran out. */
+/**
+ * Milliseconds from anything that happens (a frame, a controller's request) to the tick that follows it: what is counted,
+ * written or told later than a frame is done then. While frames move, ticks follow each other at this distance.
+ */
 export const TICK = 50;
+
+/**
+ * Milliseconds between two ticks at the most, also when no deadline is known: timers stand still while the machine sleeps,
+ * leases do not.
+ */
+export const REST = 30_000;
 
 /** Batches of answers that a tick sends at the most: a new policy may have ended thousands of flows. */
 const ANSWER_BATCHES = 8;
@@ -72,7 +84,12 @@ export class Relay {
   readonly #egress: Lane;
   readonly #ingress: Lane;
   readonly #answering: Answering | undefined;
-  #tick: NodeJS.Timeout | undefined;
+  /** The next tick. */
+  #timer: NodeJS.Timeout | undefined;
+  /** It is at most TICK away. */
+  #attended = false;
+  /** When something happened last, to the tick; microseconds. */
+  #happened = 0;
   #running = false;
   #ended = false;
   #party: Party = INSIDE;
@@ -96,8 +113,16 @@ export class Relay {
   start(): void {
     if (this.#running || this.#ended) throw new Error("a relay runs once");
     this.#running = true;
-    this.#tick = setInterval(() => this.#guarded(this.#look), TICK);
+    this.attend();
     this.#guarded(this.#watchBoth);
+  }
+
+  /** Something has happened that a tick must see: one follows within TICK. Costs nothing while one is due already. */
+  attend(): void {
+    if (this.#attended || !this.#running) return;
+    this.#attended = true;
+    this.#happened = this.#clock();
+    this.#tickIn(TICK);
   }
 
   /** Ends without `onEnd`. The ports stay open: whoever made them closes them. Harmless when called twice. */
@@ -105,7 +130,7 @@ export class Relay {
     this.#ended = true;
     if (!this.#running) return;
     this.#running = false;
-    clearInterval(this.#tick);
+    clearTimeout(this.#timer);
     this.#abandon(this.#egress);
     this.#abandon(this.#ingress);
     this.#unwatch(this.#options.vm);
@@ -115,6 +140,7 @@ export class Relay {
 
   /** Gives the lanes turns until both are drained or blocked, or the event loop must have its own. */
   #serve(): void {
+    this.attend();
     const egress = this.#egress;
     const ingress = this.#ingress;
     for (let turn = 1; turn <= TURNS; turn++) {
@@ -259,7 +285,32 @@ export class Relay {
     this.#watchBoth();
   }
 
-  /** The tick: what no event tells. */
+  #tickIn(milliseconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(this.#tick, milliseconds);
+  }
+
+  /** A timer of its own, which no traffic starves: the lanes let the event loop turn. */
+  readonly #tick = (): void => {
+    this.#attended = false;
+    this.#guarded(this.#look);
+    if (this.#running && !this.#attended) this.#tickIn(this.#restLength());
+  };
+
+  /** Milliseconds to the next tick if nothing happens before. */
+  #restLength(): number {
+    if (this.#egress.blocked || this.#ingress.blocked) return TICK;
+    const { vm, network, deadline } = this.#options;
+    const due = Math.min(this.#guard.deadline ?? Number.POSITIVE_INFINITY, deadline?.() ?? Number.POSITIVE_INFINITY);
+    const time = this.#clock();
+    const left = Math.max(1, Math.ceil((due - time) / 1000));
+    // Most of what goes away was busy just before: soon after a frame a port is asked often, then ever more seldom.
+    const check = Math.max(TICK, (time - this.#happened) / 2000);
+    const most = Math.min(vm.checkInterval ?? TICK, network.checkInterval ?? TICK);
+    return Math.min(REST, left, most === Number.POSITIVE_INFINITY ? most : Math.min(most, check));
+  }
+
+  /** What no event tells. */
   readonly #look = (): void => {
     this.#party = VM;
     this.#options.vm.check();
@@ -272,7 +323,8 @@ export class Relay {
     this.#options.onTick?.(time);
     const answering = this.#answering;
     if (answering === undefined) return;
-    for (let batches = 0; batches < ANSWER_BATCHES && this.#sendAnswers(answering); batches++);
+    for (let batches = 0; batches < ANSWER_BATCHES; batches++) if (!this.#sendAnswers(answering)) return;
+    this.attend();
   };
 
   #countUnsendable(): void {

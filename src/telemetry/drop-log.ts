@@ -1,7 +1,9 @@
 /**
- * What the log says of dropped frames: the first one of each reason with a description, then at most one line a second
- * with the counts since the last. An attacker who sends a million frames a second writes one line. What every ordinary
- * guest sends at boot (reasons marked `ordinary`) is told at debug level only.
+ * What the log says of dropped frames: the first one of each reason with a description, then counts. An attacker who sends
+ * a million frames a second writes one line a second at the most, and a reason that goes on and on is told ever more
+ * seldom: after 1 s, then 2 s, 4 s … up to an hour (a bridge's STP is dropped every 2 s for as long as the VM runs). A
+ * surge, ten times what the last line told, is told at once again. What every ordinary guest sends at boot (reasons
+ * marked `ordinary`) is told at debug level only.
  */
 import type { DropReason } from "../guard/reasons.ts";
 import type { Log, LogFields } from "./log.ts";
@@ -13,18 +15,37 @@ export interface DropLogOptions {
   readonly dropsOf: (verdict: number) => number;
 }
 
+/** Microseconds between two lines, and between two lines of one reason. */
+const SHORTEST = 1_000_000;
+const LONGEST = 3_600_000_000;
+
+/** How many times as many as the last line told, and how many at least, are a surge. */
+const SURGE = 10;
+const SMALLEST_SURGE = 100;
+
 export class DropLog {
+  /** When `summarize` has something to say if nothing happens until then, microseconds; Infinity = nothing. */
+  deadline = Number.POSITIVE_INFINITY;
   readonly #log: Log;
   readonly #reasons: readonly DropReason[];
   readonly #dropsOf: (verdict: number) => number;
-  /** How many drops of each reason the log has told. */
+  /** By verdict: how many drops the log has told, how many the last line told, and when the next one may come. */
   readonly #told: Float64Array;
+  readonly #last: Float64Array;
+  readonly #interval: Float64Array;
+  readonly #next: Float64Array;
+  /** When the next line may come, of whatever reason. */
+  #nextLine = Number.NEGATIVE_INFINITY;
 
   constructor(options: DropLogOptions) {
     this.#log = options.log;
     this.#reasons = options.reasons;
     this.#dropsOf = options.dropsOf;
-    this.#told = new Float64Array(options.reasons.length + 1);
+    const places = options.reasons.length + 1;
+    this.#told = new Float64Array(places);
+    this.#last = new Float64Array(places);
+    this.#interval = new Float64Array(places).fill(SHORTEST);
+    this.#next = new Float64Array(places);
   }
 
   /** Whether a drop is the first of its reason, so that it is worth describing. Allocates nothing. */
@@ -32,29 +53,48 @@ export class DropLog {
     return this.#told[verdict] === 0;
   }
 
-  /** Tells the first drop of a reason. */
-  first(verdict: number, direction: string, frame: string): void {
+  /** Tells the first drop of a reason; `time` in microseconds. */
+  first(verdict: number, direction: string, frame: string, time: number): void {
     this.#told[verdict] = 1;
+    this.#next[verdict] = time + SHORTEST;
     const reason = this.#reasons[verdict - 1]!;
     const fields = { reason: reason.name, direction, frame, why: reason.text };
     if (reason.ordinary) this.#log.debug("first drop", fields);
     else this.#log.info("first drop", fields);
   }
 
-  /** Tells the counts since the last call, if there are any; to be called once a second. */
-  summarize(): void {
+  /** Tells the counts that are due. To be called after drops, and at `deadline`. */
+  summarize(time: number): void {
+    this.deadline = Number.POSITIVE_INFINITY;
     const noteworthy: Record<string, number> = {};
     const ordinary: Record<string, number> = {};
     for (let verdict = 1; verdict <= this.#reasons.length; verdict++) {
       const total = this.#dropsOf(verdict);
       const since = total - this.#told[verdict]!;
       if (since <= 0) continue;
+      const due = this.#dueAt(verdict, since);
+      if (time < due) {
+        this.deadline = Math.min(this.deadline, due);
+        continue;
+      }
+      const interval = this.#interval[verdict]!;
       this.#told[verdict] = total;
+      this.#last[verdict] = since;
+      this.#next[verdict] = time + Math.min(2 * interval, LONGEST);
+      this.#interval[verdict] = Math.min(2 * interval, LONGEST);
       const { name, ordinary: expected } = this.#reasons[verdict - 1]!;
       (expected ? ordinary : noteworthy)[name] = since;
     }
+    if (!hasAny(noteworthy) && !hasAny(ordinary)) return;
+    this.#nextLine = time + SHORTEST;
     if (hasAny(noteworthy)) this.#log.info("drops", { ...noteworthy, ...ordinary });
-    else if (hasAny(ordinary)) this.#log.debug("drops", ordinary);
+    else this.#log.debug("drops", ordinary);
+  }
+
+  /** When so many drops of a reason are told. */
+  #dueAt(verdict: number, since: number): number {
+    const surge = since >= Math.max(SMALLEST_SURGE, SURGE * this.#last[verdict]!);
+    return surge ? this.#nextLine : Math.max(this.#nextLine, this.#next[verdict]!);
   }
 }
 

@@ -28,6 +28,7 @@ function record(session: Session, path: string): number {
   const network = new FakePort("network");
   let now = 0;
   const recording = new Recording({
+    files: 1,
     path,
     maximumSize: 2 ** 30,
     maximumFrame: LONGEST,

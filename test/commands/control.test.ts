@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, lstatSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
@@ -318,6 +319,59 @@ test("softnet ctl: tables for people, JSON for programs", async (t) => {
   writeFileSync(file, ctl("get").stdout);
   const { readPolicyFile } = await import("../../src/control/policy-file.ts");
   assert.deepEqual(readPolicyFile(file), { allow: ["@dns", "out 10.0.0.0/8:80"], block: [] });
+});
+
+test("softnet ctl asks several sockets, or a folder's, in one go, and each answer says whose it is", async (t) => {
+  const folder = place(t, "vms");
+  mkdirSync(folder);
+  chmodSync(folder, 0o777);
+  const paths = ["a.ctl", "b.ctl", "c.ctl"].map((name) => join(folder, name));
+  const vms = [];
+  for (const [index, path] of paths.entries()) {
+    const args = [...STATIC, "--control-socket", path, "--block", `10.${index}.0.0/16`];
+    vms.push(await startSoftnet(t, { ...AS_USER, args }));
+  }
+  for (const path of paths) await until(path, () => existsSync(path));
+  writeFileSync(join(folder, "no-socket.ctl"), "");
+  // A socket of another name may be a VM's: nobody connects to it.
+  let connected = false;
+  const other = createServer(() => {
+    connected = true;
+  }).listen(join(folder, "vm.sock"));
+  t.after(() => other.close());
+  const all = softnet(["ctl", folder, "get"]);
+  assert.equal(all.stderr, "");
+  assert.equal(all.stdout, paths.map((path, index) => `== ${path}\nblock 10.${index}.0.0/16\n`).join(""));
+  const two = softnet(["ctl", paths[2]!, paths[0]!, paths[2]!, "status", "--json"]).stdout.trim().split("\n");
+  assert.deepEqual(
+    two.map((line) => JSON.parse(line)).map(({ path, policy }) => [path, policy.ruleCount]),
+    [
+      [paths[2], 1],
+      [paths[0], 1],
+    ],
+  );
+  assert.equal(softnet(["ctl", folder, "set", "--allow", "", "--block", "@private"]).status, 0);
+  assert.equal(softnet(["ctl", paths[1]!, "get"]).stdout, "block @private\n", "one path: as ever");
+  // One that is gone is a line, and the others answer.
+  vms[1]!.child.kill("SIGKILL");
+  await vms[1]!.ended();
+  const rest = softnet(["ctl", folder, "explain", "out", "tcp", "10.0.0.1", "80"]);
+  assert.equal(rest.status, 1);
+  assert.equal(rest.stderr, `softnet: ${paths[1]}: no softnet listens there\n`);
+  assert.deepEqual(rest.stdout.match(/^== .*$/gm), [`== ${paths[0]}`, `== ${paths[2]}`]);
+  assert.equal(rest.stdout.match(/^out tcp 10\.0\.0\.1 port 80: is dropped/gm)?.length, 2);
+  assert.equal(connected, false);
+});
+
+test("softnet ctl FOLDER without a control socket in it is a mistake", (t) => {
+  const folder = place(t, "empty");
+  mkdirSync(folder);
+  const { status, stderr } = softnet(["ctl", folder, "get"]);
+  assert.equal(status, 1);
+  assert.match(
+    stderr,
+    /^softnet: .*\/empty: no socket in it has a name that ends with \.ctl; name the sockets themselves\n$/,
+  );
 });
 
 test("softnet ctl: what is wrong is one line and exit 1", async (t) => {

@@ -36,7 +36,13 @@ function setUp(t: TestContext, policyChanged?: (rules: readonly Rule[]) => void)
   } as unknown as Network;
   const { fd, end } = pair(SOCK_STREAM);
   const guard = createGuard({ macAddress: MAC, live: true });
-  const given: RunArguments = { vmMacAddress: MAC, releaseOnExit: false, captureSize: 0, logFormat: "json" };
+  const given: RunArguments = {
+    vmMacAddress: MAC,
+    releaseOnExit: false,
+    captureSize: 0,
+    captureFiles: 1,
+    logFormat: "json",
+  };
   const lists = { allow: [], block: [] };
   const inherited = new UnixStream(libc, fd);
   const control = new RunControl({ host: linuxHost(), given, lists, inherited, guard, network, log });

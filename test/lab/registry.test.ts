@@ -295,7 +295,8 @@ suite("the registry", SIDE_BY_SIDE, () => {
     const [{ network, ...rest }] = (await listed(lab)) as [Record<string, unknown>];
     assert.match(String(network), /^host 10\.99\.7\.4\/30, /);
     const pid = softnet.program.pid;
-    assert.deepEqual(rest, { address: "10.99.7.6", mac: MAC, state: "live", origin: "static", expires: null, pid });
+    const known = { address: "10.99.7.6", mac: MAC, state: "live", origin: "static", expires: null, control: null };
+    assert.deepEqual(rest, { ...known, pid });
     await softnet.stop();
   });
 
@@ -424,6 +425,33 @@ suite("release on exit", SIDE_BY_SIDE, () => {
     assert.deepEqual(
       (await listed(lab)).map(({ mac, state }) => `${mac} ${state}`).sort(),
       [`${silent.mac} ended`, `${guest.mac} released`].sort(),
+    );
+  });
+
+  test("a VM that was heard from elsewhere on the network has moved: its address is not given back", {
+    ...labNeeds("udhcpc", "dnsmasq", "python3"),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = Lab.open(t);
+    await DhcpServer.start(lab, "dnsmasq");
+    const bridge = await lab.watch(lab.host, BRIDGE);
+    const guest = await lab.guest({ bare: false });
+    await lease(guest);
+    // QEMU's announcement at the new place: a RARP from the VM's MAC to everybody (net/announce.c).
+    const mac = guest.mac.replaceAll(":", "");
+    const rarp = `ffffffffffff${mac}80350001080006040003${mac}00000000${mac}00000000`.padEnd(120, "0");
+    const send = `import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("${BRIDGE}", 0)); s.send(bytes.fromhex("${rarp}"))`;
+    assert.equal((await lab.host.run("/usr/bin/python3", ["-c", send])).code, 0);
+    await until("softnet has heard it", () =>
+      guest.softnet!.records.some(({ message, reason }) => message === "first drop" && reason === "ethernet.source"),
+    );
+    guest.namespace.delete();
+    assert.deepEqual((await guest.softnet!.ended()).exit, { code: 0, signal: null });
+    assert.equal(bridge.count(isRelease), 0);
+    assert.ok(guest.softnet!.records.some(({ message }) => /^the address is not given back/.test(String(message))));
+    assert.deepEqual(
+      (await listed(lab)).map(({ mac, state }) => `${mac} ${state}`),
+      [`${guest.mac} ended`],
     );
   });
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readlinkSync } from "node:fs";
 import { after, before, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openBridge } from "../../src/networks/bridge.ts";
@@ -126,7 +127,78 @@ test("a deleted bridge, a TAP taken off it and a deleted TAP end the port", skip
   assert.throws(() => second.port.check(), { name: "PortClosed", message: /taken off bridge br5$/ });
   const third = setUp(t, "br6");
   ip("link", "delete", tapOf(third));
-  assert.throws(() => third.port.check(), { name: "PortClosed", message: /the TAP was deleted$/ });
+  assert.throws(() => third.port.check(), { name: "PortClosed", message: /the TAP was deleted/ });
+});
+
+/** Watches the port as a relay does, and answers what the wake brings. */
+async function woken(t: TestContext, network: Network, action: () => void): Promise<unknown> {
+  const slab = allocateSlab(1514);
+  t.after(() => slab.free());
+  return await new Promise((resolve) => {
+    network.port.watch({ readable: true, writable: false }, () => {
+      try {
+        network.port.receive(slab.batch); // a frame of the host's own
+      } catch (error) {
+        network.port.watch({ readable: false, writable: false }, () => {});
+        setImmediate(resolve, error); // a watch's callback ends no wait by itself (poll.ts)
+      }
+    });
+    action();
+  });
+}
+
+for (const [what, bridge, action, why] of [
+  ["its bridge is deleted", "br10", () => ip("link", "delete", "br10"), /bridge br10 is gone$/],
+  [
+    "its TAP is taken off the bridge",
+    "br11",
+    (tap: string) => ip("link", "set", tap, "nomaster"),
+    /taken off bridge br11$/,
+  ],
+  ["its TAP is deleted", "br12", (tap: string) => ip("link", "delete", tap), /gone|deleted|EBADFD/],
+] as const) {
+  test(`the port wakes by itself when ${what}: nobody has to ask`, { ...skip, timeout: 30_000 }, async (t) => {
+    const network = setUp(t, bridge);
+    assert.equal(network.port.checkInterval, Number.POSITIVE_INFINITY);
+    const error = await woken(t, network, () => void action(tapOf(network)));
+    assert.equal((error as Error).name, "PortClosed");
+    assert.match((error as Error).message, why);
+  });
+}
+
+test("a TAP that is moved to another namespace ends the port", { ...skip, timeout: 30_000 }, async (t) => {
+  const network = setUp(t, "br13");
+  const { spawn } = await import("node:child_process");
+  const other = spawn("unshare", ["--net", "sleep", "60"], { stdio: "ignore" });
+  t.after(() => other.kill("SIGKILL"));
+  const own = readlinkSync("/proc/thread-self/ns/net");
+  while (readlinkSync(`/proc/${other.pid}/ns/net`) === own) await sleep(10);
+  const error = await woken(t, network, () => void ip("link", "set", tapOf(network), "netns", String(other.pid)));
+  assert.match((error as Error).message, /moved to another network namespace$/);
+});
+
+test("a bridge that learns before it forwards is told of, and that it forwards at last; so is one that goes down", {
+  ...skip,
+  timeout: 60_000,
+}, async (t) => {
+  ip("link", "add", "br14", "type", "bridge", "stp_state", "1", "forward_delay", "200"); // hundredths of a second
+  ip("link", "set", "br14", "up");
+  const told: string[] = [];
+  const tell = (forwards: boolean, { bridge, state }: { bridge: string; state: string }): void => {
+    told.push(`${bridge} ${forwards} ${state}`);
+  };
+  const network = openBridge(libc, { bridge: "br14", isolated: true, tell });
+  t.after(() => {
+    network.close();
+    ip("link", "delete", "br14");
+  });
+  assert.equal(told.length, 1);
+  assert.match(told[0], /^br14 false (disabled|listening)$/);
+  while (told.length < 2) await sleep(20);
+  assert.equal(told[1], "br14 true forwarding");
+  ip("link", "set", "br14", "down");
+  while (told.length < 3) await sleep(20);
+  assert.equal(told[2], "br14 false disabled");
 });
 
 test("a wrong bridge is one line that names value and remedy, and leaves nothing behind", skip, () => {

@@ -83,7 +83,7 @@ test("D6 a user who may only read a dead record cannot keep it alive, whatever l
   other.follow(bench.learned(OTHER_ADDRESS));
   assert.deepEqual(
     readHolders(bench.system).map(({ state }) => state),
-    ["ended", "live"],
+    ["live", "ended"],
   );
   assert.ok(bench.open().restored, "nor can he keep the VM from going on with it");
 });

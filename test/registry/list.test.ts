@@ -32,28 +32,32 @@ function busy(t: TestContext): Bench {
   return bench;
 }
 
-test("the table: by network and address, columns in line, times without fractions", ONLY_LINUX, (t) => {
-  const lines = printed(t, busy(t)).split("\n");
-  const pid = String(process.pid);
-  const ends = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/;
-  assert.equal(lines.length, 5);
-  assert.equal(lines.pop(), "");
-  assert.deepEqual(
-    lines.map((line) => line.replace(ends, "SOON").split(/ {2,}/)),
-    [
-      ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "NETWORK"],
-      ["10.77.0.5", "7e:1a:00:00:00:02", "released", "SOON", "-", NETWORK],
-      ["10.77.0.6", "7e:1a:00:00:00:01", "live", "SOON", pid, NETWORK],
-      ["10.77.0.5", "7e:1a:00:00:00:06", "ended", "never", "-", "bridge br1"],
-    ],
-  );
-  const columns = lines.map((line) => line.search(/NETWORK|bridge/));
-  assert.equal(new Set(columns).size, 1);
-});
+test(
+  "the table: first what runs, then by network and address, columns in line, times without fractions",
+  ONLY_LINUX,
+  (t) => {
+    const lines = printed(t, busy(t)).split("\n");
+    const pid = String(process.pid);
+    const ends = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/;
+    assert.equal(lines.length, 5);
+    assert.equal(lines.pop(), "");
+    assert.deepEqual(
+      lines.map((line) => line.replace(ends, "SOON").split(/ {2,}/)),
+      [
+        ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "CONTROL", "NETWORK"],
+        ["10.77.0.6", "7e:1a:00:00:00:01", "live", "SOON", pid, "-", NETWORK],
+        ["10.77.0.5", "7e:1a:00:00:00:02", "released", "SOON", "-", "-", NETWORK],
+        ["10.77.0.5", "7e:1a:00:00:00:06", "ended", "never", "-", "-", "bridge br1"],
+      ],
+    );
+    const columns = lines.map((line) => line.search(/NETWORK|bridge/));
+    assert.equal(new Set(columns).size, 1);
+  },
+);
 
 test("--json: one object a line", ONLY_LINUX, (t) => {
   const lines = printed(t, busy(t), { json: true }).trimEnd().split("\n");
-  const [released, live, ended] = lines.map((line) => JSON.parse(line));
+  const [live, released, ended] = lines.map((line) => JSON.parse(line));
   assert.equal(lines.length, 3);
   const left = Date.parse(live.expires) - Date.now();
   assert.ok(left > 58 * 60_000 && left <= 60 * 60_000, live.expires);
@@ -64,6 +68,7 @@ test("--json: one object a line", ONLY_LINUX, (t) => {
     state: "live",
     origin: "snooped",
     pid: process.pid,
+    control: null,
     network: NETWORK,
   });
   assert.deepEqual([released.state, released.pid], ["released", null]);

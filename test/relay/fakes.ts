@@ -23,6 +23,8 @@ export class FakePort implements FramePort {
   failReceive: Error | undefined;
   failSend: Error | undefined;
   failCheck: Error | undefined;
+  /** Milliseconds; what events tell of this port. */
+  checkInterval = 50;
   #wake: (readable: boolean, writable: boolean) => void = () => {};
 
   constructor(label: string) {
@@ -72,6 +74,7 @@ export class FakePort implements FramePort {
 
 /** Drops a frame whose first byte is not 0, for the reason of that number. */
 export class FakeGuard implements RelayGuard {
+  deadline = Number.POSITIVE_INFINITY;
   times: number[] = [];
   judged: string[] = [];
   fail = false;

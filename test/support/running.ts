@@ -30,6 +30,10 @@ export interface RunningOptions {
   readonly uid?: number;
   /** Let another process hold copies of softnet's ends as long as the test runs. */
   readonly keeper?: boolean;
+  /** More of an environment. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** A command that starts softnet, and is what `child` is then. */
+  readonly through?: readonly string[];
   /** Let nobody read stderr. */
   readonly deaf?: boolean;
   /** A descriptor to be softnet's standard output, and its descriptor 5; the test's own copies are closed. */
@@ -40,14 +44,16 @@ export interface RunningOptions {
 /** Starts softnet and waits until it forwards; it is killed when the test ends. */
 export async function startSoftnet(context: TestContext, options: RunningOptions = {}): Promise<Running> {
   const { args = [], networkType = SOCK_DGRAM, vmFd = 3, uid, deaf = false, keeper = false } = options;
-  const { stdout, fifth } = options;
+  const { stdout, fifth, env = {}, through = [] } = options;
   const vm = pair(SOCK_DGRAM);
   const network = pair(networkType);
   const fds = ["--vm-fd", String(vmFd), "--host-fd", "4", "--vm-mac-address", VM_MAC, "--log-format", "json"];
   const stdio = [vmFd === 0 ? vm.fd : "ignore", stdout ?? "ignore", "pipe", vmFd === 3 ? vm.fd : "ignore", network.fd];
   if (fifth !== undefined) stdio.push(fifth);
-  const child = spawn(process.execPath, [MAIN, ...fds, ...args], {
+  const [program, ...words] = [...through, process.execPath, MAIN, ...fds, ...args];
+  const child = spawn(program!, words, {
     stdio: stdio as never,
+    env: { ...process.env, ...env },
     ...(uid !== undefined && { uid, gid: uid }),
   });
   if (keeper) {

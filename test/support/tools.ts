@@ -42,6 +42,7 @@ const PACKAGES = {
   scapy: "python3-scapy",
   setpriv: "util-linux",
   sudo: "sudo",
+  "systemd-nspawn": "systemd-container",
   udhcpc: "udhcpc",
 } as const;
 

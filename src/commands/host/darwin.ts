@@ -53,7 +53,7 @@ export function darwinHost(options: DarwinOptions = {}): Host {
   return {
     clock: continuousClock(libc),
     ...(registry && { registry }),
-    openLog: (level, format) => openLog(libc, level, format),
+    openLog: (level, format, write) => openLog(libc, level, format, write),
     privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given, conf) }),
     openVmSide: (given) => openVmSide(libc, version, given),
     openNetwork: async (wishes) => openNetwork(libraries, version, typeOf(wishes.given, conf), wishes),
@@ -66,9 +66,13 @@ export function darwinHost(options: DarwinOptions = {}): Host {
 }
 
 /** The unified log gets what it would get anywhere; on stderr is what the caller wants to see there. */
-function openLog(libc: DarwinLibc, level: LogLevel, format: LogFormat): Log {
+function openLog(
+  libc: DarwinLibc,
+  level: LogLevel,
+  format: LogFormat,
+  toStderr: (line: string) => boolean = descriptorWriter(STDERR, writableNow(libc, STDERR)),
+): Log {
   const toSystem = syslogWriter(libc);
-  const toStderr = descriptorWriter(STDERR, writableNow(libc, STDERR));
   const threshold = LOG_LEVELS.indexOf(level);
   const write = (line: string, of: LogLevel): boolean => {
     toSystem(line, of);

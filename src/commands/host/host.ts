@@ -5,6 +5,7 @@ import type { PrivilegeWalk } from "../../privileges/privileges.ts";
 import type { RegistrySystem } from "../../registry/system.ts";
 import type { FramePort } from "../../relay/port.ts";
 import type { Log, LogFormat, LogLevel } from "../../telemetry/log.ts";
+import type { ServiceManager } from "../../telemetry/service-manager.ts";
 import type { RunArguments } from "../run-options.ts";
 
 /** What the network's side is opened with. */
@@ -18,6 +19,8 @@ export interface NetworkWishes {
 
 /** A unix socket that controllers connect to. */
 export interface ControlListener {
+  /** `check` must be called for it to go on. */
+  readonly resting: boolean;
   /** On a tick. */
   check(): void;
   /** Removes its path. */
@@ -29,8 +32,10 @@ export interface Host {
   readonly clock: () => number;
   /** The registry of addresses, used while softnet is root; absent where there is none. */
   readonly registry?: RegistrySystem;
-  /** The log; `level` is what the caller wants to see of it on stderr. */
-  openLog(level: LogLevel, format: LogFormat): Log;
+  /** The log; `level` is what the caller wants to see of it on stderr, or in what `write` takes instead. */
+  openLog(level: LogLevel, format: LogFormat, write?: (line: string) => boolean): Log;
+  /** Who is to hear when softnet is ready; to be asked for once rights are given up. Absent where there is no such thing. */
+  serviceManager?(): ServiceManager;
   /** Finds out who asks, and whom softnet will become. Throws UserError. */
   privileges(given: RunArguments): PrivilegeWalk;
   /** Throws UserError, also when no VM's side was given, or two. `newTap`: a TAP that is there already is refused. */

@@ -2,12 +2,14 @@
 import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
 import { bootClock } from "../../native/linux/clock.ts";
 import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
+import { nameProcess } from "../../native/linux/process-name.ts";
 import { writableNow } from "../../native/linux/ready.ts";
 import { openBridge } from "../../networks/bridge.ts";
 import { openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
 import { openNat } from "../../networks/nat/nat.ts";
 import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
 import type { Network } from "../../networks/network.ts";
+import type { TellPortState } from "../../networks/port-state.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
 import { linuxUnix } from "../../ports/linux-unix.ts";
@@ -20,6 +22,7 @@ import { earlierSubnets } from "../../registry/earlier.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { descriptorWriter, Log } from "../../telemetry/log.ts";
+import { serviceManager } from "../../telemetry/service-manager.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
 import { prepareRegistry } from "../registry.ts";
@@ -32,11 +35,14 @@ const DEFAULT_MTU = 1500;
 
 export function linuxHost(): Host {
   const libc = loadLibc();
+  nameProcess(libc, "softnet"); // Node calls it node-MainThread
   const unix = linuxUnix(libc);
   return {
     clock: bootClock(libc),
     registry: linuxRegistry(libc),
-    openLog: (level, format) => new Log({ level, format, write: descriptorWriter(STDERR, writableNow(libc, STDERR)) }),
+    openLog: (level, format, write = descriptorWriter(STDERR, writableNow(libc, STDERR))) =>
+      new Log({ level, format, write }),
+    serviceManager: () => serviceManager(libc, process.env),
     privileges: (given) => {
       if (given.vmTap !== undefined) checkTapName("--vm-tap", given.vmTap);
       return new Privileges(libc, given);
@@ -82,7 +88,7 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
   if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
     throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
   }
-  if (bridge !== undefined) return openBridge(libc, { bridge, isolated });
+  if (bridge !== undefined) return openBridge(libc, { bridge, isolated, tell: tellPortState(log) });
   if (hostFd !== undefined) {
     if (hostFd === given.vmFd)
       throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
@@ -120,6 +126,17 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
     ...(expose !== undefined && { expose }),
   });
 }
+
+/** A VM whose bridge drops its frames is offline, and nothing else would say why. */
+function tellPortState(log: Log): TellPortState {
+  return (forwards, details) => {
+    if (forwards) log.info("the bridge forwards the VM's frames now", details);
+    else log.warn("the bridge does not forward the VM's frames yet", { ...details, why: WHY_NOT });
+  };
+}
+
+const WHY_NOT =
+  "a new port waits for the bridge's forward delay (with STP twice, up to 30 s), and is disabled while the bridge or the TAP is down";
 
 function advice(given: RunArguments, vm: FramePort, network: Network): string[] {
   const lines: string[] = [];

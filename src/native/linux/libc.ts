@@ -54,6 +54,8 @@ export interface LinuxLibc {
   fcntlLock(fd: number, command: number, lock: Uint8Array): number;
   /** getsockopt for values that are no int. */
   getsockoptBytes(fd: number, level: number, name: number, value: Uint8Array, size: [number]): number;
+  /** setsockopt for values that are no int. */
+  setsockoptBytes(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
 
   dup2(from: number, to: number): number;
   /** Replaces the process; answers only when it cannot. Both lists end with null. */
@@ -112,6 +114,7 @@ export function loadLibc(): LinuxLibc {
     fcntl,
     fcntlLock: (fd, command, lock) => (fcntl as (...values: unknown[]) => number)(fd, command, "void *", lock),
     getsockoptBytes: declare("int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)"),
+    setsockoptBytes: declare("int setsockopt(int fd, int level, int name, void *value, uint32_t size)"),
 
     dup2: declare("int dup2(int from, int to)"),
     execve: declare("int execve(str path, str *args, str *environment)"),
@@ -157,6 +160,7 @@ export const PR_GET_DUMPABLE = 3;
 export const PR_SET_DUMPABLE = 4;
 export const PR_SET_KEEPCAPS = 8;
 export const PR_CAPBSET_DROP = 24;
+export const PR_SET_NAME = 15;
 export const PR_SET_NO_NEW_PRIVS = 38;
 export const PR_CAP_AMBIENT = 47;
 export const PR_CAP_AMBIENT_RAISE = 2;
@@ -184,6 +188,7 @@ export const SO_TYPE = 3;
 export const SO_SNDBUF = 7;
 export const SO_PEERCRED = 17;
 export const SO_ACCEPTCONN = 30;
+export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
@@ -220,6 +225,16 @@ export const MMSGHDR = { size: 64, length: 56 } as const;
 
 /** struct sockaddr_un: the family (2 bytes), then the path and its final zero byte in 108 bytes. */
 export const SOCKADDR_UN = { path: 2, pathSize: 108 } as const;
+
+/** struct sockaddr_nl: the family (2 bytes), padding (2), the port (4), which groups to hear (4). */
+export const SOCKADDR_NL = { size: 12, groups: 8 } as const;
+
+/** struct sock_fprog: how many instructions (2 bytes), then where they are; struct sock_filter (linux/filter.h). */
+export const SOCK_FPROG = { size: 16, filter: 8 } as const;
+export const SOCK_FILTER = { size: 8, yes: 2, no: 3, value: 4 } as const;
+export const BPF_LOAD_WORD = 0x20;
+export const BPF_JUMP_EQUAL = 0x15;
+export const BPF_RETURN = 0x06;
 
 /** struct ifreq: the interface's name with its final zero byte, then a union. */
 export const IFREQ = { size: 40, nameSize: 16, flags: 16, hardwareFamily: 16, hardwareAddress: 18 } as const;

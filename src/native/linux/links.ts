@@ -11,6 +11,9 @@ const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_KIND = 4;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT_STATE = 1;
 const IFLA_TUN_OWNER = 1;
 const IFLA_TUN_GROUP = 2;
 const IFLA_EXT_MASK = 29;
@@ -18,6 +21,9 @@ const RTEXT_FILTER_SKIP_STATS = 8;
 
 /** struct ifinfomsg. */
 const IFINFOMSG = { size: 16, index: 4 } as const;
+
+/** linux/if_bridge.h: before it a port is disabled (0), listening (1) or learning (2); blocked (4) to break a loop. */
+export const BR_STATE_FORWARDING = 3;
 
 /** What softnet wants to know of an interface. */
 export interface Link {
@@ -28,6 +34,8 @@ export interface Link {
   readonly master: number;
   /** The driver's kind, `bridge`, `tun` …; empty for hardware. */
   readonly kind: string;
+  /** Of a bridge's port: what the bridge does with its frames, BR_STATE_FORWARDING or another number. */
+  readonly portState: number | undefined;
   /** Of a TAP: the only user, and the only group, that may attach to it without privileges. */
   readonly owner: number | undefined;
   readonly group: number | undefined;
@@ -66,6 +74,8 @@ export class Links {
     if (errno !== 0) throw new Error(`cannot ask for an interface: ${describeError(errno)}`);
     const info = findAttribute(message, IFINFOMSG.size, IFLA_LINKINFO);
     const kind = info === undefined ? "" : text(findAttribute(info, 0, IFLA_INFO_KIND));
+    const isPort = info !== undefined && text(findAttribute(info, 0, IFLA_INFO_SLAVE_KIND)) === "bridge";
+    const port = isPort ? findAttribute(info, 0, IFLA_INFO_SLAVE_DATA) : undefined;
     const tun = info === undefined || kind !== "tun" ? undefined : findAttribute(info, 0, IFLA_INFO_DATA);
     return {
       index: message.getInt32(IFINFOMSG.index, true),
@@ -73,6 +83,7 @@ export class Links {
       mtu: findAttribute(message, IFINFOMSG.size, IFLA_MTU)?.getUint32(0, true) ?? 0,
       master: findAttribute(message, IFINFOMSG.size, IFLA_MASTER)?.getUint32(0, true) ?? 0,
       kind,
+      portState: port && findAttribute(port, 0, IFLA_BRPORT_STATE)?.getUint8(0),
       owner: tun && findAttribute(tun, 0, IFLA_TUN_OWNER)?.getUint32(0, true),
       group: tun && findAttribute(tun, 0, IFLA_TUN_GROUP)?.getUint32(0, true),
     };

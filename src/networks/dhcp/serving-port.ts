@@ -63,6 +63,10 @@ export class ServingPort implements FramePort {
     return this.#port.label;
   }
 
+  get checkInterval(): number | undefined {
+    return this.#port.checkInterval;
+  }
+
   get unsendable(): number {
     return this.#port.unsendable;
   }

@@ -1,0 +1,46 @@
+/** What SIGHUP asks of a softnet that goes on: files opened anew, the policy read again. A service manager hears of it. */
+import type { Log } from "../telemetry/log.ts";
+import type { LogFile } from "../telemetry/log-file.ts";
+import type { ServiceManager } from "../telemetry/service-manager.ts";
+import type { RunControl } from "./control.ts";
+import type { Recording } from "./recording.ts";
+
+export interface ReloadOptions {
+  readonly log: Log;
+  readonly logFile: LogFile | undefined;
+  readonly recording: Recording | undefined;
+  readonly service: ServiceManager | undefined;
+  /** Where there is a policy file. */
+  readonly control: RunControl | undefined;
+}
+
+export class Reload {
+  readonly #options: ReloadOptions;
+  #status = "";
+
+  constructor(options: ReloadOptions) {
+    this.#options = options;
+  }
+
+  /** Frames are forwarded from now on. */
+  started(status: string): void {
+    this.#status = status;
+    this.#options.service?.ready(status);
+  }
+
+  run(): void {
+    const { log, logFile, recording, service, control } = this.#options;
+    service?.reloading();
+    const failure = logFile?.reopen();
+    if (failure !== undefined)
+      log.warn(`the log's file is not opened anew: ${failure}; it goes on in the file of before`);
+    recording?.reopen();
+    control?.reload();
+    if (control === undefined) log.info("SIGHUP: files are opened anew; there is no policy file to read");
+    service?.ready(this.#status);
+  }
+
+  ended(): void {
+    this.#options.service?.stopping();
+  }
+}

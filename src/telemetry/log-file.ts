@@ -1,0 +1,80 @@
+/**
+ * `--log-file PATH`: the log in a file instead of on stderr. It is opened once root's rights are given up, so what comes
+ * before waits here; and opened anew when logrotate has moved it away (SIGHUP). Made for its owner alone, always appended
+ * to; a symbolic link is refused.
+ */
+import { closeSync, constants, openSync, writeSync } from "node:fs";
+import { UserError } from "../user-error.ts";
+
+/** Lines that wait for the file to be opened. */
+const MOST_WAITING = 1000;
+
+export class LogFile {
+  readonly #path: string;
+  #fd: number | undefined;
+  #waiting: string[] = [];
+
+  /** Touches nothing yet. */
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Takes one whole line; answers false when it was not taken. */
+  write = (line: string): boolean => {
+    if (this.#fd === undefined) return this.#waiting.length < MOST_WAITING && this.#waiting.push(line) > 0;
+    try {
+      return writeSync(this.#fd, line) > 0;
+    } catch {
+      return false; // the disk is full, say: it costs the line
+    }
+  };
+
+  /** Opens it with the rights that the process has now, and writes what waits. Throws UserError. */
+  open(): void {
+    try {
+      this.#fd = openLog(this.#path);
+    } catch (error) {
+      throw new UserError(`--log-file ${this.#path}: ${describe(error)}`);
+    }
+    for (const line of this.#waiting.splice(0)) this.write(line);
+  }
+
+  /** Opens the path anew; answers why that fails, and then goes on in the file of before. */
+  reopen(): string | undefined {
+    const before = this.#fd;
+    if (before === undefined) return undefined;
+    try {
+      this.#fd = openLog(this.#path);
+      closeSync(before);
+      return undefined;
+    } catch (error) {
+      return describe(error);
+    }
+  }
+
+  /** Closes it; what still waits, because it was never opened, goes to `last`. Harmless when called twice. */
+  close(last: (line: string) => void): void {
+    for (const line of this.#waiting.splice(0)) last(line);
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+}
+
+/** O_NONBLOCK: a pipe that nobody reads is an error rather than a softnet that hangs. */
+function openLog(path: string): number {
+  const { O_WRONLY, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
+  return openSync(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o600);
+}
+
+function describe(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  const user = process.geteuid?.();
+  if (code === "ENOENT") return "the folder does not exist; create it first";
+  if (code === "EACCES" || code === "EPERM") {
+    return `user ${user}, whom softnet becomes, may not write it; name a file in a folder of that user's, or give --user`;
+  }
+  if (code === "ELOOP") return "it is a symbolic link, which is not followed; name the file itself";
+  if (code === "EISDIR") return "it is a folder; name a file in it";
+  if (code === "ENXIO") return "nothing reads from this pipe; start the reading program first";
+  return `it cannot be opened (${code ?? message})`;
+}
