@@ -31,6 +31,7 @@ const PACKAGES = {
   hping3: "hping3",
   ip: "iproute2",
   iperf3: "iperf3",
+  iptables: "iptables",
   "kea-dhcp4": "kea-dhcp4-server",
   nft: "nftables",
   passt: "passt",
