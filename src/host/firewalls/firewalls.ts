@@ -106,7 +106,7 @@ export function findBlocks({ tables }: Firewalls, path: Path): readonly Block[] 
 function packetsOf(path: Path): [Lost, Packet][] {
   if (path.mode === "bridge") {
     const { bridge, tap } = path;
-    const both = { iifname: bridge, oifname: bridge, redirected: false } as const;
+    const both = { iifname: bridge, oifname: bridge, protocol: "udp", redirected: false } as const; // DHCP comes first
     return [
       ["sent", { ...both, state: "new", bridged: { in: tap } }],
       ["answers", { ...both, state: "established", bridged: { out: tap } }],

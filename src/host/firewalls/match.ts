@@ -8,14 +8,16 @@ export interface Packet {
   readonly oifname?: string;
   readonly saddr?: number;
   readonly daddr?: number;
-  /** Undefined: any. */
-  readonly protocol?: "tcp";
+  readonly protocol: "tcp" | "udp";
   readonly state: "new" | "established";
   /** Whether its connection was redirected to the VM (`ct status dnat`). */
   readonly redirected: boolean;
   /** The ports of a bridge, where a bridge passes it on and br_netfilter shows it to the firewall. */
   readonly bridged?: { readonly in?: string; readonly out?: string };
 }
+
+/** Headers that a packet has one of (libnftables-json(5)). */
+const PROTOCOLS = new Set(["tcp", "udp", "icmp", "icmpv6", "igmp", "sctp", "dccp", "udplite", "ah", "esp", "comp"]);
 
 export interface Match {
   readonly op: string;
@@ -85,12 +87,12 @@ function compare(left: unknown, values: readonly unknown[], packet: Packet): boo
   if (payload?.protocol === "ip" && payload.field === "daddr") return anyAddress(packet.daddr, values);
   if (payload?.protocol === "ip" && payload.field === "protocol") return anyProtocol(packet, values);
   if (payload?.protocol === "ip6") return false;
-  if (payload?.protocol === "icmp" || payload?.protocol === "udp") return packet.protocol && false;
+  if (payload !== undefined && PROTOCOLS.has(payload.protocol!) && payload.protocol !== packet.protocol) return false;
   return undefined;
 }
 
-function anyProtocol({ protocol }: Packet, values: readonly unknown[]): boolean | undefined {
-  return protocol === undefined ? undefined : values.includes("tcp") || values.includes(6);
+function anyProtocol({ protocol }: Packet, values: readonly unknown[]): boolean {
+  return values.includes(protocol) || values.includes(protocol === "tcp" ? 6 : 17);
 }
 
 /** iptables counts `DNAT` and `SNAT` among the states. */
