@@ -18,6 +18,7 @@ import { TapPort } from "../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
 import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
+import { tellFilteredBridge } from "./bridge-filter.ts";
 import type { Network } from "./network.ts";
 import { separate } from "./separation.ts";
 
@@ -26,11 +27,13 @@ export interface BridgeOptions {
   readonly bridge: string;
   /** Whether this port may exchange frames with ports that are not isolated alone. */
   readonly isolated: boolean;
+  /** Tells what the user should know. */
+  readonly warn: (message: string) => void;
 }
 
-/** Puts a new TAP on the bridge. Throws UserError when there is no such bridge, no permission, or no `ip`. */
-export function openBridge(libc: LinuxLibc, options: BridgeOptions): Network {
-  const { bridge: name, isolated } = options;
+/** Puts a new TAP on the bridge. Rejects with UserError when there is no such bridge, no permission, or no `ip`. */
+export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promise<Network> {
+  const { bridge: name, isolated, warn } = options;
   const links = new Links(libc);
   let device: TapDevice | undefined;
   try {
@@ -38,6 +41,7 @@ export function openBridge(libc: LinuxLibc, options: BridgeOptions): Network {
     const ip = findIp();
     device = createTap(libc, `--bridge ${name}`);
     attach(libc, ip, device, bridge, isolated);
+    await tellFilteredBridge(device.name, bridge.name, warn);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
     const port = new TapPort(libc, label, device, () => inspect(links, label, index, bridge));

@@ -77,7 +77,8 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
   if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
     throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
   }
-  if (bridge !== undefined) return openBridge(libc, { bridge, isolated });
+  const warn = (message: string): void => log.warn(message);
+  if (bridge !== undefined) return await openBridge(libc, { bridge, isolated, warn });
   if (hostFd !== undefined) {
     if (hostFd === given.vmFd)
       throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
@@ -105,7 +106,7 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
     mtu,
     connections: maxConnections ?? DEFAULT_CONNECTIONS,
     directory: registry.directory,
-    warn: (message) => log.warn(message),
+    warn,
     ...(earlier !== undefined && { earlier }),
     ...(subnet !== undefined && { subnet }),
     ...(dns !== undefined && { dns }),

@@ -20,9 +20,13 @@ type Fate = "accept" | "drop" | "return" | "open";
 /** The forward chains of others: where a packet's way through the host begins. */
 export function forwardChains(chains: readonly Chain[]): Chain[] {
   return chains.filter(
-    ({ hook, family, table }) =>
-      hook === "forward" && (family === "ip" || family === "inet") && !table.startsWith("softnet"),
+    ({ hook, family, table }) => hook === "forward" && (family === "ip" || family === "inet") && !isOwnTable(table),
   );
+}
+
+/** softnet's own tables. */
+export function isOwnTable(name: string): boolean {
+  return name.startsWith("softnet");
 }
 
 /** Those among them that drop the packet. */
