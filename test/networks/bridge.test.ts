@@ -53,7 +53,7 @@ for (const isolated of [true, false]) {
   test(
     `the TAP is a port of the bridge, ${isolated ? "" : "not "}isolated, up, with its MTU and no IPv6 address`,
     skip,
-    (t) => {
+    async (t) => {
       const network = await setUp(t, "br0", isolated);
       assert.match(network.port.label, /^TAP softnet\d+ on bridge br0$/);
       assert.equal(network.label, "bridge br0");
