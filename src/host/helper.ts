@@ -14,6 +14,7 @@
  * Each softnet holds a copy of the socket that owns the table. So the rules stand while any softnet runs, also when the
  * helper is killed; then a new softnet starts a new helper with a table of its own.
  */
+import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { Nftables } from "../native/linux/libnftables.ts";
 import type { Reachable } from "../policy/reachable.ts";
@@ -21,8 +22,10 @@ import { type Cidr, formatCidr, lastOf, parseCidr } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { formatIPv4 } from "../wire/address.ts";
 import { chooseSubnet } from "./choose.ts";
+import { type Firewalls, findBlocks } from "./firewalls/firewalls.ts";
+import { FirewallWatch } from "./firewalls/watch.ts";
 import { Forwarding, type ForwardingRecord } from "./forwarding.ts";
-import { readHostState } from "./host-state.ts";
+import { readHostState, uplinkOf } from "./host-state.ts";
 import { ipBatch } from "./iproute2.ts";
 import type { OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
 import { portsInUse } from "./services.ts";
@@ -38,6 +41,8 @@ export interface HelperOptions {
   /** What an earlier helper left of forwarding. */
   readonly readRecord: () => ForwardingRecord | undefined;
   readonly isBridge: (link: string) => boolean;
+  /** What other firewalls have set up. */
+  readonly readFirewalls: () => Promise<Firewalls>;
   /** Deletes the connections of an address. Returns how many at most `most` were. */
   readonly deleteConnections: (address: number, most: number) => number;
   /** Called when there is nothing more to do. */
@@ -58,6 +63,9 @@ interface Member {
   subnet: Cidr | undefined;
   vm: Vm | undefined;
   reach: Reachable;
+  /** What is wrong at present: networks that overlap, firewalls that drop. */
+  overlaps: readonly string[];
+  blocks: readonly string[];
 }
 
 const NO_REACH: Reachable = { allowed: [], answerable: [], closed: [], dns: [] };
@@ -69,6 +77,7 @@ export class Helper {
   #closing = 0;
   readonly #forwarding: Forwarding;
   #look: NodeJS.Timeout | undefined;
+  readonly #firewalls = new FirewallWatch(() => this.#lookAtFirewalls());
   #served = false;
   /** The table's name. */
   readonly #table: string;
@@ -96,7 +105,7 @@ export class Helper {
       serve: (request) => this.#serve(member, request),
       onEnd: () => this.#remove(member),
     });
-    const member: Member = { session, subnet: undefined, vm: undefined, reach: NO_REACH };
+    const member: Member = { session, subnet: undefined, vm: undefined, reach: NO_REACH, overlaps: [], blocks: [] };
     this.#members.add(member);
   }
 
@@ -105,11 +114,17 @@ export class Helper {
     this.#look ??= setTimeout(() => {
       this.#look = undefined;
       this.#lookAtHost();
+      this.firewallsChanged(); // another uplink may be another zone
     }, HOST_INTERVAL);
   }
 
-  /** Somebody removed a table of that name. */
-  tableRemoved(): void {
+  /** A firewall's rules changed, but for softnet's own. */
+  firewallsChanged(): void {
+    if ([...this.#members].some(isRouted)) this.#firewalls.changed();
+  }
+
+  /** Somebody removed the table of the forwarding's record. */
+  recordRemoved(): void {
     this.#forwarding.recordLost();
   }
 
@@ -145,6 +160,7 @@ export class Helper {
     member.vm = vm;
     member.reach = reach;
     if (nat) this.#forwarding.open(tap);
+    this.firewallsChanged();
     return {};
   }
 
@@ -194,6 +210,7 @@ export class Helper {
     this.#members.delete(member);
     if (this.#members.size > 0 || this.#closing > 0 || !this.#served) return;
     clearTimeout(this.#look);
+    this.#firewalls.close();
     this.#look = undefined;
     setImmediate(() => {
       if (this.#members.size === 0) this.#options.onIdle();
@@ -218,7 +235,8 @@ export class Helper {
     const taps = new Set(members.map(({ vm }) => vm!.tap));
     const own = readHostState(ip, (link) => !taps.has(link));
     const others = readHostState(ip, (link) => taps.has(link));
-    for (const { session, vm, subnet } of members) {
+    for (const member of members) {
+      const { session, vm, subnet } = member;
       const { tap, gateway } = vm!;
       if (
         !own.networks.some(({ address }) => address <= gateway && gateway <= lastOf(parseCidr(formatCidr(subnet!))!))
@@ -228,15 +246,41 @@ export class Helper {
           session.tell(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
       }
       const overlap = overlapOf(subnet!, others);
-      session.notice(
+      member.overlaps =
         overlap === undefined
           ? []
           : [
               `${formatCidr(overlap)} of this host overlaps the VM's network ${formatCidr(subnet!)}: what is there cannot be reached, or the VM cannot; start softnet again for another subnet`,
-            ],
-      );
+            ];
+      sendNotices(member);
     }
   }
+
+  /** Where the rules cannot be read, what was said before stands. */
+  async #lookAtFirewalls(): Promise<void> {
+    try {
+      const firewalls = await this.#options.readFirewalls();
+      const uplink = uplinkOf(this.#options.ip);
+      for (const member of this.#members) {
+        if (!isRouted(member)) continue;
+        const { tap, address, exposures } = member.vm!;
+        const path = { mode: "nat", tap, vm: address, uplink, exposed: exposures.length > 0 } as const;
+        member.blocks = findBlocks(firewalls, path).map(({ text }) => text);
+        sendNotices(member);
+        await immediate(); // many rules times many VMs: others have their turn
+      }
+    } catch {
+      // The next change brings the next look.
+    }
+  }
+}
+
+function isRouted({ vm }: Member): boolean {
+  return vm?.nat === true;
+}
+
+function sendNotices({ session, overlaps, blocks }: Member): void {
+  session.notice([...overlaps, ...blocks]);
 }
 
 /** Makes the table under the first name that is free. Returns the name; throws Error when nft refuses. */

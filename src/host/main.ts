@@ -33,6 +33,8 @@ import {
 import { Poll } from "../native/poll.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { findNobody } from "../privileges/target.ts";
+import { readFirewalls } from "./firewalls/firewalls.ts";
+import { isOwnTable } from "./firewalls/walk.ts";
 import { DESPITE_ALL, type ForwardingRecord, RECORD_NAME } from "./forwarding.ts";
 import { Helper } from "./helper.ts";
 import { findIp } from "./iproute2.ts";
@@ -43,10 +45,14 @@ import { findProgram } from "./system-program.ts";
 const SOCKET = 3;
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR2", "SIGPIPE"] as const;
 const PATIENCE = 10_000; // milliseconds for nft
-/** NFT_MSG_DELTABLE of the subsystem NFNL_SUBSYS_NFTABLES, and where its messages have the table's name. */
+/**
+ * NFT_MSG_DELTABLE and NFT_MSG_NEWGEN of the subsystem NFNL_SUBSYS_NFTABLES, and where its messages have the table's name:
+ * NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE and so on are the same number. NEWGEN ends each transaction.
+ */
 const DELETE_TABLE = (10 << 8) | 2;
+const NEW_GENERATION = (10 << 8) | 15;
 const NFGENMSG_SIZE = 4;
-const NFTA_TABLE_NAME = 1;
+const NFTA_TABLE = 1;
 
 export function helpHost(): void {
   for (const signal of SIGNALS) process.on(signal, () => {});
@@ -88,6 +94,7 @@ function start(libc: LinuxLibc, nft: Nftables): Helper {
     nft,
     ip,
     readRecord: () => readRecord(program),
+    readFirewalls,
     isBridge: (name) => links.byName(name)?.kind === "bridge",
     deleteConnections: (address, most) => deleteConnections(libc, address, most),
     onIdle: () => process.exit(0),
@@ -95,7 +102,10 @@ function start(libc: LinuxLibc, nft: Nftables): Helper {
   const groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_NETCONF;
   new NetlinkEvents(libc, NETLINK_ROUTE, groups, () => helper.hostChanged());
   new NetlinkEvents(libc, NETLINK_NETFILTER, NFTABLES_GROUP, (message) => {
-    if (isRecordRemoved(message)) helper.tableRemoved();
+    const table = message === undefined ? undefined : tableOf(message);
+    // Undefined: the kernel had more to say than there was room for.
+    if (message === undefined || (message.type === DELETE_TABLE && table === RECORD_NAME)) helper.recordRemoved();
+    if (message === undefined || (table !== undefined && !isOwnTable(table))) helper.firewallsChanged();
   });
   return helper;
 }
@@ -145,13 +155,8 @@ function readRecord(nft: string): ForwardingRecord | undefined {
   }
 }
 
-/** The record's own table was deleted, by whomever, or the kernel had more to tell than there was room for. */
-function isRecordRemoved(message: Message | undefined): boolean {
-  if (message === undefined) return true;
-  if (message.type !== DELETE_TABLE) return false;
-  const name = findAttribute(message.body, NFGENMSG_SIZE, NFTA_TABLE_NAME);
-  if (name === undefined) return false;
-  return (
-    Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("latin1").replace(/\0.*$/, "") === RECORD_NAME
-  );
+function tableOf({ type, body }: Message): string | undefined {
+  const name = type === NEW_GENERATION ? undefined : findAttribute(body, NFGENMSG_SIZE, NFTA_TABLE);
+  if (name === undefined) return undefined;
+  return Buffer.from(name.buffer, name.byteOffset, name.byteLength).toString("latin1").replace(/\0.*$/, "");
 }

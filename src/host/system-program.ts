@@ -6,7 +6,14 @@ const PLACES = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /** Where a program is; `source` is the package that brings it. Throws UserError when it is not installed. */
 export function findProgram(name: string, source: string): string {
-  const found = PLACES.map((place) => `${place}/${name}`).find((path) => {
+  const found = lookForProgram(name);
+  if (found === undefined) throw new UserError(`${name} is not in ${PLACES.join(", ")}; install ${source}`);
+  return found;
+}
+
+/** Where a program is; undefined when it is not installed. */
+export function lookForProgram(name: string): string | undefined {
+  return PLACES.map((place) => `${place}/${name}`).find((path) => {
     try {
       accessSync(path, constants.X_OK);
       return true;
@@ -14,6 +21,4 @@ export function findProgram(name: string, source: string): string {
       return false;
     }
   });
-  if (found === undefined) throw new UserError(`${name} is not in ${PLACES.join(", ")}; install ${source}`);
-  return found;
 }

@@ -19,6 +19,7 @@ import { TapPort } from "../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
 import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
+import { tellFilteredBridge } from "./bridge-filter.ts";
 import type { Network } from "./network.ts";
 import { PortState, type TellPortState } from "./port-state.ts";
 import { separate } from "./separation.ts";
@@ -30,11 +31,13 @@ export interface BridgeOptions {
   readonly isolated: boolean;
   /** Called when frames can pass between TAP and bridge, or cannot, for reasons of the bridge's. */
   readonly tell?: TellPortState;
+  /** Tells what the user should know. */
+  readonly warn: (message: string) => void;
 }
 
-/** Puts a new TAP on the bridge. Throws UserError when there is no such bridge, no permission, or no `ip`. */
-export function openBridge(libc: LinuxLibc, options: BridgeOptions): Network {
-  const { bridge: name, isolated } = options;
+/** Puts a new TAP on the bridge. Rejects with UserError when there is no such bridge, no permission, or no `ip`. */
+export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promise<Network> {
+  const { bridge: name, isolated, warn } = options;
   const links = new Links(libc);
   let device: TapDevice | undefined;
   try {
@@ -42,6 +45,7 @@ export function openBridge(libc: LinuxLibc, options: BridgeOptions): Network {
     const ip = findIp();
     device = createTap(libc, `--bridge ${name}`);
     attach(libc, ip, device, bridge, isolated);
+    await tellFilteredBridge(device.name, bridge.name, warn);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
     const state = new PortState(device.name, bridge.name, options.tell);

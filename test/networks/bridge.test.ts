@@ -12,16 +12,18 @@ import { needs, needsRoot } from "../support/tools.ts";
 
 const skip = { ...needsRoot(), ...needs("ip") };
 
+const warn = (message: string): void => assert.fail(message);
+
 let leave = (): void => {};
 before(() => {
   if (skip.skip === undefined) leave = enterFreshNamespace();
 });
 after(() => leave());
 
-function setUp(t: TestContext, bridge: string, isolated = true): Network {
+async function setUp(t: TestContext, bridge: string, isolated = true): Promise<Network> {
   ip("link", "add", bridge, "mtu", "1400", "type", "bridge");
   ip("link", "set", bridge, "up");
-  const network = openBridge(libc, { bridge, isolated });
+  const network = await openBridge(libc, { bridge, isolated, warn });
   t.after(() => {
     network.close();
     if (libc.if_nametoindex(bridge) !== 0) ip("link", "delete", bridge);
@@ -52,8 +54,8 @@ for (const isolated of [true, false]) {
   test(
     `the TAP is a port of the bridge, ${isolated ? "" : "not "}isolated, up, with its MTU and no IPv6 address`,
     skip,
-    (t) => {
-      const network = setUp(t, "br0", isolated);
+    async (t) => {
+      const network = await setUp(t, "br0", isolated);
       assert.match(network.port.label, /^TAP softnet\d+ on bridge br0$/);
       assert.equal(network.label, "bridge br0");
       assert.equal(network.mtu, 1400);
@@ -71,21 +73,21 @@ for (const isolated of [true, false]) {
   );
 }
 
-test("the bridge keeps its own MAC address", skip, (t) => {
+test("the bridge keeps its own MAC address", skip, async (t) => {
   ip("tuntap", "add", "dev", "member", "mode", "tap");
   ip("link", "set", "member", "address", "fe:54:00:12:34:56"); // as libvirt gives them
   ip("link", "add", "br1", "type", "bridge");
   ip("link", "set", "member", "master", "br1");
   const before = detail("br1").address;
   for (let round = 0; round < 5; round++) {
-    const network = openBridge(libc, { bridge: "br1", isolated: true });
+    const network = await openBridge(libc, { bridge: "br1", isolated: true, warn });
     t.after(() => network.close());
     assert.equal(detail("br1").address, before);
   }
 });
 
 test("frames pass both ways", skip, async (t) => {
-  const network = setUp(t, "br2");
+  const network = await setUp(t, "br2");
   ip("addr", "add", "192.0.2.1/24", "dev", "br2");
   const slab = allocateSlab(1514);
   t.after(() => slab.free());
@@ -110,22 +112,22 @@ test("frames pass both ways", skip, async (t) => {
   assert.equal(replies, 1);
 });
 
-test("closing leaves nothing behind", skip, (t) => {
-  const network = setUp(t, "br3");
+test("closing leaves nothing behind", skip, async (t) => {
+  const network = await setUp(t, "br3");
   const tap = tapOf(network);
   network.close();
   network.close();
   assert.equal(libc.if_nametoindex(tap), 0);
 });
 
-test("a deleted bridge, a TAP taken off it and a deleted TAP end the port", skip, (t) => {
-  const first = setUp(t, "br4");
+test("a deleted bridge, a TAP taken off it and a deleted TAP end the port", skip, async (t) => {
+  const first = await setUp(t, "br4");
   ip("link", "delete", "br4");
   assert.throws(() => first.port.check(), { name: "PortClosed", message: /: bridge br4 is gone$/ });
-  const second = setUp(t, "br5");
+  const second = await setUp(t, "br5");
   ip("link", "set", tapOf(second), "nomaster");
   assert.throws(() => second.port.check(), { name: "PortClosed", message: /taken off bridge br5$/ });
-  const third = setUp(t, "br6");
+  const third = await setUp(t, "br6");
   ip("link", "delete", tapOf(third));
   assert.throws(() => third.port.check(), { name: "PortClosed", message: /the TAP was deleted/ });
 });
@@ -158,7 +160,7 @@ for (const [what, bridge, action, why] of [
   ["its TAP is deleted", "br12", (tap: string) => ip("link", "delete", tap), /gone|deleted|EBADFD/],
 ] as const) {
   test(`the port wakes by itself when ${what}: nobody has to ask`, { ...skip, timeout: 30_000 }, async (t) => {
-    const network = setUp(t, bridge);
+    const network = await setUp(t, bridge);
     assert.equal(network.port.checkInterval, Number.POSITIVE_INFINITY);
     const error = await woken(t, network, () => void action(tapOf(network)));
     assert.equal((error as Error).name, "PortClosed");
@@ -167,7 +169,7 @@ for (const [what, bridge, action, why] of [
 }
 
 test("a TAP that is moved to another namespace ends the port", { ...skip, timeout: 30_000 }, async (t) => {
-  const network = setUp(t, "br13");
+  const network = await setUp(t, "br13");
   const { spawn } = await import("node:child_process");
   const other = spawn("unshare", ["--net", "sleep", "60"], { stdio: "ignore" });
   t.after(() => other.kill("SIGKILL"));
@@ -187,7 +189,7 @@ test("a bridge that learns before it forwards is told of, and that it forwards a
   const tell = (forwards: boolean, { bridge, state }: { bridge: string; state: string }): void => {
     told.push(`${bridge} ${forwards} ${state}`);
   };
-  const network = openBridge(libc, { bridge: "br14", isolated: true, tell });
+  const network = await openBridge(libc, { bridge: "br14", isolated: true, tell, warn });
   t.after(() => {
     network.close();
     ip("link", "delete", "br14");
@@ -201,16 +203,16 @@ test("a bridge that learns before it forwards is told of, and that it forwards a
   assert.equal(told[2], "br14 false disabled");
 });
 
-test("a wrong bridge is one line that names value and remedy, and leaves nothing behind", skip, () => {
-  const refused = (bridge: string, why: RegExp): void => {
-    assert.throws(
-      () => openBridge(libc, { bridge, isolated: true }),
+test("a wrong bridge is one line that names value and remedy, and leaves nothing behind", skip, async () => {
+  const refused = async (bridge: string, why: RegExp): Promise<void> => {
+    await assert.rejects(
+      () => openBridge(libc, { bridge, isolated: true, warn }),
       (error) =>
         error instanceof UserError && error.message.startsWith(`--bridge ${bridge}: `) && why.test(error.message),
     );
   };
-  refused("nowhere", /no such bridge/);
-  refused("a name\nlink delete lo", /no such bridge/);
-  refused("lo", /not a bridge/);
+  await refused("nowhere", /no such bridge/);
+  await refused("a name\nlink delete lo", /no such bridge/);
+  await refused("lo", /not a bridge/);
   assert.doesNotMatch(ip("link"), /softnet/);
 });

@@ -27,11 +27,17 @@ const PACKAGES = {
   dhclient: "isc-dhcp-client",
   dhcpd: "isc-dhcp-server",
   dhcpstarv: "dhcpstarv",
+  "dbus-daemon": "dbus-daemon",
   dnsmasq: "dnsmasq-base",
+  dockerd: "docker.io",
+  "firewall-cmd": "firewalld",
   hping3: "hping3",
   ip: "iproute2",
   iperf3: "iperf3",
+  iptables: "iptables",
   "kea-dhcp4": "kea-dhcp4-server",
+  libvirtd: "libvirt-daemon-system",
+  netavark: "netavark",
   nft: "nftables",
   passt: "passt",
   ping: "iputils-ping",
@@ -44,11 +50,14 @@ const PACKAGES = {
   sudo: "sudo",
   "systemd-nspawn": "systemd-container",
   udhcpc: "udhcpc",
+  ufw: "ufw",
+  virsh: "libvirt-clients",
 } as const;
 
 /** What is no program in PATH: libraries, scapy, which Debian's own Python must find, and that Python itself. */
 const FILES: Partial<Record<Tool, string>> = {
   "arm64-libraries": "/usr/aarch64-linux-gnu/lib/libatomic.so.1",
+  netavark: "/usr/lib/podman/netavark",
   python3: "/usr/bin/python3",
   scapy: "/usr/lib/python3/dist-packages/scapy",
 };

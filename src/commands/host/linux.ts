@@ -88,7 +88,8 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
   if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
     throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
   }
-  if (bridge !== undefined) return openBridge(libc, { bridge, isolated, tell: tellPortState(log) });
+  const warn = (message: string): void => log.warn(message);
+  if (bridge !== undefined) return await openBridge(libc, { bridge, isolated, warn, tell: tellPortState(log) });
   if (hostFd !== undefined) {
     if (hostFd === given.vmFd)
       throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
@@ -103,7 +104,7 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
       `--max-connections ${maxConnections}: only root may allow more than ${DEFAULT_CONNECTIONS}; give fewer`,
     );
   }
-  if (privileges.permits !== undefined) refuseOthers(privileges.permits, { subnet, expose });
+  if (privileges.permits !== undefined) await refuseOthers(privileges.permits, { subnet, expose });
   const { vmMacAddress = "", allow = [], block = [] } = given;
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
@@ -119,7 +120,7 @@ async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Netw
     mtu,
     connections: maxConnections ?? DEFAULT_CONNECTIONS,
     directory: registry.directory,
-    warn: (message) => log.warn(message),
+    warn,
     ...(earlier !== undefined && { earlier }),
     ...(subnet !== undefined && { subnet }),
     ...(dns !== undefined && { dns }),

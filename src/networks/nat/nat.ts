@@ -10,6 +10,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { noSubnet } from "../../host/choose.ts";
 import { HostHelper } from "../../host/client.ts";
+import { findBlocks, type Path, readFirewalls } from "../../host/firewalls/firewalls.ts";
 import { uplinkOf } from "../../host/host-state.ts";
 import { findIp, ipBatch } from "../../host/iproute2.ts";
 import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
@@ -29,11 +30,9 @@ import type { HostWatch, Network } from "../network.ts";
 import { type Exposure, parseExposures } from "./expose.ts";
 import { reservePorts } from "./exposed-ports.ts";
 import { FailingPort } from "./failing-port.ts";
-import { refuseDroppingChains, tellLegacy } from "./firewalls.ts";
 import { closeLink, setLink } from "./link-settings.ts";
 import { ResolverWatch } from "./resolver-watch.ts";
 import { findResolvers, formatResolvers } from "./resolvers.ts";
-import { readChains } from "./ruleset.ts";
 
 export interface NatOptions {
   readonly type: "nat" | "host";
@@ -90,7 +89,7 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   const plan = makePlan(options);
   if (options.subnet !== undefined && parseSubnet(options.subnet) === undefined) throw noSubnet(options.subnet);
   const ip = findIp();
-  const nft = findProgram("nft", "nftables");
+  findProgram("nft", "nftables");
   for (const fd of reservePorts(libc, plan.exposures)) undo.add(() => libc.close(fd));
 
   const helper = await HostHelper.connect(libc, options.directory);
@@ -114,8 +113,7 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   const nat = type === "nat";
   if (nat) {
     const exposed = plan.exposures.length > 0;
-    refuseDroppingChains(nft, readChains(nft), { tap: device.name, vm, uplink: uplinkOf(ip), exposed });
-    tellLegacy(options.warn);
+    await checkFirewalls({ mode: "nat", tap: device.name, vm, uplink: uplinkOf(ip), exposed }, options.warn);
   }
   if (plan.exposures.length > 0) setLink(device.name, "route_localnet", "1");
   let { rules, dnsServers } = plan;
@@ -182,6 +180,16 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
     },
     close: () => closeInOrder(failing, undo),
   };
+}
+
+/** Throws UserError where another firewall drops the VM's traffic for sure. */
+async function checkFirewalls(path: Path, warn: (message: string) => void): Promise<void> {
+  const firewalls = await readFirewalls();
+  const blocks = findBlocks(firewalls, path);
+  if (blocks.length > 0) throw new UserError(blocks.map(({ text }) => text).join("; and "));
+  if (firewalls.unseen) {
+    warn("this host has rules of iptables-legacy, which cannot be read: if they drop forwarded traffic, so the VM's");
+  }
 }
 
 /** The TAP first: nothing can pass from then on. */

@@ -1,7 +1,8 @@
 /** NAT rules of nftables, from what nft prints as JSON (libnftables-json(5)). */
+
+import type { NamedSet, Rule, Statement } from "../../host/firewalls/nft.ts";
 import type { NatChains, NatRule } from "./nat-chains.ts";
 import { EVERY_PORT, intersect, type PortRange } from "./port-ranges.ts";
-import type { NamedSet, Rule, Statement } from "./ruleset.ts";
 
 /** Targets of iptables that nft names without their contents. */
 const PUBLISHING_TARGETS: ReadonlySet<string> = new Set(["DNAT", "REDIRECT", "NETMAP"]);

@@ -24,11 +24,11 @@ export function isSimplyFree(subnet: string): boolean {
   return parsed !== undefined && hostsOwnIn(parsed, readHostsOwn(findIp())) === undefined;
 }
 
-/** `subnet` and `expose` are what the options said; what is wrong with them in themselves is told elsewhere. */
-export function refuseOthers(
+/** Rejects with what an exception throws. `subnet` and `expose` are what the options said; what is wrong with them in themselves is told elsewhere. */
+export async function refuseOthers(
   exceptions: Exceptions,
   { subnet, expose = "" }: { readonly subnet?: string | undefined; readonly expose?: string | undefined },
-): void {
+): Promise<void> {
   const chosen = subnet === undefined ? undefined : parseSubnet(subnet);
   if (chosen !== undefined) {
     const why = hostsOwnIn(chosen, readHostsOwn(findIp()));
@@ -36,7 +36,7 @@ export function refuseOthers(
   }
   const exposures = parseExposures(expose);
   if (exposures.length === 0) return;
-  const publications = readPublications(findProgram("nft", "nftables"));
+  const publications = await readPublications(findProgram("nft", "nftables"));
   for (const { external } of exposures) {
     const other = publications.find(({ ports }) => includes(ports, external));
     if (other !== undefined) exceptions.portOf(external, `a rule in ${other.by} leads it elsewhere`);

@@ -5,13 +5,13 @@
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { type Chain, readChains, readRules, readSets } from "../../host/firewalls/nft.ts";
 import { findProgram } from "../../host/system-program.ts";
 import { UserError } from "../../user-error.ts";
 import { parseNatSave } from "./iptables-save.ts";
 import { publishedFrom } from "./nat-chains.ts";
 import { isIncomplete, nftNatChains } from "./nft-nat.ts";
 import type { PortRange } from "./port-ranges.ts";
-import { type Chain, readChains, readRules, readSets } from "./ruleset.ts";
 
 const PATIENCE = 10_000; // milliseconds
 const MOST_OUTPUT = 256 * 2 ** 20;
@@ -27,23 +27,24 @@ export interface Publication {
 }
 
 /** Everything that others publish. Throws UserError where it cannot be read. */
-export function readPublications(nft: string): Publication[] {
-  return [...readNftables(nft), ...readLegacy(), ...parseIpvs(readOrNothing(IPVS))];
+export async function readPublications(nft: string): Promise<Publication[]> {
+  return [...(await readNftables(nft)), ...readLegacy(), ...parseIpvs(readOrNothing(IPVS))];
 }
 
-function readNftables(nft: string): Publication[] {
-  const chains = readChains(nft);
+async function readNftables(nft: string): Promise<Publication[]> {
+  const chains = await readChains(nft);
   const starts = chains.filter(isStart);
-  const sets = starts.length === 0 ? [] : readSets(nft);
-  return starts.map((start) => {
+  const sets = starts.length === 0 ? [] : await readSets(nft);
+  const publications = starts.map(async (start) => {
     const { family, table, name } = start;
     const by = `table ${family} ${table}`;
-    const rules = readRules(nft, chains, start);
+    const rules = await readRules(nft, chains, start);
     const saved = family === "ip" && table === "nat" && isIncomplete(rules) ? findSave("iptables-nft-save") : undefined;
     if (saved !== undefined) return { by, ports: publishedFrom(parseNatSave(save(saved)), START) };
     const own = sets.filter((set) => set.family === family && set.table === table);
     return { by, ports: publishedFrom(nftNatChains(rules, own), name) };
   });
+  return await Promise.all(publications);
 }
 
 /** A chain of somebody else's where IPv4 packets from outside are translated. */

@@ -11,7 +11,7 @@ import { needs, needsRoot } from "../../support/tools.ts";
 
 const READER = `
 import { readPublications } from "${new URL("../../../src/networks/nat/publications.ts", import.meta.url)}";
-console.log(JSON.stringify(readPublications("/usr/sbin/nft").flatMap(({ ports }) => ports)));
+console.log(JSON.stringify((await readPublications("/usr/sbin/nft")).flatMap(({ ports }) => ports)));
 `;
 
 /** The published ports of a fresh network namespace in which a shell script made the rules. */

@@ -3,14 +3,13 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
-import { refuseDroppingChains } from "../../../src/networks/nat/firewalls.ts";
-import { readChains } from "../../../src/networks/nat/ruleset.ts";
+import { findBlocks, readFirewalls } from "../../../src/host/firewalls/firewalls.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
 import { enterFreshNamespace } from "../../support/namespace.ts";
 import { needs, needsRoot, pathOf } from "../../support/tools.ts";
 
 const skip = { ...needsRoot(), ...needs("nft") };
-const path = { tap: "softnet3", vm: parseIPv4("10.9.9.2")!, uplink: "eth0", exposed: false };
+const path = { mode: "nat", tap: "softnet3", vm: parseIPv4("10.9.9.2")!, uplink: "eth0", exposed: false } as const;
 
 let leave = (): void => {};
 before(() => {
@@ -26,15 +25,23 @@ function nft(input: string): void {
   assert.equal(status, 0, stderr);
 }
 
-/** What softnet says about the rules; undefined when it starts. */
-function verdict(rules: string, exposed = false): string | undefined {
+/** What softnet says about the rules as they are; undefined when it starts. */
+async function verdictNow(exposed = false): Promise<string | undefined> {
+  const blocks = findBlocks(await readFirewalls(), { ...path, exposed });
+  return blocks.length === 0 ? undefined : blocks.map(({ text }) => text).join("\n");
+}
+
+async function verdict(rules: string, exposed = false): Promise<string | undefined> {
   nft(rules);
-  try {
-    refuseDroppingChains(pathOf("nft")!, readChains(pathOf("nft")!), { ...path, exposed });
-    return undefined;
-  } catch (error) {
-    return (error as Error).message;
-  }
+  return await verdictNow(exposed);
+}
+
+/** Runs the command that a line ends with. */
+function obey(message: string | undefined): void {
+  const command = /: ((?:nft|iptables) .*)$/.exec(message ?? "")?.[1];
+  assert.ok(command, `no command in ${message}`);
+  const { status, stderr } = spawnSync("/bin/sh", ["-ec", command], { encoding: "utf8" });
+  assert.equal(status, 0, stderr);
 }
 
 const docker = (user: string): string => `
@@ -56,18 +63,24 @@ table ip filter {
   }
 }`;
 
-test("Docker drops, and its user's chain is named in the command that helps", skip, () => {
-  const message = verdict(docker(""));
-  assert.match(message!, /FORWARD of this host's table ip filter/);
-  const command = /nft '(.*)'$/.exec(message!)![1]!;
-  assert.match(command, /insert rule ip filter DOCKER-USER iifname "softnet\*" accept/);
-  assert.equal(spawnSync(pathOf("nft")!, [command]).status, 0);
-  assert.doesNotThrow(() => refuseDroppingChains(pathOf("nft")!, readChains(pathOf("nft")!), path));
+test("Docker drops, and its user's chain is named in the command that helps", {
+  ...skip,
+  ...needs("iptables"),
+}, async () => {
+  const message = await verdict(docker(""));
+  assert.match(
+    message!,
+    /^Docker drops what the VM sends and answers to the VM \(chain FORWARD of the table ip filter\)/,
+  );
+  assert.match(message!, /iptables -I DOCKER-USER -i softnet\+ -j ACCEPT/);
+  obey(message);
+  assert.equal(await verdictNow(), undefined);
 });
 
-test("half of the permission is none", skip, () => {
-  assert.ok(verdict(docker('iifname "softnet*" accept')));
-  assert.equal(verdict(docker('iifname "softnet*" accept\noifname "softnet*" ct state established accept')), undefined);
+test("half of the permission is none", skip, async () => {
+  assert.ok(await verdict(docker('iifname "softnet*" accept')));
+  const both = 'iifname "softnet*" accept\noifname "softnet*" ct state established accept';
+  assert.equal(await verdict(docker(both)), undefined);
 });
 
 const inet = (policy: string, rules: string): string =>
@@ -91,12 +104,24 @@ const cases: [string, string, boolean][] = [
   ["some ports dropped", inet("accept", "tcp dport 25 drop"), false],
   ["a mark nobody knows", inet("drop", "meta mark 1 accept"), false],
   ["IPv6 dropped", inet("accept", "meta nfproto ipv6 drop"), false],
+  [
+    "a state in a map accepted, the rest dropped",
+    inet("drop", "ct state vmap { established : accept, invalid : drop }"),
+    true,
+  ],
+  [
+    "interfaces in a map accepted both ways",
+    inet("drop", 'iifname vmap { "softnet3" : accept, "eth0" : accept }'),
+    false,
+  ],
+  ["an interface in a map dropped", inet("accept", 'iifname vmap { "lo" : accept, "softnet3" : drop }'), true],
+  ["what comes for this host itself", inet("drop", "fib daddr type local accept"), true],
   ["another family", "table ip6 t { chain f { type filter hook forward priority 0; policy drop;\n}\n}", false],
   ["another hook", "table inet t { chain f { type filter hook input priority 0; policy drop;\n}\n}", false],
 ];
 for (const [name, rules, dropped] of cases) {
-  test(`${name}: ${dropped ? "refused" : "starts"}`, skip, () => {
-    assert.equal(verdict(rules) !== undefined, dropped);
+  test(`${name}: ${dropped ? "refused" : "starts"}`, skip, async () => {
+    assert.equal((await verdict(rules)) !== undefined, dropped);
   });
 }
 
@@ -121,39 +146,40 @@ const exposing: [string, string, boolean][] = [
   ],
 ];
 for (const [name, rules, dropped] of exposing) {
-  test(`with exposed ports, ${name}: ${dropped ? "refused" : "starts"}`, skip, () => {
-    assert.equal(verdict(rules), undefined, "without exposed ports it starts");
-    assert.equal(verdict(rules, true) !== undefined, dropped);
+  test(`with exposed ports, ${name}: ${dropped ? "refused" : "starts"}`, skip, async () => {
+    assert.equal(await verdict(rules), undefined, "without exposed ports it starts");
+    assert.equal((await verdict(rules, true)) !== undefined, dropped);
   });
 }
 
-test("the command for exposed ports opens nothing else, and helps", skip, () => {
-  for (const [rules, place] of [
-    [inet("drop", HALF), "inet t f"],
-    [docker('iifname "softnet*" accept\noifname "softnet*" ct state established accept'), "ip filter DOCKER-USER"],
-  ] as const) {
-    const message = verdict(rules, true);
-    assert.match(message!, /drops what clients send to a port of --expose; let it through with: nft '[^\n]*'$/);
-    const command = /nft '(.*)'$/.exec(message!)![1]!;
-    assert.equal(command, `insert rule ${place} oifname "softnet*" ct status dnat accept`);
-    assert.equal(spawnSync(pathOf("nft")!, [command]).status, 0);
-    const now = readChains(pathOf("nft")!);
-    assert.doesNotThrow(() => refuseDroppingChains(pathOf("nft")!, now, { ...path, exposed: true }));
-  }
-});
-
-test("the command for everything helps exposed ports, too", skip, () => {
-  const command = /nft '(.*)'$/.exec(verdict(docker(""), true)!)![1]!;
-  assert.equal(spawnSync(pathOf("nft")!, [command]).status, 0);
-  const now = readChains(pathOf("nft")!);
-  assert.doesNotThrow(() => refuseDroppingChains(pathOf("nft")!, now, { ...path, exposed: true }));
-});
-
-test("firewalld must know itself", skip, () => {
-  const message = verdict(
-    "table inet firewalld { chain f { type filter hook forward priority 10; policy accept;\nreject with icmpx admin-prohibited\n}\n}",
+test("the command for exposed ports opens nothing else, and helps", skip, async () => {
+  const message = await verdict(inet("drop", HALF), true);
+  assert.match(
+    message!,
+    /^nftables drops what clients send to a port of --expose \(chain f of the table inet t\); [^\n]*$/,
   );
-  assert.match(message!, /firewall-cmd --zone=trusted --add-interface=softnet\+$/);
+  assert.match(message!, /: nft 'insert rule inet t f oifname "softnet\*" ct status dnat accept'$/);
+  obey(message);
+  assert.equal(await verdictNow(true), undefined);
+});
+
+test("the same in Docker's own chain", { ...skip, ...needs("iptables") }, async () => {
+  const half = 'iifname "softnet*" accept\noifname "softnet*" ct state established accept';
+  const message = await verdict(docker(half), true);
+  assert.match(message!, /: iptables -I DOCKER-USER -o softnet\+ -m conntrack --ctstate DNAT -j ACCEPT$/);
+  obey(message);
+  assert.equal(await verdictNow(true), undefined);
+});
+
+test("one command helps all that is dropped", skip, async () => {
+  obey(await verdict(inet("drop", ""), true));
+  assert.equal(await verdictNow(true), undefined);
+});
+
+test("every table that drops has a line", skip, async () => {
+  const second = inet("drop", "").replaceAll(" t ", " u ");
+  const message = await verdict(`${inet("drop", "")}\n${second}`);
+  assert.deepEqual(message!.match(/of the table inet ./g), ["of the table inet t", "of the table inet u"]);
 });
 
 test("tables with an owner, whose flags nft 1.0.6 cannot tell", { ...skip, timeout: 20_000 }, async () => {
@@ -162,10 +188,7 @@ test("tables with an owner, whose flags nft 1.0.6 cannot tell", { ...skip, timeo
   const rules = "create table inet t { flags owner; }; add chain inet t f { type filter hook forward priority 0; }";
   owner.stdin.write(`${rules}; add rule inet t f drop\nlist chains\n`);
   await once(owner.stdout, "data");
-  const chains = readChains(pathOf("nft")!);
-  for (let time = 0; time < 20; time++) {
-    assert.throws(() => refuseDroppingChains(pathOf("nft")!, chains, path), /table inet t drops/);
-  }
+  for (let time = 0; time < 20; time++) assert.match((await verdictNow())!, /^nftables drops .* table inet t\)/);
   owner.stdin.end();
   await once(owner, "exit");
 });

@@ -1,15 +1,17 @@
 /**
- * What nft(8) tells of the rules that a host has already, as JSON (libnftables-json(5)). Only reads.
+ * The rules that a host has, as nft(8) lists them in JSON (libnftables-json(5)). Only reads.
  *
  * nft 1.0.6 prints random bytes for the flags of a table that has an owner, so tables are not asked for where their
- * chains will do, and a table whose answer is no JSON is asked for chain by chain.
+ * chains will do, and a table whose listing is no JSON is read chain by chain.
  */
-import { spawnSync } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../user-error.ts";
+import { type Output, runProgram } from "./program.ts";
 
-const PATIENCE = 10_000; // milliseconds
-const NO_ANSWER = "no whole answer";
-const MOST_OUTPUT = 256 * 2 ** 20;
+/** Milliseconds: while rules change, nft may stop in the middle without a word, or crash (1.0.6). */
+const PATIENCE = 10_000;
+const INTERVAL = 20;
+const NOT_WHOLE = "no whole listing";
 
 export interface Chain {
   readonly family: string;
@@ -47,47 +49,53 @@ export interface Ruleset {
 }
 
 /** The chains of every table. Throws UserError when nft fails. */
-export function readChains(nft: string): readonly Chain[] {
-  return list(nft, "chains").chains;
+export async function readChains(nft: string): Promise<readonly Chain[]> {
+  return (await list(nft, "chains")).chains;
 }
 
 /** The rules of one table. Throws UserError when nft fails. */
-export function readRules(nft: string, chains: readonly Chain[], { family, table }: Chain): readonly Rule[] {
-  const whole = ask(nft, "table", family, table);
+export async function readRules(
+  nft: string,
+  chains: readonly Chain[],
+  { family, table }: Chain,
+): Promise<readonly Rule[]> {
+  const whole = await ask(nft, "table", family, table);
   if (typeof whole !== "string") return whole.rules;
-  const own = chains.filter((chain) => chain.family === family && chain.table === table);
-  return own.flatMap(({ name }) => list(nft, "chain", family, table, name).rules);
+  const rules: Rule[] = [];
+  for (const chain of chains) {
+    if (chain.family !== family || chain.table !== table) continue;
+    rules.push(...(await list(nft, "chain", family, table, chain.name)).rules);
+  }
+  return rules;
 }
 
 /** The named sets and maps of every table, with their elements. Throws UserError when nft fails. */
-export function readSets(nft: string): readonly NamedSet[] {
-  return ["sets", "maps"].flatMap((what) => list(nft, what).sets ?? []);
+export async function readSets(nft: string): Promise<readonly NamedSet[]> {
+  const sets = await list(nft, "sets");
+  const maps = await list(nft, "maps");
+  return [...(sets.sets ?? []), ...(maps.sets ?? [])];
 }
 
-/** Asks until there is an answer: while rules change, nft may stop in the middle, without a word, or crash (1.0.6). */
-function list(nft: string, ...what: readonly string[]): Ruleset {
+/** Asks until the listing is whole. */
+async function list(nft: string, ...what: readonly string[]): Promise<Ruleset> {
   const deadline = performance.now() + PATIENCE;
   for (;;) {
-    const answer = ask(nft, ...what);
-    if (typeof answer !== "string") return answer;
-    if (performance.now() < deadline && answer === NO_ANSWER) continue;
-    throw new UserError(`nft cannot list this host's rules: ${answer}; run softnet as root, on a kernel with nftables`);
+    const listing = await ask(nft, ...what);
+    if (typeof listing !== "string") return listing;
+    if (performance.now() > deadline || listing !== NOT_WHOLE) {
+      throw new UserError(
+        `nft cannot list this host's rules: ${listing}; run softnet as root, on a kernel with nftables`,
+      );
+    }
+    await sleep(INTERVAL);
   }
 }
 
-/** What nft answers, or what is wrong. */
-function ask(nft: string, ...what: readonly string[]): Ruleset | string {
-  const { error, status, stdout, stderr } = spawnSync(nft, ["-j", "list", ...what], {
-    env: {},
-    encoding: "utf8",
-    timeout: PATIENCE,
-    maxBuffer: MOST_OUTPUT,
-    // nft ends without a word where its real and effective users differ, as they do for a child of a SUID program.
-    ...(process.geteuid?.() === 0 && { uid: 0, gid: 0 }),
-  });
-  if (error !== undefined) return error.message;
-  if (status === 0) return parseRuleset(stdout) ?? NO_ANSWER;
-  return stderr.trim().split("\n")[0] || NO_ANSWER;
+/** What nft lists, or what is wrong. */
+async function ask(nft: string, ...what: readonly string[]): Promise<Ruleset | string> {
+  const { failure, stdout }: Output = await runProgram(nft, ["-j", "list", ...what]);
+  if (failure === undefined) return parseRuleset(stdout) ?? NOT_WHOLE;
+  return failure === "" ? NOT_WHOLE : failure;
 }
 
 /** Undefined for what is no whole JSON. */

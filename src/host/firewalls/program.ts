@@ -1,0 +1,33 @@
+/**
+ * Runs a program that lists rules to its end: by absolute path, with an empty environment, and without keeping the event
+ * loop from anything else.
+ */
+import { execFile } from "node:child_process";
+
+const PATIENCE = 10_000; // milliseconds
+const MOST_OUTPUT = 256 * 2 ** 20; // bytes: a host of containers may have a hundred thousand rules
+
+export interface Output {
+  readonly stdout: string;
+  /** The first line of what is wrong, empty where the program did not say; undefined: it succeeded. */
+  readonly failure?: string;
+}
+
+/** Never rejects. */
+export function runProgram(path: string, args: readonly string[]): Promise<Output> {
+  const options = {
+    env: {},
+    timeout: PATIENCE,
+    maxBuffer: MOST_OUTPUT,
+    // nft ends without a word where its real and effective users differ, as they do for a child of a SUID program.
+    ...(process.geteuid?.() === 0 && { uid: 0, gid: 0 }),
+  };
+  return new Promise((resolve) => {
+    execFile(path, args, options, (error, stdout, stderr) => {
+      if (error === null) return resolve({ stdout });
+      const said = stderr.trim().split("\n")[0] ?? "";
+      const started = typeof error.code !== "string"; // a string is the name of a system error: it did not start
+      resolve({ stdout, failure: said === "" && !started ? error.message : said });
+    });
+  });
+}

@@ -1,0 +1,89 @@
+/** The real programs, as a person starts and reloads them. */
+import type { Program } from "../../lab/harness/program.ts";
+import type { Tool } from "../../support/tools.ts";
+import type { PrivateHost } from "./private-host.ts";
+
+/** A firewall that, as it comes, lets no VM's traffic through. */
+export interface Firewall {
+  readonly name: string;
+  readonly tools: readonly Tool[];
+  start(host: PrivateHost): Promise<void>;
+  /** Loads its rules anew, from what it keeps. */
+  reload(host: PrivateHost): Promise<void>;
+  /** What a person writes where it lasts, other than the command itself; `line` is softnet's. */
+  keep?(host: PrivateHost, line: string): Promise<void>;
+}
+
+const ufw: Firewall = {
+  name: "ufw",
+  tools: ["ufw", "iptables"],
+  start: async (host) => {
+    await host.run("ufw --force enable");
+  },
+  reload: async (host) => {
+    await host.run("ufw reload");
+  },
+};
+
+const firewalld: Firewall = {
+  name: "firewalld",
+  tools: ["firewall-cmd", "dbus-daemon"],
+  start: async (host) => {
+    await host.run("dbus-daemon --system --fork --nopidfile");
+    host.start("firewalld --nofork --nopid");
+    await host.until("firewall-cmd --state");
+  },
+  reload: async (host) => {
+    await host.run("firewall-cmd --reload");
+  },
+};
+
+const DOCKERD = "dockerd --storage-driver vfs --data-root /run/docker-data --exec-root /run/docker-exec";
+
+class Docker implements Firewall {
+  readonly name = "Docker";
+  readonly tools = ["dockerd", "iptables"] as const;
+  #daemon: Program | undefined;
+
+  async start(host: PrivateHost): Promise<void> {
+    this.#daemon = host.start(DOCKERD);
+    await host.until("docker info >/dev/null");
+  }
+
+  async reload(host: PrivateHost): Promise<void> {
+    await this.#daemon?.stop("SIGTERM", 60_000);
+    await this.start(host);
+  }
+}
+
+const CONF = "/etc/nftables.conf";
+const RULES = [
+  "flush ruleset",
+  "table inet filter {",
+  "  chain input { type filter hook input priority filter; policy accept; }",
+  "  chain forward {",
+  "    type filter hook forward priority filter; policy drop;",
+  "    ct state vmap { established : accept, related : accept, invalid : drop }",
+  "  }",
+  "}",
+].join("\n");
+
+const nftables: Firewall = {
+  name: "nftables",
+  tools: ["nft"],
+  start: async (host) => {
+    await host.run(`cat > ${CONF} <<'END'\n${RULES}\nEND\nnft -f ${CONF}`);
+  },
+  reload: async (host) => {
+    await host.run(`nft -f ${CONF}`);
+  },
+  keep: async (host, line) => {
+    const rules = /nft '(.*)'$/.exec(line)![1]!.split("; ");
+    const lines = rules.map((rule) => rule.replace(/^insert rule inet filter forward /, ""));
+    for (const rule of lines) await host.run(`sed -i '/ct state vmap/i ${rule}' ${CONF}`);
+  },
+};
+
+export function firewalls(): readonly Firewall[] {
+  return [ufw, firewalld, new Docker(), nftables];
+}
