@@ -4,11 +4,9 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { MAIN, softnet } from "../support/cli.ts";
+import { LIMIT } from "../support/patience.ts";
 import { needs, needsRoot } from "../support/tools.ts";
 import { inhabitants, maskedCommand } from "./support.ts";
-
-/** Ten times what the demo promises. */
-const LIMIT = { timeout: 600_000 };
 
 /** Each attack with the drop reasons that answer it. */
 const ATTACKS: readonly (readonly [title: string, reasons: readonly string[]])[] = [

@@ -4,6 +4,7 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 import {
   Accounts,
@@ -23,7 +24,6 @@ import { type Program, sleep, until } from "./harness/program.ts";
 import { Softnet, softnetArguments } from "./harness/softnet.ts";
 import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 60_000 };
 const MAC = "7e:1a:00:00:00:01";
 const VM = ["--vm-fd", "{vm}", "--vm-mac-address", MAC];
 const TAP = ["--vm-tap", "vm0", "--vm-mac-address", MAC];

@@ -8,6 +8,7 @@ import { chownSync, mkdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { Accounts, ALICE, threadsOf } from "./harness/accounts.ts";
 import { dhclient, lease, noLease, udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
@@ -18,7 +19,6 @@ import { assertDropped, assertInnocent, Softnet, softnetCommand } from "./harnes
 import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 import type { Seen } from "./harness/watch.ts";
 
-const LIMIT = { timeout: 90_000 };
 const NOBODY = 65_534;
 const MAC = "7e:1a:00:00:aa:01";
 const ADDRESS = "10.77.0.100";
@@ -178,7 +178,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
     await lasting.again();
     assert.ok(await lasting.guest.ping(GATEWAY)); // and its kernel knows the server's MAC, so that the RELEASE need not wait
     const releases = dhclient(lasting.guest, "-r");
-    await releases.program.ended(20_000);
+    await releases.program.ended();
     await bridge.until("the guest's RELEASE", isRelease);
     assertInnocent(await lasting.softnet.stop(), "ipv4.unbound");
     assert.equal(bridge.count(isRelease), 1);
@@ -455,7 +455,7 @@ suite("release on exit", SIDE_BY_SIDE, () => {
     const bridge = await lab.watch(lab.host, BRIDGE);
     const guest = await lab.guest({ bare: false });
     await lease(guest);
-    await until("the lease's end", async () => !(await guest.ping(GATEWAY, 1)), 40_000);
+    await until("the lease's end", async () => !(await guest.ping(GATEWAY, 1)));
     assert.equal((await guest.stop()).exit.code, 0);
     assert.equal(bridge.count(isRelease), 0);
   });

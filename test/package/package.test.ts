@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { temporaryFolder } from "../support/folder.ts";
+import { PATIENCE } from "../support/patience.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -16,7 +17,12 @@ function run(folder: string, command: string, ...args: readonly string[]): strin
     PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
     npm_config_loglevel: "error",
   };
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: folder, encoding: "utf8", env, timeout: 120_000 });
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd: folder,
+    encoding: "utf8",
+    env,
+    timeout: PATIENCE,
+  });
   assert.equal(status, 0, `${command} ${args.join(" ")}: ${stderr}${stdout}`);
   return stdout;
 }

@@ -164,7 +164,7 @@ test("a peer that has closed is noticed by check, and by send", (t) => {
 test("a peer that has closed is noticed although another process holds a copy of our end", async (t) => {
   const { port, end } = setUp(t);
   const fd = Number(port.label.split(" ")[1]);
-  const holder = spawn("sleep", ["20"], { stdio: ["ignore", "ignore", "ignore", fd] });
+  const holder = spawn("sleep", ["3600"], { stdio: ["ignore", "ignore", "ignore", fd] });
   t.after(() => holder.kill());
   await sleep(50);
   port.check();

@@ -22,6 +22,7 @@ import { VMNET_SHARING_SERVICE_BUSY } from "../../src/native/darwin/vmnet.ts";
 import { loadLibc } from "../../src/native/linux/libc.ts";
 import { linuxRegistry } from "../../src/registry/linux.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { needsRoot } from "../support/tools.ts";
 import { assertNothingHeld, inject, needsTwin, twin } from "../support/twin.ts";
 
@@ -197,7 +198,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const others = ["second", "third"].map((name) => ({ name, run: () => { throw new Error("not to be run"); } }));
       await runPoints([first, ...others], (line) => console.log(line), stopped);
       process.exitCode = exitCodeOf(stopped());`;
-    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { timeout: 60_000 });
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { timeout: PATIENCE });
     let text = "";
     child.stdout.on("data", (data) => {
       text += data;

@@ -11,6 +11,7 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
+import { PATIENCE } from "./patience.ts";
 
 /** Which Debian package brings a program. */
 const PACKAGES = {
@@ -85,7 +86,7 @@ export function run(tool: Tool, ...args: readonly string[]): string {
   if (path === undefined) throw new Error(complaint(tool));
   // The time zone and the language of the machine must not show in what is compared.
   const env = { ...process.env, TZ: "UTC", LC_ALL: "C.UTF-8" };
-  const { status, stdout, stderr, error } = spawnSync(path, args, { env, encoding: "utf8", timeout: 60_000 });
+  const { status, stdout, stderr, error } = spawnSync(path, args, { env, encoding: "utf8", timeout: PATIENCE });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`${tool} ${args.join(" ")} ended with ${status}: ${stderr}`);
   return stdout;

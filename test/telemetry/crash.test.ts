@@ -10,8 +10,8 @@ import { describeCrash } from "../../src/telemetry/crash.ts";
 import { parseTags } from "../../src/telemetry/crash-report.ts";
 import { MAIN } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { LIMIT, until } from "../support/patience.ts";
 
-const LIMIT = { timeout: 60_000 };
 const PACKAGE = new URL("../../package.json", import.meta.url);
 /** An ordinary user: with root's rights nothing is told. */
 const NOBODY = 65_534;
@@ -68,9 +68,7 @@ async function crash(module: string, env: NodeJS.ProcessEnv, uid: number) {
 }
 
 async function arrives<T>(list: readonly T[]): Promise<T> {
-  const deadline = Date.now() + 20_000;
-  while (list.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.ok(list.length > 0, "no report arrived");
+  await until("a report arrives", () => list.length > 0);
   return list[0]!;
 }
 

@@ -38,7 +38,7 @@ def serve(address, port):
 
 
 def hear(address, port):
-    s = socket.create_connection((address, int(port)), timeout=10)
+    s = socket.create_connection((address, int(port)), timeout=None)
     say("connected")
     heard = 0
     told = 0

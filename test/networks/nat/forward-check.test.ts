@@ -7,6 +7,7 @@ import { refuseDroppingChains } from "../../../src/networks/nat/firewalls.ts";
 import { readChains } from "../../../src/networks/nat/ruleset.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
 import { enterFreshNamespace } from "../../support/namespace.ts";
+import { LIMIT } from "../../support/patience.ts";
 import { needs, needsRoot, pathOf } from "../../support/tools.ts";
 
 const skip = { ...needsRoot(), ...needs("nft") };
@@ -156,7 +157,7 @@ test("firewalld must know itself", skip, () => {
   assert.match(message!, /firewall-cmd --zone=trusted --add-interface=softnet\+$/);
 });
 
-test("tables with an owner, whose flags nft 1.0.6 cannot tell", { ...skip, timeout: 20_000 }, async () => {
+test("tables with an owner, whose flags nft 1.0.6 cannot tell", { ...skip, ...LIMIT }, async () => {
   nft("");
   const owner = spawn(pathOf("nft")!, ["-i"], { stdio: ["pipe", "pipe", "inherit"] });
   const rules = "create table inet t { flags owner; }; add chain inet t f { type filter hook forward priority 0; }";
