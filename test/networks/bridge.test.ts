@@ -7,9 +7,9 @@ import { UserError } from "../../src/user-error.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
 import { until } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { needs, needsTun } from "../support/tools.ts";
 
-const skip = { ...needsRoot(), ...needs("ip") };
+const skip = { ...needsTun(), ...needs("ip") };
 
 let leave = (): void => {};
 before(() => {

@@ -15,7 +15,7 @@ import { koffiFor } from "../../scripts/package-runtimes.ts";
 import { chosenTargets, ownTarget, TARGETS, type Target } from "../../scripts/package-targets.ts";
 import { packaged } from "../support/executable.ts";
 import { LIMIT, PATIENCE } from "../support/patience.ts";
-import { needs } from "../support/tools.ts";
+import { needs, needsRegistry } from "../support/tools.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const VERSION: string = JSON.parse(readFileSync(new URL("package.json", ROOT), "utf8")).version;
@@ -77,7 +77,7 @@ function assertEmbedded(program: Buffer, target: Target): void {
   assert.ok(!program.includes(ROOT.pathname), "paths of the machine that built it are in it");
 }
 
-suite("executables", LIMIT, () => {
+suite("executables", { ...needsRegistry(), ...LIMIT }, () => {
   let folder = "";
   const made = new Map<Target, string>();
   before(async () => {

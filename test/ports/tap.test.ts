@@ -8,9 +8,9 @@ import { UserError } from "../../src/user-error.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
 import { sleep, until } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { needs, needsTun } from "../support/tools.ts";
 
-const skip = { ...needsRoot(), ...needs("ip") };
+const skip = { ...needsTun(), ...needs("ip") };
 const MAC = Uint8Array.of(0x7e, 0x1a, 0, 0, 0, 1);
 
 let leave = (): void => {};

