@@ -10,9 +10,9 @@ import type { LinuxLibc } from "../native/linux/libc.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import type { FramePort, Interest } from "../relay/port.ts";
-import { UserError } from "../user-error.ts";
 import { failure } from "./failure.ts";
 import { openTap, setHardwareAddress, type TapDevice } from "./tap-device.ts";
+import { checkTapName } from "./tap-name.ts";
 
 export class TapPort implements FramePort {
   readonly label: string;
@@ -87,31 +87,13 @@ export class TapPort implements FramePort {
   }
 }
 
-/** Names that a person may give: the name goes to logs, and people type it after `ip link set`, where a dash is an option. */
-const NAME = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/;
-/** What the TAPs are called that softnet makes for bridges and for networks of the VM's own. */
-const RESERVED = "softnet";
-
-function checkName(option: string, name: string): void {
-  if (!NAME.test(name)) {
-    throw new UserError(
-      `${option} ${JSON.stringify(name)}: a TAP's name has letters, digits, "_", "." and "-", and does not begin with "-"; name it otherwise`,
-    );
-  }
-  if (name.startsWith(RESERVED)) {
-    throw new UserError(
-      `${option} ${name}: names that begin with "${RESERVED}" are for softnet's own TAPs; name it otherwise`,
-    );
-  }
-}
-
 /**
  * The VM's side as a TAP, `--vm-tap NAME`: a namespace that the interface is moved to is the guest. A TAP that is made
  * here gets the VM's MAC address (6 bytes), so that the guest's kernel sends from it; one that exists keeps its own.
  * Throws UserError.
  */
 export function openVmTap(libc: LinuxLibc, option: string, name: string, macAddress: Uint8Array): TapPort {
-  checkName(option, name);
+  checkTapName(option, name);
   const device = openTap(libc, option, name);
   try {
     if (device.created) setHardwareAddress(libc, device, macAddress);

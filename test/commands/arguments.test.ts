@@ -61,6 +61,7 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
     /--vm-tap "vm\\u0007": .*letters, digits/,
   ],
   ["a TAP's name of softnet's own", [...MAC, "--vm-tap", "softnet0"], /--vm-tap softnet0: .*softnet's own TAPs/],
+  ["a socket's path too long", [...MAC, "--vm-socket", `/${"x".repeat(107)}`], /--vm-socket .*107 bytes; .*108/],
   ["a negative descriptor", [...MAC, "--vm-fd", "-1"], /--vm-fd/],
   ["a descriptor that is no number", [...MAC, "--vm-fd", "0x3"], /"0x3"/],
   ["a closed descriptor", [...MAC, "--vm-fd", "99", "--host-fd", "98"], /--vm-fd 99: .*pass/],
