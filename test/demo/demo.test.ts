@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { MAIN, softnet } from "../support/cli.ts";
 import { LIMIT } from "../support/patience.ts";
-import { needs, needsTun } from "../support/tools.ts";
+import { needs, needsReadable, needsTun } from "../support/tools.ts";
 import { inhabitants, maskedCommand } from "./support.ts";
 
 /** Each attack with the drop reasons that answer it. */
@@ -206,7 +206,10 @@ test("what a killed demo left behind, the next one removes", NEEDS, async () => 
   assert.deepEqual([killed.remains(), next.remains()], [NOTHING, NOTHING]);
 });
 
-test("without root it says so in one line", { skip: process.platform !== "linux" && "needs Linux" }, () => {
+test("without root it says so in one line", {
+  ...(process.platform !== "linux" && { skip: "needs Linux" }),
+  ...needsReadable(),
+}, () => {
   const options = process.getuid?.() === 0 ? { uid: 65_534 } : {};
   const { status, stdout, stderr } = softnet(["demo"], options);
   assert.equal(status, 1);

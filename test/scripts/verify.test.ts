@@ -23,7 +23,7 @@ import { loadLibc } from "../../src/native/linux/libc.ts";
 import { linuxRegistry } from "../../src/registry/linux.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { PATIENCE } from "../support/patience.ts";
-import { needsRoot } from "../support/tools.ts";
+import { needsReadable, needsRoot } from "../support/tools.ts";
 import { assertNothingHeld, inject, needsTwin, twin } from "../support/twin.ts";
 
 test("each point is told, also after one that throws, and failures are counted", async () => {
@@ -150,7 +150,10 @@ test(
   },
 );
 
-test("the executable's points: left out with words, or a private network without root", needsTwin(), async (t) => {
+test("the executable's points: left out with words, or a private network without root", {
+  ...needsTwin(),
+  ...needsReadable(),
+}, async (t) => {
   const path = twin().libraries.system;
   const libc = loadDarwinLibc(path);
   const sockets = { socketPair: () => socketPair(libc, path, SOCK_DGRAM), close: (fd: number) => libc.close(fd) };

@@ -11,10 +11,12 @@ import { parseTags } from "../../src/telemetry/crash-report.ts";
 import { MAIN } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT, until } from "../support/patience.ts";
+import { needsReadable } from "../support/tools.ts";
 
 const PACKAGE = new URL("../../package.json", import.meta.url);
 /** An ordinary user: with root's rights nothing is told. */
 const NOBODY = 65_534;
+const NEEDS = { ...needsReadable(), ...LIMIT };
 const SECRET = "bank-of-alice";
 
 /** Stands for Sentry: keeps what is posted. */
@@ -75,7 +77,7 @@ async function arrives<T>(list: readonly T[]): Promise<T> {
 const asRoot = process.getuid?.() === 0;
 const uid = asRoot ? NOBODY : process.getuid!();
 
-test("a crash is told to Sentry with version, tags and place, and no word from outside", LIMIT, async (t) => {
+test("a crash is told to Sentry with version, tags and place, and no word from outside", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   const module = sabotage(t, LATER(`new TypeError("cannot parse '${SECRET}' here")`));
   const { code, stderr } = await crash(module, { SENTRY_DSN: dsn, CIRRUS_SENTRY_TAGS: "task=7,pool=mac" }, uid);
@@ -95,7 +97,7 @@ test("a crash is told to Sentry with version, tags and place, and no word from o
   for (const hidden of [SECRET, "/tmp", "02:00:00", process.cwd()]) assert.ok(!body.includes(hidden), hidden);
 });
 
-test("a rejection that nobody handles is a crash too", LIMIT, async (t) => {
+test("a rejection that nobody handles is a crash too", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   const module = sabotage(t, `setTimeout(() => void Promise.reject(new Error("${SECRET}")), 300);`);
   assert.equal((await crash(module, { SENTRY_DSN: dsn }, uid)).code, 1);
@@ -104,7 +106,7 @@ test("a rejection that nobody handles is a crash too", LIMIT, async (t) => {
   assert.ok(!body.includes(SECRET));
 });
 
-test("a user's mistake is told to nobody", LIMIT, async (t) => {
+test("a user's mistake is told to nobody", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   const env = { PATH: process.env.PATH, SENTRY_DSN: dsn };
   const { status, stderr } = spawnSync(process.execPath, [MAIN, "--vm-fd", "x"], { env, encoding: "utf8", uid });
@@ -130,7 +132,7 @@ test("with root's rights nothing is told", { ...LIMIT, ...(!asRoot && { skip: "n
   assert.deepEqual(posts, []);
 });
 
-test("without SENTRY_DSN, and before a crash with it, nothing of Sentry's is loaded", LIMIT, async (t) => {
+test("without SENTRY_DSN, and before a crash with it, nothing of Sentry's is loaded", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   // Tells each file that Node loads.
   const module = sabotage(
