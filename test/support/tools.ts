@@ -10,6 +10,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PATIENCE } from "./patience.ts";
@@ -98,6 +99,12 @@ export function needsReadable(): Skip {
   return closed === undefined
     ? {}
     : leftOut(`other users have no access to ${closed}: put softnet where they have, or allow it (chmod o+rx)`);
+}
+
+/** Options for a test that connects to 127.0.0.1. */
+export function needsLoopback(): Skip {
+  const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+  return addresses.some(({ address }) => address === "127.0.0.1") ? {} : leftOut("the loopback interface is down");
 }
 
 let registry: boolean | undefined;

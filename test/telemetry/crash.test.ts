@@ -11,12 +11,12 @@ import { parseTags } from "../../src/telemetry/crash-report.ts";
 import { MAIN } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT, until } from "../support/patience.ts";
-import { needsReadable } from "../support/tools.ts";
+import { needsLoopback, needsReadable, needsRoot } from "../support/tools.ts";
 
 const PACKAGE = new URL("../../package.json", import.meta.url);
 /** An ordinary user: with root's rights nothing is told. */
 const NOBODY = 65_534;
-const NEEDS = { ...needsReadable(), ...LIMIT };
+const NEEDS = { ...needsLoopback(), ...needsReadable(), ...LIMIT };
 const SECRET = "bank-of-alice";
 
 /** Stands for Sentry: keeps what is posted. */
@@ -116,7 +116,7 @@ test("a user's mistake is told to nobody", NEEDS, async (t) => {
   assert.deepEqual(posts, []);
 });
 
-test("with root's rights nothing is told", { ...LIMIT, ...(!asRoot && { skip: "needs root" }) }, async (t) => {
+test("with root's rights nothing is told", { ...LIMIT, ...needsLoopback(), ...needsRoot() }, async (t) => {
   const { posts, dsn } = await sentry(t);
   // Before the drop: what sudo would be given is looked at a second time.
   const how = `let times = 0;
