@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { LIMIT } from "../support/patience.ts";
+import { needsReadable } from "../support/tools.ts";
 import { Cable } from "./harness/cable.ts";
 import { udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
@@ -87,6 +88,7 @@ test("--vm-fd: a VM that never receives does not stop its own frames, nor a sign
 });
 
 test("--vm-fd and --host-fd as an ordinary user: lease, ping, and a spoofed address is dropped", {
+  ...needsReadable(),
   ...labNeeds("udhcpc", "dnsmasq"),
   ...LIMIT,
 }, async (t) => {

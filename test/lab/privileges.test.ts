@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { LIMIT } from "../support/patience.ts";
-import type { Tool } from "../support/tools.ts";
+import { needsReadable, type Tool } from "../support/tools.ts";
 import {
   Accounts,
   type AccountsOptions,
@@ -30,7 +30,7 @@ const TAP = ["--vm-tap", "vm0", "--vm-mac-address", MAC];
 const ON_BRIDGE = [...VM, "--bridge", BRIDGE];
 const ALLOWED = `allow-bridge ${BRIDGE} user ${ALICE.name}\n`;
 const NOBODY = 65_534;
-const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...LIMIT });
+const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...needsReadable(), ...LIMIT });
 
 function open(t: TestContext, options: AccountsOptions = {}): { lab: Lab; accounts: Accounts } {
   const lab = Lab.open(t);
