@@ -46,14 +46,14 @@ test(`H1 ${ROUNDS} rounds of ${AT_ONCE} softnets, started, stopped and killed in
         if (helper !== undefined) process.kill(helper, "SIGKILL");
       }
       softnet.signal(random.pick(ENDS));
-      await softnet.ended(60_000);
+      await softnet.ended();
     });
     await Promise.all(ends);
     if (helperDies) {
       const last = start();
       await last.line(/message=started/);
       last.signal("SIGTERM");
-      await last.ended(60_000);
+      await last.ended();
     }
     await asBefore(lab.host, before);
     assert.deepEqual(sockets(), noSockets, `round ${round}`);
