@@ -1,7 +1,7 @@
 /**
  * Runs the tests: all that this machine can, files side by side but for the lab, whose network namespaces and clocks
- * want the machine for themselves. At the end it names each test that was left out with what it misses. With
- * SOFTNET_TEST_ALL=1 nothing is left out: what is missing is a failure.
+ * want the machine for themselves. At the end it names each test that was left out with what it misses, and what is to
+ * be installed for all of them. With SOFTNET_TEST_ALL=1 nothing is left out: what is missing is a failure.
  *
  * node scripts/test.ts [folder or file …]
  */
@@ -47,6 +47,10 @@ await runAll(chosen.filter(alone), 1);
 for (const [why, names] of leftOut) {
   console.log(`\nLeft out, because ${why}:`);
   for (const name of names) console.log(`  ${name}`);
+}
+const packages = [...leftOut.keys()].flatMap((why) => /: apt-get install (.+)$/.exec(why)?.[1]?.split(" ") ?? []);
+if (packages.length > 0) {
+  console.log(`\nWhat Debian has of it: apt-get install ${[...new Set(packages)].toSorted().join(" ")}`);
 }
 console.log(`\n${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
 if (counts.failed > 0 || counts.passed === 0) process.exitCode = 1;

@@ -5,7 +5,7 @@ import { DEFAULT_CONNECTIONS } from "../host/table.ts";
 import type { VmNetType } from "../privileges/conf.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
 import type { GuardArguments } from "./guard-options.ts";
-import { byteSize, oneOf, wholeNumber } from "./values.ts";
+import { byteSize, oneOf, socketPath, tapName, wholeNumber } from "./values.ts";
 
 export interface RunArguments extends GuardArguments {
   readonly vmFd?: number;
@@ -46,8 +46,12 @@ export function addRunOptions(command: Command): Command {
   return command
     .optionsGroup("The VM's side, one of:")
     .option("--vm-fd <n>", "descriptor of the VM's unix datagram socket", descriptor("--vm-fd"))
-    .option("--vm-tap <name>", "a TAP that the guest sits on; made if it does not exist (Linux)")
-    .option("--vm-socket <path>", "a unix stream socket to make and wait on for QEMU's -netdev stream (Linux)")
+    .option("--vm-tap <name>", "a TAP that the guest sits on; made if it does not exist (Linux)", tapName("--vm-tap"))
+    .option(
+      "--vm-socket <path>",
+      "a unix stream socket to make and wait on for QEMU's -netdev stream (Linux)",
+      socketPath("--vm-socket"),
+    )
     .optionsGroup("The network's side, one of:")
     .option("--bridge <name>", "an existing bridge (Linux, root)")
     .option("--host-fd <n>", "descriptor of a connected unix socket, datagram or stream", descriptor("--host-fd"))

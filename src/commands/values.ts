@@ -1,5 +1,7 @@
 /** What the values of options must look like. Each parser throws UserError: one line with the value and the remedy. */
 import { parseRule } from "../policy/rule.ts";
+import { checkTapName } from "../ports/tap-name.ts";
+import { unixAddress } from "../ports/unix-path.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
 
@@ -16,6 +18,22 @@ export const macAddress = (option: string) =>
   valid(option, "six hexadecimal bytes such as 7e:1a:00:00:00:01", parseMac);
 
 export const ipv4Address = (option: string) => valid(option, "an IPv4 address such as 192.168.64.1", parseIPv4);
+
+/** What a TAP of a person's may be called. */
+export function tapName(option: string) {
+  return (text: string): string => {
+    checkTapName(option, text);
+    return text;
+  };
+}
+
+/** A path that Linux lets a socket have. */
+export function socketPath(option: string) {
+  return (text: string): string => {
+    unixAddress(`${option} ${text}`, text);
+    return text;
+  };
+}
 
 /** A whole number within bounds, decimal. */
 export function wholeNumber(option: string, least: number, most: number) {

@@ -7,7 +7,7 @@ import type { Namespace } from "./namespace.ts";
 import { Interrupted, type Undo } from "./undo.ts";
 
 /** Every hand ends by itself long before this; milliseconds. */
-const PATIENCE = 20_000;
+const PATIENCE = 120_000;
 /** How much of what an agent complained about is kept, in characters. */
 const MOST_COMPLAINTS = 2_000;
 

@@ -8,7 +8,7 @@ import { ENVIRONMENT } from "./ip.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Undo } from "./undo.ts";
 
-const PATIENCE = 3_000; // milliseconds
+const PATIENCE = 30_000; // milliseconds
 
 /** What of this program a namespace runs, as files relative to src/demo/, without extension. */
 export type Piece = "../main" | "./agent/main";

@@ -9,7 +9,7 @@ export const ENVIRONMENT: NodeJS.ProcessEnv = {
   LC_ALL: "C",
 };
 
-const PATIENCE = 10_000; // milliseconds
+const PATIENCE = 120_000; // milliseconds
 
 /** Runs `ip` with these arguments and answers what it printed. Throws Error with ip's own words. */
 export function ip(args: readonly string[], input?: string): string {

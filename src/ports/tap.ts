@@ -11,9 +11,9 @@ import type { LinkEvents } from "../native/linux/link-events.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import type { FramePort, Interest } from "../relay/port.ts";
-import { UserError } from "../user-error.ts";
 import { failure } from "./failure.ts";
 import { openTap, setHardwareAddress, type TapDevice } from "./tap-device.ts";
+import { checkTapName } from "./tap-name.ts";
 
 export class TapPort implements FramePort {
   readonly label: string;
@@ -115,25 +115,6 @@ export class TapPort implements FramePort {
 
   #throwFailure(): void {
     if (this.#failure !== undefined) throw this.#failure;
-  }
-}
-
-/** Names that a person may give: the name goes to logs, and people type it after `ip link set`, where a dash is an option. */
-const NAME = /^[A-Za-z0-9_.][A-Za-z0-9_.-]*$/;
-/** What the TAPs are called that softnet makes for bridges and for networks of the VM's own. */
-const RESERVED = "softnet";
-
-/** Throws UserError for a name that `--vm-tap` does not take, whoever gives it. */
-export function checkTapName(option: string, name: string): void {
-  if (!NAME.test(name)) {
-    throw new UserError(
-      `${option} ${JSON.stringify(name)}: a TAP's name has letters, digits, "_", "." and "-", and does not begin with "-"; name it otherwise`,
-    );
-  }
-  if (name.startsWith(RESERVED)) {
-    throw new UserError(
-      `${option} ${name}: names that begin with "${RESERVED}" are for softnet's own TAPs; name it otherwise`,
-    );
   }
 }
 

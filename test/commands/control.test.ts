@@ -14,6 +14,7 @@ import { MAIN, type Ran, softnet } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { type Running, type RunningOptions, startSoftnet, until, VM_MAC } from "../support/running.ts";
 import { libc, pair } from "../support/sockets.ts";
+import { needsReadable } from "../support/tools.ts";
 
 const VM = 0x020000000011;
 const ROUTER = 0x020000000001;
@@ -22,6 +23,7 @@ const FAR = 0x01010101;
 const PRIVATE = 0x0a000001; // 10.0.0.1
 const STATIC = ["--vm-ip-address", "192.168.64.9", "--gateway", "192.168.64.1"];
 const NOBODY = 65_534;
+const READABLE = needsReadable();
 const AS_USER = process.getuid?.() === 0 ? { uid: NOBODY } : {};
 
 const udp = (destination: number, port = 443): Uint8Array =>
@@ -248,7 +250,7 @@ test("a socket that is not connected is refused", () => {
   assert.match(stderr, /^softnet: --control-fd 4: the socket is not connected; pass/);
 });
 
-test("I8 the control socket is its user's alone, serves several clients and goes with softnet", async (t) => {
+test("I8 the control socket is its user's alone, serves several clients and goes with softnet", READABLE, async (t) => {
   const { running, path } = await listening(t);
   const { mode, uid } = lstatSync(path);
   assert.equal(mode & 0o777, 0o600);
@@ -267,7 +269,7 @@ test("I8 the control socket is its user's alone, serves several clients and goes
   one.close();
 });
 
-test("SIGKILL leaves a socket that the next softnet replaces; a living one's is refused", async (t) => {
+test("SIGKILL leaves a socket that the next softnet replaces; a living one's is refused", READABLE, async (t) => {
   const first = await listening(t);
   first.running.child.kill("SIGKILL");
   await first.running.ended();
@@ -291,7 +293,7 @@ test("SIGKILL leaves a socket that the next softnet replaces; a living one's is 
   assert.ok(!existsSync(first.path));
 });
 
-test("softnet ctl: tables for people, JSON for programs", async (t) => {
+test("softnet ctl: tables for people, JSON for programs", READABLE, async (t) => {
   const { running, ctl } = await listening(t, { args: ["--block", "8.8.8.8/32"] });
   await isDropped(running, udp(0x08080808));
   const status = ctl("status");
@@ -321,47 +323,51 @@ test("softnet ctl: tables for people, JSON for programs", async (t) => {
   assert.deepEqual(readPolicyFile(file), { allow: ["@dns", "out 10.0.0.0/8:80"], block: [] });
 });
 
-test("softnet ctl asks several sockets, or a folder's, in one go, and each answer says whose it is", async (t) => {
-  const folder = place(t, "vms");
-  mkdirSync(folder);
-  chmodSync(folder, 0o777);
-  const paths = ["a.ctl", "b.ctl", "c.ctl"].map((name) => join(folder, name));
-  const vms = [];
-  for (const [index, path] of paths.entries()) {
-    const args = [...STATIC, "--control-socket", path, "--block", `10.${index}.0.0/16`];
-    vms.push(await startSoftnet(t, { ...AS_USER, args }));
-  }
-  for (const path of paths) await until(path, () => existsSync(path));
-  writeFileSync(join(folder, "no-socket.ctl"), "");
-  // A socket of another name may be a VM's: nobody connects to it.
-  let connected = false;
-  const other = createServer(() => {
-    connected = true;
-  }).listen(join(folder, "vm.sock"));
-  t.after(() => other.close());
-  const all = softnet(["ctl", folder, "get"]);
-  assert.equal(all.stderr, "");
-  assert.equal(all.stdout, paths.map((path, index) => `== ${path}\nblock 10.${index}.0.0/16\n`).join(""));
-  const two = softnet(["ctl", paths[2]!, paths[0]!, paths[2]!, "status", "--json"]).stdout.trim().split("\n");
-  assert.deepEqual(
-    two.map((line) => JSON.parse(line)).map(({ path, policy }) => [path, policy.ruleCount]),
-    [
-      [paths[2], 1],
-      [paths[0], 1],
-    ],
-  );
-  assert.equal(softnet(["ctl", folder, "set", "--allow", "", "--block", "@private"]).status, 0);
-  assert.equal(softnet(["ctl", paths[1]!, "get"]).stdout, "block @private\n", "one path: as ever");
-  // One that is gone is a line, and the others answer.
-  vms[1]!.child.kill("SIGKILL");
-  await vms[1]!.ended();
-  const rest = softnet(["ctl", folder, "explain", "out", "tcp", "10.0.0.1", "80"]);
-  assert.equal(rest.status, 1);
-  assert.equal(rest.stderr, `softnet: ${paths[1]}: no softnet listens there\n`);
-  assert.deepEqual(rest.stdout.match(/^== .*$/gm), [`== ${paths[0]}`, `== ${paths[2]}`]);
-  assert.equal(rest.stdout.match(/^out tcp 10\.0\.0\.1 port 80: is dropped/gm)?.length, 2);
-  assert.equal(connected, false);
-});
+test(
+  "softnet ctl asks several sockets, or a folder's, in one go, and each answer says whose it is",
+  READABLE,
+  async (t) => {
+    const folder = place(t, "vms");
+    mkdirSync(folder);
+    chmodSync(folder, 0o777);
+    const paths = ["a.ctl", "b.ctl", "c.ctl"].map((name) => join(folder, name));
+    const vms = [];
+    for (const [index, path] of paths.entries()) {
+      const args = [...STATIC, "--control-socket", path, "--block", `10.${index}.0.0/16`];
+      vms.push(await startSoftnet(t, { ...AS_USER, args }));
+    }
+    for (const path of paths) await until(path, () => existsSync(path));
+    writeFileSync(join(folder, "no-socket.ctl"), "");
+    // A socket of another name may be a VM's: nobody connects to it.
+    let connected = false;
+    const other = createServer(() => {
+      connected = true;
+    }).listen(join(folder, "vm.sock"));
+    t.after(() => other.close());
+    const all = softnet(["ctl", folder, "get"]);
+    assert.equal(all.stderr, "");
+    assert.equal(all.stdout, paths.map((path, index) => `== ${path}\nblock 10.${index}.0.0/16\n`).join(""));
+    const two = softnet(["ctl", paths[2]!, paths[0]!, paths[2]!, "status", "--json"]).stdout.trim().split("\n");
+    assert.deepEqual(
+      two.map((line) => JSON.parse(line)).map(({ path, policy }) => [path, policy.ruleCount]),
+      [
+        [paths[2], 1],
+        [paths[0], 1],
+      ],
+    );
+    assert.equal(softnet(["ctl", folder, "set", "--allow", "", "--block", "@private"]).status, 0);
+    assert.equal(softnet(["ctl", paths[1]!, "get"]).stdout, "block @private\n", "one path: as ever");
+    // One that is gone is a line, and the others answer.
+    vms[1]!.child.kill("SIGKILL");
+    await vms[1]!.ended();
+    const rest = softnet(["ctl", folder, "explain", "out", "tcp", "10.0.0.1", "80"]);
+    assert.equal(rest.status, 1);
+    assert.equal(rest.stderr, `softnet: ${paths[1]}: no softnet listens there\n`);
+    assert.deepEqual(rest.stdout.match(/^== .*$/gm), [`== ${paths[0]}`, `== ${paths[2]}`]);
+    assert.equal(rest.stdout.match(/^out tcp 10\.0\.0\.1 port 80: is dropped/gm)?.length, 2);
+    assert.equal(connected, false);
+  },
+);
 
 test("softnet ctl FOLDER without a control socket in it is a mistake", (t) => {
   const folder = place(t, "empty");
@@ -374,7 +380,7 @@ test("softnet ctl FOLDER without a control socket in it is a mistake", (t) => {
   );
 });
 
-test("softnet ctl: what is wrong is one line and exit 1", async (t) => {
+test("softnet ctl: what is wrong is one line and exit 1", READABLE, async (t) => {
   const { ctl, path } = await listening(t);
   for (const [words, expected] of [
     [["stop"], /^softnet: ctl stop: there is no such command: give status, get, set, explain, watch$/],
@@ -407,7 +413,7 @@ test("softnet ctl: what is wrong is one line and exit 1", async (t) => {
   }
 });
 
-test("softnet ctl watch prints events until Ctrl-C, or until softnet ends", async (t) => {
+test("softnet ctl watch prints events until Ctrl-C, or until softnet ends", READABLE, async (t) => {
   const { running, path } = await listening(t);
   const watching = (...words: readonly string[]) => {
     const child = spawn(process.execPath, [MAIN, "ctl", path, "watch", ...words], {
@@ -444,44 +450,48 @@ test("softnet ctl watch prints events until Ctrl-C, or until softnet ends", asyn
   assert.match(program.printed.text, /softnet: .*: softnet has closed the connection\n$/);
 });
 
-test("--policy adds to the options; SIGHUP reads it again and undoes a set; a mistake in it changes nothing", async (t) => {
-  const file = place(t, "policy");
-  writeFileSync(file, "allow 10.0.0.0/8 # the neighbours\n");
-  const { running, controller } = await controlled(t, {
-    ...AS_USER,
-    args: ["--policy", file, "--block", "8.8.8.8/32"],
-  });
-  const get = async () => parsed(await controller.ask(ask("softnet.policy.get")));
-  const again = async (found: (record: Record<string, unknown>) => boolean) => {
-    const before = running.log.length;
-    running.child.kill("SIGHUP");
-    return await until("the log tells", () => running.log.slice(before).find(found));
-  };
-  const isRead = ({ message, by }: Record<string, unknown>) => message === "policy changed" && by === "file";
-  await arrives(running, udp(PRIVATE));
-  const start = { allow: ["10.0.0.0/8"], block: ["8.8.8.8/32"], ruleCount: 2 };
-  assert.deepEqual(await get(), start);
-  await controller.ask(set(["@dns"]));
-  await isDropped(running, udp(PRIVATE));
-  await again(isRead);
-  assert.deepEqual(await get(), start);
-  await arrives(running, udp(PRIVATE));
-  writeFileSync(file, "allow 10.0.0.0/8\nallow nonsense\nblock @host\n");
-  const { message, level } = await again(({ message: text }) => /line 2/.test(String(text)));
-  assert.match(
-    String(message),
-    /^--policy .*policy line 2: allow "nonsense" is not a rule: .*; the policy stays as it was$/,
-  );
-  assert.equal(level, "error");
-  assert.deepEqual(await get(), start);
-  writeFileSync(file, "block 10.0.0.0/8");
-  await again(isRead);
-  await isDropped(running, udp(PRIVATE));
-  assert.deepEqual((await get()).block, ["10.0.0.0/8", "8.8.8.8/32"]);
-  const ended = running.ended();
-  running.child.kill("SIGTERM");
-  assert.equal((await ended).code, 0);
-});
+test(
+  "--policy adds to the options; SIGHUP reads it again and undoes a set; a mistake in it changes nothing",
+  READABLE,
+  async (t) => {
+    const file = place(t, "policy");
+    writeFileSync(file, "allow 10.0.0.0/8 # the neighbours\n");
+    const { running, controller } = await controlled(t, {
+      ...AS_USER,
+      args: ["--policy", file, "--block", "8.8.8.8/32"],
+    });
+    const get = async () => parsed(await controller.ask(ask("softnet.policy.get")));
+    const again = async (found: (record: Record<string, unknown>) => boolean) => {
+      const before = running.log.length;
+      running.child.kill("SIGHUP");
+      return await until("the log tells", () => running.log.slice(before).find(found));
+    };
+    const isRead = ({ message, by }: Record<string, unknown>) => message === "policy changed" && by === "file";
+    await arrives(running, udp(PRIVATE));
+    const start = { allow: ["10.0.0.0/8"], block: ["8.8.8.8/32"], ruleCount: 2 };
+    assert.deepEqual(await get(), start);
+    await controller.ask(set(["@dns"]));
+    await isDropped(running, udp(PRIVATE));
+    await again(isRead);
+    assert.deepEqual(await get(), start);
+    await arrives(running, udp(PRIVATE));
+    writeFileSync(file, "allow 10.0.0.0/8\nallow nonsense\nblock @host\n");
+    const { message, level } = await again(({ message: text }) => /line 2/.test(String(text)));
+    assert.match(
+      String(message),
+      /^--policy .*policy line 2: allow "nonsense" is not a rule: .*; the policy stays as it was$/,
+    );
+    assert.equal(level, "error");
+    assert.deepEqual(await get(), start);
+    writeFileSync(file, "block 10.0.0.0/8");
+    await again(isRead);
+    await isDropped(running, udp(PRIVATE));
+    assert.deepEqual((await get()).block, ["10.0.0.0/8", "8.8.8.8/32"]);
+    const ended = running.ended();
+    running.child.kill("SIGTERM");
+    assert.equal((await ended).code, 0);
+  },
+);
 
 test("I7 a set or a file that opens cloud metadata without naming it is warned of, once", async (t) => {
   const { running, controller } = await controlled(t);

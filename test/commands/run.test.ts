@@ -12,6 +12,7 @@ import { emitUdp } from "../../src/wire/udp.ts";
 import { softnet } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { type Running, startSoftnet, until, VM_MAC } from "../support/running.ts";
+import { needsReadable, needsRoot } from "../support/tools.ts";
 
 const VM = 0x020000000011;
 const ROUTER = 0x020000000001;
@@ -147,7 +148,8 @@ test("with the VM on descriptor 0, as Tart has it, an ordinary run says nothing"
 });
 
 test("no privilege is needed between two sockets", {
-  skip: process.getuid?.() !== 0 && "needs root to become nobody",
+  ...needsRoot(),
+  ...needsReadable(),
 }, async (t) => {
   const running = await startSoftnet(t, { args: STATIC, uid: 65_534 });
   await warm(running);

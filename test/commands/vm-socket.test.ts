@@ -14,7 +14,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
 import { until, VM_MAC } from "../support/running.ts";
 import { type End, libc, pair } from "../support/sockets.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { needs, needsReadable, needsRoot, needsTun } from "../support/tools.ts";
 
 const VM = 0x020000000011;
 const ROUTER = 0x020000000001;
@@ -23,6 +23,7 @@ const FAR = 0x01010101;
 const STATIC = ["--vm-mac-address", VM_MAC, "--vm-ip-address", "192.168.64.9"];
 /** softnet gives up being root: as this user it would go on. */
 const NOBODY = 65_534;
+const READABLE = needsReadable();
 const AS_USER = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
 
 const udp = (source: number, destination: number, payload: number) =>
@@ -107,7 +108,7 @@ async function passes(one: Waiting, vm: Socket): Promise<void> {
   assert.deepEqual(await until("the VM's frame", () => one.network.receive()), out);
 }
 
-test("it waits for the VM, serves it, and ends with exit 0 when it goes", async (t) => {
+test("it waits for the VM, serves it, and ends with exit 0 when it goes", READABLE, async (t) => {
   const one = await waiting(t);
   assert.equal(told(one, "waiting for the VM")?.path, one.path);
   assert.equal(told(one, "VM connected"), undefined);
@@ -129,7 +130,7 @@ test("it waits for the VM, serves it, and ends with exit 0 when it goes", async 
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`${signal} while it waits ends it with exit 0, and the path is gone`, async (t) => {
+  test(`${signal} while it waits ends it with exit 0, and the path is gone`, READABLE, async (t) => {
     const one = await waiting(t);
     const ended = one.ended();
     one.child.kill(signal);
@@ -138,7 +139,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-test("the network going away while it waits ends it with exit 1, and the path is gone", async (t) => {
+test("the network going away while it waits ends it with exit 1, and the path is gone", READABLE, async (t) => {
   const one = await waiting(t);
   const ended = one.ended();
   one.network.close();
@@ -149,7 +150,7 @@ test("the network going away while it waits ends it with exit 1, and the path is
 
 test("a bridge going away while it waits ends it with exit 1, and the path is gone", {
   ...needs("ip"),
-  ...needsRoot(),
+  ...needsTun(),
 }, async (t) => {
   t.after(enterFreshNamespace());
   ip("link", "add", "br0", "type", "bridge");
@@ -161,7 +162,7 @@ test("a bridge going away while it waits ends it with exit 1, and the path is go
   assert.match(String(one.log.find(({ level }) => level === "error")?.message), /bridge br0/);
 });
 
-test("a second client is refused, and the first one goes on", async (t) => {
+test("a second client is refused, and the first one goes on", READABLE, async (t) => {
   const one = await waiting(t);
   const vm = await connect(t, one.path);
   await passes(one, vm);
@@ -170,7 +171,8 @@ test("a second client is refused, and the first one goes on", async (t) => {
 });
 
 test("another user cannot connect", {
-  skip: process.getuid?.() !== 0 && "needs root to become another user",
+  ...needsRoot(),
+  ...READABLE,
 }, async (t) => {
   const one = await waiting(t);
   const script = `require("net").connect(${JSON.stringify(one.path)}).on("connect", () => process.exit(0)).on("error", (e) => { console.log(e.code); process.exit(3); })`;
@@ -190,7 +192,7 @@ for (const [what, bytes] of [
   ["a frame of 4 GiB", Uint8Array.of(255, 255, 255, 255)],
   ["a web browser's request", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
 ] as const) {
-  test(`L12 ${what} is a framing error: exit 1 with a line that names the path`, async (t) => {
+  test(`L12 ${what} is a framing error: exit 1 with a line that names the path`, READABLE, async (t) => {
     const one = await waiting(t);
     const vm = await connect(t, one.path);
     await passes(one, vm);
@@ -203,7 +205,7 @@ for (const [what, bytes] of [
   });
 }
 
-test("a VM that goes in the middle of a frame is gone, too: exit 0", async (t) => {
+test("a VM that goes in the middle of a frame is gone, too: exit 0", READABLE, async (t) => {
   const one = await waiting(t);
   const vm = await connect(t, one.path);
   await passes(one, vm);
@@ -212,30 +214,37 @@ test("a VM that goes in the middle of a frame is gone, too: exit 0", async (t) =
   assert.equal(await ended, 0);
 });
 
-test("a client that is gone before it is heard was the VM: exit 0", async (t) => {
+test("a client that is gone before it is heard was the VM: exit 0", READABLE, async (t) => {
   const one = await waiting(t);
   const ended = one.ended();
   (await connect(t, one.path)).destroy();
   assert.equal(await ended, 0);
 });
 
-test("what SIGKILL leaves is replaced; of many that do so at once one waits, and the others say why not", async (t) => {
-  const path = place(t);
-  const killed = await waiting(t, path);
-  const gone = killed.ended();
-  killed.child.kill("SIGKILL");
-  await gone;
-  assert.ok(lstatSync(path).isSocket());
-  const many = Array.from({ length: 4 }, () => start(t, path));
-  const waits = (one: Waiting) => told(one, "waiting for the VM") !== undefined;
-  await until("one waits, three end", () => many.filter((one) => waits(one) || one.child.exitCode === 1).length === 4);
-  const winners = many.filter(waits);
-  assert.equal(winners.length, 1);
-  await passes(winners[0]!, await connect(t, path));
-  for (const one of many) {
-    if (one !== winners[0]) assert.match(one.stderr(), /^softnet: --vm-socket \S+: exists already[^\n]*\n$/);
-  }
-});
+test(
+  "what SIGKILL leaves is replaced; of many that do so at once one waits, and the others say why not",
+  READABLE,
+  async (t) => {
+    const path = place(t);
+    const killed = await waiting(t, path);
+    const gone = killed.ended();
+    killed.child.kill("SIGKILL");
+    await gone;
+    assert.ok(lstatSync(path).isSocket());
+    const many = Array.from({ length: 4 }, () => start(t, path));
+    const waits = (one: Waiting) => told(one, "waiting for the VM") !== undefined;
+    await until(
+      "one waits, three end",
+      () => many.filter((one) => waits(one) || one.child.exitCode === 1).length === 4,
+    );
+    const winners = many.filter(waits);
+    assert.equal(winners.length, 1);
+    await passes(winners[0]!, await connect(t, path));
+    for (const one of many) {
+      if (one !== winners[0]) assert.match(one.stderr(), /^softnet: --vm-socket \S+: exists already[^\n]*\n$/);
+    }
+  },
+);
 
 function refuses(path: string, words: RegExp): void {
   const { fd, end } = pair(SOCK_DGRAM);
@@ -251,10 +260,10 @@ function refuses(path: string, words: RegExp): void {
   assert.equal(status, 1);
 }
 
-test("a path that cannot be is one line and exit 1", (t) => {
+test("a path that cannot be is one line and exit 1", READABLE, (t) => {
   const path = place(t);
   refuses("", /1 to 107 bytes/);
-  refuses(`/tmp/${"x".repeat(120)}`, /1 to 107 bytes; this one has 125/);
+  refuses(`/${"x".repeat(107)}`, /1 to 107 bytes; this one has 108/);
   refuses("/nonexistent/vm.sock", /the folder \/nonexistent does not exist; make it/);
   writeFileSync(path, "");
   refuses(path, /exists already and is no socket/);
@@ -262,7 +271,8 @@ test("a path that cannot be is one line and exit 1", (t) => {
 });
 
 test("without permission in the folder it is one line and exit 1", {
-  skip: process.getuid?.() === 0 ? false : "needs root to make a folder that is not ours",
+  ...needsRoot(),
+  ...READABLE,
 }, (t) => {
   refuses(join(temporaryFolder(t), "vm.sock"), /no permission to make a socket in .*XDG_RUNTIME_DIR/);
 });

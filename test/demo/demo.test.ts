@@ -4,11 +4,9 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { MAIN, softnet } from "../support/cli.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { LIMIT } from "../support/patience.ts";
+import { needs, needsReadable, needsTun } from "../support/tools.ts";
 import { inhabitants, maskedCommand } from "./support.ts";
-
-/** Ten times what the demo promises. */
-const LIMIT = { timeout: 600_000 };
 
 /** Each attack with the drop reasons that answer it. */
 const ATTACKS: readonly (readonly [title: string, reasons: readonly string[]])[] = [
@@ -129,7 +127,8 @@ function assertTable(stdout: string, nat: boolean): void {
   assert.ok(Number(rate) >= 1000, `the flood had ${rate} frames a second`);
 }
 
-const NAT = { ...needs("nft", "setpriv"), ...needsRoot(), ...LIMIT };
+const NEEDS = { ...needs("ip", "unshare"), ...needsTun(), ...LIMIT };
+const NAT = { ...NEEDS, ...needs("nft", "setpriv") };
 
 test("every attack works without softnet and none behind it, nor through NAT", NAT, async () => {
   const demo = new Running();
@@ -141,10 +140,7 @@ test("every attack works without softnet and none behind it, nor through NAT", N
   assertTable(demo.stdout, true);
 });
 
-test("without nft one line says that NAT was not shown, and the rest is as ever", {
-  ...needsRoot(),
-  ...LIMIT,
-}, async () => {
+test("without nft one line says that NAT was not shown, and the rest is as ever", NEEDS, async () => {
   const demo = new Running(maskedCommand("nft", "/dev/null", [process.execPath, MAIN, "demo"]));
   assert.equal(await demo.exited, 0, demo.stdout + demo.stderr);
   assert.equal(demo.stderr, "");
@@ -163,7 +159,7 @@ for (const [signal, moment, code] of [
   ["SIGINT", "IP spoof", 130],
   ["SIGHUP", "2. Behind softnet", 129],
 ] as const) {
-  test(`${signal} at "${moment}" leaves nothing behind`, { ...needsRoot(), ...LIMIT }, async () => {
+  test(`${signal} at "${moment}" leaves nothing behind`, NEEDS, async () => {
     const demo = new Running();
     await demo.prints(moment);
     demo.child.kill(signal);
@@ -189,7 +185,7 @@ test("SIGINT while the guests are behind NAT leaves nothing behind, the helper n
   assert.deepEqual(alive.filter(commandOf), []);
 });
 
-test("a reader that goes away ends it, and leaves nothing behind", { ...needsRoot(), ...LIMIT }, async () => {
+test("a reader that goes away ends it, and leaves nothing behind", NEEDS, async () => {
   const demo = new Running();
   await demo.prints("1. Without softnet");
   demo.child.stdout!.destroy();
@@ -197,7 +193,7 @@ test("a reader that goes away ends it, and leaves nothing behind", { ...needsRoo
   assert.deepEqual(demo.remains(), NOTHING);
 });
 
-test("what a killed demo left behind, the next one removes", { ...needsRoot(), ...LIMIT }, async () => {
+test("what a killed demo left behind, the next one removes", NEEDS, async () => {
   const killed = new Running();
   await killed.prints("works");
   killed.child.kill("SIGKILL");
@@ -210,7 +206,10 @@ test("what a killed demo left behind, the next one removes", { ...needsRoot(), .
   assert.deepEqual([killed.remains(), next.remains()], [NOTHING, NOTHING]);
 });
 
-test("without root it says so in one line", { skip: process.platform !== "linux" && "needs Linux" }, () => {
+test("without root it says so in one line", {
+  ...(process.platform !== "linux" && { skip: "needs Linux" }),
+  ...needsReadable(),
+}, () => {
   const options = process.getuid?.() === 0 ? { uid: 65_534 } : {};
   const { status, stdout, stderr } = softnet(["demo"], options);
   assert.equal(status, 1);

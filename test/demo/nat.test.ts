@@ -11,10 +11,11 @@ import { playPart } from "../../src/demo/part.ts";
 import { Screen } from "../../src/demo/screen.ts";
 import { Undo } from "../../src/demo/undo.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { LIMIT } from "../support/patience.ts";
+import { needs, needsTun } from "../support/tools.ts";
 import { inhabitants, maskedCommand } from "./support.ts";
 
-const NEEDS = { ...needs("nft", "setpriv"), ...needsRoot(), timeout: 60_000 };
+const NEEDS = { ...needs("ip", "nft", "setpriv", "unshare"), ...needsTun(), ...LIMIT };
 
 /** What the demo says where this file lies over that program. */
 function whyNotWith(program: string, file: string): string {

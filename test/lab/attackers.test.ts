@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { LIMIT, PATIENCE } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 import { type DhcpClient, lease, noLease, udhcpc } from "./harness/clients.ts";
 import { type Guest, neighbourMac } from "./harness/guest.ts";
@@ -13,7 +14,6 @@ import { DhcpServer } from "./harness/servers.ts";
 import { assertDropped } from "./harness/softnet.ts";
 import { BRIDGE_MAC, GATEWAY, INTERNET, Lab, labNeeds, NEIGHBOUR, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 90_000 };
 const PYTHON = "/usr/bin/python3";
 const ATTACKER = "10.77.0.66/24";
 const VICTIM = "10.77.0.77";
@@ -21,6 +21,8 @@ const VICTIM = "10.77.0.77";
 const OTHER = "10.77.0.140";
 /** Rules that let the attacker reach everything, so that only what is forged is dropped. */
 const OPEN = ["--allow", "0.0.0.0/0"];
+/** Milliseconds in which an effect would have shown, once the tool has done its part: it must not. */
+const UNSEEN = 2_000;
 
 interface Scene {
   readonly lab: Lab;
@@ -222,7 +224,7 @@ async function orphan(lab: Lab, victim: Guest): Promise<DhcpClient> {
  */
 async function happens(program: Program, done: RegExp, effect: () => boolean, patience: number): Promise<boolean> {
   let deadline = Number.POSITIVE_INFINITY;
-  const finished = program.line(done, 30_000).finally(() => {
+  const finished = program.line(done).finally(() => {
     deadline = Date.now() + patience;
   });
   let seen = effect();
@@ -254,7 +256,7 @@ suite("attacks", SIDE_BY_SIDE, () => {
       const bare = new Lab();
       try {
         assert.ok(
-          await attack.made(await scene(bare, attack, true), 10_000),
+          await attack.made(await scene(bare, attack, true), PATIENCE),
           "the attack does not work without softnet",
         );
       } finally {
@@ -262,7 +264,7 @@ suite("attacks", SIDE_BY_SIDE, () => {
       }
       const lab = Lab.open(t);
       const protectedScene = await scene(lab, attack, false);
-      assert.equal(await attack.made(protectedScene, 2_000), false, "the attack works through softnet");
+      assert.equal(await attack.made(protectedScene, UNSEEN), false, "the attack works through softnet");
       assertDropped(await protectedScene.attacker.stop(), ...attack.reasons);
     });
   }
@@ -318,7 +320,7 @@ suite("attacks", SIDE_BY_SIDE, () => {
     });
     for (const rogue of rogues) await rogue.line(/^ready$/);
     client.program.signal("SIGUSR1"); // renew now
-    for (const rogue of rogues) await rogue.line(/answered/, 30_000);
+    for (const rogue of rogues) await rogue.line(/answered/);
     await victim.softnet?.program.line(/"message":"first drop","reason":"dhcp.assigned-address"/);
     await victim.softnet?.program.line(/"message":"first drop","reason":"dhcp.server"/);
     client.program.kill(); // before it gives its address up, for want of an answer

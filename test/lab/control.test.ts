@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { chmodSync, lstatSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import type { Tool } from "../support/tools.ts";
+import { LIMIT } from "../support/patience.ts";
+import { needsReadable, type Tool } from "../support/tools.ts";
 import { Accounts, type AccountsOptions, ALICE, BOB, lastChild } from "./harness/accounts.ts";
 import type { Cable } from "./harness/cable.ts";
 import { ControlPath, setPolicy } from "./harness/control.ts";
@@ -11,10 +12,9 @@ import { until } from "./harness/program.ts";
 import { softnetCommand } from "./harness/softnet.ts";
 import { BRIDGE, Lab, labNeeds, tool } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 60_000 };
 const VM = ["--vm-fd", "{vm}", "--vm-mac-address", "7e:1a:00:00:00:01"];
 const ON_BRIDGE = [...VM, "--bridge", BRIDGE];
-const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...LIMIT });
+const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...needsReadable(), ...LIMIT });
 const SUDO = { sudoers: `${ALICE.name} ALL=(root) NOPASSWD: {softnet}`, conf: `allow-bridge ${BRIDGE}\n` };
 const GET = '{"jsonrpc":"2.0","id":1,"method":"softnet.policy.get"}';
 const SET =

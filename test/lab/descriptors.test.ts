@@ -1,6 +1,8 @@
 /** softnet in the cable: `--vm-fd` as Tart and QEMU give it, and `--host-fd`, without any privilege. */
 import assert from "node:assert/strict";
 import test from "node:test";
+import { LIMIT } from "../support/patience.ts";
+import { needsReadable } from "../support/tools.ts";
 import { Cable } from "./harness/cable.ts";
 import { udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
@@ -9,7 +11,6 @@ import { DhcpServer } from "./harness/servers.ts";
 import { assertDropped, assertInnocent } from "./harness/softnet.ts";
 import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds, tool } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 90_000 };
 const MAC = "7e:1a:00:00:00:01";
 const NOBODY = 65534;
 
@@ -87,6 +88,7 @@ test("--vm-fd: a VM that never receives does not stop its own frames, nor a sign
 });
 
 test("--vm-fd and --host-fd as an ordinary user: lease, ping, and a spoofed address is dropped", {
+  ...needsReadable(),
   ...labNeeds("udhcpc", "dnsmasq"),
   ...LIMIT,
 }, async (t) => {

@@ -7,10 +7,10 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { Accounts, ALICE } from "./harness/accounts.ts";
 import { Lab, labNeeds } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 120_000 };
 const PYTHON = "/usr/bin/python3";
 /** Runs argv[1] under the name argv[2]. */
 const UNDER_A_NAME = "import os, sys; os.execv(sys.argv[1], sys.argv[2:])";

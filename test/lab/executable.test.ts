@@ -25,6 +25,7 @@ import { createServer } from "node:http";
 import { basename, dirname, join } from "node:path";
 import test, { type TestContext } from "node:test";
 import { executable } from "../support/executable.ts";
+import { LIMIT } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 import { Accounts, type AccountsOptions, ALICE, lastChild, type Thread, threadsOf } from "./harness/accounts.ts";
 import { type Program, sleep, until } from "./harness/program.ts";
@@ -42,7 +43,7 @@ const ONE_FRAME = Buffer.from(
   `d4c3b2a1020004000000000000000000ffff000001000000${"00".repeat(8)}${"3c000000".repeat(2)}ffffffffffff7e1a000000010806${"00".repeat(46)}`,
   "hex",
 );
-const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), timeout: 120_000 });
+const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...LIMIT });
 
 /** A lab, and a folder of alice's with traps in it. */
 class Scene {
@@ -227,7 +228,7 @@ test("SUID: Node's own descriptors as a channel, one after the other, with cover
     const programs = numbers
       .slice(first, first + 2)
       .map((fd) => scene.suid(["--version"], ["env", `NODE_CHANNEL_FD=${fd}`, `NODE_V8_COVERAGE=${scene.closed}`]));
-    await Promise.all(programs.map((program) => program.ended(20_000)));
+    await Promise.all(programs.map((program) => program.ended()));
     scene.assertNothingGained(`NODE_CHANNEL_FD from ${first}`);
   }
 });
@@ -647,7 +648,7 @@ test("sudo with a NOPASSWD line for the executable: as root, and back to the cal
   const [softnet] = children.flatMap((pid) => [pid, ...childrenOf(pid)]).filter((pid) => exe(pid) === plain);
   assertHarmless(softnet!, ALICE.uid);
   await scene.accounts.start(["kill", "-INT", String(sudo)]).ended();
-  assert.deepEqual((await cable.softnet.ended(10_000)).exit, { code: 0, signal: null });
+  assert.deepEqual((await cable.softnet.ended()).exit, { code: 0, signal: null });
   scene.assertNothingGained("sudo");
 });
 

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Random } from "../oracle/random.ts";
+import { LIMIT } from "../support/patience.ts";
 import { asBefore, helperOf, hostState } from "./harness/nat.ts";
 import { until } from "./harness/program.ts";
 import { softnetCommand } from "./harness/softnet.ts";
@@ -19,7 +20,7 @@ const ENDS = ["SIGTERM", "SIGINT", "SIGKILL", "SIGKILL"] as const;
 
 test(`H1 ${ROUNDS} rounds of ${AT_ONCE} softnets, started, stopped and killed in any order: the host is as it was after each`, {
   ...labNeeds("nft"),
-  timeout: 60_000 + ROUNDS * AT_ONCE * 20_000,
+  timeout: LIMIT.timeout + ROUNDS * AT_ONCE * 20_000,
 }, async (t) => {
   const lab = Lab.open(t);
   const random = new Random(SEED);
@@ -38,25 +39,25 @@ test(`H1 ${ROUNDS} rounds of ${AT_ONCE} softnets, started, stopped and killed in
     const helperDies = random.chance(0.25);
     const ends = softnets.map(async (softnet, index) => {
       // Some are ended while they start, some when they forward.
-      if (random.chance(0.5)) await softnet.line(/message=started/, 60_000).catch(() => {});
+      if (random.chance(0.5)) await softnet.line(/message=started/).catch(() => {});
       else await new Promise((resolve) => setTimeout(resolve, random.below(2_000)));
       if (helperDies && index === 0) {
         const helper = helperOf(lab.host);
         if (helper !== undefined) process.kill(helper, "SIGKILL");
       }
       softnet.signal(random.pick(ENDS));
-      await softnet.ended(60_000);
+      await softnet.ended();
     });
     await Promise.all(ends);
     if (helperDies) {
       const last = start();
-      await last.line(/message=started/, 60_000);
+      await last.line(/message=started/);
       last.signal("SIGTERM");
-      await last.ended(60_000);
+      await last.ended();
     }
     await asBefore(lab.host, before);
     assert.deepEqual(sockets(), noSockets, `round ${round}`);
-    await until(`no helper is left after round ${round}`, () => helperOf(lab.host) === undefined, 60_000);
+    await until(`no helper is left after round ${round}`, () => helperOf(lab.host) === undefined);
   }
 });
 

@@ -1,12 +1,12 @@
 /** Two VMs on one bridge exchange frames only if both were started with 0.0.0.0/0 in --allow. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { udhcpc } from "./harness/clients.ts";
 import type { Guest } from "./harness/guest.ts";
 import { DhcpServer } from "./harness/servers.ts";
 import { GATEWAY, INTERNET, Lab, labNeeds, SIDE_BY_SIDE } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 60_000 };
 const EVERYTHING = ["--allow", "0.0.0.0/0"];
 /** Rules that cover the other VM, yet not everything. */
 const SUBNET = ["--allow", "10.77.0.0/24"];

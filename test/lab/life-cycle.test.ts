@@ -4,12 +4,12 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { isDeepStrictEqual } from "node:util";
+import { LIMIT } from "../support/patience.ts";
 import type { Namespace } from "./harness/netns.ts";
 import { until } from "./harness/program.ts";
-import { PROMPT, Softnet, softnetCommand } from "./harness/softnet.ts";
+import { Softnet, softnetCommand } from "./harness/softnet.ts";
 import { BRIDGE, GATEWAY, Lab, labNeeds } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 60_000 };
 const MAC = "7e:1a:00:00:00:01";
 const OPTIONS = ["--vm-tap", "vm0", "--vm-mac-address", MAC, "--bridge", BRIDGE];
 
@@ -35,10 +35,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     const softnet = Softnet.start(lab, lab.host, OPTIONS);
     await softnet.ready();
     assert.notDeepEqual(await inventory(lab.host), before);
-    const start = performance.now();
     const { exit } = await softnet.stop(signal);
     assert.deepEqual(exit, { code: 0, signal: null });
-    assert.ok(performance.now() - start < PROMPT, "it took too long");
     assert.deepEqual(await inventory(lab.host), before);
   });
 }
@@ -178,7 +176,7 @@ for (const [what, args, text] of [
     const lab = Lab.open(t);
     const before = await inventory(lab.host);
     const softnet = Softnet.start(lab, lab.host, args);
-    const exit = await softnet.program.ended(20_000);
+    const exit = await softnet.program.ended();
     assert.equal(exit.code, 1, softnet.program.text());
     assert.equal(softnet.program.stderr.length, 1, softnet.program.text());
     assert.match(softnet.program.stderr[0]!, text);

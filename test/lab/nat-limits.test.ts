@@ -1,6 +1,7 @@
 /** What one VM with a network of its own can do to its host and to others: no more than docs/nat.md says. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { lease } from "./harness/clients.ts";
 import { type Guest, ping } from "./harness/guest.ts";
 import { natGuest } from "./harness/nat.ts";
@@ -8,7 +9,6 @@ import type { Namespace } from "./harness/netns.ts";
 import { until } from "./harness/program.ts";
 import { BRIDGE, INTERNET, Lab, labNeeds, NEIGHBOUR, tool } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 240_000 };
 const NEEDS = { ...labNeeds("nft", "udhcpc"), ...LIMIT };
 const UPLINK = "100.64.0.1";
 const PYTHON = "/usr/bin/python3";
@@ -27,7 +27,7 @@ async function begin(guest: Guest, address: string, ports: number, first = 20_00
     `    s.sendto(b'x', ('${address}', port))`,
     "    time.sleep(1 / 80)",
   ].join("\n");
-  assert.equal((await guest.namespace.run(PYTHON, ["-c", script], 120_000)).code, 0);
+  assert.equal((await guest.namespace.run(PYTHON, ["-c", script])).code, 0);
 }
 
 suite("what a VM can cost its host", () => {
@@ -48,7 +48,7 @@ suite("what a VM can cost its host", () => {
       assert.ok(await other.ping(INTERNET), "the other VM is cut off");
       await guest.stop();
       await other.stop();
-      await until("none is left", async () => (await connections(lab.host)) === 0, 30_000);
+      await until("none is left", async () => (await connections(lab.host)) === 0);
     },
   );
 
@@ -61,7 +61,7 @@ suite("what a VM can cost its host", () => {
     const during = await connections(lab.host);
     assert.ok(during - before <= 55, `${before} connections, then ${during}`);
     await guest.stop();
-    await until("none is left", async () => (await connections(lab.host)) === 0, 30_000);
+    await until("none is left", async () => (await connections(lab.host)) === 0);
   });
 
   test("H3 a VM cannot take a client's connection to the host: its own leave from other ports", {
@@ -94,7 +94,7 @@ suite("what a VM can cost its host", () => {
       `    s.connect(('${UPLINK}', 28022))`,
       "    assert s.recv(64), port",
     ].join("\n");
-    const { code, stderr } = await lab.internet.run(PYTHON, ["-c", victims], 100_000);
+    const { code, stderr } = await lab.internet.run(PYTHON, ["-c", victims]);
     assert.equal(code, 0, stderr);
     assert.equal(service.lines.filter((line) => line.startsWith("client")).length, 20);
   });

@@ -1,6 +1,7 @@
 /** The policy of a VM with a network of its own changes while it runs: the host's rules follow, or softnet ends. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { lease } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
 import { asBefore, hostState } from "./harness/nat.ts";
@@ -8,7 +9,7 @@ import { type Program, until } from "./harness/program.ts";
 import { Softnet } from "./harness/softnet.ts";
 import { INTERNET, Lab, labNeeds, tool } from "./harness/topology.ts";
 
-const NEEDS = { ...labNeeds("nft", "setpriv", "udhcpc"), timeout: 120_000 };
+const NEEDS = { ...labNeeds("nft", "setpriv", "udhcpc"), ...LIMIT };
 const PYTHON = "/usr/bin/python3";
 const PORT = "99";
 
@@ -60,20 +61,20 @@ suite("a policy that changes behind NAT", { concurrency: 2 }, () => {
     });
     assert.equal(await meets(one, two), false, "opened by one side only");
     two.policy({ allow: ["10.99.1.0/30"] });
-    await until("they meet", () => meets(one, two), 30_000);
+    await until("they meet", () => meets(one, two));
 
     const connection = one.guest.start("ping", ["-n", "-i", "0.2", two.address]);
     await connection.line(/bytes from/);
     two.policy({});
-    await until("they are closed", async () => !(await meets(one, two)), 30_000);
+    await until("they are closed", async () => !(await meets(one, two)));
     const answers = connection.count(/bytes from/);
     assert.equal(await one.guest.ping(two.address, 2), false);
     assert.equal(connection.count(/bytes from/), answers, "what was open when the policy changed went on");
 
     two.policy({ allow: ["10.99.1.0/30"], times: 10_000 });
-    await until("they meet again", () => meets(one, two), 30_000);
+    await until("they meet again", () => meets(one, two));
     two.policy({ block: ["10.99.0.0/16"], times: 10_000 });
-    await until("they are closed again", async () => !(await meets(one, two)), 30_000);
+    await until("they are closed again", async () => !(await meets(one, two)));
     assert.ok(await one.guest.ping(INTERNET), "the way out is not what changed");
 
     for (const { program } of [one, two]) assert.equal((await program.stop("SIGINT")).code, 0);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { dhclient, lease } from "./harness/clients.ts";
 import { type Guest, ping } from "./harness/guest.ts";
 import { asBefore, helperOf, hostState, natGuest, started, tapOf } from "./harness/nat.ts";
@@ -11,7 +12,6 @@ import { assertDropped, assertInnocent, Softnet, softnetCommand } from "./harnes
 import { GATEWAY, INTERNET, INTERNET_2, Lab, labNeeds, NAME_ADDRESS, NEIGHBOUR, tool } from "./harness/topology.ts";
 import type { Watch } from "./harness/watch.ts";
 
-const LIMIT = { timeout: 90_000 };
 const NEEDS = { ...labNeeds("nft", "udhcpc"), ...LIMIT };
 const MEGABYTE = 1 << 20;
 /** The host's address on its uplink: what the internet sees. */

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { lease } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
 import type { Program } from "./harness/program.ts";
 import { assertDropped, assertInnocent, Softnet } from "./harness/softnet.ts";
 import { INTERNET, Lab, labNeeds, NAME_ADDRESS } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 90_000 };
 const MAC = "7e:1a:00:00:00:01";
 
 interface Scene {

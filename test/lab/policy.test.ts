@@ -2,21 +2,22 @@
 import assert from "node:assert/strict";
 import { suite, type TestContext, test } from "node:test";
 import type { ControlClient } from "../../src/control/client.ts";
+import { LIMIT, PATIENCE } from "../support/patience.ts";
 import { ControlPath, setPolicy } from "./harness/control.ts";
 import type { Guest } from "./harness/guest.ts";
 import type { Namespace } from "./harness/netns.ts";
-import { type Program, sleep } from "./harness/program.ts";
+import { type Program, sleep, until } from "./harness/program.ts";
 import { assertDropped, assertInnocent } from "./harness/softnet.ts";
 import { BRIDGE_MAC, GATEWAY, INTERNET, Lab, labNeeds, NEIGHBOUR, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 90_000 };
 const PYTHON = "/usr/bin/python3";
 const ADDRESS = "10.77.0.5";
 const STATIC = ["--vm-ip-address", ADDRESS, "--gateway", GATEWAY];
-/** Milliseconds in which a flow is cut; tests allow ten times the figure. */
-const CUT = 10 * 100;
-/** Milliseconds in which a denied connection fails, likewise. */
-const FAIL = 10 * 50;
+/** Milliseconds in which something arrives on a connection that goes on: a kilobyte every 5. */
+const QUIET = 1_000;
+/** Seconds that a connection is tried for which is refused, and for one that nobody says anything to. */
+const TRIED = PATIENCE / 1_000;
+const SILENT = 1;
 const PORT = "7000";
 
 interface Scene {
@@ -58,14 +59,21 @@ function heard(hearer: Program): number {
 
 /** Asserts that more arrives. */
 async function goesOn(hearer: Program): Promise<void> {
-  await hearer.line(/^heard/, 10_000, hearer.lines.length);
+  await hearer.line(/^heard/, undefined, hearer.lines.length);
 }
 
-/** What becomes of an attempt to connect, and after how many milliseconds. */
-async function attempt(namespace: Namespace, protocol: string, address: string, port: string, seconds = 1) {
+/** True when nothing arrives for a while. */
+async function isQuiet(hearer: Program): Promise<boolean> {
+  const before = heard(hearer);
+  await sleep(QUIET);
+  return heard(hearer) === before;
+}
+
+/** What becomes of an attempt to connect within some seconds. */
+async function attempt(namespace: Namespace, protocol: string, address: string, port: string, seconds = SILENT) {
   const { stdout } = await namespace.run(PYTHON, [tool("talk.py"), "try", protocol, address, port, String(seconds)]);
-  const [outcome, milliseconds, name] = stdout.trim().split(" ");
-  return { outcome, milliseconds: Number(milliseconds), name };
+  const [outcome, , name] = stdout.trim().split(" ");
+  return { outcome, name };
 }
 
 suite("policy that changes", SIDE_BY_SIDE, () => {
@@ -84,10 +92,8 @@ suite("policy that changes", SIDE_BY_SIDE, () => {
       await setPolicy(client, before);
       const hearer = await hearing(guest, INTERNET);
       await setPolicy(client, [], after);
-      await sleep(CUT);
-      const cut = heard(hearer);
-      await sleep(CUT);
-      assert.equal(heard(hearer), cut, "it still arrives");
+      await until("nothing arrives any more", () => isQuiet(hearer));
+      assert.ok(await isQuiet(hearer), "it arrives again");
       assertDropped(await guest.stop(), before.length === 0 ? "policy.block" : "flow.cut");
     });
   }
@@ -100,16 +106,16 @@ suite("policy that changes", SIDE_BY_SIDE, () => {
     await serving(lab, lab.internet, INTERNET);
     const hearer = await hearing(guest, INTERNET);
     const watch = await lab.watch(lab.internet, "up0");
-    const begin = performance.now();
     await setPolicy(client, [], [`out ${INTERNET}/32`]);
-    await hearer.line(/^reset$/, 10_000);
-    const took = performance.now() - begin;
-    assert.ok(took < CUT, `${took} ms`);
-    await sleep(200);
+    await hearer.line(/^reset$/); // it only reads: nothing else would ever tell it
     const from = (source: string) => watch.count(({ ip }) => ip?.source === source);
+    const goesOn = async () => {
+      const sent = from(INTERNET);
+      await until("the server goes on, as nobody told it", () => from(INTERNET) > sent + 1);
+    };
+    await goesOn();
     const before = from(ADDRESS);
-    await sleep(500);
-    assert.ok(from(INTERNET) > 0, "the server goes on, as nobody told it");
+    await goesOn();
     assert.equal(from(ADDRESS), before, "something of the guest's still leaves");
   });
 
@@ -145,7 +151,7 @@ suite("policy that changes", SIDE_BY_SIDE, () => {
     await lab.services();
     assert.ok(await guest.ping(GATEWAY), "so that the gateway's own ARP requests are believed");
     for (const port of ["22", "23"]) await serving(lab, guest.namespace, ADDRESS, port);
-    assert.equal((await attempt(lab.neighbour, "tcp", ADDRESS, "22", 5)).outcome, "connected");
+    assert.equal((await attempt(lab.neighbour, "tcp", ADDRESS, "22", TRIED)).outcome, "connected");
     const others = [
       attempt(lab.neighbour, "tcp", ADDRESS, "23"),
       attempt(lab.neighbour, "udp", ADDRESS, "23"),
@@ -169,9 +175,8 @@ suite("policy that changes", SIDE_BY_SIDE, () => {
       ["udp", INTERNET, "EHOSTUNREACH"],
       ["udp", NEIGHBOUR, "EHOSTUNREACH"],
     ] as const) {
-      const { outcome, milliseconds, name: told } = await attempt(guest.namespace, protocol, address, PORT, 5);
+      const { outcome, name: told } = await attempt(guest.namespace, protocol, address, PORT, TRIED);
       assert.deepEqual([outcome, told], ["refused", name], `${protocol} to ${address}`);
-      assert.ok(milliseconds < FAIL, `${protocol} to ${address}: ${milliseconds} ms`);
     }
     const silent = await open(t, "--block", `out ${INTERNET}/32:7000`);
     await serving(silent.lab, silent.lab.internet, INTERNET);
@@ -206,8 +211,7 @@ suite("policy that changes", SIDE_BY_SIDE, () => {
     assert.ok(full.inUse > full.limit - 100, `${full.inUse} of ${full.limit}`);
     await goesOn(hearer);
     const more = heard(hearer);
-    await sleep(500);
-    assert.ok(heard(hearer) > more);
+    await until("more arrives", () => heard(hearer) > more);
     assert.equal((await attempt(guest.namespace, "tcp", INTERNET, PORT)).outcome, "silent", "a new one is refused");
     await goesOn(hearer);
     const summary = await guest.stop();

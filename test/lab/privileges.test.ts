@@ -4,7 +4,8 @@ import { chmodSync, existsSync, readFileSync, statSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import type { Tool } from "../support/tools.ts";
+import { LIMIT } from "../support/patience.ts";
+import { needsReadable, type Tool } from "../support/tools.ts";
 import {
   Accounts,
   type AccountsOptions,
@@ -23,14 +24,13 @@ import { type Program, sleep, until } from "./harness/program.ts";
 import { Softnet, softnetArguments } from "./harness/softnet.ts";
 import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 60_000 };
 const MAC = "7e:1a:00:00:00:01";
 const VM = ["--vm-fd", "{vm}", "--vm-mac-address", MAC];
 const TAP = ["--vm-tap", "svm0", "--vm-mac-address", MAC];
 const ON_BRIDGE = [...VM, "--bridge", BRIDGE];
 const ALLOWED = `allow-bridge ${BRIDGE} user ${ALICE.name}\n`;
 const NOBODY = 65_534;
-const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...LIMIT });
+const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...needsReadable(), ...LIMIT });
 
 function open(t: TestContext, options: AccountsOptions = {}): { lab: Lab; accounts: Accounts } {
   const lab = Lab.open(t);

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { existsSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { needs, run, type Skip, type Tool } from "../support/tools.ts";
 import { Cable } from "./harness/cable.ts";
 import { udhcpc } from "./harness/clients.ts";
@@ -21,7 +22,6 @@ import { URL, worked } from "./qemu/guest.ts";
 import { initramfs } from "./qemu/initramfs.ts";
 import { kernel, needsKernel } from "./qemu/kernel.ts";
 
-const LIMIT = { timeout: 150_000 };
 const MAC = "7e:1a:00:00:00:01";
 /** The host's address on its uplink. */
 const UPLINK = "100.64.0.1";
@@ -63,7 +63,7 @@ test("Linux in QEMU behind --vm-fd: lease, ping, TCP download; softnet ends with
   const [launcher] = blocks("QEMU inherits a descriptor", "sh");
   const both = new Softnet(desk.paste(launcher!));
   await worked(both.program, GATEWAY);
-  assertInnocent(await both.ended(5_000));
+  assertInnocent(await both.ended());
 });
 
 for (const side of ["--vm-socket", "--vm-fd"] as const) {
@@ -82,7 +82,7 @@ for (const side of ["--vm-socket", "--vm-fd"] as const) {
       const { gateway } = softnet.records.find(({ message }) => message === "started")!;
       const address = await worked(system, String(gateway));
       await system.ended();
-      assertInnocent(await softnet.ended(5_000));
+      assertInnocent(await softnet.ended());
       assert.equal(softnet.records.find(({ message }) => message === "binding learned")?.origin, "served");
       assert.ok(uplink.some(({ ip, sent }) => !sent && ip?.source === UPLINK && ip.protocol === TCP));
       assert.equal(
@@ -163,7 +163,7 @@ test(
     await cable.run("qemu", ["qemu-system-x86_64", ...machine, ...card]);
     cable.close("vm");
     await worked(cable.softnet.program, GATEWAY);
-    assertInnocent(await cable.softnet.ended(5_000));
+    assertInnocent(await cable.softnet.ended());
 
     const acknowledged = bridge.frames.filter(({ dhcp }) => dhcp?.type === ACK && dhcp.chaddr === MAC);
     assert.ok(acknowledged.length >= 2, "the ROM and the system were to get a lease each");
@@ -186,7 +186,7 @@ test("QEMU's PXE ROM for e1000 gets a lease from dhcpd, then a system with anoth
   const silence = ["-display", "none", "-serial", "none", "-monitor", "none"];
   const network = ["-netdev", "dgram,id=n0,local.type=fd,local.str={vm}", "-device", `e1000,netdev=n0,mac=${MAC}`];
   await cable.run("qemu", ["qemu-system-x86_64", ...machine, ...silence, ...network]);
-  await bridge.until("the ROM's lease", ({ dhcp }) => dhcp?.type === ACK && dhcp.chaddr === MAC, 60_000);
+  await bridge.until("the ROM's lease", ({ dhcp }) => dhcp?.type === ACK && dhcp.chaddr === MAC);
   await until("softnet learns it", () => cable.softnet.records.some(({ message }) => message === "binding learned"));
   await cable.stop("qemu");
 
@@ -195,7 +195,7 @@ test("QEMU's PXE ROM for e1000 gets a lease from dhcpd, then a system with anoth
   await cable.run("system", [...python, tool("tapfd.py"), "vm0", MAC, "{vm}"]);
   await until("the system's card", () => guest.namespace.hasLink("vm0"));
   const client = udhcpc(guest, "-x", `0x3d:${OTHER_IDENTIFIER}`);
-  await client.event(/bound/, 30_000);
+  await client.event(/bound/);
   assert.ok(await guest.ping(INTERNET));
   assert.equal(identifiers(bridge.frames).size, 2, "the system was to use another client identifier than the ROM");
   client.program.kill();

@@ -8,6 +8,8 @@ import { chownSync, mkdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
+import { needsReadable } from "../support/tools.ts";
 import { Accounts, ALICE, threadsOf } from "./harness/accounts.ts";
 import { dhclient, lease, noLease, udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
@@ -18,7 +20,6 @@ import { assertDropped, assertInnocent, Softnet, softnetCommand } from "./harnes
 import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 import type { Seen } from "./harness/watch.ts";
 
-const LIMIT = { timeout: 90_000 };
 const NOBODY = 65_534;
 const MAC = "7e:1a:00:00:aa:01";
 const ADDRESS = "10.77.0.100";
@@ -104,6 +105,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
     ["ended in order, its address given back (as with a VM that is suspended)", "SIGINT"],
   ] as const) {
     test(`D28 softnet is ${how}: the next one goes on with the guest's address, without DHCP`, {
+      ...needsReadable(),
       ...labNeeds("udhcpc", "dnsmasq"),
       ...LIMIT,
     }, async (t) => {
@@ -139,6 +141,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
   }
 
   test("D28 a second restart, and --no-release-on-exit: the lease is the server's all along", {
+    ...needsReadable(),
     ...labNeeds("udhcpc", "dnsmasq"),
     ...LIMIT,
   }, async (t) => {
@@ -163,6 +166,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
   });
 
   test("D28 the guest's own RELEASE after a restart passes, and is the only one", {
+    ...needsReadable(),
     ...labNeeds("dhclient", "dhcpd"),
     ...LIMIT,
   }, async (t) => {
@@ -178,7 +182,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
     await lasting.again();
     assert.ok(await lasting.guest.ping(GATEWAY)); // and its kernel knows the server's MAC, so that the RELEASE need not wait
     const releases = dhclient(lasting.guest, "-r");
-    await releases.program.ended(20_000);
+    await releases.program.ended();
     await bridge.until("the guest's RELEASE", isRelease);
     assertInnocent(await lasting.softnet.stop(), "ipv4.unbound");
     assert.equal(bridge.count(isRelease), 1);
@@ -186,6 +190,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
   });
 
   test("D6 a resumed VM does not get back what another live softnet's VM has by then", {
+    ...needsReadable(),
     ...labNeeds("udhcpc", "dnsmasq"),
     ...LIMIT,
   }, async (t) => {
@@ -205,6 +210,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
   });
 
   test("D6 a server that has lost its leases gives a live VM's address to another: that one does not learn it", {
+    ...needsReadable(),
     ...labNeeds("udhcpc", "dnsmasq"),
     ...LIMIT,
   }, async (t) => {
@@ -233,6 +239,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
   });
 
   test("D6 the same address on two bridges is two addresses", {
+    ...needsReadable(),
     ...labNeeds("udhcpc", "dnsmasq"),
     ...LIMIT,
   }, async (t) => {
@@ -266,7 +273,11 @@ suite("the registry", SIDE_BY_SIDE, () => {
     assert.deepEqual(await states(lab), [], "static addresses end with their softnet");
   });
 
-  test("what is refused before the VM could be served leaves no record", { ...labNeeds(), ...LIMIT }, async (t) => {
+  test("what is refused before the VM could be served leaves no record", {
+    ...needsReadable(),
+    ...labNeeds(),
+    ...LIMIT,
+  }, async (t) => {
     const lab = Lab.open(t);
     const closed = join(lab.directory, "closed");
     mkdirSync(closed, { mode: 0o755 });
@@ -285,7 +296,11 @@ suite("the registry", SIDE_BY_SIDE, () => {
     }
   });
 
-  test("a network of the VM's own is listed as well", { ...labNeeds("nft", "setpriv"), ...LIMIT }, async (t) => {
+  test("a network of the VM's own is listed as well", {
+    ...needsReadable(),
+    ...labNeeds("nft", "setpriv"),
+    ...LIMIT,
+  }, async (t) => {
     const lab = Lab.open(t);
     const softnet = Softnet.start(lab, lab.host, [
       ...["--vm-tap", "vm0", "--vm-mac-address", MAC, "--vm-net-type", "host", "--subnet", "10.99.7.4/30"],
@@ -301,6 +316,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
   });
 
   test("through sudo, with the caller's umask: the record is root's, and written by who softnet has become", {
+    ...needsReadable(),
     ...labNeeds("sudo", "udhcpc", "dnsmasq"),
     ...LIMIT,
   }, async (t) => {
@@ -330,6 +346,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
   });
 
   test("where nobody knows the network there is no registry, and only debug tells", {
+    ...needsReadable(),
     ...labNeeds(),
     ...LIMIT,
   }, async (t) => {
@@ -376,6 +393,7 @@ suite("release on exit", SIDE_BY_SIDE, () => {
       ],
     ] as const) {
       test(`${kind} has the address back at once and gives it to the next VM (${client})`, {
+        ...needsReadable(),
         ...labNeeds("udhcpc", "dhclient", kind),
         ...LIMIT,
       }, async (t) => {
@@ -406,6 +424,7 @@ suite("release on exit", SIDE_BY_SIDE, () => {
   }
 
   test("a VM that goes away is an end in order too; --no-release-on-exit is heeded", {
+    ...needsReadable(),
     ...labNeeds("udhcpc", "dnsmasq"),
     ...LIMIT,
   }, async (t) => {
@@ -456,6 +475,7 @@ suite("release on exit", SIDE_BY_SIDE, () => {
   });
 
   test("nothing is given back for a static address, for none, and for one that the VM has released", {
+    ...needsReadable(),
     ...labNeeds("udhcpc", "dnsmasq"),
     ...LIMIT,
   }, async (t) => {
@@ -477,13 +497,17 @@ suite("release on exit", SIDE_BY_SIDE, () => {
     assert.deepEqual(await states(lab), []);
   });
 
-  test("a lease that is over is not given back", { ...labNeeds("udhcpc", "dhcpd"), ...LIMIT }, async (t) => {
+  test("a lease that is over is not given back", {
+    ...needsReadable(),
+    ...labNeeds("udhcpc", "dhcpd"),
+    ...LIMIT,
+  }, async (t) => {
     const lab = Lab.open(t);
     await DhcpServer.start(lab, "dhcpd", { lease: 4 });
     const bridge = await lab.watch(lab.host, BRIDGE);
     const guest = await lab.guest({ bare: false });
     await lease(guest);
-    await until("the lease's end", async () => !(await guest.ping(GATEWAY, 1)), 40_000);
+    await until("the lease's end", async () => !(await guest.ping(GATEWAY, 1)));
     assert.equal((await guest.stop()).exit.code, 0);
     assert.equal(bridge.count(isRelease), 0);
   });

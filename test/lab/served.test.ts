@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { dhclient, lease, udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
 import { until } from "./harness/program.ts";
@@ -12,7 +13,6 @@ import { assertInnocent, Softnet } from "./harness/softnet.ts";
 import { INTERNET, Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 import type { Watch } from "./harness/watch.ts";
 
-const LIMIT = { timeout: 90_000 };
 const GATEWAY = "10.79.0.1";
 const OWN = "10.79.0.2";
 const DNS = "192.0.2.53";
@@ -116,7 +116,7 @@ suite("the built-in DHCP server", SIDE_BY_SIDE, () => {
     const client = udhcpc(guest, "-q", "-a");
     await client.program.line(/declin/i);
     lab.host.ip("address", "delete", `${OWN}/32`, "dev", "gw0");
-    const bound = await client.event(/bound/, 60_000);
+    const bound = await client.event(/bound/);
     assert.equal(bound.address, OWN);
     await client.program.ended();
     await assertOnline(guest);

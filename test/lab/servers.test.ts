@@ -1,6 +1,7 @@
 /** DHCP servers as they stand on real networks: softnet learns, renews, loses and changes the binding with each. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { dhclient, lease, udhcpc } from "./harness/clients.ts";
 import { until } from "./harness/program.ts";
 import { DhcpServer, SERVER_KINDS } from "./harness/servers.ts";
@@ -17,7 +18,6 @@ import {
   SIDE_BY_SIDE,
 } from "./harness/topology.ts";
 
-const LIMIT = { timeout: 90_000 };
 const REQUEST = 3;
 const NAK = 6;
 
@@ -78,9 +78,9 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       const bridge = await lab.watch(lab.host, BRIDGE);
       const seen = client.events.length;
       client.program.signal("SIGUSR1");
-      await client.event(/nak/, 20_000, seen);
+      await client.event(/nak/, undefined, seen);
       await bridge.until("a NAK", ({ dhcp }) => dhcp?.type === NAK);
-      const changed = await client.event(/bound/, 30_000, seen);
+      const changed = await client.event(/bound/, undefined, seen);
       assert.notEqual(changed.address, address);
       assert.ok(await guest.ping(INTERNET));
 
@@ -111,7 +111,7 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       const pings = guest.start("ping", ["-n", "-i", "0.1", "-W", "5", GATEWAY]);
       const renewals = () =>
         bridge.count(({ dhcp, ip }) => dhcp?.type === REQUEST && ip?.source === address && ip.destination === GATEWAY);
-      await until("three renewals", () => renewals() >= 3, 60_000);
+      await until("three renewals", () => renewals() >= 3);
       await pings.stop("SIGINT");
       // The last requests may be on their way; of those before none is without an answer.
       const answered = pings.lines.flatMap(
@@ -140,7 +140,7 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       await lease(guest); // udhcpc ends here, and leaves the address on the card
       assert.ok(await guest.ping(GATEWAY));
       if (guest.softnet === undefined) return;
-      await until("the lease's end", async () => !(await guest.ping(GATEWAY, 1)), 40_000);
+      await until("the lease's end", async () => !(await guest.ping(GATEWAY, 1)));
       assert.equal(await guest.ping(INTERNET), false);
       await lease(guest);
       assert.ok(await guest.ping(GATEWAY));
@@ -167,7 +167,7 @@ suite("DHCP servers", SIDE_BY_SIDE, () => {
       guest.namespace.ip("address", "flush", "dev", guest.link);
       const bridge = await lab.watch(lab.host, BRIDGE);
       const after = dhclient(guest);
-      const bound = await after.event(/BOUND|REBOOT/, 40_000);
+      const bound = await after.event(/BOUND|REBOOT/);
       assert.match(bound.address, /^10\.78\.0\./);
       await bridge.until("a NAK", ({ dhcp }) => dhcp?.type === NAK);
       assert.ok(await guest.ping("10.78.0.1"));

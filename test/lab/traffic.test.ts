@@ -1,6 +1,7 @@
 /** What must keep working behind softnet, in peace and while another guest attacks; and what the policy opens and closes. */
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { lease, noLease, udhcpc } from "./harness/clients.ts";
 import { type Guest, ping } from "./harness/guest.ts";
 import { until } from "./harness/program.ts";
@@ -22,7 +23,6 @@ import {
 } from "./harness/topology.ts";
 import type { Seen } from "./harness/watch.ts";
 
-const LIMIT = { timeout: 90_000 };
 const MEGABYTE = 1 << 20;
 
 async function assertAllWorks(guest: Guest): Promise<void> {
@@ -63,7 +63,7 @@ suite("traffic", SIDE_BY_SIDE, () => {
     const bridge = await lab.watch(lab.host, BRIDGE);
     const flood = [tool("flood.py"), attacker.link, "1000", GATEWAY, address, INTERNET_2, BRIDGE_MAC];
     const flooding = attacker.start("/usr/bin/python3", flood);
-    await flooding.line(/^sent 1000$/, 30_000);
+    await flooding.line(/^sent 1000$/);
 
     await assertAllWorks(guest);
     client.program.signal("SIGUSR1"); // renew now
@@ -72,7 +72,7 @@ suite("traffic", SIDE_BY_SIDE, () => {
     await lease(third);
     assert.ok(await third.ping(GATEWAY), "a guest that comes now has no network");
 
-    await flooding.line(/^sent 3000$/, 60_000);
+    await flooding.line(/^sent 3000$/);
     flooding.kill();
     assert.equal(guest.neighbourMac(GATEWAY), BRIDGE_MAC);
     assert.equal(
@@ -99,7 +99,7 @@ suite("traffic", SIDE_BY_SIDE, () => {
     const internet = await lab.watch(lab.internet, "up0");
     const flood = [tool("flood.py"), attacker.link, "1000", GATEWAY, "10.77.0.77", INTERNET_2, BRIDGE_MAC];
     const flooding = attacker.start("/usr/bin/python3", flood);
-    await flooding.line(/^sent 2000$/, 30_000);
+    await flooding.line(/^sent 2000$/);
     flooding.kill();
     assert.equal(guest.neighbourMac(GATEWAY), attacker.mac);
     const spoofed = ({ ip }: Seen) => ip?.source === "10.77.0.77" && ip.destination === INTERNET_2;
@@ -211,7 +211,7 @@ suite("traffic", SIDE_BY_SIDE, () => {
     assert.ok(await guest.ping(GATEWAY));
     lab.host.ip("link", "set", BRIDGE, "address", "02:77:00:00:00:02");
     guest.namespace.ip("neighbour", "flush", "dev", guest.link);
-    await until("the guest is online", () => guest.ping(GATEWAY, 1), 60_000);
+    await until("the guest is online", () => guest.ping(GATEWAY, 1));
     assert.equal(guest.neighbourMac(GATEWAY), "02:77:00:00:00:02");
   });
 

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 import { needsTwin, twinLibraries } from "../twin/build.ts";
 import { Cable, type CableOptions } from "./harness/cable.ts";
@@ -19,7 +20,6 @@ import { assertDropped, assertInnocent } from "./harness/softnet.ts";
 import { INTERNET, Lab, labNeeds, tool } from "./harness/topology.ts";
 import type { TwinSettings } from "./tools/softnet-on-twin.ts";
 
-const LIMIT = { timeout: 120_000 };
 const MAC = "7e:1a:00:00:00:01";
 /** As macOS calls it. */
 const BRIDGE = "bridge100";
@@ -217,7 +217,7 @@ test("the VM goes away without a word while nothing moves: exit 0 within moments
 
 test("a start that vmnet refuses is one line and exit 1, with nothing left", options(), async (t) => {
   const { cable, lab } = await start(t, { inject: { "start status": 1009 } });
-  const { code } = await cable.ended("softnet", 30_000);
+  const { code } = await cable.ended("softnet");
   assert.equal(code, 1);
   const lines = cable.softnet.errors;
   assert.equal(lines.length, 1, lines.join("\n"));
@@ -230,7 +230,7 @@ test("a start that vmnet refuses is one line and exit 1, with nothing left", opt
 
 test("private on macOS 15 names the types that it has", options(), async (t) => {
   const { cable } = await start(t, { macos: 15, release: "24.6.0" }, "--vm-net-type", "private");
-  assert.equal((await cable.ended("softnet", 30_000)).code, 1);
+  assert.equal((await cable.ended("softnet")).code, 1);
   assert.match(
     cable.softnet.errors.join("\n"),
     /needs macOS 26 or newer, and this is macOS 15\.6: give --vm-net-type nat/,
@@ -309,7 +309,7 @@ test("--control-socket: 0600, of whom softnet has become, and gone with it", opt
 
 test("a control descriptor that is no unix stream is refused before vmnet is asked", options(), async (t) => {
   const { cable, lab } = await start(t, {}, "--control-fd", "0");
-  assert.equal((await cable.ended("softnet", 30_000)).code, 1);
+  assert.equal((await cable.ended("softnet")).code, 1);
   assert.deepEqual(cable.softnet.errors.length, 1);
   assert.match(cable.softnet.errors[0]!, /^softnet: --control-fd 0: not a socket; pass a connected unix stream socket/);
   assert.ok(!lab.host.hasLink(TAP));

@@ -7,10 +7,11 @@ import type { Network } from "../../src/networks/network.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { UserError } from "../../src/user-error.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
+import { until } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { needs, needsTun } from "../support/tools.ts";
 
-const skip = { ...needsRoot(), ...needs("ip") };
+const skip = { ...needsTun(), ...needs("ip") };
 
 const warn = (message: string): void => assert.fail(message);
 
@@ -101,14 +102,14 @@ test("frames pass both ways", skip, async (t) => {
   batch.count = 1;
   assert.equal(network.port.send(batch, 0), 1);
   let replies = 0;
-  for (let round = 0; round < 200 && replies === 0; round++) {
+  await until("a reply", () => {
     network.port.receive(batch);
     for (let index = 0; index < batch.count; index++) {
       const at = batch.offset[index];
       if (batch.bytes[at + 12] === 8 && batch.bytes[at + 13] === 6 && batch.bytes[at + 21] === 2) replies++;
     }
-    await sleep(10);
-  }
+    return replies > 0;
+  });
   assert.equal(replies, 1);
 });
 

@@ -4,13 +4,13 @@ import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
 import { openHostDescriptor, openHostSocket } from "../../src/networks/cable.ts";
 import { DatagramPort } from "../../src/ports/datagram.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { StreamPort } from "../../src/ports/stream.ts";
 import { UserError } from "../../src/user-error.ts";
+import { until } from "../support/patience.ts";
 import { libc, pair } from "../support/sockets.ts";
 
 function folder(t: TestContext): string {
@@ -53,14 +53,17 @@ test("a listening stream socket is connected to, and frames arrive with their le
     server?.close();
   });
   peer.write(Uint8Array.of(0, 0, 0, 3, 7, 8, 9));
-  await sleep(30);
-  assert.equal(network.port.receive(slab.batch), 1);
+  await until("a frame", () => network.port.receive(slab.batch) === 1);
   const data = new Promise<Buffer>((resolve) => peer.once("data", resolve));
   assert.equal(network.port.send(slab.batch, 0), 1);
   assert.deepEqual(await data, Buffer.from([0, 0, 0, 3, 7, 8, 9]));
   peer.destroy();
-  await sleep(30);
-  assert.throws(() => network.port.receive(slab.batch), { name: "PortClosed", message: /^--host-socket / });
+  await assert.rejects(
+    until("the end", () => {
+      network.port.receive(slab.batch);
+    }),
+    { name: "PortClosed", message: /^--host-socket / },
+  );
 });
 
 test("a wrong descriptor is one line that names option, value and remedy", () => {

@@ -14,10 +14,9 @@ import { makeExecutable } from "../../scripts/package-executable.ts";
 import { koffiFor } from "../../scripts/package-runtimes.ts";
 import { chosenTargets, ownTarget, TARGETS, type Target } from "../../scripts/package-targets.ts";
 import { packaged } from "../support/executable.ts";
-import { needs } from "../support/tools.ts";
+import { LIMIT, PATIENCE } from "../support/patience.ts";
+import { needs, needsRegistry } from "../support/tools.ts";
 
-/** Three runtimes of 50 MB are fetched when they were not before. */
-const LIMIT = { timeout: 600_000 };
 const ROOT = new URL("../../", import.meta.url);
 const VERSION: string = JSON.parse(readFileSync(new URL("package.json", ROOT), "utf8")).version;
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
@@ -78,7 +77,7 @@ function assertEmbedded(program: Buffer, target: Target): void {
   assert.ok(!program.includes(ROOT.pathname), "paths of the machine that built it are in it");
 }
 
-suite("executables", LIMIT, () => {
+suite("executables", { ...needsRegistry(), ...LIMIT }, () => {
   let folder = "";
   const made = new Map<Target, string>();
   before(async () => {
@@ -140,7 +139,7 @@ suite("executables", LIMIT, () => {
     const softnet = (...args: readonly string[]) =>
       spawnSync("qemu-aarch64", ["-L", "/usr/aarch64-linux-gnu", join(made.get("linux-arm64")!, "softnet"), ...args], {
         encoding: "utf8",
-        timeout: 120_000,
+        timeout: PATIENCE,
       });
     assert.deepEqual(softnet("--version").stdout, `${VERSION}\n`);
     const { status, stderr } = softnet("--vm-fd", "9", "--host-fd", "9", "--vm-mac-address", "02:00:00:00:00:11");

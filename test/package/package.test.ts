@@ -6,6 +6,8 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { temporaryFolder } from "../support/folder.ts";
+import { PATIENCE } from "../support/patience.ts";
+import { needsRegistry } from "../support/tools.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -16,50 +18,59 @@ function run(folder: string, command: string, ...args: readonly string[]): strin
     PATH: `${dirname(process.execPath)}:${process.env.PATH}`,
     npm_config_loglevel: "error",
   };
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd: folder, encoding: "utf8", env, timeout: 120_000 });
+  const { status, stdout, stderr } = spawnSync(command, args, {
+    cwd: folder,
+    encoding: "utf8",
+    env,
+    timeout: PATIENCE,
+  });
   assert.equal(status, 0, `${command} ${args.join(" ")}: ${stderr}${stdout}`);
   return stdout;
 }
 
-test("the package installs into an empty folder, starts, and does what the README's example says", (t) => {
-  const folder = temporaryFolder(t);
-  run(ROOT, "npm", "pack", "--pack-destination", folder);
-  const archive = readdirSync(folder).find((name) => name.endsWith(".tgz"))!;
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
-  run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", join(folder, archive));
+test(
+  "the package installs into an empty folder, starts, and does what the README's example says",
+  needsRegistry(),
+  (t) => {
+    const folder = temporaryFolder(t);
+    run(ROOT, "npm", "pack", "--pack-destination", folder);
+    const archive = readdirSync(folder).find((name) => name.endsWith(".tgz"))!;
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
+    run(folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", join(folder, archive));
 
-  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-  assert.equal(run(folder, "npx", "softnet", "--version"), `${version}\n`);
+    const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    assert.equal(run(folder, "npx", "softnet", "--version"), `${version}\n`);
 
-  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-  const example = /```ts\n(import \{ createGuard \}[\s\S]*?)```/.exec(readme)![1]!;
-  const expected = /console\.log\(.*\); \/\/ (.*)/.exec(example)![1]!;
-  writeFileSync(join(folder, "example.js"), example);
-  assert.equal(run(folder, process.execPath, "example.js").trim(), expected);
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+    const example = /```ts\n(import \{ createGuard \}[\s\S]*?)```/.exec(readme)![1]!;
+    const expected = /console\.log\(.*\); \/\/ (.*)/.exec(example)![1]!;
+    writeFileSync(join(folder, "example.js"), example);
+    assert.equal(run(folder, process.execPath, "example.js").trim(), expected);
 
-  // TypeScript users get the types.
-  writeFileSync(
-    join(folder, "example.ts"),
-    `${example}\nconst reason: string | undefined = guard.egress(frame, 1).reason;\nexport { reason };\n`,
-  );
-  const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
-  run(
-    folder,
-    process.execPath,
-    tsc,
-    "--noEmit",
-    "--strict",
-    "--module",
-    "nodenext",
-    "--target",
-    "es2024",
-    "--types",
-    "",
-    "--lib",
-    "es2024,dom",
-    "example.ts",
-  );
-});
+    // TypeScript users get the types.
+    writeFileSync(
+      join(folder, "example.ts"),
+      `${example}\nconst reason: string | undefined = guard.egress(frame, 1).reason;\nexport { reason };\n`,
+    );
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
+    run(
+      folder,
+      process.execPath,
+      tsc,
+      "--noEmit",
+      "--strict",
+      "--module",
+      "nodenext",
+      "--target",
+      "es2024",
+      "--types",
+      "",
+      "--lib",
+      "es2024,dom",
+      "example.ts",
+    );
+  },
+);
 
 test("the package holds what is needed and nothing else", () => {
   const [{ files }] = JSON.parse(run(ROOT, "npm", "pack", "--dry-run", "--json", "--ignore-scripts"));

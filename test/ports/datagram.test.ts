@@ -12,7 +12,7 @@ import { PortClosed } from "../../src/relay/port.ts";
 import { UserError } from "../../src/user-error.ts";
 import { enterFreshNamespace } from "../support/namespace.ts";
 import { type End, frame, libc, pair } from "../support/sockets.ts";
-import { needsRoot } from "../support/tools.ts";
+import { needsLoopback, needsRoot } from "../support/tools.ts";
 
 function setUp(t: TestContext, capacity?: number): { port: DatagramPort; end: End; batch: Batch } {
   const { fd, end } = pair(SOCK_DGRAM);
@@ -164,7 +164,7 @@ test("a peer that has closed is noticed by check, and by send", (t) => {
 test("a peer that has closed is noticed although another process holds a copy of our end", async (t) => {
   const { port, end } = setUp(t);
   const fd = Number(port.label.split(" ")[1]);
-  const holder = spawn("sleep", ["20"], { stdio: ["ignore", "ignore", "ignore", fd] });
+  const holder = spawn("sleep", ["3600"], { stdio: ["ignore", "ignore", "ignore", fd] });
   t.after(() => holder.kill());
   await sleep(50);
   port.check();
@@ -209,18 +209,19 @@ test("a port that was closed, also twice, throws instead of touching another fil
   assert.throws(() => port.send(batch, 0));
 });
 
-test("a descriptor of the wrong kind is one line that names option, value and remedy", async (t) => {
-  const refused = (fd: number, why: RegExp): void => {
-    assert.throws(
-      () => new DatagramPort(libc, "--vm-fd", fd),
-      (error) => {
-        assert.ok(error instanceof UserError);
-        assert.match(error.message, new RegExp(`^--vm-fd ${fd}: .*; pass a connected unix datagram socket.*$`));
-        assert.match(error.message, why);
-        return true;
-      },
-    );
-  };
+function refused(fd: number, why: RegExp): void {
+  assert.throws(
+    () => new DatagramPort(libc, "--vm-fd", fd),
+    (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, new RegExp(`^--vm-fd ${fd}: .*; pass a connected unix datagram socket.*$`));
+      assert.match(error.message, why);
+      return true;
+    },
+  );
+}
+
+test("a descriptor of the wrong kind is one line that names option, value and remedy", (t) => {
   refused(9999, /not open/);
   const file = openSync("/dev/null", "r");
   t.after(() => closeSync(file));
@@ -232,14 +233,19 @@ test("a descriptor of the wrong kind is one line that names option, value and re
   const lonely = libc.socket(AF_UNIX, SOCK_DGRAM, 0);
   refused(lonely, /not connected/);
   libc.close(lonely);
+});
+
+test("so is a socket of the internet's", needsLoopback(), async (t) => {
   const internet = libc.socket(AF_INET, SOCK_DGRAM, 0);
   const server = createServer();
+  t.after(() => {
+    libc.close(internet);
+    server.close();
+  });
   const port = await new Promise<number>((resolve) =>
     server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port)),
   );
   const address = Buffer.from([AF_INET, 0, port >> 8, port & 255, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
   assert.equal(libc.connect(internet, address, 16), 0);
   refused(internet, /not a unix socket/);
-  libc.close(internet);
-  server.close();
 });

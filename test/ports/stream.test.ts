@@ -6,6 +6,7 @@ import { allocateSlab, LONGEST_STREAM_FRAME } from "../../src/ports/slab.ts";
 import { StreamPort } from "../../src/ports/stream.ts";
 import type { Batch } from "../../src/relay/batch.ts";
 import { PortClosed } from "../../src/relay/port.ts";
+import { until } from "../support/patience.ts";
 import { type End, frame, libc, pair } from "../support/sockets.ts";
 
 interface Scene {
@@ -227,11 +228,11 @@ test("the rest of a frame goes out by itself as soon as there is room", async (t
   put(batch, [frame(2, 60)]);
   assert.equal(port.send(batch, 0), 0);
   const received: Buffer[] = [];
-  for (let round = 0; round < 100 && Buffer.concat(received).length < 60_004; round++) {
+  await until("the whole frame", () => {
     const piece = end.receive(8000);
     if (piece !== undefined) received.push(piece);
-    await sleep(2);
-  }
+    return Buffer.concat(received).length >= 60_004;
+  });
   assert.deepEqual(Buffer.concat(received), framed(big));
 });
 

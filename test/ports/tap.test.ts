@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { openVmTap, type TapPort } from "../../src/ports/tap.ts";
 import { createTap, openTap } from "../../src/ports/tap-device.ts";
 import type { Batch } from "../../src/relay/batch.ts";
 import { UserError } from "../../src/user-error.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
+import { sleep, until } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
-import { needs, needsRoot } from "../support/tools.ts";
+import { needs, needsTun } from "../support/tools.ts";
 
-const skip = { ...needsRoot(), ...needs("ip") };
+const skip = { ...needsTun(), ...needs("ip") };
 const MAC = Uint8Array.of(0x7e, 0x1a, 0, 0, 0, 1);
 
 let leave = (): void => {};
@@ -46,18 +46,16 @@ function put(batch: Batch, frame: Buffer): void {
   batch.count = 1;
 }
 
-/** Receives until a frame of that EtherType comes, or 2 s have gone. */
-async function receiveType(port: TapPort, batch: Batch, type: number): Promise<Buffer | undefined> {
-  for (let round = 0; round < 200; round++) {
+/** Receives until a frame of that EtherType comes. */
+async function receiveType(port: TapPort, batch: Batch, type: number): Promise<Buffer> {
+  return await until(`a frame of type ${type}`, () => {
     port.receive(batch);
-    for (let index = 0; index < batch.count; index++) {
+    const frames = Array.from({ length: batch.count }, (_, index) => {
       const at = batch.offset[index];
-      const frame = Buffer.from(batch.bytes.subarray(at, at + batch.length[index]));
-      if (frame.readUInt16BE(12) === type) return frame;
-    }
-    await sleep(10);
-  }
-  return undefined;
+      return Buffer.from(batch.bytes.subarray(at, at + batch.length[index]));
+    });
+    return frames.find((frame) => frame.readUInt16BE(12) === type);
+  });
 }
 
 test("a TAP that is made here has the VM's MAC, and frames pass both ways", skip, async (t) => {
@@ -69,7 +67,7 @@ test("a TAP that is made here has the VM's MAC, and frames pass both ways", skip
   put(batch, arpRequest("192.0.2.9", "192.0.2.1"));
   assert.equal(port.send(batch, 0), 1);
   const reply = await receiveType(port, batch, 0x0806);
-  assert.deepEqual(reply?.subarray(6, 12), Buffer.from(MAC));
+  assert.deepEqual(reply.subarray(6, 12), Buffer.from(MAC));
   assert.equal(port.unsendable, 0);
 });
 
@@ -104,13 +102,13 @@ test("deleting the interface closes the port, through an event", skip, async (t)
     woken++;
   });
   ip("link", "delete", "guest4");
-  for (let round = 0; round < 400 && woken === 0; round++) await sleep(5);
+  await until("a wake", () => woken > 0);
   await sleep(50);
   const afterDeletion = woken;
   assert.ok(afterDeletion > 0 && afterDeletion < 5, `${afterDeletion} wakes`); // an error must not spin the event loop
   port.check();
-  for (let round = 0; round < 400 && woken === afterDeletion; round++) await sleep(5);
-  assert.ok(woken > afterDeletion && woken < afterDeletion + 5, `${woken} wakes`);
+  await until("another wake", () => woken > afterDeletion);
+  assert.ok(woken < afterDeletion + 5, `${woken} wakes`);
   assert.throws(() => port.receive(batch), { name: "PortClosed", message: /^--vm-tap guest4: / });
   put(batch, arpRequest("192.0.2.9", "192.0.2.1"));
   assert.throws(() => port.send(batch, 0), { name: "PortClosed" });

@@ -10,7 +10,7 @@ import type { VmNetType } from "../../src/privileges/conf.ts";
 import type { PrivilegeWalk } from "../../src/privileges/privileges.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { needsRoot } from "../support/tools.ts";
+import { needsReadable, needsRoot } from "../support/tools.ts";
 import { assertNothingHeld, needsTwin, twin } from "../support/twin.ts";
 
 const RELEASE = "25.0.0";
@@ -63,7 +63,7 @@ test(
   },
 );
 
-test("without root: what root chose decides whether sudo is asked at once", needs(), (t) => {
+test("without root: what root chose decides whether sudo is asked at once", { ...needs(), ...needsReadable() }, (t) => {
   twin(); // built before somebody else wants it
   const source = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
   const asked = (text: string, vmNetType?: VmNetType): string => {

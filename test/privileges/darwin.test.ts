@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { needsRoot } from "../support/tools.ts";
+import { needsReadable, needsRoot } from "../support/tools.ts";
 
 const NOBODY = 65_534;
 
@@ -46,7 +46,10 @@ test("rights that remain are an error: nothing may run then", needsRoot(), () =>
   assert.match(run(lies), /^UserError: root's rights cannot be dropped to .*the groups are 4/);
 });
 
-test("without root: nat and host want it at once, a private network only when vmnet refuses", needsRoot(), () => {
+test("without root: nat and host want it at once, a private network only when vmnet refuses", {
+  ...needsRoot(),
+  ...needsReadable(),
+}, () => {
   const obtain = (type: string) => `const p = privileges({ vmFd: 0, vmNetType: "${type}" });
     console.log(failure(() => p.obtain({ sudoEscalationDone: true }, [])));`;
   const refused = /^UserError: sudo has started softnet, but not as root/;
@@ -56,7 +59,7 @@ test("without root: nat and host want it at once, a private network only when vm
   assert.equal(run(`${obtain("nat")} p.seekRoot();`), "none");
 });
 
-test("an ordinary user's own process has nothing to drop", needsRoot(), () => {
+test("an ordinary user's own process has nothing to drop", { ...needsRoot(), ...needsReadable() }, () => {
   const body = `const p = privileges({ vmNetType: "private" }); p.drop(); console.log(p.dropped, p.caller.kind)`;
   assert.equal(run(body, NOBODY), "false self");
 });

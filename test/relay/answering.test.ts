@@ -1,10 +1,10 @@
 /** What the relay does with the guard's answers: to the VM, behind its frames, a few at a time. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { Batch } from "../../src/relay/batch.ts";
 import { PortClosed } from "../../src/relay/port.ts";
 import { Relay, type RelayEnd, type RelayOptions, TICK } from "../../src/relay/relay.ts";
+import { until } from "../support/patience.ts";
 import { AnsweringGuard, FakeGuard, FakePort, plainBatch } from "./fakes.ts";
 
 const SLOTS = 3;
@@ -30,14 +30,6 @@ function setUp(t: TestContext, more: Partial<RelayOptions> = {}) {
 }
 
 const answerTo = ([verdict, ...rest]: number[]): number[] => [0xa, verdict!, ...rest];
-
-/** Waits for something that a tick brings about. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let waited = 0; !condition(); waited += 10) {
-    assert.ok(waited < 20_000);
-    await sleep(10);
-  }
-}
 
 test("a dropped frame of the VM's is answered at once, to the VM only, and neither counted nor observed", (t) => {
   const seen: number[] = [];
@@ -74,7 +66,7 @@ test("without a batch for answers the guard is not asked for any", async (t) => 
   guard.resets = 5;
   vm.waiting = [[3, 7]];
   vm.wake(true, false);
-  await until(() => vm.checks >= 2);
+  await until("a tick", () => vm.checks >= 2);
   assert.equal(guard.asked, 0);
   assert.deepEqual(vm.taken, []);
 });
@@ -134,7 +126,7 @@ test("RSTs of ended flows are sent by the tick, in bounded portions, without any
   guard.resets = 60;
   let most = 0;
   let before = 0;
-  await until(() => {
+  await until("a tick", () => {
     most = Math.max(most, vm.taken.length - before);
     before = vm.taken.length;
     return before === 60;

@@ -12,6 +12,7 @@ import { allocateSlab } from "../../src/ports/slab.ts";
 import { StreamPort } from "../../src/ports/stream.ts";
 import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
 import { Relay, type RelayEnd, type RelayGuard } from "../../src/relay/relay.ts";
+import { PATIENCE, until } from "../support/patience.ts";
 import { type End, frame, libc, pair } from "../support/sockets.ts";
 
 setFlagsFromString("--expose-gc");
@@ -65,14 +66,13 @@ function setUp(t: TestContext, networkType: number = SOCK_DGRAM): Scene {
   return { vm: vmPair.end, vmFd: vmPair.fd, network: networkPair.end, relay, ended };
 }
 
-/** Collects datagrams until there are as many as that, or 2 s have gone. */
+/** Collects datagrams until there are as many as that. */
 async function collect(end: End, count: number): Promise<Buffer[]> {
   const all: Buffer[] = [];
-  for (let round = 0; round < 400 && all.length < count; round++) {
+  return await until(`${count} datagrams`, () => {
     all.push(...end.receiveAll());
-    if (all.length < count) await sleep(5);
-  }
-  return all;
+    return all.length >= count && all;
+  });
 }
 
 test("ten thousand frames each way arrive unchanged and in order, without those that are dropped", async (t) => {
@@ -85,11 +85,8 @@ test("ten thousand frames each way arrive unchanged and in order, without those 
   };
   const received: [Buffer[], Buffer[]] = [[], []];
   const sent = [0, 0];
-  for (
-    let round = 0;
-    round < 10_000 && (received[0].length < count * 0.9 || received[1].length < count * 0.9);
-    round++
-  ) {
+  const deadline = performance.now() + PATIENCE;
+  while ((received[0].length < count * 0.9 || received[1].length < count * 0.9) && performance.now() < deadline) {
     while (sent[0] < count && vm.send(make(sent[0])) > 0) sent[0]++;
     while (sent[1] < count && network.send(make(sent[1])) > 0) sent[1]++;
     await sleep(0);
@@ -114,8 +111,7 @@ test("a receiver that reads nothing does not stop the other direction, and what 
     await sleep(5);
   }
   assert.equal((await collect(vm, 40)).length, 40);
-  for (let round = 0; round < 400 && relay.counters.undelivered[EGRESS] === 0; round++) await sleep(5);
-  assert.ok(relay.counters.undelivered[EGRESS] > 0);
+  await until("a frame that is not delivered", () => relay.counters.undelivered[EGRESS] > 0);
   assert.equal(relay.counters.undelivered[INGRESS], 0);
 });
 
@@ -133,16 +129,13 @@ test("a full receiver that begins to read gets everything", async (t) => {
 
 test("the VM's end closing is noticed on an idle link while another process holds a copy of ours", async (t) => {
   const { vm, vmFd, ended } = setUp(t);
-  const holder = spawn("sleep", ["20"], { stdio: ["ignore", "ignore", "ignore", vmFd] });
+  const holder = spawn("sleep", ["3600"], { stdio: ["ignore", "ignore", "ignore", vmFd] });
   t.after(() => holder.kill());
   await sleep(50);
-  const start = performance.now();
   vm.close();
   const { side, error } = await ended;
   assert.equal(side, "vm");
   assert.equal(error.name, "PortClosed");
-  const took = performance.now() - start;
-  assert.ok(took < 2000, `it took ${took} ms`);
 });
 
 test("the network's end closing is noticed, for datagrams and for streams", async (t) => {
@@ -168,10 +161,12 @@ test("frames pass between datagrams and a stream", async (t) => {
   const { vm, network } = setUp(t, SOCK_STREAM);
   vm.send(frame(1, 60));
   vm.send(frame(2, 1514));
-  await sleep(50);
-  const bytes = network.receive();
-  assert.equal(bytes?.length, 60 + 1514 + 8);
-  network.send(bytes);
+  const bytes: Buffer[] = [];
+  await until("both frames", () => {
+    bytes.push(network.receive() ?? Buffer.alloc(0));
+    return Buffer.concat(bytes).length >= 60 + 1514 + 8;
+  });
+  network.send(Buffer.concat(bytes));
   assert.deepEqual(await collect(vm, 2), [frame(1, 60), frame(2, 1514)]);
 });
 

@@ -22,7 +22,8 @@ import { VMNET_SHARING_SERVICE_BUSY } from "../../src/native/darwin/vmnet.ts";
 import { loadLibc } from "../../src/native/linux/libc.ts";
 import { linuxRegistry } from "../../src/registry/linux.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { needsRoot } from "../support/tools.ts";
+import { PATIENCE } from "../support/patience.ts";
+import { needsReadable, needsRoot } from "../support/tools.ts";
 import { assertNothingHeld, inject, needsTwin, twin } from "../support/twin.ts";
 
 test("each point is told, also after one that throws, and failures are counted", async () => {
@@ -149,7 +150,10 @@ test(
   },
 );
 
-test("the executable's points: left out with words, or a private network without root", needsTwin(), async (t) => {
+test("the executable's points: left out with words, or a private network without root", {
+  ...needsTwin(),
+  ...needsReadable(),
+}, async (t) => {
   const path = twin().libraries.system;
   const libc = loadDarwinLibc(path);
   const sockets = { socketPair: () => socketPair(libc, path, SOCK_DGRAM), close: (fd: number) => libc.close(fd) };
@@ -197,7 +201,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const others = ["second", "third"].map((name) => ({ name, run: () => { throw new Error("not to be run"); } }));
       await runPoints([first, ...others], (line) => console.log(line), stopped);
       process.exitCode = exitCodeOf(stopped());`;
-    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { timeout: 60_000 });
+    const child = spawn(process.execPath, ["--input-type=module", "--eval", program], { timeout: PATIENCE });
     let text = "";
     child.stdout.on("data", (data) => {
       text += data;

@@ -1,6 +1,7 @@
 /** Runs the program from source, as a user would run it. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { PATIENCE } from "./patience.ts";
 
 export const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -18,11 +19,11 @@ export interface RunOptions {
   readonly uid?: number;
 }
 
-/** Runs `softnet …` to its end, at most 20 s. */
+/** Runs `softnet …` to its end. */
 export function softnet(args: readonly string[], options: RunOptions = {}): Ran {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: PATIENCE,
     stdio: [...(options.stdio ?? ["ignore", "pipe", "pipe"])],
     ...(options.cwd !== undefined && { cwd: options.cwd }),
     ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),

@@ -19,6 +19,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { LIMIT } from "./patience.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SOURCES = ["src/**/*.ts", "packaging/*", "scripts/package*.ts", "package.json", "package-lock.json", "LICENSE"];
@@ -37,7 +38,7 @@ export function packaged(): string {
     }
     const fresh = mkdtempSync(join(all, "new-"));
     const args = [join(ROOT, "scripts", "package.ts"), "--output", fresh];
-    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 300_000 });
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", ...LIMIT });
     if (status !== 0) {
       rmSync(fresh, { recursive: true, force: true });
       throw new Error(`npm run package ended with ${status}: ${stderr}`);

@@ -6,6 +6,8 @@ import { SOCK_DGRAM } from "../../src/native/linux/libc.ts";
 import { MAIN } from "./cli.ts";
 import { type End, libc, pair } from "./sockets.ts";
 
+export { until } from "./patience.ts";
+
 export const VM_MAC = "02:00:00:00:00:11";
 
 export interface Running {
@@ -57,7 +59,7 @@ export async function startSoftnet(context: TestContext, options: RunningOptions
     ...(uid !== undefined && { uid, gid: uid }),
   });
   if (keeper) {
-    const holding = spawn("sleep", ["60"], { stdio: ["ignore", "ignore", "ignore", vm.fd, network.fd] });
+    const holding = spawn("sleep", ["3600"], { stdio: ["ignore", "ignore", "ignore", vm.fd, network.fd] });
     context.after(() => holding.kill("SIGKILL"));
   }
   libc.close(vm.fd);
@@ -94,15 +96,4 @@ export async function startSoftnet(context: TestContext, options: RunningOptions
 
 function parse(line: string): Record<string, unknown>[] {
   return line.startsWith("{") ? [JSON.parse(line)] : [];
-}
-
-/** Waits until `condition` answers something, at most 10 s. */
-export async function until<T>(what: string, condition: () => T | undefined | false): Promise<T> {
-  const deadline = performance.now() + 10_000;
-  for (;;) {
-    const found = condition();
-    if (found !== undefined && found !== false) return found;
-    if (performance.now() > deadline) throw new Error(`waited 10 s for: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
 }

@@ -5,12 +5,15 @@
  * test("Wireshark reads what we write", needs("tshark"), () => { … run("tshark", "-r", file) … });
  * ```
  *
- * Where one is missing the test is skipped and names the Debian package to install. With SOFTNET_TEST_ALL=1, as in CI,
+ * Where one is missing the test is skipped and says how Debian installs it. With SOFTNET_TEST_ALL=1, as in CI,
  * nothing is skipped: the test runs, and fails at its first `run` of the missing program with the same words.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { PATIENCE } from "./patience.ts";
 
 /** Which Debian package brings a program. */
 const PACKAGES = {
@@ -52,6 +55,7 @@ const PACKAGES = {
   udhcpc: "udhcpc",
   ufw: "ufw",
   virsh: "libvirt-clients",
+  unshare: "util-linux",
 } as const;
 
 /** What is no program in PATH: libraries, scapy, which Debian's own Python must find, and that Python itself. */
@@ -61,6 +65,10 @@ const FILES: Partial<Record<Tool, string>> = {
   python3: "/usr/bin/python3",
   scapy: "/usr/lib/python3/dist-packages/scapy",
 };
+
+/** Bits in a process' set of capabilities, linux/capability.h. */
+const CAP_NET_ADMIN = 12n;
+const CAP_SYS_ADMIN = 21n;
 
 export type Tool = keyof typeof PACKAGES;
 
@@ -73,29 +81,73 @@ export interface Skip {
 export function needs(...tools: readonly Tool[]): Skip {
   if (process.env.SOFTNET_TEST_ALL === "1") return {};
   const missing = tools.filter((tool) => pathOf(tool) === undefined);
-  return missing.length === 0 ? {} : { skip: missing.map(complaint).join("; ") };
+  return missing.length === 0 ? {} : { skip: complaint(missing) };
 }
 
-/** Options for a test that makes network namespaces. */
+/** Options for a test that makes network namespaces, or becomes another user. */
 export function needsRoot(): Skip {
-  if (process.platform === "linux" && process.getuid?.() === 0) return {};
-  if (process.env.SOFTNET_TEST_ALL === "1") throw new Error("SOFTNET_TEST_ALL=1 needs Linux and root");
-  return { skip: "needs Linux and root" };
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return leftOut("it needs Linux and root");
+  // A container's root has neither unless it was started so.
+  const effective = /^CapEff:\s*(\w+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+  const lacks = [CAP_NET_ADMIN, CAP_SYS_ADMIN].some((bit) => ((BigInt(`0x${effective}`) >> bit) & 1n) === 0n);
+  return lacks ? leftOut("it needs all of root's rights: start the container with --privileged") : {};
+}
+
+/** Options for a test that makes a TAP. */
+export function needsTun(): Skip {
+  const { skip } = needsRoot();
+  if (skip !== undefined) return { skip };
+  return existsSync("/dev/net/tun") ? {} : leftOut('/dev/net/tun is missing: run "modprobe tun"');
+}
+
+/** Options for a test that, where root runs it, starts softnet or Node as another user, who must be able to read it. */
+export function needsReadable(): Skip {
+  if (process.getuid?.() !== 0) return {};
+  const closed = [fileURLToPath(new URL("../../src/main.ts", import.meta.url)), realpathSync(process.execPath)]
+    .flatMap((file) => [file, ...foldersAbove(file)])
+    .find((path) => (statSync(path).mode & (statSync(path).isDirectory() ? 0o001 : 0o004)) === 0);
+  return closed === undefined
+    ? {}
+    : leftOut(`other users have no access to ${closed}: put softnet where they have, or allow it (chmod o+rx)`);
+}
+
+/** Options for a test that connects to 127.0.0.1. */
+export function needsLoopback(): Skip {
+  const addresses = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+  return addresses.some(({ address }) => address === "127.0.0.1") ? {} : leftOut("the loopback interface is down");
+}
+
+let registry: boolean | undefined;
+
+/** Options for a test that fetches packages from npm's registry. */
+export function needsRegistry(): Skip {
+  registry ??= spawnSync("npm", ["ping", "--fetch-retries=0", "--fetch-timeout=20000"]).status === 0;
+  return registry ? {} : leftOut("npm's registry cannot be reached");
+}
+
+function leftOut(why: string): Skip {
+  if (process.env.SOFTNET_TEST_ALL === "1") throw new Error(`SOFTNET_TEST_ALL=1 leaves nothing out, but ${why}`);
+  return { skip: why };
+}
+
+function foldersAbove(path: string): string[] {
+  const folder = dirname(path);
+  return folder === path ? [] : [folder, ...foldersAbove(folder)];
 }
 
 /** Throws, naming the packages, when one of these programs is missing. */
 export function mustHave(...tools: readonly Tool[]): void {
   const missing = tools.filter((tool) => pathOf(tool) === undefined);
-  if (missing.length > 0) throw new Error(missing.map(complaint).join("; "));
+  if (missing.length > 0) throw new Error(complaint(missing));
 }
 
 /** Runs a program to its end and answers what it wrote to standard output. Throws when it is missing or fails. */
 export function run(tool: Tool, ...args: readonly string[]): string {
   const path = pathOf(tool);
-  if (path === undefined) throw new Error(complaint(tool));
+  if (path === undefined) throw new Error(complaint([tool]));
   // The time zone and the language of the machine must not show in what is compared.
   const env = { ...process.env, TZ: "UTC", LC_ALL: "C.UTF-8" };
-  const { status, stdout, stderr, error } = spawnSync(path, args, { env, encoding: "utf8", timeout: 60_000 });
+  const { status, stdout, stderr, error } = spawnSync(path, args, { env, encoding: "utf8", timeout: PATIENCE });
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`${tool} ${args.join(" ")} ended with ${status}: ${stderr}`);
   return stdout;
@@ -121,6 +173,8 @@ function isExecutable(path: string): boolean {
   }
 }
 
-function complaint(tool: Tool): string {
-  return `${tool} is missing: install the Debian package ${PACKAGES[tool]}`;
+/** Ends with the command that installs what is missing: scripts/test.ts makes one of all of them. */
+function complaint(missing: readonly Tool[]): string {
+  const packages = [...new Set(missing.map((tool) => PACKAGES[tool]))];
+  return `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing: apt-get install ${packages.join(" ")}`;
 }

@@ -10,11 +10,13 @@ import { describeCrash } from "../../src/telemetry/crash.ts";
 import { parseTags } from "../../src/telemetry/crash-report.ts";
 import { MAIN } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { LIMIT, until } from "../support/patience.ts";
+import { needsLoopback, needsReadable, needsRoot } from "../support/tools.ts";
 
-const LIMIT = { timeout: 60_000 };
 const PACKAGE = new URL("../../package.json", import.meta.url);
 /** An ordinary user: with root's rights nothing is told. */
 const NOBODY = 65_534;
+const NEEDS = { ...needsLoopback(), ...needsReadable(), ...LIMIT };
 const SECRET = "bank-of-alice";
 
 /** Stands for Sentry: keeps what is posted. */
@@ -68,16 +70,14 @@ async function crash(module: string, env: NodeJS.ProcessEnv, uid: number) {
 }
 
 async function arrives<T>(list: readonly T[]): Promise<T> {
-  const deadline = Date.now() + 20_000;
-  while (list.length === 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.ok(list.length > 0, "no report arrived");
+  await until("a report arrives", () => list.length > 0);
   return list[0]!;
 }
 
 const asRoot = process.getuid?.() === 0;
 const uid = asRoot ? NOBODY : process.getuid!();
 
-test("a crash is told to Sentry with version, tags and place, and no word from outside", LIMIT, async (t) => {
+test("a crash is told to Sentry with version, tags and place, and no word from outside", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   const module = sabotage(t, LATER(`new TypeError("cannot parse '${SECRET}' here")`));
   const { code, stderr } = await crash(module, { SENTRY_DSN: dsn, CIRRUS_SENTRY_TAGS: "task=7,pool=mac" }, uid);
@@ -97,7 +97,7 @@ test("a crash is told to Sentry with version, tags and place, and no word from o
   for (const hidden of [SECRET, "/tmp", "02:00:00", process.cwd()]) assert.ok(!body.includes(hidden), hidden);
 });
 
-test("a rejection that nobody handles is a crash too", LIMIT, async (t) => {
+test("a rejection that nobody handles is a crash too", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   const module = sabotage(t, `setTimeout(() => void Promise.reject(new Error("${SECRET}")), 300);`);
   assert.equal((await crash(module, { SENTRY_DSN: dsn }, uid)).code, 1);
@@ -106,7 +106,7 @@ test("a rejection that nobody handles is a crash too", LIMIT, async (t) => {
   assert.ok(!body.includes(SECRET));
 });
 
-test("a user's mistake is told to nobody", LIMIT, async (t) => {
+test("a user's mistake is told to nobody", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   const env = { PATH: process.env.PATH, SENTRY_DSN: dsn };
   const { status, stderr } = spawnSync(process.execPath, [MAIN, "--vm-fd", "x"], { env, encoding: "utf8", uid });
@@ -116,7 +116,7 @@ test("a user's mistake is told to nobody", LIMIT, async (t) => {
   assert.deepEqual(posts, []);
 });
 
-test("with root's rights nothing is told", { ...LIMIT, ...(!asRoot && { skip: "needs root" }) }, async (t) => {
+test("with root's rights nothing is told", { ...LIMIT, ...needsLoopback(), ...needsRoot() }, async (t) => {
   const { posts, dsn } = await sentry(t);
   // Before the drop: what sudo would be given is looked at a second time.
   const how = `let times = 0;
@@ -132,7 +132,7 @@ test("with root's rights nothing is told", { ...LIMIT, ...(!asRoot && { skip: "n
   assert.deepEqual(posts, []);
 });
 
-test("without SENTRY_DSN, and before a crash with it, nothing of Sentry's is loaded", LIMIT, async (t) => {
+test("without SENTRY_DSN, and before a crash with it, nothing of Sentry's is loaded", NEEDS, async (t) => {
   const { posts, dsn } = await sentry(t);
   // Tells each file that Node loads.
   const module = sabotage(

@@ -2,7 +2,7 @@
 import { deepEqual, equal } from "node:assert/strict";
 import { test } from "node:test";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
-import { needsRoot } from "../support/tools.ts";
+import { needsTun } from "../support/tools.ts";
 import { apple, awake, Packets } from "./apple.ts";
 import { needsTwin } from "./build.ts";
 
@@ -17,7 +17,7 @@ function arpRequest(): Uint8Array {
   return frame;
 }
 
-test("frames travel between vmnet's calls and a TAP of a network namespace", { ...needsRoot(), ...needsTwin() }, () =>
+test("frames travel between vmnet's calls and a TAP of a network namespace", { ...needsTun(), ...needsTwin() }, () =>
   awake(
     (async () => {
       const twin = apple();

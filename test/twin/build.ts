@@ -30,7 +30,7 @@ import type { Skip } from "../support/tools.ts";
 
 const SOURCES = import.meta.dirname;
 /** Which Debian packages the build takes. */
-const PACKAGES = "the Debian packages clang, libblocksruntime-dev and libclang-rt-dev";
+const PACKAGES = "clang libblocksruntime-dev libclang-rt-dev";
 
 /** Majors of macOS whose vmnet there is a stand-in for: without `_ip_` calls, without packet limits, classic, all. */
 export type MacOS = 11 | 14 | 15 | 26;
@@ -79,7 +79,7 @@ export function needsTwin(): Skip {
 export function needsSanitizer(): Skip {
   const skip = needsTwin();
   if (process.env.SOFTNET_TEST_ALL === "1" || skip.skip !== undefined || existsSync(sanitizerRuntime())) return skip;
-  return { skip: `AddressSanitizer's runtime is missing: install ${PACKAGES}` };
+  return { skip: `AddressSanitizer's runtime is missing: apt-get install ${PACKAGES}` };
 }
 
 /** Paths of the libraries, built if they are not there yet. Throws with the compiler's words when that fails. */
@@ -134,7 +134,7 @@ export const SANITIZER_STATUS = 99;
 /** Environment for a process that loads sanitized libraries: the first report on stderr ends it. */
 export function sanitizerEnvironment(): Record<string, string> {
   const runtime = sanitizerRuntime();
-  if (!existsSync(runtime)) throw new Error(`AddressSanitizer's runtime is missing: install ${PACKAGES}`);
+  if (!existsSync(runtime)) throw new Error(`AddressSanitizer's runtime is missing: apt-get install ${PACKAGES}`);
   // Node keeps what it needs until its end: only errors count.
   return { LD_PRELOAD: runtime, ASAN_OPTIONS: `detect_leaks=0:exitcode=${SANITIZER_STATUS}` };
 }
@@ -273,8 +273,9 @@ function compile(args: readonly string[]): void {
 function complaint(): string | undefined {
   if (process.platform !== "linux") return "the stand-ins for Apple's libraries are made for Linux";
   const folders = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  if (!folders.some((folder) => isExecutable(join(folder, "clang")))) return `clang is missing: install ${PACKAGES}`;
-  if (!existsSync("/usr/include/Block.h")) return `the blocks runtime is missing: install ${PACKAGES}`;
+  if (!folders.some((folder) => isExecutable(join(folder, "clang"))))
+    return `clang is missing: apt-get install ${PACKAGES}`;
+  if (!existsSync("/usr/include/Block.h")) return `the blocks runtime is missing: apt-get install ${PACKAGES}`;
   return undefined;
 }
 

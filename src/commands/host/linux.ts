@@ -15,7 +15,7 @@ import { DatagramPort } from "../../ports/datagram.ts";
 import { linuxUnix } from "../../ports/linux-unix.ts";
 import { ListeningPort } from "../../ports/listening.ts";
 import { StreamListener } from "../../ports/stream-listener.ts";
-import { checkTapName, openVmTap } from "../../ports/tap.ts";
+import { openVmTap } from "../../ports/tap.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import { earlierSubnets } from "../../registry/earlier.ts";
@@ -43,10 +43,7 @@ export function linuxHost(): Host {
     openLog: (level, format, write = descriptorWriter(STDERR, writableNow(libc, STDERR))) =>
       new Log({ level, format, write }),
     serviceManager: () => serviceManager(libc, process.env),
-    privileges: (given) => {
-      if (given.vmTap !== undefined) checkTapName("--vm-tap", given.vmTap);
-      return new Privileges(libc, given);
-    },
+    privileges: (given) => new Privileges(libc, given),
     openVmSide: (given, newTap) => openVmSide(libc, given, newTap),
     openNetwork: (wishes) => openNetwork(libc, wishes),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),

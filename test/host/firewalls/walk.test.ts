@@ -6,6 +6,7 @@ import { after, before, test } from "node:test";
 import { findBlocks, readFirewalls } from "../../../src/host/firewalls/firewalls.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
 import { enterFreshNamespace } from "../../support/namespace.ts";
+import { LIMIT } from "../../support/patience.ts";
 import { needs, needsRoot, pathOf } from "../../support/tools.ts";
 
 const skip = { ...needsRoot(), ...needs("nft") };
@@ -182,7 +183,7 @@ test("every table that drops has a line", skip, async () => {
   assert.deepEqual(message!.match(/of the table inet ./g), ["of the table inet t", "of the table inet u"]);
 });
 
-test("tables with an owner, whose flags nft 1.0.6 cannot tell", { ...skip, timeout: 20_000 }, async () => {
+test("tables with an owner, whose flags nft 1.0.6 cannot tell", { ...skip, ...LIMIT }, async () => {
   nft("");
   const owner = spawn(pathOf("nft")!, ["-i"], { stdio: ["pipe", "pipe", "inherit"] });
   const rules = "create table inet t { flags owner; }; add chain inet t f { type filter hook forward priority 0; }";

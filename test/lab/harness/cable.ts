@@ -76,7 +76,7 @@ export class Cable {
   }
 
   /** Waits for the end of a program. */
-  async ended(name: string, timeout = 10_000): Promise<Exit> {
+  async ended(name: string, timeout?: number): Promise<Exit> {
     const find = () => this.#messages.find((one) => one.exited === name);
     const { code } = await until(`${name} ends\n${this.#program.text()}`, find, timeout);
     return { code: code!, signal: null };

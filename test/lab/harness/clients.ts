@@ -30,7 +30,7 @@ export class DhcpClient {
   }
 
   /** Waits for the next event of one of these names, counted from event number `from` on. */
-  async event(names: RegExp, timeout = 20_000, from = 0): Promise<LeaseEvent> {
+  async event(names: RegExp, timeout?: number, from = 0): Promise<LeaseEvent> {
     const pattern = new RegExp(`^EVENT (?:${names.source}) `);
     const seen = this.program.lines.flatMap((line, index) => (line.startsWith("EVENT ") ? [index] : []));
     const first = from === 0 ? 0 : (seen[from] ?? this.program.lines.length);
@@ -54,7 +54,7 @@ export function udhcpc(guest: Guest, ...args: readonly string[]): DhcpClient {
 /** Gets a lease with udhcpc, which then ends and leaves the address on the card. */
 export async function lease(guest: Guest, ...args: readonly string[]): Promise<LeaseEvent> {
   const client = udhcpc(guest, "-q", "-n", ...args);
-  const bound = await client.event(/bound/, 30_000);
+  const bound = await client.event(/bound/);
   await client.program.ended();
   return bound;
 }
@@ -63,7 +63,7 @@ export async function lease(guest: Guest, ...args: readonly string[]): Promise<L
 export async function noLease(guest: Guest, tries = 3): Promise<boolean> {
   const fixed = ["-f", "-i", guest.link, "-s", tool("udhcpc.sh"), "-q", "-n", "-T", "1", "-t", String(tries)];
   const client = new DhcpClient(guest.start("udhcpc", fixed));
-  await client.program.ended(30_000);
+  await client.program.ended();
   return !client.events.some(({ event }) => event === "bound");
 }
 

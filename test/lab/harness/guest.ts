@@ -115,7 +115,7 @@ export class Guest {
   }
 
   /** Downloads `bytes` bytes over TCP and answers how many arrived intact. */
-  async download(bytes: number, server: string = INTERNET, timeout = 60_000): Promise<number> {
+  async download(bytes: number, server: string = INTERNET, timeout?: number): Promise<number> {
     const { stdout, stderr } = await this.namespace.run(
       process.execPath,
       [tool("download.ts"), `http://${server}/${bytes}`],

@@ -66,14 +66,10 @@ export async function asBefore(host: Namespace, before: unknown): Promise<void> 
   const wanted = JSON.stringify(before, null, 1);
   let now = "";
   try {
-    await until(
-      "the host is as it was",
-      async () => {
-        now = JSON.stringify(await hostState(host), null, 1);
-        return now === wanted;
-      },
-      60_000,
-    );
+    await until("the host is as it was", async () => {
+      now = JSON.stringify(await hostState(host), null, 1);
+      return now === wanted;
+    });
   } catch {
     throw new Error(`the host is not as it was:\n${wanted}\n${now}`);
   }

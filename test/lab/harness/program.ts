@@ -1,6 +1,9 @@
 /** Long-running programs of a test: their lines are kept and waited for, and they are ended by process id. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
+import { PATIENCE } from "../../support/patience.ts";
+
+export { sleep, until } from "../../support/patience.ts";
 
 /** How a program ended. */
 export interface Exit {
@@ -74,7 +77,7 @@ export class Program {
   }
 
   /** Waits for a line that matches, from line `from` on; throws when the program ends before, or after `timeout` ms. */
-  async line(pattern: RegExp, timeout = 20_000, from = 0): Promise<string> {
+  async line(pattern: RegExp, timeout = PATIENCE, from = 0): Promise<string> {
     const deadline = Date.now() + timeout;
     for (let next = from; ; ) {
       for (; next < this.lines.length; next++) {
@@ -97,13 +100,13 @@ export class Program {
   }
 
   /** Sends a signal and waits for the end; after `timeout` ms it is killed and that is an error. */
-  async stop(signal: NodeJS.Signals = "SIGTERM", timeout = 10_000): Promise<Exit> {
+  async stop(signal: NodeJS.Signals = "SIGTERM", timeout = PATIENCE): Promise<Exit> {
     this.signal(signal);
     return await this.ended(timeout);
   }
 
   /** Waits for the end; after `timeout` ms the program is killed and that is an error. */
-  async ended(timeout = 10_000): Promise<Exit> {
+  async ended(timeout = PATIENCE): Promise<Exit> {
     const deadline = Date.now() + timeout;
     while (this.exit === undefined && Date.now() < deadline) await this.#change(deadline - Date.now());
     if (this.exit !== undefined) return this.exit;
@@ -146,27 +149,8 @@ export class Program {
 }
 
 /** Runs a program to its end; throws when it takes longer than `timeout` ms. */
-export async function run(command: string, args: readonly string[], timeout = 30_000): Promise<Output> {
+export async function run(command: string, args: readonly string[], timeout = PATIENCE): Promise<Output> {
   const program = new Program(command, args);
   const exit = await program.ended(timeout);
   return { ...exit, stdout: program.stdout.join("\n"), stderr: program.stderr.join("\n") };
-}
-
-/** Polls until `condition` answers something truthy, and answers that; throws after `timeout` ms. */
-export async function until<T>(
-  what: string,
-  condition: () => T | Promise<T>,
-  timeout = 10_000,
-): Promise<NonNullable<T>> {
-  const deadline = Date.now() + timeout;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > deadline) throw new Error(`not within ${timeout} ms: ${what}`);
-    await sleep(25);
-  }
-}
-
-export function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -25,9 +25,6 @@ const ORDINARY = [
   "policy.broadcast",
 ];
 
-/** What a user's patience with a signal or a gone VM is, ten times the figure that the program promises. */
-export const PROMPT = 2_000;
-
 /** softnet's command with these arguments. */
 export function softnetCommand(args: readonly string[], program?: readonly string[]): string[] {
   if (program !== undefined) return [...program, ...args];
@@ -93,11 +90,11 @@ export class Softnet {
   /** Ends it as its callers do, and answers its counters. */
   async stop(signal: NodeJS.Signals = "SIGINT"): Promise<Summary> {
     await this.#control.signal(signal);
-    return await this.ended(10_000);
+    return await this.ended();
   }
 
   /** Waits until it ends by itself, and answers its counters. */
-  async ended(timeout = PROMPT): Promise<Summary> {
+  async ended(timeout?: number): Promise<Summary> {
     const exit = await this.#control.ended(timeout);
     return { exit, drops: this.drops() };
   }

@@ -12,7 +12,7 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mustHave, needs, needsRoot, type Skip, type Tool } from "../../support/tools.ts";
+import { mustHave, needs, needsTun, type Skip, type Tool } from "../../support/tools.ts";
 import { Guest, type GuestOptions } from "./guest.ts";
 import { Namespace } from "./netns.ts";
 import type { Program, StartOptions } from "./program.ts";
@@ -44,7 +44,7 @@ const UPLINK_INTERNET = "100.64.0.2";
 export function labNeeds(...tools: readonly Tool[]): Skip {
   const all = ["ip", "bridge", "ping", "python3", ...tools] as const;
   if (process.env.SOFTNET_TEST_ALL === "1") mustHave(...all);
-  return { ...needs(...all), ...needsRoot() };
+  return { ...needs(...all), ...needsTun() };
 }
 
 /** Option of a suite: labs wait more than they work, and have nothing in common but the machine. */

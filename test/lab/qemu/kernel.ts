@@ -28,7 +28,7 @@ export interface Kernel {
 export function needsKernel(): Skip {
   if (process.env.SOFTNET_TEST_ALL === "1" || find() !== undefined) return {};
   return {
-    skip: `a kernel to boot is missing: install the Debian package ${PACKAGE}, or let SOFTNET_TEST_ALL=1 download it`,
+    skip: `a kernel to boot is missing, which SOFTNET_TEST_ALL=1 downloads: apt-get install ${PACKAGE}`,
   };
 }
 
@@ -80,7 +80,7 @@ function download(): Place {
     renameSync(folder, CACHE);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
-    throw new Error(`no kernel to boot: install the Debian package ${PACKAGE}`, { cause: error });
+    throw new Error(`no kernel to boot: apt-get install ${PACKAGE}`, { cause: error });
   }
   return findIn(CACHE)!;
 }

@@ -150,7 +150,7 @@ elif name == "inform":
 
     heard = AsyncSniffer(iface=link, lfilter=acknowledges, count=1, started_callback=lambda: s.send(inform))
     heard.start()
-    heard.join(timeout=10)
+    heard.join(timeout=150)
     for frame in heard.results or []:
         print("acknowledged by", frame[IP].src, "yiaddr", frame[BOOTP].yiaddr, flush=True)
 else:

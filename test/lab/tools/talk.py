@@ -38,11 +38,10 @@ def serve(address, port):
 
 
 def hear(address, port):
-    s = socket.create_connection((address, int(port)), timeout=10)
+    s = socket.create_connection((address, int(port)))
     say("connected")
     heard = 0
     told = 0
-    s.settimeout(None)
     try:
         while data := s.recv(65536):
             heard += len(data)

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { enterFreshNamespace, ip } from "../../support/namespace.ts";
-import { needs, needsRoot, pathOf } from "../../support/tools.ts";
+import { LIMIT } from "../../support/patience.ts";
+import { needs, needsTun, pathOf } from "../../support/tools.ts";
 
-const skip = { ...needsRoot(), ...needs("ip", "nft") };
+const skip = { ...needsTun(), ...needs("ip", "nft") };
 
 /** Makes a network for each line on its input, and gives it back at the next one. */
 const MAKER = `
@@ -32,7 +33,7 @@ async function* linesOf(stream: AsyncIterable<string>): AsyncGenerator<string> {
   }
 }
 
-test("20 starts in pairs at the same instant never share a subnet", { ...skip, timeout: 300_000 }, async (t) => {
+test("20 starts in pairs at the same instant never share a subnet", { ...skip, ...LIMIT }, async (t) => {
   const leave = enterFreshNamespace();
   try {
     ip("link", "set", "lo", "up");
