@@ -4,17 +4,18 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { filledFormula } from "../../scripts/package-archive.ts";
-import { bundle } from "../../scripts/package-bundle.ts";
+import { bundle, type Dependency } from "../../scripts/package-bundle.ts";
 import { makeExecutable } from "../../scripts/package-executable.ts";
 import { koffiFor } from "../../scripts/package-runtimes.ts";
 import { chosenTargets, ownTarget, TARGETS, type Target } from "../../scripts/package-targets.ts";
 import { packaged } from "../support/executable.ts";
-import { needs } from "../support/tools.ts";
+import { needs, run } from "../support/tools.ts";
+import { blobOf, readCodeSignature } from "./code-signature.ts";
 
 /** Three runtimes of 50 MB are fetched when they were not before. */
 const LIMIT = { timeout: 600_000 };
@@ -80,12 +81,14 @@ function assertEmbedded(program: Buffer, target: Target): void {
 
 suite("executables", LIMIT, () => {
   let folder = "";
+  let code = "";
+  let dependencies: readonly Dependency[] = [];
   const made = new Map<Target, string>();
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "softnet-package-test-"));
     made.set(ownTarget(), packaged());
-    const code = join(folder, "softnet.mjs");
-    const dependencies = await bundle(code);
+    code = join(folder, "softnet.mjs");
+    dependencies = await bundle(code);
     for (const target of TARGETS.filter((target) => !made.has(target))) {
       makeExecutable(target, join(folder, target), { code, dependencies, scratch: folder });
       made.set(target, join(folder, target));
@@ -94,14 +97,13 @@ suite("executables", LIMIT, () => {
   after(() => rmSync(folder, { recursive: true, force: true }));
 
   for (const target of ["darwin-arm64", "darwin-x64"] as const) {
-    test(`${target}: a Mach-O executable with softnet in it, without a signature, and what signs it`, () => {
+    test(`${target}: a Mach-O executable with softnet in it`, () => {
       const path = made.get(target)!;
       const file = readFileSync(join(path, "softnet"));
       const { magic, cpu, fileType, sections, commands } = readMachO(file);
       assert.deepEqual([magic, cpu, fileType], [MACHO_MAGIC, MACHO_CPU[target], 2]);
       assertEmbedded(sections.get("NODE_SEA,__NODE_SEA_BLOB")!, target);
       assert.ok(file.includes(`${FUSE}:1`), "the runtime does not know that a program is in it");
-      assert.ok(!commands.has(LC_CODE_SIGNATURE), "a signature that does not match is worse than none");
       assert.equal(commands.get(LC_BUILD_VERSION)!.readUInt32LE(12), (13 << 16) | (5 << 8), "macOS 13.5 or newer");
       // What is loaded into it has a signature of its own: Apple silicon wants one.
       const library = readMachO(readFileSync(koffiFor(target)));
@@ -116,6 +118,52 @@ suite("executables", LIMIT, () => {
       const entitlements = readFileSync(join(path, "softnet.entitlements"), "utf8");
       assert.match(entitlements, /<key>com\.apple\.security\.virtualization<\/key>\s*<true\/>/);
       assert.doesNotMatch(entitlements, /dyld|get-task-allow|networking|<!--/);
+    });
+
+    test(
+      `${target}: signed ad hoc with its entitlements, each page; one changed byte is seen`,
+      needs("python3"),
+      () => {
+        const path = join(made.get(target)!, "softnet");
+        const file = readFileSync(path);
+        const signature = readCodeSignature(path);
+        const { identifier, flags, version, wrongPages, problems, pages, executable } = signature;
+        assert.deepEqual([wrongPages, problems], [[], []]);
+        assert.deepEqual([identifier, flags, version, executable.flags], ["softnet", 2, 0x20400, 1]);
+        assert.deepEqual(Object.keys(signature.blobs), ["0", "2", "5", "7", String(0x10000)]);
+        const entitlements = readFileSync(join(made.get(target)!, "softnet.entitlements"));
+        assert.deepEqual(blobOf(file, signature, 5).subarray(8), entitlements);
+
+        const changed = join(folder, `${target}-changed`);
+        const at = Math.floor(file.length / 2);
+        file[at]! ^= 0x10;
+        writeFileSync(changed, file);
+        assert.ok(pages > 30_000);
+        assert.deepEqual(readCodeSignature(changed).wrongPages, [Math.floor(at / 4096)]);
+        file[at]! ^= 0x10;
+        file[signature.blobs["7"]!.offset + 20]! ^= 0x10;
+        writeFileSync(changed, file);
+        assert.deepEqual(readCodeSignature(changed).problems, ["special slot -7"]);
+        rmSync(changed);
+      },
+    );
+
+    test(`${target}: other readers of the format find what was signed`, needs("llvm-objdump", "llvm-nm"), () => {
+      const path = join(made.get(target)!, "softnet");
+      const headers = run("llvm-objdump", "--macho", "--private-headers", path);
+      const { blobs, codeLimit } = { ...readCodeSignature(path) };
+      assert.match(headers, /MH_MAGIC_64\s+(ARM64|X86_64)\s.*EXECUTE/);
+      assert.match(headers, new RegExp(`cmd LC_CODE_SIGNATURE\\s+cmdsize 16\\s+dataoff ${codeLimit}\\s+datasize \\d+`));
+      assert.match(headers, /segname NODE_SEA\n/);
+      assert.equal(codeLimit % 16, 0);
+      assert.equal(blobs["0"]!.offset, codeLimit + 0x34);
+      // The drop of privileges is checked with what the kernel has, not with what a directory server says: of the two
+      // functions of that name, Node must have the one without $DARWIN_EXTSN.
+      const imports = run("llvm-nm", "--undefined-only", "--format=just-symbols", path).split("\n");
+      assert.deepEqual(
+        imports.filter((symbol) => symbol.includes("getgroups")),
+        ["_getgroups"],
+      );
     });
   }
 
@@ -181,5 +229,5 @@ test("the formula is filled in with version and sums", () => {
   assert.match(filled, /softnet-1\.2\.3-darwin-x64\.tar\.gz"\n {4}sha256 "b{64}"/);
   assert.match(filled, /version "1\.2\.3"/);
   assert.doesNotMatch(filled, /VERSION|SHA256-/);
-  assert.match(filled, /"--force", "--sign", "-", "--entitlements", "softnet\.entitlements"/);
+  assert.doesNotMatch(filled, /codesign/);
 });

@@ -21,7 +21,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const SOURCES = ["src/**/*.ts", "packaging/*", "scripts/package*.ts", "package.json", "package-lock.json", "LICENSE"];
+const SOURCES = [
+  "src/**/*.ts",
+  "packaging/*",
+  "scripts/package*.ts",
+  "scripts/macho/*.ts",
+  "package.json",
+  "package-lock.json",
+  "LICENSE",
+];
 /** Where other states' executables are older than this, nobody uses them any more; milliseconds. */
 const OLD = 3_600_000;
 

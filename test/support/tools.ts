@@ -32,6 +32,8 @@ const PACKAGES = {
   ip: "iproute2",
   iperf3: "iperf3",
   "kea-dhcp4": "kea-dhcp4-server",
+  "llvm-nm": "llvm",
+  "llvm-objdump": "llvm",
   nft: "nftables",
   passt: "passt",
   ping: "iputils-ping",
