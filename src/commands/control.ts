@@ -67,6 +67,7 @@ export class RunControl {
       target: {
         policy: this.#policy,
         events: this.#events,
+        isolated: options.network.isolated,
         status: () => this.#status(),
         explain: (question) => guard.explain(question),
       },

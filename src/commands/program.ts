@@ -16,7 +16,7 @@ import { addGuardOptions } from "./guard-options.ts";
 import type { ListArguments } from "./list.ts";
 import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
-import { ruleList, wholeNumber } from "./values.ts";
+import { oneOf, ruleList, wholeNumber } from "./values.ts";
 import { version } from "./version.ts";
 
 const STDOUT = 1;
@@ -68,6 +68,7 @@ function program(): Command {
     .description("ask a running softnet at its --control-socket: status, get, set, explain, watch")
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
+    .option("--isolation <keep>", "for set: the VM stays as isolated as it is", oneOf("--isolation", ["keep"]))
     .option("--json", "print the answers as they come")
     .addHelpText("after", CTL_EXAMPLES)
     .action(async (path: string, command: string, words: string[], given: CtlArguments) => {
