@@ -9,6 +9,7 @@ export interface RunArguments extends GuardArguments {
   readonly vmFd?: number;
   readonly vmTap?: string;
   readonly vmSocket?: string;
+  readonly vmReconnect?: boolean;
   readonly vmNetType?: VmNetType;
   readonly bridge?: string;
   readonly hostFd?: number;
@@ -40,7 +41,8 @@ export function addRunOptions(command: Command): Command {
     .optionsGroup("The VM's side, one of:")
     .option("--vm-fd <n>", "descriptor of the VM's unix datagram socket", descriptor("--vm-fd"))
     .option("--vm-tap <name>", "a TAP that the guest sits on; made if it does not exist (Linux)")
-    .option("--vm-socket <path>", "a unix stream socket to make and wait on for QEMU's -netdev stream (Linux)")
+    .option("--vm-socket <path>", "a unix stream socket to make and wait on, for QEMU's -netdev stream or Lima")
+    .option("--vm-reconnect", "with --vm-socket: when the VM goes, wait there for it to come again")
     .optionsGroup("The network's side, one of:")
     .option("--bridge <name>", "an existing bridge (Linux, root)")
     .option("--host-fd <n>", "descriptor of a connected unix socket, datagram or stream", descriptor("--host-fd"))

@@ -300,6 +300,7 @@ function tellStart(
 /** The VM connects in its own time; until then the relay runs without it. */
 function tellWaiting(log: Log, vm: ListeningPort): void {
   vm.onConnect = () => log.info("VM connected", { path: vm.path });
+  vm.onLeave = (why) => log.info("VM has gone, waiting for it", { path: vm.path, why });
   log.info("waiting for the VM", { path: vm.path });
 }
 
