@@ -120,7 +120,8 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     for (const line of host.advice(given, vm, network)) log.warn(line);
     if (vm instanceof ListeningPort) tellWaiting(log, vm);
     // A network may bring frames that are longer than the guard lets pass.
-    for (let lane = 0; lane < 2; lane++) slabs.push(allocateSlab(Math.max(mtu, network.mtu) + ETHERNET_HEADER));
+    const longest = Math.max(Math.max(mtu, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
+    for (let lane = 0; lane < 2; lane++) slabs.push(allocateSlab(longest));
     const batches = [slabs[EGRESS]!.batch, slabs[INGRESS]!.batch] as const;
     const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
     if (answers) slabs.push(answers);

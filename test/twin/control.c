@@ -55,6 +55,7 @@ static const char *const KNOB_NAMES[KNOBS] = {
 	"event storm", "empty every", "late event", "event after stop",
 	"rule status", "rule refused", "rule delay", "rules on networks", "network status", "configuration status",
 	"configuration call",
+	"subnet shift", "canonical subnet",
 	"lock busy", "lock delay", "stale", "commit status", "not root",
 	"send full", "send cap", "receive cap", "send errno", "receive errno", "batch limit", "peer room",
 	"check leaks at exit",
