@@ -18,8 +18,6 @@ class Softnet < Formula
   end
 
   def install
-    # Made on Linux, it has no signature, and Apple silicon starts nothing without one.
-    system "/usr/bin/codesign", "--force", "--sign", "-", "--entitlements", "softnet.entitlements", "softnet"
     bin.install "softnet"
     prefix.install "LICENSE", "THIRD-PARTY-NOTICES", "softnet.entitlements"
   end
@@ -36,7 +34,7 @@ class Softnet < Formula
         #{ENV["USER"]} ALL=(root) NOPASSWD: #{opt_bin}/softnet
 
       Whoever can write #{HOMEBREW_PREFIX} can replace what that line starts. To keep root's programs where only root
-      writes, copy softnet to /usr/local/bin, owned by root, instead.
+      writes, install softnet in /usr/local/bin, owned by root, instead.
     EOS
   end
 

@@ -3,15 +3,20 @@
  * and what goes with it in the same folder.
  */
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { signAdHoc } from "./macho/sign.ts";
+import { refuseChanged } from "./macho/unchanged.ts";
 import type { Dependency } from "./package-bundle.ts";
 import { koffiFor, runtimeFor, runtimeLicence } from "./package-runtimes.ts";
 import { ownTarget, type Target } from "./package-targets.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const ENTITLEMENTS = join(ROOT, "packaging", "softnet.entitlements");
+
+/** What macOS calls the program, in its signature. A fixed name, so that the same files have the same signature. */
+const IDENTIFIER = "softnet";
 
 const NO_EVAL = "--disallow-code-generation-from-strings";
 
@@ -55,16 +60,19 @@ export interface Parts {
   readonly dependencies: readonly Dependency[];
   /** For files in between. */
   readonly scratch: string;
+  /** Path of another runtime than the pinned one. */
+  readonly runtime?: string;
 }
 
-/** Makes `folder` with `softnet` and its licences in it. */
-export function makeExecutable(target: Target, folder: string, { code, dependencies, scratch }: Parts): void {
+/** Makes `folder` with `softnet` and its licences in it. Throws, and leaves no `softnet` there, for one that is broken. */
+export function makeExecutable(target: Target, folder: string, parts: Parts): void {
+  const { code, dependencies, scratch, runtime = runtimeFor(target) } = parts;
   mkdirSync(folder, { recursive: true });
   const output = join(folder, "softnet");
   const configuration = {
     main: code,
     mainFormat: "module",
-    executable: runtimeFor(target),
+    executable: runtime,
     output,
     disableExperimentalSEAWarning: true,
     useSnapshot: false,
@@ -81,8 +89,18 @@ export function makeExecutable(target: Target, folder: string, { code, dependenc
   writeFileSync(join(folder, "THIRD-PARTY-NOTICES"), notices(dependencies));
   if (!target.startsWith("darwin")) return;
   copyFileSync(ENTITLEMENTS, join(folder, "softnet.entitlements"));
-  if (process.platform === "darwin") {
-    run("/usr/bin/codesign", ["--force", "--sign", "-", "--entitlements", ENTITLEMENTS, output]);
+  signForMac(output, runtime);
+}
+
+/** Signs what `--build-sea` made, after a look at whether it still is the runtime. */
+function signForMac(path: string, runtime: string): void {
+  try {
+    const made = readFileSync(path);
+    refuseChanged(readFileSync(runtime), made);
+    writeFileSync(path, signAdHoc(made, { identifier: IDENTIFIER, entitlements: readFileSync(ENTITLEMENTS) }));
+  } catch (error) {
+    rmSync(path);
+    throw error;
   }
 }
 

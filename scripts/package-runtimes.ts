@@ -29,7 +29,7 @@ export function runtimeFor(target: Target): string {
   }
   if (target === ownTarget()) return process.execPath;
   const { package: name, integrity } = pinned[target];
-  return join(fetched(name, pinned.version, integrity), "bin", "node");
+  return join(fetchPackage(name, pinned.version, integrity), "bin", "node");
 }
 
 /** Path of koffi's library for a target: for glibc on Linux, as Node's runtime is. */
@@ -38,7 +38,7 @@ export function koffiFor(target: Target): string {
   const lock = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8"));
   const { version, integrity } = lock.packages[`node_modules/${name}`];
   const installed = join(ROOT, "node_modules", name);
-  const folder = existsSync(installed) ? installed : fetched(name, version, integrity);
+  const folder = existsSync(installed) ? installed : fetchPackage(name, version, integrity);
   return join(folder, target.replace("-", "_"), "koffi.node");
 }
 
@@ -51,8 +51,8 @@ export function runtimeLicence(): string {
   return readFileSync(found, "utf8");
 }
 
-/** Folder of a package's content in the user's cache. */
-function fetched(name: string, version: string, integrity: string): string {
+/** Folder of a package's content in the user's cache. `integrity` is that of its archive: sha512. */
+export function fetchPackage(name: string, version: string, integrity: string): string {
   const cache = cacheFolder();
   const folder = join(cache, `${name.replace("/", "+")}-${version}`);
   if (existsSync(folder)) return folder;

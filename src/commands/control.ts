@@ -71,6 +71,7 @@ export class RunControl {
       target: {
         policy: this.#policy,
         events: this.#events,
+        isolated: options.network.isolated,
         status: () => this.#status(),
         explain: (question) => {
           guard.advance(host.clock()); // nothing may have moved it for a while

@@ -12,6 +12,9 @@ export function policyLines(policy: Fields): string[] {
   return [
     ...listOf(policy.allow).map((rule) => `allow ${shown(rule)}`),
     ...listOf(policy.block).map((rule) => `block ${shown(rule)}`),
+    ...(policy.isolated === undefined
+      ? []
+      : [`# the VM is ${policy.isolated ? "isolated" : "not isolated"}, as before`]),
   ];
 }
 

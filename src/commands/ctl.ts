@@ -8,6 +8,8 @@ import { Output } from "./output.ts";
 export interface CtlArguments {
   readonly allow?: readonly string[];
   readonly block?: readonly string[];
+  /** Only `keep`. */
+  readonly isolation?: string;
   readonly json?: boolean;
 }
 
@@ -83,8 +85,8 @@ async function askOne(
     if (command === "status") print(await client.ask("softnet.status"), describeStatus);
     if (command === "get") print(await client.ask("softnet.policy.get"), policyLines);
     if (command === "set") {
-      const { allow, block } = given;
-      print(await client.ask("softnet.policy.set", { allow, block }), policyLines);
+      const { allow, block, isolation } = given;
+      print(await client.ask("softnet.policy.set", { allow, block, isolation }), policyLines);
     }
     if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
     if (interrupted) await watch(client, output, interrupted, (event) => print(event, describeEvent));
@@ -106,13 +108,14 @@ function printer(output: Output, { json }: CtlArguments, path?: string): Print {
   };
 }
 
-function refuseSurplus(command: CtlCommand, words: readonly string[], { allow, block }: CtlArguments): void {
+function refuseSurplus(command: CtlCommand, words: readonly string[], given: CtlArguments): void {
+  const { allow, block, isolation } = given;
   if (command !== "explain" && words.length > 0) throw new UserError(`ctl ${command} takes no more words: ${words[0]}`);
   if (command === "set" && (allow === undefined || block === undefined)) {
     throw new UserError('ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none');
   }
-  if (command !== "set" && (allow !== undefined || block !== undefined)) {
-    throw new UserError(`--allow and --block belong to ctl set, not to ctl ${command}`);
+  if (command !== "set" && (allow !== undefined || block !== undefined || isolation !== undefined)) {
+    throw new UserError(`--allow, --block and --isolation belong to ctl set, not to ctl ${command}`);
   }
 }
 

@@ -1,7 +1,19 @@
 /** Writing results to stdout: in large pieces, in order, and quietly ending when the reader (`| head`) has gone. */
 import { writeSync } from "node:fs";
+import { UserError } from "../user-error.ts";
 
 const PIECE = 65_536;
+
+/** Writes what is worth no error where it cannot be written: help, a version, the line that says what was wrong. */
+export function writeIfPossible(descriptor: number, text: string): void {
+  const output = new Output(descriptor);
+  output.add(text);
+  try {
+    output.flush();
+  } catch {
+    // Nobody can be told.
+  }
+}
 
 export class Output {
   readonly #descriptor: number;
@@ -17,9 +29,15 @@ export class Output {
     return this.#open;
   }
 
+  /** Throws UserError where what waits cannot be written. */
   line(text: string): void {
-    this.#text += `${text}\n`;
+    this.add(`${text}\n`);
     if (this.#text.length >= PIECE) this.flush();
+  }
+
+  /** Waits for `flush`. */
+  add(text: string): void {
+    this.#text += text;
   }
 
   flush(): void {
@@ -37,7 +55,10 @@ export class Output {
         this.#open = false;
         return 0;
       }
-      if (code !== "EAGAIN") throw error;
+      if (code !== "EAGAIN") {
+        const what = this.#descriptor === 1 ? "standard output" : `descriptor ${this.#descriptor}`;
+        throw new UserError(`${what} cannot be written (${code ?? (error as Error).message})`);
+      }
       // A pipe that somebody made non-blocking: wait for its reader.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       return 0;

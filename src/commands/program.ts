@@ -15,12 +15,15 @@ import { UserError } from "../user-error.ts";
 import type { CtlArguments } from "./ctl.ts";
 import { addGuardOptions } from "./guard-options.ts";
 import type { ListArguments } from "./list.ts";
+import { writeIfPossible } from "./output.ts";
 import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
-import { ruleList, wholeNumber } from "./values.ts";
+import { leaveTerminal } from "./terminal.ts";
+import { oneOf, ruleList, wholeNumber } from "./values.ts";
 import { version } from "./version.ts";
 
 const STDOUT = 1;
+const STDERR = 2;
 
 const CTL_EXAMPLES = `
   softnet ctl /run/user/1000/vm.ctl status
@@ -33,12 +36,13 @@ const CTL_EXAMPLES = `
 function program(): Command {
   const softnet = new Command("softnet")
     .description("Software networking with isolation for virtual machines: passes only what the VM may send.")
-    .version(version(), "--version", "print the version")
-    .helpOption("--help", "print this help")
+    .version(version(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
     .helpCommand(false)
     .enablePositionalOptions()
     .allowExcessArguments(false)
-    .configureOutput({ outputError: () => {} })
+    // Tart asks with --help, with nowhere to write to, and looks at the exit code only.
+    .configureOutput({ writeOut: (text) => writeIfPossible(STDOUT, text), outputError: () => {} })
     .exitOverride();
   addRunOptions(addGuardOptions(softnet)).action(async (given: RunArguments) => {
     if (heldRights() === "borrowed" || isSea()) refuseTightLimits();
@@ -73,6 +77,7 @@ function program(): Command {
     )
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
+    .option("--isolation <keep>", "for set: the VM stays as isolated as it is", oneOf("--isolation", ["keep"]))
     .option("--json", "print the answers as they come")
     .addHelpText("after", CTL_EXAMPLES)
     .action(async (path: string, command: string, words: string[], given: CtlArguments) => {
@@ -144,6 +149,7 @@ async function beAgent(): Promise<void> {
 
 /** Runs the command that these arguments are, and sets the exit code. */
 export async function main(args: readonly string[]): Promise<void> {
+  leaveTerminal();
   // Tart asks through sudo whether it could run softnet as root (the answer is that it could).
   if (args.includes("--sudo-escalation-probing")) return;
   // A sender that fails is no news: it would start the next one.
@@ -154,7 +160,7 @@ export async function main(args: readonly string[]): Promise<void> {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const line = mistake(error);
     if (line === undefined) throw error;
-    process.stderr.write(`softnet: ${line.replaceAll(/\s*\n\s*/g, " ")}\n`);
+    writeIfPossible(STDERR, `softnet: ${line.replaceAll(/\s*\n\s*/g, " ")}\n`);
     process.exitCode = 1;
   }
 }

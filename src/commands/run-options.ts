@@ -11,6 +11,7 @@ export interface RunArguments extends GuardArguments {
   readonly vmFd?: number;
   readonly vmTap?: string;
   readonly vmSocket?: string;
+  readonly vmReconnect?: boolean;
   readonly vmNetType?: VmNetType;
   readonly bridge?: string;
   readonly hostFd?: number;
@@ -49,9 +50,10 @@ export function addRunOptions(command: Command): Command {
     .option("--vm-tap <name>", "a TAP that the guest sits on; made if it does not exist (Linux)", tapName("--vm-tap"))
     .option(
       "--vm-socket <path>",
-      "a unix stream socket to make and wait on for QEMU's -netdev stream (Linux)",
+      "a unix stream socket to make and wait on, for QEMU's -netdev stream or Lima",
       socketPath("--vm-socket"),
     )
+    .option("--vm-reconnect", "with --vm-socket: when the VM goes, wait there for it to come again")
     .optionsGroup("The network's side, one of:")
     .option("--bridge <name>", "an existing bridge (Linux, root)")
     .option("--host-fd <n>", "descriptor of a connected unix socket, datagram or stream", descriptor("--host-fd"))

@@ -126,7 +126,8 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     for (const line of host.advice(given, vm, network)) log.warn(line);
     if (vm instanceof ListeningPort) tellWaiting(log, vm, service);
     // A network may bring frames that are longer than the guard lets pass.
-    for (let lane = 0; lane < 2; lane++) slabs.push(allocateSlab(Math.max(mtu, network.mtu) + ETHERNET_HEADER));
+    const longest = Math.max(Math.max(mtu, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
+    for (let lane = 0; lane < 2; lane++) slabs.push(allocateSlab(longest));
     const batches = [slabs[EGRESS]!.batch, slabs[INGRESS]!.batch] as const;
     const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
     if (answers) slabs.push(answers);
@@ -342,6 +343,10 @@ function tellWaiting(log: Log, vm: ListeningPort, service: ServiceManager | unde
   vm.onConnect = () => {
     log.info("VM connected", { path: vm.path });
     service?.status(`the VM has connected to ${vm.path}`);
+  };
+  vm.onLeave = (why) => {
+    log.info("VM has gone, waiting for it", { path: vm.path, why });
+    service?.status(`waiting for the VM at ${vm.path}`);
   };
   log.info("waiting for the VM", { path: vm.path });
 }

@@ -107,7 +107,7 @@ export class Channel {
     if (!this.waiting) return 0;
     const begin = performance.now();
     this.#heard = begin;
-    this.#queue(this.#answerTo(this.#lines.next()) ?? "");
+    this.#queue(this.#answerTo(this.#lines.next()));
     this.#flush();
     this.#settle();
     return performance.now() - begin;
@@ -156,17 +156,15 @@ export class Channel {
     else this.#settle();
   };
 
-  #answerTo(line: Uint8Array | typeof TOO_LONG): string | undefined {
+  #answerTo(line: Uint8Array | typeof TOO_LONG): string {
     let request: Request | undefined;
     try {
       if (line === TOO_LONG) throw new RpcError(PARSE_ERROR, `the line is longer than ${LONGEST_LINE} bytes`);
       request = readRequest(line);
-      const result = this.#options.answer(request, this);
-      return request.id === undefined ? undefined : resultLine(request.id, result);
+      return resultLine(request.id, this.#options.answer(request, this));
     } catch (error) {
       const known = error instanceof RpcError ? error : this.#fault(error);
-      if (request === undefined) return errorLine(known);
-      return request.id === undefined ? undefined : errorLine(new RpcError(known.code, known.message, request.id));
+      return errorLine(request === undefined ? known : new RpcError(known.code, known.message, request.id));
     }
   }
 

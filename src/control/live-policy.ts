@@ -4,28 +4,53 @@
  *
  * A revision is a number that a controller may give along; an older one than the last is refused, so that of two sets that
  * overtake each other on different connections the newer one stays. The same one again is taken: its answer was lost.
+ *
+ * Whether the VM is isolated from others was decided by the rules at start, and cannot follow: a policy under which it would
+ * have been decided otherwise is refused, unless whoever sets it says that the isolation stays as it is.
  */
-import { formatRule, parseRules, type Rule } from "../policy/rule.ts";
+import { allowsEverything, formatRule, parseRules, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
-import { INVALID_PARAMS, RpcError, STALE_REVISION } from "./rpc.ts";
+import { INVALID_PARAMS, ISOLATION_DECIDED, RpcError, STALE_REVISION } from "./rpc.ts";
 
 export interface PolicyLists {
   readonly allow: readonly string[];
   readonly block: readonly string[];
 }
 
+export interface SetOptions {
+  /** Decimal digits. */
+  readonly revision?: string | undefined;
+  /** The isolation stays as it was decided, whatever the rules would make of it. */
+  readonly keepsIsolation?: boolean;
+}
+
 /** Puts rules in force; must not throw. */
 export type Apply = (rules: readonly Rule[]) => void;
 
+/** A policy under which the VM's isolation would be another one. */
+export class IsolationError extends UserError {
+  constructor(isolated: boolean) {
+    const change = isolated ? "allow 0.0.0.0/0 would end" : "a policy without allow 0.0.0.0/0 would bring back";
+    super(
+      `${change} the VM's isolation, which is decided when softnet starts: start it again with this policy, or say that the isolation stays ("isolation": "keep"; softnet ctl set --isolation keep)`,
+    );
+    this.name = "IsolationError";
+  }
+}
+
 export class LivePolicy {
   readonly #apply: Apply;
+  /** As the rules at start decided. */
+  readonly #isolated: boolean;
   #lists: PolicyLists;
   #revision = 0n;
 
   /** `lists` are in force already. Throws UserError. */
   constructor(lists: PolicyLists, apply: Apply) {
+    const { lists: normal, rules } = normalize(lists);
     this.#apply = apply;
-    this.#lists = normalize(lists).lists;
+    this.#isolated = !allowsEverything(rules);
+    this.#lists = normal;
   }
 
   /** Each list in normal form, sorted, without duplicates. */
@@ -34,23 +59,26 @@ export class LivePolicy {
   }
 
   /** Replaces everything. Throws UserError; then nothing has changed. */
-  replace(lists: PolicyLists): void {
+  replace(lists: PolicyLists, { keepsIsolation = false }: SetOptions = {}): void {
     const { lists: normal, rules } = normalize(lists);
+    if (!keepsIsolation && allowsEverything(rules) === this.#isolated) throw new IsolationError(this.#isolated);
     this.#apply(rules);
     this.#lists = normal;
   }
 
-  /** As `replace` for a controller. `revision`: decimal digits. Throws RpcError; then nothing has changed. */
-  set(lists: PolicyLists, revision?: string): void {
+  /** As `replace` for a controller. Throws RpcError; then nothing has changed. */
+  set(lists: PolicyLists, options: SetOptions = {}): void {
+    const { revision } = options;
     const wanted = revision === undefined ? this.#revision : BigInt(revision);
     if (wanted < this.#revision) {
       throw new RpcError(STALE_REVISION, `revision ${wanted} is stale: ${this.#revision} is in force`);
     }
     try {
-      this.replace(lists);
+      this.replace(lists, options);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      throw new RpcError(INVALID_PARAMS, error.message.replace(/^--/, ""));
+      const code = error instanceof IsolationError ? ISOLATION_DECIDED : INVALID_PARAMS;
+      throw new RpcError(code, error.message.replace(/^--/, ""));
     }
     this.#revision = wanted;
   }

@@ -14,6 +14,8 @@ import { INVALID_PARAMS, METHOD_NOT_FOUND, type Request, RpcError, surplusKey, u
 export interface ControlTarget {
   readonly policy: LivePolicy;
   readonly events: Events;
+  /** Whether the network keeps the VM apart from others. */
+  readonly isolated: boolean;
   /** Both answer what becomes JSON as it is. */
   status(): object;
   explain(question: PolicyQuestion): object;
@@ -26,7 +28,7 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
       members(params, []);
       return policyResult(target.policy);
     case "softnet.policy.set":
-      return setPolicy(target.policy, members(params, ["allow", "block", "desiredRevision"]));
+      return setPolicy(target, members(params, ["allow", "block", "desiredRevision", "isolation"]));
     case "softnet.status":
       members(params, []);
       return JSON.stringify(target.status());
@@ -53,13 +55,18 @@ function members(params: Json | undefined, known: readonly string[]): Members {
   return params.members;
 }
 
-function setPolicy(policy: LivePolicy, given: Members): string {
+function setPolicy({ policy, isolated }: ControlTarget, given: Members): string {
   const lists = { allow: ruleList(given, "allow"), block: ruleList(given, "block") };
   const desired = given.get("desiredRevision");
   const revision = desired === undefined ? undefined : unsigned64(desired);
   if (desired !== undefined && revision === undefined) throw wrong("desiredRevision is not an unsigned 64-bit integer");
-  policy.set(lists, revision);
-  return policyResult(policy, revision);
+  const keepsIsolation = given.has("isolation");
+  if (keepsIsolation && given.get("isolation") !== "keep") throw wrong('isolation is not "keep"');
+  policy.set(lists, { revision, keepsIsolation });
+  return policyResult(policy, {
+    ...(revision !== undefined && { desiredRevision: revision }),
+    ...(keepsIsolation && { isolated: String(isolated) }),
+  });
 }
 
 function ruleList(given: Members, key: string): string[] {
@@ -72,9 +79,11 @@ function ruleList(given: Members, key: string): string[] {
   });
 }
 
-function policyResult({ lists: { allow, block } }: LivePolicy, revision?: string): string {
+/** `more`: values that are JSON already, since a revision may be larger than a number can be. */
+function policyResult({ lists: { allow, block } }: LivePolicy, more: Readonly<Record<string, string>> = {}): string {
   const result = JSON.stringify({ allow, block, ruleCount: allow.length + block.length });
-  return revision === undefined ? result : `${result.slice(0, -1)},"desiredRevision":${revision}}`;
+  const members = Object.entries(more).map(([key, value]) => `,"${key}":${value}`);
+  return `${result.slice(0, -1)}${members.join("")}}`;
 }
 
 function explain(target: ControlTarget, given: Members): string {

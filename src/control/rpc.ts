@@ -1,8 +1,8 @@
 /**
  * JSON-RPC 2.0 as softnet speaks it: one request or answer a line. A line becomes a request or an RpcError, whose answer
  * carries the id as far as it could be read. Stricter than the standard where being lenient would hide a mistake: keys
- * that are not known or come twice are refused, an id is an unsigned 64-bit integer or a string of at most 256 bytes, and
- * batches (arrays) are refused as no request.
+ * that are not known or come twice are refused, an id is an unsigned 64-bit integer or a string of at most 256 bytes, a
+ * request without one is refused (softnet takes no notifications), and so are batches (arrays).
  */
 import { type Json, JsonArray, JsonError, JsonNumber, JsonObject, readJson } from "./json.ts";
 
@@ -16,10 +16,12 @@ export const INTERNAL_ERROR = -32_603;
 export const TOO_MANY_CLIENTS = -32_000;
 /** A desiredRevision that is older than the one in force. */
 export const STALE_REVISION = -32_001;
+/** A policy that fits only another isolation than the one that was decided when softnet started. */
+export const ISOLATION_DECIDED = -32_002;
 
 export interface Request {
-  /** As JSON; undefined for a notification, which gets no answer. */
-  readonly id: string | undefined;
+  /** As JSON. */
+  readonly id: string;
   readonly method: string;
   /** Undefined when it was absent or null. */
   readonly params: Json | undefined;
@@ -49,8 +51,7 @@ export function readRequest(line: Uint8Array): Request {
   const message = readLine(line);
   if (message instanceof JsonArray) throw new RpcError(INVALID_REQUEST, "batches are not taken: one request a line");
   if (!(message instanceof JsonObject)) throw new RpcError(INVALID_REQUEST, "not an object");
-  const given = message.members.get("id");
-  const id = given === undefined ? undefined : readId(given);
+  const id = readId(message.members.get("id"));
   const refuse = (why: string): never => {
     throw new RpcError(INVALID_REQUEST, why, id);
   };
@@ -97,7 +98,8 @@ function readLine(line: Uint8Array): Json {
   }
 }
 
-function readId(id: Json): string {
+function readId(id: Json | undefined): string {
+  if (id === undefined) throw new RpcError(INVALID_REQUEST, "there is no id");
   if (typeof id === "string" && Buffer.byteLength(id) <= LONGEST_ID) return JSON.stringify(id);
   const digits = unsigned64(id);
   if (digits !== undefined) return digits;

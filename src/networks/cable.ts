@@ -15,6 +15,7 @@ import {
 } from "../native/linux/libc.ts";
 import { DatagramPort } from "../ports/datagram.ts";
 import { connectedSocket } from "../ports/descriptor.ts";
+import { linuxUnix } from "../ports/linux-unix.ts";
 import { StreamPort } from "../ports/stream.ts";
 import { unixAddress } from "../ports/unix-path.ts";
 import type { FramePort } from "../relay/port.ts";
@@ -31,7 +32,7 @@ export function openHostDescriptor(libc: LinuxLibc, fd: number, mtu: number): Ne
   if (type !== SOCK_STREAM || (domain !== AF_UNIX && domain !== AF_INET && domain !== AF_INET6)) {
     throw new UserError(`${option} ${fd}: a socket of another type; pass ${WANTED}`);
   }
-  return cable(new StreamPort(libc, `${option} ${fd}`, fd), mtu);
+  return cable(new StreamPort(linuxUnix(libc), `${option} ${fd}`, fd), mtu);
 }
 
 /** Connects to a listening unix stream socket. Throws UserError. */
@@ -45,7 +46,7 @@ export function openHostSocket(libc: LinuxLibc, path: string, mtu: number): Netw
     libc.close(fd);
     throw new UserError(`${label}: ${connectError(errno)}`);
   }
-  return cable(new StreamPort(libc, label, fd), mtu);
+  return cable(new StreamPort(linuxUnix(libc), label, fd), mtu);
 }
 
 function connectError(errno: number): string {

@@ -35,6 +35,8 @@ export interface Network {
   readonly isolated: boolean;
   /** Largest IP packet in bytes. */
   readonly mtu: number;
+  /** Bytes of the longest frame that its port may bring, where that is not `mtu` with an Ethernet header. */
+  readonly longestFrame?: number;
   /** The VM's TCP ports that are exposed to others through the network. */
   readonly exposedPorts?: readonly number[];
   /** What the network tells of the host that it is on, where that can change under a running VM. */

@@ -10,21 +10,7 @@
  * - When the peer closes, nothing wakes us, and what fails then fails once. So each wake and each `check` asks getpeername.
  * - How many frames can wait for us is our receive buffer's size.
  */
-import {
-  describeError,
-  EAGAIN,
-  EBADF,
-  ECONNREFUSED,
-  ECONNRESET,
-  EDESTADDRREQ,
-  EINTR,
-  EMSGSIZE,
-  ENOBUFS,
-  ENOMEM,
-  ENOTCONN,
-  ENOTSOCK,
-  EPIPE,
-} from "../native/darwin/errno.ts";
+import { describeError, EAGAIN, EBADF, EINTR, EMSGSIZE, ENOBUFS, ENOMEM, ENOTSOCK } from "../native/darwin/errno.ts";
 import {
   AF_UNIX,
   type DarwinLibc,
@@ -46,6 +32,7 @@ import type { Batch } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
 import { DarwinMessages, HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, RECEIVED_WORD } from "./darwin-messages.ts";
+import { GONE } from "./darwin-unix.ts";
 import { Retry } from "./retry.ts";
 
 /** Room for what the VM sends while we are kept from running; as much as Tart gives both ends. */
@@ -56,8 +43,6 @@ const SEND_BUFFER = 1024 * 1024;
 const WANTED = "a connected unix datagram socket, such as one end of a socketpair";
 /** The receiver has no room. */
 const FULL = -1;
-
-const GONE: ReadonlySet<number> = new Set([ECONNRESET, ECONNREFUSED, EDESTADDRREQ, ENOTCONN, EPIPE]);
 
 export class DarwinDatagramPort implements FramePort {
   readonly label: string;

@@ -20,6 +20,7 @@ import {
   LOCK_NB,
   MSG_DONTWAIT,
   SO_NOSIGPIPE,
+  SO_SNDBUF,
   SO_TYPE,
   SOCK_DGRAM,
   SOCK_STREAM,
@@ -31,6 +32,15 @@ import { allocate } from "../native/memory.ts";
 import { UserError } from "../user-error.ts";
 import type { SocketKind } from "./descriptor.ts";
 import type { UnixAddressLayout, UnixSystem } from "./unix-system.ts";
+
+/** What a socket says whose other side is gone. */
+export const GONE: ReadonlySet<number> = new Set([
+  errors.ECONNRESET,
+  errors.ECONNREFUSED,
+  errors.EDESTADDRREQ,
+  errors.ENOTCONN,
+  errors.EPIPE,
+]);
 
 /** The length, then the family. */
 export const DARWIN_LAYOUT: UnixAddressLayout = {
@@ -61,6 +71,9 @@ export function darwinUnix(libc: DarwinLibc): UnixSystem {
     accept: (listener) => closedOnExec(libc.accept(listener, null, null)),
     duplicate: (fd, least) => libc.fcntl(fd, F_DUPFD_CLOEXEC, "int", least),
     lock: (fd) => libc.flock(fd, LOCK_EX | LOCK_NB) === 0,
+    gone: GONE,
+    closeOnExec: (fd) => void (fd > 2 && closedOnExec(fd)),
+    growSendBuffer: (fd, size) => void libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, [size], 4),
     silence: (fd) => void libc.setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, [1], 4),
     hasHungUp: (fd) => !hasPeer(fd),
     connected: (option, fd, wanted) => connectedSocket(libc, hasPeer, option, fd, wanted),

@@ -11,7 +11,8 @@ import {
 } from "../native/linux/errno.ts";
 import { PortClosed, PortFailed } from "../relay/port.ts";
 
-const GONE: ReadonlySet<number> = new Set([ECONNREFUSED, ECONNRESET, EPIPE, ENOTCONN, EBADFD, ENXIO, ENODEV]);
+/** The other side is gone. */
+export const GONE: ReadonlySet<number> = new Set([ECONNREFUSED, ECONNRESET, EPIPE, ENOTCONN, EBADFD, ENXIO, ENODEV]);
 
 /** `doing` completes "cannot …": `receive`, `send`. */
 export function failure(label: string, doing: string, errno: number): PortClosed | PortFailed {

@@ -16,7 +16,8 @@ import {
   SOCK_STREAM,
   SOCKADDR_UN,
 } from "../native/linux/libc.ts";
-import { connectedSocket } from "./descriptor.ts";
+import { closeOnExec, connectedSocket, growSendBuffer } from "./descriptor.ts";
+import { GONE } from "./failure.ts";
 import type { UnixAddressLayout, UnixSystem } from "./unix-system.ts";
 
 /** The family, in two bytes. */
@@ -38,6 +39,9 @@ export function linuxUnix(libc: LinuxLibc): UnixSystem {
     accept: (listener) => libc.accept4(listener, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK),
     duplicate: (fd, least) => libc.fcntl(fd, F_DUPFD_CLOEXEC, "int", least),
     lock: (fd) => libc.flock(fd, LOCK_EX | LOCK_NB) === 0,
+    gone: GONE,
+    closeOnExec: (fd) => closeOnExec(libc, fd),
+    growSendBuffer: (fd, size) => growSendBuffer(libc, fd, size),
     silence: () => {}, // each send says so
     hasHungUp: (fd) => {
       asked.writeInt32LE(fd);

@@ -1,32 +1,42 @@
 /**
- * `--vm-socket PATH`: softnet listens on a unix stream socket, and the VM connects to it (QEMU's `-netdev stream`).
+ * `--vm-socket PATH`: softnet listens on a unix stream socket, and the VM connects to it (QEMU's `-netdev stream`, Lima).
  *
- * It is a port from the start, so that everything else runs while the VM is not there yet: signals are heard, the
- * network is looked after and drained. Until then nothing is received, and what is sent is counted as unsendable, as on a
- * card without a cable. Then the connection, a StreamPort, takes over for good.
+ * It is a port from the start, so that everything else runs while the VM is not there: signals are heard, the network is
+ * looked after and drained. Meanwhile nothing is received, and what is sent is counted as unsendable, as on a card
+ * without a cable. A connection, a StreamPort, takes over for as long as it lasts.
  *
- * - One client: with the first one the listening socket is closed and the path removed. Others that connect meanwhile
- *   are reset by the kernel, later ones find no path.
+ * - Without `reconnects` that is for good: with the first client the listening socket is closed and the path removed.
+ *   Others that connect meanwhile are reset by the kernel, later ones find no path; when the VM goes, the port closes.
+ * - With `reconnects` the path stays, and a VM that goes may come again: the port waits as at the start. One client at a
+ *   time; another one that connects meanwhile waits for its turn.
  * - How the path is made, and when one that is there already is replaced: unix-path.ts.
  */
-import { describeError, EAGAIN, ECONNABORTED, EINTR } from "../native/linux/errno.ts";
-import { AF_UNIX, type LinuxLibc, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../native/linux/libc.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
-import { type FramePort, type Interest, PortFailed } from "../relay/port.ts";
+import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
-import { linuxUnix } from "./linux-unix.ts";
 import { StreamPort } from "./stream.ts";
 import { UnixPath } from "./unix-path.ts";
+import type { UnixSystem } from "./unix-system.ts";
+
+/** Clients that may wait to be accepted: the fewest that both systems know how to count. */
+const BACKLOG = 1;
+
+export interface ListeningOptions {
+  /** A VM that goes may come again. */
+  readonly reconnects?: boolean;
+}
 
 export class ListeningPort implements FramePort {
   readonly label: string;
   readonly path: string;
   readonly checkInterval = Number.POSITIVE_INFINITY;
-  /** Called once, when the VM has connected. */
+  /** Called when the VM has connected, and when it has gone and may come again. */
   onConnect: () => void = () => {};
-  readonly #libc: LinuxLibc;
+  onLeave: (why: string) => void = () => {};
+  readonly #system: UnixSystem;
   readonly #place: UnixPath;
+  readonly #reconnects: boolean;
   #fd = -1;
   #poll: Poll | undefined;
   #connection: StreamPort | undefined;
@@ -36,11 +46,12 @@ export class ListeningPort implements FramePort {
   #unsendable = 0;
 
   /** Touches nothing yet; `option` is what the user typed (`--vm-socket`). Throws UserError for what can be no path. */
-  constructor(libc: LinuxLibc, option: string, path: string) {
+  constructor(system: UnixSystem, option: string, path: string, { reconnects = false }: ListeningOptions = {}) {
     this.label = `${option} ${path}`;
     this.path = path;
-    this.#libc = libc;
-    this.#place = new UnixPath(linuxUnix(libc), this.label, path);
+    this.#system = system;
+    this.#reconnects = reconnects;
+    this.#place = new UnixPath(system, this.label, path);
   }
 
   get unsendable(): number {
@@ -49,15 +60,16 @@ export class ListeningPort implements FramePort {
 
   /** Makes the path and waits there from now on, with the rights that the process has now. Throws UserError. */
   listen(): void {
-    const fd = this.#libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) throw new UserError(`${this.label}: ${describeError(this.#libc.errno())}`);
+    const { libc, errors } = this.#system;
+    const fail = (): UserError => new UserError(`${this.label}: ${errors.describeError(libc.errno())}`);
+    const fd = this.#system.socket("stream");
+    if (fd < 0) throw fail();
     try {
       this.#place.bind(fd);
-      // The shortest queue there is: one client may wait.
-      if (this.#libc.listen(fd, 0) < 0) throw new UserError(`${this.label}: ${describeError(this.#libc.errno())}`);
+      if (libc.listen(fd, BACKLOG) < 0) throw fail();
     } catch (error) {
       this.#place.remove();
-      this.#libc.close(fd);
+      libc.close(fd);
       throw error;
     }
     this.#fd = fd;
@@ -66,14 +78,26 @@ export class ListeningPort implements FramePort {
   }
 
   receive(batch: Batch): number {
-    if (this.#connection !== undefined) return this.#connection.receive(batch);
+    if (this.#connection !== undefined) {
+      try {
+        return this.#connection.receive(batch);
+      } catch (error) {
+        this.#leave(error);
+      }
+    }
     this.#throwFailure();
     batch.count = 0;
     return 0;
   }
 
   send(batch: Batch, first: number): number {
-    if (this.#connection !== undefined) return this.#connection.send(batch, first);
+    if (this.#connection !== undefined) {
+      try {
+        return this.#connection.send(batch, first);
+      } catch (error) {
+        this.#leave(error);
+      }
+    }
     this.#throwFailure();
     const count = batch.count - first;
     this.#unsendable += count;
@@ -87,7 +111,11 @@ export class ListeningPort implements FramePort {
   }
 
   check(): void {
-    this.#connection?.check();
+    try {
+      this.#connection?.check();
+    } catch (error) {
+      this.#leave(error);
+    }
     this.#poll?.rearm();
     this.#throwFailure();
   }
@@ -97,28 +125,41 @@ export class ListeningPort implements FramePort {
     this.#connection?.close();
   }
 
-  /** Takes the first client, and nobody after it. */
+  /** Takes a client. */
   readonly #accept = (): void => {
-    const fd = this.#libc.accept4(this.#fd, null, null, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    const { errors, libc } = this.#system;
+    const fd = this.#system.accept(this.#fd);
     if (fd < 0) {
-      const errno = this.#libc.errno();
-      if (errno === EAGAIN || errno === EINTR || errno === ECONNABORTED) return; // that one has gone again
-      this.#failure = new PortFailed(this.label, `cannot accept the VM: ${describeError(errno)}`);
+      const errno = libc.errno();
+      if (errno === errors.EAGAIN || errno === errors.EINTR || errno === errors.ECONNABORTED) return; // it has gone again
+      this.#failure = new PortFailed(this.label, `cannot accept the VM: ${errors.describeError(errno)}`);
       this.#poll?.watch(false, false, this.#accept);
       this.#wake(true, true); // to meet it
       return;
     }
-    this.#stopListening();
-    this.#connection = new StreamPort(this.#libc, this.label, fd);
+    if (this.#reconnects) this.#poll?.watch(false, false, this.#accept);
+    else this.#stopListening();
+    this.#connection = new StreamPort(this.#system, this.label, fd);
     this.#connection.watch(this.#interest, this.#wake);
     this.onConnect();
   };
+
+  /** The connection has ended with this error. Throws it where that is the end of the port. */
+  #leave(error: unknown): void {
+    if (!this.#reconnects || !(error instanceof PortClosed)) throw error;
+    this.#unsendable += this.#connection?.unsendable ?? 0;
+    this.#connection?.close();
+    this.#connection = undefined;
+    this.#poll?.watch(true, false, this.#accept);
+    this.onLeave(error.message);
+    if (this.#interest.writable) setImmediate(() => this.#wake(false, true)); // what waits for room need not wait
+  }
 
   #stopListening(): void {
     if (this.#fd < 0) return;
     this.#place.remove(); // while the socket is open: it holds the inode, whose number no other path can have then
     this.#poll?.close();
-    this.#libc.close(this.#fd);
+    this.#system.libc.close(this.#fd);
     this.#fd = -1;
   }
 

@@ -9,17 +9,18 @@
  * Sending: the length is written in front of each frame, into the slab's free bytes, and one sendmsg takes all. Where
  * the socket takes only part of a frame, the rest of that one goes to a small buffer, and out as soon as there is room:
  * half a frame followed by another one would be no framing any more.
+ *
+ * Linux and Darwin have different headers for sendmsg, but the same as far as the list of pieces goes, and zeros behind
+ * it: what messages.ts makes for Linux is right for both.
  */
-import { EAGAIN, EINTR, ENOBUFS, ENOMEM } from "../native/linux/errno.ts";
-import { type LinuxLibc, MSG_DONTWAIT, MSG_NOSIGNAL, MSGHDR } from "../native/linux/libc.ts";
+import { MSGHDR } from "../native/linux/libc.ts";
 import { allocate, type NativeMemory } from "../native/memory.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import { type Batch, HEADROOM, PREFIX } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/port.ts";
-import { closeOnExec, growSendBuffer } from "./descriptor.ts";
-import { failure } from "./failure.ts";
 import { IOVEC_WORDS, LENGTH_WORD, Messages } from "./messages.ts";
 import { LONGEST_STREAM_FRAME } from "./slab.ts";
+import type { UnixSystem } from "./unix-system.ts";
 
 const SEND_BUFFER = 1024 * 1024;
 
@@ -31,7 +32,7 @@ export class StreamPort implements FramePort {
   /** The end of a stream is an event. */
   readonly checkInterval = Number.POSITIVE_INFINITY;
   unsendable = 0;
-  readonly #libc: LinuxLibc;
+  readonly #system: UnixSystem;
   readonly #poll: Poll;
   #fd: number;
   /** Bytes begin … end - 1 of the slab of `#receiving` were received and not handed on yet. */
@@ -49,13 +50,14 @@ export class StreamPort implements FramePort {
   #failure: Error | undefined;
 
   /** Takes over the connected stream socket `fd`. */
-  constructor(libc: LinuxLibc, label: string, fd: number) {
+  constructor(system: UnixSystem, label: string, fd: number) {
     this.label = label;
-    this.#libc = libc;
+    this.#system = system;
     this.#fd = fd;
     this.#poll = new Poll(fd);
-    closeOnExec(libc, fd);
-    growSendBuffer(libc, fd, SEND_BUFFER);
+    system.closeOnExec(fd);
+    system.growSendBuffer(fd, SEND_BUFFER);
+    system.silence(fd);
   }
 
   receive(batch: Batch): number {
@@ -65,11 +67,11 @@ export class StreamPort implements FramePort {
     if (this.#split(batch) > 0) return batch.count; // frames left over from the last piece
     this.#makeRoom(batch);
     const room = batch.bytes.length - this.#end;
-    const received = this.#libc.recv(this.#fd, batch.address + this.#end, room, MSG_DONTWAIT);
+    const { libc, receiveFlags } = this.#system;
+    const received = libc.recv(this.#fd, batch.address + this.#end, room, receiveFlags);
     if (received < 0) {
-      const errno = this.#libc.errno();
-      if (errno === EAGAIN || errno === EINTR || errno === ENOMEM || errno === ENOBUFS) return 0;
-      throw failure(this.label, "receive", errno);
+      this.#throwUnlessTransient("receive");
+      return 0;
     }
     if (received === 0) {
       const partial = this.#end > this.#begin ? " in the middle of a frame" : "";
@@ -83,6 +85,7 @@ export class StreamPort implements FramePort {
     this.#throwFailure();
     if (!this.#flush()) return 0;
     const messages = this.#outgoing?.batch === batch ? this.#outgoing : this.#prepareOutgoing(batch);
+    const { libc, errors, sendFlags } = this.#system;
     const { count } = batch;
     let next = first;
     while (next < count) {
@@ -93,12 +96,10 @@ export class StreamPort implements FramePort {
         continue;
       }
       messages.words[MSGHDR.iovlen / 4] = run;
-      const sent = this.#libc.sendmsg(this.#fd, messages.address, MSG_DONTWAIT | MSG_NOSIGNAL);
+      const sent = libc.sendmsg(this.#fd, messages.address, sendFlags);
       if (sent < 0) {
-        const errno = this.#libc.errno();
-        if (errno === EINTR) continue;
-        if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) break;
-        throw failure(this.label, "send", errno);
+        if (this.#throwUnlessTransient("send") === errors.EINTR) continue;
+        break;
       }
       next = this.#account(batch, next, sent);
       if (this.#restEnd > this.#restBegin) {
@@ -124,7 +125,7 @@ export class StreamPort implements FramePort {
   close(): void {
     if (this.#fd < 0) return;
     this.#poll.close();
-    this.#libc.close(this.#fd);
+    this.#system.libc.close(this.#fd);
     this.#fd = -1;
     this.#outgoing?.free();
     this.#rest.free();
@@ -220,15 +221,14 @@ export class StreamPort implements FramePort {
 
   /** Sends what is left of a frame; answers whether nothing is left. */
   #flush(): boolean {
+    const { libc, errors, sendFlags } = this.#system;
     while (this.#restBegin < this.#restEnd) {
       const { address } = this.#rest;
       const left = this.#restEnd - this.#restBegin;
-      const sent = this.#libc.send(this.#fd, address + this.#restBegin, left, MSG_DONTWAIT | MSG_NOSIGNAL);
+      const sent = libc.send(this.#fd, address + this.#restBegin, left, sendFlags);
       if (sent < 0) {
-        const errno = this.#libc.errno();
-        if (errno === EINTR) continue;
-        if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) return false;
-        throw failure(this.label, "send", errno);
+        if (this.#throwUnlessTransient("send") === errors.EINTR) continue;
+        return false;
       }
       this.#restBegin += sent;
     }
@@ -255,6 +255,17 @@ export class StreamPort implements FramePort {
     this.#outgoing?.free();
     this.#outgoing = new Messages(batch);
     return this.#outgoing;
+  }
+
+  /** Returns the number of an error that passes. */
+  #throwUnlessTransient(doing: string): number {
+    const { libc, errors, gone } = this.#system;
+    const errno = libc.errno();
+    const { EAGAIN, EINTR, ENOBUFS, ENOMEM } = errors;
+    if (errno === EAGAIN || errno === EINTR || errno === ENOBUFS || errno === ENOMEM) return errno;
+    const words = errors.describeError(errno);
+    if (gone.has(errno)) throw new PortClosed(this.label, `the other side is gone (${words})`);
+    throw new PortFailed(this.label, `cannot ${doing}: ${words}`);
   }
 
   #throwFailure(): void {

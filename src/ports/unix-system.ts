@@ -9,6 +9,8 @@ export interface UnixLibc {
   errno(): number;
   recv(fd: number, address: number, size: number, flags: number): number;
   send(fd: number, address: number, size: number, flags: number): number;
+  /** `header`: address of a struct msghdr. */
+  sendmsg(fd: number, header: number, flags: number): number;
   connect(fd: number, address: Uint8Array, size: number): number;
   bind(fd: number, address: Uint8Array, size: number): number;
   listen(fd: number, backlog: number): number;
@@ -60,6 +62,12 @@ export interface UnixSystem {
   duplicate(fd: number, least: number): number;
   /** Takes an exclusive lock on the open file without waiting. */
   lock(fd: number): boolean;
+  /** What a send or a receive fails with when the other side is gone. */
+  readonly gone: ReadonlySet<number>;
+  /** Programs that softnet starts inherit no copy. */
+  closeOnExec(fd: number): void;
+  /** Makes room for `size` bytes on their way to the other side of a unix socket, as far as the system lets us. */
+  growSendBuffer(fd: number, size: number): void;
   /** Lets a send to a stream whose other side is gone fail and do nothing else: no SIGPIPE. */
   silence(fd: number): void;
   /** Whether the other side of a connected stream has closed both ways. */

@@ -1,6 +1,6 @@
 /** What a person who types something wrong sees: one line that names the value and the remedy, and exit 1. */
 import assert from "node:assert/strict";
-import { openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { softnet } from "../support/cli.ts";
 
@@ -32,6 +32,32 @@ test("--version is the package's", () => {
   const { status, stdout } = softnet(["--version"]);
   assert.equal(status, 0);
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("-h and -V are --help and --version, also behind other options", () => {
+  assert.deepEqual(softnet(["-h"]), softnet(["--help"]));
+  assert.deepEqual(softnet(["-V"]), softnet(["--version"]));
+  assert.deepEqual(softnet([...MAC, "--vm-fd", "0", "-h"]), softnet(["--help"]));
+  assert.deepEqual(softnet(["replay", "-h"]), softnet(["replay", "--help"]));
+  assert.equal(softnet(["replay", "-h"]).status, 0);
+});
+
+test("--help and --version end with 0 and without a word when they cannot be written", () => {
+  for (const args of [["--help"], ["-h"], ["--version"], ["-V"], ["replay", "--help"], ["ctl", "--help"]]) {
+    for (const flags of ["w", "r"]) {
+      const full = openSync("/dev/full", flags); // no space; or opened for reading only: EBADF
+      const { status, stderr } = softnet(args, { stdio: ["ignore", full, "pipe"] });
+      closeSync(full);
+      assert.deepEqual([status, stderr], [0, ""], `${args} ${flags}`);
+    }
+  }
+});
+
+test("a mistake is exit 1 also where it cannot be told", () => {
+  const full = openSync("/dev/full", "w");
+  const { status } = softnet(["--bogus"], { stdio: ["ignore", "ignore", full] });
+  closeSync(full);
+  assert.equal(status, 1);
 });
 
 test("--sudo-escalation-probing exits 0 at once, whatever else is there", () => {

@@ -316,6 +316,9 @@ test("softnet ctl: tables for people, JSON for programs", READABLE, async (t) =>
     /^out icmp 10\.0\.0\.1: is dropped as policy\.destination, by the default policy \(not-global\)/,
   );
   assert.equal(JSON.parse(ctl("explain", "in", "47", "10.0.0.1", "--json").stdout).protocol, 47);
+  const open = ctl("set", "--allow", "0.0.0.0/0", "--block", "", "--isolation", "keep");
+  assert.equal(open.stdout, "allow 0.0.0.0/0\n# the VM is not isolated, as before\n");
+  assert.equal(ctl("set", "--allow", "out 10.0.0.0/8:80,@dns", "--block", "").status, 0);
   // What get prints is a policy file.
   const file = place(t, "policy");
   writeFileSync(file, ctl("get").stdout);
@@ -393,7 +396,16 @@ test("softnet ctl: what is wrong is one line and exit 1", READABLE, async (t) =>
       ["set", "--allow", "10.0.0.1", "--block", ""],
       /^softnet: --allow "10\.0\.0\.1" is not a rule: did you mean 10\.0\.0\.1\/32\?$/,
     ],
-    [["get", "--allow", "@host"], /^softnet: --allow and --block belong to ctl set, not to ctl get$/],
+    [["get", "--allow", "@host"], /^softnet: --allow, --block and --isolation belong to ctl set, not to ctl get$/],
+    [
+      ["watch", "--isolation", "keep"],
+      /^softnet: --allow, --block and --isolation belong to ctl set, not to ctl watch$/,
+    ],
+    [["set", "--allow", "", "--block", "", "--isolation", "off"], /^softnet: --isolation "?off"?.*keep/],
+    [
+      ["set", "--allow", "0.0.0.0/0", "--block", ""],
+      /^softnet: allow 0\.0\.0\.0\/0 would end the VM's isolation, .* softnet ctl set --isolation keep\)$/,
+    ],
     [["explain", "out", "tcp"], /^softnet: ctl explain wants in or out/],
     [["explain", "out", "tcp", "1.2.3.4", "http"], /^softnet: ctl explain: "http" is not a port$/],
     [["explain", "up", "tcp", "1.2.3.4"], /^softnet: direction is none of out, in$/],

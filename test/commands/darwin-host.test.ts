@@ -40,7 +40,8 @@ for (const [options, error] of [
 test("a VM's side that macOS does not have, or none", needsTwin(), () => {
   for (const [options, error] of [
     [{ vmTap: "vm0" }, /^UserError: --vm-tap is for Linux/],
-    [{ vmSocket: "/tmp/s" }, /^UserError: --vm-socket is for Linux/],
+    [{ vmSocket: "/tmp/s" }, /^UserError: --vm-fd and --vm-socket exclude each other/],
+    [{ vmReconnect: true }, /^UserError: --vm-reconnect belongs to --vm-socket PATH/],
     [{ vmFd: undefined }, /^UserError: no VM: give --vm-fd N/],
   ] as const) {
     assert.throws(() => host().openVmSide(given(options as Partial<RunArguments>)), error);

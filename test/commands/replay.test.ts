@@ -1,6 +1,6 @@
 /** `softnet replay` as a user runs it, on captures that softnet's writer made. */
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { CaptureWriter } from "../../src/capture/index.ts";
@@ -190,6 +190,15 @@ test("exit 0 whatever the verdicts, also for no frame at all", (t) => {
   const { status, stdout } = softnet(["replay", path, ...MAC, "--json"]);
   assert.equal(status, 0);
   assert.equal(stdout, '{"summary":{"pass":0,"drop":0,"reasons":{}}}\n');
+});
+
+test("results that cannot be written are one line and exit 1", (t) => {
+  const path = join(temporaryFolder(t), "x.pcapng");
+  capture(path, []);
+  const full = openSync("/dev/full", "w");
+  const { status, stderr } = softnet(["replay", path, ...MAC], { stdio: ["ignore", full, "pipe"] });
+  closeSync(full);
+  assert.deepEqual([status, stderr], [1, "softnet: standard output cannot be written (ENOSPC)\n"]);
 });
 
 test("--policy and rules with direction and port judge a capture too", (t) => {

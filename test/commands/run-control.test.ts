@@ -14,8 +14,8 @@ import { Controller } from "../control/support.ts";
 import { libc, pair } from "../support/sockets.ts";
 
 const MAC = "02:00:00:00:00:11";
-const set = (allow: readonly string[]): string =>
-  JSON.stringify({ jsonrpc: "2.0", id: 1, method: "softnet.policy.set", params: { allow, block: [] } });
+const set = (allow: readonly string[], more: object = {}): string =>
+  JSON.stringify({ jsonrpc: "2.0", id: 1, method: "softnet.policy.set", params: { allow, block: [], ...more } });
 
 function setUp(t: TestContext, policyChanged?: (rules: readonly Rule[]) => void) {
   const lines: Record<string, unknown>[] = [];
@@ -73,9 +73,11 @@ test("a network that cannot follow is told in the log, and the set holds", async
   assert.match(`${error?.message} ${error?.why}`, /^a network did not take the new policy Error: no more rules$/);
 });
 
-test("a policy that opens everything does not end isolation", async (t) => {
-  const { controller } = setUp(t);
-  await controller.ask(set(["0.0.0.0/0"]));
+test("a policy that opens everything does not end isolation: it is refused, or says that isolation stays", async (t) => {
+  const { controller, guard } = setUp(t);
+  assert.match(await controller.ask(set(["0.0.0.0/0"])), /"code":-32002/);
+  assert.equal(guard.rules.length, 0);
+  assert.match(await controller.ask(set(["0.0.0.0/0"], { isolation: "keep" })), /"isolated":true/);
   const status = JSON.parse(await controller.ask('{"jsonrpc":"2.0","id":1,"method":"softnet.status"}')).result;
   assert.equal(status.isolated, true);
   assert.equal(status.policy.ruleCount, 1);

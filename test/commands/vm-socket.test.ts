@@ -7,6 +7,7 @@ import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SOCK_DGRAM } from "../../src/native/linux/libc.ts";
+import { type DhcpFields, emitDhcp } from "../../src/wire/dhcp.ts";
 import { emitEthernet } from "../../src/wire/ethernet.ts";
 import { emitUdp } from "../../src/wire/udp.ts";
 import { MAIN, softnet } from "../support/cli.ts";
@@ -53,9 +54,9 @@ function place(t: TestContext): string {
 }
 
 /** Starts softnet; `network` are options in place of a socket that the test holds. */
-function start(t: TestContext, path: string, network?: readonly string[]): Waiting {
+function start(t: TestContext, path: string, network?: readonly string[], vm: readonly string[] = STATIC): Waiting {
   const { fd, end } = pair(SOCK_DGRAM);
-  const args = [MAIN, "--vm-socket", path, ...(network ?? ["--host-fd", "3"]), ...STATIC, "--log-format", "json"];
+  const args = [MAIN, "--vm-socket", path, ...(network ?? ["--host-fd", "3"]), ...vm, "--log-format", "json"];
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "ignore", "pipe", fd],
     ...(network === undefined && AS_USER),
@@ -89,8 +90,13 @@ function start(t: TestContext, path: string, network?: readonly string[]): Waiti
 
 const told = (one: Waiting, message: string) => one.log.find((record) => record.message === message);
 
-async function waiting(t: TestContext, path = place(t), network?: readonly string[]): Promise<Waiting> {
-  const one = start(t, path, network);
+async function waiting(
+  t: TestContext,
+  path = place(t),
+  network?: readonly string[],
+  vm?: readonly string[],
+): Promise<Waiting> {
+  const one = start(t, path, network, vm);
   await until(`softnet waits\n${one.stderr()}`, () => told(one, "waiting for the VM"));
   return one;
 }
@@ -168,6 +174,77 @@ test("a second client is refused, and the first one goes on", READABLE, async (t
   await passes(one, vm);
   await assert.rejects(connect(t, one.path), { code: "ENOENT" });
   await passes(one, vm);
+});
+
+/** One message of DHCP, to all. */
+function dhcp(
+  from: number,
+  sourcePort: number,
+  source: number,
+  fields: Partial<DhcpFields> & Pick<DhcpFields, "op" | "options">,
+) {
+  const message = emitDhcp({ xid: 7, chaddr: VM, ...fields });
+  const to = { source, destination: 0xffffffff, sourcePort, destinationPort: 135 - sourcePort };
+  return Buffer.from(emitEthernet(0xffffffffffff, from, 0x0800, emitUdp(to, message)));
+}
+
+test("--vm-reconnect: a VM that goes and comes again has its lease as before, and softnet goes on", async (t) => {
+  const one = await waiting(t, place(t), undefined, ["--vm-mac-address", VM_MAC, "--vm-reconnect"]);
+  const address = Uint8Array.of(192, 168, 64, 9);
+  const server = Uint8Array.of(192, 168, 64, 1);
+  // INIT-REBOOT (RFC 2131, section 4.3.2): it had this address before.
+  const request = dhcp(VM, 68, 0, {
+    op: 1,
+    options: [
+      [53, Uint8Array.of(3)],
+      [50, address],
+    ],
+  });
+  const lease = [
+    [51, Uint8Array.of(0, 0, 14, 16)],
+    [1, Uint8Array.of(255, 255, 255, 0)],
+    [3, server],
+  ] as const;
+  const acknowledgement = dhcp(ROUTER, 67, 0xc0a84001, {
+    op: 2,
+    yiaddr: ADDRESS,
+    options: [[53, Uint8Array.of(5)], [54, server], ...lease],
+  });
+  const vm = await connect(t, one.path);
+  vm.write(framed(request));
+  assert.deepEqual(await until("the request", () => one.network.receive()), request);
+  const arrived = once(vm, "data");
+  one.network.send(acknowledgement);
+  await arrived;
+  await until("the binding", () => told(one, "binding learned"));
+  await passes(one, vm);
+  vm.destroy();
+  await until("it is told", () => told(one, "VM has gone, waiting for it"));
+  one.network.send(back); // nobody is there to get it
+  const again = await connect(t, one.path);
+  await passes(one, again); // from the address that it had, without a word of DHCP
+  const other = once(again, "data");
+  one.network.send(back);
+  assert.deepEqual((await other)[0], framed(back));
+  assert.equal(one.log.filter(({ message }) => message === "VM connected").length, 2);
+  again.end();
+  await until(
+    "it is told again",
+    () => one.log.filter(({ message }) => message === "VM has gone, waiting for it").length === 2,
+  );
+  assert.equal(one.child.exitCode, null);
+  const ended = one.ended();
+  one.child.kill("SIGTERM");
+  assert.equal(await ended, 0);
+  assert.ok(!existsSync(one.path));
+});
+
+test("--vm-reconnect without --vm-socket is one line and exit 1", () => {
+  const { status, stderr } = softnet(["--vm-fd", "9", "--host-fd", "8", "--vm-mac-address", VM_MAC, "--vm-reconnect"]);
+  assert.deepEqual(
+    [status, stderr],
+    [1, "softnet: --vm-reconnect belongs to --vm-socket PATH: give both or neither\n"],
+  );
 });
 
 test("another user cannot connect", {

@@ -151,6 +151,8 @@ const REFUSED: readonly (readonly [what: string, request: string | Uint8Array, c
   ["allow twice", set('{"allow":[],"allow":[],"block":[]}'), -32602, "1"],
   ["a rule that is none", set('{"allow":["10.0.0.0/33"],"block":[]}'), -32602, "1"],
   ["a rule with a tab", set('{"allow":["in\\t10.0.0.0/8"],"block":[]}'), -32602, "1"],
+  ["isolation off", set('{"allow":[],"block":[],"isolation":"off"}'), -32602, "1"],
+  ["isolation true", set('{"allow":[],"block":[],"isolation":true}'), -32602, "1"],
   ["a revision below 0", set('{"allow":[],"block":[],"desiredRevision":-1}'), -32602, "1"],
   ["a revision that is a string", set('{"allow":[],"block":[],"desiredRevision":"1"}'), -32602, "1"],
   ["a revision of null", set('{"allow":[],"block":[],"desiredRevision":null}'), -32602, "1"],
@@ -232,19 +234,59 @@ test("a revision is echoed, an older one is refused, the same one is taken again
   assert.equal(codeOnly(await other.ask(revised("1", "@dns"))), error(-32001, "1"));
 });
 
-test("a notification is done and not answered, whatever becomes of it; what is no request is answered", async (t) => {
+test("a request without an id is refused, whatever it asks, and changes nothing", async (t) => {
   const here = house(t);
   const controller = Controller.inherited(t, here);
-  const notify = (method: string, params: string) => `{"jsonrpc":"2.0","method":"${method}","params":${params}}\n`;
-  await controller.send(notify("softnet.policy.set", '{"allow":["@host"],"block":[]}'));
-  await controller.send(notify("softnet.policy.set", '{"allow":["nonsense"],"block":[]}'));
-  await controller.send(notify("softnet.policy.get", "{}"));
-  await controller.send(notify("softnet.nothing", "{}"));
+  const withoutId = (method: string, params: string) => `{"jsonrpc":"2.0","method":"${method}","params":${params}}`;
+  for (const request of [
+    withoutId("softnet.policy.set", '{"allow":["@host"],"block":[]}'),
+    withoutId("softnet.policy.get", "{}"),
+    withoutId("softnet.events", "{}"),
+    withoutId("softnet.nothing", "{}"),
+    '{"jsonrpc":"2.0"}',
+  ]) {
+    assert.equal(
+      await controller.ask(request),
+      '{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"there is no id"}}',
+    );
+  }
   await controller.quiet();
-  assert.equal(here.applied.length, 1);
-  assert.match(await controller.ask(get("1")), /"allow":\["@host"\]/);
-  assert.equal(codeOnly(await controller.ask('{"jsonrpc":"2.0"}')), error(-32600));
+  assert.deepEqual(here.applied, []);
+  assert.equal(here.target.events.wanted, false);
 });
+
+const OPEN = '"allow":["0.0.0.0/0"],"block":[]';
+const CLOSED = '"allow":["10.0.0.0/8","in 0.0.0.0/0","0.0.0.0/0:80"],"block":["0.0.0.0/0"]';
+
+for (const [what, start, same, other, words] of [
+  ["0.0.0.0/0 comes", [], CLOSED, OPEN, "allow 0.0.0.0/0 would end the VM's isolation"],
+  [
+    "0.0.0.0/0 goes",
+    ["0.0.0.0/0"],
+    OPEN,
+    CLOSED,
+    "a policy without allow 0.0.0.0/0 would bring back the VM's isolation",
+  ],
+] as const) {
+  test(`a set under which the isolation would be another one is refused and changes nothing: ${what}`, async (t) => {
+    const here = house(t, { allow: start, block: [] });
+    const controller = Controller.inherited(t, here);
+    const before = await controller.ask(get("1"));
+    const refused = JSON.parse(await controller.ask(set(`{${other},"desiredRevision":7}`)));
+    assert.equal(refused.error.code, -32002);
+    assert.ok(refused.error.message.startsWith(words), refused.error.message);
+    assert.equal(await controller.ask(get("1")), before);
+    assert.deepEqual(here.applied, []);
+    // The revision was not taken either, and a policy that leaves the isolation alone is no matter of it.
+    assert.match(await controller.ask(set(`{${same},"desiredRevision":1}`)), /"desiredRevision":1\}\}$/);
+    const kept = JSON.parse(await controller.ask(set(`{${other},"isolation":"keep","desiredRevision":2}`)));
+    assert.deepEqual([kept.result.desiredRevision, kept.result.isolated], [2, true]);
+    assert.equal(here.applied.length, 2);
+    // What counts is the start, not the policy that is in force.
+    assert.equal(codeOnly(await controller.ask(set(`{${other}}`))), error(-32002, "1"));
+    assert.doesNotMatch(await controller.ask(set(`{${same}}`)), /error|isolated/);
+  });
+}
 
 test("4,096 rules are taken, 4,097 are not, in one list or both", async (t) => {
   const here = house(t);

@@ -41,6 +41,7 @@ export function house(
       onApply();
     }),
     events: new Events((direction, verdict) => ({ direction, verdict })),
+    isolated: true,
     status: () => ({ version: "0" }),
     explain: () => ({ verdict: "pass" }),
   };

@@ -134,8 +134,16 @@ test(
     const isolated = async () => (await client.ask("softnet.status")).isolated;
     assert.equal(guest.softnet!.records.find(({ message }) => message === "started")?.isolated, false);
     assert.equal(await isolated(), false);
-    await setPolicy(client, [], ["0.0.0.0/0"]);
+    await assert.rejects(setPolicy(client, [], ["0.0.0.0/0"]), /would bring back the VM's isolation/);
+    await client.ask("softnet.policy.set", { allow: [], block: ["0.0.0.0/0"], isolation: "keep" });
     assert.equal(await isolated(), false);
+    // The same from the file.
+    writeFileSync(file, "block 0.0.0.0/0\n");
+    process.kill(guest.softnet!.program.pid, "SIGHUP");
+    const refused = () =>
+      guest.softnet!.records.find(({ message }) => /would bring back .* stays as it was$/.test(String(message)));
+    await until("the file is refused", refused);
+    assert.deepEqual((await client.ask("softnet.policy.get")).block, ["0.0.0.0/0"]);
     assert.deepEqual((await guest.stop()).exit, { code: 0, signal: null });
   },
 );

@@ -19,6 +19,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
@@ -129,11 +130,20 @@ function assertThreads(threads: readonly Thread[], uid: number): void {
 }
 
 test("Tart's contract: found in PATH, --help, --version and the probing end with 0", needs(), async (t) => {
-  const { accounts } = new Scene(t, { sudoers: `${ALICE.name} ALL=(root) NOPASSWD: {executable}` });
-  const path = `PATH=${dirname(accounts.suid)}:/usr/bin:/bin`;
+  // As on macOS, sudo looks for programs in the user's PATH; Debian's has a path of its own.
+  const sudoers = `Defaults:${ALICE.name} !secure_path\n${ALICE.name} ALL=(root) NOPASSWD: {executable}`;
+  const { accounts } = new Scene(t, { sudoers });
+  // Homebrew has a link in PATH. Tart asks sudo with the name that it found there, or with where the link leads.
+  const link = join(accounts.folder("bin", ALICE.uid), "softnet");
+  symlinkSync(accounts.suid, link);
+  const path = `PATH=${dirname(link)}:/usr/bin:/bin`;
   for (const command of [
     ["softnet", "--help"],
+    ["softnet", "-h"],
+    ["sudo", "--non-interactive", "softnet", "--help"],
+    ["sudo", "--non-interactive", link, "--help"],
     ["sudo", "--non-interactive", accounts.suid, "--help"],
+    ["sudo", "-n", accounts.suid, "-V"],
     ["softnet", "--vm-fd", "0", "--sudo-escalation-probing"],
     ["sudo", "-n", accounts.suid, "--vm-fd", "0", "--vm-mac-address", MAC, "--sudo-escalation-probing"],
     ["softnet", "--version"],
@@ -148,6 +158,39 @@ test("Tart's contract: found in PATH, --help, --version and the probing end with
   await told.ended();
   assert.deepEqual(told.stdout, [version]);
 });
+
+test(
+  "Tart's contract: the SUID bit set by one call of sudo or by two, on a copy of the user's",
+  needs("sudo"),
+  async (t) => {
+    const { accounts, lab } = new Scene(t, { sudoers: `${ALICE.name} ALL=(root) NOPASSWD: ALL` });
+    const folder = accounts.folder("cellar", ALICE.uid);
+    const path = join(folder, "softnet");
+    for (const calls of [
+      [["sh", "-c", `chown root ${path} && chmod u+s ${path}`]],
+      [
+        ["chown", "root", path],
+        ["chmod", "u+s", path],
+      ],
+    ]) {
+      copyFileSync(executable(), path);
+      chownSync(path, ALICE.uid, ALICE.uid);
+      chmodSync(path, 0o755);
+      for (const call of calls) {
+        const program = accounts.start(["sudo", ...call]);
+        assert.equal((await program.ended()).code, 0, program.text());
+      }
+      // What Tart looks at afterwards.
+      const { uid, mode } = statSync(path);
+      assert.deepEqual([uid, mode & 0o7777], [0, 0o4755]);
+      const program = accounts.start([path, ...SHORT]);
+      assert.equal((await program.ended()).code, 1, program.text());
+      assert.match(program.stderr.join("\n"), SHORT_ENDS);
+      assert.ok(!lab.host.hasLink("vm0"));
+      rmSync(path);
+    }
+  },
+);
 
 test("the traps work: without the SUID bit, Node and libc walk into them", needs("gcc"), async (t) => {
   for (const env of [["NODE_OPTIONS=--require={script}"], ["LD_PRELOAD={library}"]]) {

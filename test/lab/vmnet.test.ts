@@ -5,8 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
+import { createConnection } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
+import { emitArp } from "../../src/wire/arp.ts";
+import { emitDhcp } from "../../src/wire/dhcp.ts";
+import { emitEthernet } from "../../src/wire/ethernet.ts";
+import { emitUdp } from "../../src/wire/udp.ts";
 import { LIMIT } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 import { needsTwin, twinLibraries } from "../twin/build.ts";
@@ -49,6 +55,7 @@ async function startIn(
   ends: CableOptions,
   settings: Partial<TwinSettings>,
   args: readonly string[],
+  vmSide: readonly string[] = ["--vm-fd", "{vm}"],
 ): Promise<Mac> {
   twinLibraries({ macos: settings.macos ?? 26 }); // built before softnet is waited for
   const folder = join(lab.directory, `mac-${++folders}`);
@@ -56,7 +63,7 @@ async function startIn(
   chmodSync(folder, 0o777);
   const twin = JSON.stringify({ tap: TAP, folder, ...settings });
   const program = [process.execPath, tool("softnet-on-twin.ts"), twin];
-  const given = ["--vm-fd", "{vm}", "--vm-mac-address", MAC, ...args];
+  const given = [...vmSide, "--vm-mac-address", MAC, ...args];
   const cable = Cable.start(lab, lab.host, given, { ...ends, program });
   return { lab, cable, folder };
 }
@@ -203,6 +210,89 @@ test(
     assertInnocent(await mac.cable.softnet.stop());
   },
 );
+
+test("a vmnet whose frames may be longer than its MTU says has room for them", options("dnsmasq"), async (t) => {
+  const mac = await start(t, { inject: { "max packet size": 9014 } });
+  await share(mac, "192.168.64");
+  const guest = await guestAt(mac);
+  await mac.lab.services();
+  await lease(guest);
+  assert.ok(await guest.ping(INTERNET));
+  assertInnocent(await mac.cable.softnet.stop());
+});
+
+test(
+  "--vm-socket: a hypervisor that connects again finds its network and its address as they were",
+  options(),
+  async (t) => {
+    const lab = Lab.open(t);
+    const folder = join(lab.directory, "sockets");
+    mkdirSync(folder);
+    chmodSync(folder, 0o777); // softnet makes it as nobody
+    const path = join(folder, "vm.sock");
+    const args = ["--vm-net-type", "private", "--vm-reconnect"];
+    const mac = await startIn(lab, {}, {}, args, ["--vm-socket", path]);
+    const { softnet } = mac.cable;
+    await until("softnet waits", () => softnet.records.find(({ message }) => message === "waiting for the VM"));
+    const gateway = parseIPv4(String(startedBy(mac).gateway))!;
+    lab.host.ipBatch([`address add ${formatIPv4(gateway)}/30 dev ${TAP}`, `link set ${TAP} up`]);
+    const card = parseMac(MAC)!;
+    const request = emitUdp(
+      { source: 0, destination: 0xffffffff, sourcePort: 68, destinationPort: 67 },
+      emitDhcp({
+        op: 1,
+        xid: 7,
+        chaddr: card,
+        options: [
+          [53, Uint8Array.of(3)],
+          [50, word(gateway + 1)],
+        ],
+      }),
+    );
+    const whereIs = emitArp({
+      operation: 1,
+      senderHardware: card,
+      senderProtocol: gateway + 1,
+      targetHardware: 0,
+      targetProtocol: gateway,
+    });
+    // The first time it asks for its address, the second time it has it.
+    for (const asks of [true, false]) {
+      const vm = createConnection(path);
+      t.after(() => vm.destroy());
+      let answers = "";
+      vm.on("data", (piece: Buffer) => {
+        answers += piece.toString("hex");
+      });
+      const send = (type: number, payload: Uint8Array) => {
+        const frame = emitEthernet(0xffffffffffff, card, type, payload);
+        vm.write(Buffer.concat([word(frame.length), frame]));
+      };
+      if (asks) {
+        send(0x0800, request);
+        await until("the address", () => answers.includes("350105")); // DHCPACK
+      }
+      send(0x0806, whereIs);
+      const reply = `0806000108000604000${2}`;
+      await until("the gateway's answer", () => answers.includes(reply));
+      vm.destroy();
+      const gone = asks ? 1 : 2;
+      const left = () =>
+        softnet.records.filter(({ message }) => message === "VM has gone, waiting for it").length === gone;
+      await until("softnet has noticed", left);
+    }
+    const { exit } = await softnet.stop();
+    assert.deepEqual(exit, { code: 0, signal: null }, softnet.program.text());
+    assert.ok(!existsSync(path));
+  },
+);
+
+/** 32 bits in network order. */
+function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
 
 test("the VM goes away without a word while nothing moves: exit 0 within moments", options(), async (t) => {
   const mac = await start(t, {});

@@ -3,7 +3,11 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { loadCoreFoundation } from "../../src/native/darwin/corefoundation.ts";
+import {
+  kCFNumberSInt32Type,
+  kCFStringEncodingUTF8,
+  loadCoreFoundation,
+} from "../../src/native/darwin/corefoundation.ts";
 import { loadSystemConfiguration } from "../../src/native/darwin/systemconfiguration.ts";
 import { setLeaseTime } from "../../src/networks/vmnet/lease-time.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -41,6 +45,29 @@ function read(file: string): unknown {
   const program = "import json, plistlib, sys; print(json.dumps(plistlib.load(open(sys.argv[1], 'rb'))))";
   return JSON.parse(run("python3", "-c", program, file));
 }
+
+test("handles above 2^63, as Apple silicon's tagged pointers are, go through as they came", needsTwin(), async (t) => {
+  const { libraries } = twin();
+  const cf = loadCoreFoundation(libraries.coreFoundation);
+  const [number, text] = [
+    cf.CFNumberCreate(0, kCFNumberSInt32Type, Int32Array.of(600)),
+    cf.CFStringCreateWithCString(0, "bootpd", kCFStringEncodingUTF8),
+  ];
+  for (const handle of [number, text]) assert.ok(BigInt(handle) >= 2n ** 63n, String(handle));
+  const value = new Int32Array(1);
+  assert.ok(
+    cf.CFGetTypeID(number) === cf.CFNumberGetTypeID() && cf.CFNumberGetValue(number, kCFNumberSInt32Type, value),
+  );
+  assert.deepEqual([...value], [600]);
+  for (const handle of [number, text]) cf.CFRelease(handle);
+  // The way of a lease time: written as one, read back as one, and seen to be the same.
+  const { set } = setUp(t);
+  const { control } = twin();
+  const before = control.count("commits");
+  await set(600);
+  await set(600);
+  assert.equal(control.count("commits"), before + 1);
+});
 
 test("without a file there is one afterwards, and bootpd ignores client identifiers", needsTwin(), async (t) => {
   const { file, set } = setUp(t);

@@ -111,6 +111,85 @@ test("a subnet that another network has is not taken: the next one is", needsTwi
   assert.equal(network.subnet, "192.168.224.4/30");
 });
 
+test("which subnet the network has is vmnet's to say: gateway, VM and DHCP follow it", needsTwin(), async (t) => {
+  inject(t, "subnet shift", 8);
+  const random = t.mock.method(Math, "random", () => 0);
+  const network = await opened(t);
+  random.mock.restore();
+  const { label, gateway, dhcpServer, subnet } = network;
+  assert.deepEqual(
+    { label, gateway, dhcpServer, subnet },
+    { label: "private 10.0.0.8/30", gateway: "10.0.0.9", dhcpServer: "10.0.0.9", subnet: "10.0.0.8/30" },
+  );
+  assert.deepEqual(await offeredBy(t, network), "10.0.0.10");
+});
+
+test(
+  "another subnet than the user chose, or than exposed ports lead to, is refused and given back",
+  needsTwin(),
+  async (t) => {
+    inject(t, "subnet shift", 8);
+    await assert.rejects(
+      open({ subnet: "10.99.0.4/30" }),
+      /^UserError: --subnet 10\.99\.0\.4\/30: vmnet made 10\.99\.0\.12\/30 of it/,
+    );
+    await assert.rejects(
+      open({ expose: "2222:22" }),
+      /^UserError: vmnet made 1\S+ of the network 1\S+: leave --expose out/,
+    );
+    assert.equal(twin().control.count("networks"), 0);
+    await assertNothingHeld();
+  },
+);
+
+test("a system that wants the subnet's first address gets it", needsTwin(), async (t) => {
+  inject(t, "canonical subnet", 1);
+  const network = await opened(t, { subnet: "10.99.0.4/30", expose: "2222:22" });
+  assert.deepEqual([network.subnet, network.gateway], ["10.99.0.4/30", "10.99.0.5"]);
+});
+
+test("what macOS takes for itself later is never chosen, but may be by the user", needsTwin(), async (t) => {
+  const all = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/23", "192.168.3.0/24", "192.168.4.0/22", "192.168.8.0/21"];
+  const more = ["192.168.16.0/20", "192.168.32.0/19", "192.168.65.0/24", "192.168.66.0/23", "192.168.68.0/22"];
+  const rest = ["192.168.72.0/21", "192.168.80.0/20", "192.168.96.0/19", "192.168.129.0/24", "192.168.130.0/23"];
+  const last = ["192.168.132.0/22", "192.168.136.0/21", "192.168.144.0/20", "192.168.160.0/19", "192.168.192.0/18"];
+  // All but 192.168.2.0/24, 192.168.64.0/24 and 192.168.128.0/24.
+  const state: HostState = {
+    networks: [...all, ...more, ...rest, ...last].map((text) => parseCidr(text)!),
+    routes: [],
+  };
+  await assert.rejects(open({ state }), /no private \/30 is free/);
+  assert.equal((await opened(t, { state, subnet: "192.168.64.4/30" })).subnet, "192.168.64.4/30");
+});
+
+test("frames as long as vmnet's longest are what a network's slabs are made for", needsTwin(), async (t) => {
+  const { control } = twin();
+  control.inject("max packet size", 1600);
+  t.after(() => control.inject("max packet size", 1514));
+  assert.equal((await opened(t)).longestFrame, 1600);
+});
+
+/** The address that a DISCOVER of the VM's is offered. */
+async function offeredBy(t: TestContext, network: Network): Promise<string> {
+  const { batch, free } = allocateSlab(1514);
+  t.after(async () => {
+    await network.close();
+    free();
+  });
+  const discover = emitUdp(
+    { source: 0, destination: 0xffffffff, sourcePort: 68, destinationPort: 67 },
+    emitDhcp({ op: 1, xid: 7, chaddr: 0x7e1a00000001, options: [[53, Uint8Array.of(1)]] }),
+  );
+  put(batch, [emitEthernet(0xffffffffffff, 0x7e1a00000001, 0x0800, discover)]);
+  network.port.send(batch, 0);
+  network.port.receive(batch);
+  return [
+    ...frames(batch)[0]!
+      .subarray(14 + 20 + 8 + 16)
+      .subarray(0, 4),
+  ].join("."); // yiaddr
+}
+
 test("what the user chose is taken or refused, but never another", needsTwin(), async (t) => {
   await assert.rejects(open({ subnet: "10.99.0.0/24" }), /no subnet for a VM: give four addresses/);
   const state: HostState = { networks: [parseCidr("10.99.0.0/16")!], routes: [] };

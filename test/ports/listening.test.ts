@@ -18,10 +18,11 @@ import { createConnection, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { AF_UNIX, type LinuxLibc, LOCK_EX, SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
+import { linuxUnix } from "../../src/ports/linux-unix.ts";
 import { ListeningPort } from "../../src/ports/listening.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { unixAddress } from "../../src/ports/unix-path.ts";
-import { PortClosed } from "../../src/relay/port.ts";
+import { PortClosed, PortFailed } from "../../src/relay/port.ts";
 import { UserError } from "../../src/user-error.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/running.ts";
@@ -29,15 +30,15 @@ import { frame, libc } from "../support/sockets.ts";
 
 const path = (t: TestContext): string => join(temporaryFolder(t), "vm.sock");
 
-function portAt(t: TestContext, place: string, library: LinuxLibc = libc): ListeningPort {
-  const port = new ListeningPort(library, "--vm-socket", place);
+function portAt(t: TestContext, place: string, library: LinuxLibc = libc, reconnects = false): ListeningPort {
+  const port = new ListeningPort(linuxUnix(library), "--vm-socket", place, { reconnects });
   t.after(() => port.close());
   return port;
 }
 
 /** A port that listens at a new path. */
-function listening(t: TestContext): ListeningPort {
-  const port = portAt(t, path(t));
+function listening(t: TestContext, reconnects = false): ListeningPort {
+  const port = portAt(t, path(t), libc, reconnects);
   port.listen();
   return port;
 }
@@ -151,6 +152,113 @@ test("with the first client the path goes; a second one finds nothing", async (t
   await accepted;
   assert.ok(!existsSync(port.path));
   await assert.rejects(client(t, port.path), { code: "ENOENT" });
+});
+
+test("with reconnects a VM that goes may come again, in the middle of a frame too; a second one waits for its turn", async (t) => {
+  const port = listening(t, true);
+  const slabs = [allocateSlab(1514), allocateSlab(1514)] as const;
+  t.after(() => {
+    for (const { free } of slabs) free();
+  });
+  const received: string[] = [];
+  const left: string[] = [];
+  port.onLeave = (why) => left.push(why);
+  port.watch({ readable: true, writable: false }, () => {
+    const { batch } = slabs[0];
+    for (let index = 0, count = port.receive(batch); index < count; index++) {
+      const at = batch.offset[index]!;
+      received.push(Buffer.from(batch.bytes.subarray(at, at + batch.length[index]!)).toString("hex"));
+    }
+  });
+  const framed = (number: number) => Buffer.concat([Uint8Array.of(0, 0, 0, 60), frame(number, 60)]);
+  const { batch } = slabs[1];
+  const send = () => {
+    batch.count = 1;
+    batch.offset[0] = batch.slotOffset(0);
+    batch.length[0] = 70;
+    batch.bytes.set(frame(9, 70), batch.offset[0]);
+    return port.send(batch, 0);
+  };
+  for (const number of [1, 2, 3]) {
+    const accepted = connected(port);
+    const vm = await client(t, port.path);
+    await accepted;
+    vm.write(framed(number));
+    await until("a frame", () => received.length === number);
+    assert.equal(received.at(-1), frame(number, 60).toString("hex"));
+    const arrived = once(vm, "data");
+    assert.equal(send(), 1);
+    assert.deepEqual((await arrived)[0].subarray(4), frame(9, 70));
+    if (number === 2) vm.destroy();
+    else vm.end(framed(0).subarray(0, 20));
+    await until("it is gone", () => left.length === number);
+    assert.match(left.at(-1)!, /the other side closed the connection|the other side is gone/);
+    // Without a VM what is sent is counted, and nothing is received.
+    assert.equal(send(), 1);
+    assert.equal(port.unsendable, number);
+    assert.equal(port.receive(slabs[0].batch), 0);
+    port.check();
+    assert.ok(existsSync(port.path));
+  }
+  const accepted = connected(port);
+  const first = await client(t, port.path);
+  await accepted;
+  const second = await client(t, port.path);
+  second.write(framed(5));
+  first.write(framed(4));
+  await until("the first one's frame", () => received.length === 4);
+  assert.equal(received[3], frame(4, 60).toString("hex"));
+  first.destroy();
+  await until("the second one's frame", () => received.length === 5);
+  assert.equal(received[4], frame(5, 60).toString("hex"));
+  port.close();
+  assert.ok(!existsSync(port.path));
+});
+
+test("with reconnects a VM that goes while frames wait for it does not hold them up", async (t) => {
+  const port = listening(t, true);
+  const slab = allocateSlab(1514);
+  t.after(slab.free);
+  const { batch } = slab;
+  const accepted = connected(port);
+  const vm = await client(t, port.path);
+  vm.pause();
+  await accepted;
+  const fill = () => {
+    batch.count = batch.capacity;
+    for (let index = 0; index < batch.count; index++) {
+      batch.offset[index] = batch.slotOffset(index);
+      batch.length[index] = 1514;
+    }
+    return port.send(batch, 0);
+  };
+  while (fill() === batch.capacity);
+  let writable = 0;
+  port.watch({ readable: true, writable: true }, (_readable, isWritable) => {
+    if (isWritable) writable++;
+    port.receive(slab.batch);
+  });
+  vm.destroy();
+  await until("it may be tried again", () => writable > 0);
+  await until("they are taken", () => fill() === batch.capacity);
+  assert.ok(port.unsendable >= batch.capacity);
+});
+
+test("with reconnects a stream that is no frames is an error all the same", async (t) => {
+  const port = listening(t, true);
+  const slab = allocateSlab(1514);
+  t.after(slab.free);
+  const accepted = connected(port);
+  const vm = await client(t, port.path);
+  await accepted;
+  vm.write(Uint8Array.of(0xff, 0xff, 0xff, 0xff));
+  await until("the error", () => {
+    try {
+      return void port.receive(slab.batch);
+    } catch (error) {
+      return error instanceof PortFailed && /framing error/.test(error.message);
+    }
+  });
 });
 
 test("a second client that connected before the first was taken is reset", async (t) => {

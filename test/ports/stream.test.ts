@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SO_SNDBUF, SOCK_STREAM, SOL_SOCKET } from "../../src/native/linux/libc.ts";
+import { linuxUnix } from "../../src/ports/linux-unix.ts";
 import { allocateSlab, LONGEST_STREAM_FRAME } from "../../src/ports/slab.ts";
 import { StreamPort } from "../../src/ports/stream.ts";
 import type { Batch } from "../../src/relay/batch.ts";
@@ -18,7 +19,7 @@ interface Scene {
 
 function setUp(t: TestContext, capacity?: number): Scene {
   const { fd, end } = pair(SOCK_STREAM);
-  const port = new StreamPort(libc, "--host-fd", fd);
+  const port = new StreamPort(linuxUnix(libc), "--host-fd", fd);
   const slab = allocateSlab(1514, capacity);
   t.after(() => {
     port.close();

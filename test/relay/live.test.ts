@@ -8,6 +8,7 @@ import { runInNewContext } from "node:vm";
 import { bootClock } from "../../src/native/linux/clock.ts";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
 import { DatagramPort } from "../../src/ports/datagram.ts";
+import { linuxUnix } from "../../src/ports/linux-unix.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { StreamPort } from "../../src/ports/stream.ts";
 import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
@@ -40,7 +41,7 @@ function setUp(t: TestContext, networkType: number = SOCK_DGRAM): Scene {
   const network =
     networkType === SOCK_DGRAM
       ? new DatagramPort(libc, "--host-fd", networkPair.fd)
-      : new StreamPort(libc, "--host-fd", networkPair.fd);
+      : new StreamPort(linuxUnix(libc), "--host-fd", networkPair.fd);
   const slabs = [allocateSlab(1514), allocateSlab(1514)];
   let end: (end: RelayEnd) => void = () => {};
   const ended = new Promise<RelayEnd>((resolve) => {

@@ -22,7 +22,15 @@ import { fileURLToPath } from "node:url";
 import { LIMIT } from "./patience.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const SOURCES = ["src/**/*.ts", "packaging/*", "scripts/package*.ts", "package.json", "package-lock.json", "LICENSE"];
+const SOURCES = [
+  "src/**/*.ts",
+  "packaging/*",
+  "scripts/package*.ts",
+  "scripts/macho/*.ts",
+  "package.json",
+  "package-lock.json",
+  "LICENSE",
+];
 /** Where other states' executables are older than this, nobody uses them any more; milliseconds. */
 const OLD = 3_600_000;
 

@@ -41,6 +41,8 @@ const PACKAGES = {
   "kea-dhcp4": "kea-dhcp4-server",
   libvirtd: "libvirt-daemon-system",
   netavark: "netavark",
+  "llvm-nm": "llvm",
+  "llvm-objdump": "llvm",
   nft: "nftables",
   passt: "passt",
   ping: "iputils-ping",

@@ -1,6 +1,7 @@
 /*
  * CoreFoundation: strings, numbers, booleans, dictionaries, arrays, with their reference counts. A dictionary wants the
- * two callback structures of CFType: with others, or none, it would not hold what is put into it.
+ * two callback structures of CFType: with others, or none, it would not hold what is put into it. Numbers and strings of
+ * up to seven characters have tagged handles (cf.h), which each function takes apart first.
  */
 #define _GNU_SOURCE
 #include "cf.h"
@@ -70,12 +71,15 @@ const CFAllocatorRef kCFAllocatorDefault = NULL;
 const CFBooleanRef kCFBooleanTrue = &truth, kCFBooleanFalse = &falsehood;
 const CFStringRef kCFRunLoopDefaultMode = &default_mode;
 
-#define CHECK(object, class) twin_check(object, CF_FAMILY, class, __func__)
+#define CHECK(object, class) (object = cf_object(object), twin_check(object, CF_FAMILY, class, __func__))
+
+#define LONGEST_TAGGED 7
 
 CFTypeRef CFRetain(CFTypeRef object) {
+	CFTypeRef handle = object;
 	CHECK(object, NULL);
 	twin_retain((void *)object);
-	return object;
+	return handle;
 }
 
 void CFRelease(CFTypeRef object) {
@@ -132,7 +136,7 @@ CFStringRef CFStringCreateWithCString(CFAllocatorRef allocator, const char *text
 	if (encoding != kCFStringEncodingUTF8 && encoding != kCFStringEncodingASCII) return NULL;
 	struct cf_string *string = twin_new(&string_class, sizeof *string);
 	string->text = strdup(text);
-	return string;
+	return strlen(text) <= LONGEST_TAGGED ? cf_tagged(string) : string;
 }
 
 const char *CFStringGetCStringPtr(CFStringRef string, CFStringEncoding encoding) {
@@ -173,7 +177,7 @@ CFNumberRef CFNumberCreate(CFAllocatorRef allocator, CFNumberType type, const vo
 	number->type = size == 1 ? 1 : size == 2 ? 2 : size == 4 ? 3 : 4;
 	number->value = size == 1 ? *(const int8_t *)value : size == 2 ? *(const int16_t *)value
 		: size == 4 ? *(const int32_t *)value : *(const int64_t *)value;
-	return number;
+	return number->value >> 55 == 0 || number->value >> 55 == -1 ? cf_tagged(number) : number;
 }
 
 Boolean CFNumberGetValue(CFNumberRef number, CFNumberType type, void *value) {

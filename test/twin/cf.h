@@ -90,6 +90,17 @@ APPLE const void *CFArrayGetValueAtIndex(CFArrayRef array, CFIndex index);
 
 APPLE int32_t CFRunLoopRunInMode(CFStringRef mode, double seconds, Boolean return_after_one);
 
+/*
+ * On Apple silicon a number and a short string are no objects in memory: the handle itself holds the value, with its
+ * highest bit set and bits that differ from process to process. Whoever takes a handle for an address, or for a number
+ * below 2^53, is wrong there. The stand-in's have an address in them, hidden in the same way, so that leaks are counted.
+ */
+#define CF_TAG 0xb4f2000000000000ull
+static inline const void *cf_tagged(const void *object) { return (const void *)((uintptr_t)object ^ CF_TAG); }
+static inline void *cf_object(const void *handle) {
+	return (void *)((intptr_t)handle < 0 ? (uintptr_t)handle ^ CF_TAG : (uintptr_t)handle);
+}
+
 /* A class of other libraries' objects that CFRelease takes as well. */
 #define CF_CLASS(title, end) {.name = title, .family = CF_FAMILY, .destroy = end}
 

@@ -55,6 +55,7 @@ static const char *const KNOB_NAMES[KNOBS] = {
 	"event storm", "empty every", "late event", "event after stop",
 	"rule status", "rule refused", "rule delay", "rules on networks", "network status", "configuration status",
 	"configuration call",
+	"subnet shift", "canonical subnet",
 	"lock busy", "lock delay", "stale", "commit status", "not root",
 	"send full", "send cap", "receive cap", "send errno", "receive errno", "batch limit", "peer room",
 	"check leaks at exit",
@@ -183,6 +184,7 @@ void *twin_new(struct twin_class *class, size_t size) {
 void twin_check(const void *given, enum twin_family family, const struct twin_class *class, const char *function) {
 	const struct twin_object *object = given;
 	if (object == NULL) twin_broken("%s was given NULL", function);
+	if ((intptr_t)object < 0) twin_broken("%s was given a handle of CoreFoundation's", function);
 	if (((uintptr_t)object & 7) != 0 || (uintptr_t)object < 4096) twin_broken("%s was given no object", function);
 	if (object->magic == TWIN_DEAD) twin_broken("%s was given an object after its last release", function);
 	if (object->magic != TWIN_LIVE) twin_broken("%s was given no object", function);

@@ -108,10 +108,12 @@ vmnet_return_t vmnet_network_configuration_set_ipv4_subnet(vmnet_network_configu
 	bool contiguous = (~mask & (~mask + 1)) == 0 && mask != 0 && ~mask >= 3;
 	if (!private || !contiguous) return VMNET_INVALID_ARGUMENT;
 	/* macos.md 1.3: otherwise an overlap with an existing larger network can go unnoticed. */
-	if (address != (address & mask) + 1) twin_broken("%s: the address must be the gateway, the subnet's first", __func__);
+	bool canonical = twin_value(CANONICAL_SUBNET) != 0;
+	if (canonical && address != (address & mask)) return VMNET_INVALID_ARGUMENT;
+	if (!canonical && address != (address & mask) + 1) twin_broken("%s: the address must be the gateway, the subnet's first", __func__);
 	vmnet_return_t status = success();
 	if (status != VMNET_SUCCESS) return status;
-	settings->gateway = address;
+	settings->gateway = (address & mask) + 1;
 	settings->mask = mask;
 	settings->subnet_given = true;
 	return status;
@@ -252,6 +254,7 @@ static vmnet_return_t admit(struct configuration *settings, const void *owner) {
 
 vmnet_network_ref vmnet_network_create(vmnet_network_configuration_ref configuration, vmnet_return_t *status) {
 	struct configuration settings = *settings_of(configuration, __func__);
+	settings.gateway += (uint32_t)twin_value(SUBNET_SHIFT);
 	vmnet_network_ref made = twin_new(&network_class, sizeof *made);
 	twin_add(NETWORKS, 1);
 	pthread_mutex_lock(&vmnet_lock);

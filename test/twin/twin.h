@@ -48,6 +48,8 @@
  *   "network status"      value  vmnet_network_create answers NULL with this status
  *   "configuration status" value vmnet_network_configuration_create answers NULL with this status
  *   "configuration call"  value, once  the next vmnet_network_configuration_set… or add… answers this status
+ *   "subnet shift"        value  the network made has its addresses so many further than it was asked for
+ *   "canonical subnet"    value  1: set_ipv4_subnet wants the subnet's first address, and refuses the gateway's with 1003
  * preferences
  *   "lock busy"           times  SCPreferencesLock fails with kSCStatusPrefsBusy 3002
  *   "lock delay"          value  milliseconds that SCPreferencesLock takes

@@ -1,5 +1,5 @@
 /**
- * macOS: the VM on a unix datagram socket, as Tart has it; the network vmnet's shared, host-only or private one. Apple's
+ * macOS: the VM on a unix datagram socket, as Tart has it, or on a stream socket, as QEMU and Lima do; the network vmnet's shared, host-only or private one. Apple's
  * libraries are loaded when they are needed; a test hands in where others with the same ABI are.
  */
 import { release } from "node:os";
@@ -20,8 +20,10 @@ import { openVmnet } from "../../networks/vmnet/vmnet.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DarwinDatagramPort } from "../../ports/darwin-datagram.ts";
 import { darwinUnix } from "../../ports/darwin-unix.ts";
+import { ListeningPort } from "../../ports/listening.ts";
 import { SocketListener } from "../../ports/socket-listener.ts";
 import { SocketStream } from "../../ports/socket-stream.ts";
+import type { UnixSystem } from "../../ports/unix-system.ts";
 import { parseSettings, type VmNetType } from "../../privileges/conf.ts";
 import { CONF, readConf } from "../../privileges/conf-file.ts";
 import { DarwinPrivileges } from "../../privileges/darwin.ts";
@@ -32,6 +34,7 @@ import { syslogWriter } from "../../telemetry/syslog.ts";
 import { UserError } from "../../user-error.ts";
 import type { RunArguments } from "../run-options.ts";
 import type { Host, NetworkWishes } from "./host.ts";
+import { oneOfOptions, refuseReconnect } from "./sides.ts";
 
 const STDERR = 2;
 const DEFAULT_LEASE_TIME = 600; // seconds
@@ -55,7 +58,7 @@ export function darwinHost(options: DarwinOptions = {}): Host {
     ...(registry && { registry }),
     openLog: (level, format, write) => openLog(libc, level, format, write),
     privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given, conf) }),
-    openVmSide: (given) => openVmSide(libc, version, given),
+    openVmSide: (given) => openVmSide(libc, unix, version, given),
     openNetwork: async (wishes) => openNetwork(libraries, version, typeOf(wishes.given, conf), wishes),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
@@ -86,10 +89,15 @@ function typeOf(given: RunArguments, conf: string): VmNetType {
   return given.vmNetType ?? parseSettings(readConf(conf), conf).vmNetType ?? "nat";
 }
 
-function openVmSide(libc: DarwinLibc, version: string, { vmFd, vmTap, vmSocket }: RunArguments): FramePort {
+function openVmSide(libc: DarwinLibc, unix: UnixSystem, version: string, given: RunArguments): FramePort {
+  const { vmFd, vmTap, vmSocket, vmReconnect = false } = given;
   refuse("--vm-tap", vmTap);
-  refuse("--vm-socket", vmSocket);
-  if (vmFd === undefined) throw new UserError("no VM: give --vm-fd N, one end of a unix datagram socketpair");
+  oneOfOptions({ "--vm-fd": vmFd, "--vm-socket": vmSocket });
+  refuseReconnect(given);
+  if (vmSocket !== undefined) return new ListeningPort(unix, "--vm-socket", vmSocket, { reconnects: vmReconnect });
+  if (vmFd === undefined) {
+    throw new UserError("no VM: give --vm-fd N, one end of a unix datagram socketpair, or --vm-socket PATH");
+  }
   return new DarwinDatagramPort(libc, darwinFeatures(version), "--vm-fd", vmFd);
 }
 

@@ -28,7 +28,7 @@ import { parseMac, putMac } from "../../wire/address.ts";
 import { prepareRegistry } from "../registry.ts";
 import type { RunArguments } from "../run-options.ts";
 import type { Host, NetworkWishes } from "./host.ts";
-import { oneOfOptions } from "./sides.ts";
+import { oneOfOptions, refuseReconnect } from "./sides.ts";
 
 const STDERR = 2;
 const DEFAULT_MTU = 1500;
@@ -55,9 +55,12 @@ export function linuxHost(): Host {
 }
 
 function openVmSide(libc: LinuxLibc, given: RunArguments, newTap?: boolean): FramePort {
-  const { vmFd, vmTap, vmSocket, vmMacAddress } = given;
+  const { vmFd, vmTap, vmSocket, vmReconnect = false, vmMacAddress } = given;
   oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket });
-  if (vmSocket !== undefined) return new ListeningPort(libc, "--vm-socket", vmSocket);
+  refuseReconnect(given);
+  if (vmSocket !== undefined) {
+    return new ListeningPort(linuxUnix(libc), "--vm-socket", vmSocket, { reconnects: vmReconnect });
+  }
   if (vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", vmFd);
   if (vmTap === undefined) throw new UserError("no VM: give --vm-fd N, --vm-tap NAME or --vm-socket PATH");
   const address = new Uint8Array(6);

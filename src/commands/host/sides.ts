@@ -1,5 +1,13 @@
 /** Which of the options that exclude each other were given. */
 import { UserError } from "../../user-error.ts";
+import type { RunArguments } from "../run-options.ts";
+
+/** Throws UserError for `--vm-reconnect` where nobody connects. */
+export function refuseReconnect({ vmReconnect, vmSocket }: RunArguments): void {
+  if (vmReconnect && vmSocket === undefined) {
+    throw new UserError("--vm-reconnect belongs to --vm-socket PATH: give both or neither");
+  }
+}
 
 /**
  * The names of the options that have a value; `options` in the order in which they are to be told. Throws UserError when

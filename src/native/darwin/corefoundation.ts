@@ -6,26 +6,32 @@ import koffi from "koffi";
 
 export const CORE_FOUNDATION = "/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation";
 
+/**
+ * An object. On Apple silicon a number and a short string are tagged pointers, which hold their value themselves and have
+ * the highest bit set: koffi hands those over as bigint, and takes them back so. 0 is none.
+ */
+export type Handle = number | bigint;
+
 export interface CoreFoundation {
   /** kCFBooleanTrue, borrowed. */
-  readonly kCFBooleanTrue: number;
+  readonly kCFBooleanTrue: Handle;
   /** Addresses of structures that tell how a dictionary keeps CoreFoundation's own objects. */
   readonly kCFTypeDictionaryKeyCallBacks: number;
   readonly kCFTypeDictionaryValueCallBacks: number;
 
-  CFStringCreateWithCString(allocator: 0, text: string, encoding: number): number;
-  CFNumberCreate(allocator: 0, type: number, value: Int32Array): number;
+  CFStringCreateWithCString(allocator: 0, text: string, encoding: number): Handle;
+  CFNumberCreate(allocator: 0, type: number, value: Int32Array): Handle;
   /** False when the number does not fit. */
-  CFNumberGetValue(number: number, type: number, value: Int32Array): boolean;
+  CFNumberGetValue(number: Handle, type: number, value: Int32Array): boolean;
   CFNumberGetTypeID(): number;
-  CFDictionaryCreateMutable(allocator: 0, capacity: 0, keyCallBacks: number, valueCallBacks: number): number;
-  CFDictionaryCreateMutableCopy(allocator: 0, capacity: 0, dictionary: number): number;
+  CFDictionaryCreateMutable(allocator: 0, capacity: 0, keyCallBacks: number, valueCallBacks: number): Handle;
+  CFDictionaryCreateMutableCopy(allocator: 0, capacity: 0, dictionary: Handle): Handle;
   CFDictionaryGetTypeID(): number;
   /** 0 when there is none. */
-  CFDictionaryGetValue(dictionary: number, key: number): number;
-  CFDictionarySetValue(dictionary: number, key: number, value: number): void;
-  CFGetTypeID(object: number): number;
-  CFRelease(object: number): void;
+  CFDictionaryGetValue(dictionary: Handle, key: Handle): Handle;
+  CFDictionarySetValue(dictionary: Handle, key: Handle, value: Handle): void;
+  CFGetTypeID(object: Handle): number;
+  CFRelease(object: Handle): void;
 }
 
 export const kCFStringEncodingUTF8 = 0x08000100;

@@ -20,6 +20,8 @@ export interface DarwinLibc {
 
   recv(fd: number, address: number, size: number, flags: number): number;
   send(fd: number, address: number, size: number, flags: number): number;
+  /** `header`: address of a struct msghdr. */
+  sendmsg(fd: number, header: number, flags: number): number;
   /** Private interface; `headers`: struct msghdr_x, one after the other. Answers how many datagrams. */
   recvmsg_x(fd: number, headers: number, count: number, flags: number): number;
   sendmsg_x(fd: number, headers: number, count: number, flags: number): number;
@@ -71,6 +73,7 @@ export function loadDarwinLibc(path: string = LIBSYSTEM): DarwinLibc {
 
     recv: declare("intptr_t recv(int fd, uintptr_t buffer, size_t size, int flags)"),
     send: declare("intptr_t send(int fd, uintptr_t buffer, size_t size, int flags)"),
+    sendmsg: declare("intptr_t sendmsg(int fd, uintptr_t header, int flags)"),
     recvmsg_x: declare("intptr_t recvmsg_x(int fd, uintptr_t headers, unsigned int count, int flags)"),
     sendmsg_x: declare("intptr_t sendmsg_x(int fd, uintptr_t headers, unsigned int count, int flags)"),
     getpeername: declare("int getpeername(int fd, uintptr_t address, uintptr_t size)"),

@@ -1,19 +1,20 @@
 /** SystemConfiguration's preferences: files of settings that system services read, with a lock and a commit. */
 import koffi from "koffi";
+import type { Handle } from "./corefoundation.ts";
 
 export const SYSTEM_CONFIGURATION = "/System/Library/Frameworks/SystemConfiguration.framework/SystemConfiguration";
 
 export interface SystemConfiguration {
   /** Opens the file `file` of /Library/Preferences/SystemConfiguration (a CFString); 0 when that fails. To be released. */
-  SCPreferencesCreate(allocator: 0, name: number, file: number): number;
+  SCPreferencesCreate(allocator: 0, name: Handle, file: Handle): Handle;
   /** False with kSCStatusPrefsBusy when somebody else has it and it shall not wait. */
-  SCPreferencesLock(preferences: number, wait: boolean): boolean;
-  SCPreferencesUnlock(preferences: number): boolean;
+  SCPreferencesLock(preferences: Handle, wait: boolean): boolean;
+  SCPreferencesUnlock(preferences: Handle): boolean;
   /** Borrowed; 0 when there is none. */
-  SCPreferencesGetValue(preferences: number, key: number): number;
-  SCPreferencesSetValue(preferences: number, key: number, value: number): boolean;
+  SCPreferencesGetValue(preferences: Handle, key: Handle): Handle;
+  SCPreferencesSetValue(preferences: Handle, key: Handle, value: Handle): boolean;
   /** False with kSCStatusStale when the file was changed since it was read. */
-  SCPreferencesCommitChanges(preferences: number): boolean;
+  SCPreferencesCommitChanges(preferences: Handle): boolean;
   /** Why the last call failed. */
   SCError(): number;
 }

@@ -81,8 +81,8 @@ export interface VmnetForwarding {
 export interface VmnetNetworks {
   /** Answers 0 when it fails; else an object for CFRelease. */
   vmnet_network_configuration_create(mode: number, status: Uint32Array): number;
-  /** `gateway`: the subnet's first address for a host. */
-  vmnet_network_configuration_set_ipv4_subnet(configuration: number, gateway: Uint8Array, mask: Uint8Array): number;
+  /** `address`: the subnet's first one for a host, its gateway's; what macOS 27 wants of it is not certain. */
+  vmnet_network_configuration_set_ipv4_subnet(configuration: number, address: Uint8Array, mask: Uint8Array): number;
   vmnet_network_configuration_add_dhcp_reservation(configuration: number, mac: Uint8Array, address: Uint8Array): number;
   /** The internal port comes first, other than in VmnetForwarding. */
   vmnet_network_configuration_add_port_forwarding_rule(
@@ -96,6 +96,8 @@ export interface VmnetNetworks {
   vmnet_network_configuration_disable_dhcp(configuration: number): void;
   /** Answers 0 when it fails; else an object for CFRelease. The configuration is copied. */
   vmnet_network_create(configuration: number, status: Uint32Array): number;
+  /** Overwrites both with what the network has. */
+  vmnet_network_get_ipv4_subnet(network: number, subnet: Uint8Array, mask: Uint8Array): void;
   /** As vmnet_start_interface. */
   vmnet_interface_start_with_network(network: number, description: number, queue: number, handler: number): number;
 }
@@ -193,7 +195,7 @@ function networks(declare: (prototype: string) => never): VmnetNetworks {
       "uintptr_t vmnet_network_configuration_create(uint32_t mode, void *status)",
     ),
     vmnet_network_configuration_set_ipv4_subnet: declare(
-      "uint32_t vmnet_network_configuration_set_ipv4_subnet(uintptr_t configuration, void *gateway, void *mask)",
+      "uint32_t vmnet_network_configuration_set_ipv4_subnet(uintptr_t configuration, void *address, void *mask)",
     ),
     vmnet_network_configuration_add_dhcp_reservation: declare(
       "uint32_t vmnet_network_configuration_add_dhcp_reservation(uintptr_t configuration, void *mac, void *address)",
@@ -205,6 +207,9 @@ function networks(declare: (prototype: string) => never): VmnetNetworks {
       "void vmnet_network_configuration_disable_dhcp(uintptr_t configuration)",
     ),
     vmnet_network_create: declare("uintptr_t vmnet_network_create(uintptr_t configuration, void *status)"),
+    vmnet_network_get_ipv4_subnet: declare(
+      "void vmnet_network_get_ipv4_subnet(uintptr_t network, void *subnet, void *mask)",
+    ),
     vmnet_interface_start_with_network: declare(
       "uintptr_t vmnet_interface_start_with_network(uintptr_t network, uintptr_t description, uintptr_t queue, uintptr_t handler)",
     ),

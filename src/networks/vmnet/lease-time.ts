@@ -15,7 +15,12 @@
  * by its MAC address, as `tart ip` does, and not by an identifier that the guest makes up.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CoreFoundation, kCFNumberSInt32Type, kCFStringEncodingUTF8 } from "../../native/darwin/corefoundation.ts";
+import {
+  type CoreFoundation,
+  type Handle,
+  kCFNumberSInt32Type,
+  kCFStringEncodingUTF8,
+} from "../../native/darwin/corefoundation.ts";
 import {
   kSCStatusAccessError,
   kSCStatusPrefsBusy,
@@ -73,7 +78,7 @@ async function merge(native: LeaseTimeNative, seconds: number): Promise<void> {
   }
 }
 
-async function lock(sc: SystemConfiguration, preferences: number): Promise<void> {
+async function lock(sc: SystemConfiguration, preferences: Handle): Promise<void> {
   for (let tries = 1; !sc.SCPreferencesLock(preferences, false); tries++) {
     const status = sc.SCError();
     if (status !== kSCStatusPrefsBusy || tries === LOCK_TRIES) throw new PreferencesError("no lock", status);
@@ -84,7 +89,7 @@ async function lock(sc: SystemConfiguration, preferences: number): Promise<void>
 function write(
   { coreFoundation: cf, systemConfiguration: sc }: LeaseTimeNative,
   held: Held,
-  preferences: number,
+  preferences: Handle,
   seconds: number,
 ): void {
   const key = held.string(DICTIONARY);
@@ -110,7 +115,7 @@ function write(
 }
 
 /** A CFNumber's value, undefined for anything else. */
-function numberOf(cf: CoreFoundation, object: number): number | undefined {
+function numberOf(cf: CoreFoundation, object: Handle): number | undefined {
   if (object === 0 || cf.CFGetTypeID(object) !== cf.CFNumberGetTypeID()) return undefined;
   const value = new Int32Array(1);
   return cf.CFNumberGetValue(object, kCFNumberSInt32Type, value) ? value[0] : undefined;
@@ -119,23 +124,23 @@ function numberOf(cf: CoreFoundation, object: number): number | undefined {
 /** CoreFoundation's objects that are ours, released together. */
 class Held {
   readonly #cf: CoreFoundation;
-  readonly #objects: number[] = [];
+  readonly #objects: Handle[] = [];
 
   constructor(cf: CoreFoundation) {
     this.#cf = cf;
   }
 
-  take(what: string, object: number, sc: SystemConfiguration): number {
+  take(what: string, object: Handle, sc: SystemConfiguration): Handle {
     if (object === 0) throw new PreferencesError(`${what} fails`, sc.SCError());
     this.#objects.push(object);
     return object;
   }
 
-  string(text: string): number {
+  string(text: string): Handle {
     return this.#own(this.#cf.CFStringCreateWithCString(0, text, kCFStringEncodingUTF8));
   }
 
-  number(value: number): number {
+  number(value: number): Handle {
     return this.#own(this.#cf.CFNumberCreate(0, kCFNumberSInt32Type, Int32Array.of(value)));
   }
 
@@ -143,7 +148,7 @@ class Held {
     for (const object of this.#objects.reverse()) this.#cf.CFRelease(object);
   }
 
-  #own(object: number): number {
+  #own(object: Handle): Handle {
     if (object === 0) throw new Error("CoreFoundation has no memory");
     this.#objects.push(object);
     return object;

@@ -4,7 +4,11 @@
  *
  * vmnet refuses a subnet that overlaps another one of its networks, so of softnets that start at the same moment one gets
  * it, and the others try the next.
+ *
+ * Which subnet the network has in the end is vmnet's to say: it is read back.
  */
+
+import { SUBNET_LENGTH } from "../../host/subnet.ts";
 import type { CoreFoundation } from "../../native/darwin/corefoundation.ts";
 import { AF_INET } from "../../native/darwin/libc.ts";
 import {
@@ -16,10 +20,10 @@ import {
   VMNET_SUCCESS,
   type VmnetNetworks,
 } from "../../native/darwin/vmnet.ts";
-import { type Cidr, formatCidr, netmaskOf } from "../../policy/rule.ts";
+import { type Cidr, formatCidr, netmaskOf, subnetOf } from "../../policy/rule.ts";
 import { UserError } from "../../user-error.ts";
 import { putMac } from "../../wire/address.ts";
-import { put32 } from "../../wire/bytes.ts";
+import { get32, put32 } from "../../wire/bytes.ts";
 import type { Exposure } from "../nat/expose.ts";
 import { VmnetError } from "./failure.ts";
 
@@ -38,6 +42,7 @@ export interface OwnNetworkOptions {
 export interface OwnNetwork {
   /** The network's address, to be released once an interface was started on it. */
   readonly network: number;
+  /** As vmnet says. */
   readonly subnet: Cidr;
 }
 
@@ -47,11 +52,17 @@ export function createOwnNetwork(
   coreFoundation: CoreFoundation,
   { subnets, vmMac, exposures }: OwnNetworkOptions,
 ): OwnNetwork {
-  let refused: VmnetError | undefined;
+  let refused: UserError | undefined;
   let tries = 0;
-  for (const subnet of subnets) {
+  for (const asked of subnets) {
     try {
-      return { network: create(networks, coreFoundation, { subnet, vmMac, exposures }), subnet };
+      const network = create(networks, coreFoundation, { subnet: asked, vmMac, exposures });
+      const subnet = readSubnet(networks, network) ?? asked;
+      if (exposures.length === 0 || formatCidr(subnet) === formatCidr(asked)) return { network, subnet };
+      coreFoundation.CFRelease(network); // its ports lead to an address of the subnet that was asked for
+      refused = new UserError(
+        `vmnet made ${formatCidr(subnet)} of the network ${formatCidr(asked)}: leave --expose out, or give another --subnet`,
+      );
     } catch (error) {
       if (!(error instanceof VmnetError) || !MAYBE_TAKEN.has(error.status)) throw error;
       refused = error;
@@ -59,6 +70,14 @@ export function createOwnNetwork(
     if (++tries === MOST_TRIES) break;
   }
   throw refused ?? new UserError("no private /30 is free: this Mac's networks cover all of RFC 1918; give --subnet");
+}
+
+/** What vmnet says that the network has; undefined where it says nothing that could be. */
+function readSubnet(networks: VmnetNetworks, network: number): Cidr | undefined {
+  const [address, mask] = [new Uint8Array(4), new Uint8Array(4)];
+  networks.vmnet_network_get_ipv4_subnet(network, address, mask);
+  const subnet = subnetOf(get32(address, 0), get32(mask, 0));
+  return subnet !== undefined && subnet.length >= 8 && subnet.length <= SUBNET_LENGTH ? subnet : undefined;
 }
 
 /** What one network is made from. */
@@ -95,9 +114,11 @@ function configure(
   const address = word(subnet.address + 2);
   const mac = new Uint8Array(6);
   putMac(mac, 0, vmMac);
-  // The gateway, not the subnet's first address: else vmnet misses some overlaps.
-  const gateway = word(subnet.address + 1);
-  must(networks.vmnet_network_configuration_set_ipv4_subnet(configuration, gateway, word(netmaskOf(subnet.length))));
+  const setSubnet = (from: number): number =>
+    networks.vmnet_network_configuration_set_ipv4_subnet(configuration, word(from), word(netmaskOf(subnet.length)));
+  // The gateway, not the subnet's first address: else vmnet misses some overlaps. Newer systems may want that address.
+  const status = setSubnet(subnet.address + 1);
+  must(status === VMNET_INVALID_ARGUMENT ? setSubnet(subnet.address) : status);
   networks.vmnet_network_configuration_disable_dhcp(configuration);
   must(networks.vmnet_network_configuration_add_dhcp_reservation(configuration, mac, address));
   for (const { external, internal } of exposures) {

@@ -8,7 +8,8 @@
 import { randomBytes } from "node:crypto";
 import { candidates, type HostState, overlapOf, parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
 import type { CoreFoundation } from "../../native/darwin/corefoundation.ts";
-import { formatCidr, netmaskOf } from "../../policy/rule.ts";
+import { type Cidr, covers } from "../../policy/cidr.ts";
+import { formatCidr, netmaskOf, parseCidr } from "../../policy/rule.ts";
 import { allocateSlab } from "../../ports/slab.ts";
 import { UserError } from "../../user-error.ts";
 import { formatIPv4, getMac, parseMac } from "../../wire/address.ts";
@@ -25,6 +26,14 @@ import { createOwnNetwork } from "./own-network.ts";
 
 /** Milliseconds that the gateway may take to say where it is, each of three times. */
 const PATIENCE = 300;
+
+/**
+ * What macOS takes for itself later, when the first shared or host-only interface starts: the shared network before macOS 26
+ * and from then on, and the host-only one.
+ */
+const OWN_OF_MACOS: readonly Cidr[] = ["192.168.64.0/24", "192.168.2.0/24", "192.168.128.0/24"].map(
+  (text) => parseCidr(text)!,
+);
 
 export interface PrivateOptions {
   /** The VM's MAC address. */
@@ -60,6 +69,10 @@ export async function openPrivate(
   const subnets = subnetsToTry(options);
   const cf = coreFoundation();
   const { network, subnet } = createOwnNetwork(networks, cf, { subnets, vmMac, exposures });
+  if (options.subnet !== undefined && formatCidr(subnet) !== options.subnet) {
+    cf.CFRelease(network);
+    throw new UserError(`--subnet ${options.subnet}: vmnet made ${formatCidr(subnet)} of it; give another, or none`);
+  }
   const label = `private ${formatCidr(subnet)}`;
   let vmnet: VmnetInterface;
   try {
@@ -72,9 +85,9 @@ export async function openPrivate(
     cf.CFRelease(network);
     throw error;
   }
-  const gateway = subnet.address + 1;
-  const vmAddress = subnet.address + 2;
-  const { mtu, maxPacketSize } = vmnet.parameters;
+  const { mtu, maxPacketSize, gateway: told = 0 } = vmnet.parameters;
+  const gateway = covers(subnet, told) ? told : subnet.address + 1;
+  const vmAddress = gateway === subnet.address + 2 ? subnet.address + 1 : subnet.address + 2;
   let closing: Promise<void> | undefined;
   const slab = allocateSlab(maxPacketSize);
   const close = async (): Promise<void> => {
@@ -109,6 +122,7 @@ export async function openPrivate(
     subnet: formatCidr(subnet),
     isolated: options.isolated,
     mtu,
+    longestFrame: maxPacketSize,
     close: () => {
       closing ??= close();
       return closing;
@@ -119,7 +133,8 @@ export async function openPrivate(
 function* subnetsToTry({ subnet: chosen, dns, state = readMacState() }: PrivateOptions) {
   if (chosen === undefined) {
     const avoid = dns === undefined ? [] : parseResolvers(dns);
-    for (const { subnet } of candidates(state, avoid, Math.random)) yield subnet;
+    const withOwn = { ...state, networks: [...state.networks, ...OWN_OF_MACOS] };
+    for (const { subnet } of candidates(withOwn, avoid, Math.random)) yield subnet;
     return;
   }
   const subnet = parseSubnet(chosen);

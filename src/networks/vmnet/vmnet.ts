@@ -33,7 +33,7 @@ export async function openVmnet(native: VmnetNative, options: VmnetOptions): Pro
   }
   const mode = type === "host" ? VMNET_HOST_MODE : VMNET_SHARED_MODE;
   const vmnet = await VmnetInterface.start(native, { label: `vmnet ${type}`, on: { mode }, isolated });
-  const { gateway, subnet, mtu } = vmnet.parameters;
+  const { gateway, subnet, mtu, maxPacketSize } = vmnet.parameters;
   const forwarding = new PortForwarding(native, vmnet.address, { exposures, warn });
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
@@ -51,6 +51,7 @@ export async function openVmnet(native: VmnetNative, options: VmnetOptions): Pro
     ...(subnet !== undefined && { subnet: formatCidr(subnet) }),
     isolated,
     mtu,
+    longestFrame: maxPacketSize,
     followAddress: (address) => forwarding.want(address),
     close: () => {
       closing ??= close();
