@@ -42,7 +42,7 @@ const firewalld: Firewall = {
 
 const DOCKERD = "dockerd --storage-driver vfs --data-root /run/docker-data --exec-root /run/docker-exec";
 
-class Docker implements Firewall {
+export class Docker implements Firewall {
   readonly name = "Docker";
   readonly tools = ["dockerd", "iptables"] as const;
   readonly turnsForwardingOn = true;
