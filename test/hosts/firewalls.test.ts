@@ -8,33 +8,21 @@ import { lease } from "../lab/harness/clients.ts";
 import { ControlPath } from "../lab/harness/control.ts";
 import type { Guest } from "../lab/harness/guest.ts";
 import { natGuest } from "../lab/harness/nat.ts";
-import type { Namespace } from "../lab/harness/netns.ts";
 import { until } from "../lab/harness/program.ts";
 import { Softnet } from "../lab/harness/softnet.ts";
-import { INTERNET, Lab, labNeeds, tool } from "../lab/harness/topology.ts";
+import { INTERNET, Lab, labNeeds } from "../lab/harness/topology.ts";
 import { type Firewall, firewalls } from "./harness/firewalls.ts";
 import { PrivateHost } from "./harness/private-host.ts";
+import { commandOf, connects, listen, warnings } from "./harness/vm.ts";
 
-const PYTHON = "/usr/bin/python3";
 const PATIENCE = 60_000;
 const LIMIT = { timeout: 600_000 };
 const MAC = "7e:1a:00:00:02:01";
 
-/** Whether TCP connects. */
-async function connects(from: Namespace, address: string, port: number): Promise<boolean> {
-  const script = `import socket; socket.create_connection(("${address}", ${port}), 3).close()`;
-  return (await from.run(PYTHON, ["-c", script], PATIENCE)).code === 0;
-}
-
-async function listen(lab: Lab, namespace: Namespace, address: string, port: number): Promise<void> {
-  const server = lab.start(namespace, PYTHON, [tool("port.py"), "listen", address, String(port)]);
-  await server.line(/^ready$/);
-}
-
-function commandOf(line: string): string {
-  const command = /; this lets it through, [^:]*: ([^\n]*)$/.exec(line)?.[1];
-  assert.ok(command, `no command in ${line}`);
-  return command;
+function openLab(t: Parameters<typeof Lab.open>[0], firewall: Firewall): Lab {
+  const lab = Lab.open(t);
+  lab.host.sysctl({ "net/ipv4/ip_forward": firewall.turnsForwardingOn === true ? "0" : "1" });
+  return lab;
 }
 
 /** What softnet says when it refuses to start. */
@@ -44,11 +32,6 @@ async function refusal(lab: Lab, ...args: readonly string[]): Promise<string> {
   assert.equal((await softnet.program.ended(PATIENCE)).code, 1);
   assert.equal(softnet.errors.length, 1, softnet.errors.join("\n"));
   return softnet.errors[0]!;
-}
-
-/** What a running softnet has warned of so far. */
-function warnings(guest: Guest): string[] {
-  return guest.softnet!.records.filter(({ level }) => level === "warn").map(({ message }) => String(message));
 }
 
 /** Nothing but the VM got a way through the host, and none into it. */
@@ -64,7 +47,7 @@ suite("other firewalls", () => {
     const needs = { ...labNeeds("nft", "udhcpc", ...firewall.tools), ...LIMIT };
 
     test(`${firewall.name} first: one line, and with its command the VM is online and stays it`, needs, async (t) => {
-      const lab = Lab.open(t);
+      const lab = openLab(t, firewall);
       await lab.services();
       const host = await PrivateHost.open(lab);
       await listen(lab, lab.host, "0.0.0.0", 7777);
@@ -87,7 +70,7 @@ suite("other firewalls", () => {
     });
 
     test(`${firewall.name} later: the line comes into log and status, and goes with the fault`, needs, async (t) => {
-      const lab = Lab.open(t);
+      const lab = openLab(t, firewall);
       await lab.services();
       const host = await PrivateHost.open(lab);
       const control = new ControlPath(lab);

@@ -7,6 +7,8 @@ import type { PrivateHost } from "./private-host.ts";
 export interface Firewall {
   readonly name: string;
   readonly tools: readonly Tool[];
+  /** True: only where it turns ip_forward on itself does it close what is forwarded. */
+  readonly turnsForwardingOn?: boolean;
   start(host: PrivateHost): Promise<void>;
   /** Loads its rules anew, from what it keeps. */
   reload(host: PrivateHost): Promise<void>;
@@ -40,9 +42,10 @@ const firewalld: Firewall = {
 
 const DOCKERD = "dockerd --storage-driver vfs --data-root /run/docker-data --exec-root /run/docker-exec";
 
-class Docker implements Firewall {
+export class Docker implements Firewall {
   readonly name = "Docker";
   readonly tools = ["dockerd", "iptables"] as const;
+  readonly turnsForwardingOn = true;
   #daemon: Program | undefined;
 
   async start(host: PrivateHost): Promise<void> {
@@ -51,7 +54,8 @@ class Docker implements Firewall {
   }
 
   async reload(host: PrivateHost): Promise<void> {
-    await this.#daemon?.stop("SIGTERM", 60_000);
+    await host.run("kill $(cat /var/run/docker.pid)");
+    await this.#daemon?.ended(60_000);
     await this.start(host);
   }
 }
