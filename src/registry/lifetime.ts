@@ -18,9 +18,13 @@ export function momentOf(system: RegistrySystem): Moment {
   return { boot: system.bootId(), now: system.now(), sinceBoot: system.sinceBoot() };
 }
 
-/** Whether a binding can be gone on with when its softnet has ended: a DHCP server gave it, for a time. */
+/**
+ * Whether a binding can be gone on with when its softnet has ended: one of the network's server, or of softnet's own for a
+ * time (without an end it would keep its place for ever).
+ */
 export function outlives(binding: KeptBinding | undefined): boolean {
-  return binding !== undefined && binding.origin !== "static" && Number.isFinite(binding.expiresSinceBoot);
+  if (binding === undefined || binding.origin === "static") return false;
+  return binding.origin === "snooped" || Number.isFinite(binding.expiresSinceBoot);
 }
 
 /** Whether the binding's lease is over, or of another boot: it is nobody's any more, and its record may be removed. */
