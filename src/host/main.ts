@@ -4,7 +4,6 @@
  * a service manager sends them to all processes of a service at once, and this one cleans up after the others.
  */
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
 import { deleteConnections } from "../native/linux/conntrack.ts";
 import { sendDescriptor } from "../native/linux/descriptor-passing.ts";
 import {
@@ -30,6 +29,7 @@ import {
   RTMGRP_IPV4_ROUTE,
   RTMGRP_LINK,
 } from "../native/linux/netlink-events.ts";
+import { nameProcess } from "../native/linux/process-name.ts";
 import { Poll } from "../native/poll.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { findNobody } from "../privileges/target.ts";
@@ -56,8 +56,8 @@ const NFTA_TABLE = 1;
 
 export function helpHost(): void {
   for (const signal of SIGNALS) process.on(signal, () => {});
-  writeFileSync("/proc/self/comm", "softnet-helper");
   const libc = loadLibc();
+  nameProcess(libc, "softnet-helper");
   if (socketOption(libc, SO_DOMAIN) !== AF_UNIX) throw new Error("descriptor 3 is no unix socket: softnet starts this");
   const isRoot = process.geteuid!() === 0;
   let nft: Nftables | undefined;

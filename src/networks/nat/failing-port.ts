@@ -16,6 +16,10 @@ export class FailingPort implements FramePort {
     return this.#port.label;
   }
 
+  get checkInterval(): number | undefined {
+    return this.#port.checkInterval;
+  }
+
   get unsendable(): number {
     return this.#port.unsendable;
   }

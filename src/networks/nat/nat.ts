@@ -16,6 +16,7 @@ import { findIp, ipBatch } from "../../host/iproute2.ts";
 import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
 import { findProgram } from "../../host/system-program.ts";
 import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
+import { LinkEvents } from "../../native/linux/link-events.ts";
 import { Links } from "../../native/linux/links.ts";
 import { reachable } from "../../policy/reachable.ts";
 import { allowsEverything, formatCidr, netmaskOf, parseCidr, parseRules, type Rule } from "../../policy/rule.ts";
@@ -131,9 +132,10 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
   undo.add(() => links.close());
   const label = `TAP ${device.name}`;
   const index = libc.if_nametoindex(device.name);
-  const tap = new TapPort(libc, label, device, () => {
+  const inspect = (): void => {
     if (links.byIndex(index) === undefined) throw new PortClosed(label, "the TAP was deleted");
-  });
+  };
+  const tap = new TapPort(libc, label, device, inspect, LinkEvents.open(libc, index));
   const server = new DhcpServer({
     gateway,
     gatewayMac: mac,

@@ -32,7 +32,7 @@ test("H12 resolv.conf that is written, replaced, or a link that leads elsewhere 
   });
   t.after(() => child.kill("SIGKILL"));
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const next = async (): Promise<string> => (await lines.next()).value;
+  const next = async (): Promise<string> => (await lines.next()).value as string;
   const change = (script: string): void => {
     const within = spawn("nsenter", ["--target", String(child.pid), "--mount", "sh", "-c", script], {
       stdio: "inherit",
