@@ -11,10 +11,10 @@ import {
   targetProtocolAddress,
 } from "../wire/arp.ts";
 import { destinationMac, ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
-import { type GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
-import type { Lease } from "./lease.ts";
+import { type DhcpState, isHeldElsewhere } from "./dhcp-state.ts";
+import { UNKNOWN_MAC } from "./gateway-watch.ts";
 import { PASS, verdictOf } from "./reasons.ts";
-import { type PendingAddresses, ProbeMemory } from "./recent.ts";
+import { ProbeMemory } from "./recent.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 const FORMAT = verdictOf("arp.format");
@@ -28,76 +28,103 @@ const CONFLICT = verdictOf("arp.conflict");
 
 const REQUESTS_PER_SECOND = 50;
 const REQUEST_BURST = 200;
+const FORMER_PER_SECOND = 1;
+const FORMER_BURST = 10;
 
 export class ArpGuard {
-  readonly #mac: number;
-  readonly #lease: Lease;
-  readonly #pending: PendingAddresses;
-  readonly #gateway: GatewayWatch;
+  readonly #state: DhcpState;
   readonly #probes = new ProbeMemory();
   readonly #bucket = new TokenBucket(REQUESTS_PER_SECOND, REQUEST_BURST);
 
-  constructor(mac: number, lease: Lease, pending: PendingAddresses, gateway: GatewayWatch) {
-    this.#mac = mac;
-    this.#lease = lease;
-    this.#pending = pending;
-    this.#gateway = gateway;
+  readonly #formerBucket = new TokenBucket(FORMER_PER_SECOND, FORMER_BURST);
+
+  constructor(state: DhcpState) {
+    this.#state = state;
   }
 
   egress(bytes: Uint8Array, frame: number, length: number, now: number): number {
     const packet = frame + ETHERNET_HEADER;
     const malformed = formOf(bytes, packet, length - ETHERNET_HEADER);
     if (malformed !== PASS) return malformed;
-    if (senderHardwareAddress(bytes, packet) !== this.#mac) return HARDWARE_ADDRESS;
+    const { mac, lease, gateway } = this.#state;
+    if (senderHardwareAddress(bytes, packet) !== mac) return HARDWARE_ADDRESS;
     const sender = senderProtocolAddress(bytes, packet);
     const target = targetProtocolAddress(bytes, packet);
     const request = arpOperation(bytes, packet) === ARP_REQUEST;
     if (sender === 0) {
       if (!request || !this.#isOwn(target, now)) return PROBE;
-    } else if (sender !== this.#lease.address) {
-      return SENDER_ADDRESS;
+    } else if (sender !== lease.address) {
+      const direct = request || !isGroupMac(destinationMac(bytes, frame));
+      if (sender !== lease.formerAddress || !direct || !this.#mayRenew(target, request, now)) return SENDER_ADDRESS;
     }
     if (!this.#bucket.take(now)) return RATE;
+    if (sender === lease.formerAddress) {
+      const verdict = this.#judgeFormer(now);
+      if (verdict !== PASS) return verdict;
+    }
     if (sender === 0) this.#probes.note(target, now);
-    else if (request && target === this.#gateway.address) this.#gateway.noteRequest(now);
+    else if (request && target === gateway.address) gateway.noteRequest(now);
     return PASS;
+  }
+
+  /**
+   * ARP with the address of an expired binding, as far as a renewal by unicast needs it: with its server, or the router
+   * before it. A reply is needed where the server looks for the client's MAC before it sends its ACK.
+   */
+  #mayRenew(target: number, request: boolean, now: number): boolean {
+    const { lease, gateway, transactions } = this.#state;
+    const { former } = lease;
+    if (!former || target === 0) return false;
+    if (target !== former.server && target !== former.acknowledged?.source && target !== gateway.address) return false;
+    return request || transactions.isRenewing(former.address, now);
+  }
+
+  #judgeFormer(now: number): number {
+    const { lease } = this.#state;
+    if (!this.#formerBucket.take(now)) return RATE;
+    if (!isHeldElsewhere(this.#state, lease.formerAddress)) return PASS;
+    lease.forgetFormer();
+    return SENDER_ADDRESS;
   }
 
   ingress(bytes: Uint8Array, frame: number, length: number, now: number): number {
     const packet = frame + ETHERNET_HEADER;
     const malformed = formOf(bytes, packet, length - ETHERNET_HEADER);
     if (malformed !== PASS) return malformed;
+    const { mac, lease, gateway } = this.#state;
     const sender = senderProtocolAddress(bytes, packet);
     if (sender === 0) return PASS;
     const reply = arpOperation(bytes, packet) === ARP_REPLY;
-    if (this.#isOwn(sender, now) && !(reply && this.#probes.answers(sender, now))) return CONFLICT;
-    if (sender !== this.#gateway.address) return PASS;
     const hardware = senderHardwareAddress(bytes, packet);
-    if (this.#gateway.mac !== UNKNOWN_MAC) {
-      if (hardware !== this.#gateway.mac) return GATEWAY;
-      this.#gateway.heard(hardware);
+    if (sender === lease.formerAddress && hardware !== mac) lease.forgetFormer();
+    if (this.#isOwn(sender, now) && !(reply && this.#probes.answers(sender, now))) return CONFLICT;
+    if (sender !== gateway.address) return PASS;
+    if (gateway.mac !== UNKNOWN_MAC) {
+      if (hardware !== gateway.mac) return GATEWAY;
+      gateway.heard(hardware);
       return PASS;
     }
     if (reply) {
-      const own = this.#lease.address;
+      const target = targetProtocolAddress(bytes, packet);
       const answersVm =
-        own !== 0 &&
-        this.#gateway.expectsAnswer(now) &&
+        target !== 0 &&
+        (target === lease.address || target === lease.formerAddress) &&
+        gateway.expectsAnswer(now) &&
         !isGroupMac(hardware) &&
-        destinationMac(bytes, frame) === this.#mac &&
-        targetHardwareAddress(bytes, packet) === this.#mac &&
-        targetProtocolAddress(bytes, packet) === own;
+        destinationMac(bytes, frame) === mac &&
+        targetHardwareAddress(bytes, packet) === mac;
       if (!answersVm) return GATEWAY;
-      this.#gateway.heard(hardware);
+      gateway.heard(hardware);
       return PASS;
     }
     const source = sourceMac(bytes, frame);
-    return hardware === source && hardware === this.#gateway.acknowledgedFrom ? PASS : GATEWAY;
+    return hardware === source && hardware === gateway.acknowledgedFrom ? PASS : GATEWAY;
   }
 
   /** The bound address, or one that the VM may be about to have. */
   #isOwn(address: number, now: number): boolean {
-    return address !== 0 && (address === this.#lease.address || this.#pending.has(address, now));
+    const { lease, pending } = this.#state;
+    return address !== 0 && (address === lease.address || pending.has(address, now));
   }
 }
 

@@ -7,8 +7,10 @@ import { isHostAddress } from "../wire/address.ts";
 export interface Told {
   /** Option 54. */
   readonly serverIdentifier: number;
-  /** Option 3, the first. */
+  /** The router of the default route. */
   readonly router: number;
+  /** The first of option 3, where that may be another one. */
+  readonly firstRouter?: number;
   /** Option 1. */
   readonly netmask: number;
 }
@@ -16,7 +18,8 @@ export interface Told {
 /** Addresses that no VM may get (threat row D26). `subnet`: the network's own, where it knows it. */
 export function isAssignable(address: number, gateway: number, subnet: Cidr | undefined, told: Told): boolean {
   if (!isHostAddress(address)) return false;
-  if (address === gateway || address === told.router || address === told.serverIdentifier) return false;
+  if (address === gateway || address === told.router || address === told.firstRouter) return false;
+  if (address === told.serverIdentifier) return false;
   if (subnet && !covers(subnet, address)) return false;
   return !isEdge(subnet, address) && !isEdge(subnetOf(address, told.netmask), address);
 }

@@ -2,7 +2,7 @@
  * DHCP from the VM (RFC 2131 4.4): docs/guard.md tells each check. A message is first judged whole, without changing
  * anything; only one that passes is noted. User rules are never asked: policy cannot cut off a renewal (threat row D27).
  */
-import { BROADCAST_MAC, LIMITED_BROADCAST } from "../wire/address.ts";
+import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
 import { BOOT_REQUEST, DHCP_DECLINE, DHCP_DISCOVER, DHCP_INFORM, DHCP_RELEASE, DHCP_REQUEST } from "../wire/dhcp.ts";
 import { destinationMac, ETHERNET_HEADER } from "../wire/ethernet.ts";
 import { destinationAddress, sourceAddress } from "../wire/ipv4.ts";
@@ -11,7 +11,7 @@ import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, serverOf } from "./dhcp-state.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import { TokenBucket } from "./token-bucket.ts";
-import type { TransactionKind } from "./transactions.ts";
+import type { Transaction, TransactionKind } from "./transactions.ts";
 
 const ADDRESSES = verdictOf("dhcp.addresses");
 const FORMAT = verdictOf("dhcp.format");
@@ -37,6 +37,8 @@ export class DhcpEgress {
   readonly #declines: number[] = [];
   /** Of the message being judged: the kind of transaction that it opens or refreshes. */
   #kind: TransactionKind = "DISCOVER";
+  /** Of the message being judged: in SELECTING the transaction of the offer that it takes. */
+  #offered: Transaction | undefined;
 
   constructor(state: DhcpState) {
     this.#state = state;
@@ -61,7 +63,10 @@ export class DhcpEgress {
     const source = sourceAddress(bytes, packet);
     const destination = destinationAddress(bytes, packet);
     if (destination === LIMITED_BROADCAST && destinationMac(bytes, frame) !== BROADCAST_MAC) return ADDRESSES;
-    if (source !== 0 && source !== lease.address) return ADDRESSES;
+    if (source !== 0 && source !== lease.address && !(this.#renewsUnbound() && source === message.ciaddr)) {
+      return ADDRESSES;
+    }
+    this.#offered = undefined;
     const meaning = this.#judgeMeaning(source, destination, now);
     if (meaning !== PASS) return meaning;
     if (trustedServer !== 0 && message.serverIdentifier !== 0 && message.serverIdentifier !== trustedServer) {
@@ -72,11 +77,12 @@ export class DhcpEgress {
     const opens = type === DHCP_DISCOVER || type === DHCP_REQUEST || type === DHCP_INFORM;
     const identified = opens ? this.#identifiers.hasRoomFor(message, now) : this.#identifiers.has(message);
     if (!identified) return CLIENT_IDENTIFIER;
-    if (opens && !transactions.hasRoomFor(message.xid, now)) return PENDING;
+    if (opens && !this.#offered && !transactions.hasRoomFor(message.xid, now)) return PENDING;
     if (!this.#bucket.take(now)) return RATE;
 
     this.#identifiers.use(message, now);
-    if (opens) transactions.open(message.xid, now).ask(this.#kind, message, now);
+    if (this.#offered) transactions.move(this.#offered, message.xid);
+    if (opens) transactions.open(message.xid, now).ask(this.#kind, message, destination, now);
     else this.#giveUp(now);
     return PASS;
   }
@@ -84,11 +90,24 @@ export class DhcpEgress {
   /**
    * ciaddr is empty or the bound address. A DISCOVER may also carry the last bound one: the client inside NetworkManager
    * does so after an expiry, until an ACK clears it. It was the VM's own, so an answer sent there tells nobody anything.
+   * A plain renewal may name any: the server knows whose it is.
    */
   #mayClaim(ciaddr: number): boolean {
     const { lease, message } = this.#state;
     if (ciaddr === 0 || ciaddr === lease.address) return true;
-    return message.messageType === DHCP_DISCOVER && ciaddr === lease.lastAddress;
+    if (message.messageType === DHCP_DISCOVER) return ciaddr === lease.lastAddress;
+    return this.#renewsUnbound() && !lease.isStatic && isHostAddress(ciaddr);
+  }
+
+  /** A REQUEST to go on with an address, as the RFC has it: ciaddr, and neither option 50 nor 54 (RFC 2131 4.3.2). */
+  #isPlainRenewal(): boolean {
+    const { messageType, ciaddr, requestedAddress, serverIdentifier } = this.#state.message;
+    return messageType === DHCP_REQUEST && ciaddr !== 0 && requestedAddress === 0 && serverIdentifier === 0;
+  }
+
+  /** A renewal of an address that is not bound: the VM or softnet slept, or softnet was started again. */
+  #renewsUnbound(): boolean {
+    return this.#isPlainRenewal() && this.#state.message.ciaddr !== this.#state.lease.address;
   }
 
   /** The message's type with its addresses: which state of the client it speaks for (RFC 2131 table 4). */
@@ -101,7 +120,8 @@ export class DhcpEgress {
         this.#kind = "DISCOVER";
         return unbound ? PASS : ADDRESSES;
       case DHCP_REQUEST:
-        if (unbound) return this.#judgeFirstRequest(now);
+        if (unbound) return this.#judgeUnaddressedRequest(now);
+        if (this.#renewsUnbound()) return this.#judgeUnboundRenewal(source, destination);
         if (source === 0 || !(broadcast || toServer)) return ADDRESSES;
         this.#kind = broadcast ? "REBINDING" : "RENEWING";
         return this.#judgeBound(source, true);
@@ -110,26 +130,49 @@ export class DhcpEgress {
         this.#kind = "INFORM";
         return this.#judgeBound(source, false);
       case DHCP_RELEASE:
-        if (!toServer) return ADDRESSES;
+        if (source === 0 || !(broadcast || toServer)) return ADDRESSES;
         if (this.#state.message.ciaddr !== source) return CLIENT_ADDRESS;
-        if (this.#state.message.serverIdentifier !== destination) return SERVER;
+        if (!this.#namesServer()) return SERVER;
         return this.#identifiers.has(this.#state.message) ? PASS : CLIENT_IDENTIFIER;
       default:
         return unbound ? this.#judgeDecline(now) : ADDRESSES;
     }
   }
 
-  /** SELECTING and INIT-REBOOT: a REQUEST of a client that has no address yet. */
-  #judgeFirstRequest(now: number): number {
+  #namesServer(): boolean {
+    const named = this.#state.message.serverIdentifier;
+    return named !== 0 && named === serverOf(this.#state);
+  }
+
+  /**
+   * A REQUEST without an IPv4 source: SELECTING and INIT-REBOOT of a client that has no address yet, REBINDING of one that
+   * does not use its address as a source for it (systemd-networkd, NetworkManager, ConnMan).
+   */
+  #judgeUnaddressedRequest(now: number): number {
     const { message, transactions } = this.#state;
+    if (this.#isPlainRenewal()) {
+      this.#kind = "REBINDING";
+      return PASS;
+    }
     if (message.ciaddr !== 0) return CLIENT_ADDRESS;
     if (message.serverIdentifier === 0) {
       this.#kind = "INIT-REBOOT";
       return message.requestedAddress === 0 ? FORMAT : PASS;
     }
     this.#kind = "SELECTING";
-    const transaction = transactions.find(message.xid, now);
-    return transaction?.hasOffer(message.serverIdentifier, message.requestedAddress) ? PASS : SERVER;
+    this.#offered = transactions.findOffered(message.xid, message.serverIdentifier, message.requestedAddress, now);
+    return this.#offered ? PASS : SERVER;
+  }
+
+  /** From the address itself: to a server only where it is known to whom this may go, so that no packet reaches another. */
+  #judgeUnboundRenewal(source: number, destination: number): number {
+    const { message, lease, trustedServer } = this.#state;
+    if (source !== message.ciaddr) return ADDRESSES;
+    this.#kind = destination === LIMITED_BROADCAST ? "REBINDING" : "RENEWING";
+    if (this.#kind === "REBINDING") return PASS;
+    const { former } = lease;
+    const server = trustedServer || (former?.address === source ? former.server : 0);
+    return destination !== 0 && destination === server ? PASS : ADDRESSES;
   }
 
   /** RENEWING, REBINDING and INFORM: ciaddr is the source; a renewal names no other server than the binding's. */

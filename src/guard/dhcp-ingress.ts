@@ -4,18 +4,19 @@
  * an ACK teaches, before it is forwarded (threat rows D7, D13, D20, D25, D29). docs/guard.md tells each check.
  */
 
-import { covers, subnetOf } from "../policy/rule.ts";
+import { covers, lastOf, subnetOf } from "../policy/rule.ts";
 import { isGloballyRoutable } from "../policy/special-purpose.ts";
-import { isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
+import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
 import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../wire/dhcp.ts";
-import { ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
+import { destinationMac, ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
 import { destinationAddress, sourceAddress } from "../wire/ipv4.ts";
 import { isAssignable, mayBeRouter } from "./assignable.ts";
 import { readDhcp } from "./dhcp-form.ts";
-import { type DhcpState, serverOf } from "./dhcp-state.ts";
+import { type DhcpState, isHeldElsewhere, serverOf } from "./dhcp-state.ts";
 import { UNKNOWN_MAC } from "./gateway-watch.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import { Transaction } from "./transactions.ts";
+import type { Binding } from "./types.ts";
 
 const ADDRESSES = verdictOf("dhcp.addresses");
 const HARDWARE_ADDRESS = verdictOf("dhcp.hardware-address");
@@ -53,13 +54,14 @@ export class DhcpIngress {
     if (type !== DHCP_OFFER && type !== DHCP_ACK && type !== DHCP_NAK) return MESSAGE_TYPE;
     const transaction = transactions.find(message.xid, now);
     if (!transaction) return TRANSACTION;
-    if (!isHostAddress(message.serverIdentifier)) return SERVER;
+    const unnamed = message.serverIdentifier === 0 && type === DHCP_NAK && this.#takesAnyNak(transaction);
+    if (!unnamed && !isHostAddress(message.serverIdentifier)) return SERVER;
     if (trustedServer !== 0 && message.serverIdentifier !== trustedServer) return SERVER;
 
     const source = sourceAddress(bytes, packet);
     const hardware = sourceMac(bytes, frame);
     const teaches = type === DHCP_OFFER || (type === DHCP_ACK && transaction.kind !== "INFORM");
-    if (teaches && !this.#isSentFromHere(source, destinationAddress(bytes, packet))) return ADDRESSES;
+    if (teaches && !this.#isSentFromHere(transaction, source, bytes, frame)) return ADDRESSES;
     if (type === DHCP_OFFER) return this.#judgeOffer(transaction, source, hardware, now);
     if (type === DHCP_ACK) return this.#judgeAck(transaction, source, hardware, now);
     return this.#judgeNak(transaction, source, hardware);
@@ -70,17 +72,29 @@ export class DhcpIngress {
    * address of the VM's came routed from somewhere else: an accomplice far away could assign it anybody's. At the VM's
    * own address he can be heard too, so there the sender must be one that no router stands before.
    */
-  #isSentFromHere(source: number, destination: number): boolean {
+  #isSentFromHere(transaction: Transaction, source: number, bytes: Uint8Array, frame: number): boolean {
     const { message, lease } = this.#state;
+    const destination = destinationAddress(bytes, frame + ETHERNET_HEADER);
     if (destination === LIMITED_BROADCAST) return true;
-    if (destination !== message.yiaddr) return false;
-    const own = lease.lastAddress !== 0 && destination === lease.lastAddress;
+    if (destination !== message.yiaddr) {
+      return destinationMac(bytes, frame) === BROADCAST_MAC && this.#isSubnetBroadcast(source, destination);
+    }
+    const known = lease.lastAddress !== 0 && destination === lease.lastAddress;
+    const own = known || (transaction.renews && destination === transaction.requestedAddress);
     return !own || this.#isNear(source);
+  }
+
+  /** Some servers (for PXE) broadcast to the subnet; a router must not have made that of a packet from elsewhere. */
+  #isSubnetBroadcast(source: number, destination: number): boolean {
+    const { message, subnet: known } = this.#state;
+    const subnet = subnetOf(message.yiaddr, message.netmask);
+    if (!subnet || subnet.length > 30 || destination !== lastOf(subnet)) return false;
+    return covers(subnet, source) && (!known || covers(known, source));
   }
 
   #isNear(source: number): boolean {
     const { lease, trustedServer, subnet: known } = this.#state;
-    const { binding } = lease;
+    const binding = lease.binding ?? lease.former;
     if (source !== 0 && (source === trustedServer || source === binding?.server || source === this.#lastTeacher))
       return true;
     const subnet = known ?? (binding && subnetOf(binding.address, binding.netmask));
@@ -104,25 +118,21 @@ export class DhcpIngress {
   #judgeAck(transaction: Transaction, sourceAddress: number, sourceMac: number, now: number): number {
     const { message } = this.#state;
     const trust = this.#judgeAckSource(transaction, sourceAddress, sourceMac);
-    if (trust !== PASS || transaction.kind === "INFORM") return trust;
+    if (trust !== PASS) return trust;
+    if (transaction.kind === "INFORM") {
+      transaction.answered = true;
+      return PASS;
+    }
     if (message.leaseTime <= 0) return LEASE_TIME;
     if (!this.#isAssignable(message)) return ASSIGNED_ADDRESS;
     if (transaction.kind !== "DISCOVER" && message.yiaddr !== transaction.requestedAddress) return ASSIGNED_ADDRESS;
-    if (this.#isHeldElsewhere(message.yiaddr)) return ADDRESS_HELD;
+    // Asked last and only where a binding would begin or move.
+    if (message.yiaddr !== this.#state.lease.address && isHeldElsewhere(this.#state, message.yiaddr))
+      return ADDRESS_HELD;
+    transaction.answered = true;
     transaction.acknowledgedBy = message.serverIdentifier;
     this.#learn(transaction, sourceAddress, sourceMac, now);
     return PASS;
-  }
-
-  /** Asked last and only where a binding would begin or move; what goes wrong there counts as held (threat row D6). */
-  #isHeldElsewhere(address: number): boolean {
-    const { lease, heldElsewhere } = this.#state;
-    if (heldElsewhere === undefined || address === lease.address) return false;
-    try {
-      return heldElsewhere(address);
-    } catch {
-      return true;
-    }
   }
 
   /** Whether this server may acknowledge in the state that the VM's last message speaks for. */
@@ -139,7 +149,7 @@ export class DhcpIngress {
         return named && transaction.hasExactly(offer) ? PASS : SERVER;
       }
       case "RENEWING":
-        return this.#isFromServer() ? PASS : SERVER;
+        return server === transaction.requestedServer ? PASS : SERVER;
       case "REBINDING":
       case "INIT-REBOOT":
         return this.#isFirstToAcknowledge(transaction) ? PASS : SERVER;
@@ -171,15 +181,21 @@ export class DhcpIngress {
         if (!transaction.hasOfferFrom(server, sourceAddress, sourceMac)) return SERVER;
         break;
       case "RENEWING":
-      case "REBINDING":
-        if (!this.#isFromServer()) return SERVER;
+        if (server !== transaction.requestedServer) return SERVER;
         break;
+      case "REBINDING":
       case "INIT-REBOOT":
+        if (!this.#takesAnyNak(transaction) && !this.#isFromServer()) return SERVER;
         break;
     }
     lease.end("refused");
     transactions.close(transaction);
     return PASS;
+  }
+
+  /** Whether any server may refuse: the VM has no address that it could lose by it, or does not know that it has. */
+  #takesAnyNak({ kind }: Transaction): boolean {
+    return kind === "INIT-REBOOT" || (kind === "REBINDING" && !this.#state.lease.binding);
   }
 
   /**
@@ -188,8 +204,10 @@ export class DhcpIngress {
    */
   #learn(transaction: Transaction, sourceAddress: number, sourceMac: number, now: number): void {
     const { message, lease, pending, gateway } = this.#state;
-    const rebinding = transaction.kind === "REBINDING";
-    const confirmsOnly = rebinding && lease.binding?.address === message.yiaddr && !this.#isFromServer();
+    const known = lease.binding ?? (transaction.renews ? lease.former : undefined);
+    const rebinding = transaction.kind === "REBINDING" && known?.address === message.yiaddr;
+    const server = lease.binding ? serverOf(this.#state) : known?.server;
+    const confirmsOnly = rebinding && server !== message.serverIdentifier;
     this.#lastTeacher = sourceAddress;
     pending.add(message.yiaddr, message.serverIdentifier, now);
     lease.acknowledge(
@@ -198,7 +216,7 @@ export class DhcpIngress {
         server: message.serverIdentifier,
         leaseTime: message.leaseTime,
         netmask: confirmsOnly ? 0 : message.netmask,
-        router: confirmsOnly ? 0 : this.#routerOf(message),
+        router: confirmsOnly ? 0 : this.#routerOf(known, message),
         dnsServers: confirmsOnly ? [] : dnsServersOf(message),
         acknowledged: Object.freeze({
           source: sourceAddress,
@@ -206,6 +224,7 @@ export class DhcpIngress {
           ...(transaction.clientIdentifier.length > 0 && { clientIdentifier: transaction.clientIdentifier }),
         }),
       },
+      transaction.renews,
       now,
     );
     const fromGateway = message.serverIdentifier === gateway.address && sourceAddress === gateway.address;
@@ -218,10 +237,10 @@ export class DhcpIngress {
     return isAssignable(message.yiaddr, gateway.address, subnet, message);
   }
 
-  #routerOf(message: DhcpMessage): number {
+  /** `known`: the binding that the message may renew. */
+  #routerOf(known: Binding | undefined, message: DhcpMessage): number {
     const { router, yiaddr } = message;
-    const { binding } = this.#state.lease;
-    const netmask = message.netmask || (binding?.address === yiaddr ? binding.netmask : 0);
+    const netmask = message.netmask || (known?.address === yiaddr ? known.netmask : 0);
     return mayBeRouter(router, this.#state.subnet ?? subnetOf(yiaddr, netmask)) ? router : 0;
   }
 }

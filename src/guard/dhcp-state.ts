@@ -23,6 +23,16 @@ export interface DhcpState {
   readonly message: DhcpMessage;
 }
 
+/** Whether another VM of this host holds the address; may do I/O, and what goes wrong there counts as held (threat row D6). */
+export function isHeldElsewhere({ heldElsewhere }: DhcpState, address: number): boolean {
+  if (heldElsewhere === undefined) return false;
+  try {
+    return heldElsewhere(address);
+  } catch {
+    return true;
+  }
+}
+
 /** The server that the VM may talk to by unicast: the binding's, else the trusted one; 0 = none. */
 export function serverOf(state: DhcpState): number {
   return state.lease.binding?.server || state.trustedServer;

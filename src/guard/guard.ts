@@ -39,7 +39,7 @@ import type { DhcpState } from "./dhcp-state.ts";
 import { ExposedPorts } from "./exposed-ports.ts";
 import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
-import { Lease } from "./lease.ts";
+import { Lease, NO_ADDRESS } from "./lease.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import { PendingAddresses } from "./recent.ts";
@@ -137,9 +137,13 @@ export class Guard {
     this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
     const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
     this.#onBinding = options.onBinding;
-    this.#lease = new Lease(staticAddress, options.origin ?? "snooped", (change) => this.#bindingChanged(change));
+    this.#lease = new Lease(
+      staticAddress,
+      options.origin ?? "snooped",
+      (change) => this.#bindingChanged(change),
+      () => this.#formerIsGone(),
+    );
     this.#gateway = new GatewayWatch(gatewayMac ?? UNKNOWN_MAC);
-    this.#arp = new ArpGuard(this.#mac, this.#lease, this.#pending, this.#gateway);
     const dhcp: DhcpState = {
       mac: this.#mac,
       trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
@@ -151,6 +155,7 @@ export class Guard {
       heldElsewhere: options.heldElsewhere,
       message: new DhcpMessage(),
     };
+    this.#arp = new ArpGuard(dhcp);
     this.#dhcpEgress = new DhcpEgress(dhcp);
     this.#dhcpIngress = new DhcpIngress(dhcp);
     this.#policy = new PolicyGuard({
@@ -175,7 +180,7 @@ export class Guard {
 
   /** The gateway's address, host order; 0 = not known. */
   get gateway(): number {
-    return this.#gateway.address;
+    return this.#configuredGateway || (this.#lease.binding?.router ?? 0);
   }
 
   /** The rules in force. */
@@ -317,7 +322,11 @@ export class Guard {
       protocol === PROTOCOL_UDP &&
       fragmentOffset(bytes, packet) === 0 &&
       udpDestinationPort(bytes, payload) === DHCP_CLIENT_PORT;
-    if (!toClient) return this.#policy.ingress(bytes, packet, protocol);
+    if (!toClient) {
+      const former = this.#lease.formerAddress;
+      if (former !== NO_ADDRESS && destinationAddress(bytes, packet) === former) return IPV4_UNBOUND;
+      return this.#policy.ingress(bytes, packet, protocol);
+    }
     if (udpSourcePort(bytes, payload) !== DHCP_SERVER_PORT) return DHCP_PORTS;
     if (fragmentBits(bytes, packet) !== 0) return DHCP_FRAGMENT;
     return this.#dhcpIngress.judge(bytes, frame, this.#clock[0]!);
@@ -343,17 +352,23 @@ export class Guard {
 
   #bindingChanged(change: BindingChange): void {
     this.#surround();
-    if (change.kind === "lost") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
+    if (change.kind === "lost" && change.why !== "expired") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
     this.#onBinding?.(change);
+  }
+
+  #formerIsGone(): void {
+    this.#surround();
+    this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
   }
 
   /** Follows the binding: the gateway that it tells, and the policy that depends on it. */
   #surround(): void {
     const binding = this.#lease.binding;
-    const gateway = this.#configuredGateway || (binding?.router ?? 0);
-    this.#gateway.setAddress(gateway);
+    // Guarded also while the VM may ask for its former address, so that nobody becomes its gateway meanwhile.
+    const guarded = binding ?? this.#lease.former;
+    this.#gateway.setAddress(this.#configuredGateway || (guarded?.router ?? 0));
     this.#policy.surround({
-      gateway,
+      gateway: this.gateway,
       address: binding?.address ?? 0,
       netmask: binding?.netmask || this.#netmask,
       dnsServers: binding?.dnsServers ?? [],

@@ -6,6 +6,9 @@
  *   bound   → bound, expiry moved      RENEWING and REBINDING keep it; an ACK of another address replaces it
  *   bound   → unbound                  lease over, RELEASE or DECLINE by the VM, NAK by a trusted server
  *
+ * A binding whose lease is over is remembered as the former one: the VM may ask its server whether it may go on with it
+ * (docs/guard.md, Renewals of an address that is not bound). It gives no right to the address.
+ *
  * A static binding never ends; an ACK for its address only completes it.
  */
 import type { Acknowledged, Binding, BindingChange, BindingEnd, BindingOrigin } from "./types.ts";
@@ -24,21 +27,34 @@ export interface Acknowledgement {
 
 const FOREVER = 0xffffffff;
 
+/** No address: outside the 32 bits of any, so that a packet to 0.0.0.0 does not match it. */
+export const NO_ADDRESS = -1;
+
 export class Lease {
   readonly #learnedAs: BindingOrigin;
   readonly #tell: (change: BindingChange) => void;
+  readonly #formerIsGone: () => void;
   #binding: Binding | undefined;
+  #former: Binding | undefined;
   /** The bound address, 0 while there is none: what the hot path compares with. */
   address = 0;
   /** The address of the last binding, also after its end; 0 = there never was one. */
   lastAddress = 0;
+  /** The former binding's address, NO_ADDRESS while there is none: what the hot path compares with. */
+  formerAddress = NO_ADDRESS;
   /** When the binding ends, microseconds; Infinity while there is nothing to end. */
   expiry = Number.POSITIVE_INFINITY;
 
-  /** `learnedAs`: the origin of a binding that an ACK makes. */
-  constructor(staticAddress: number, learnedAs: BindingOrigin, tell: (change: BindingChange) => void) {
+  /** `learnedAs`: the origin of a binding that an ACK makes. `formerIsGone`: called when the VM has neither binding any more. */
+  constructor(
+    staticAddress: number,
+    learnedAs: BindingOrigin,
+    tell: (change: BindingChange) => void,
+    formerIsGone: () => void,
+  ) {
     this.#learnedAs = learnedAs;
     this.#tell = tell;
+    this.#formerIsGone = formerIsGone;
     if (staticAddress !== 0) {
       this.#set({
         address: staticAddress,
@@ -56,14 +72,23 @@ export class Lease {
     return this.#binding;
   }
 
+  /** The binding whose lease ended, while the VM may ask to go on with it. */
+  get former(): Binding | undefined {
+    return this.#former;
+  }
+
   get isStatic(): boolean {
     return this.#binding?.origin === "static";
   }
 
-  /** Makes or renews the binding. The caller has checked that a static binding's address stays. */
-  acknowledge(ack: Acknowledgement, now: number): void {
+  /**
+   * Makes or renews the binding; `renews`: the VM asked to go on with the address, so that the former binding's options
+   * stay. The caller has checked that a static binding's address stays.
+   */
+  acknowledge(ack: Acknowledgement, renews: boolean, now: number): void {
     const before = this.#binding;
-    const same = before?.address === ack.address ? before : undefined;
+    const known = before ?? (renews ? this.#former : undefined);
+    const same = known?.address === ack.address ? known : undefined;
     const binding: Binding = Object.freeze({
       address: ack.address,
       origin: same?.origin ?? this.#learnedAs,
@@ -76,7 +101,7 @@ export class Lease {
     });
     this.#set(binding);
     if (before && !same) this.#tell({ kind: "lost", binding: before, why: "replaced" });
-    this.#tell({ kind: same ? "renewed" : "learned", binding });
+    this.#tell({ kind: before && same ? "renewed" : "learned", binding });
   }
 
   /** Goes on with a binding of before (restore.ts has looked at it), without telling. */
@@ -84,16 +109,34 @@ export class Lease {
     this.#set(Object.freeze({ ...binding, origin: this.#learnedAs }));
   }
 
-  /** Ends the binding, unless it is static or there is none. */
+  /** Ends the binding, unless it is static or there is none; only an expired one is remembered as the former one. */
   end(why: BindingEnd): void {
     const binding = this.#binding;
-    if (!binding || binding.origin === "static") return;
+    if (!binding) {
+      this.forgetFormer();
+      return;
+    }
+    if (binding.origin === "static") return;
     this.#set(undefined);
+    if (why === "expired") this.#setFormer(binding);
     this.#tell({ kind: "lost", binding, why });
+  }
+
+  /** The former address may be somebody else's now. */
+  forgetFormer(): void {
+    if (!this.#former) return;
+    this.#setFormer(undefined);
+    this.#formerIsGone();
+  }
+
+  #setFormer(former: Binding | undefined): void {
+    this.#former = former;
+    this.formerAddress = former?.address ?? NO_ADDRESS;
   }
 
   #set(binding: Binding | undefined): void {
     this.#binding = binding;
+    this.#setFormer(undefined);
     this.address = binding?.address ?? 0;
     if (binding) this.lastAddress = binding.address;
     this.expiry = binding?.expiry ?? Number.POSITIVE_INFINITY;

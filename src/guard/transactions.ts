@@ -1,7 +1,8 @@
 /**
  * DHCP transactions: what the VM has asked, by xid, so that only an answer to it can teach anything (threat rows D7, D20,
  * D24). A transaction lives for 60 s after the VM's last message in it and has one kind, that of this message: an INFORM
- * with a REQUEST's xid cannot complete the REQUEST. Eight at the most; a ninth is refused, not an old one forgotten.
+ * with a REQUEST's xid cannot complete the REQUEST. Eight at the most; a ninth is refused, unless one of them was answered
+ * and can give it its place.
  */
 import type { DhcpMessage } from "../wire/dhcp.ts";
 import { fresh } from "./recent.ts";
@@ -22,7 +23,9 @@ const NO_IDENTIFIER = new Uint8Array(0);
 export class Transaction {
   static readonly MOST_OFFERS = 8;
 
-  readonly xid: number;
+  /** Moves with a client that takes a new one for its REQUEST. */
+  xid: number;
+  /** Of the VM's last message in it. */
   time = 0;
   kind: TransactionKind = "DISCOVER";
   readonly offers: Offer[] = [];
@@ -32,20 +35,23 @@ export class Transaction {
   discovered = false;
   /** What the last REQUEST asked for: option 50, or ciaddr when renewing. */
   requestedAddress = 0;
-  /** What the last REQUEST named in option 54; 0 = none. */
+  /** The server of the last REQUEST: what it named in option 54, or where it went in RENEWING; 0 = none. */
   requestedServer = 0;
   /** Option 61 of the last message; empty = none. */
   clientIdentifier: Uint8Array = NO_IDENTIFIER;
-  /** Option 54 of the ACK that answered it; 0 = none yet. */
+  /** Option 54 of the ACK that bound; 0 = none yet. A repeated REQUEST keeps it. */
   acknowledgedBy = 0;
+  /** An ACK has come since the VM's last message: its place is free for another. */
+  answered = false;
 
   constructor(xid: number) {
     this.xid = xid;
   }
 
-  /** Notes a message of the VM's. */
-  ask(kind: TransactionKind, message: DhcpMessage, now: number): void {
+  /** Notes a message of the VM's, to this server by unicast (0 = not so). */
+  ask(kind: TransactionKind, message: DhcpMessage, server: number, now: number): void {
     if (kind !== this.kind) this.acknowledgedBy = 0;
+    this.answered = false;
     this.kind = kind;
     this.time = now;
     if (kind === "DISCOVER") {
@@ -55,9 +61,14 @@ export class Transaction {
       this.discovered = false;
       this.offers.length = 0;
     }
-    this.requestedAddress = kind === "RENEWING" || kind === "REBINDING" ? message.ciaddr : message.requestedAddress;
-    this.requestedServer = message.serverIdentifier;
+    this.requestedAddress = this.renews ? message.ciaddr : message.requestedAddress;
+    this.requestedServer = kind === "RENEWING" ? server : message.serverIdentifier;
     this.clientIdentifier = message.clientIdentifier.slice(0, message.clientIdentifierLength);
+  }
+
+  /** Whether it asks for an address that the client believes to have. */
+  get renews(): boolean {
+    return this.kind === "RENEWING" || this.kind === "REBINDING";
   }
 
   /** Whether this server offered this address; a proxy's offer of none does not count. */
@@ -93,12 +104,31 @@ export class Transactions {
     return this.#live.find((entry) => entry.xid === xid && fresh(entry.time, now, Transactions.LIFETIME));
   }
 
+  /**
+   * The live transaction in which this server offered this address: the one with this xid, else the one opened last. Some
+   * clients (lwIP 1, smoltcp, Zephyr) take a new xid for their REQUEST.
+   */
+  findOffered(xid: number, server: number, address: number, now: number): Transaction | undefined {
+    const own = this.find(xid, now);
+    if (own?.hasOffer(server, address)) return own;
+    return this.#live.findLast(
+      (entry) => fresh(entry.time, now, Transactions.LIFETIME) && entry.hasOffer(server, address),
+    );
+  }
+
+  /** Whether the VM is asking whether it may go on with this address. */
+  isRenewing(address: number, now: number): boolean {
+    return this.#live.some(
+      (entry) => entry.renews && entry.requestedAddress === address && fresh(entry.time, now, Transactions.LIFETIME),
+    );
+  }
+
   /** Whether a message with this xid belongs to a transaction or may open one. */
   hasRoomFor(xid: number, now: number): boolean {
     let others = 0;
     for (const entry of this.#live) {
       if (!fresh(entry.time, now, Transactions.LIFETIME)) continue;
-      if (entry.xid === xid) return true;
+      if (entry.xid === xid || entry.answered) return true;
       others++;
     }
     return others < Transactions.CAPACITY;
@@ -109,9 +139,17 @@ export class Transactions {
     const known = this.find(xid, now);
     if (known) return known;
     this.#live = this.#live.filter((entry) => fresh(entry.time, now, Transactions.LIFETIME));
+    if (this.#live.length === Transactions.CAPACITY) this.close(this.#oldestAnswered()!);
     const opened = new Transaction(xid);
     this.#live.push(opened);
     return opened;
+  }
+
+  /** The client goes on in this transaction under another xid. */
+  move(transaction: Transaction, xid: number): void {
+    if (transaction.xid === xid) return;
+    this.#live = this.#live.filter((entry) => entry.xid !== xid);
+    transaction.xid = xid;
   }
 
   /** Forgets all: after a RELEASE or DECLINE no answer still on its way may bind again. */
@@ -121,5 +159,13 @@ export class Transactions {
 
   close(transaction: Transaction): void {
     this.#live = this.#live.filter((entry) => entry !== transaction);
+  }
+
+  #oldestAnswered(): Transaction | undefined {
+    let oldest: Transaction | undefined;
+    for (const entry of this.#live) {
+      if (entry.answered && (oldest === undefined || entry.time < oldest.time)) oldest = entry;
+    }
+    return oldest;
   }
 }

@@ -6,6 +6,7 @@
  */
 import { getMac, putMac } from "./address.ts";
 import { get16, get32, put16, put32 } from "./bytes.ts";
+import { defaultRouter } from "./dhcp-routes.ts";
 
 const OP = 0;
 const HTYPE = 1;
@@ -59,6 +60,9 @@ export const OPTION_REBINDING_TIME = 59;
 export const OPTION_CLIENT_IDENTIFIER = 61;
 export const OPTION_RAPID_COMMIT = 80;
 export const OPTION_RELAY_AGENT = 82;
+export const OPTION_CLASSLESS_ROUTES = 121;
+/** Option 121 by the number that it had before RFC 3442. */
+export const OPTION_CLASSLESS_ROUTES_OLD = 249;
 export const OPTION_END = 255;
 
 export const BROADCAST_FLAG = 0x8000;
@@ -67,6 +71,8 @@ export const BROADCAST_FLAG = 0x8000;
 export const LONGEST_CLIENT_IDENTIFIER = 255;
 /** DNS servers that are kept from option 6. */
 export const MOST_DNS_SERVERS = 8;
+/** Longest list of routes that is read, in bytes. */
+export const LONGEST_ROUTES = 512;
 
 /** An option of variable length, concatenated from its parts (RFC 3396); `capacity` bytes are kept, all are counted. */
 class Collected {
@@ -109,6 +115,8 @@ export class DhcpMessage {
 
   readonly #netmask = new Collected(4);
   readonly #routers = new Collected(4);
+  readonly #routes = new Collected(LONGEST_ROUTES);
+  readonly #routesOld = new Collected(LONGEST_ROUTES);
   readonly #dnsServers = new Collected(4 * MOST_DNS_SERVERS);
   readonly #clientIdentifier = new Collected(LONGEST_CLIENT_IDENTIFIER);
   /** Bit per option of fixed length that was seen: more than one drops the message. */
@@ -119,8 +127,12 @@ export class DhcpMessage {
   get netmask(): number {
     return this.#netmask.length === 4 ? get32(this.#netmask.bytes, 0) : 0;
   }
-  /** The first address of option 3; 0 = none. */
+  /** The router of the default route: that of option 121, else of 249, else the first of option 3; 0 = none. */
   get router(): number {
+    return routerOf(this.#routes) || routerOf(this.#routesOld) || this.firstRouter;
+  }
+  /** The first address of option 3; 0 = none. */
+  get firstRouter(): number {
     return this.#routers.length >= 4 ? get32(this.#routers.bytes, 0) : 0;
   }
   /** How many whole addresses option 6 has, at most MOST_DNS_SERVERS. */
@@ -171,6 +183,8 @@ export class DhcpMessage {
     this.relayAgent = false;
     this.#netmask.length = 0;
     this.#routers.length = 0;
+    this.#routes.length = 0;
+    this.#routesOld.length = 0;
     this.#dnsServers.length = 0;
     this.#clientIdentifier.length = 0;
     this.#seen = 0;
@@ -203,6 +217,12 @@ export class DhcpMessage {
         return true;
       case OPTION_ROUTER:
         this.#routers.append(bytes, value, length);
+        return true;
+      case OPTION_CLASSLESS_ROUTES:
+        this.#routes.append(bytes, value, length);
+        return true;
+      case OPTION_CLASSLESS_ROUTES_OLD:
+        this.#routesOld.append(bytes, value, length);
         return true;
       case OPTION_DNS_SERVER:
         this.#dnsServers.append(bytes, value, length);
@@ -246,6 +266,10 @@ export class DhcpMessage {
     this.#seen |= bit;
     return first;
   }
+}
+
+function routerOf({ bytes, length }: Collected): number {
+  return length > LONGEST_ROUTES ? 0 : defaultRouter(bytes, length);
 }
 
 export interface DhcpFields {

@@ -473,6 +473,6 @@ export class Bench {
   assertOffline(former = ADDRESS): void {
     assert.equal(this.bound, undefined);
     this.dropsOut("ipv4.unbound", tcp(443, { source: former }), icmp(8, { source: former }));
-    this.dropsOut("arp.sender-address", arp({ sender: former }));
+    this.dropsOut("arp.sender-address", arp({ sender: former, target: NEIGHBOUR }));
   }
 }

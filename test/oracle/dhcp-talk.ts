@@ -48,6 +48,8 @@ export interface ClientWords {
   server?: Server;
   xid?: number;
   rapidCommit?: boolean;
+  /** REBINDING and RENEWING come from 0.0.0.0, as some clients' do. */
+  fromNobody?: boolean;
   /** Wrong in one place with this probability. */
   wrong?: number;
 }
@@ -64,10 +66,13 @@ export function say(world: World, kind: ClientKind, words: ClientWords = {}): vo
   if (bound !== random.chance(0.02)) dhcp.ciaddr = address;
   // Some clients keep their former address in ciaddr.
   if (kind === "DISCOVER" && random.chance(0.05)) dhcp.ciaddr = world.lastAddress;
-  ip.source = bound ? address : 0;
+  ip.source = bound && !words.fromNobody ? address : 0;
   ip.destination = unicast ? server.id : BROADCAST;
   ip.ethernetDestination = unicast ? server.mac : BROADCAST_MAC;
   ip.ethernetSource = world.vmMac;
+  if (kind === "RELEASE" && random.chance(0.15)) {
+    [ip.destination, ip.ethernetDestination] = [BROADCAST, BROADCAST_MAC];
+  }
   if (random.chance(0.3)) dhcp.flags = 0x8000;
 
   dhcp.options.push({ code: 53, data: [TYPES[kind]] });
@@ -129,7 +134,13 @@ export function answer(world: World, words: ServerWords): void {
   if (random.chance(0.04)) ip.source = random.pick([server.id, world.gateway, world.impostor(), world.someAddress()]);
 
   dhcp.options.push({ code: 53, data: [{ OFFER: 2, ACK: 5, NAK: 6 }[words.type]] });
-  dhcp.options.push({ code: 54, data: be32(server.id) });
+  if (words.type !== "NAK" || !random.chance(0.25)) dhcp.options.push({ code: 54, data: be32(server.id) });
+  if (words.type !== "NAK" && random.chance(0.06)) {
+    // To everybody in the subnet, in place of everybody.
+    const size = 2 ** (32 - world.subnet.length);
+    ip.destination = world.subnet.address + size - 1;
+    ip.ethernetDestination = random.chance(0.9) ? BROADCAST_MAC : world.vmMac;
+  }
   if (words.type !== "NAK") {
     const terse = words.terse ?? 0.1;
     if (words.lease !== -1) dhcp.options.push({ code: 51, data: be32(words.lease ?? world.lease()) });
@@ -137,6 +148,9 @@ export function answer(world: World, words: ServerWords): void {
     if (!random.chance(terse)) dhcp.options.push({ code: 1, data: netmask(world, words.address, rogue) });
     if (!random.chance(terse)) dhcp.options.push({ code: 3, data: routers(world, rogue) });
     const dnsServers = nameServers(world, rogue);
+    if (random.chance(0.12)) {
+      dhcp.options.push({ code: random.pick([121, 121, 249]), data: routes(world, rogue) });
+    }
     if (!random.chance(terse) && dnsServers.length > 0) dhcp.options.push({ code: 6, data: dnsServers.flatMap(be32) });
     if (words.rapidCommit) dhcp.options.push({ code: 80, data: [] });
     if (random.chance(0.1)) dhcp.options.push({ code: 82, data: [1, 2, 3, 4] });
@@ -156,6 +170,29 @@ function routers(world: World, rogue: number): number[] {
   if (random.chance(0.9)) return be32(world.gateway);
   if (random.chance(0.5)) return [...be32(world.gateway), ...be32(world.hostAddress())];
   return be32(world.hostAddress());
+}
+
+/** Classless static routes (RFC 3442), with the one to everywhere more often than not. */
+function routes(world: World, rogue: number): number[] {
+  const { random } = world;
+  const router = (): number[] => {
+    if (random.chance(rogue)) return be32(random.chance(0.2) ? 0 : world.impostor());
+    return be32(random.chance(0.7) ? world.gateway : world.hostAddress());
+  };
+  const count = random.between(0, 3);
+  const all: number[][] = [];
+  for (let number = 0; number < count; number++) {
+    const length = random.pick([0, 1, 8, 9, 24, 32]);
+    all.push([length, ...random.bytes(Math.ceil(length / 8)), ...router()]);
+  }
+  if (random.chance(0.7)) all.splice(random.below(all.length + 1), 0, [0, ...router()]);
+  const bytes = all.flat();
+  if (random.chance(0.04)) return [...bytes, random.pick([0, 33, 24, 255])];
+  if (random.chance(0.02))
+    return Array.from({ length: 52 }, () => [8, 10, ...router()])
+      .flat()
+      .slice(0, 255);
+  return bytes;
 }
 
 const PRIVATE_DNS = 0x0a010200; // 10.1.2.0
@@ -320,7 +357,7 @@ const WRONGS: readonly ((world: World, layers: Layers, fromServer: boolean) => v
     setOption(dhcp, 53, [random.below(20)]);
   },
   ({ random }, { dhcp }) => {
-    dropOption(dhcp, random.pick([53, 54, 51, 50, 61, 1, 3, 6]));
+    dropOption(dhcp, random.pick([53, 54, 51, 50, 61, 1, 3, 6, 121]));
   },
   (world, { dhcp }) => {
     const code = world.random.pick([50, 51, 53, 54, 52]);
@@ -355,7 +392,7 @@ const WRONGS: readonly ((world: World, layers: Layers, fromServer: boolean) => v
     setOption(dhcp, world.random.pick([3, 6]), list.flatMap(be32));
   },
   ({ random }, { dhcp }) => {
-    setOption(dhcp, random.pick([1, 3, 6]), [...random.bytes(random.below(9))]);
+    setOption(dhcp, random.pick([1, 3, 6, 121, 249]), [...random.bytes(random.below(9))]);
   },
   ({ random }, { dhcp }) => {
     setOption(dhcp, 61, random.bytes(random.pick([0, 1, 254, 255, 256, 300])));

@@ -144,9 +144,31 @@ function netmaskOf(message: Message): number | undefined {
 }
 
 /** The first address of option 3, unless that is 0.0.0.0. */
-function routerOf(message: Message): number | undefined {
+function firstRouter(message: Message): number | undefined {
   const first = addressList(message, 3)[0];
   return first === 0 ? undefined : first;
+}
+
+/** The router to everywhere: of option 121 (RFC 3442), else of its older number, else of option 3. */
+function routerOf(message: Message): number | undefined {
+  return defaultRoute(message.options.get(121)) ?? defaultRoute(message.options.get(249)) ?? firstRouter(message);
+}
+
+/** The router of the first route to 0.0.0.0/0, in routes that are all whole. */
+function defaultRoute(data: Uint8Array | undefined): number | undefined {
+  if (data === undefined || data.length > 512) return undefined;
+  let found: number | undefined;
+  let at = 0;
+  while (at < data.length) {
+    const length = data[at]!;
+    if (length > 32) return undefined;
+    const prefix = Math.ceil(length / 8);
+    if (at + 1 + prefix + 4 > data.length) return undefined;
+    const router = uint32(data, at + 1 + prefix);
+    if (length === 0 && router !== 0) found ??= router;
+    at += 1 + prefix + 4;
+  }
+  return found;
 }
 
 /** Step 1 and 2 of both directions: UDP's length and checksum, then the message. A string is the drop reason. */
@@ -177,14 +199,16 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
   const bound = state.binding?.address;
   if (message.yiaddr !== 0) return "dhcp.client-address";
   const own = type === DISCOVER ? [0, bound, state.lastAddress] : [0, bound];
-  if (!own.includes(message.ciaddr)) return "dhcp.client-address";
+  const unbound = !own.includes(message.ciaddr) && type === REQUEST && mayRenewUnbound(state, message);
+  if (!own.includes(message.ciaddr) && !unbound) return "dhcp.client-address";
   if (packet.destination === BROADCAST && macText(frame, 0) !== BROADCAST_MAC) return "dhcp.addresses";
-  if (packet.source !== 0 && packet.source !== bound) return "dhcp.addresses";
+  const sources = unbound ? [0, bound, message.ciaddr] : [0, bound];
+  if (!sources.includes(packet.source)) return "dhcp.addresses";
 
   const transaction = state.transactions.find((entry) => entry.xid === message.xid);
-  const what = classify(state, packet, message, type, transaction);
+  const what = classify(state, packet, message, type, { transaction, unbound });
   if ("reason" in what) return what.reason;
-  const { kind } = what;
+  const { kind, offering } = what;
 
   const named = option32(message, 54);
   if (named !== undefined && state.trustedServer !== undefined && named !== state.trustedServer) return "dhcp.server";
@@ -194,7 +218,12 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
     if (addsNone || !state.hasRoomForIdentifier()) return "dhcp.client-identifier";
   }
 
-  if (!addsNone && transaction === undefined && state.transactions.length >= 8) return "dhcp.pending";
+  const elsewhere = offering !== undefined && offering !== transaction;
+  const answered = state.transactions.filter((entry) => entry.answered);
+  const oldest = Math.min(...answered.map(({ time }) => time));
+  const givesWay = answered.find(({ time }) => time === oldest);
+  const isFull = !addsNone && transaction === undefined && !elsewhere && state.transactions.length >= 8;
+  if (isFull && givesWay === undefined) return "dhcp.pending";
   if (!state.dhcpBucket.take(state.now)) return "dhcp.rate";
 
   state.note = `dhcp.${kind}`;
@@ -207,9 +236,26 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
     state.pending = state.pending.filter((entry) => entry.address !== declined);
     state.giveUp();
   } else {
-    noteTransaction(state, message, kind, transaction);
+    if (isFull) {
+      state.reach("an answered transaction gives way");
+      state.transactions = state.transactions.filter((entry) => entry !== givesWay);
+    }
+    if (elsewhere) {
+      state.reach("the offer of another transaction is taken");
+      state.transactions = state.transactions.filter((entry) => entry !== transaction);
+      offering.xid = message.xid;
+    }
+    noteTransaction(state, packet, message, kind, elsewhere ? offering : transaction);
+    if (unbound)
+      state.reach(`${kind} of ${message.ciaddr === state.former?.address ? "the former" : "an unknown"} address`);
   }
   return PASS;
+}
+
+/** A REQUEST for an address that the VM is not bound to, by which its server is asked. */
+function mayRenewUnbound(state: State, message: Message): boolean {
+  if (option32(message, 50) !== undefined || option32(message, 54) !== undefined) return false;
+  return state.binding?.fixed !== true && !isNoHost(message.ciaddr);
 }
 
 /** What the VM's message is by its type and addresses, with the checks of that type; or why it drops. */
@@ -218,8 +264,8 @@ function classify(
   packet: Packet,
   message: Message,
   type: number,
-  transaction: Transaction | undefined,
-): { kind: Kind | "RELEASE" | "DECLINE" } | { reason: string } {
+  { transaction, unbound }: { transaction: Transaction | undefined; unbound: boolean },
+): { kind: Kind | "RELEASE" | "DECLINE"; offering?: Transaction } | { reason: string } {
   const requested = option32(message, 50);
   const named = option32(message, 54);
   const unspecifiedToBroadcast = packet.source === 0 && packet.destination === BROADCAST;
@@ -234,13 +280,24 @@ function classify(
       return { kind: "DISCOVER" };
 
     case REQUEST:
+      if (unspecifiedToBroadcast && message.ciaddr !== 0 && named === undefined && requested === undefined) {
+        if (!unbound) state.reach("REBINDING from 0.0.0.0");
+        return { kind: "REBINDING" };
+      }
+      if (unbound) {
+        if (packet.source !== message.ciaddr) return { reason: "dhcp.addresses" };
+        if (packet.destination === BROADCAST) return { kind: "REBINDING" };
+        const asksFormer = message.ciaddr === state.former?.address;
+        const server = state.trustedServer ?? (asksFormer ? state.former?.server : undefined);
+        return packet.destination === server ? { kind: "RENEWING" } : { reason: "dhcp.addresses" };
+      }
       if (unspecifiedToBroadcast && named !== undefined) {
         if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
-        const offers = transaction?.offers ?? [];
-        if (!offers.some((offer) => offer.server === named && offer.yiaddr === requested)) {
-          return { reason: "dhcp.server" };
-        }
-        return { kind: "SELECTING" };
+        const offers = (entry: Transaction): boolean =>
+          entry.offers.some((offer) => offer.server === named && offer.yiaddr === requested);
+        const offering = transaction && offers(transaction) ? transaction : state.transactions.findLast(offers);
+        if (requested === undefined || offering === undefined) return { reason: "dhcp.server" };
+        return { kind: "SELECTING", offering };
       }
       if (unspecifiedToBroadcast) {
         if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
@@ -260,8 +317,9 @@ function classify(
       return { kind: "INFORM" };
 
     case RELEASE:
-      if (!boundToServer) return { reason: "dhcp.addresses" };
+      if (!boundToServer && !boundToBroadcast) return { reason: "dhcp.addresses" };
       if (!sourceIsCiaddr) return { reason: "dhcp.client-address" };
+      if (boundToBroadcast) state.reach("RELEASE to everybody");
       if (named !== state.server) return { reason: "dhcp.server" };
       if (!state.knowsIdentifier(message.identifier)) return { reason: "dhcp.client-identifier" };
       return { kind: "RELEASE" };
@@ -278,7 +336,13 @@ function classify(
   }
 }
 
-function noteTransaction(state: State, message: Message, kind: Kind, found: Transaction | undefined): void {
+function noteTransaction(
+  state: State,
+  packet: Packet,
+  message: Message,
+  kind: Kind,
+  found: Transaction | undefined,
+): void {
   const transaction: Transaction = found ?? {
     xid: message.xid,
     time: state.now,
@@ -287,10 +351,14 @@ function noteTransaction(state: State, message: Message, kind: Kind, found: Tran
     offers: [],
     named: undefined,
     asked: undefined,
+    renewedFrom: undefined,
     acknowledgedBy: undefined,
+    answered: false,
   };
   if (found === undefined) state.transactions.push(transaction);
   if (transaction.kind !== kind) transaction.acknowledgedBy = undefined;
+  transaction.answered = false;
+  transaction.renewedFrom = kind === "RENEWING" ? packet.destination : undefined;
   transaction.time = state.now;
   transaction.kind = kind;
   if (kind === "DISCOVER") transaction.rapidCommit = message.options.has(80);
@@ -318,19 +386,27 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
   }
   const server = option32(message, 54);
   if (server !== undefined && isNoHost(server)) state.reach("a server that cannot be");
-  if (server === undefined || isNoHost(server)) return "dhcp.server";
+  const anyServersNak =
+    type === NAK &&
+    (transaction.kind === "INIT-REBOOT" || (transaction.kind === "REBINDING" && state.binding === undefined));
+  const mayBeNobody = anyServersNak && state.trustedServer === undefined;
+  if (server === undefined && mayBeNobody) state.reach(`a NAK of nobody's in ${transaction.kind}`);
+  if (server === undefined ? !mayBeNobody : isNoHost(server)) return "dhcp.server";
   if (state.trustedServer !== undefined && server !== state.trustedServer) return "dhcp.server";
 
   const assigns = type === OFFER || (type === ACK && transaction.kind !== "INFORM");
-  if (assigns && packet.destination !== BROADCAST && packet.destination !== message.yiaddr) {
+  const toEverybody = packet.destination === BROADCAST || isDirectedBroadcast(state, frame, packet, message);
+  if (assigns && !toEverybody && packet.destination !== message.yiaddr) {
     state.reach("an answer that was routed here");
     return "dhcp.addresses";
   }
 
+  const renews = transaction.kind === "RENEWING" || transaction.kind === "REBINDING";
+  const own = [state.lastAddress, renews ? transaction.asked : undefined];
   if (
     assigns &&
     packet.destination !== BROADCAST &&
-    packet.destination === state.lastAddress &&
+    own.includes(packet.destination) &&
     !isNear(state, packet.source)
   ) {
     state.reach("an answer to the VM's own address from far away");
@@ -338,14 +414,25 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
   }
 
   const mac = macText(frame, 6);
-  if (type === OFFER) return offer(state, packet, message, transaction, server, mac);
-  if (type === ACK) return acknowledge(state, packet, message, transaction, server, mac);
-  return refuse(state, packet, transaction, server, mac);
+  if (type === NAK) return refuse(state, packet, transaction, server, mac);
+  if (type === OFFER) return offer(state, packet, message, transaction, server!, mac);
+  return acknowledge(state, packet, message, transaction, server!, mac);
+}
+
+/** To the last address of the subnet that the message gives, as some servers send what is for everybody. */
+function isDirectedBroadcast(state: State, frame: Uint8Array, packet: Packet, message: Message): boolean {
+  const subnet = subnetOf(message.yiaddr, netmaskOf(message));
+  const ends = subnet && edges(subnet);
+  if (subnet === undefined || packet.destination !== ends?.last) return false;
+  if (macText(frame, 0) !== BROADCAST_MAC || !contains(subnet, packet.source)) return false;
+  if (state.subnet !== undefined && !contains(state.subnet, packet.source)) return false;
+  state.reach("an answer to the directed broadcast address");
+  return true;
 }
 
 /** Whether no router stands between the VM and who sends from this address. */
 function isNear(state: State, source: number): boolean {
-  const { binding } = state;
+  const binding = state.binding ?? state.former;
   // 0.0.0.0 says nothing of where it comes from, even where the last ACK came from there.
   if (source !== 0 && [state.trustedServer, binding?.server, state.lastTeacher].includes(source)) return true;
   let subnet = state.subnet;
@@ -395,14 +482,17 @@ function acknowledge(
     const from = offersFrom(transaction, packet, server, mac);
     if (!from.some((entry) => entry.yiaddr === transaction.asked)) return "dhcp.server";
   } else if (kind === "RENEWING") {
-    if (server !== state.server) return "dhcp.server";
-    if (state.binding?.server === undefined) state.reach("the trusted server renews a static binding");
+    if (server !== transaction.renewedFrom) return "dhcp.server";
+    if (state.binding?.fixed && state.binding.server === undefined) {
+      state.reach("the trusted server renews a static binding");
+    }
   } else if (kind === "REBINDING" || kind === "INIT-REBOOT") {
     if (acknowledgedByAnother) return "dhcp.server";
   } else {
     if (state.binding === undefined) return "dhcp.server";
     if (state.server !== undefined && server !== state.server) return "dhcp.server";
     state.note = "dhcp.ACK-INFORM";
+    transaction.answered = true;
     return PASS;
   }
 
@@ -415,6 +505,10 @@ function acknowledge(
   if (yiaddr !== state.binding?.address && isHeldElsewhere(state, yiaddr)) return "dhcp.address-held";
 
   transaction.acknowledgedBy = server;
+  transaction.answered = true;
+  if (state.binding === undefined && (kind === "RENEWING" || kind === "REBINDING")) {
+    state.reach(`an unbound VM is bound again in ${kind}`);
+  }
   state.notePending(yiaddr, server, state.now);
   state.lastTeacher = packet.source;
   const itself = packet.source === server ? { address: server, mac } : undefined;
@@ -438,10 +532,11 @@ function boundBy(state: State, message: Message, kind: Kind, server: number, lea
   const before = state.binding;
   const { yiaddr } = message;
   const fixed = before?.fixed ?? false;
-  const kept = before?.address === yiaddr ? before : undefined;
+  const renewed = kind === "RENEWING" || kind === "REBINDING" ? state.former : undefined;
+  const kept = [before, renewed].find((binding) => binding?.address === yiaddr);
   const expiry = fixed || lease === 0xffffffff ? Number.POSITIVE_INFINITY : state.now + lease * SECOND;
   // Whoever answers a shout for help may confirm the address, but not lead its traffic elsewhere.
-  if (kind === "REBINDING" && kept !== undefined && state.server !== server) {
+  if (kind === "REBINDING" && kept !== undefined && (state.server ?? kept.server) !== server) {
     state.reach("another server confirms in REBINDING");
     return { ...kept, server, expiry };
   }
@@ -481,11 +576,18 @@ function subnetOf(address: number, netmask: number | undefined): Cidr | undefine
   return length === undefined ? undefined : { address, length };
 }
 
-function refuse(state: State, packet: Packet, transaction: Transaction, server: number, mac: string): string {
+function refuse(
+  state: State,
+  packet: Packet,
+  transaction: Transaction,
+  server: number | undefined,
+  mac: string,
+): string {
   const { kind } = transaction;
   if (kind === "DISCOVER" || kind === "INFORM") return "dhcp.transaction";
   if (kind === "SELECTING" && offersFrom(transaction, packet, server, mac).length === 0) return "dhcp.server";
-  if ((kind === "RENEWING" || kind === "REBINDING") && server !== state.server) return "dhcp.server";
+  if (kind === "RENEWING" && server !== transaction.renewedFrom) return "dhcp.server";
+  if (kind === "REBINDING" && state.binding !== undefined && server !== state.server) return "dhcp.server";
   state.note = `dhcp.NAK-${kind}`;
   state.endBinding();
   state.transactions = state.transactions.filter((entry) => entry !== transaction);
@@ -493,8 +595,8 @@ function refuse(state: State, packet: Packet, transaction: Transaction, server: 
 }
 
 /** The offers of the server that the REQUEST named, when this message comes from where they came from. */
-function offersFrom(transaction: Transaction, packet: Packet, server: number, mac: string) {
-  if (server !== transaction.named) return [];
+function offersFrom(transaction: Transaction, packet: Packet, server: number | undefined, mac: string) {
+  if (server === undefined || server !== transaction.named) return [];
   return transaction.offers.filter(
     (entry) => entry.server === server && entry.source === packet.source && entry.mac === mac,
   );
@@ -515,6 +617,7 @@ function isEdge(network: Cidr | undefined, address: number): boolean {
 function isAssignable(state: State, message: Message, server: number): boolean {
   const { yiaddr } = message;
   if (state.binding?.fixed) return yiaddr === state.binding.address;
+  if (yiaddr === firstRouter(message)) return false;
   return couldBeGiven(state, yiaddr, { server, router: routerOf(message), netmask: netmaskOf(message) });
 }
 
@@ -528,7 +631,7 @@ interface Lease {
 function couldBeGiven(state: State, yiaddr: number, { server, router, netmask }: Lease): boolean {
   if (isNoHost(yiaddr)) return false;
   if (yiaddr === router || yiaddr === server) return false;
-  if (yiaddr === state.gateway) {
+  if (yiaddr === state.guardedGateway) {
     state.reach("the gateway's address assigned");
     return false;
   }

@@ -64,15 +64,47 @@ function arpFromVm(state: State, arp: Arp): string {
   if (probe) {
     const own = arp.targetAddress === bound || state.isPending(arp.targetAddress);
     if (arp.operation !== 1 || !own) return "arp.probe";
-  } else if (arp.senderAddress !== bound) {
+  } else if (arp.senderAddress !== bound && !mayAskAsFormer(state, arp)) {
     return "arp.sender-address";
   }
   if (!state.arpBucket.take(state.now)) return "arp.rate";
+  const former = !probe && arp.senderAddress !== bound;
+  if (former && !state.formerBucket.take(state.now)) {
+    state.reach("too much ARP as the former address");
+    return "arp.rate";
+  }
+  if (former && isFormerHeld(state)) {
+    state.reach("the former address is held elsewhere");
+    state.forgetFormer();
+    return "arp.sender-address";
+  }
+  if (former) state.reach(`ARP as the former address: a ${arp.operation === 1 ? "request" : "reply"}`);
 
   state.note = probe ? "arp.probe" : arp.operation === 1 ? "arp.request" : "arp.reply";
   if (probe) state.noteProbe(arp.targetAddress);
-  if (!probe && arp.operation === 1 && arp.targetAddress === state.gateway) noteGatewayRequest(state);
+  if (!probe && arp.operation === 1 && arp.targetAddress === state.guardedGateway) noteGatewayRequest(state);
   return PASS;
+}
+
+/** What a renewal of the former address needs: to find its server or the gateway, and to be found by the server. */
+function mayAskAsFormer(state: State, arp: Arp): boolean {
+  const { former } = state;
+  if (former === undefined || arp.senderAddress !== former.address) return false;
+  const targets = [former.server, state.lastTeacher, state.guardedGateway];
+  if (arp.targetAddress === 0 || !targets.includes(arp.targetAddress)) return false;
+  if (arp.operation === 1) return true;
+  if (isGroup(arp.ethernetDestination)) return false;
+  return state.transactions.some(
+    ({ kind, asked }) => (kind === "RENEWING" || kind === "REBINDING") && asked === former.address,
+  );
+}
+
+function isFormerHeld(state: State): boolean {
+  try {
+    return state.heldElsewhere(state.former!.address);
+  } catch {
+    return true;
+  }
 }
 
 function noteGatewayRequest(state: State): void {
@@ -91,17 +123,27 @@ function noteGatewayRequest(state: State): void {
 }
 
 function arpToVm(state: State, arp: Arp): string {
+  const said = judgeArpToVm(state, arp);
+  // Somebody else has the address now.
+  if (arp.senderAddress === state.former?.address && arp.senderHardware !== state.vmMac) {
+    state.reach("somebody else speaks as the former address");
+    state.forgetFormer();
+  }
+  return said;
+}
+
+function judgeArpToVm(state: State, arp: Arp): string {
   const bound = state.binding?.address;
   if (arp.senderAddress === bound || state.isPending(arp.senderAddress)) {
     const probed = state.probes.some((probe) => probe.address === arp.senderAddress);
     if (arp.operation !== 2 || !probed) return "arp.conflict";
-    if (arp.senderAddress === state.gateway) state.reach("an own address that is the gateway's too");
+    if (arp.senderAddress === state.guardedGateway) state.reach("an own address that is the gateway's too");
     state.note = "arp.conflict-reply";
   } else {
     state.note = "arp.ingress";
   }
 
-  if (state.gateway !== undefined && arp.senderAddress === state.gateway) {
+  if (state.guardedGateway !== undefined && arp.senderAddress === state.guardedGateway) {
     if (state.gatewayMac === undefined) {
       if (answersOwnRequest(state, arp)) {
         state.learnedGatewayMac = arp.senderHardware;
@@ -130,7 +172,7 @@ function answersOwnRequest(state: State, arp: Arp): boolean {
     arp.operation === 2 &&
     arp.ethernetDestination === state.vmMac &&
     arp.targetHardware === state.vmMac &&
-    arp.targetAddress === state.binding?.address &&
+    arp.targetAddress === (state.binding ?? state.former)?.address &&
     !isGroup(arp.senderHardware) &&
     state.gatewayRequest !== undefined &&
     state.now - state.gatewayRequest <= 3 * SECOND

@@ -71,6 +71,9 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [initReboot, 6],
   [renew, 8],
   [rebind, 7],
+  [sleeper, 9],
+  [otherXid, 4],
+  [manyRenewals, 1],
   [inform, 5],
   [release, 2],
   [race, 5],
@@ -115,6 +118,7 @@ const FLOW_MIX: readonly [Scenario, number][] = [
   [initReboot, 1],
   [renew, 3],
   [rebind, 1],
+  [sleeper, 1],
   [release, 0.7],
   [rogueNetwork, 3],
   [race, 0.5],
@@ -240,7 +244,7 @@ function renew(world: World): void {
 function rebind(world: World): void {
   const { random } = world;
   if (random.chance(0.9)) world.xid = random.uint32();
-  say(world, "REBINDING");
+  say(world, "REBINDING", { fromNobody: random.chance(0.3) });
   const address = world.address ?? world.lastAddress;
   const answers = random.between(1, 4);
   for (let count = 0; count < answers; count++) {
@@ -250,6 +254,109 @@ function rebind(world: World): void {
     if (random.chance(0.15)) say(world, "REBINDING");
     if (random.chance(0.1)) say(world, "RENEWING");
     if (random.chance(0.3)) world.server = server;
+  }
+}
+
+/** A VM that slept longer than its lease, or whose softnet is new: it goes on with the address that it believes in. */
+function sleeper(world: World): void {
+  const { random } = world;
+  if (world.address === undefined || random.chance(0.3)) bootQuietly(world);
+  const address = world.address ?? world.lastAddress;
+  if (random.chance(0.8)) {
+    world.jump();
+    world.expire();
+  }
+  const turns = random.between(1, 5);
+  for (let turn = 0; turn < turns; turn++) {
+    const target = random.pick([world.server.id, world.server.source, world.gateway, world.someAddress()]);
+    const neighbour = random.chance(0.2) ? { ethernetDestination: random.pick(world.peerMacs) } : {};
+    switch (random.below(9)) {
+      case 0:
+      case 1:
+        arp(world, "egress", {
+          operation: random.chance(0.8) ? 1 : 2,
+          senderAddress: address,
+          targetAddress: target,
+          ...neighbour,
+        });
+        break;
+      case 2:
+        arp(world, "ingress", { operation: 1, senderAddress: target, targetAddress: address });
+        arp(world, "egress", { operation: 2, senderAddress: address, targetAddress: target, ...neighbour });
+        break;
+      case 3:
+        arpGateway(world);
+        break;
+      case 4:
+        inbound(world);
+        break;
+      case 5:
+        if (random.chance(0.3))
+          arp(world, "ingress", { senderAddress: address, senderHardware: random.pick(world.peerMacs) });
+        break;
+      default:
+        askAgain(world, address);
+    }
+  }
+  if (random.chance(0.1)) {
+    for (let count = 0; count < 14; count++) {
+      arp(world, "egress", { operation: 1, senderAddress: address, targetAddress: world.server.id });
+    }
+  }
+  traffic(world);
+}
+
+/** RENEWING or REBINDING of an address that may be bound or not, and what servers say to it. */
+function askAgain(world: World, usual: number): void {
+  const { random } = world;
+  const address = random.chance(0.85) ? usual : world.hostAddress();
+  if (random.chance(0.8)) world.xid = random.uint32();
+  const kind = random.chance(0.5) ? "RENEWING" : "REBINDING";
+  say(world, kind, { address, fromNobody: random.chance(0.4), wrong: 0.04 });
+  if (random.chance(0.1)) world.jump();
+  const answers = random.below(3);
+  for (let count = 0; count < answers; count++) {
+    const server = random.chance(0.7) ? world.server : random.pick(world.servers);
+    if (random.chance(0.2)) {
+      answer(world, { type: "NAK", address: 0, server, wrong: 0.03 });
+    } else {
+      answer(world, { type: "ACK", address, server, terse: 0.4, wrong: 0.03 });
+      if (random.chance(0.7)) learned(world, address, server);
+    }
+  }
+}
+
+/** Clients that take a new xid for each message. */
+function otherXid(world: World): void {
+  const { random } = world;
+  const count = random.between(1, 3);
+  const offers = Array.from({ length: count }, () => {
+    world.xid = random.uint32();
+    const server = someServer(world);
+    const address = giveAddress(world);
+    say(world, "DISCOVER", { wrong: 0.02 });
+    answer(world, { type: "OFFER", address, server, wrong: 0.02 });
+    return { xid: world.xid, server, address };
+  });
+  const { xid, server, address } = random.pick(offers);
+  if (random.chance(0.1)) world.jump();
+  world.xid = random.chance(0.7) ? random.uint32() : random.chance(0.5) ? xid : random.pick(offers).xid;
+  say(world, "SELECTING", { address, server, wrong: 0.02 });
+  answer(world, { type: "ACK", address, server, xid: random.chance(0.85) ? world.xid : xid, wrong: 0.02 });
+  learned(world, address, server);
+  if (random.chance(0.3)) say(world, "SELECTING", { address, server, xid });
+}
+
+/** A short lease: a new transaction each time, most of them answered. */
+function manyRenewals(world: World): void {
+  const { random } = world;
+  if (world.address === undefined) bootQuietly(world);
+  const address = world.address ?? world.lastAddress;
+  for (let count = 0; count < 11; count++) {
+    world.xid = random.uint32();
+    say(world, random.chance(0.8) ? "RENEWING" : "INFORM", { wrong: 0 });
+    if (random.chance(0.75)) answer(world, { type: "ACK", address, wrong: 0 });
+    if (random.chance(0.1)) world.now += 1;
   }
 }
 

@@ -79,6 +79,7 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array)
     }
   }
 
+  if (direction === "ingress" && packet.destination === state.former?.address) return "ipv4.unbound";
   if (direction === "ingress") return checkPolicy(state, direction, packet);
 
   if (state.binding === undefined) return "ipv4.unbound";

@@ -19,7 +19,7 @@ export interface Offer {
 }
 
 export interface Transaction {
-  readonly xid: number;
+  xid: number;
   time: number;
   kind: Kind;
   /** Option 80 in the last DISCOVER. */
@@ -29,8 +29,12 @@ export interface Transaction {
   named: number | undefined;
   /** Option 50, or ciaddr when renewing. */
   asked: number | undefined;
+  /** The server that a REQUEST in RENEWING went to. */
+  renewedFrom: number | undefined;
   /** Who acknowledged the last message of its kind. */
   acknowledgedBy: number | undefined;
+  /** An ACK passed since the VM's last message. */
+  answered: boolean;
 }
 
 export interface OracleBinding {
@@ -89,6 +93,9 @@ export class State {
   lastAddress: number | undefined;
   /** IPv4 source of the last ACK that made or renewed a binding. */
   lastTeacher: number | undefined;
+  /** The binding that ended because its lease was over, for as long as the VM may ask for it again. */
+  former: OracleBinding | undefined;
+  /** In the order of opening. */
   transactions: Transaction[] = [];
   pending: Pending[] = [];
   probes: { address: number; time: number }[] = [];
@@ -97,6 +104,7 @@ export class State {
   /** The server that last acknowledged the living binding, when that spoke from its own address. */
   acknowledgedFrom: { readonly address: number; readonly mac: string } | undefined;
   readonly arpBucket = new Bucket(50, 200);
+  readonly formerBucket = new Bucket(1, 10);
   readonly dhcpBucket = new Bucket(10, 50);
   readonly echoBucket = new Bucket(100, 200);
   readonly answerBucket = new Bucket(100, 200);
@@ -166,6 +174,11 @@ export class State {
     return this.configuredGateway ?? this.binding?.router;
   }
 
+  /** The gateway that ARP guards: an expired binding's too. */
+  get guardedGateway(): number | undefined {
+    return this.gateway ?? this.former?.router;
+  }
+
   get gatewayMac(): string | undefined {
     return this.configuredGatewayMac ?? this.learnedGatewayMac;
   }
@@ -184,7 +197,7 @@ export class State {
     const binding = this.binding;
     if (binding !== undefined && this.now >= binding.expiry) {
       this.notePending(binding.address, binding.server, binding.expiry);
-      this.setBinding(undefined);
+      this.setBinding(undefined, this.acknowledgedFrom, binding);
     }
     const age = (then: number) => this.now - then;
     this.transactions = this.transactions.filter((entry) => age(entry.time) <= 60 * SECOND);
@@ -203,12 +216,17 @@ export class State {
   }
 
   /** Every change of the binding comes through here, because a new or lost gateway takes its MAC with it. */
-  setBinding(binding: OracleBinding | undefined, acknowledgedFrom?: { address: number; mac: string }): void {
-    const { gateway, binding: before } = this;
+  setBinding(
+    binding: OracleBinding | undefined,
+    acknowledgedFrom?: { address: number; mac: string },
+    former?: OracleBinding,
+  ): void {
+    const { gateway, guardedGateway, binding: before } = this;
     this.binding = binding;
+    this.former = former;
     if (binding !== undefined) this.lastAddress = binding.address;
     this.acknowledgedFrom = acknowledgedFrom;
-    if (this.gateway !== gateway) this.forgetGatewayMac();
+    if (this.guardedGateway !== guardedGateway) this.forgetGatewayMac();
 
     if (binding !== undefined && this.flowAddress !== binding.address) {
       if (this.flows.end(() => true).length > 0) this.reach("another address ends all flows");
@@ -218,9 +236,14 @@ export class State {
     else if (`${binding?.dnsServers ?? []}` !== `${before?.dnsServers ?? []}`) this.onOtherNetwork("the DNS servers");
   }
 
-  /** RELEASE, DECLINE and NAK end a binding, but never a static one. */
+  /** RELEASE, DECLINE and NAK end a binding, but never a static one; and there is no former address any more. */
   endBinding(): void {
     if (this.binding !== undefined && !this.binding.fixed) this.setBinding(undefined);
+    else this.forgetFormer();
+  }
+
+  forgetFormer(): void {
+    if (this.former !== undefined) this.setBinding(undefined);
   }
 
   /** What RELEASE and DECLINE do: no answer that is still on its way may bind again. */
