@@ -33,6 +33,7 @@ import { nameProcess } from "../native/linux/process-name.ts";
 import { Poll } from "../native/poll.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { findNobody } from "../privileges/target.ts";
+import { putOffCallerLimits } from "./caller-limits.ts";
 import { readFirewalls } from "./firewalls/firewalls.ts";
 import { isOwnTable } from "./firewalls/walk.ts";
 import { DESPITE_ALL, type ForwardingRecord, RECORD_NAME } from "./forwarding.ts";
@@ -64,6 +65,7 @@ export function helpHost(): void {
   let helper: Helper | undefined;
   let failure = "";
   try {
+    if (isRoot) putOffCallerLimits(libc);
     if (isRoot) keepNetAdmin(libc, findNobody(libc));
     else keepNetAdmin(libc, { uid: process.getuid!(), gid: process.getgid!() });
     nft = openNftables(libc);

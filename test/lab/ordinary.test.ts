@@ -3,12 +3,12 @@
  * table of docs/privileges.md, through the SUID bit and through a rule in sudoers that is for softnet alone.
  */
 import assert from "node:assert/strict";
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
 import type { Tool } from "../support/tools.ts";
-import { Accounts, type AccountsOptions, ALICE, BOB } from "./harness/accounts.ts";
+import { Accounts, type AccountsOptions, ALICE, BOB, descendants, isHelper } from "./harness/accounts.ts";
 import type { Cable } from "./harness/cable.ts";
 import { lease } from "./harness/clients.ts";
 import { natGuest } from "./harness/nat.ts";
@@ -339,4 +339,47 @@ test("no rights at all: the executable says what root can do about it", needs(),
   assert.deepEqual(softnet.program.stderr, [
     `softnet: root privileges are required to run and passwordless sudo was not available: run softnet through sudo, or let root write "${line}" with visudo`,
   ]);
+});
+
+/** Root of this machine may raise limits (CAP_SYS_RESOURCE, capabilities(7)): not in every container. */
+function mayRaiseLimits(): boolean {
+  const digits = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+  return (BigInt(`0x${digits}`) & (1n << 24n)) !== 0n;
+}
+
+test("SUID: the host's helper, which serves others too, has none of its first caller's limits", needs(), async (t) => {
+  const scene = new Scene(t, "SUID");
+  const tight = ["--nofile=96", "--cpu=3600", "--fsize=8388608", "--as=60000000000", "--sigpending=64", "--nproc=500"];
+  const worse = 'echo 900 >/proc/self/oom_score_adj && exec nice -n 15 prlimit "$@"';
+  const program = ["sh", "-c", worse, "sh", ...tight, scene.accounts.suid];
+  const cable = scene.accounts.cable(NAT, { program });
+  if (!mayRaiseLimits()) {
+    assert.equal((await cable.ended("softnet", PATIENCE)).code, 1);
+    assert.match(cable.softnet.errors.join("\n"), /^softnet: .*its limit of cpu time is 3600 \(ulimit -t\), raise it/);
+    await scene.granted(NAT); // who has no such limits is not held up by him
+    return;
+  }
+  await cable.softnet.ready();
+  const [helper] = descendants(await cable.pid("softnet")).filter(isHelper);
+  assert.ok(helper !== undefined, "there is no helper");
+  const read = (name: string): string => readFileSync(`/proc/${helper}/${name}`, "latin1");
+  const limits = Object.fromEntries(
+    [...read("limits").matchAll(/^Max ([a-z ]+?) {2,}(\S+) +(\S+)/gm)].map(([, name, soft, hard]) => [
+      name,
+      [soft, hard],
+    ]),
+  );
+  for (const name of ["cpu time", "file size", "address space", "pending signals", "processes", "data size"]) {
+    assert.deepEqual(limits[name], ["unlimited", "unlimited"], name);
+  }
+  assert.deepEqual(limits["open files"], ["65536", "65536"]);
+  assert.equal(read("oom_score_adj").trim(), "0");
+  assert.equal(
+    read("stat")
+      .replace(/^.*\) /, "")
+      .split(" ")[16],
+    "0",
+    "its nice value",
+  );
+  await scene.stop(cable);
 });

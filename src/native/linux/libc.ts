@@ -60,6 +60,8 @@ export interface LinuxLibc {
   dup2(from: number, to: number): number;
   /** Replaces the process; answers only when it cannot. Both lists end with null. */
   execve(path: string, args: readonly (string | null)[], environment: readonly (string | null)[]): number;
+  /** `limits`: the soft and the hard one. */
+  setrlimit(resource: number, limits: BigUint64Array): number;
   /** Variadic in the manual only: the kernel takes four more words. */
   prctl(option: number, a: number, b: number, c: number, d: number): number;
   /** Address of a struct passwd or group that the next call overwrites; null when there is none. */
@@ -118,6 +120,7 @@ export function loadLibc(): LinuxLibc {
 
     dup2: declare("int dup2(int from, int to)"),
     execve: declare("int execve(str path, str *args, str *environment)"),
+    setrlimit: declare("int setrlimit(int resource, uint64_t *limits)"),
     prctl: declare("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)"),
     getpwnam: declare("void *getpwnam(str name)"),
     getpwuid: declare("void *getpwuid(uint32_t uid)"),
@@ -153,6 +156,18 @@ export const FLOCK = { size: 32, type: 0, start: 8, length: 16 } as const;
 // sys/file.h
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
+
+// sys/resource.h, asm-generic/resource.h
+export const RLIM_INFINITY = 0xffffffffffffffffn;
+export const RLIMIT = {
+  cpu: 0,
+  fileSize: 1,
+  data: 2,
+  processes: 6,
+  files: 7,
+  addressSpace: 9,
+  pendingSignals: 11,
+} as const;
 
 // linux/prctl.h
 export const PR_SET_PDEATHSIG = 1;

@@ -160,6 +160,15 @@ export function descendants(pid: number): number[] {
   return children.flatMap((child) => [child, ...descendants(child)]);
 }
 
+/** Whether a process is the host's helper. */
+export function isHelper(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "softnet-helper";
+  } catch {
+    return false; // it has ended
+  }
+}
+
 /** The last of a chain of processes, each the only child of the one before: sudo's own, then the program. */
 export function lastChild(pid: number): number {
   const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
