@@ -2,7 +2,7 @@
  * The kernel as the judge of rules: two TAPs of a fresh network namespace, between which it forwards. What goes in at one
  * comes out at the other, or was dropped.
  */
-import { closeSync, readSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, writeFileSync, writeSync } from "node:fs";
 import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../../../src/native/linux/libc.ts";
 import { openTap, type TapDevice } from "../../../src/ports/tap-device.ts";
@@ -10,6 +10,7 @@ import { formatIPv4, parseIPv4 } from "../../../src/wire/address.ts";
 import { addToSum, checksumOf } from "../../../src/wire/checksum.ts";
 import { ip } from "../../support/namespace.ts";
 import { run } from "../../support/tools.ts";
+import { ICMP, IPV4, ipv4Frame, readFrames, TCP } from "./frames.ts";
 
 export const TAP = "softnet3";
 export const UPLINK = "eth0";
@@ -18,13 +19,13 @@ export const VM = parseIPv4("10.9.9.2")!;
 export const FAR = parseIPv4("20.1.2.3")!;
 const HOST = parseIPv4("192.0.2.1")!;
 const GATEWAY = parseIPv4("10.9.9.1")!;
-const MAC = "02:00:00:00:00:01"; // of every machine here
+const MAC = "02:00:00:00:00:01";
+const FAR_MAC = "02:00:00:00:00:02";
+const MACS = { toMac: MAC.replaceAll(":", ""), fromMac: FAR_MAC.replaceAll(":", "") };
 export const EXPOSED = 2222;
 const INTERNAL = 22;
 const SYN = 0x02;
 const ACK = 0x10;
-const TCP = 6;
-const ICMP = 1;
 
 interface Segment {
   readonly from: number;
@@ -53,9 +54,8 @@ export class Forwarded {
       ip("address", "add", address, "dev", name);
     }
     writeFileSync("/proc/sys/net/ipv4/conf/all/rp_filter", "0");
-    const far = "02:00:00:00:00:02";
-    ip("neighbour", "replace", "10.9.9.2", "lladdr", far, "dev", TAP, "nud", "permanent");
-    ip("neighbour", "replace", "192.0.2.2", "lladdr", far, "dev", UPLINK, "nud", "permanent");
+    ip("neighbour", "replace", "10.9.9.2", "lladdr", FAR_MAC, "dev", TAP, "nud", "permanent");
+    ip("neighbour", "replace", "192.0.2.2", "lladdr", FAR_MAC, "dev", UPLINK, "nud", "permanent");
     ip("route", "add", "default", "via", "192.0.2.2");
     // Its name is one that softnet takes for its own.
     run(
@@ -118,7 +118,7 @@ export class Forwarded {
     pseudo.writeUInt16BE(segment.length, 10);
     const sum = addToSum(0, pseudo, 0, pseudo.length);
     segment.writeUInt16BE(checksumOf(addToSum(sum, segment, 0, segment.length)), 16);
-    this.#write(device, packet(from, to, TCP, segment));
+    writeSync(device.fd, ipv4Frame({ ...MACS, from, to }, TCP, segment));
   }
 
   /** Counts TCP segments that came out at `out`, when all that went in at `entry` before is through. */
@@ -128,60 +128,19 @@ export class Forwarded {
     echo[0] = 8;
     echo.writeUInt16BE(++this.#echo & 0xffff, 6);
     echo.writeUInt16BE(checksumOf(addToSum(0, echo, 0, echo.length)), 2);
-    this.#write(entry, packet(from, to, ICMP, echo));
+    writeSync(entry.fd, ipv4Frame({ ...MACS, from, to }, ICMP, echo));
     const deadline = performance.now() + 20_000;
     for (let replied = false; !replied; ) {
       if (performance.now() > deadline) throw new Error("the kernel does not reply to a ping");
-      for (const frame of this.#read(entry)) {
-        if (frame[23] === ICMP && frame[34] === 0 && frame.readUInt16BE(40) === (this.#echo & 0xffff)) replied = true;
+      for (const frame of readFrames(entry.fd)) {
+        if (isIPv4(frame, ICMP) && frame[34] === 0 && frame.readUInt16BE(40) === (this.#echo & 0xffff)) replied = true;
       }
       await immediate();
     }
-    return this.#read(out).filter((frame) => frame[23] === TCP && (frame[47]! & SYN) !== 0).length;
-  }
-
-  #write(device: TapDevice, bytes: Buffer): void {
-    writeSync(device.fd, bytes);
-  }
-
-  /** IPv4 frames that have come out. */
-  #read(device: TapDevice): Buffer[] {
-    const found: Buffer[] = [];
-    const buffer = Buffer.alloc(2048);
-    for (;;) {
-      const length = readOne(device.fd, buffer);
-      if (length === 0) return found;
-      const frame = Buffer.from(buffer.subarray(0, length));
-      if (length >= 54 || (length >= 42 && frame[23] === ICMP)) {
-        if (frame.readUInt16BE(12) === 0x0800) found.push(frame);
-      }
-    }
+    return readFrames(out.fd).filter((frame) => isIPv4(frame, TCP) && (frame[47]! & SYN) !== 0).length;
   }
 }
 
-/** 0: nothing is there. */
-function readOne(fd: number, buffer: Buffer): number {
-  try {
-    return readSync(fd, buffer);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0;
-    throw error;
-  }
-}
-
-function packet(from: number, to: number, protocol: number, payload: Buffer): Buffer {
-  const frame = Buffer.alloc(34 + payload.length);
-  Buffer.from(MAC.replaceAll(":", ""), "hex").copy(frame, 0);
-  Buffer.from("020000000002", "hex").copy(frame, 6);
-  frame.writeUInt16BE(0x0800, 12);
-  frame[14] = 0x45;
-  frame.writeUInt16BE(20 + payload.length, 16);
-  frame.writeUInt16BE(0x4000, 20);
-  frame[22] = 64;
-  frame[23] = protocol;
-  frame.writeUInt32BE(from, 26);
-  frame.writeUInt32BE(to, 30);
-  frame.writeUInt16BE(checksumOf(addToSum(0, frame, 14, 20)), 24);
-  payload.copy(frame, 34);
-  return frame;
+function isIPv4(frame: Buffer, protocol: number): boolean {
+  return frame.length >= 42 && frame.readUInt16BE(12) === IPV4 && frame[23] === protocol;
 }

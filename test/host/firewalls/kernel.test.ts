@@ -6,12 +6,14 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { findBlocks, type Path, readFirewalls } from "../../../src/host/firewalls/firewalls.ts";
 import { enterFreshNamespace } from "../../support/namespace.ts";
 import { libc } from "../../support/sockets.ts";
 import { needs, needsRoot, pathOf } from "../../support/tools.ts";
+import { BRIDGE, Bridged } from "./bridged.ts";
 import { Forwarded, TAP, UPLINK, VM } from "./forwarded.ts";
 
 const skip = { ...needsRoot(), ...needs("nft", "ip", "iptables"), timeout: 600_000 };
@@ -71,7 +73,7 @@ async function check(program: Parameters<typeof load>[0], { text, known }: Rules
   }
 }
 
-const pick = fc.constantFrom<string>;
+const pick = (...values: readonly string[]): fc.Arbitrary<string> => fc.constantFrom(...values);
 const negated = fc.boolean().map((no) => (no ? "! " : ""));
 const withNot = (option: string, values: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   fc.tuple(negated, values).map(([no, value]) => `${no}${option} ${value}`);
@@ -274,3 +276,70 @@ for (const [program, rules, open] of [
     });
   }
 }
+
+const bridgedMatch = fc.oneof(
+  withNot("-i", pick("br0", "br+", "softnet3", "eth0")),
+  withNot("-o", pick("br0", "softnet+", "lan0")),
+  withNot("-p", pick("udp", "tcp", "17")),
+  withNot("-m conntrack --ctstate", STATES).map((text) => text.replace(/^! (-m \w+) /, "$1 ! ")),
+  pick("-m physdev --physdev-is-bridged", "-m physdev ! --physdev-is-bridged", "-m physdev --physdev-in softnet+"),
+  pick("-m physdev --physdev-is-bridged --physdev-out softnet3", "-m physdev --physdev-in lan0"),
+);
+
+const bridgedSkip = {
+  ...skip,
+  ...(existsSync("/proc/sys/net/bridge") ? {} : { skip: "needs the kernel's module br_netfilter" }),
+};
+
+test(
+  "on a bridge, where only answers to the VM's connections are accepted, a server's OFFER is dropped",
+  skip,
+  async () => {
+    const rules = [
+      "-A FORWARD -m conntrack --ctstate ESTABLISHED -j ACCEPT",
+      "-A FORWARD -m physdev --physdev-out lan0 -j ACCEPT",
+    ];
+    assert.equal(
+      load("iptables-restore", ["*filter", ":FORWARD DROP [0:0]", ...rules, "COMMIT", ""].join("\n")),
+      undefined,
+    );
+    const blocks = findBlocks(await readFirewalls(), { mode: "bridge", tap: TAP, bridge: BRIDGE });
+    assert.equal(blocks.length, 1);
+    assert.match(blocks[0]!.text, /^iptables drops answers to the VM /);
+  },
+);
+
+test("one single address accepted is not the VM's", skip, async () => {
+  const rules = ["-A FORWARD -s 10.9.9.3 -m comment --comment xt -j ACCEPT", "-A FORWARD -d 10.9.9.3/32 -j ACCEPT"]; // iptables -S says /32
+  assert.equal(
+    load("iptables-restore", ["*filter", ":FORWARD DROP [0:0]", ...rules, "COMMIT", ""].join("\n")),
+    undefined,
+  );
+  assert.match(findBlocks(await readFirewalls(), PATH)[0]?.text ?? "", /^iptables drops what the VM sends and answers/);
+});
+
+test("bridged frames: what is said is what the kernel does", bridgedSkip, async (t) => {
+  const back = enterFreshNamespace();
+  const bridged = new Bridged(libc);
+  t.after(() => {
+    bridged.close();
+    back();
+  });
+  const random = table(bridgedMatch, knownTarget, true);
+  const property = fc.asyncProperty(random, async ({ text }) => {
+    assert.equal(load("iptables-restore", OPEN), undefined);
+    assert.ok(await bridged.asks(), "the bridge is closed before any rule");
+    fc.pre(load("iptables-restore", text) === undefined);
+    const blocks = findBlocks(await readFirewalls(), { mode: "bridge", tap: TAP, bridge: BRIDGE });
+    const passes = (await bridged.answers()) && (await bridged.discovers()) && (await bridged.offers());
+    const said = blocks.map((block) => block.text).join("\n");
+    // Which port of the bridge is the other one is not known beforehand.
+    if (/--physdev-(in|out)/.test(text) && blocks.length === 0) return;
+    assert.equal(
+      blocks.length === 0,
+      passes,
+      `${passes ? "everything passes" : "something is dropped"}\n${text}\n${said}`,
+    );
+  });
+  await fc.assert(property, { numRuns: RUNS, maxSkipsPerRun: 20 });
+});
