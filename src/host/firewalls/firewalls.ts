@@ -109,6 +109,8 @@ function packetsOf(path: Path): [Lost, Packet][] {
     const both = { iifname: bridge, oifname: bridge, protocol: "udp", redirected: false } as const; // DHCP comes first
     return [
       ["sent", { ...both, state: "new", bridged: { in: tap } }],
+      // A server's OFFER belongs to no connection: the DISCOVER went from 0.0.0.0 to all (RFC 2131 section 4.1).
+      ["answers", { ...both, state: "new", bridged: { out: tap } }],
       ["answers", { ...both, state: "established", bridged: { out: tap } }],
     ];
   }

@@ -113,10 +113,11 @@ function pattern(name: string): string {
   return name.endsWith("+") ? `${name.slice(0, -1)}*` : name;
 }
 
+/** A mask that is no prefix (`10.0.9.0/255.0.255.0`) stays as it is: not understood. */
 function address(text: string): unknown {
-  const [addr = "", length] = text.split("/");
-  const len = Number(length ?? 32);
-  return len === 32 || !Number.isInteger(len) ? text : { prefix: { addr, len } };
+  const [addr = "", length = "32"] = text.split("/");
+  const len = Number(length);
+  return Number.isInteger(len) ? { prefix: { addr, len } } : text;
 }
 
 function target(name: string, isGoto: boolean, chains: ReadonlySet<string>): Statement {
