@@ -2,10 +2,11 @@
  * Which subnet vmnet makes of an address and a mask (macOS 26): once of the subnet's first address, once of the one behind
  * it, which is the gateway's. softnet gives the gateway's, and the other one where vmnet refuses that.
  */
+
+import { candidates, type HostState } from "../../src/host/subnet.ts";
 import type { CoreFoundation } from "../../src/native/darwin/corefoundation.ts";
 import { VMNET_SHARED_MODE, VMNET_SUCCESS, type VmnetNetworks } from "../../src/native/darwin/vmnet.ts";
 import { describeStatus } from "../../src/native/darwin/vmnet-status.ts";
-import { candidates, type HostState } from "../../src/networks/nat/subnet.ts";
 import type { VmnetNative } from "../../src/networks/vmnet/native.ts";
 import { type Cidr, formatCidr, netmaskOf, prefixLengthOf } from "../../src/policy/cidr.ts";
 import { formatIPv4 } from "../../src/wire/address.ts";
