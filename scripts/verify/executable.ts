@@ -44,6 +44,10 @@ export function executablePoints(options: ExecutableOptions): Point[] {
         hasOwnNetworks ? startPrivate([copy], who, options) : leftOut("before macOS 26 there is none"),
       ),
     },
+    {
+      name: "executable: its user's kill -INT ends it where sudo runs it, as Tart's does",
+      run: withCopy(0o755, (copy, who) => startThroughSudo([copy], who, options)),
+    },
   ];
 }
 
@@ -81,7 +85,7 @@ function tryOut(copy: string, coverage: string, who: Who): Finding {
   const first = start("--version");
   const lines = [`entitlements: ${entitlements}`, `version: ${first.stdout?.trim()}`];
   const say = (why: string): Finding => failed([...lines, why].join("\n"));
-  if (first.signal === "SIGKILL") return say("killed at its start: it is not signed (docs/macos.md: codesign)");
+  if (first.signal === "SIGKILL") return say("killed at its start: macOS does not take its signature");
   if (first.status !== 0) return say(`it does not start: ${first.status ?? first.signal}: ${first.stderr?.trim()}`);
   if (first.stderr.includes("dyld")) return say("dyld listens to DYLD_PRINT_LIBRARIES");
   if (readdirSync(coverage).length > 0) return say("Node wrote its coverage");
@@ -93,23 +97,43 @@ function tryOut(copy: string, coverage: string, who: Who): Finding {
     : say("that is another answer");
 }
 
+type Sockets = Pick<ExecutableOptions, "socketPair" | "close">;
+
 /** Starts a softnet with a private network until it says that it runs, and stops it as Tart does. */
-export async function startPrivate(
+export async function startPrivate(command: readonly string[], who: Who, sockets: Sockets): Promise<Finding> {
+  // As if sudo had been asked already: it must not help.
+  const args = ["--vm-net-type", "private", "--sudo-escalation-done"];
+  return await startAndStop([...command, ...args], who, sockets, (child) => void child.kill("SIGINT"));
+}
+
+/** The same on the shared network, through sudo, and its user sends the signal. */
+export async function startThroughSudo(command: readonly string[], who: Who, sockets: Sockets): Promise<Finding> {
+  const sudo = ["/usr/bin/sudo", "--non-interactive"] as const;
+  const asked = spawnSync(sudo[0], [sudo[1], "/usr/bin/true"], { ...who, encoding: "utf8" });
+  if (asked.status !== 0) return leftOut(`sudo does not run without a password: ${asked.stderr?.trim()}`);
+  return await startAndStop([...sudo, ...command], who, sockets, ({ pid }) => {
+    const { status, stderr } = spawnSync("/bin/kill", ["-INT", String(pid)], { ...who, encoding: "utf8" });
+    if (status !== 0) throw new Error(`its user may not signal it: ${stderr?.trim()}`);
+  });
+}
+
+/** Starts a softnet with the VM's socket on 0 until it says that it runs, and then waits for its end. */
+async function startAndStop(
   command: readonly string[],
   who: Who,
-  { socketPair, close }: Pick<ExecutableOptions, "socketPair" | "close">,
+  { socketPair, close }: Sockets,
+  stop: (child: ChildProcess) => void,
 ): Promise<Finding> {
   const [program, ...before] = command as readonly [string, ...string[]];
-  // As if sudo had been asked already: it must not help.
-  const args = [...before, "--vm-fd", "3", "--vm-mac-address", MAC, "--vm-net-type", "private", "--log-level", "info"];
+  const args = [...before, "--vm-fd", "0", "--vm-mac-address", MAC, "--log-level", "info"];
   const ends = socketPair();
   let child: ChildProcess | undefined;
   try {
-    child = spawn(program, [...args, "--sudo-escalation-done"], {
+    child = spawn(program, args, {
       ...who,
       env: { PATH: "/usr/bin:/bin" },
       cwd: "/",
-      stdio: ["ignore", "ignore", "pipe", ends[1]],
+      stdio: [ends[1], "ignore", "pipe"],
     });
     let text = "";
     child.stderr!.on("data", (data) => {
@@ -125,7 +149,7 @@ export async function startPrivate(
     while (has(/message=started /) === undefined && waiting()) await sleep(50);
     const started = has(/message=started /);
     if (started === undefined) return failed(`it did not start (${end ?? "it still tries"})\n${text.trim()}`);
-    child.kill("SIGINT");
+    stop(child);
     while (waiting()) await sleep(50);
     if (end !== "0") return failed(`${started}\nit did not end in order: ${end ?? "it still runs"}\n${text.trim()}`);
     return ok(started);

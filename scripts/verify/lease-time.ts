@@ -5,7 +5,7 @@ import { type LeaseTimeNative, setLeaseTime } from "../../src/networks/vmnet/lea
 import { failed, ok, type Point } from "./points.ts";
 
 const FILE = "/Library/Preferences/SystemConfiguration/com.apple.InternetSharing.default.plist";
-const SECONDS = 611; // nobody's choice
+export const SECONDS = 611; // nobody's choice
 
 export function leaseTimePoints(native: () => LeaseTimeNative): Point[] {
   return [{ name: "lease time: it is written, and its neighbours are kept", run: () => change(native()) }];
@@ -40,7 +40,7 @@ function keysOf(preferences: Preferences): string[] {
 }
 
 /** Answers how to make it as it is now. */
-function remember(): () => void {
+export function remember(): () => void {
   const hadLock = existsSync(`${FILE}-lock`);
   const before = existsSync(FILE) ? { bytes: readFileSync(FILE), stats: statSync(FILE) } : undefined;
   return () => {

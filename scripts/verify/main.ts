@@ -14,6 +14,8 @@ import { loadSystemConfiguration } from "../../src/native/darwin/systemconfigura
 import { readMacState } from "../../src/networks/vmnet/host-state.ts";
 import { loadVmnetNative } from "../../src/networks/vmnet/native.ts";
 import { darwinRegistry } from "../../src/registry/darwin.ts";
+import { blockedPoints } from "./blocked.ts";
+import { bootpdPoints } from "./bootpd.ts";
 import { controlPoints } from "./control.ts";
 import { dropPoints } from "./drop.ts";
 import { executablePoints } from "./executable.ts";
@@ -22,15 +24,20 @@ import { ownNetworkPoints } from "./own-network.ts";
 import { runPoints } from "./points.ts";
 import { registryPoints } from "./registry.ts";
 import { exitCodeOf, noteSignals } from "./signals.ts";
+import { signaturePoints } from "./signature.ts";
 import { socketPair } from "./socket-pair.ts";
 import { socketPoints } from "./sockets.ts";
+import { subnetPoints } from "./subnet.ts";
 import { systemPoints } from "./system.ts";
 import { vmnetPoints } from "./vmnet.ts";
 
-const { values } = parseArgs({ options: { executable: { type: "string" } } });
+const { values } = parseArgs({
+  options: { executable: { type: "string" }, "executable-x64": { type: "string" } },
+});
 const libc = loadDarwinLibc();
 const native = loadVmnetNative();
 const coreFoundation = () => loadCoreFoundation();
+const leaseTime = () => ({ coreFoundation: coreFoundation(), systemConfiguration: loadSystemConfiguration() });
 const points = [
   ...systemPoints(libc),
   ...registryPoints(darwinRegistry(libc, loadRegistryCalls())),
@@ -38,8 +45,12 @@ const points = [
   ...socketPoints(libc, darwinFeatures(release()), APPLE.system),
   ...controlPoints(libc, APPLE.system),
   ...vmnetPoints(native),
+  ...blockedPoints(APPLE),
+  ...subnetPoints(native, coreFoundation, readMacState),
   ...ownNetworkPoints(native, coreFoundation, readMacState),
-  ...leaseTimePoints(() => ({ coreFoundation: coreFoundation(), systemConfiguration: loadSystemConfiguration() })),
+  ...leaseTimePoints(leaseTime),
+  ...bootpdPoints(native, leaseTime),
+  ...signaturePoints({ path: values.executable, x64: values["executable-x64"] }),
   ...executablePoints({
     path: values.executable,
     hasOwnNetworks: native.vmnet.networks !== undefined,

@@ -9,6 +9,7 @@ import type { VmnetNative } from "../../src/networks/vmnet/native.ts";
 import { waiting } from "../../src/networks/vmnet/waiting.ts";
 import { PacketDescriptors } from "../../src/ports/packet-descriptors.ts";
 import { allocateSlab, type Slab } from "../../src/ports/slab.ts";
+import type { Batch } from "../../src/relay/batch.ts";
 import { formatIPv4 } from "../../src/wire/address.ts";
 import { put32 } from "../../src/wire/bytes.ts";
 import { type Finding, failed, ok, open, type Point } from "./points.ts";
@@ -72,7 +73,8 @@ function texts({ vmnet: { keys, networks } }: VmnetNative): string {
 }
 
 /** The gateway answers ARP at once: an event must come for each answer, after all of the one before was read. */
-async function events({ vmnet: { port, parameters }, slab: { batch } }: Shared): Promise<Finding> {
+async function events({ vmnet, slab: { batch } }: Shared): Promise<Finding> {
+  const { port } = vmnet;
   const counts: number[] = [];
   let read = 0;
   port.watch({ readable: true, writable: false }, () => {
@@ -80,16 +82,21 @@ async function events({ vmnet: { port, parameters }, slab: { batch } }: Shared):
   });
   for (let round = 0; round < 3; round++) {
     read = 0;
-    batch.count = 1;
-    batch.offset[0] = batch.slotOffset(0);
-    batch.length[0] = SHORTEST;
-    batch.bytes.set(arpProbe(parameters.gateway ?? 0), batch.offset[0]);
-    port.send(batch, 0);
+    askGateway(vmnet, batch);
     await sleep(500);
     counts.push(read);
   }
   const details = `frames that an event told of after each of three ARP requests: ${counts.join(", ")}`;
   return counts.every((count) => count > 0) ? ok(details) : failed(details);
+}
+
+/** Sends an ARP probe for the gateway's address, which it answers at once. */
+export function askGateway({ port, parameters }: VmnetInterface, batch: Batch): void {
+  batch.count = 1;
+  batch.offset[0] = batch.slotOffset(0);
+  batch.length[0] = SHORTEST;
+  batch.bytes.set(arpProbe(parameters.gateway ?? 0), batch.offset[0]);
+  port.send(batch, 0);
 }
 
 /** An ARP probe for an address (RFC 5227). */

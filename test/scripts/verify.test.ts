@@ -2,19 +2,23 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, readdirSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { blockedPoints, clearWhileBlocked } from "../../scripts/verify/blocked.ts";
+import { lookAtBootpd } from "../../scripts/verify/bootpd.ts";
 import { findCaller } from "../../scripts/verify/caller.ts";
 import { controlPoints } from "../../scripts/verify/control.ts";
 import { dropPoints } from "../../scripts/verify/drop.ts";
-import { executablePoints, startPrivate } from "../../scripts/verify/executable.ts";
+import { executablePoints, startPrivate, startThroughSudo } from "../../scripts/verify/executable.ts";
 import { ownNetworkPoints } from "../../scripts/verify/own-network.ts";
 import { type Finding, failed, leftOut, ok, open, type Point, runPoints } from "../../scripts/verify/points.ts";
 import { registryPoints } from "../../scripts/verify/registry.ts";
+import { signaturePoints } from "../../scripts/verify/signature.ts";
 import { socketPair } from "../../scripts/verify/socket-pair.ts";
 import { socketPoints } from "../../scripts/verify/sockets.ts";
+import { subnetPoints } from "../../scripts/verify/subnet.ts";
 import { vmnetPoints } from "../../scripts/verify/vmnet.ts";
 import { loadCoreFoundation } from "../../src/native/darwin/corefoundation.ts";
 import { loadDarwinLibc, SOCK_DGRAM } from "../../src/native/darwin/libc.ts";
@@ -23,7 +27,7 @@ import { loadLibc } from "../../src/native/linux/libc.ts";
 import { linuxRegistry } from "../../src/registry/linux.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { PATIENCE } from "../support/patience.ts";
-import { needsReadable, needsRoot } from "../support/tools.ts";
+import { needs, needsReadable, needsRoot } from "../support/tools.ts";
 import { assertNothingHeld, inject, needsTwin, twin } from "../support/twin.ts";
 
 test("each point is told, also after one that throws, and failures are counted", async () => {
@@ -81,6 +85,108 @@ test("the point of a network of one's own: made, started, given back", needsTwin
   assert.equal(verdict, "open", details);
   assert.match(details, /^root needs no entitlement: [\d.]+\/30\nforwarding on the running interface: VMNET_FAILURE/);
   await assertNothingHeld();
+});
+
+test("the event callback's point: a handler that waits, none, and a child of its own", needsTwin(), async () => {
+  const { native, libraries, control } = twin();
+  const waited = await clearWhileBlocked(native, () => control.deliver(Buffer.alloc(60)));
+  assert.equal(waited.verdict, "ok", waited.details);
+  const none = await clearWhileBlocked(native, () => {});
+  assert.match(`${none.verdict}: ${none.details}`, /^open: it took \d+ ms, but no handler waited/);
+  await assertNothingHeld();
+  // Nobody answers ARP there.
+  assert.match((await find(blockedPoints(libraries), /while a handler waits/)).details, /no handler waited/);
+  const wrong = { ...libraries, vmnet: "/nowhere/vmnet" };
+  assert.match((await find(blockedPoints(wrong), /while a handler waits/)).details, /^the child ended with 1: /);
+});
+
+test("the subnet's point: what is made of either address, and given back", needsTwin(), async (t) => {
+  const { native, libraries } = twin();
+  const coreFoundation = () => loadCoreFoundation(libraries.coreFoundation);
+  inject(t, "canonical subnet", 1);
+  const points = subnetPoints(native, coreFoundation, () => ({ networks: [], routes: [] }));
+  const { verdict, details } = await find(points, /first address/);
+  assert.equal(verdict, "open", details);
+  assert.match(
+    details,
+    /^of the first address: ([\d.]+\/30)\nof the gateway's: VMNET_INVALID_ARGUMENT.*\n\1 was asked for$/,
+  );
+  inject(t, "subnet shift", 4);
+  assert.equal((await find(points, /first address/)).verdict, "FAILED");
+  await assertNothingHeld();
+});
+
+test(
+  "bootpd's point: what its file says while an interface runs, and what was changed is taken back",
+  needsTwin(),
+  async (t) => {
+    const { native } = twin();
+    let restored = 0;
+    const look = (text: string | undefined) =>
+      lookAtBootpd(
+        native,
+        async () => () => void restored++,
+        () => text,
+      );
+    const file = { dhcp_ignore_client_identifier: true, Subnets: [{ lease_max: 611, lease_min: 611 }] };
+    assert.deepEqual(
+      await look(JSON.stringify(file)),
+      open('dhcp_ignore_client_identifier: true\nlease times: "lease_max":611, "lease_min":611 (611 was asked for)'),
+    );
+    assert.match((await look("{}")).details, /^no dhcp_ignore_client_identifier\nlease times: none/);
+    assert.match((await look(undefined)).details, /^there is no \/etc\/bootpd\.plist/);
+    inject(t, "start status", VMNET_SHARING_SERVICE_BUSY);
+    await assert.rejects(look("{}"), /VMNET_SHARING_SERVICE_BUSY/);
+    assert.equal(restored, 4);
+    await assertNothingHeld();
+  },
+);
+
+test("the signature's points: what codesign says decides, with just our entitlements; Rosetta may be missing", async (t) => {
+  const folder = temporaryFolder(t);
+  const plist = readFileSync(new URL("../../packaging/softnet.entitlements", import.meta.url), "utf8");
+  /** A program that ends so, and prints a file. */
+  const program = (name: string, text: string, code = 0): string => {
+    const path = join(folder, name);
+    writeFileSync(`${path}.txt`, text);
+    writeFileSync(path, `#!/bin/sh\ncat '${path}.txt'\nexit ${code}\n`, { mode: 0o755 });
+    return path;
+  };
+  const findAll = async (codesign: string, arch: string) => {
+    const points = signaturePoints({ path: "/softnet", x64: "/softnet-x64", codesign, arch });
+    return [await points[0]!.run(), await points[1]!.run(), await points[2]!.run()] as const;
+  };
+  const [good, goodX64, x64] = await findAll(program("good", plist), program("arch", "1.2.3\n"));
+  assert.deepEqual([good.verdict, goodX64.verdict, x64], ["ok", "ok", ok("version: 1.2.3")]);
+  const more = plist.replace("<dict>", "<dict><key>com.apple.security.get-task-allow</key><true/>");
+  const [extra, , noRosetta] = await findAll(program("more", more), program("none", "", 86));
+  assert.match(extra.details, /get-task-allow.*\ninstead of: com\.apple\.security\.cs\.allow-jit/);
+  assert.deepEqual([extra.verdict, noRosetta.verdict], ["FAILED", "left out"]);
+  const [bad, , crash] = await findAll(program("bad", "invalid signature", 1), program("crash", "", 139));
+  assert.deepEqual(bad, failed("invalid signature"));
+  assert.equal(crash.verdict, "FAILED");
+  for (const { run } of signaturePoints({ path: undefined, x64: undefined })) {
+    assert.match((await run()).details, /^give it: verify-on-a-mac --executable/);
+  }
+});
+
+test("the point of a softnet that sudo runs: started, ended by its user's signal", {
+  ...needsTwin(),
+  ...needsRoot(),
+  ...needs("sudo"),
+}, async (t) => {
+  const path = twin().libraries.system;
+  const libc = loadDarwinLibc(path);
+  const sockets = { socketPair: () => socketPair(libc, path, SOCK_DGRAM), close: (fd: number) => libc.close(fd) };
+  const folder = temporaryFolder(t);
+  chmodSync(folder, 0o777);
+  const softnet = fileURLToPath(new URL("../lab/tools/softnet-on-twin.ts", import.meta.url));
+  const command = [process.execPath, softnet, JSON.stringify({ folder })];
+  const { verdict, details } = await startThroughSudo(command, { uid: 0, gid: 0 }, sockets);
+  assert.equal(verdict, "ok", details);
+  assert.match(details, /message=started .*network="vmnet nat/);
+  const nobody = await startThroughSudo(command, NOBODY, sockets);
+  assert.equal(nobody.verdict, "left out", nobody.details);
 });
 
 test("the sockets' point sends until it is full, and receives all of it", needsTwin(), async () => {
