@@ -33,6 +33,7 @@ import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/
 import { UserError } from "../user-error.ts";
 import { DarwinMessages, HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, RECEIVED_WORD } from "./darwin-messages.ts";
 import { GONE } from "./darwin-unix.ts";
+import { PerBatch } from "./per-batch.ts";
 import { Retry } from "./retry.ts";
 
 /** Room for what the VM sends while we are kept from running; as much as Tart gives both ends. */
@@ -54,10 +55,10 @@ export class DarwinDatagramPort implements FramePort {
   /** A sockaddr and its length, for getpeername. */
   readonly #peer: NativeMemory;
   readonly #peerLength: Uint32Array;
+  readonly #outgoing = new PerBatch((batch) => new DarwinMessages(batch));
   #fd: number;
   #wake: Wake = () => {};
   #incoming: DarwinMessages | undefined;
-  #outgoing: DarwinMessages | undefined;
 
   /** Takes over descriptor `fd`, which the user gave as `option`. Throws UserError when it is not of the right kind. */
   constructor(libc: DarwinLibc, features: DarwinFeatures, option: string, fd: number) {
@@ -109,7 +110,7 @@ export class DarwinDatagramPort implements FramePort {
     this.#libc.close(this.#fd);
     this.#fd = -1;
     this.#incoming?.free();
-    this.#outgoing?.free();
+    this.#outgoing.free();
     this.#peer.free();
   }
 
@@ -166,7 +167,7 @@ export class DarwinDatagramPort implements FramePort {
   }
 
   #sendBatch(batch: Batch, first: number): number {
-    const messages = this.#outgoing?.batch === batch ? this.#outgoing : this.#prepareOutgoing(batch);
+    const messages = this.#outgoing.of(batch);
     const { words, iovecs } = messages;
     const { offset, length, count } = batch;
     const low = batch.address | 0;
@@ -269,11 +270,5 @@ export class DarwinDatagramPort implements FramePort {
     }
     this.#incoming = messages;
     return messages;
-  }
-
-  #prepareOutgoing(batch: Batch): DarwinMessages {
-    this.#outgoing?.free();
-    this.#outgoing = new DarwinMessages(batch);
-    return this.#outgoing;
   }
 }

@@ -19,6 +19,7 @@ import { UserError } from "../user-error.ts";
 import { closeOnExec, connectedSocket, growSendBuffer, inodeOf } from "./descriptor.ts";
 import { failure } from "./failure.ts";
 import { HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, Messages, RECEIVED_WORD } from "./messages.ts";
+import { PerBatch } from "./per-batch.ts";
 
 /** Room for some hundred frames on their way to the other end. */
 const SEND_BUFFER = 1024 * 1024;
@@ -38,9 +39,9 @@ export class DatagramPort implements FramePort {
   readonly #poll: Poll;
   readonly #peers: UnixPeers | undefined;
   readonly #inode: number;
+  readonly #outgoing = new PerBatch((batch) => new Messages(batch));
   #fd: number;
   #incoming: Messages | undefined;
-  #outgoing: Messages | undefined;
 
   /** Takes over descriptor `fd`, which the user gave as `option`. Throws UserError when it is not of the right kind. */
   constructor(libc: LinuxLibc, option: string, fd: number) {
@@ -81,7 +82,7 @@ export class DatagramPort implements FramePort {
   }
 
   send(batch: Batch, first: number): number {
-    const messages = this.#outgoing?.batch === batch ? this.#outgoing : this.#prepareOutgoing(batch);
+    const messages = this.#outgoing.of(batch);
     const { words, iovecs } = messages;
     const { offset, length, count } = batch;
     const low = batch.address | 0;
@@ -135,7 +136,7 @@ export class DatagramPort implements FramePort {
     this.#libc.close(this.#fd);
     this.#fd = -1;
     this.#incoming?.free();
-    this.#outgoing?.free();
+    this.#outgoing.free();
   }
 
   #prepareIncoming(batch: Batch): Messages {
@@ -148,11 +149,5 @@ export class DatagramPort implements FramePort {
     }
     this.#incoming = messages;
     return messages;
-  }
-
-  #prepareOutgoing(batch: Batch): Messages {
-    this.#outgoing?.free();
-    this.#outgoing = new Messages(batch);
-    return this.#outgoing;
   }
 }

@@ -19,6 +19,7 @@ import { Poll, type Wake } from "../native/poll.ts";
 import { type Batch, HEADROOM, PREFIX } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/port.ts";
 import { IOVEC_WORDS, LENGTH_WORD, Messages } from "./messages.ts";
+import { PerBatch } from "./per-batch.ts";
 import { LONGEST_STREAM_FRAME } from "./slab.ts";
 import type { UnixSystem } from "./unix-system.ts";
 
@@ -34,12 +35,12 @@ export class StreamPort implements FramePort {
   unsendable = 0;
   readonly #system: UnixSystem;
   readonly #poll: Poll;
+  readonly #outgoing = new PerBatch((batch) => new Messages(batch));
   #fd: number;
   /** Bytes begin … end - 1 of the slab of `#receiving` were received and not handed on yet. */
   #receiving: Batch | undefined;
   #begin = START;
   #end = START;
-  #outgoing: Messages | undefined;
   /** The rest of a frame that the socket took in part: bytes restBegin … restEnd - 1 of `#rest`. */
   readonly #rest: NativeMemory = allocate(PREFIX + LONGEST_STREAM_FRAME);
   #restBegin = 0;
@@ -84,7 +85,7 @@ export class StreamPort implements FramePort {
   send(batch: Batch, first: number): number {
     this.#throwFailure();
     if (!this.#flush()) return 0;
-    const messages = this.#outgoing?.batch === batch ? this.#outgoing : this.#prepareOutgoing(batch);
+    const messages = this.#outgoing.of(batch);
     const { libc, errors, sendFlags } = this.#system;
     const { count } = batch;
     let next = first;
@@ -127,7 +128,7 @@ export class StreamPort implements FramePort {
     this.#poll.close();
     this.#system.libc.close(this.#fd);
     this.#fd = -1;
-    this.#outgoing?.free();
+    this.#outgoing.free();
     this.#rest.free();
   }
 
@@ -250,12 +251,6 @@ export class StreamPort implements FramePort {
     }
     if (this.#readable || this.#writable) this.#wake(readable, writable);
   };
-
-  #prepareOutgoing(batch: Batch): Messages {
-    this.#outgoing?.free();
-    this.#outgoing = new Messages(batch);
-    return this.#outgoing;
-  }
 
   /** Returns the number of an error that passes. */
   #throwUnlessTransient(doing: string): number {

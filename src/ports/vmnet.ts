@@ -26,6 +26,7 @@ import type { Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortFailed } from "../relay/port.ts";
 import { PacketDescriptors } from "./packet-descriptors.ts";
+import { PerBatch } from "./per-batch.ts";
 import { Retry } from "./retry.ts";
 
 const ETHERNET_HEADER = 14;
@@ -56,10 +57,9 @@ export class VmnetPort implements FramePort {
   readonly #readLimit: number;
   readonly #retry: Retry;
   #writeLimit: number;
-  #incoming: PacketDescriptors | undefined;
-  #outgoing: PacketDescriptors | undefined;
-  /** Two, unless the caller takes another batch each time. */
-  readonly #all: PacketDescriptors[] = [];
+  // None is freed before the end: vmnet has been given their memory.
+  readonly #incoming = new PerBatch((batch) => new PacketDescriptors(batch), Number.POSITIVE_INFINITY);
+  readonly #outgoing = new PerBatch((batch) => new PacketDescriptors(batch), Number.POSITIVE_INFINITY);
   #readable = false;
   #wake: Wake = () => {};
   /** Frames may wait that no event tells of any more. */
@@ -89,7 +89,7 @@ export class VmnetPort implements FramePort {
     batch.count = 0;
     if (this.#closed) return 0;
     if (batch.slotSize < this.#maxPacketSize) throw new Error(`a slot takes ${batch.slotSize} bytes: too few`);
-    const packets = this.#incoming?.batch === batch ? this.#incoming : this.#prepareIncoming(batch);
+    const packets = this.#incoming.of(batch);
     let count = 0;
     this.#owed = true;
     while (count < batch.capacity) {
@@ -116,7 +116,7 @@ export class VmnetPort implements FramePort {
 
   send(batch: Batch, first: number): number {
     if (this.#closed) return 0;
-    const packets = this.#outgoing?.batch === batch ? this.#outgoing : this.#prepareOutgoing(batch);
+    const packets = this.#outgoing.of(batch);
     const { offset, length, count } = batch;
     this.#singlyBefore = 0;
     let next = first;
@@ -164,7 +164,8 @@ export class VmnetPort implements FramePort {
 
   /** Gives the memory back: vmnet must have stopped. */
   free(): void {
-    for (const packets of this.#all) packets.free();
+    this.#incoming.free();
+    this.#outgoing.free();
   }
 
   #read(packets: PacketDescriptors, batch: Batch, first: number): number {
@@ -205,20 +206,4 @@ export class VmnetPort implements FramePort {
     this.#soon = undefined;
     if (this.#readable) this.#wake(true, false);
   };
-
-  #prepareIncoming(batch: Batch): PacketDescriptors {
-    this.#incoming = this.#describe(batch);
-    return this.#incoming;
-  }
-
-  #prepareOutgoing(batch: Batch): PacketDescriptors {
-    this.#outgoing = this.#describe(batch);
-    return this.#outgoing;
-  }
-
-  #describe(batch: Batch): PacketDescriptors {
-    const packets = new PacketDescriptors(batch);
-    this.#all.push(packets);
-    return packets;
-  }
 }
