@@ -2,6 +2,7 @@
 import { parseRule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
+import { parseHostname } from "../wire/dhcp-names.ts";
 
 /** A value that one of the library's parsers must take. */
 export function valid<T>(option: string, wanted: string, parse: (text: string) => T | undefined) {
@@ -16,6 +17,9 @@ export const macAddress = (option: string) =>
   valid(option, "six hexadecimal bytes such as 7e:1a:00:00:00:01", parseMac);
 
 export const ipv4Address = (option: string) => valid(option, "an IPv4 address such as 192.168.64.1", parseIPv4);
+
+export const hostname = (option: string) =>
+  valid(option, "letters, digits and hyphens, such as web1 or web1.example.com", parseHostname);
 
 /** A whole number within bounds, decimal. */
 export function wholeNumber(option: string, least: number, most: number) {
