@@ -2,14 +2,17 @@
 import type { Command } from "commander";
 import type { GuardOptions } from "../guard/types.ts";
 import { UserError } from "../user-error.ts";
-import { ipv4Address, macAddress, ruleList, wholeNumber } from "./values.ts";
+import { hostname, ipv4Address, macAddress, ruleList, wholeNumber } from "./values.ts";
 
 export interface GuardArguments {
   /** Required; checked in guardOptions, so that an unknown option or command is told first. */
   readonly vmMacAddress?: string;
   readonly vmIpAddress?: string;
   readonly gateway?: string;
+  readonly gatewayMac?: string;
   readonly dhcpServer?: string;
+  readonly dhcpServerMac?: string;
+  readonly vmHostname?: string;
   readonly mtu?: number;
   readonly allow?: readonly string[];
   readonly block?: readonly string[];
@@ -34,13 +37,20 @@ export function addGuardOptions(command: Command): Command {
       ruleList("block"),
     )
     .option("--policy <file>", "more rules, one a line: allow RULE or block RULE; SIGHUP reads it again")
-    .option("--gateway <address>", "the gateway, where DHCP does not tell it", ipv4Address("--gateway"))
+    .option("--gateway <address>", "the gateway: DHCP may name no other router", ipv4Address("--gateway"))
+    .option("--gateway-mac <mac>", "the gateway's MAC address: ARP may name no other", macAddress("--gateway-mac"))
     .option("--dhcp-server <address>", "the only DHCP server to trust", ipv4Address("--dhcp-server"))
+    .option(
+      "--dhcp-server-mac <mac>",
+      "the only MAC address that DHCP answers may come from",
+      macAddress("--dhcp-server-mac"),
+    )
     .option(
       "--vm-ip-address <address>",
       "the VM's static address: DHCP can teach no other",
       ipv4Address("--vm-ip-address"),
     )
+    .option("--vm-hostname <name>", "the only name that the VM may give itself by DHCP", hostname("--vm-hostname"))
     .option(
       "--mtu <bytes>",
       "the largest IPv4 packet (default: the bridge's MTU, else 1500)",
@@ -58,6 +68,9 @@ export function guardOptions(given: GuardArguments): GuardOptions {
     allow: given.allow ?? [],
     block: given.block ?? [],
     ...(given.gateway !== undefined && { gateway: given.gateway }),
+    ...(given.gatewayMac !== undefined && { gatewayMacAddress: given.gatewayMac }),
+    ...(given.dhcpServerMac !== undefined && { dhcpServerMacAddress: given.dhcpServerMac }),
+    ...(given.vmHostname !== undefined && { hostname: given.vmHostname }),
     ...(given.dhcpServer !== undefined && { dhcpServer: given.dhcpServer }),
     ...(given.vmIpAddress !== undefined && { address: given.vmIpAddress }),
     ...(given.mtu !== undefined && { mtu: given.mtu }),

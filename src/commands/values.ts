@@ -4,6 +4,7 @@ import { checkTapName } from "../ports/tap-name.ts";
 import { unixAddress } from "../ports/unix-path.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
+import { parseHostname } from "../wire/dhcp-names.ts";
 
 /** A value that one of the library's parsers must take. */
 export function valid<T>(option: string, wanted: string, parse: (text: string) => T | undefined) {
@@ -34,6 +35,9 @@ export function socketPath(option: string) {
     return text;
   };
 }
+
+export const hostname = (option: string) =>
+  valid(option, "letters, digits and hyphens, such as web1 or web1.example.com", parseHostname);
 
 /** A whole number within bounds, decimal. */
 export function wholeNumber(option: string, least: number, most: number) {

@@ -21,6 +21,7 @@ const CLIENT_ADDRESS = verdictOf("dhcp.client-address");
 const CLIENT_IDENTIFIER = verdictOf("dhcp.client-identifier");
 const SERVER = verdictOf("dhcp.server");
 const DECLINE = verdictOf("dhcp.decline");
+const HOSTNAME = verdictOf("dhcp.hostname");
 const RATE = verdictOf("dhcp.rate");
 const PENDING = verdictOf("dhcp.pending");
 
@@ -28,6 +29,8 @@ const MESSAGES_PER_SECOND = 10;
 const MESSAGE_BURST = 50;
 const MOST_DECLINES = 2;
 const DECLINE_WINDOW = 600_000_000;
+const MOST_DECLINES_A_DAY = 8;
+const DAY = 86_400_000_000;
 
 export class DhcpEgress {
   readonly #state: DhcpState;
@@ -51,12 +54,13 @@ export class DhcpEgress {
 
   /** Judges a frame with an unfragmented UDP datagram 68 → 67. */
   judge(bytes: Uint8Array, frame: number, now: number): number {
-    const { message, mac, trustedServer, transactions, lease } = this.#state;
+    const { message, mac, trustedServer, transactions, lease, hostname } = this.#state;
     const packet = frame + ETHERNET_HEADER;
     const form = readDhcp(bytes, packet, BOOT_REQUEST, mac, message);
     if (form !== PASS) return form;
     if (message.hops !== 0 || message.giaddr !== 0 || message.relayAgent) return RELAY;
     if (!isClientType(message.messageType)) return MESSAGE_TYPE;
+    if (hostname !== undefined && !message.hasNoNameBut(hostname)) return HOSTNAME;
     if (message.yiaddr !== 0) return CLIENT_ADDRESS;
     if (!this.#mayClaim(message.ciaddr)) return CLIENT_ADDRESS;
 
@@ -188,8 +192,9 @@ export class DhcpEgress {
     const { message, pending } = this.#state;
     if (message.ciaddr !== 0) return CLIENT_ADDRESS;
     if (!pending.hasFrom(message.requestedAddress, message.serverIdentifier, now)) return DECLINE;
-    const oldest = this.#declines.length === MOST_DECLINES ? this.#declines[0]! : Number.NEGATIVE_INFINITY;
-    return now - oldest < DECLINE_WINDOW ? DECLINE : PASS;
+    const often = now - (this.#declines.at(-MOST_DECLINES) ?? Number.NEGATIVE_INFINITY) < DECLINE_WINDOW;
+    const daily = now - (this.#declines.at(-MOST_DECLINES_A_DAY) ?? Number.NEGATIVE_INFINITY) < DAY;
+    return often || daily ? DECLINE : PASS;
   }
 
   /**
@@ -204,7 +209,7 @@ export class DhcpEgress {
       lease.end("released");
       return;
     }
-    if (this.#declines.length === MOST_DECLINES) this.#declines.shift();
+    if (this.#declines.length === MOST_DECLINES_A_DAY) this.#declines.shift();
     this.#declines.push(now);
     pending.forget(message.requestedAddress);
     lease.end("declined");

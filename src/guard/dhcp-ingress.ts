@@ -26,6 +26,7 @@ const TRANSACTION = verdictOf("dhcp.transaction");
 const SERVER = verdictOf("dhcp.server");
 const PENDING = verdictOf("dhcp.pending");
 const ASSIGNED_ADDRESS = verdictOf("dhcp.assigned-address");
+const ROUTER = verdictOf("dhcp.router");
 const LEASE_TIME = verdictOf("dhcp.lease-time");
 const ADDRESS_HELD = verdictOf("dhcp.address-held");
 
@@ -45,7 +46,7 @@ export class DhcpIngress {
 
   /** Judges a frame with an unfragmented UDP datagram 67 → 68. */
   judge(bytes: Uint8Array, frame: number, now: number): number {
-    const { message, mac, transactions, trustedServer } = this.#state;
+    const { message, mac, transactions, trustedServer, serverMac, configuredGateway } = this.#state;
     const packet = frame + ETHERNET_HEADER;
     const form = readDhcp(bytes, packet, BOOT_REPLY, mac, message);
     // On a shared segment the answers to other clients are broadcast: nothing to worry about.
@@ -60,8 +61,11 @@ export class DhcpIngress {
 
     const source = sourceAddress(bytes, packet);
     const hardware = sourceMac(bytes, frame);
+    if (serverMac !== UNKNOWN_MAC && hardware !== serverMac) return SERVER;
     const teaches = type === DHCP_OFFER || (type === DHCP_ACK && transaction.kind !== "INFORM");
     if (teaches && !this.#isSentFromHere(transaction, source, bytes, frame)) return ADDRESSES;
+    // The guest would take it, whatever we make of it: another default route is another way out.
+    if (type !== DHCP_NAK && configuredGateway !== 0 && message.namesOtherRouter(configuredGateway)) return ROUTER;
     if (type === DHCP_OFFER) return this.#judgeOffer(transaction, source, hardware, now);
     if (type === DHCP_ACK) return this.#judgeAck(transaction, source, hardware, now);
     return this.#judgeNak(transaction, source, hardware);

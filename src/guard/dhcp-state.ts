@@ -11,6 +11,12 @@ export interface DhcpState {
   readonly mac: number;
   /** The only server to be trusted; 0 = not known. */
   readonly trustedServer: number;
+  /** The only MAC that the server's messages may come from, as configured; UNKNOWN_MAC = any. */
+  readonly serverMac: number;
+  /** The gateway as configured, so that no server may name another router; 0 = as DHCP tells. */
+  readonly configuredGateway: number;
+  /** The only name that the VM may give itself, in lower case; undefined = any. */
+  readonly hostname: string | undefined;
   /** The VM's subnet, where the network knows it. */
   readonly subnet: Cidr | undefined;
   readonly lease: Lease;

@@ -11,6 +11,7 @@ import { isNever } from "../policy/special-purpose.ts";
 import { UserError } from "../user-error.ts";
 import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
+import { parseHostname } from "../wire/dhcp-names.ts";
 import {
   ETHERNET_HEADER,
   etherType,
@@ -132,7 +133,7 @@ export class Guard {
     const rules = parseRules(options.allow ?? [], options.block ?? []);
     this.#exposed = new ExposedPorts(options.exposedPorts ?? []);
     this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
-    const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseMac, "six hexadecimal bytes");
+    const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseCardMac, A_MAC);
     const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
     this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
     const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
@@ -147,6 +148,10 @@ export class Guard {
     const dhcp: DhcpState = {
       mac: this.#mac,
       trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
+      serverMac:
+        optional("DHCP server's MAC address", options.dhcpServerMacAddress, parseCardMac, A_MAC) ?? UNKNOWN_MAC,
+      configuredGateway: this.#configuredGateway,
+      hostname: optional("VM's host name", options.hostname, parseHostname, "a name such as web1 or web1.example.com"),
       subnet,
       lease: this.#lease,
       pending: this.#pending,
@@ -382,6 +387,13 @@ function isDhcpPort(port: number): boolean {
 
 function isRouterMessage(type: number): boolean {
   return type === ICMP_REDIRECT || type === ICMP_ROUTER_ADVERTISEMENT || type === ICMP_ROUTER_SOLICITATION;
+}
+
+const A_MAC = "six hexadecimal bytes such as 02:00:00:00:00:01, of one network card";
+
+function parseCardMac(text: string): number | undefined {
+  const mac = parseMac(text);
+  return mac === undefined || mac === 0 || isGroupMac(mac) ? undefined : mac;
 }
 
 const A_HOST = "an IPv4 address such as 192.168.64.1";

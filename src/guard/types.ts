@@ -18,12 +18,16 @@ export interface GuardOptions {
   readonly exposedPorts?: readonly number[];
   /** A static binding: the only IPv4 address of the VM; DHCP can teach no other. */
   readonly address?: string;
-  /** The gateway's IPv4 address, where it is known; else DHCP's option 3 tells it. */
+  /** The gateway's IPv4 address, where it is known: then DHCP may name no other router. Else DHCP tells it. */
   readonly gateway?: string;
   /** The gateway's MAC address, where the network knows it; else learned from the answer to the VM's own ARP request. */
   readonly gatewayMacAddress?: string;
   /** The only DHCP server to be trusted, where it is known. */
   readonly dhcpServer?: string;
+  /** The only MAC address that the DHCP server's messages may come from (the relay's, where there is one). */
+  readonly dhcpServerMacAddress?: string;
+  /** The only name that the VM may give itself in DHCP (options 12 and 81); with a domain behind it where it has none. */
+  readonly hostname?: string;
   /** How an address that an ACK assigns is said to have come: "served" where the network's server is our own. */
   readonly origin?: "snooped" | "served";
   /** The VM's subnet as a CIDR, where the network knows it: no address outside it is ever bound. */

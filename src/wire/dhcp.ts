@@ -6,7 +6,8 @@
  */
 import { getMac, putMac } from "./address.ts";
 import { get16, get32, put16, put32 } from "./bytes.ts";
-import { defaultRouter } from "./dhcp-routes.ts";
+import { fullNameOf, isSameName, nameOf } from "./dhcp-names.ts";
+import { defaultRouter, leadsElsewhere, listsOther } from "./dhcp-routes.ts";
 
 const OP = 0;
 const HTYPE = 1;
@@ -48,7 +49,9 @@ export const OPTION_PAD = 0;
 export const OPTION_SUBNET_MASK = 1;
 export const OPTION_ROUTER = 3;
 export const OPTION_DNS_SERVER = 6;
+export const OPTION_HOST_NAME = 12;
 export const OPTION_INTERFACE_MTU = 26;
+export const OPTION_STATIC_ROUTES = 33;
 export const OPTION_REQUESTED_ADDRESS = 50;
 export const OPTION_LEASE_TIME = 51;
 export const OPTION_OVERLOAD = 52;
@@ -59,6 +62,7 @@ export const OPTION_RENEWAL_TIME = 58;
 export const OPTION_REBINDING_TIME = 59;
 export const OPTION_CLIENT_IDENTIFIER = 61;
 export const OPTION_RAPID_COMMIT = 80;
+export const OPTION_FULL_NAME = 81;
 export const OPTION_RELAY_AGENT = 82;
 export const OPTION_CLASSLESS_ROUTES = 121;
 /** Option 121 by the number that it had before RFC 3442. */
@@ -71,8 +75,10 @@ export const BROADCAST_FLAG = 0x8000;
 export const LONGEST_CLIENT_IDENTIFIER = 255;
 /** DNS servers that are kept from option 6. */
 export const MOST_DNS_SERVERS = 8;
-/** Longest list of routes that is read, in bytes. */
+/** Longest list of routes or routers that is read, in bytes. */
 export const LONGEST_ROUTES = 512;
+/** Longest name that is read, in bytes. */
+const LONGEST_NAME = 255;
 
 /** An option of variable length, concatenated from its parts (RFC 3396); `capacity` bytes are kept, all are counted. */
 class Collected {
@@ -114,9 +120,12 @@ export class DhcpMessage {
   relayAgent = false;
 
   readonly #netmask = new Collected(4);
-  readonly #routers = new Collected(4);
+  readonly #routers = new Collected(LONGEST_ROUTES);
+  readonly #staticRoutes = new Collected(LONGEST_ROUTES);
   readonly #routes = new Collected(LONGEST_ROUTES);
   readonly #routesOld = new Collected(LONGEST_ROUTES);
+  readonly #hostName = new Collected(LONGEST_NAME);
+  readonly #fullName = new Collected(LONGEST_NAME);
   readonly #dnsServers = new Collected(4 * MOST_DNS_SERVERS);
   readonly #clientIdentifier = new Collected(LONGEST_CLIENT_IDENTIFIER);
   /** Bit per option of fixed length that was seen: more than one drops the message. */
@@ -134,6 +143,27 @@ export class DhcpMessage {
   /** The first address of option 3; 0 = none. */
   get firstRouter(): number {
     return this.#routers.length >= 4 ? get32(this.#routers.bytes, 0) : 0;
+  }
+  /**
+   * Whether a router in option 3, or one of a route in options 33, 121 and 249, is another than this one; also where one of
+   * them cannot be read.
+   */
+  namesOtherRouter(router: number): boolean {
+    const lists = [this.#routers, this.#staticRoutes, this.#routes, this.#routesOld];
+    return (
+      lists.some(({ length }) => length > LONGEST_ROUTES) ||
+      listsOther(this.#routers.bytes, this.#routers.length, 4, router) ||
+      listsOther(this.#staticRoutes.bytes, this.#staticRoutes.length, 8, router) ||
+      leadsElsewhere(this.#routes.bytes, this.#routes.length, router) ||
+      leadsElsewhere(this.#routesOld.bytes, this.#routesOld.length, router)
+    );
+  }
+  /** Whether options 12 and 81 give the client no other name than this one (in lower case); a domain may stand behind it. */
+  hasNoNameBut(name: string): boolean {
+    const host = this.#hostName;
+    const full = this.#fullName;
+    if (host.length > LONGEST_NAME || full.length > LONGEST_NAME) return false;
+    return isSameName(nameOf(host.bytes, host.length), name) && isSameName(fullNameOf(full.bytes, full.length), name);
   }
   /** How many whole addresses option 6 has, at most MOST_DNS_SERVERS. */
   get dnsServerCount(): number {
@@ -183,6 +213,9 @@ export class DhcpMessage {
     this.relayAgent = false;
     this.#netmask.length = 0;
     this.#routers.length = 0;
+    this.#staticRoutes.length = 0;
+    this.#hostName.length = 0;
+    this.#fullName.length = 0;
     this.#routes.length = 0;
     this.#routesOld.length = 0;
     this.#dnsServers.length = 0;
@@ -217,6 +250,15 @@ export class DhcpMessage {
         return true;
       case OPTION_ROUTER:
         this.#routers.append(bytes, value, length);
+        return true;
+      case OPTION_STATIC_ROUTES:
+        this.#staticRoutes.append(bytes, value, length);
+        return true;
+      case OPTION_HOST_NAME:
+        this.#hostName.append(bytes, value, length);
+        return true;
+      case OPTION_FULL_NAME:
+        this.#fullName.append(bytes, value, length);
         return true;
       case OPTION_CLASSLESS_ROUTES:
         this.#routes.append(bytes, value, length);

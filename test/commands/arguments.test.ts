@@ -21,7 +21,7 @@ test("--help names every option and exits 0", () => {
   const options =
     "vm-fd vm-mac-address vm-net-type bootpd-lease-time user group allow block expose vm-tap bridge host-fd";
   const more =
-    "vm-socket host-socket gateway dhcp-server vm-ip-address capture capture-size log-format log-level mtu version help";
+    "vm-socket host-socket gateway gateway-mac dhcp-server dhcp-server-mac vm-ip-address vm-hostname capture capture-size log-format log-level mtu version help";
   for (const option of `${options} ${more}`.split(" ")) assert.match(stdout, new RegExp(`--${option}\\b`));
   assert.match(stdout, /replay/);
   assert.match(stdout, /demo/);

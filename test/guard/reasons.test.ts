@@ -11,7 +11,7 @@ const rows = (letter: string, last: number): string[] =>
 const THREATS = new Set([
   ...rows("L", 13),
   ...rows("A", 10),
-  ...rows("D", 31),
+  ...rows("D", 32),
   ...rows("I", 16),
   ...rows("S", 10),
   ...rows("N", 9),
