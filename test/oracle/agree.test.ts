@@ -82,6 +82,8 @@ const MUST_REACH = [
   "too much ARP as the former address",
   "the former address is held elsewhere",
   "somebody else speaks as the former address",
+  "a DHCP message from another MAC than the server's",
+  "the ninth DECLINE of a day",
 ];
 
 /** Only replay knows the first; the others need floods or other policies, which flows.test.ts has. */

@@ -89,10 +89,41 @@ export function say(world: World, kind: ClientKind, words: ClientWords = {}): vo
     dhcp.options.push({ code: 54, data: be32(server.id) });
   }
   if (words.rapidCommit) dhcp.options.push({ code: 80, data: [] });
-  if (random.chance(0.3)) dhcp.options.push({ code: 12, data: [...Buffer.from("guest")] });
+  const strange = random.chance(0.3);
+  if (random.chance(0.3))
+    dhcp.options.push({ code: 12, data: [...Buffer.from(strange ? random.pick(NAMES) : "guest")] });
+  if (random.chance(0.12)) dhcp.options.push({ code: 81, data: fullName(world, strange) });
   if (random.chance(0.5)) dhcp.options.push({ code: 55, data: [1, 3, 6, 15, 51, 54] });
   finish(world, layers, words.wrong ?? 0.08, false);
   world.emit("egress", build(layers), kind);
+}
+
+const NAMES = [
+  ...["guest", "GUEST", "guest.", "guest..", "guest\0\0", "guest.\0", "guest.lan", "guest.la n", "guestx", "wpad", ""],
+  ...[
+    "\0",
+    ".",
+    "a",
+    "A",
+    "a.b-c_d",
+    "a..",
+    "web1",
+    "web1.example.com",
+    "Web1.Example.Com.",
+    "web1.example.com.x",
+    "g\u00fcest",
+  ],
+];
+
+/** Option 81 (RFC 4702): flags, two bytes of old, the name as text or as labels. */
+function fullName(world: World, strange: boolean): number[] {
+  const { random } = world;
+  if (random.chance(0.04)) return Array.from({ length: random.below(3) }, () => 0);
+  const name = strange ? random.pick(NAMES) : random.pick(["guest", "guest.lan"]);
+  if (random.chance(0.5)) return [random.pick([0, 1, 2, 8]), 0, 0, ...Buffer.from(name, "latin1")];
+  const labels = name.split(".").flatMap((label) => [label.length, ...Buffer.from(label, "latin1")]);
+  const end = random.pick([[], [0], [0], [0, 0], [64], [9, 103]]);
+  return [random.pick([4, 5, 6, 12]), 0, 0, ...labels, ...end];
 }
 
 export interface ServerWords {
@@ -148,6 +179,13 @@ export function answer(world: World, words: ServerWords): void {
     if (!random.chance(terse)) dhcp.options.push({ code: 1, data: netmask(world, words.address, rogue) });
     if (!random.chance(terse)) dhcp.options.push({ code: 3, data: routers(world, rogue) });
     const dnsServers = nameServers(world, rogue);
+    if (random.chance(0.03)) {
+      const pairs = Array.from({ length: random.below(3) }, () => [
+        ...random.bytes(4),
+        ...be32(random.pick([world.gateway, world.gateway, 0, world.impostor()])),
+      ]);
+      dhcp.options.push({ code: 33, data: random.chance(0.9) ? pairs.flat() : [1, 2, 3] });
+    }
     if (random.chance(0.12)) {
       dhcp.options.push({ code: random.pick([121, 121, 249]), data: routes(world, rogue) });
     }

@@ -154,21 +154,84 @@ function routerOf(message: Message): number | undefined {
   return defaultRoute(message.options.get(121)) ?? defaultRoute(message.options.get(249)) ?? firstRouter(message);
 }
 
-/** The router of the first route to 0.0.0.0/0, in routes that are all whole. */
-function defaultRoute(data: Uint8Array | undefined): number | undefined {
-  if (data === undefined || data.length > 512) return undefined;
-  let found: number | undefined;
+/** Whether a message leads any of the VM's traffic to another router, or cannot be read. */
+function namesAnotherRouter(message: Message, gateway: number): boolean {
+  const lists = [
+    listed(message.options.get(3), 4),
+    listed(message.options.get(33), 8),
+    routesOf(message.options.get(121))?.map(({ router }) => router),
+    routesOf(message.options.get(249))?.map(({ router }) => router),
+  ];
+  return lists.some((routers) => routers === undefined || routers.some((router) => router !== 0 && router !== gateway));
+}
+
+/** The last 4 bytes of each entry of that size; undefined where they are not whole, or too many. */
+function listed(data: Uint8Array | undefined, size: number): number[] | undefined {
+  if (data === undefined) return [];
+  if (data.length > 512 || data.length % size !== 0) return undefined;
+  return Array.from({ length: data.length / size }, (_, index) => uint32(data, index * size + size - 4));
+}
+
+/** Options 12 and 81 say nothing, or the one name that the VM may have (RFC 4702). */
+function keepsName(hostname: string, message: Message): boolean {
+  const own = message.options.get(12) ?? new Uint8Array(0);
+  const full = message.options.get(81) ?? new Uint8Array(0);
+  if (own.length > 255 || full.length > 255) return false;
+  if (!isName(hostname, plainName(own))) return false;
+  if (full.length === 0) return true;
+  if (full.length < 3) return false;
+  const inLabels = Math.floor(full[0]! / 4) % 2 === 1;
+  const text = inLabels ? labelledName(full.slice(3)) : plainName(full.slice(3));
+  return text !== undefined && isName(hostname, text);
+}
+
+function plainName(data: Uint8Array): string {
+  const text = Buffer.from(data).toString("latin1");
+  return text.replace(/\0+$/, "").replace(/\.$/, "");
+}
+
+/** Labels behind their lengths, up to the end or one zero byte at the end. */
+function labelledName(data: Uint8Array): string | undefined {
+  const labels: string[] = [];
   let at = 0;
   while (at < data.length) {
     const length = data[at]!;
-    if (length > 32) return undefined;
+    if (length === 0) return at === data.length - 1 ? labels.join(".") : undefined;
+    if (length > 63 || at + 1 + length > data.length) return undefined;
+    const label = Buffer.from(data.slice(at + 1, at + 1 + length)).toString("latin1");
+    if (label.includes(".")) return undefined;
+    labels.push(label);
+    at += 1 + length;
+  }
+  return labels.join(".");
+}
+
+function isName(hostname: string, text: string): boolean {
+  const lower = text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+  if (lower === "" || lower === hostname) return true;
+  if (hostname.includes(".") || !lower.startsWith(`${hostname}.`)) return false;
+  return /^[a-z0-9_.-]*$/.test(lower.slice(hostname.length + 1));
+}
+
+/** The router of the first route to 0.0.0.0/0, in routes that are all whole. */
+function defaultRoute(data: Uint8Array | undefined): number | undefined {
+  return routesOf(data)?.find(({ length, router }) => length === 0 && router !== 0)?.router;
+}
+
+/** Classless static routes (RFC 3442); undefined where they are not all whole, or too many. */
+function routesOf(data: Uint8Array | undefined): { length: number; router: number }[] | undefined {
+  if (data === undefined) return [];
+  if (data.length > 512) return undefined;
+  const routes = [];
+  let at = 0;
+  while (at < data.length) {
+    const length = data[at]!;
     const prefix = Math.ceil(length / 8);
-    if (at + 1 + prefix + 4 > data.length) return undefined;
-    const router = uint32(data, at + 1 + prefix);
-    if (length === 0 && router !== 0) found ??= router;
+    if (length > 32 || at + 1 + prefix + 4 > data.length) return undefined;
+    routes.push({ length, router: uint32(data, at + 1 + prefix) });
     at += 1 + prefix + 4;
   }
-  return found;
+  return routes;
 }
 
 /** Step 1 and 2 of both directions: UDP's length and checksum, then the message. A string is the drop reason. */
@@ -195,6 +258,7 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
   if (message.hops !== 0 || message.giaddr !== 0 || message.options.has(82)) return "dhcp.relay";
   const type = message.options.get(53)![0]!;
   if (![DISCOVER, REQUEST, DECLINE, RELEASE, INFORM].includes(type)) return "dhcp.message-type";
+  if (state.hostname !== undefined && !keepsName(state.hostname, message)) return "dhcp.hostname";
 
   const bound = state.binding?.address;
   if (message.yiaddr !== 0) return "dhcp.client-address";
@@ -330,7 +394,12 @@ function classify(
       if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
       const offered = state.pending.some((entry) => entry.address === requested && entry.server === named);
       if (named === undefined || !offered) return { reason: "dhcp.decline" };
-      if (state.declines.length >= 2) return { reason: "dhcp.decline" };
+      if (state.declines.filter((time) => state.now - time < 600 * SECOND).length >= 2)
+        return { reason: "dhcp.decline" };
+      if (state.declines.length >= 8) {
+        state.reach("the ninth DECLINE of a day");
+        return { reason: "dhcp.decline" };
+      }
       return { kind: "DECLINE" };
     }
   }
@@ -393,6 +462,10 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
   if (server === undefined && mayBeNobody) state.reach(`a NAK of nobody's in ${transaction.kind}`);
   if (server === undefined ? !mayBeNobody : isNoHost(server)) return "dhcp.server";
   if (state.trustedServer !== undefined && server !== state.trustedServer) return "dhcp.server";
+  if (state.serverMac !== undefined && macText(frame, 6) !== state.serverMac) {
+    state.reach("a DHCP message from another MAC than the server's");
+    return "dhcp.server";
+  }
 
   const assigns = type === OFFER || (type === ACK && transaction.kind !== "INFORM");
   const toEverybody = packet.destination === BROADCAST || isDirectedBroadcast(state, frame, packet, message);
@@ -414,6 +487,9 @@ export function dhcpToVm(state: State, frame: Uint8Array, packet: Packet): strin
   }
 
   const mac = macText(frame, 6);
+  if (type !== NAK && state.configuredGateway !== undefined && namesAnotherRouter(message, state.configuredGateway)) {
+    return "dhcp.router";
+  }
   if (type === NAK) return refuse(state, packet, transaction, server, mac);
   if (type === OFFER) return offer(state, packet, message, transaction, server!, mac);
   return acknowledge(state, packet, message, transaction, server!, mac);

@@ -85,6 +85,7 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [igmp, 2],
   [decline, 4],
   [tenMinutes, 2],
+  [dayOfDeclines, 0.6],
   [rapidCommit, 4],
   [proxyOffer, 3],
   [lateAnswer, 4],
@@ -564,6 +565,28 @@ function decline(world: World): void {
   for (let count = 0; count < times; count++) {
     say(world, "DECLINE", { address: random.chance(0.85) ? world.lastAddress : giveAddress(world), wrong: 0.1 });
     if (times > 1) boot(world);
+  }
+}
+
+/** DECLINEs, two in ten minutes, until the day's are used up, and one more just when the first is a day old. */
+function dayOfDeclines(world: World): void {
+  const { random } = world;
+  const address = world.static ? world.address! : world.hostAddress();
+  const first = world.now;
+  const once = () => {
+    world.xid = random.uint32();
+    say(world, "DISCOVER", { wrong: 0 });
+    answer(world, { type: "OFFER", address, wrong: 0 });
+    say(world, "DECLINE", { address, wrong: 0 });
+    world.lose();
+  };
+  for (let count = 0; count < 10; count++) {
+    once();
+    world.now += random.pick([301_000_000, 301_000_000, 601_000_000]);
+  }
+  if (random.chance(0.5)) {
+    world.now = Math.max(world.now, first + 86_400_000_000 + random.pick([-1, 0, 1]));
+    once();
   }
 }
 

@@ -84,6 +84,8 @@ export class State {
   readonly trustedServer: number | undefined;
   readonly configuredGateway: number | undefined;
   readonly configuredGatewayMac: string | undefined;
+  readonly serverMac: string | undefined;
+  readonly hostname: string | undefined;
   readonly subnet: Cidr | undefined;
   readonly heldElsewhere: (address: number) => boolean;
 
@@ -100,6 +102,7 @@ export class State {
   pending: Pending[] = [];
   probes: { address: number; time: number }[] = [];
   identifiers: { identifier: string; time: number }[] = [];
+  /** Of the last 24 hours. */
   declines: number[] = [];
   /** The server that last acknowledged the living binding, when that spoke from its own address. */
   acknowledgedFrom: { readonly address: number; readonly mac: string } | undefined;
@@ -140,6 +143,8 @@ export class State {
     this.trustedServer = optional(options.dhcpServer);
     this.configuredGateway = optional(options.gateway);
     this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();
+    this.serverMac = options.dhcpServerMacAddress?.toLowerCase();
+    this.hostname = options.hostname?.toLowerCase();
     this.subnet = options.subnet === undefined ? undefined : cidr(options.subnet);
     this.heldElsewhere = options.heldElsewhere ?? (() => false);
     if (options.address !== undefined) {
@@ -203,7 +208,7 @@ export class State {
     this.transactions = this.transactions.filter((entry) => age(entry.time) <= 60 * SECOND);
     this.pending = this.pending.filter((entry) => age(entry.time) <= 60 * SECOND);
     this.probes = this.probes.filter((entry) => age(entry.time) <= 3 * SECOND);
-    this.declines = this.declines.filter((time) => age(time) < 600 * SECOND);
+    this.declines = this.declines.filter((time) => age(time) < 24 * 3600 * SECOND);
   }
 
   #endOldFlows(): void {

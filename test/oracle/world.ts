@@ -223,6 +223,10 @@ export class World {
       ...(random.chance(0.12) && {
         gatewayMacAddress: random.chance(0.8) ? this.gatewayMac.toUpperCase() : this.peerMacs[2]!,
       }),
+      ...(random.chance(0.06) && {
+        dhcpServerMacAddress: random.chance(0.8) ? this.server.mac.toUpperCase() : this.peerMacs[2]!,
+      }),
+      ...(random.chance(0.12) && { hostname: random.pick(["guest", "Guest", "web1.example.com", "a"]) }),
       ...(random.chance(this.static ? 0.5 : 0.25) && {
         dhcpServer: addressText(random.chance(0.95) ? this.server.id : this.gateway),
       }),
