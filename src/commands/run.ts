@@ -17,6 +17,7 @@ import type { Registration } from "../registry/registration.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
 import type { Batch } from "../relay/batch.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
+import { type Errand, LONGEST_ERRAND } from "../relay/errands.ts";
 import { type FramePort, PortClosed } from "../relay/port.ts";
 import { Relay, type RelayEnd } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
@@ -31,6 +32,7 @@ import { refuseHopelessPaths } from "./caller-paths.ts";
 import { isLive, RunControl } from "./control.ts";
 import { guardOptions } from "./guard-options.ts";
 import type { Host } from "./host/host.ts";
+import { LeftLeases } from "./left-leases.ts";
 import { MovedVm } from "./moved-vm.ts";
 import { policyOf } from "./policy.ts";
 import { Recording } from "./recording.ts";
@@ -44,6 +46,8 @@ const ETHERNET_HEADER = 14;
 const ETHERNET_SOURCE = verdictOf("ethernet.source");
 /** Answers to what is denied that may wait for the VM at once. */
 const MOST_ANSWERS = 16;
+/** Frames of softnet's own that may wait for the network at once. */
+const MOST_ERRANDS = 4;
 /** How a run ends: by a signal, or because the relay did. */
 type Ending = { readonly signal: string } | RelayEnd;
 
@@ -87,7 +91,7 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     const mac = given.vmMacAddress ?? "";
     const guardBehind = (side: Network): GuardOptions => {
       refuseForeignAddress(side, given);
-      return { ...wanted, ...known(side), mtu: given.mtu ?? side.mtu, live: isLive(given), reject };
+      return { ...wanted, ...known(side), mtu: given.mtu ?? side.mtu, live: isLive(given), reject, ask: true };
     };
     if (network !== undefined) {
       // What can be refused is refused now: once root's rights are gone, nobody here can take the record away.
@@ -104,12 +108,14 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     vm ??= host.openVmSide(given, privileges.newTap);
     network ??= await openSide();
     const mtu = given.mtu ?? network.mtu;
+    const leftLeases = new LeftLeases(parseMac(mac) ?? 0);
     const bindingLog = new BindingLog(log, network.isolated, clock);
     const guard = createGuard({
       ...guardBehind(network),
       ...registered(registration),
       onBinding: (change) => {
         registration?.follow(change);
+        leftLeases.follow(change);
         bindingLog.tell(change, guard);
         control?.bindingChanged(change);
         network?.followAddress?.(change.kind === "lost" ? 0 : change.binding.address);
@@ -131,7 +137,10 @@ export async function run(args: RunArguments, makeHost: () => Host | Promise<Hos
     const batches = [slabs[EGRESS]!.batch, slabs[INGRESS]!.batch] as const;
     const answers = reject ? allocateSlab(LONGEST_ANSWER, MOST_ANSWERS) : undefined;
     if (answers) slabs.push(answers);
-    const lanes = { batches, answers: answers?.batch };
+    const own = allocateSlab(LONGEST_ERRAND, MOST_ERRANDS);
+    slabs.push(own);
+    const take: Errand = (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at);
+    const lanes = { batches, answers: answers?.batch, errands: { batch: own.batch, take } };
     const reload = new Reload({ log, logFile, recording, service, control: args.policy ? control : undefined });
     const moved = new MovedVm(parseMac(mac) ?? 0);
     const ending = await forward({
@@ -236,6 +245,8 @@ interface Forwarding {
   readonly batches: readonly [egress: Batch, ingress: Batch];
   /** Where what policy denies is answered. */
   readonly answers: Batch | undefined;
+  /** What softnet itself sends to the network in the VM's name. */
+  readonly errands: { readonly batch: Batch; readonly take: Errand };
   readonly signals: Signals;
   readonly reload: Reload;
   readonly moved: MovedVm;
@@ -243,7 +254,8 @@ interface Forwarding {
 
 /** Moves frames until something ends it. */
 async function forward(parts: Forwarding): Promise<Ending> {
-  const { vm, network, guard, clock, log, recording, control, batches, answers, signals, reload, moved } = parts;
+  const { vm, network, guard, clock, log, recording, control, batches, answers, errands, signals, reload, moved } =
+    parts;
   const started = clock();
   let relayEnded: (end: RelayEnd) => void = () => {};
   const ended = new Promise<Ending>((resolve) => {
@@ -256,6 +268,7 @@ async function forward(parts: Forwarding): Promise<Ending> {
     clock,
     batches,
     ...(answers && { answers }),
+    errands,
     ...(recording && {
       onFrame: (direction, verdict, time, bytes, offset, length) =>
         recording.add(direction === EGRESS, verdict, time, bytes, offset, length),

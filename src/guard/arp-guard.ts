@@ -99,12 +99,22 @@ export class ArpGuard {
     if (sender === lease.formerAddress && hardware !== mac) lease.forgetFormer();
     if (this.#isOwn(sender, now) && !(reply && this.#probes.answers(sender, now))) return CONFLICT;
     if (sender !== gateway.address) return PASS;
+    const verdict = this.#judgeGateway(bytes, frame, now);
+    if (verdict !== PASS && lease.address !== 0) gateway.claimed(now);
+    return verdict;
+  }
+
+  /** Somebody speaks as the gateway. */
+  #judgeGateway(bytes: Uint8Array, frame: number, now: number): number {
+    const { mac, lease, gateway } = this.#state;
+    const packet = frame + ETHERNET_HEADER;
+    const hardware = senderHardwareAddress(bytes, packet);
     if (gateway.mac !== UNKNOWN_MAC) {
       if (hardware !== gateway.mac) return GATEWAY;
       gateway.heard(hardware);
       return PASS;
     }
-    if (reply) {
+    if (arpOperation(bytes, packet) === ARP_REPLY) {
       const target = targetProtocolAddress(bytes, packet);
       const answersVm =
         target !== 0 &&

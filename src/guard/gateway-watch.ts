@@ -5,6 +5,9 @@
  *   unknown → known      the first reply to the VM's request of at most 3 s ago
  *   known   → unknown    three requests at least 1 s apart, each unanswered for at least 1 s
  *
+ * Where softnet may ask itself (`takeQuestion`), it does not wait for the VM to do so: when another MAC claims the address,
+ * it asks the known one, and when none is known, everybody.
+ *
  * So a machine that answers faster than the gateway wins nothing while the gateway lives, and a replaced gateway is
  * found again within seconds.
  */
@@ -13,13 +16,19 @@ import { fresh } from "./recent.ts";
 const ANSWER_WINDOW = 3_000_000;
 const REQUEST_SPACING = 1_000_000;
 const UNANSWERED_LIMIT = 3;
+const QUESTION_SPACING = 1_000_000;
 const NEVER = Number.NEGATIVE_INFINITY;
+const NOT_DUE = Number.POSITIVE_INFINITY;
 
 /** No MAC: outside the 48 bits of any address. */
 export const UNKNOWN_MAC = -1;
 
+/** Whom to ask: nobody now. */
+export const NO_QUESTION = -2;
+
 export class GatewayWatch {
   readonly #configured: number;
+  readonly #asks: boolean;
   /** The gateway's address, 0 = none. */
   address = 0;
   /** The gateway's MAC, UNKNOWN_MAC while unknown. */
@@ -32,10 +41,17 @@ export class GatewayWatch {
   #asked = NEVER;
   #counted = NEVER;
   #unanswered = 0;
+  /** When the next question of softnet's own is due, microseconds; NOT_DUE = nobody claims the address. */
+  questionDue = NOT_DUE;
+  /** When the last one was sent. */
+  #questioned = NEVER;
+  /** Those that the known MAC has not answered. */
+  #questions = 0;
 
-  /** `configuredMac`: what the network knows, or UNKNOWN_MAC. */
-  constructor(configuredMac: number) {
+  /** `configuredMac`: what the network knows, or UNKNOWN_MAC. `asks`: somebody takes the questions. */
+  constructor(configuredMac: number, asks: boolean) {
     this.#configured = configuredMac;
+    this.#asks = asks;
     this.mac = configuredMac;
   }
 
@@ -65,6 +81,37 @@ export class GatewayWatch {
     this.#asked = now;
   }
 
+  /** Somebody claims the address whose MAC is not known as the gateway's: there is something to ask. */
+  claimed(now: number): void {
+    if (!this.#asks || this.#configured !== UNKNOWN_MAC || this.questionDue !== NOT_DUE) return;
+    this.questionDue = Math.max(now, this.#questioned + QUESTION_SPACING);
+  }
+
+  /** The VM has no address that it could ask from. */
+  dropQuestion(): void {
+    this.questionDue = NOT_DUE;
+    this.#questions = 0;
+  }
+
+  /** The MAC to ask now, UNKNOWN_MAC for everybody, NO_QUESTION for nobody. The question counts as asked. */
+  takeQuestion(now: number): number {
+    if (now < this.questionDue) return NO_QUESTION;
+    if (this.mac !== UNKNOWN_MAC && this.#questions === UNANSWERED_LIMIT) {
+      this.mac = UNKNOWN_MAC;
+      this.#settle();
+      this.questionDue = now;
+    }
+    this.#questioned = now;
+    if (this.mac === UNKNOWN_MAC) {
+      this.questionDue = NOT_DUE;
+      this.#asked = now;
+      return UNKNOWN_MAC;
+    }
+    this.#questions++;
+    this.questionDue = now + QUESTION_SPACING;
+    return this.mac;
+  }
+
   /** Whether a reply at this time may be the answer to the VM's own request. */
   expectsAnswer(now: number): boolean {
     return fresh(this.#asked, now, ANSWER_WINDOW);
@@ -79,5 +126,7 @@ export class GatewayWatch {
   #settle(): void {
     this.#counted = NEVER;
     this.#unanswered = 0;
+    this.#questions = 0;
+    this.questionDue = NOT_DUE;
   }
 }

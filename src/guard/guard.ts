@@ -9,11 +9,13 @@
 import { netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
 import { isNever } from "../policy/special-purpose.ts";
 import { UserError } from "../user-error.ts";
-import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
+import { BROADCAST_MAC, isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
+import { ARP_REQUEST, emitArp } from "../wire/arp.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
 import { parseHostname } from "../wire/dhcp-names.ts";
 import {
   ETHERNET_HEADER,
+  emitEthernet,
   etherType,
   isReservedDestination,
   sourceMac,
@@ -38,7 +40,7 @@ import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
 import { ExposedPorts } from "./exposed-ports.ts";
-import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
+import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease, NO_ADDRESS } from "./lease.ts";
 import { PolicyGuard } from "./policy-guard.ts";
@@ -144,7 +146,7 @@ export class Guard {
       (change) => this.#bindingChanged(change),
       () => this.#formerIsGone(),
     );
-    this.#gateway = new GatewayWatch(gatewayMac ?? UNKNOWN_MAC);
+    this.#gateway = new GatewayWatch(gatewayMac ?? UNKNOWN_MAC, options.ask ?? false);
     const dhcp: DhcpState = {
       mac: this.#mac,
       trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
@@ -232,6 +234,28 @@ export class Guard {
     return this.#policy.takeReset(out, at);
   }
 
+  /**
+   * Writes an ARP request in the VM's name, who has the gateway's address, to `out` at `at`, 60 bytes, and returns its
+   * length; 0 = there is nothing to ask now. It is for the network, soon after a frame to the VM, and at `deadline` (option
+   * `ask`).
+   */
+  takeQuestion(out: Uint8Array, at: number): number {
+    const { address } = this.#lease;
+    const asked = address === 0 ? NO_QUESTION : this.#gateway.takeQuestion(this.#clock[0]!);
+    if (asked === NO_QUESTION) return 0;
+    const known = asked !== UNKNOWN_MAC;
+    const packet = emitArp({
+      operation: ARP_REQUEST,
+      senderHardware: this.#mac,
+      senderProtocol: address,
+      targetHardware: known ? asked : 0,
+      targetProtocol: this.#gateway.address,
+    });
+    const frame = emitEthernet(known ? asked : BROADCAST_MAC, this.#mac, TYPE_ARP, packet);
+    out.set(frame, at);
+    return frame.length;
+  }
+
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
   egress(frame: Uint8Array, time: number): Verdict {
     this.advance(time);
@@ -244,9 +268,12 @@ export class Guard {
     return verdictObject(this.judgeIngress(frame, 0, frame.length));
   }
 
-  /** When `advance` has something to do even if no frame comes: the end of the binding. Microseconds; Infinity = never. */
+  /**
+   * When `advance` or `takeQuestion` has something to do even if no frame comes: the end of the binding, the next question.
+   * Microseconds; Infinity = never.
+   */
   get deadline(): number {
-    return this.#lease.expiry;
+    return Math.min(this.#lease.expiry, this.#gateway.questionDue);
   }
 
   /** Tells the time, in microseconds, before the frames of a batch are judged; ends a binding whose lease is over. */
@@ -357,6 +384,7 @@ export class Guard {
 
   #bindingChanged(change: BindingChange): void {
     this.#surround();
+    if (change.kind === "lost") this.#gateway.dropQuestion();
     if (change.kind === "lost" && change.why !== "expired") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
     this.#onBinding?.(change);
   }

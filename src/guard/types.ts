@@ -14,6 +14,8 @@ export interface GuardOptions {
   readonly live?: boolean;
   /** Makes answers to what is denied (`answer`, `takeReset`). */
   readonly reject?: boolean;
+  /** Asks the network itself who has the gateway's address (`takeQuestion`). */
+  readonly ask?: boolean;
   /** TCP ports of the VM's that the network exposes: their answers to the gateway pass though a rule blocks it. */
   readonly exposedPorts?: readonly number[];
   /** A static binding: the only IPv4 address of the VM; DHCP can teach no other. */

@@ -1,6 +1,7 @@
 /** What a relay is given, and what it tells. */
 import type { Batch } from "./batch.ts";
 import type { Direction } from "./direction.ts";
+import type { Errand } from "./errands.ts";
 import type { FramePort } from "./port.ts";
 
 /** The guard as the relay sees it. A verdict of 0 passes, any other is a drop reason's number. */
@@ -50,6 +51,8 @@ export interface RelayOptions {
    * (answering.ts); without it the guard is not asked. A few slots do: it fills anew each turn.
    */
   readonly answers?: Batch;
+  /** Frames of softnet's own for the network (errands.ts), through a batch whose slots take LONGEST_ERRAND bytes. */
+  readonly errands?: { readonly batch: Batch; readonly take: Errand };
   /** Called for every frame. */
   readonly onFrame?: FrameObserver;
   /** Called for every frame that the guard drops. */

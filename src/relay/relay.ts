@@ -22,6 +22,7 @@ import { PASS } from "../guard/reasons.ts";
 import { Answering } from "./answering.ts";
 import { Counters } from "./counters.ts";
 import { EGRESS, INGRESS } from "./direction.ts";
+import { Errands } from "./errands.ts";
 import { INSIDE, Lane, NETWORK, type Party, VM } from "./lane.ts";
 import type { Answerer, FrameObserver, RelayGuard, RelayOptions } from "./options.ts";
 import type { FramePort, Interest } from "./port.ts";
@@ -84,6 +85,7 @@ export class Relay {
   readonly #egress: Lane;
   readonly #ingress: Lane;
   readonly #answering: Answering | undefined;
+  readonly #errands: Errands | undefined;
   /** The next tick. */
   #timer: NodeJS.Timeout | undefined;
   /** It is at most TICK away. */
@@ -107,6 +109,8 @@ export class Relay {
     this.#egress = new Lane(options, EGRESS);
     this.#ingress = new Lane(options, INGRESS);
     this.#answering = answeringOf(options);
+    const { errands, network } = options;
+    this.#errands = errands && new Errands(errands.batch, errands.take, network);
   }
 
   /** Begins to forward frames. A relay runs once. */
@@ -147,6 +151,7 @@ export class Relay {
       if (egress.ready) egress.ready = this.#step(egress);
       if (ingress.ready) ingress.ready = this.#step(ingress);
       if (this.#answering !== undefined) this.#sendAnswers(this.#answering);
+      if (this.#errands !== undefined) this.#sendErrands(this.#errands);
       if (!egress.ready && !ingress.ready) return;
       if (turn % PEEK === 0) {
         egress.ready = true;
@@ -227,6 +232,14 @@ export class Relay {
     const more = answering.send();
     this.#party = INSIDE;
     return more;
+  }
+
+  /** Sends what softnet itself has for the network, unless the VM's frames wait for it. */
+  #sendErrands(errands: Errands): void {
+    if (this.#egress.blocked || !this.#running || !errands.collect()) return;
+    this.#party = NETWORK;
+    errands.send();
+    this.#party = INSIDE;
   }
 
   /** Sends what waits; answers whether nothing waits any more. */
@@ -321,6 +334,7 @@ export class Relay {
     this.#guard.advance(time);
     this.#countUnsendable();
     this.#options.onTick?.(time);
+    if (this.#errands !== undefined) this.#sendErrands(this.#errands);
     const answering = this.#answering;
     if (answering === undefined) return;
     for (let batches = 0; batches < ANSWER_BATCHES; batches++) if (!this.#sendAnswers(answering)) return;

@@ -1,0 +1,48 @@
+/**
+ * Leases that the VM has left: when its binding moves to another address under another client identifier, the server
+ * still keeps the one before. A VM could collect addresses that way (threat rows D2, D6), so softnet gives it back.
+ */
+import { randomBytes } from "node:crypto";
+import type { Binding, BindingChange } from "../guard/types.ts";
+import { isReleasable, releaseFrame } from "../networks/dhcp/release.ts";
+
+/** That wait to be sent; a VM can leave no more than its client identifiers allow. */
+const MOST_WAITING = 4;
+
+export class LeftLeases {
+  readonly #mac: number;
+  readonly #waiting: Binding[] = [];
+  #replaced: Binding | undefined;
+
+  constructor(mac: number) {
+    this.#mac = mac;
+  }
+
+  /** Follows the binding. One client's lease that moves is the server's own doing: then there is nothing to give back. */
+  follow(change: BindingChange): void {
+    if (change.kind === "lost") {
+      this.#replaced = change.why === "replaced" ? change.binding : undefined;
+      return;
+    }
+    const left = this.#replaced;
+    this.#replaced = undefined;
+    if (left === undefined || !isReleasable(left) || isSameClient(left, change.binding)) return;
+    if (this.#waiting.length < MOST_WAITING) this.#waiting.push(left);
+  }
+
+  /** Writes the next RELEASE to `out` at `at` and returns its length; 0 = none. */
+  take(out: Uint8Array, at: number): number {
+    const binding = this.#waiting.shift();
+    if (binding === undefined) return 0;
+    const frame = releaseFrame(this.#mac, binding, randomBytes(4).readUInt32BE());
+    out.set(frame, at);
+    return frame.length;
+  }
+}
+
+/** Some servers look a lease up by the client alone: a RELEASE of the old address would end the new one. */
+function isSameClient(one: Binding, other: Binding): boolean {
+  const before = one.acknowledged?.clientIdentifier ?? new Uint8Array(0);
+  const after = other.acknowledged?.clientIdentifier ?? new Uint8Array(0);
+  return before.length === after.length && before.every((byte, index) => byte === after[index]);
+}

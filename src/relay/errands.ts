@@ -1,0 +1,51 @@
+/**
+ * Frames that softnet itself sends to the network in the VM's name: who has the gateway's address, and the RELEASE of an
+ * address that the VM has left for another. Few and small; they wait in a batch of their own while the VM's frames wait
+ * for the network.
+ */
+import type { Batch } from "./batch.ts";
+import type { FramePort } from "./port.ts";
+
+/** Writes the next frame to `out` at `at` and returns its length; 0 = none. */
+export type Errand = (out: Uint8Array, at: number) => number;
+
+/** Bytes of the longest errand: a RELEASE with a client identifier of 255 bytes. */
+export const LONGEST_ERRAND = 640;
+
+export class Errands {
+  readonly #batch: Batch;
+  readonly #take: Errand;
+  readonly #network: FramePort;
+  /** Frames before this one were sent. */
+  #sent = 0;
+
+  constructor(batch: Batch, take: Errand, network: FramePort) {
+    if (batch.slotSize < LONGEST_ERRAND) throw new RangeError("the batch is too small for errands");
+    this.#batch = batch;
+    this.#take = take;
+    this.#network = network;
+    batch.count = 0;
+  }
+
+  /** Whether there is something to send. */
+  collect(): boolean {
+    const batch = this.#batch;
+    while (batch.count < batch.capacity) {
+      const at = batch.slotOffset(batch.count);
+      const length = this.#take(batch.bytes, at);
+      if (length === 0) break;
+      batch.offset[batch.count] = at;
+      batch.length[batch.count] = length;
+      batch.count++;
+    }
+    return batch.count > 0;
+  }
+
+  send(): void {
+    const batch = this.#batch;
+    this.#sent += this.#network.send(batch, this.#sent);
+    if (this.#sent < batch.count) return;
+    batch.count = 0;
+    this.#sent = 0;
+  }
+}
