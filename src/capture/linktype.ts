@@ -8,6 +8,15 @@ import { CaptureError } from "./errors.ts";
 
 export const LINKTYPE_ETHERNET = 1;
 
+/** What a reader left out: frames of interfaces that are not Ethernet. */
+export interface SkippedFrames {
+  readonly frames: number;
+  /** Link types by the interfaces' numbers in their section; with several sections the last such interface of a number. */
+  readonly linkTypes: ReadonlyMap<number, number>;
+}
+
+export const NOTHING_SKIPPED: SkippedFrames = Object.freeze({ frames: 0, linkTypes: new Map() });
+
 /** What people meet when they captured in the wrong place. */
 const NAMES: ReadonlyMap<number, string> = new Map([
   [0, "BSD loopback"],

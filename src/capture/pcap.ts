@@ -5,12 +5,12 @@
  *
  * Specification: draft-ietf-opsawg-pcap, sections 4 (header) and 5 (record).
  *
- * Tolerated, as libpcap does: a record longer than the header's snapshot length, and more captured bytes than the
+ * Tolerated, as libpcap does: versions 2.0 to 2.3, whose records have their two lengths in another order; a record longer than the header's snapshot length, and more captured bytes than the
  * frame had (see frame.ts). The header's time zone and accuracy mean nothing, section 4.
  */
 import { CaptureError } from "./errors.ts";
 import { type CapturedFrame, capturedFrame } from "./frame.ts";
-import { LINKTYPE_ETHERNET, notEthernet } from "./linktype.ts";
+import { LINKTYPE_ETHERNET, NOTHING_SKIPPED, notEthernet } from "./linktype.ts";
 import { type ByteSource, MAXIMUM_CAPTURED_LENGTH } from "./source.ts";
 
 const MAGIC_MICROSECONDS = 0xa1b2c3d4;
@@ -49,6 +49,8 @@ export class PcapDecoder {
   readonly #littleEndian: boolean;
   readonly #fractionsPerMicrosecond: number;
   readonly #fcsLength: number;
+  readonly #order: "captured first" | "original first" | "either";
+  readonly skipped = NOTHING_SKIPPED;
   #number = 0;
 
   /** `source` stands at the beginning of a file for which `isPcap` holds. */
@@ -58,13 +60,14 @@ export class PcapDecoder {
     this.#littleEndian = first === MAGIC_MICROSECONDS || first === MAGIC_NANOSECONDS;
     if (!source.ensure(FILE_HEADER)) throw source.truncated("the file's header");
     this.#fractionsPerMicrosecond = view.getUint32(position, this.#littleEndian) === MAGIC_NANOSECONDS ? 1000 : 1;
-    // Before 2.4 the two lengths of a record stood in the other order, or in either (libpcap's sf-pcap.c).
     const major = view.getUint16(position + VERSION_MAJOR, this.#littleEndian);
     const minor = view.getUint16(position + VERSION_MINOR, this.#littleEndian);
-    if (major !== 2 || minor < 4) {
+    if (major !== 2) {
       const remedy = "convert it with editcap -F pcapng";
-      throw new CaptureError("CAPTURE_FORMAT", source.name, `pcap version ${major}.${minor} is not 2.4`, remedy);
+      throw new CaptureError("CAPTURE_FORMAT", source.name, `pcap version ${major}.${minor} is not known`, remedy);
     }
+    // Before 2.4 the two lengths of a record stood in the other order, or in either; libpcap reads them so too.
+    this.#order = minor < 3 ? "original first" : minor === 3 ? "either" : "captured first";
     const link = view.getUint32(position + LINK_TYPE, this.#littleEndian);
     if ((link & 0xffff) !== LINKTYPE_ETHERNET) throw notEthernet(source.name, link & 0xffff);
     this.#fcsLength = (link & FCS_PRESENT) === 0 ? 0 : (link >>> FCS_SHIFT) * 2;
@@ -81,7 +84,11 @@ export class PcapDecoder {
     }
     const { view } = source;
     const header = source.position;
-    const capturedLength = view.getUint32(header + CAPTURED_LENGTH, this.#littleEndian);
+    const first = view.getUint32(header + CAPTURED_LENGTH, this.#littleEndian);
+    const second = view.getUint32(header + ORIGINAL_LENGTH, this.#littleEndian);
+    const swapped = this.#order === "original first" || (this.#order === "either" && first > second);
+    const capturedLength = swapped ? second : first;
+    const originalLength = swapped ? first : second;
     if (capturedLength > MAXIMUM_CAPTURED_LENGTH) {
       throw source.malformed(`frame ${number} claims ${capturedLength} captured bytes`);
     }
@@ -92,7 +99,6 @@ export class PcapDecoder {
     const time =
       view.getUint32(at + SECONDS, this.#littleEndian) * 1_000_000 +
       Math.floor(fraction / this.#fractionsPerMicrosecond);
-    const originalLength = view.getUint32(at + ORIGINAL_LENGTH, this.#littleEndian);
     const captured = source.bytes.subarray(at + RECORD_HEADER, at + RECORD_HEADER + capturedLength);
     source.position += RECORD_HEADER + capturedLength;
     this.#number = number;

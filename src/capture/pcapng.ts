@@ -31,7 +31,7 @@ import {
 import { type Clock, clockOf, DEFAULT_RESOLUTION } from "./clock.ts";
 import { CaptureError } from "./errors.ts";
 import { type CapturedFrame, capturedFrame } from "./frame.ts";
-import { LINKTYPE_ETHERNET, notEthernet } from "./linktype.ts";
+import { LINKTYPE_ETHERNET, notEthernet, type SkippedFrames } from "./linktype.ts";
 import { eachOption, optionName, optionText } from "./options.ts";
 import { type ByteSource, MAXIMUM_CAPTURED_LENGTH, WINDOW } from "./source.ts";
 
@@ -73,6 +73,11 @@ export class PcapngDecoder {
   writer: string | undefined;
   /** The current section's interfaces in order (if_name; empty where it has none). */
   interfaceNames: string[] = [];
+  /** Frames of interfaces that are not Ethernet, and those interfaces' link types. */
+  #skippedFrames = 0;
+  readonly #otherLinkTypes = new Map<number, number>();
+  /** Whether there was an Ethernet frame. */
+  #found = false;
   readonly #source: ByteSource;
   #littleEndian = true;
   #interfaces: Interface[] = [];
@@ -85,15 +90,29 @@ export class PcapngDecoder {
     this.#toPacket();
   }
 
+  get skipped(): SkippedFrames {
+    return { frames: this.#skippedFrames, linkTypes: this.#otherLinkTypes };
+  }
+
   next(): CapturedFrame | undefined {
-    const type = this.#toPacket();
-    if (type === undefined) return undefined;
-    const length = this.#wholeBlock(`frame ${this.#number + 1}`);
-    const frame = type === SIMPLE_PACKET_BLOCK ? this.#simplePacket(length) : this.#packet(type, length);
-    this.#source.position += length;
-    this.#number = frame.number;
-    this.#time = frame.time;
-    return frame;
+    for (;;) {
+      const type = this.#toPacket();
+      if (type === undefined) return this.#end();
+      const length = this.#wholeBlock(`frame ${this.#number + 1}`);
+      const frame = type === SIMPLE_PACKET_BLOCK ? this.#simplePacket(length) : this.#packet(type, length);
+      this.#source.position += length;
+      this.#number++;
+      if (frame === undefined) continue;
+      this.#found = true;
+      this.#time = frame.time;
+      return frame;
+    }
+  }
+
+  /** A file in which nothing was Ethernet was captured in the wrong place. */
+  #end(): undefined {
+    if (this.#found) return;
+    for (const linkType of this.#otherLinkTypes.values()) throw notEthernet(this.#source.name, linkType);
   }
 
   /** Reads blocks until the next one is a packet; answers its type, or undefined at the end of the file. */
@@ -135,7 +154,7 @@ export class PcapngDecoder {
     source.position += length;
   }
 
-  /** Section 4.2. Another link type than Ethernet is an error only once a frame of that interface comes along. */
+  /** Section 4.2. Frames of another link type than Ethernet are left out. */
   #interface(): void {
     const source = this.#source;
     const length = this.#wholeBlock("an interface description");
@@ -171,12 +190,14 @@ export class PcapngDecoder {
   }
 
   /** Sections 4.3 (enhanced) and B (obsolete packet block). */
-  #packet(type: number, length: number): CapturedFrame {
+  #packet(type: number, length: number): CapturedFrame | undefined {
     const source = this.#source;
     const number = this.#number + 1;
     if (length < EPB_DATA + BLOCK_TRAILER) throw source.malformed(`frame ${number} in a block that is too short`);
     const index = type === PACKET_BLOCK ? this.#u16(EPB_INTERFACE) : this.#u32(EPB_INTERFACE);
-    const { clock, fcsLength } = this.#interfaceOf(index);
+    const captor = this.#interfaceOf(index);
+    if (captor === undefined) return undefined;
+    const { clock, fcsLength } = captor;
     const time = clock(this.#u32(EPB_TIME_HIGH), this.#u32(EPB_TIME_LOW));
     if (Number.isNaN(time)) throw source.malformed(`frame ${number} has a time that is out of range`);
     const captured = this.#captured(EPB_DATA, this.#u32(EPB_CAPTURED_LENGTH), length);
@@ -192,22 +213,27 @@ export class PcapngDecoder {
   }
 
   /** Section 4.4: a frame of interface 0 without a time of its own, cut where the interface's snapshot length says. */
-  #simplePacket(length: number): CapturedFrame {
+  #simplePacket(length: number): CapturedFrame | undefined {
     const source = this.#source;
     const number = this.#number + 1;
     if (length < SPB_DATA + BLOCK_TRAILER) throw source.malformed(`frame ${number} in a block that is too short`);
-    const { snaplen, fcsLength } = this.#interfaceOf(0);
+    const captor = this.#interfaceOf(0);
+    if (captor === undefined) return undefined;
+    const { snaplen, fcsLength } = captor;
     const originalLength = this.#u32(SPB_ORIGINAL_LENGTH);
     const capturedLength = snaplen === 0 ? originalLength : Math.min(originalLength, snaplen);
     const captured = this.#captured(SPB_DATA, capturedLength, length);
     return capturedFrame(number, this.#time, 0, captured, originalLength, fcsLength, undefined);
   }
 
-  #interfaceOf(index: number): Interface {
+  /** Where a frame was captured; undefined, and counted, where that is not Ethernet. */
+  #interfaceOf(index: number): Interface | undefined {
     const found = this.#interfaces[index];
     if (found === undefined) throw this.#source.malformed(`a frame of interface ${index}, which is not described`);
-    if (found.linkType !== LINKTYPE_ETHERNET) throw notEthernet(this.#source.name, found.linkType);
-    return found;
+    if (found.linkType === LINKTYPE_ETHERNET) return found;
+    this.#skippedFrames++;
+    this.#otherLinkTypes.set(index, found.linkType);
+    return undefined;
   }
 
   #captured(data: number, capturedLength: number, length: number): Uint8Array {

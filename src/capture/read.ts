@@ -7,12 +7,14 @@
  * for (const frame of capture) console.log(frame.number, frame.time, frame.bytes.length);
  * ```
  *
- * A file that breaks off yields its whole frames and then throws CAPTURE_TRUNCATED.
+ * A file that breaks off yields its whole frames and then throws CAPTURE_TRUNCATED. Frames of a pcapng file's interfaces
+ * that are not Ethernet are left out (`skipped`); where all are, CAPTURE_LINK_TYPE is thrown at the end.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { SECTION_HEADER_BLOCK } from "./blocks.ts";
 import { CaptureError, systemError } from "./errors.ts";
 import type { CapturedFrame } from "./frame.ts";
+import type { SkippedFrames } from "./linktype.ts";
 import { isPcap, PcapDecoder } from "./pcap.ts";
 import { PcapngDecoder } from "./pcapng.ts";
 import { ByteSource, type ReadBytes } from "./source.ts";
@@ -24,6 +26,7 @@ interface Decoder {
   readonly format: CaptureFormat;
   readonly writer: string | undefined;
   readonly interfaceNames: readonly string[];
+  readonly skipped: SkippedFrames;
   next(): CapturedFrame | undefined;
 }
 
@@ -55,6 +58,11 @@ export class CaptureReader implements Iterable<CapturedFrame> {
   /** Names of the current pcapng section's interfaces, by `interfaceIndex`; empty where unnamed. One empty name for pcap. */
   get interfaceNames(): readonly string[] {
     return this.#decoder.interfaceNames;
+  }
+
+  /** What was left out so far: frames of a pcapng file's interfaces that are not Ethernet. */
+  get skipped(): SkippedFrames {
+    return this.#decoder.skipped;
   }
 
   /** The next frame, undefined at the end. Its bytes are valid until the next call. Throws CaptureError. */

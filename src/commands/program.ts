@@ -62,6 +62,7 @@ function program(): Command {
       "the interface of a pcapng file that the VM sends on",
       wholeNumber("--vm-interface", 0, 65_535),
     )
+    .option("--offloads", "captured on the sending host: fill in the checksums and lengths that its card did")
     .option("--json", "print one JSON object a line")
     .action(async (capture: string, given: ReplayArguments) => {
       const { replay } = await import("./replay.ts");

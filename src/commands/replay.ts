@@ -4,6 +4,7 @@
  */
 import { CaptureError } from "../capture/errors.ts";
 import type { CapturedFrame } from "../capture/frame.ts";
+import { notEthernet } from "../capture/linktype.ts";
 import { type CaptureReader, openCapture } from "../capture/read.ts";
 import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
@@ -11,6 +12,7 @@ import { parseExposures } from "../networks/nat/expose.ts";
 import { UserError } from "../user-error.ts";
 import { getMac, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
+import { isLeftToCard } from "../wire/offloads.ts";
 import { type GuardArguments, guardOptions } from "./guard-options.ts";
 import { Output } from "./output.ts";
 import { policyOf } from "./policy.ts";
@@ -20,6 +22,8 @@ export interface ReplayArguments extends GuardArguments {
   readonly fromVm?: boolean;
   readonly fromHost?: boolean;
   readonly vmInterface?: number;
+  /** Fill in what the sender left to its card. */
+  readonly offloads?: boolean;
   /** As `softnet` itself had it. */
   readonly expose?: string;
   readonly json?: boolean;
@@ -43,11 +47,18 @@ interface Summary {
   readonly pass: number;
   readonly drop: number;
   readonly reasons: Readonly<Record<string, number>>;
+  /** Frames of interfaces that are not Ethernet, which were left out; absent where there are none. */
+  readonly skipped?: number;
+  /** Dropped frames in which something was left to the sender's card; absent where there are none. */
+  readonly offloads?: number;
 }
 
 const TRUNCATED = verdictOf("frame.truncated");
 
-/** Prints verdicts to `descriptor` (stdout). Throws UserError; a CaptureError follows the summary of the whole frames. */
+/** Drops that what was left to the card can be the cause of. */
+const UNFINISHED = new Set(["ipv4.format", "ipv4.checksum", "dhcp.checksum"]);
+
+/** Prints verdicts to `descriptor` (stdout). Throws UserError; a CaptureError follows the summary of the frames before. */
 export function replay(path: string, given: ReplayArguments, descriptor: number): void {
   const choices = [
     given.fromVm && "--from-vm",
@@ -60,38 +71,38 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   const guard = createGuard({ ...guardOptions({ ...given, ...policyOf(given) }), exposedPorts });
   const output = new Output(descriptor);
   const report = given.json ? new JsonReport(output) : new Table(output);
+  const capture = openCapture(path);
   try {
-    judgeAll(path, guard, given, report);
+    judgeAll(path, capture, guard, given, report);
+    report.end(capture.skipped.frames);
   } catch (error) {
-    // A capture that breaks off has told something: its whole frames.
-    if (error instanceof CaptureError && error.code === "CAPTURE_TRUNCATED") report.end();
+    // Wherever a capture ends, what came before was told.
+    if (error instanceof CaptureError) report.end(capture.skipped.frames);
     throw error;
   } finally {
+    capture.close();
     output.flush();
   }
-  report.end();
-  output.flush();
 }
 
 /** Judges the frames in order, until the file or the interest of whoever reads the output ends. */
-function judgeAll(path: string, guard: Guard, given: ReplayArguments, report: Report): void {
-  const capture = openCapture(path);
-  try {
-    const directionOf = directionBy(given, capture, path);
-    let first: number | undefined;
-    let latest = 0;
-    for (const frame of capture) {
-      first ??= frame.time;
-      latest = Math.max(latest, frame.time);
-      const direction = directionOf(frame);
-      const verdict = verdictObject(judge(guard, frame, direction, latest));
-      const time = (latest - first) / 1e6;
-      report.frame({ frame: frame.number, time, direction, ...verdict, length: frame.originalLength }, frame.bytes);
-      if (!report.wanted) return;
-    }
-  } finally {
-    capture.close();
+function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: ReplayArguments, report: Report): void {
+  const directionOf = directionBy(given, capture, path);
+  let first: number | undefined;
+  let latest = 0;
+  for (const frame of capture) {
+    first ??= frame.time;
+    latest = Math.max(latest, frame.time);
+    const direction = directionOf(frame);
+    const unfinished = isLeftToCard(frame.bytes, 0, frame.bytes.length, given.offloads === true);
+    const verdict = verdictObject(judge(guard, frame, direction, latest));
+    if (unfinished && verdict.reason !== undefined && UNFINISHED.has(verdict.reason)) report.offloads++;
+    const time = (latest - first) / 1e6;
+    report.frame({ frame: frame.number, time, direction, ...verdict, length: frame.originalLength }, frame.bytes);
+    if (!report.wanted) return;
   }
+  const linkType = capture.skipped.linkTypes.get(given.vmInterface ?? -1);
+  if (linkType !== undefined) throw notEthernet(path, linkType);
 }
 
 function judge(guard: Guard, frame: CapturedFrame, direction: Direction, time: number): number {
@@ -139,6 +150,8 @@ abstract class Report {
   readonly #counts = new Map<string, number>();
   #pass = 0;
   #drop = 0;
+  /** Drops of frames in which something was left to the sender's card. */
+  offloads = 0;
 
   constructor(output: Output) {
     this.output = output;
@@ -158,8 +171,15 @@ abstract class Report {
     this.print(line, bytes);
   }
 
-  end(): void {
-    this.summarize({ pass: this.#pass, drop: this.#drop, reasons: Object.fromEntries(this.#counts) });
+  /** `skipped`: frames that were left out. */
+  end(skipped: number): void {
+    this.summarize({
+      pass: this.#pass,
+      drop: this.#drop,
+      reasons: Object.fromEntries(this.#counts),
+      ...(skipped > 0 && { skipped }),
+      ...(this.offloads > 0 && { offloads: this.offloads }),
+    });
   }
 
   protected abstract print(line: Line, bytes: Uint8Array): void;
@@ -203,13 +223,19 @@ class Table extends Report {
     );
   }
 
-  protected summarize({ pass, drop, reasons }: Summary): void {
+  protected summarize({ pass, drop, reasons, skipped, offloads }: Summary): void {
     this.output.line("");
     this.output.line(`${pass} passed, ${drop} dropped`);
     const most = Object.entries(reasons).sort(([, a], [, b]) => b - a);
     for (const [name, count] of most) {
       const text = DROP_REASONS.find((reason) => reason.name === name)!.text;
       this.output.line(`${String(count).padStart(7)}  ${name.padEnd(REASON_WIDTH)} ${text}`);
+    }
+    if (skipped !== undefined) this.output.line(`${skipped} of interfaces that are not Ethernet: left out`);
+    if (offloads !== undefined) {
+      this.output.line(
+        `${offloads} of the dropped were captured on the sending host, before its card finished them: --offloads does that`,
+      );
     }
   }
 }

@@ -122,7 +122,34 @@ test("another link type is named together with the remedy", () => {
   assert.throws(() => captureOf(pcap(true, false, [], 147)), { message: /link type 147 is not Ethernet; / });
 });
 
-test("versions before 2.4 have their fields in another order and are refused", () => {
-  const old = pack(true, [u32(0xa1b2c3d4), u16(2), u16(3), u32(0), u32(0), u32(65535), u32(1)]);
-  assert.throws(() => captureOf(join(old)), { code: "CAPTURE_FORMAT", message: /version 2\.3/ });
+/** A file of a version with one record, whose lengths stand as given. */
+function versioned(major: number, minor: number, first: number, second: number, bytes: Uint8Array): Uint8Array {
+  const header = pack(true, [u32(0xa1b2c3d4), u16(major), u16(minor), u32(0), u32(0), u32(65535), u32(1)]);
+  return join(header, pack(true, [u32(1), u32(0), u32(first), u32(second), bytes]));
+}
+
+test("G23 versions before 2.3 have a record's two lengths the other way round", () => {
+  for (const minor of [0, 1, 2]) {
+    const [frame] = captureOf(versioned(2, minor, 60, 42, arpFrame()));
+    assert.deepEqual([frame?.bytes.length, frame?.originalLength], [42, 60]);
+  }
+  assert.throws(() => [...captureOf(versioned(2, 2, 42, 60, arpFrame()))], { code: "CAPTURE_TRUNCATED" });
+});
+
+test("G23 version 2.3 has them either way: the captured one is not the larger", () => {
+  for (const [first, second] of [
+    [60, 42],
+    [42, 60],
+  ] as const) {
+    const [frame] = captureOf(versioned(2, 3, first, second, arpFrame()));
+    assert.deepEqual([frame?.bytes.length, frame?.originalLength], [42, 60]);
+  }
+});
+
+test("versions after 2.4 are read like it, other main versions are refused", () => {
+  assert.equal([...captureOf(versioned(2, 5, 42, 60, arpFrame()))][0]?.originalLength, 60);
+  for (const major of [0, 1, 3, 543]) {
+    const message = new RegExp(`version ${major}\\.0 is not known`);
+    assert.throws(() => captureOf(versioned(major, 0, 42, 42, arpFrame())), { code: "CAPTURE_FORMAT", message });
+  }
 });

@@ -151,14 +151,35 @@ test("a name keeps no zero bytes and no more than 255 bytes", () => {
   assert.deepEqual(captureOf(join(section(true), ...interfaces)).interfaceNames, ["vm", "x".repeat(255)]);
 });
 
-test("an interface that is not Ethernet is an error once it has a frame", () => {
+test("G23 frames of an interface that is not Ethernet are left out, and counted", () => {
   const start = join(section(true), description(true, 276, 0), description(true, 1, 0));
   const good = enhanced(true, { interface: 1, bytes: arpFrame() });
-  assert.equal(frames(join(start, good)).length, 1);
-  const capture = captureOf(join(start, good, enhanced(true, { interface: 0, bytes: arpFrame() })));
-  assert.equal(capture.next()?.interfaceIndex, 1);
+  const other = enhanced(true, { interface: 0, bytes: arpFrame() });
+  const capture = captureOf(join(start, other, good, other, simple(true, arpFrame()), good, start, other));
+  assert.deepEqual(
+    [...capture].map(({ number, interfaceIndex }) => [number, interfaceIndex]),
+    [
+      [2, 1],
+      [5, 1],
+    ],
+  );
+  assert.equal(capture.skipped.frames, 4);
+  assert.deepEqual([...capture.skipped.linkTypes], [[0, 276]]);
+});
+
+test("G23 a file with frames, but none of Ethernet, is an error that names what it holds", () => {
+  const start = join(section(true), description(true, 276, 0), description(true, 1, 0));
+  assert.equal(frames(start).length, 0);
+  const capture = captureOf(join(start, enhanced(true, { interface: 0, bytes: arpFrame() })));
   assert.throws(() => capture.next(), { code: "CAPTURE_LINK_TYPE", message: /link type 276 \(Linux cooked/ });
   assert.equal(capture.next(), undefined);
+});
+
+test("G23 what is left out must be whole blocks all the same", () => {
+  const start = join(section(true), description(true, 276, 0), description(true, 1, 0));
+  const other = enhanced(true, { interface: 0, bytes: arpFrame() });
+  assert.throws(() => frames(join(start, other.subarray(0, -4))), { code: "CAPTURE_TRUNCATED" });
+  assert.throws(() => frames(join(start, block(true, 6, u32(0)))), { code: "CAPTURE_FORMAT" });
 });
 
 test("a capture that breaks off yields its whole frames and then says so", () => {

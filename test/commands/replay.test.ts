@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
 import { CaptureWriter } from "../../src/capture/index.ts";
 import { emitArp } from "../../src/wire/arp.ts";
 import { emitEthernet } from "../../src/wire/ethernet.ts";
 import { emitUdp } from "../../src/wire/udp.ts";
+import { block, join as bytesOf, description, enhanced, section, u32 } from "../capture/build.ts";
 import { softnet } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
@@ -222,4 +223,138 @@ test("--policy and rules with direction and port judge a capture too", (t) => {
     "policy.block",
     "pass",
   ]);
+});
+
+/* G23: captures that are damaged, or not Ethernet throughout */
+
+test("G23 a capture that is damaged in the middle prints the summary of what came before, then one line, exit 1", (t) => {
+  const path = join(temporaryFolder(t), "x.pcapng");
+  const file = bytesOf(
+    section(true),
+    description(true, 1, 0),
+    enhanced(true, { bytes: toInternet }),
+    block(true, 6, u32(0)),
+    enhanced(true, { bytes: toInternet }),
+  );
+  writeFileSync(path, file);
+  const { status, stdout, stderr } = softnet(["replay", path, ...MAC, ...STATIC, "--json"]);
+  assert.equal(status, 1);
+  assert.match(stderr, /^softnet: [^\n]*at byte [^\n]*\n$/);
+  assert.deepEqual(json(stdout).at(-1), { summary: { pass: 1, drop: 0, reasons: {} } });
+});
+
+/** A capture of the VM's card and of the host's Wi-Fi. */
+function mixed(t: TestContext): string {
+  const path = join(temporaryFolder(t), "x.pcapng");
+  const wifi = enhanced(true, { interface: 1, bytes: toInternet });
+  const file = [
+    section(true),
+    description(true, 1, 0),
+    description(true, 105, 0),
+    wifi,
+    enhanced(true, { bytes: toInternet }),
+    wifi,
+  ];
+  writeFileSync(path, bytesOf(...file));
+  return path;
+}
+
+test("G23 frames of an interface that is not Ethernet are left out and counted, whichever way is chosen", (t) => {
+  const path = mixed(t);
+  for (const chosen of [[], ["--vm-interface", "0"], ["--from-vm"]]) {
+    const { status, stdout, stderr } = softnet(["replay", path, ...MAC, ...STATIC, "--json", ...chosen]);
+    assert.deepEqual([status, stderr], [0, ""]);
+    const lines = json(stdout);
+    assert.deepEqual([lines[0].frame, lines[0].direction, lines[0].verdict], [2, "egress", "pass"]);
+    assert.deepEqual(lines[1], { summary: { pass: 1, drop: 0, reasons: {}, skipped: 2 } });
+  }
+  assert.match(
+    softnet(["replay", path, ...MAC, ...STATIC]).stdout,
+    /^2 of interfaces that are not Ethernet: left out$/m,
+  );
+});
+
+test("G23 where the chosen interface is not Ethernet, that is an error", (t) => {
+  const { status, stdout, stderr } = softnet(["replay", mixed(t), ...MAC, ...STATIC, "--json", "--vm-interface", "1"]);
+  assert.equal(status, 1);
+  assert.match(stderr, /^softnet: [^\n]*link type 105 \(Wi-Fi\) is not Ethernet; [^\n]*\n$/);
+  assert.equal(json(stdout).at(-1).summary.skipped, 2);
+});
+
+/* G22: captures that were taken at the sender */
+
+const CHECKSUM_OF_UDP = 14 + 20 + 6;
+
+/** A DISCOVER of the VM's, as it goes over the wire. */
+function discover(): Uint8Array {
+  const message = new Uint8Array(244);
+  message.set([1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78]);
+  message.set([2, 0, 0, 0, 0, 0x11], 28);
+  message.set([0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255], 236);
+  const addresses = { source: 0, destination: 0xffffffff, sourcePort: 68, destinationPort: 67 };
+  return emitEthernet(0xffffffffffff, VM, 0x0800, emitUdp(addresses, message));
+}
+
+/** With another UDP checksum. */
+function summed(checksum: number): Uint8Array {
+  const frame = discover();
+  frame.set([checksum >>> 8, checksum & 255], CHECKSUM_OF_UDP);
+  return frame;
+}
+
+/** What Linux writes there before the card: the sum of 0.0.0.0, 255.255.255.255, 17 and the length, 252. */
+const PARTIAL = 0xffff + 17 + 252 - 0xffff;
+
+/** As before segmentation: no total length, no header checksum. */
+function withoutLength(): Uint8Array {
+  const frame = Uint8Array.from(toInternet);
+  frame.set([0, 0], 14 + 2);
+  return frame.subarray(0, 14 + 20 + 8 + 10);
+}
+
+function withoutHeaderChecksum(): Uint8Array {
+  const frame = Uint8Array.from(toInternet);
+  frame.set([0, 0], 14 + 10);
+  return frame;
+}
+
+/** A pcapng file with exactly these frames: softnet's writer would pad none, and neither does this. */
+function raw(t: TestContext, ...frames: readonly Uint8Array[]): string {
+  const path = join(temporaryFolder(t), "x.pcapng");
+  const packets = frames.map((bytes) => enhanced(true, { bytes }));
+  writeFileSync(path, bytesOf(section(true), description(true, 1, 0), ...packets));
+  return path;
+}
+
+test("G22 what was left to the sender's card is said to be so, and --offloads fills it in", (t) => {
+  const path = raw(t, summed(PARTIAL), withoutLength(), withoutHeaderChecksum());
+  const judge = (...more: string[]) => json(softnet(["replay", path, ...MAC, ...STATIC, "--json", ...more]).stdout);
+  const before = judge();
+  assert.deepEqual(
+    before.slice(0, 3).map(({ reason }) => reason),
+    ["dhcp.checksum", "ipv4.format", "ipv4.checksum"],
+  );
+  assert.equal(before[3].summary.offloads, 3);
+  const after = judge("--offloads");
+  assert.deepEqual(
+    after.slice(0, 3).map(({ verdict }) => verdict),
+    ["pass", "pass", "pass"],
+  );
+  assert.deepEqual(after[3].summary, { pass: 3, drop: 0, reasons: {} });
+  const { stdout } = softnet(["replay", path, ...MAC, ...STATIC]);
+  assert.match(
+    stdout,
+    /^3 of the dropped were captured on the sending host, before its card finished them: --offloads/m,
+  );
+});
+
+test("G22 a checksum that is wrong in another way stays wrong, and a right one right", (t) => {
+  const short = discover().subarray(0, -1);
+  const path = raw(t, summed(PARTIAL + 1), short, discover(), toInternet);
+  const lines = json(softnet(["replay", path, ...MAC, ...STATIC, "--json", "--offloads"]).stdout);
+  assert.deepEqual(
+    lines.slice(0, 4).map(({ reason }) => reason),
+    ["dhcp.checksum", "ipv4.format", undefined, undefined],
+  );
+  assert.equal(lines[4].summary.offloads, undefined);
 });
