@@ -1,0 +1,129 @@
+/**
+ * What docs/firewalls.md says lasts, over a reboot: a machine with systemd (systemd-nspawn over this one's files, in
+ * memory) is told what the page tells, shut down, and started again. What then is loaded is in firewalls.test.ts.
+ */
+import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import { needs, needsRoot, type Skip, type Tool } from "../support/tools.ts";
+
+const PAGE = readFileSync(new URL("../../docs/firewalls.md", import.meta.url), "utf8");
+const BOOT = 240_000;
+
+/** A section of the page. */
+function section(title: string): string {
+  const text = PAGE.split("\n## ").find((part) => part.startsWith(`${title}\n`));
+  assert.ok(text, `no section ${title}`);
+  return text;
+}
+
+/** The first block of a section that is set apart. */
+function block(title: string): string {
+  const [, text] = /```\n([\s\S]*?)```/.exec(section(title)) ?? [];
+  assert.ok(text, `nothing set apart in ${title}`);
+  return text;
+}
+
+/** A command of a section's table. */
+function command(title: string, row: string): string {
+  const [, text] = new RegExp(`^\\| ${row} \\| \`([^\`]*)\``, "m").exec(section(title)) ?? [];
+  assert.ok(text, `no ${row} in ${title}`);
+  return text;
+}
+
+const PROBE = `[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /lab/script
+`;
+
+/** A machine whose files live in memory. Returns how to start it with a script, up to its shutting down. */
+function machine(t: TestContext): (script: string) => string[] {
+  const place = mkdtempSync(join(tmpdir(), "softnet-reboot-"));
+  chmodSync(place, 0o755);
+  execFileSync("mount", ["-t", "tmpfs", "none", place]);
+  t.after(() => {
+    spawnSync("umount", [join(place, "root")]);
+    spawnSync("umount", [place]);
+    rmSync(place, { recursive: true, force: true });
+  });
+  const [root, lab] = [join(place, "root"), join(place, "lab")];
+  for (const name of ["upper", "work", "root", "lab"]) mkdirSync(join(place, name));
+  const layers = `lowerdir=/,upperdir=${join(place, "upper")},workdir=${join(place, "work")}`;
+  execFileSync("mount", ["-t", "overlay", "overlay", "-o", layers, root]);
+  writeFileSync(join(root, "etc/systemd/system/probe.service"), PROBE);
+  rmSync(join(root, "etc/machine-id"), { force: true });
+  return (script) => {
+    writeFileSync(join(lab, "script"), `exec >/lab/out 2>/lab/errors\n${script}\nsystemctl poweroff --force --force\n`);
+    writeFileSync(join(lab, "out"), "");
+    const options = ["--quiet", "-D", root, `--machine=softnet-${process.pid}`, "--register=no", "--keep-unit"];
+    options.push(`--bind=${lab}:/lab`, "--private-network", "--boot", "systemd.unit=probe.service");
+    spawnSync("systemd-nspawn", options, { stdio: "ignore", timeout: BOOT, killSignal: "SIGKILL" });
+    t.diagnostic(readFileSync(join(lab, "errors"), "utf8").slice(-2000));
+    return readFileSync(join(lab, "out"), "utf8").trim().split("\n");
+  };
+}
+
+function needsSystemd(...tools: readonly Tool[]): Skip {
+  const cgroups = spawnSync("findmnt", ["--noheadings", "--types", "cgroup,cgroup2"]).status === 0;
+  const overlay = readFileSync("/proc/filesystems", "utf8").includes("\toverlay\n");
+  const mayBoot = cgroups && overlay ? {} : { skip: "needs cgroups and overlayfs" };
+  return { ...needsRoot(), ...mayBoot, ...needs("systemd-nspawn", ...tools) };
+}
+
+const LIMIT = { timeout: 3 * BOOT };
+
+test("ufw keeps its routes", { ...needsSystemd("ufw", "iptables"), ...LIMIT }, (t) => {
+  const start = machine(t);
+  const routes = [command("ufw", "command"), command("ufw", "for `--expose`, too")];
+  start(`ufw --force enable\n${routes.join("\n")}`);
+  assert.deepEqual(start("systemctl start ufw.service\niptables -S ufw-user-forward | grep softnet"), [
+    "-A ufw-user-forward -i softnet+ -j ACCEPT",
+    "-A ufw-user-forward -o softnet+ -j ACCEPT",
+  ]);
+});
+
+test("firewalld keeps zone and policy", { ...needsSystemd("firewall-cmd", "dbus-daemon"), ...LIMIT }, (t) => {
+  const start = machine(t);
+  start(`systemctl start firewalld.service\n${block("firewalld")}`);
+
+  const zone = "firewall-cmd --get-zone-of-interface=softnet+";
+  const permanent = "firewall-cmd --permanent --policy=softnet-out --get-target";
+  assert.deepEqual(start(["systemctl start firewalld.service", zone, permanent].join("\n")), ["softnet", "ACCEPT"]);
+});
+
+test("Docker's start brings its user's rules, once", { ...needsSystemd("dockerd", "iptables"), ...LIMIT }, (t) => {
+  const start = machine(t);
+  start(`mkdir /etc/systemd/system/docker.service.d
+cat > /etc/systemd/system/docker.service.d/override.conf <<'END'\n${block("Docker")}END`);
+  const list = "iptables -S DOCKER-USER";
+  const rules = [
+    "-N DOCKER-USER",
+    "-A DOCKER-USER -o softnet+ -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+    "-A DOCKER-USER -i softnet+ -j ACCEPT",
+    "-A DOCKER-USER -j RETURN",
+  ];
+  const restart = "systemctl start docker.service\nsystemctl restart docker.service";
+  assert.deepEqual(start(`${restart}\n${list}`), rules);
+});
+
+test("nftables.service loads the lines of its file", { ...needsSystemd("nft"), ...LIMIT }, (t) => {
+  const start = machine(t);
+  const line = command("nftables.service", "lasts");
+  start(`cat > /etc/nftables.conf <<'END'
+#!/usr/sbin/nft -f
+flush ruleset
+table inet filter {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ${line}
+  }
+}
+END`);
+  const [found] = start("systemctl start nftables.service\nnft list chain inet filter forward | grep softnet");
+  assert.equal(found?.trim(), 'iifname "softnet*" accept');
+});
