@@ -107,7 +107,10 @@ cat > /etc/systemd/system/docker.service.d/override.conf <<'END'\n${block("Docke
     "-A DOCKER-USER -i softnet+ -j ACCEPT",
     "-A DOCKER-USER -j RETURN",
   ];
-  const restart = "systemctl start docker.service\nsystemctl restart docker.service";
+  const restart = `mkdir -p /var/lib/docker && mount -t tmpfs tmpfs /var/lib/docker
+systemctl mask --runtime systemd-networkd-wait-online.service
+systemctl start docker.service
+systemctl restart docker.service`;
   assert.deepEqual(start(`${restart}\n${list}`), rules);
 });
 
