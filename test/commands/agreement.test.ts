@@ -72,6 +72,8 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
       macAddress,
       address,
       gatewayMacAddress,
+      dhcpServerMacAddress,
+      hostname,
       subnet,
       restored,
       heldElsewhere,
@@ -80,7 +82,7 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
       ...options
     } = session.options;
     // What only a network or the registry tells has no option of replay's.
-    if ([gatewayMacAddress, subnet, restored, heldElsewhere].some((option) => option !== undefined)) continue;
+    if ([subnet, restored, heldElsewhere].some((option) => option !== undefined)) continue;
     done++;
     const path = join(folder, "session.pcapng");
     const judged = record(session, path);
@@ -95,6 +97,9 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
       // Which number it has outside says nothing about what passes.
       expose: [...new Set(exposedPorts ?? [])].map((port, index) => `${20_000 + index}:${port}`).join(","),
       ...(address !== undefined && { vmIpAddress: address }),
+      ...(gatewayMacAddress !== undefined && { gatewayMac: gatewayMacAddress }),
+      ...(dhcpServerMacAddress !== undefined && { dhcpServerMac: dhcpServerMacAddress }),
+      ...(hostname !== undefined && { vmHostname: hostname }),
     };
     replay(path, given, descriptor);
     closeSync(descriptor);
