@@ -16,7 +16,7 @@ import type { Packet } from "./match.ts";
 import { type Chain, type Ruleset, readChains, readRules } from "./nft.ts";
 import { runProgram } from "./program.ts";
 import { type Lost, type Place, remedyOf } from "./remedy.ts";
-import { droppingChains, forwardChains } from "./walk.ts";
+import { droppingChains, forwardChains, type RulesByChain } from "./walk.ts";
 
 /** Some globally routable address (20.1.2.3): a firewall that lets a VM reach nothing but certain ones counts as closed. */
 const FAR = 0x14010203;
@@ -49,7 +49,9 @@ export interface Block {
 }
 
 /** One table with a chain for forwarded packets. */
-interface Table extends Ruleset {
+interface Table {
+  readonly chains: readonly Chain[];
+  readonly rules: RulesByChain;
   /** What a person changes it with. */
   readonly command: string;
 }
@@ -73,13 +75,13 @@ export async function readFirewalls(): Promise<Firewalls> {
     const isIptables = chain.family === "ip" && chain.name === "FORWARD" && iptables !== undefined;
     const hidden = isIptables && rules.some(({ expr }) => expr.some((statement) => "xt" in statement));
     const full = hidden ? await readIptables(iptables, chain.table) : undefined;
-    tables.push({ ...(full ?? { chains: own, rules }), command: isIptables ? nameOf(false) : "nft" });
+    tables.push(tableOf(full ?? { chains: own, rules }, isIptables ? nameOf(false) : "nft"));
   }
   if (!hasLegacy()) return { tables, unseen: false };
   const legacy = lookForProgram("iptables-legacy") ?? lookForProgram("iptables");
   const rules = legacy === undefined ? undefined : await readIptables(legacy, "filter");
   if (rules === undefined) return { tables, unseen: true };
-  return { tables: [...tables, { ...rules, command: nameOf(true) }], unseen: false };
+  return { tables: [...tables, tableOf(rules, nameOf(true))], unseen: false };
 }
 
 /** What drops a VM's traffic whatever its ports. Each table comes with at most one block. */
@@ -88,7 +90,7 @@ export function findBlocks({ tables }: Firewalls, path: Path): readonly Block[] 
     const lost = new Set<Lost>();
     let where: Chain | undefined;
     for (const [kind, packet] of packetsOf(path)) {
-      const [chain] = droppingChains(table, packet);
+      const [chain] = droppingChains(table.chains, table.rules, packet);
       if (chain === undefined) continue;
       lost.add(kind);
       where ??= chain;
@@ -123,6 +125,11 @@ function packetsOf(path: Path): [Lost, Packet][] {
   ];
   if (exposed) packets.push(["clients", { ...back, state: "new", redirected: true }]);
   return packets;
+}
+
+/** `rules`: of one table. Each VM's packets walk them, so they are sorted once. */
+function tableOf({ chains, rules }: Ruleset, command: string): Table {
+  return { chains, rules: Map.groupBy(rules, ({ chain }) => chain), command };
 }
 
 /** Undefined where iptables cannot read the table: nft made it, or the right is missing. */

@@ -4,7 +4,7 @@
  */
 import { execFile } from "node:child_process";
 
-const PATIENCE = 10_000; // milliseconds
+const PATIENCE = 60_000; // milliseconds: nft takes 3 s for 20,000 rules of iptables, and more on a busy host
 const MOST_OUTPUT = 256 * 2 ** 20; // bytes: a host of containers may have a hundred thousand rules
 
 export interface Output {
@@ -26,6 +26,8 @@ export function runProgram(path: string, args: readonly string[]): Promise<Outpu
     execFile(path, args, options, (error, stdout, stderr) => {
       if (error === null) return resolve({ stdout });
       const said = stderr.trim().split("\n")[0] ?? "";
+      if (error.code === null && error.killed === true)
+        return resolve({ stdout, failure: `${path} did not end within ${PATIENCE / 1000} s` });
       const started = typeof error.code !== "string"; // a string is the name of a system error: it did not start
       resolve({ stdout, failure: said === "" && !started ? error.message : said });
     });

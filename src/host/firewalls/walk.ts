@@ -9,7 +9,7 @@
 
 import { GOING_ON } from "./iptables.ts";
 import { compareAll, type Match, matchOf, type Packet } from "./match.ts";
-import type { Chain, Rule, Ruleset, Statement } from "./nft.ts";
+import type { Chain, Rule, Statement } from "./nft.ts";
 
 /** Rules that one walk looks at: chains that jump to each other many times over are given up. */
 const MOST_STEPS = 1_000_000;
@@ -29,24 +29,26 @@ export function isOwnTable(name: string): boolean {
   return name.startsWith("softnet");
 }
 
-/** Those among them that drop the packet. */
-export function droppingChains(ruleset: Ruleset, packet: Packet): Chain[] {
-  return forwardChains(ruleset.chains).filter((chain) => new Walk(ruleset, chain, packet).isDropped());
+/** The rules of one table, chain by chain. */
+export type RulesByChain = ReadonlyMap<string, readonly Rule[]>;
+
+/** Those among the forward chains of one table that drop the packet. */
+export function droppingChains(chains: readonly Chain[], rules: RulesByChain, packet: Packet): Chain[] {
+  return forwardChains(chains).filter((chain) => new Walk(rules, chain, packet).isDropped());
 }
 
 class Walk {
   readonly #chain: Chain;
   readonly #packet: Packet;
-  readonly #rules: ReadonlyMap<string, readonly Rule[]>;
+  readonly #rules: RulesByChain;
   #steps = MOST_STEPS;
   /** Chains that the walk is in: nft refuses loops, but what is read here may be cut short. */
   readonly #path: string[] = [];
 
-  constructor(ruleset: Ruleset, chain: Chain, packet: Packet) {
+  constructor(rules: RulesByChain, chain: Chain, packet: Packet) {
     this.#chain = chain;
     this.#packet = packet;
-    const own = ruleset.rules.filter((rule) => rule.family === chain.family && rule.table === chain.table);
-    this.#rules = Map.groupBy(own, (rule) => rule.chain);
+    this.#rules = rules;
   }
 
   isDropped(): boolean {
