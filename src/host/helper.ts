@@ -18,7 +18,7 @@ import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { Nftables } from "../native/linux/libnftables.ts";
 import type { Reachable } from "../policy/reachable.ts";
-import { type Cidr, formatCidr, lastOf, parseCidr } from "../policy/rule.ts";
+import { type Cidr, covers, formatCidr } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { formatIPv4 } from "../wire/address.ts";
 import { chooseSubnet } from "./choose.ts";
@@ -189,7 +189,10 @@ export class Helper {
 
   /** Its TAP is gone: nothing of the VM's can pass any more. */
   #takeOut(member: Member, vm: Vm): void {
-    this.#options.nft.run(removeVm(this.#table, vm, member.reach));
+    const { nft } = this.#options;
+    const commands = removeVm(this.#table, vm, member.reach);
+    // All or nothing; and if one thing stands in the way, everything else goes all the same.
+    if (nft.run(commands) !== undefined) for (const command of commands) nft.run([command]);
     this.#forwarding.close(vm.tap);
     this.#closing--;
     this.#deleteConnections(vm.address);
@@ -238,9 +241,7 @@ export class Helper {
     for (const member of members) {
       const { session, vm, subnet } = member;
       const { tap, gateway } = vm!;
-      if (
-        !own.networks.some(({ address }) => address <= gateway && gateway <= lastOf(parseCidr(formatCidr(subnet!))!))
-      ) {
+      if (!own.networks.some((network) => covers(network, gateway))) {
         const error = ipBatch(ip, [`address add ${formatIPv4(gateway)}/${SUBNET_LENGTH} dev ${tap}`]);
         if (error === undefined)
           session.tell(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
