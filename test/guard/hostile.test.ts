@@ -109,7 +109,11 @@ class Conversation {
   constructor(dice: Dice) {
     this.#dice = dice;
     this.#transactions = dice.pick([4, 12, 60]);
-    const options = dice.chance(30) ? ([[80, bytes()]] as const) : [];
+    const name = dice.pick(["guest", "GUEST.lan", "wpad", ""]);
+    const options = [
+      ...(dice.chance(30) ? ([[80, bytes()]] as const) : []),
+      ...(dice.chance(20) ? ([[12, Uint8Array.from(Buffer.from(name))]] as const) : []),
+    ];
     const identifiers = [{}, { identifier: mac(VM) }, ...[1, 2, 3, 4].map((last) => ({ identifier: bytes(0, last) }))];
     this.#clients = identifiers.map((words) => new Client({ ...words, broadcast: dice.chance(30), options }));
   }
@@ -282,6 +286,8 @@ function optionsOf(dice: Dice): GuardOptions {
     ...(dice.chance(20) ? { gateway: GATEWAY } : {}),
     ...(dice.chance(10) ? { gatewayMacAddress: GATEWAY_MAC } : {}),
     ...(dice.chance(15) ? { dhcpServer: GATEWAY } : {}),
+    ...(dice.chance(10) ? { dhcpServerMacAddress: GATEWAY_MAC } : {}),
+    ...(dice.chance(20) ? { hostname: "guest" } : {}),
     ...(dice.chance(15) ? { subnet: "192.168.64.0/24" } : {}),
     ...(dice.chance(25) ? { allow: ["0.0.0.0/0"] } : {}),
     ...(dice.chance(25) ? { block: ["10.0.0.0/8", "@host"] } : {}),
