@@ -8,6 +8,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { needs, needsRoot, type Skip, type Tool } from "../support/tools.ts";
 
 const PAGE = readFileSync(new URL("../../docs/firewalls.md", import.meta.url), "utf8");
@@ -74,8 +75,6 @@ function needsSystemd(...tools: readonly Tool[]): Skip {
   const mayBoot = cgroups && overlay ? {} : { skip: "needs cgroups and overlayfs" };
   return { ...needsRoot(), ...mayBoot, ...needs("systemd-nspawn", ...tools) };
 }
-
-const LIMIT = { timeout: 3 * BOOT };
 
 test("ufw keeps its routes", { ...needsSystemd("ufw", "iptables"), ...LIMIT }, (t) => {
   const start = machine(t);
