@@ -25,7 +25,7 @@ import { chooseSubnet } from "./choose.ts";
 import { type Firewalls, findBlocks } from "./firewalls/firewalls.ts";
 import { FirewallWatch } from "./firewalls/watch.ts";
 import { Forwarding, type ForwardingRecord } from "./forwarding.ts";
-import { readHostState, uplinkOf } from "./host-state.ts";
+import { listHost, readHostState, stateOf, uplinkOf } from "./host-state.ts";
 import { ipBatch } from "./iproute2.ts";
 import type { OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
 import { portsInUse } from "./services.ts";
@@ -53,7 +53,7 @@ export interface HelperOptions {
 const TAP_INTERVAL = 10;
 const TAP_LOOKS = 1000;
 /** Milliseconds in which several changes of the host are looked at as one. */
-const HOST_INTERVAL = 200;
+const HOST_INTERVAL = 500;
 /** Connections that are deleted at once. */
 const SLICE = 4096;
 
@@ -236,8 +236,9 @@ export class Helper {
     const members = [...this.#members].filter(({ vm }) => vm !== undefined && libc.if_nametoindex(vm.tap) !== 0);
     if (members.length === 0) return;
     const taps = new Set(members.map(({ vm }) => vm!.tap));
-    const own = readHostState(ip, (link) => !taps.has(link));
-    const others = readHostState(ip, (link) => taps.has(link));
+    const listing = listHost(ip);
+    const own = stateOf(listing, (link) => !taps.has(link));
+    const others = stateOf(listing, (link) => taps.has(link));
     for (const member of members) {
       const { session, vm, subnet } = member;
       const { tap, gateway } = vm!;

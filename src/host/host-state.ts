@@ -13,14 +13,31 @@ interface Route {
   readonly dev?: string;
 }
 
-/** Reads the host's addresses and routes, but for those of some links. Throws UserError when `ip` fails. */
-export function readHostState(ip: string, isLeftOut: (link: string) => boolean = () => false): HostState {
-  const addresses = ipJson<Address>(ip, ["-4", "address", "show"]);
-  const routes = ipJson<Route>(ip, ["-4", "route", "show", "table", "all"]);
+/** What `ip` lists of a host. */
+export interface Listing {
+  readonly addresses: readonly Address[];
+  readonly routes: readonly Route[];
+}
+
+/** Lists the host's addresses and routes. Throws UserError when `ip` fails. */
+export function listHost(ip: string): Listing {
+  return {
+    addresses: ipJson<Address>(ip, ["-4", "address", "show"]),
+    routes: ipJson<Route>(ip, ["-4", "route", "show", "table", "all"]),
+  };
+}
+
+/** Pure: the state of a listed host, without that of some links. */
+export function stateOf({ addresses, routes }: Listing, isLeftOut: (link: string) => boolean = () => false): HostState {
   return {
     networks: networksOf(addresses.filter(({ ifname = "" }) => !isLeftOut(ifname))),
     routes: routesOf(routes.filter(({ dev = "" }) => !isLeftOut(dev))),
   };
+}
+
+/** Reads the host's addresses and routes, but for those of some links. Throws UserError when `ip` fails. */
+export function readHostState(ip: string, isLeftOut?: (link: string) => boolean): HostState {
+  return stateOf(listHost(ip), isLeftOut);
 }
 
 /** Pure: an address without its peer's is the network of its prefix; with it, both count (`address`: the peer). */
