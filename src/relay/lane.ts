@@ -22,6 +22,8 @@ export class Lane {
   sent = 0;
   /** When the destination last took a frame, or became full; microseconds. */
   progress = 0;
+  /** How often it has been asked for room since then, in vain. */
+  tries = 0;
   /** Fires SEND_PATIENCE after the lane was blocked; kept, and started again by `refresh`. */
   patience: NodeJS.Timeout | undefined;
   /** Its source may have frames, or its destination room again. */

@@ -42,6 +42,11 @@ const PEEK = 4;
  */
 export const SEND_PATIENCE = 100;
 
+/** Times that it must have been asked for room until then: this process may have been kept from running itself. */
+const TRIES = 10;
+/** Milliseconds between those that are missing at the end of the patience. */
+const TRY_INTERVAL = 5;
+
 /** Frames from which on a batch says that its source is busy: asking again costs less than the event loop's turn. */
 const AGAIN = 4;
 
@@ -254,9 +259,10 @@ export class Relay {
   #block(lane: Lane, time: number): void {
     lane.blocked = true;
     lane.progress = time;
+    lane.tries = 0;
     this.#watchBoth();
     if (lane.patience === undefined) {
-      lane.patience = setTimeout(() => this.#guarded(() => this.#loseHeart(lane)), SEND_PATIENCE);
+      lane.patience = setTimeout(() => this.#guarded(() => this.#giveUp(lane)), SEND_PATIENCE);
     } else {
       lane.patience.refresh();
     }
@@ -269,15 +275,23 @@ export class Relay {
       this.#release(lane);
       return true;
     }
-    if (lane.sent > before) lane.progress = this.#clock();
+    lane.tries++;
+    if (lane.sent > before) {
+      lane.progress = this.#clock();
+      lane.tries = 0;
+    }
     return false;
   }
 
   /** Drops what waits once the destination has taken nothing for too long. */
-  #loseHeart(lane: Lane): void {
+  #giveUp(lane: Lane): void {
     if (!lane.blocked) return;
     if (this.#clock() - lane.progress < SEND_PATIENCE * 1000) {
       lane.patience?.refresh();
+      return;
+    }
+    if (lane.tries < TRIES) {
+      if (!this.#resume(lane)) setTimeout(() => this.#guarded(() => this.#giveUp(lane)), TRY_INTERVAL);
       return;
     }
     this.#countUndelivered(lane);
