@@ -93,8 +93,9 @@ class Walk {
         case "accept":
           return { sure, fate: "accept" };
         case "drop":
-        case "reject":
           return { sure, fate: "drop" };
+        case "reject":
+          return isRejected(value as Reject | null, this.#packet) ? { sure, fate: "drop" } : { sure: true };
         case "return":
           return { sure, fate: "return" };
         case "jump": {
@@ -145,6 +146,22 @@ class Walk {
     }
     return [];
   }
+}
+
+/** As nft lists it: null for REJECT of iptables. */
+interface Reject {
+  readonly type?: string;
+}
+
+/** nft leaves out a match on what the kind of reject says already: IPv6, or TCP. */
+function isRejected(reject: Reject | null, { protocol }: Packet): boolean {
+  switch (reject?.type) {
+    case "icmpv6":
+      return false;
+    case "tcp reset":
+      return protocol === "tcp";
+  }
+  return true;
 }
 
 interface VerdictMap {

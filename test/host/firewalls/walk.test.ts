@@ -105,6 +105,9 @@ const cases: [string, string, boolean][] = [
   ["some ports dropped", inet("accept", "tcp dport 25 drop"), false],
   ["a mark nobody knows", inet("drop", "meta mark 1 accept"), false],
   ["IPv6 dropped", inet("accept", "meta nfproto ipv6 drop"), false],
+  ["IPv6 rejected, which nft lists without its match", inet("accept", "meta nfproto ipv6 reject"), false],
+  ["IPv4 rejected", inet("accept", "meta nfproto ipv4 reject"), true],
+  ["TCP reset", inet("accept", "meta l4proto tcp reject with tcp reset"), true],
   [
     "a state in a map accepted, the rest dropped",
     inet("drop", "ct state vmap { established : accept, invalid : drop }"),
@@ -192,4 +195,9 @@ test("tables with an owner, whose flags nft 1.0.6 cannot tell", { ...skip, ...LI
   for (let time = 0; time < 20; time++) assert.match((await verdictNow())!, /^nftables drops .* table inet t\)/);
   owner.stdin.end();
   await once(owner, "exit");
+});
+
+test("on a bridge, TCP reset: a lease needs none, and nft lists the rule without its match", skip, async () => {
+  nft("table ip t { chain f { type filter hook forward priority 0; ip protocol tcp reject with tcp reset\n}\n}");
+  assert.deepEqual(findBlocks(await readFirewalls(), { mode: "bridge", tap: "softnet3", bridge: "br0" }), []);
 });
