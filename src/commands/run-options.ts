@@ -5,7 +5,7 @@ import { DEFAULT_CONNECTIONS } from "../host/table.ts";
 import type { VmNetType } from "../privileges/conf.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
 import type { GuardArguments } from "./guard-options.ts";
-import { byteSize, oneOf, socketPath, tapName, wholeNumber } from "./values.ts";
+import { byteSize, oneOf, tapName, wholeNumber } from "./values.ts";
 
 export interface RunArguments extends GuardArguments {
   readonly vmFd?: number;
@@ -48,11 +48,7 @@ export function addRunOptions(command: Command): Command {
     .optionsGroup("The VM's side, one of:")
     .option("--vm-fd <n>", "descriptor of the VM's unix datagram socket", descriptor("--vm-fd"))
     .option("--vm-tap <name>", "a TAP that the guest sits on; made if it does not exist (Linux)", tapName("--vm-tap"))
-    .option(
-      "--vm-socket <path>",
-      "a unix stream socket to make and wait on, for QEMU's -netdev stream or Lima",
-      socketPath("--vm-socket"),
-    )
+    .option("--vm-socket <path>", "a unix stream socket to make and wait on, for QEMU's -netdev stream or Lima")
     .option("--vm-reconnect", "with --vm-socket: when the VM goes, wait there for it to come again")
     .optionsGroup("The network's side, one of:")
     .option("--bridge <name>", "an existing bridge (Linux, root)")

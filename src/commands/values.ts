@@ -1,7 +1,6 @@
 /** What the values of options must look like. Each parser throws UserError: one line with the value and the remedy. */
 import { parseRule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
-import { unixAddress } from "../ports/unix-path.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
 import { parseHostname } from "../wire/dhcp-names.ts";
@@ -24,14 +23,6 @@ export const ipv4Address = (option: string) => valid(option, "an IPv4 address su
 export function tapName(option: string) {
   return (text: string): string => {
     checkTapName(option, text);
-    return text;
-  };
-}
-
-/** A path that Linux lets a socket have. */
-export function socketPath(option: string) {
-  return (text: string): string => {
-    unixAddress(`${option} ${text}`, text);
     return text;
   };
 }

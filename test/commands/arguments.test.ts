@@ -1,5 +1,6 @@
 /** What a person who types something wrong sees: one line that names the value and the remedy, and exit 1. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { softnet } from "../support/cli.ts";
@@ -128,6 +129,16 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
 ];
 
 for (const [what, args, words] of wrong) test(`one line and exit 1 for ${what}`, () => refuses(args, words));
+
+test("arguments are read before any foreign library is loaded, which may fail", () => {
+  const options = new URL("../../src/commands/program.ts", import.meta.url).href;
+  const program = `await import(${JSON.stringify(options)});
+    console.log(process.report.getReport().sharedObjects.filter((path) => path.includes("koffi")).length);`;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", program], {
+    encoding: "utf8",
+  });
+  assert.equal(stdout, "0\n", stderr);
+});
 
 test("a descriptor that is a file is refused in one line", () => {
   const file = openSync("/etc/passwd", "r");

@@ -4,11 +4,12 @@ import { suite, test } from "node:test";
 import { lease, noLease } from "../lab/harness/clients.ts";
 import { DhcpServer } from "../lab/harness/servers.ts";
 import { Lab, labNeeds } from "../lab/harness/topology.ts";
+import { LIMIT } from "../support/patience.ts";
 import { Docker } from "./harness/firewalls.ts";
 import { PrivateHost } from "./harness/private-host.ts";
 import { commandOf, warnings } from "./harness/vm.ts";
 
-const NEEDS = { ...labNeeds("nft", "udhcpc", "dnsmasq", "dockerd", "iptables"), timeout: 300_000 };
+const NEEDS = { ...labNeeds("nft", "udhcpc", "dnsmasq", "dockerd", "iptables"), ...LIMIT };
 const SWITCH = "net/bridge/bridge-nf-call-iptables";
 
 suite("a bridge whose frames are filtered", () => {

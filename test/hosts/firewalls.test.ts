@@ -11,12 +11,11 @@ import { natGuest } from "../lab/harness/nat.ts";
 import { until } from "../lab/harness/program.ts";
 import { Softnet } from "../lab/harness/softnet.ts";
 import { INTERNET, Lab, labNeeds } from "../lab/harness/topology.ts";
+import { LIMIT, PATIENCE } from "../support/patience.ts";
 import { type Firewall, firewalls } from "./harness/firewalls.ts";
 import { PrivateHost } from "./harness/private-host.ts";
 import { commandOf, connects, listen, warnings } from "./harness/vm.ts";
 
-const PATIENCE = 60_000;
-const LIMIT = { timeout: 600_000 };
 const MAC = "7e:1a:00:00:02:01";
 
 function openLab(t: Parameters<typeof Lab.open>[0], firewall: Firewall): Lab {

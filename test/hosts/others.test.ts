@@ -8,6 +8,7 @@ import { lease } from "../lab/harness/clients.ts";
 import { type Guest, ping } from "../lab/harness/guest.ts";
 import { natGuest } from "../lab/harness/nat.ts";
 import { INTERNET, Lab, labNeeds } from "../lab/harness/topology.ts";
+import { LIMIT } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 import { PrivateHost } from "./harness/private-host.ts";
 import { connects, warnings } from "./harness/vm.ts";
@@ -82,7 +83,7 @@ async function assertOnline(guest: Guest, isOnline: () => Promise<boolean>): Pro
 
 suite("programs that route for machines of their own", () => {
   for (const other of [libvirt, podman]) {
-    const needs = { ...labNeeds("nft", "udhcpc", ...other.tools), timeout: 300_000 };
+    const needs = { ...labNeeds("nft", "udhcpc", ...other.tools), ...LIMIT };
     for (const first of ["softnet", other.name]) {
       test(`${other.name} and softnet, ${first} first`, needs, async (t) => {
         const lab = Lab.open(t);

@@ -2,16 +2,18 @@
  * What docs/firewalls.md says lasts, over a reboot: a machine with systemd (systemd-nspawn over this one's files, in
  * memory) is told what the page tells, shut down, and started again. What then is loaded is in firewalls.test.ts.
  */
+
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
 import { needs, needsRoot, type Skip, type Tool } from "../support/tools.ts";
 
 const PAGE = readFileSync(new URL("../../docs/firewalls.md", import.meta.url), "utf8");
-const BOOT = 240_000;
+const BOOT = LIMIT.timeout / 3;
 
 /** A section of the page. */
 function section(title: string): string {
@@ -74,8 +76,6 @@ function needsSystemd(...tools: readonly Tool[]): Skip {
   const mayBoot = cgroups && overlay ? {} : { skip: "needs cgroups and overlayfs" };
   return { ...needsRoot(), ...mayBoot, ...needs("systemd-nspawn", ...tools) };
 }
-
-const LIMIT = { timeout: 3 * BOOT };
 
 test("ufw keeps its routes", { ...needsSystemd("ufw", "iptables"), ...LIMIT }, (t) => {
   const start = machine(t);

@@ -397,7 +397,7 @@ test("SUID: few open files, or pending signals, are one line that names the limi
   const limited = async (limit: string) => {
     // The loader needs some before: softnet itself is the first program with the limit.
     const program = scene.suid(SHORT, ["prlimit", `--${limit}`]);
-    const { code, signal } = await program.ended(20_000);
+    const { code, signal } = await program.ended();
     assert.ok(code !== 0 || signal !== null, `${limit}\n${program.text()}`);
     scene.assertNothingGained(limit);
     return program;

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
+import { LIMIT, PATIENCE } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 import { Accounts, type AccountsOptions, ALICE, BOB, descendants, isHelper } from "./harness/accounts.ts";
 import type { Cable } from "./harness/cable.ts";
@@ -18,8 +19,7 @@ import { BRIDGE, Lab, labNeeds } from "./harness/topology.ts";
 
 const MAC = "7e:1a:00:00:00:01";
 const NAT = ["--vm-fd", "{vm}", "--vm-mac-address", MAC, "--dns", "9.9.9.9"];
-const PATIENCE = 60_000;
-const needs = (...tools: readonly Tool[]) => ({ ...labNeeds("nft", "sudo", ...tools), timeout: 300_000 });
+const needs = (...tools: readonly Tool[]) => ({ ...labNeeds("nft", "sudo", ...tools), ...LIMIT });
 
 type Way = "SUID" | "sudo";
 const WAYS: readonly Way[] = ["SUID", "sudo"];

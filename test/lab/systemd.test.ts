@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { MAIN } from "../support/cli.ts";
+import { LIMIT, PATIENCE } from "../support/patience.ts";
 import { needs, needsRoot, type Skip } from "../support/tools.ts";
 
 /** systemd in a container needs the kernel's groups of processes and an overlay. */
@@ -87,7 +88,7 @@ function boot(t: TestContext): string[] {
   rmSync(join(root, "etc/machine-id"), { force: true });
   const options = ["--quiet", "-D", root, `--machine=softnet-${process.pid}`, "--register=no", "--keep-unit"];
   options.push(`--bind=${lab}:/lab`, "--private-network", "--boot", "systemd.unit=probe.service");
-  spawnSync("systemd-nspawn", options, { stdio: "ignore", timeout: 150_000, killSignal: "SIGKILL" });
+  spawnSync("systemd-nspawn", options, { stdio: "ignore", timeout: PATIENCE, killSignal: "SIGKILL" });
   const lines = readFileSync(join(lab, "out"), "utf8").trim().split("\n");
   return lines.filter((line) => line !== "Powering off.");
 }
@@ -96,7 +97,7 @@ test("systemd waits until softnet is ready, reloads it and stops it; pgrep finds
   ...needsRoot(),
   ...needs("systemd-nspawn", "python3"),
   ...mayBoot(),
-  timeout: 200_000,
+  ...LIMIT,
 }, (t) => {
   assert.deepEqual(boot(t), [
     "the socket is there",

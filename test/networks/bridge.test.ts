@@ -7,7 +7,7 @@ import type { Network } from "../../src/networks/network.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { UserError } from "../../src/user-error.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
-import { until } from "../support/patience.ts";
+import { LIMIT, until } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
 import { needs, needsTun } from "../support/tools.ts";
 
@@ -160,7 +160,7 @@ for (const [what, bridge, action, why] of [
   ],
   ["its TAP is deleted", "br12", (tap: string) => ip("link", "delete", tap), /gone|deleted|EBADFD/],
 ] as const) {
-  test(`the port wakes by itself when ${what}: nobody has to ask`, { ...skip, timeout: 30_000 }, async (t) => {
+  test(`the port wakes by itself when ${what}: nobody has to ask`, { ...skip, ...LIMIT }, async (t) => {
     const network = await setUp(t, bridge);
     assert.equal(network.port.checkInterval, Number.POSITIVE_INFINITY);
     const error = await woken(t, network, () => void action(tapOf(network)));
@@ -169,7 +169,7 @@ for (const [what, bridge, action, why] of [
   });
 }
 
-test("a TAP that is moved to another namespace ends the port", { ...skip, timeout: 30_000 }, async (t) => {
+test("a TAP that is moved to another namespace ends the port", { ...skip, ...LIMIT }, async (t) => {
   const network = await setUp(t, "br13");
   const { spawn } = await import("node:child_process");
   const other = spawn("unshare", ["--net", "sleep", "60"], { stdio: "ignore" });
@@ -182,7 +182,7 @@ test("a TAP that is moved to another namespace ends the port", { ...skip, timeou
 
 test("a bridge that learns before it forwards is told of, and that it forwards at last; so is one that goes down", {
   ...skip,
-  timeout: 60_000,
+  ...LIMIT,
 }, async (t) => {
   ip("link", "add", "br14", "type", "bridge", "stp_state", "1", "forward_delay", "200"); // hundredths of a second
   ip("link", "set", "br14", "up");

@@ -11,11 +11,11 @@ import { entitlementKeys, entitlementsDer } from "../../scripts/macho/entitlemen
 import { type SignOptions, signAdHoc } from "../../scripts/macho/sign.ts";
 import { koffiFor, runtimeFor } from "../../scripts/package-runtimes.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { LIMIT } from "../support/patience.ts";
 import { needs } from "../support/tools.ts";
 import { blobOf, type CodeSignature, readCodeSignature } from "./code-signature.ts";
 
 /** Runtimes of 50 MB are fetched when they were not before. */
-const LIMIT = { timeout: 600_000 };
 const BLOB_HEADER = 8;
 const ENTITLEMENTS = readFileSync(new URL("../../packaging/softnet.entitlements", import.meta.url));
 

@@ -16,6 +16,7 @@ import { linuxUnix } from "../../ports/linux-unix.ts";
 import { ListeningPort } from "../../ports/listening.ts";
 import { StreamListener } from "../../ports/stream-listener.ts";
 import { openVmTap } from "../../ports/tap.ts";
+import { unixAddress } from "../../ports/unix-path.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import { earlierSubnets } from "../../registry/earlier.ts";
@@ -43,7 +44,10 @@ export function linuxHost(): Host {
     openLog: (level, format, write = descriptorWriter(STDERR, writableNow(libc, STDERR))) =>
       new Log({ level, format, write }),
     serviceManager: () => serviceManager(libc, process.env),
-    privileges: (given) => new Privileges(libc, given),
+    privileges: (given) => {
+      if (given.vmSocket !== undefined) unixAddress(`--vm-socket ${given.vmSocket}`, given.vmSocket);
+      return new Privileges(libc, given);
+    },
     openVmSide: (given, newTap) => openVmSide(libc, given, newTap),
     openNetwork: (wishes) => openNetwork(libc, wishes),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),

@@ -4,6 +4,7 @@
  *
  * "Dropped" must be true of whatever ports; where all rules are of a kind that is known beforehand, "not dropped" too.
  */
+
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -11,12 +12,13 @@ import { after, before, test } from "node:test";
 import fc from "fast-check";
 import { findBlocks, type Path, readFirewalls } from "../../../src/host/firewalls/firewalls.ts";
 import { enterFreshNamespace } from "../../support/namespace.ts";
+import { LIMIT } from "../../support/patience.ts";
 import { libc } from "../../support/sockets.ts";
 import { needs, needsRoot, pathOf } from "../../support/tools.ts";
 import { BRIDGE, Bridged } from "./bridged.ts";
 import { Forwarded, TAP, UPLINK, VM } from "./forwarded.ts";
 
-const skip = { ...needsRoot(), ...needs("nft", "ip", "iptables"), timeout: 600_000 };
+const skip = { ...needsRoot(), ...needs("nft", "ip", "iptables"), ...LIMIT };
 const PATH: Path = { mode: "nat", tap: TAP, vm: VM, uplink: UPLINK, exposed: true };
 const RUNS = Number(process.env.SOFTNET_TEST_RUNS ?? 15);
 const PORTS = [22, 80, 443, 5001];

@@ -55,7 +55,7 @@ export class Docker implements Firewall {
 
   async reload(host: PrivateHost): Promise<void> {
     await host.run("kill $(cat /var/run/docker.pid)");
-    await this.#daemon?.ended(60_000);
+    await this.#daemon?.ended();
     await this.start(host);
   }
 }

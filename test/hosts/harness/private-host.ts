@@ -7,10 +7,9 @@ import { fileURLToPath } from "node:url";
 import type { Output, Program } from "../../lab/harness/program.ts";
 import { run, until } from "../../lab/harness/program.ts";
 import type { Lab } from "../../lab/harness/topology.ts";
+import { PATIENCE } from "../../support/patience.ts";
 
 const SCRIPT = fileURLToPath(new URL("../tools/private-host.sh", import.meta.url));
-/** Firewalls of Python take their time on a busy machine. */
-const PATIENCE = 120_000;
 
 export class PrivateHost {
   readonly lab: Lab;

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import type { Guest } from "../../lab/harness/guest.ts";
 import type { Namespace } from "../../lab/harness/netns.ts";
 import { type Lab, tool } from "../../lab/harness/topology.ts";
+import { PATIENCE } from "../../support/patience.ts";
 
 const PYTHON = "/usr/bin/python3";
-const PATIENCE = 60_000;
 
 /** Whether TCP connects. */
 export async function connects(from: Namespace, address: string, port: number): Promise<boolean> {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
+import { LIMIT } from "../../support/patience.ts";
 import { needs, needsRoot } from "../../support/tools.ts";
 
 const WATCHER = `
@@ -25,7 +26,7 @@ exec "$0" --input-type=module-typescript -e "$1"
 test("H12 resolv.conf that is written, replaced, or a link that leads elsewhere is followed; an empty one is not", {
   ...needsRoot(),
   ...needs("unshare"),
-  timeout: 300_000,
+  ...LIMIT,
 }, async (t) => {
   const child = spawn("unshare", ["--mount", "sh", "-c", SCRIPT, process.execPath, WATCHER], {
     stdio: ["ignore", "pipe", "inherit"],
