@@ -2,6 +2,7 @@
  * What docs/firewalls.md says lasts, over a reboot: a machine with systemd (systemd-nspawn over this one's files, in
  * memory) is told what the page tells, shut down, and started again. What then is loaded is in firewalls.test.ts.
  */
+
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +13,7 @@ import { LIMIT } from "../support/patience.ts";
 import { needs, needsRoot, type Skip, type Tool } from "../support/tools.ts";
 
 const PAGE = readFileSync(new URL("../../docs/firewalls.md", import.meta.url), "utf8");
-const BOOT = 240_000;
+const BOOT = LIMIT.timeout / 3;
 
 /** A section of the page. */
 function section(title: string): string {

@@ -4,6 +4,7 @@
  *
  * "Dropped" must be true of whatever ports; where all rules are of a kind that is known beforehand, "not dropped" too.
  */
+
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
