@@ -61,7 +61,7 @@ for (const milliseconds of [100, 700, 1_100, 1_500, 2_500]) {
     await ended;
     // With which error the play ended is chance: the next check's, or that of an agent which was ended meanwhile.
     // The host's helper ends behind the softnets that it served.
-    const runsOn = (): readonly number[] => [
+    const runsOn = (): readonly string[] => [
       ...inhabitants(process.pid),
       ...alive.filter((pid) => existsSync(`/proc/${pid}`)),
     ];
