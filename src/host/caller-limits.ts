@@ -44,7 +44,7 @@ export function putOffCallerLimits(libc: LinuxLibc): void {
     if (hard < enough) {
       const what = name.slice("Max ".length);
       throw new Error(
-        `it serves all VMs, and its limit of ${what} is ${hard} (ulimit ${option}), raise it or start softnet as root`,
+        `the host's helper serves all VMs, and its limit of ${what} is ${hard} (ulimit ${option}), raise it or start softnet as root`,
       );
     }
     libc.setrlimit(resource, BigUint64Array.of(hard, hard));
