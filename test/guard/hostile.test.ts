@@ -143,7 +143,7 @@ class Conversation {
       case 8:
         return ["egress", client.renew(held, server.identifier)];
       case 9:
-        return ["egress", client.rebind(held)];
+        return ["egress", client.rebind(held, dice.chance(40) ? { source: NOBODY } : {})];
       case 10:
         return ["ingress", server.ack(client, held)];
       case 11:
