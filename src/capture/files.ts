@@ -52,7 +52,7 @@ export class CaptureFiles {
   }
 
   /**
-   * Opens anew the files that are no more at their paths. Answers whether the one that is written to is another one now,
+   * Opens anew the files that are no more at their paths. Returns whether the one that is written to is another one now,
    * and empty, and the first failure: what could not be opened stays as it was.
    */
   reopen(): { readonly changed: boolean; readonly failure: CaptureError | undefined } {

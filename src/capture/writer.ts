@@ -174,7 +174,7 @@ export class CaptureWriter {
   }
 
   /**
-   * Opens anew what was moved away from its path, and goes on there, also where the capture had ended. Answers why a file
+   * Opens anew what was moved away from its path, and goes on there, also where the capture had ended. Returns why a file
    * could not be opened; then the old one is written on.
    */
   reopen(): CaptureError | undefined {
@@ -195,7 +195,7 @@ export class CaptureWriter {
     this.#used = this.size = this.#head.length;
   }
 
-  /** Goes on with the next file, if there are several; answers whether the block has room now. */
+  /** Goes on with the next file, if there are several; returns whether the block has room now. */
   #makeRoom(block: number): boolean {
     if (!this.#files.isRing) {
       this.full = true;

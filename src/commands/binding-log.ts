@@ -60,7 +60,7 @@ export class BindingLog {
     this.#warn(guard, subnetOf(binding.address, binding.netmask));
   }
 
-  /** Answers whether it was told to those who do not debug. */
+  /** Returns whether it was told to those who do not debug. */
   #line(message: string, fields: LogFields, news: boolean): boolean {
     if (news && this.#lines.take(this.#clock())) {
       this.#log.info(message, this.#leftOut > 0 ? { ...fields, "left-out": this.#leftOut } : fields);

@@ -24,7 +24,7 @@ type Print = (answer: Answer, lines: (answer: Answer) => readonly string[]) => v
 
 /**
  * `words`: paths, a command and its words. Prints to `descriptor` (stdout); with several paths what cannot be asked is a
- * line for `complain`. Answers the exit code. Throws UserError.
+ * line for `complain`. Returns the exit code. Throws UserError.
  */
 export async function ctl(
   words: readonly string[],

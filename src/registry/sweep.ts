@@ -47,7 +47,7 @@ export function ensureDirectory(system: Pick<RegistrySystem, "directory" | "owne
   if ((stats.mode & 0o777) !== 0o755) chmodSync(directory, 0o755);
 }
 
-/** Removes what may go, and answers the same VM's records of before. Throws when the folder is full. */
+/** Removes what may go, and returns the same VM's records of before. Throws when the folder is full. */
 export function sweep(system: RegistrySystem, network: string, mac: number): Swept {
   const moment = momentOf(system);
   const own = `${namePrefix(network, mac)}-`;

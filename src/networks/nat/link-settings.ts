@@ -15,7 +15,7 @@ const CLOSED = [
 /** Sets a TAP up for one VM, before it goes up. Throws UserError. */
 export function closeLink(tap: string): void {
   for (const [setting, value] of CLOSED) setLink(tap, setting, value);
-  // No IPv6 between host and VM, where the kernel has any.
+  // softnet drops IPv6 both ways: the host has no link-local address on the TAP either.
   const path = `/proc/sys/net/ipv6/conf/${tap}/disable_ipv6`;
   if (existsSync(path)) write(path, "1");
 }
