@@ -103,12 +103,14 @@ export class Softnet {
   /** Resolves when the condition holds, or `patience` milliseconds have passed. Throws when softnet ends meanwhile. */
   async #until(condition: () => boolean, patience: number): Promise<void> {
     const deadline = performance.now() + patience;
-    while (!condition() && performance.now() < deadline) {
+    for (;;) {
+      const rest = deadline - performance.now();
+      if (condition() || rest <= 0) return;
       if (this.#ended) {
         throw this.#undo.begun ? new Interrupted() : new Error(`softnet ended unexpectedly: ${this.#lastLine}`);
       }
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, deadline - performance.now());
+        const timer = setTimeout(resolve, rest);
         this.#changed = () => {
           clearTimeout(timer);
           resolve();
