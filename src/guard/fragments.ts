@@ -1,70 +1,111 @@
 /**
- * First fragments that passed, so that the rest of their packets may follow where the verdict depends on ports (threat row
- * I1): a small table for one direction. Where it is full, what is not in it gets no place; nothing is pushed out.
+ * Fragmented packets whose first fragment passed, so that the rest of them may follow: a table for one direction (docs/guard.md,
+ * Fragments; threat rows I1 and I13). A packet has a place until its last fragment has followed all others in their order,
+ * which is what hosts send; what stays in pieces makes room for what comes, that of the same remote address first.
  */
+import { KeyedSlots, NO_SLOT } from "./keyed-slots.ts";
+import { Rings } from "./rings.ts";
 
-/** First fragments noted at once. */
-export const MOST_FRAGMENTS = 256;
+/** Packets noted at once are 2^8. */
+const BITS = 8;
+const MOST_PACKETS = 1 << BITS;
+const MOST_OF_REMOTE = 64;
 
 /** Whole seconds after which one is over once they are exceeded. */
 const SECONDS = 30;
 
-/** No place. */
-export const NO_PLACE = -1;
+const OLDEST_OF_ALL = 0;
 
 export class FragmentTable {
-  readonly #source = new Int32Array(MOST_FRAGMENTS);
-  readonly #destination = new Int32Array(MOST_FRAGMENTS);
-  /** Identification and protocol. */
-  readonly #name = new Int32Array(MOST_FRAGMENTS);
-  /** When it passed, in seconds. */
-  readonly #since = new Float64Array(MOST_FRAGMENTS);
-  #count = 0;
+  readonly #packets = new KeyedSlots(BITS);
+  readonly #remotes = new KeyedSlots(BITS);
+  readonly #byAge = new Rings(MOST_PACKETS, 1);
+  /** A ring for each remote address, by its slot. */
+  readonly #byRemote = new Rings(MOST_PACKETS, MOST_PACKETS);
+  readonly #packetsOf = new Uint16Array(MOST_PACKETS);
+  /** By the packet's slot, as all that follows: its remote address's slot. */
+  readonly #remote = new Uint16Array(MOST_PACKETS);
+  /** When its first fragment passed, in seconds. */
+  readonly #since = new Float64Array(MOST_PACKETS);
+  /** Where the next fragment begins, in bytes. */
+  readonly #end = new Uint16Array(MOST_PACKETS);
+  /** How many fragments have passed; 0 = one of them came out of order. It is asked about the VM's, of which a bucket lets few through. */
+  readonly #passed = new Uint16Array(MOST_PACKETS);
 
   clear(): void {
-    this.#count = 0;
+    this.#packets.clear();
+    this.#remotes.clear();
+    this.#byAge.clear();
+    this.#byRemote.clear();
+    this.#packetsOf.fill(0);
   }
 
-  /** Whether the first fragment of this packet is noted. `second`: the time. */
-  has(source: number, destination: number, name: number, second: number): boolean {
-    return this.#find(source, destination, name, second) !== NO_PLACE;
-  }
-
-  /** The place for a first fragment: its own, or a free one, or NO_PLACE. Valid until the next call of anything. */
-  placeFor(source: number, destination: number, name: number, second: number): number {
-    const known = this.#find(source, destination, name, second);
-    if (known !== NO_PLACE) return known;
-    return this.#count < MOST_FRAGMENTS ? this.#count : NO_PLACE;
-  }
-
-  /** Notes a first fragment at the place that was told. */
-  note(place: number, source: number, destination: number, name: number, second: number): void {
-    this.#source[place] = source;
-    this.#destination[place] = destination;
-    this.#name[place] = name;
-    this.#since[place] = second;
-    if (place === this.#count) this.#count++;
-  }
-
-  /** Looks for an entry; those that are over and lie on the way are taken out, the last one moving in. */
-  #find(source: number, destination: number, name: number, second: number): number {
-    for (let place = 0; place < this.#count; place++) {
-      while (place < this.#count && second - this.#since[place]! > SECONDS) {
-        const last = --this.#count;
-        this.#source[place] = this.#source[last]!;
-        this.#destination[place] = this.#destination[last]!;
-        this.#name[place] = this.#name[last]!;
-        this.#since[place] = this.#since[last]!;
-      }
-      if (
-        place < this.#count &&
-        this.#name[place] === name &&
-        this.#destination[place] === (destination | 0) &&
-        this.#source[place] === (source | 0)
-      ) {
-        return place;
-      }
+  /**
+   * Notes a packet by its first fragment, which passes: addresses, name (identification and protocol, 24 bits), its payload's
+   * length, and the time in seconds.
+   */
+  note(remote: number, own: number, name: number, length: number, second: number): void {
+    this.#forgetOver(second);
+    const known = this.#packets.find(remote, own, name);
+    if (known !== NO_SLOT) this.#forget(known);
+    let group = this.#remotes.find(remote, 0, 0);
+    if (group !== NO_SLOT && this.#packetsOf[group] === MOST_OF_REMOTE) {
+      this.#forget(this.#byRemote.oldest(group));
+    } else if (this.#packets.count === MOST_PACKETS) {
+      this.#forget(this.#byAge.oldest(OLDEST_OF_ALL));
+      // It may have been the only one of this remote address.
+      group = this.#remotes.find(remote, 0, 0);
     }
-    return NO_PLACE;
+    if (group === NO_SLOT) group = this.#remotes.add(remote, 0, 0);
+    const slot = this.#packets.add(remote, own, name);
+    this.#packetsOf[group]!++;
+    this.#remote[slot] = group;
+    this.#since[slot] = second;
+    this.#end[slot] = length;
+    this.#passed[slot] = 1;
+    this.#byAge.add(OLDEST_OF_ALL, slot);
+    this.#byRemote.add(group, slot);
+  }
+
+  /** The slot of a packet that is noted, until anything else is called; or NO_SLOT. */
+  find(remote: number, own: number, name: number, second: number): number {
+    this.#forgetOver(second);
+    return this.#packets.find(remote, own, name);
+  }
+
+  /**
+   * Follows a later fragment of a noted packet: `offset` and `length` of its payload in bytes, `last`: no more fragments. Where
+   * the packet is whole with it, and none came out of order, returns how many there were; else 0.
+   */
+  follow(slot: number, offset: number, length: number, last: boolean): number {
+    const passed = this.#passed[slot]!;
+    if (offset !== this.#end[slot]!) {
+      this.#passed[slot] = 0;
+      return 0;
+    }
+    if (last) {
+      this.#forget(slot);
+      return passed === 0 ? 0 : passed + 1;
+    }
+    this.#end[slot] = offset + length;
+    if (passed !== 0) this.#passed[slot] = passed + 1;
+    return 0;
+  }
+
+  /** Each was noted once, so that all together these cost no more than noting. */
+  #forgetOver(second: number): void {
+    while (this.#packets.count > 0) {
+      const oldest = this.#byAge.oldest(OLDEST_OF_ALL);
+      if (second - this.#since[oldest]! <= SECONDS) return;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(slot: number): void {
+    const group = this.#remote[slot]!;
+    this.#packets.remove(slot);
+    this.#byAge.remove(slot);
+    this.#byRemote.remove(slot);
+    if (--this.#packetsOf[group]! === 0) this.#remotes.remove(group);
   }
 }

@@ -23,7 +23,13 @@ import {
   TYPE_IPV4,
   TYPE_IPV6,
 } from "../wire/ethernet.ts";
-import { ICMP_REDIRECT, ICMP_ROUTER_ADVERTISEMENT, ICMP_ROUTER_SOLICITATION, icmpType } from "../wire/icmp.ts";
+import {
+  ICMP_REDIRECT,
+  ICMP_ROUTER_ADVERTISEMENT,
+  ICMP_ROUTER_SOLICITATION,
+  icmpType,
+  isIcmpError,
+} from "../wire/icmp.ts";
 import {
   destinationAddress,
   fragmentBits,
@@ -41,6 +47,7 @@ import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
 import { ExposedPorts } from "./exposed-ports.ts";
 import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
+import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease, NO_ADDRESS } from "./lease.ts";
 import { PolicyGuard } from "./policy-guard.ts";
@@ -67,6 +74,8 @@ const ETHERNET_IPV6 = verdictOf("ethernet.ipv6");
 const IPV4_UNBOUND = verdictOf("ipv4.unbound");
 const IPV4_SOURCE = verdictOf("ipv4.source");
 const IPV4_LOOPBACK = verdictOf("ipv4.loopback");
+const GROUP_FRAME = verdictOf("ipv4.group-frame");
+const ICMP_QUOTE = verdictOf("icmp.quote");
 const ICMP_ROUTER = verdictOf("icmp.router");
 const POLICY_BLOCK = verdictOf("policy.block");
 const DHCP_PORTS = verdictOf("dhcp.ports");
@@ -302,7 +311,7 @@ export class Guard {
     if (length > this.#longestFrame) return FRAME_LONG;
     if ((bytes[frame + 6]! & 1) !== 0 || this.#isVm(bytes, frame + 6)) return ETHERNET_SOURCE;
     if (sourceMac(bytes, frame) === 0) return ETHERNET_SOURCE;
-    const group = (bytes[frame]! & 1) !== 0;
+    const group = isGroupFrame(bytes, frame);
     if (group ? isReservedDestination(bytes, frame) : !this.#isVm(bytes, frame)) return ETHERNET_DESTINATION;
     const type = etherType(bytes, frame);
     if (type === TYPE_IPV4) return this.#judgeIngressIPv4(bytes, frame, length);
@@ -338,7 +347,12 @@ export class Guard {
     if (sourceAddress(bytes, packet) !== own) return IPV4_SOURCE;
     const destination = destinationAddress(bytes, packet);
     if (isNever(destination)) return IPV4_LOOPBACK;
-    if (protocol === PROTOCOL_ICMP && headerAtHand && isRouterMessage(icmpType(bytes, payload))) return ICMP_ROUTER;
+    if (isGroupFrame(bytes, frame) && !this.#policy.isGroup(destination)) return GROUP_FRAME;
+    if (protocol === PROTOCOL_ICMP && headerAtHand) {
+      const type = icmpType(bytes, payload);
+      if (isRouterMessage(type)) return ICMP_ROUTER;
+      if (isIcmpError(type) && !isAboutPacketTo(own, bytes, packet)) return ICMP_QUOTE;
+    }
     const verdict = this.#policy.egress(bytes, packet, protocol, destination);
     if (verdict === POLICY_BLOCK && this.#exposed.isAnswer(bytes, packet, this.#gateway.address)) return PASS;
     return verdict;
@@ -357,11 +371,22 @@ export class Guard {
     if (!toClient) {
       const former = this.#lease.formerAddress;
       if (former !== NO_ADDRESS && destinationAddress(bytes, packet) === former) return IPV4_UNBOUND;
+      if (isGroupFrame(bytes, frame) && this.#isForOne(destinationAddress(bytes, packet))) return GROUP_FRAME;
+      const headerAtHand = fragmentOffset(bytes, packet) === 0;
+      if (protocol === PROTOCOL_ICMP && headerAtHand && isIcmpError(icmpType(bytes, payload))) {
+        if (!isAboutPacketOf(this.#lease.address, bytes, packet)) return ICMP_QUOTE;
+      }
       return this.#policy.ingress(bytes, packet, protocol);
     }
     if (udpSourcePort(bytes, payload) !== DHCP_SERVER_PORT) return DHCP_PORTS;
     if (fragmentBits(bytes, packet) !== 0) return DHCP_FRAGMENT;
     return this.#dhcpIngress.judge(bytes, frame, this.#clock[0]!);
+  }
+
+  /** Whether a packet to the VM with this destination is for one machine. */
+  #isForOne(destination: number): boolean {
+    // What is broadcast in a subnet that is not known looks like any other address.
+    return this.#policy.knowsBroadcast ? !this.#policy.isGroup(destination) : destination === this.#lease.address;
   }
 
   #expire(): void {
@@ -411,6 +436,11 @@ export class Guard {
 
 function isDhcpPort(port: number): boolean {
   return port === DHCP_CLIENT_PORT || port === DHCP_SERVER_PORT;
+}
+
+/** Whether a frame goes to all machines of the segment, or to many. */
+function isGroupFrame(bytes: Uint8Array, frame: number): boolean {
+  return (bytes[frame]! & 1) !== 0;
 }
 
 function isRouterMessage(type: number): boolean {

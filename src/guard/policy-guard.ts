@@ -14,49 +14,36 @@ import { isMetadata } from "../policy/special-purpose.ts";
 import { NO_PORT, PolicyTable } from "../policy/table.ts";
 import { LIMITED_BROADCAST } from "../wire/address.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import {
-  ICMP_ECHO_REPLY,
-  ICMP_ECHO_REQUEST,
-  ICMP_HEADER,
-  icmpIdentifier,
-  icmpType,
-  isIcmpError,
-} from "../wire/icmp.ts";
+import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, icmpIdentifier, icmpType, isIcmpError } from "../wire/icmp.ts";
 import {
   destinationAddress,
   fragmentBits,
   fragmentOffset,
   IPV4_HEADER,
-  ipIdentification,
   ipProtocol,
   PROTOCOL_ICMP,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   sourceAddress,
-  totalLength,
 } from "../wire/ipv4.ts";
 import { isBareSyn, TCP_ACK, tcpAcknowledgement, tcpFlags } from "../wire/tcp.ts";
 import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
 import { Answers, Resets } from "./answers.ts";
 import { defaultLine, judgeKind } from "./default-policy.ts";
 import { FLOW_ECHO_FROM_VM, FLOW_ECHO_TO_VM, FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW, NO_KIND } from "./flow-table.ts";
-import { FragmentTable, NO_PLACE } from "./fragments.ts";
+import { FRAGMENT_RATE, FragmentGuard } from "./fragment-guard.ts";
+import { quotedPacket } from "./icmp-quote.ts";
 import type { Lease } from "./lease.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { Explanation, PolicyQuestion } from "./types.ts";
 
-const FRAGMENT = verdictOf("ipv4.fragment");
 const FLOW_ICMP = verdictOf("flow.icmp");
 const FLOW_CUT = verdictOf("flow.cut");
 const ICMP_RATE = verdictOf("icmp.rate");
 
 const ECHOES_PER_SECOND = 100;
 const ECHO_BURST = 200;
-
-/** An ICMP error quotes a header without options and 8 bytes more (RFC 792). */
-const QUOTED_HEADER = 0x45;
-const QUOTED_LENGTH = IPV4_HEADER + 8;
 
 /** Equal to no address. */
 const NO_ADDRESS = -1;
@@ -81,14 +68,13 @@ export class PolicyGuard {
   readonly #answers: Answers | undefined;
   readonly #resets: Resets | undefined;
   readonly #echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
+  readonly #fragments = new FragmentGuard();
   #rules: readonly Rule[];
   #surroundings = NOWHERE;
   #table: PolicyTable;
   #directedBroadcast = NO_ADDRESS;
   /** Made when they are needed first, and kept from then on. */
   #flows: FlowTable | undefined;
-  /** By way. */
-  #fragments: readonly [FragmentTable, FragmentTable] | undefined;
   /** The flows, while packets are noted in them. */
   #noted: FlowTable | undefined;
   /** The flows answer for packets. */
@@ -139,8 +125,7 @@ export class PolicyGuard {
     this.#table = new PolicyTable(rules, this.#surroundings);
     this.#rules = rules;
     this.#configure();
-    this.#fragments?.[OUT].clear();
-    this.#fragments?.[IN].clear();
+    this.#fragments.clear();
     return this.#judgeFlows(this.#resets);
   }
 
@@ -153,7 +138,8 @@ export class PolicyGuard {
     if (!same) {
       this.#surroundings = surroundings;
       this.#table = new PolicyTable(this.#rules, surroundings);
-      this.#directedBroadcast = directedBroadcastOf(surroundings.address, surroundings.netmask) || NO_ADDRESS;
+      const { address, netmask } = surroundings;
+      this.#directedBroadcast = (address !== 0 && directedBroadcastOf(address, netmask)) || NO_ADDRESS;
     }
     if (moved) {
       this.#flowsOf = surroundings.address;
@@ -171,51 +157,64 @@ export class PolicyGuard {
       this.#flows = new FlowTable();
       this.#flows.advance(this.#second);
     }
-    if (this.#table.byPort) this.#fragments ??= [new FragmentTable(), new FragmentTable()];
     this.#noted = notes ? this.#flows : undefined;
     this.#plain = !notes && !this.#table.byPort;
   }
 
   /** Judges a packet from the VM to `remote`, which is not in 0.0.0.0/8 or 127.0.0.0/8. */
   egress(bytes: Uint8Array, packet: number, protocol: number, remote: number): number {
-    if (!this.#plain) return this.#judge(OUT, bytes, packet, protocol, remote);
+    const fragment = fragmentBits(bytes, packet);
+    if (fragment !== 0) return this.#judgeFragment(OUT, bytes, packet, protocol, remote, fragment);
+    if (!this.#plain) return this.#judgeWhole(OUT, bytes, packet, protocol, remote, 0);
+    return this.#judgePlain(bytes, packet, protocol, remote, 0);
+  }
+
+  /** Judges a packet from the VM that has its first bytes at hand, where the policy is plain. */
+  #judgePlain(bytes: Uint8Array, packet: number, protocol: number, remote: number, fragment: number): number {
     const kind = this.#table.lookup(remote);
     if (kind !== GLOBAL && kind !== ALLOWED) {
-      const fragment = fragmentBits(bytes, packet);
       const port = hasPorts(protocol) && fragment === 0 ? udpDestinationPort(bytes, packet + IPV4_HEADER) : NO_PORT;
       const verdict = judgeKind(kind, protocol, port, fragment !== 0);
       if (verdict !== PASS) return verdict;
     }
-    const echo = protocol === PROTOCOL_ICMP && fragmentOffset(bytes, packet) === 0 && isEcho(bytes, packet);
+    const echo = protocol === PROTOCOL_ICMP && isEcho(bytes, packet);
     return echo && !this.#echoBucket.take(this.#clock[0]!) ? ICMP_RATE : PASS;
   }
 
   /** Judges a packet to the VM. */
   ingress(bytes: Uint8Array, packet: number, protocol: number): number {
     if (this.#noted === undefined) return PASS;
-    return this.#judge(IN, bytes, packet, protocol, sourceAddress(bytes, packet));
+    const remote = sourceAddress(bytes, packet);
+    const fragment = fragmentBits(bytes, packet);
+    if (fragment !== 0) return this.#judgeFragment(IN, bytes, packet, protocol, remote, fragment);
+    return this.#judgeWhole(IN, bytes, packet, protocol, remote, 0);
   }
 
-  #judge(way: Way, bytes: Uint8Array, packet: number, protocol: number, remote: number): number {
-    const fragment = fragmentBits(bytes, packet);
-    if (fragment === 0 || !this.#table.byPort || (way === IN && !this.#stateful)) {
-      return this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
+  /** Judges a fragment: a first one like a whole packet, a later one by its first one. */
+  #judgeFragment(
+    way: Way,
+    bytes: Uint8Array,
+    packet: number,
+    protocol: number,
+    remote: number,
+    fragment: number,
+  ): number {
+    const later = fragmentOffset(bytes, packet) !== 0;
+    // The policy says nothing of what comes to the VM.
+    if (way === IN && !this.#stateful) {
+      return later ? PASS : this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
     }
-    const fragments = this.#fragments![way];
-    const source = sourceAddress(bytes, packet);
-    const destination = destinationAddress(bytes, packet);
-    const name = (ipIdentification(bytes, packet) << 8) | protocol;
-    if (fragmentOffset(bytes, packet) !== 0) {
-      return fragments.has(source, destination, name, this.#second) ? PASS : FRAGMENT;
-    }
-    const place = fragments.placeFor(source, destination, name, this.#second);
-    if (place === NO_PLACE) return FRAGMENT;
-    const verdict = this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
-    if (verdict === PASS) fragments.note(place, source, destination, name, this.#second);
+    const now = this.#clock[0]!;
+    if (later) return this.#fragments.follow(way, bytes, packet, now, this.#second);
+    if (!this.#fragments.mayBegin(way, now)) return FRAGMENT_RATE;
+    const verdict = this.#plain
+      ? this.#judgePlain(bytes, packet, protocol, remote, fragment)
+      : this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
+    if (verdict === PASS) this.#fragments.begin(way, bytes, packet, now, this.#second);
     return verdict;
   }
 
-  /** Judges what has its first bytes at hand, or needs none of them. */
+  /** Judges a packet that has its first bytes at hand, unfragmented or a first fragment. */
   #judgeWhole(way: Way, bytes: Uint8Array, packet: number, protocol: number, remote: number, fragment: number): number {
     const payload = packet + IPV4_HEADER;
     let kind = NO_KIND;
@@ -225,25 +224,23 @@ export class PolicyGuard {
     let bareSyn = false;
     let opens = true;
     let quotes = false;
-    if ((fragment & 0x1fff) === 0) {
-      if (hasPorts(protocol)) {
-        port = udpDestinationPort(bytes, payload);
-        ports = portsOf(way, udpSourcePort(bytes, payload), port);
-        kind = FLOW_UDP;
-        if (protocol === PROTOCOL_TCP) {
-          kind = FLOW_TCP;
-          flags = tcpFlags(bytes, payload);
-          bareSyn = isBareSyn(flags);
-        }
-      } else if (protocol === PROTOCOL_ICMP) {
-        const type = icmpType(bytes, payload);
-        if (type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY) {
-          opens = type === ICMP_ECHO_REQUEST;
-          kind = opens === (way === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
-          ports = icmpIdentifier(bytes, payload);
-        } else {
-          quotes = isIcmpError(type);
-        }
+    if (hasPorts(protocol)) {
+      port = udpDestinationPort(bytes, payload);
+      ports = portsOf(way, udpSourcePort(bytes, payload), port);
+      kind = FLOW_UDP;
+      if (protocol === PROTOCOL_TCP) {
+        kind = FLOW_TCP;
+        flags = tcpFlags(bytes, payload);
+        bareSyn = isBareSyn(flags);
+      }
+    } else if (protocol === PROTOCOL_ICMP) {
+      const type = icmpType(bytes, payload);
+      if (type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY) {
+        opens = type === ICMP_ECHO_REQUEST;
+        kind = opens === (way === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
+        ports = icmpIdentifier(bytes, payload);
+      } else {
+        quotes = isIcmpError(type);
       }
     }
     const flows = this.#noted;
@@ -252,7 +249,7 @@ export class PolicyGuard {
     let opening = false;
     if (flows !== undefined && (kind !== NO_KIND || quotes) && this.#mayBelong(way, bytes, packet, remote)) {
       if (quotes) {
-        if (this.#stateful) return this.#judgeError(flows, way, bytes, packet, remote);
+        if (this.#stateful) return this.#judgeError(flows, way, bytes, packet);
       } else {
         flow = flows.find(kind, remote, ports);
         if (flow !== NO_FLOW && this.#stateful && flows.isCut(flow)) {
@@ -310,27 +307,24 @@ export class PolicyGuard {
       const own = this.#lease.address;
       if (own === 0 || destinationAddress(bytes, packet) !== own) return false;
     }
-    return !this.#isGroup(remote);
+    return !this.isGroup(remote);
   }
 
-  /** Multicast and broadcast addresses. */
-  #isGroup(address: number): boolean {
+  /** Whether the directed broadcast address is known. */
+  get knowsBroadcast(): boolean {
+    return this.#directedBroadcast !== NO_ADDRESS;
+  }
+
+  /** Multicast and broadcast addresses, as far as they are known. */
+  isGroup(address: number): boolean {
     return address >>> 28 === 14 || address === LIMITED_BROADCAST || address === this.#directedBroadcast;
   }
 
-  /** An ICMP error passes for a live flow of which it quotes a packet, from the side that the error goes to (threat row I14). */
-  #judgeError(flows: FlowTable, way: Way, bytes: Uint8Array, packet: number, remote: number): number {
-    const quoted = packet + IPV4_HEADER + ICMP_HEADER;
-    // In pieces it could be written over behind its first one.
-    if (fragmentBits(bytes, packet) !== 0) return FLOW_ICMP;
-    if (totalLength(bytes, packet) < IPV4_HEADER + ICMP_HEADER + QUOTED_LENGTH) return FLOW_ICMP;
-    if (bytes[quoted] !== QUOTED_HEADER || fragmentOffset(bytes, quoted) !== 0) return FLOW_ICMP;
-    const source = sourceAddress(bytes, quoted);
-    const destination = destinationAddress(bytes, quoted);
-    const own = this.#lease.address;
+  /** An ICMP error, whose form is right, passes for a live flow of which it quotes a packet (threat row I14). */
+  #judgeError(flows: FlowTable, way: Way, bytes: Uint8Array, packet: number): number {
+    const quoted = quotedPacket(packet);
     const quotedWay = way === IN ? OUT : IN;
-    if (quotedWay === OUT ? source !== own : source !== remote || destination !== own) return FLOW_ICMP;
-    const other = quotedWay === OUT ? destination : source;
+    const other = quotedWay === OUT ? destinationAddress(bytes, quoted) : sourceAddress(bytes, quoted);
     const protocol = ipProtocol(bytes, quoted);
     const payload = quoted + IPV4_HEADER;
     let kind: number;

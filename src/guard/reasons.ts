@@ -84,6 +84,10 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("flow.cut", "what is left of a flow that a changed policy ended", "I12"),
   reason("dhcp.router", "names another router than the configured gateway", "D25"),
   reason("dhcp.hostname", "gives the VM another name than the one that it may have", "D32"),
+  reason("ipv4.fragment-unknown", "a later fragment of a packet whose first one is not noted", "I1 I13"),
+  reason("ipv4.fragment-rate", "more than 20 fragments a second of packets that never get whole", "I13"),
+  reason("ipv4.group-frame", "IPv4 to one machine in a frame to all, or to many", "I17"),
+  reason("icmp.quote", "an ICMP error about a packet that its receiver never sent", "I14"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

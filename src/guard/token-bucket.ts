@@ -17,10 +17,20 @@ export class TokenBucket {
 
   /** Takes one token at `now` (microseconds, never going back); false when there is none. */
   take(now: number): boolean {
-    this.#level = Math.min(this.#capacity, this.#level + (now - this.#last) * this.#rate);
-    this.#last = now;
-    if (this.#level < TOKEN) return false;
+    if (!this.has(now)) return false;
     this.#level -= TOKEN;
     return true;
+  }
+
+  /** Whether there is one at `now`. */
+  has(now: number): boolean {
+    this.#level = Math.min(this.#capacity, this.#level + (now - this.#last) * this.#rate);
+    this.#last = now;
+    return this.#level >= TOKEN;
+  }
+
+  /** Gives tokens back, just after one was taken; what there is no room for is gone. */
+  giveBack(tokens: number): void {
+    this.#level = Math.min(this.#capacity, this.#level + tokens * TOKEN);
   }
 }
