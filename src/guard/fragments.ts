@@ -96,7 +96,7 @@ export class FragmentTable {
   #forgetOver(second: number): void {
     while (this.#packets.count > 0) {
       const oldest = this.#byAge.oldest(OLDEST_OF_ALL);
-      if (second - this.#since[oldest]! <= SECONDS) return;
+      if (!(second - this.#since[oldest]! > SECONDS)) return;
       this.#forget(oldest);
     }
   }

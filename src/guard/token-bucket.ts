@@ -26,7 +26,8 @@ export class TokenBucket {
   has(now: number): boolean {
     this.#level = Math.min(this.#capacity, this.#level + (now - this.#last) * this.#rate);
     this.#last = now;
-    return this.#level >= TOKEN;
+    // Not >=: where time is infinite there is no level.
+    return !(this.#level < TOKEN);
   }
 
   /** Gives tokens back, just after one was taken; what there is no room for is gone. */

@@ -450,7 +450,7 @@ function checkAnswer(
 
 const count = (counts: Map<string, number>, key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
 
-function flooding(what: "arp" | "dhcp" | "ping" | "syn", source: string, index: number): Uint8Array {
+function flooding(what: "arp" | "dhcp" | "ping" | "syn" | "fragments", source: string, index: number): Uint8Array {
   switch (what) {
     case "arp":
       return arp({ sender: source });
@@ -460,6 +460,8 @@ function flooding(what: "arp" | "dhcp" | "ping" | "syn", source: string, index: 
       return icmp(8, { source });
     case "syn":
       return tcp(index, { source });
+    case "fragments":
+      return udp(index, 443, { source, more: true });
   }
 }
 
@@ -467,7 +469,7 @@ function session(seed: number, counts: Map<string, number>): void {
   const dice = new Dice(seed);
   // Some sessions are floods: much of the same, and the clock nearly stands still.
   const flood = dice.chance(15);
-  const floodOf = dice.pick(["arp", "dhcp", "ping", "syn"] as const);
+  const floodOf = dice.pick(["arp", "dhcp", "ping", "syn", "fragments"] as const);
   // Floods that need an address have one.
   const online = flood && floodOf !== "dhcp" ? { ...POLICIES[0], address: ADDRESS } : {};
   const options = { ...optionsOf(dice), ...online };
@@ -481,7 +483,8 @@ function session(seed: number, counts: Map<string, number>): void {
     const own = binding && formatIPv4(binding.address);
     const kind = dice.below(100);
     let step: Step;
-    if (flood && dice.chance(75)) step = ["egress", flooding(floodOf, own ?? ADDRESS, index)];
+    if (flood && dice.chance(floodOf === "fragments" ? 95 : 75))
+      step = ["egress", flooding(floodOf, own ?? ADDRESS, index)];
     else if (kind < 35 || pool.length === 0) step = conversation.next(own);
     else if (kind < 55) step = traffic(dice, own);
     else if (kind < 90) {

@@ -12,7 +12,7 @@ const THREATS = new Set([
   ...rows("L", 13),
   ...rows("A", 10),
   ...rows("D", 32),
-  ...rows("I", 16),
+  ...rows("I", 17),
   ...rows("S", 10),
   ...rows("N", 9),
 ]);
