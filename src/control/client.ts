@@ -35,6 +35,7 @@ export class ControlClient {
       socket.once("connect", resolve);
       socket.once("error", (error) => reject(new UserError(`${path}: ${describe(error)}`)));
     });
+    socket.on("timeout", () => socket.destroy());
     socket.on("error", () => {}); // what is wrong shows as the end of the lines
     return new ControlClient(path, socket);
   }
@@ -43,7 +44,7 @@ export class ControlClient {
   async ask(method: string, params: object = {}): Promise<Answer> {
     const id = ++this.#asked;
     this.#socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
-    this.#socket.setTimeout(PATIENCE, () => this.#socket.destroy());
+    this.#socket.setTimeout(PATIENCE);
     for (;;) {
       const { id: answered, result, error, method: event } = await this.#next(`no answer to ${method}`);
       if (event !== undefined) continue;

@@ -13,6 +13,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
 } from "../native/linux/libc.ts";
+import type { Rule } from "../policy/rule.ts";
 import { DatagramPort } from "../ports/datagram.ts";
 import { connectedSocket } from "../ports/descriptor.ts";
 import { linuxUnix } from "../ports/linux-unix.ts";
@@ -57,6 +58,23 @@ function connectError(errno: number): string {
   if (errno === EPROTOTYPE) return "not a stream socket; connect a datagram socket and pass it with --host-fd";
   if (errno === EAGAIN) return "too many connections wait to be accepted there; is the program alive?";
   return describeError(errno);
+}
+
+/**
+ * What whoever starts softnet before such a program should know, unless a rule of his speaks of the gateway. The gateway's
+ * address is the program's own there, and open to the VM by default (docs/policy.md).
+ */
+export function gatewayAdvice(label: string, rules: readonly Rule[]): string | undefined {
+  const considered = rules.some(({ action, direction, target, ports }) => {
+    if (direction === "in") return false;
+    if (target.kind === "name") return target.name === "@host";
+    return action === "block" && ports === undefined && target.cidr.length === 0;
+  });
+  if (considered) return undefined;
+  return (
+    `${label}: the VM may reach the gateway's address, which passt leads to this host's 127.0.0.1 (but with --no-map-gw), and where ` +
+    "gvproxy has its own services: close it with --block @host --allow @dns:53, or say --allow @host when it is meant"
+  );
 }
 
 function cable(port: FramePort, mtu: number): Network {

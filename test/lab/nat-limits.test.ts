@@ -159,4 +159,30 @@ suite("what a VM can cost its host", () => {
     const begun = (await connections(lab.host)) - before;
     assert.ok(begun <= 3000, `${begun} connections at once`);
   });
+
+  test(
+    "source ports that all VMs share towards one port of an address: 1,024 for one VM, the others have theirs",
+    NEEDS,
+    async (t) => {
+      const lab = Lab.open(t);
+      const guest = await natGuest(lab);
+      const other = await natGuest(lab);
+      await lease(guest);
+      await lease(other);
+      const before = await connections(lab.host);
+      const script = [
+        "import resource, socket",
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048))",
+        "sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(1300)]",
+        `for s in sockets: s.sendto(b'x', ('${INTERNET}', 443))`,
+      ].join("\n");
+      const { code, stderr } = await guest.namespace.run(PYTHON, ["-c", script]);
+      assert.equal(code, 0, stderr);
+      const begun = (await connections(lab.host)) - before;
+      assert.ok(begun >= 1000 && begun <= 1030, `${begun} connections to one port`);
+      const during = await connections(lab.host);
+      await begin(other, INTERNET, 10, 443);
+      assert.ok((await connections(lab.host)) >= during + 10, "the other VM has no port left");
+    },
+  );
 });

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
-import { openHostDescriptor, openHostSocket } from "../../src/networks/cable.ts";
+import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../src/networks/cable.ts";
+import { parseRules } from "../../src/policy/rule.ts";
 import { DatagramPort } from "../../src/ports/datagram.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { StreamPort } from "../../src/ports/stream.ts";
@@ -117,5 +118,28 @@ test("a socket that one may not connect to says so", async (t) => {
     assert.throws(() => openHostSocket(libc, path, 1500), { name: "UserError", message: /no permission to connect/ });
   } finally {
     if (root) process.seteuid?.(0);
+  }
+});
+
+test("G20 an open gateway behind a user-space network is told, unless a rule speaks of it", () => {
+  const advice = (allow: string[], block: string[]) => gatewayAdvice("--host-fd 4", parseRules(allow, block));
+  for (const [allow, block] of [
+    [[], []],
+    [["@dns:53"], ["@private"]],
+    [["in @host:22"], ["in @host"]],
+    [[], ["0.0.0.0/0:25", "in 0.0.0.0/0"]],
+  ] as const) {
+    assert.match(
+      advice([...allow], [...block]) ?? "",
+      /^--host-fd 4: .*127\.0\.0\.1.*--block @host/,
+      `${allow} ${block}`,
+    );
+  }
+  for (const [allow, block] of [
+    [["@dns:53"], ["@host"]],
+    [["out @host:53"], []],
+    [["@global"], ["0.0.0.0/0"]],
+  ] as const) {
+    assert.equal(advice([...allow], [...block]), undefined, `${allow} ${block}`);
   }
 });

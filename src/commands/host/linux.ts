@@ -5,11 +5,12 @@ import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
 import { nameProcess } from "../../native/linux/process-name.ts";
 import { writableNow } from "../../native/linux/ready.ts";
 import { openBridge } from "../../networks/bridge.ts";
-import { openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
+import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
 import { openNat } from "../../networks/nat/nat.ts";
 import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
 import type { Network } from "../../networks/network.ts";
 import type { TellPortState } from "../../networks/port-state.ts";
+import { parseRules } from "../../policy/rule.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
 import { linuxUnix } from "../../ports/linux-unix.ts";
@@ -151,6 +152,10 @@ function advice(given: RunArguments, vm: FramePort, network: Network): string[] 
         `${port.label}: the kernel does not tell when its other side goes away; only the next frame to it will`,
       );
     }
+  }
+  if (given.hostSocket !== undefined || given.hostFd !== undefined) {
+    const line = gatewayAdvice(network.label, parseRules(given.allow ?? [], given.block ?? []));
+    if (line !== undefined) lines.push(line);
   }
   if (given.bootpdLeaseTime !== undefined) lines.push("--bootpd-lease-time has no effect on Linux");
   return lines;
