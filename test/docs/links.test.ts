@@ -1,4 +1,4 @@
-/** Every link in a document leads somewhere: the file exists, and so does the heading. */
+/** What documents refer to exists: the files and headings of their links, and the files of the project that they name. */
 import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -33,5 +33,17 @@ for (const document of documents) {
       assert.ok(existsSync(led), target);
       if (anchor !== undefined) assert.ok(anchorsOf(led).has(anchor), target);
     }
+  });
+  test(`${document}: the files that it names exist`, () => {
+    const text = readFileSync(join(ROOT, document), "utf8");
+    const named = [
+      ...text.matchAll(/(?<![\w./-])(?:src|test|bench|scripts|packaging|docs)\/[\w./-]*\w\.(?:ts|md|rb)\b/g),
+    ];
+    assert.deepEqual(
+      named
+        .map(([path]) => path)
+        .filter((path) => !existsSync(join(ROOT, path)) && !existsSync(join(ROOT, dirname(document), path))),
+      [],
+    );
   });
 }

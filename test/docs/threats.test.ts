@@ -95,9 +95,8 @@ for (const { id, where, test: shown } of rows) {
     const word = new RegExp(`\\b${id}\\b`);
     if (shown === "–") {
       // No dash where there is a test to name.
-      const named = sources.filter(
-        (path) => path.endsWith(".test.ts") && strings(texts.get(path)!).some((text) => text.startsWith(`${id} `)),
-      );
+      const isName = (text: string): boolean => text.includes(" ") && word.test(text);
+      const named = sources.filter((path) => path.endsWith(".test.ts") && strings(texts.get(path)!).some(isName));
       assert.deepEqual(named, []);
       return;
     }
