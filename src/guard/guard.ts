@@ -69,6 +69,7 @@ const IPV4_SOURCE = verdictOf("ipv4.source");
 const IPV4_LOOPBACK = verdictOf("ipv4.loopback");
 const ICMP_ROUTER = verdictOf("icmp.router");
 const POLICY_BLOCK = verdictOf("policy.block");
+const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const DHCP_PORTS = verdictOf("dhcp.ports");
 const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
 
@@ -340,8 +341,8 @@ export class Guard {
     if (isNever(destination)) return IPV4_LOOPBACK;
     if (protocol === PROTOCOL_ICMP && headerAtHand && isRouterMessage(icmpType(bytes, payload))) return ICMP_ROUTER;
     const verdict = this.#policy.egress(bytes, packet, protocol, destination);
-    if (verdict === POLICY_BLOCK && this.#exposed.isAnswer(bytes, packet, this.#gateway.address)) return PASS;
-    return verdict;
+    if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
+    return this.#exposed.isAnswer(bytes, packet, this.#gateway.address) ? PASS : verdict;
   }
 
   #judgeIngressIPv4(bytes: Uint8Array, frame: number, length: number): number {
