@@ -57,6 +57,7 @@ for (const name of [
   "policy.metadata",
   "flow.full",
   "flow.half-open",
+  "flow.unknown",
   "flow.cut",
 ]) {
   IS_ANSWERED[verdictOf(name)] = 1;
@@ -67,13 +68,13 @@ export class Answers {
 
   /**
    * Writes the answer to a frame of the VM's that was dropped to `out` at `at`, and answers its length; 0 = there is none.
-   * `cut`: it is a TCP segment of a cut flow; `gateway`: in host order, 0 = none; `directedBroadcast`: likewise, -1 = none.
+   * `lost`: it is a TCP segment of a flow that is cut or not known; `gateway`: in host order, 0 = none; `directedBroadcast`: likewise, -1 = none.
    */
   write(
     bytes: Uint8Array,
     frame: number,
     verdict: number,
-    cut: boolean,
+    lost: boolean,
     now: number,
     gateway: number,
     directedBroadcast: number,
@@ -100,7 +101,7 @@ export class Answers {
         data = length - header;
         if (header < TCP_HEADER || data < 0) return 0;
       } else {
-        resets = cut && (flags & TCP_ACK) !== 0;
+        resets = lost && (flags & TCP_ACK) !== 0;
       }
     } else if (protocol === PROTOCOL_ICMP) {
       const type = icmpType(bytes, payload);

@@ -78,6 +78,7 @@ const GROUP_FRAME = verdictOf("ipv4.group-frame");
 const ICMP_QUOTE = verdictOf("icmp.quote");
 const ICMP_ROUTER = verdictOf("icmp.router");
 const POLICY_BLOCK = verdictOf("policy.block");
+const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const DHCP_PORTS = verdictOf("dhcp.ports");
 const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
 
@@ -354,8 +355,8 @@ export class Guard {
       if (isIcmpError(type) && !isAboutPacketTo(own, bytes, packet)) return ICMP_QUOTE;
     }
     const verdict = this.#policy.egress(bytes, packet, protocol, destination);
-    if (verdict === POLICY_BLOCK && this.#exposed.isAnswer(bytes, packet, this.#gateway.address)) return PASS;
-    return verdict;
+    if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
+    return this.#exposed.isAnswer(bytes, packet, this.#gateway.address) ? PASS : verdict;
   }
 
   #judgeIngressIPv4(bytes: Uint8Array, frame: number, length: number): number {

@@ -40,6 +40,7 @@ import type { Explanation, PolicyQuestion } from "./types.ts";
 
 const FLOW_ICMP = verdictOf("flow.icmp");
 const FLOW_CUT = verdictOf("flow.cut");
+const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const ICMP_RATE = verdictOf("icmp.rate");
 
 const ECHOES_PER_SECOND = 100;
@@ -245,21 +246,29 @@ export class PolicyGuard {
     }
     const flows = this.#noted;
     let flow = NO_FLOW;
-    let cut = NO_FLOW;
+    /** Cut or closed, and opened anew if the packet passes. */
+    let former = NO_FLOW;
+    let belongs = false;
     let opening = false;
     if (flows !== undefined && (kind !== NO_KIND || quotes) && this.#mayBelong(way, bytes, packet, remote)) {
       if (quotes) {
         if (this.#stateful) return this.#judgeError(flows, way, bytes, packet);
       } else {
+        belongs = true;
         flow = flows.find(kind, remote, ports);
-        if (flow !== NO_FLOW && this.#stateful && flows.isCut(flow)) {
-          if (!bareSyn && flows.isFromOther(flow) !== (way === IN)) {
-            flows.touch(flow);
-            return FLOW_CUT;
+        if (flow !== NO_FLOW && flows.isCut(flow)) {
+          if (this.#stateful) {
+            if (!bareSyn && flows.isFromOther(flow) !== (way === IN)) {
+              flows.touch(flow);
+              return FLOW_CUT;
+            }
+            former = flow;
           }
-          cut = flow;
-          flow = NO_FLOW;
+        } else if (bareSyn && flow !== NO_FLOW && flows.isClosed(flow)) {
+          // The next connection between the same ports (RFC 9293 3.6.1); what was of the last one is none of its.
+          former = flow;
         }
+        if (former !== NO_FLOW) flow = NO_FLOW;
         opening = flow === NO_FLOW && opens;
       }
     }
@@ -269,13 +278,17 @@ export class PolicyGuard {
       allowed = value === ALLOWED;
       if (value !== GLOBAL && value !== ALLOWED) {
         const verdict = judgeKind(value, protocol, port, fragment !== 0);
-        if (verdict !== PASS) return verdict;
+        if (verdict !== PASS) {
+          // The middle of a connection that nobody knows: the rule that drops it is hardly what its user should look at.
+          const unknown = this.#stateful && belongs && kind === FLOW_TCP && !bareSyn && former === NO_FLOW;
+          return unknown ? FLOW_UNKNOWN : verdict;
+        }
       }
     }
     // Nobody outside opens a way to what answers with credentials (threat row I7).
     if (opening && way === IN && !allowed && isMetadata(remote)) opening = false;
     if (opening) {
-      if (cut !== NO_FLOW) flows!.end(cut);
+      if (former !== NO_FLOW) flows!.end(former);
       const refusal = flows!.refusal(kind, way === IN, bareSyn, remote);
       if (refusal !== PASS) {
         if (this.#stateful) return refusal;
@@ -291,9 +304,12 @@ export class PolicyGuard {
     } else if (flow !== NO_FLOW) {
       flows!.touch(flow);
     }
-    if (kind === FLOW_TCP && flow !== NO_FLOW) {
-      // A bare SYN of a flow that is there already follows nothing, and what has just opened one neither.
-      if (!bareSyn && !opening && flows!.follow(flow, way === IN, flags)) return PASS;
+    if (flow === NO_FLOW) return PASS;
+    if (kind === FLOW_UDP) {
+      flows!.followUdp(flow, way === IN);
+    } else if (kind === FLOW_TCP) {
+      // A bare SYN of a flow that is there already follows nothing.
+      if (!bareSyn && flows!.follow(flow, way === IN, flags, opening)) return PASS;
       if (way === OUT && (flags & TCP_ACK) !== 0) {
         flows!.noteAcknowledgement(flow, tcpAcknowledgement(bytes, payload));
       }
@@ -382,7 +398,7 @@ export class PolicyGuard {
       bytes,
       frame,
       verdict,
-      this.#isOfCutFlow(bytes, frame + ETHERNET_HEADER),
+      verdict === FLOW_UNKNOWN || this.#isOfCutFlow(bytes, frame + ETHERNET_HEADER),
       this.#clock[0]!,
       this.#surroundings.gateway,
       this.#directedBroadcast,

@@ -77,7 +77,7 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("dhcp.other-client", "an answer to another client, which the server broadcast", "D7 D12", true),
   reason("ipv4.igmp", "IGMP, which carries IPv4 options", "I2 I6", true),
   reason("dhcp.address-held", "assigns an address that another VM of this host holds on the same network", "D6"),
-  reason("flow.full", "a new flow while 32,768 are live", "I13"),
+  reason("flow.full", "a new flow while 32,768 had a packet in the last 300 s, or 16,384 to the VM", "I13"),
   reason("flow.half-open", "a new connection while 256 of the same remote address are half-open", "I13"),
   reason("flow.icmp", "an ICMP error that belongs to no live flow", "I14"),
   reason("icmp.rate", "more ICMP echo than 100 a second", "I14"),
@@ -85,9 +85,14 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("dhcp.router", "names another router than the configured gateway", "D25"),
   reason("dhcp.hostname", "gives the VM another name than the one that it may have", "D32"),
   reason("ipv4.fragment-unknown", "a later fragment of a packet whose first one is not noted", "I1 I13"),
-  reason("ipv4.fragment-rate", "more than 20 fragments a second of packets that never get whole", "I13"),
+  reason("ipv4.fragment-rate", "more than 20 fragments a second of packets that never become whole", "I13"),
   reason("ipv4.group-frame", "IPv4 to one machine in a frame to all, or to many", "I17"),
   reason("icmp.quote", "an ICMP error about a packet that its receiver never sent", "I14"),
+  reason(
+    "flow.unknown",
+    "belongs to no connection that is known: it was idle for too long, or never opened",
+    "I12 I15",
+  ),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

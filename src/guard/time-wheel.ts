@@ -1,28 +1,34 @@
 /**
- * A wheel of whole seconds: each slot of a table stands in the list of the second in which it is to be looked at again.
- * Placing, removing and finding what is due cost the same however much there is; nothing is allocated.
+ * A wheel of whole seconds: each slot of a table stands in the list of the second in which it is to be looked at again, or in
+ * one of some lists beside the wheel, in the order in which it came there. Placing, removing and finding what is due cost the
+ * same however much there is; nothing is allocated.
  */
+
+/** An empty list's first slot. */
+export const NO_SLOT = -1;
 
 export class TimeWheel {
   readonly #span: number;
   readonly #slots: number;
-  /** Circular lists; behind the slots stand the lists' heads. */
+  readonly #heads: number;
+  /** Circular lists; behind the slots stand the heads of the wheel's lists, then those of the lists beside it. */
   readonly #next: Uint16Array;
   readonly #before: Uint16Array;
   #position = 0;
 
-  /** For slots 0 … slots - 1 and delays of up to `longest` seconds; together they must stay below 65,536. */
-  constructor(slots: number, longest: number) {
+  /** For slots 0 … slots - 1, delays of up to `longest` seconds, and lists 0 … lists - 1; together below 65,536. */
+  constructor(slots: number, longest: number, lists: number) {
     this.#slots = slots;
     this.#span = longest + 1;
-    this.#next = new Uint16Array(slots + this.#span);
-    this.#before = new Uint16Array(slots + this.#span);
+    this.#heads = slots + this.#span + lists;
+    this.#next = new Uint16Array(this.#heads);
+    this.#before = new Uint16Array(this.#heads);
     this.clear();
   }
 
   /** Forgets all slots. */
   clear(): void {
-    for (let head = this.#slots; head < this.#slots + this.#span; head++) {
+    for (let head = this.#slots; head < this.#heads; head++) {
       this.#next[head] = head;
       this.#before[head] = head;
     }
@@ -38,7 +44,23 @@ export class TimeWheel {
     this.#before[next] = slot;
   }
 
-  /** Takes a slot out. */
+  /** Puts a slot that stands nowhere at the end of a list beside the wheel. */
+  append(slot: number, list: number): void {
+    const head = this.#slots + this.#span + list;
+    const before = this.#before[head]!;
+    this.#before[slot] = before;
+    this.#next[slot] = head;
+    this.#before[head] = slot;
+    this.#next[before] = slot;
+  }
+
+  /** The slot that has been in a list beside the wheel for longest; NO_SLOT where it is empty. */
+  first(list: number): number {
+    const slot = this.#next[this.#slots + this.#span + list]!;
+    return slot < this.#slots ? slot : NO_SLOT;
+  }
+
+  /** Takes a slot out, wherever it stands. */
   remove(slot: number): void {
     const next = this.#next[slot]!;
     const before = this.#before[slot]!;

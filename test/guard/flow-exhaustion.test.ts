@@ -4,6 +4,8 @@ import test from "node:test";
 import {
   ACK_FLAG,
   change,
+  echoOut,
+  flowsOf,
   middle,
   REMOTE,
   RST,
@@ -51,8 +53,10 @@ test("I7 a packet in the name of a metadata address opens no way to it", () => {
     guard.ingress(udpIn({ source, ...words }), now);
     guard.ingress(tcpIn({ source, ...words, ...middle }), now);
     const denied = { verdict: "drop", reason: "policy.metadata" };
+    const unknown = { verdict: "drop", reason: "flow.unknown" };
     assert.deepEqual(guard.egress(udpOut({ destination: source, ...words }), now), denied, `UDP ${source}`);
-    assert.deepEqual(guard.egress(tcpOut({ destination: source, ...words, ...middle }), now), denied, `TCP ${source}`);
+    assert.deepEqual(guard.egress(tcpOut({ destination: source, ...words }), now), denied, `SYN ${source}`);
+    assert.deepEqual(guard.egress(tcpOut({ destination: source, ...words, ...middle }), now), unknown, `TCP ${source}`);
   }
 });
 
@@ -72,4 +76,104 @@ test("what comes from outside is no reason to refuse what the VM opens to a thir
   const { guard, now } = tracking(NO_MAIL);
   for (let own = 1; own <= 2 * HALF_OPEN; own++) guard.ingress(tcpIn({ source: NEIGHBOUR, own, flags: SYN }), now);
   assert.deepEqual(guard.egress(tcpOut({ own: 50_000 }), now), PASS);
+});
+
+/* Room (finding G12): idle connections make it, and nothing else does */
+
+/** Fills the table: half of it with open connections of the VM's, `idle` seconds ago, the rest with UDP that was just now. */
+function filled(idle: number) {
+  const bench = tracking(NO_MAIL);
+  const { guard } = bench;
+  for (let index = 0; index < MOST_FLOWS / 2; index++) {
+    assert.deepEqual(guard.egress(tcpOut({ destination: remote(index), ...middle }), bench.now), PASS);
+  }
+  bench.wait(idle * SECOND);
+  for (let index = 0; index < MOST_FLOWS / 2; index++) {
+    assert.deepEqual(guard.egress(udpOut({ destination: remote(index) }), bench.now), PASS);
+  }
+  return bench;
+}
+
+test("G12 I13 where the table is full, connections idle for more than 300 s make room, all of the oldest second together", () => {
+  const bench = tracking(NO_MAIL);
+  const open = (from: number, count: number): void => {
+    for (let index = from; index < from + count; index++)
+      bench.passesOut(tcpOut({ destination: remote(index), ...middle }));
+  };
+  open(0, 1000);
+  bench.wait(SECOND);
+  open(1000, MOST_FLOWS - 1000);
+  bench.wait(300 * SECOND);
+  bench.passesOut(tcpOut({ destination: remote(7), ...middle })); // it is used again
+  bench.passesOut(udpOut());
+  assert.equal(flowsOf(bench), MOST_FLOWS - 1000 + 1 + 1);
+  for (const index of [7, 1000, MOST_FLOWS - 1]) bench.passesIn(tcpIn({ source: remote(index), ...middle }));
+  for (let index = 0; index < 998; index++) bench.passesOut(udpOut({ destination: remote(index) }));
+  assert.equal(flowsOf(bench), MOST_FLOWS);
+  bench.dropsOut("flow.full", udpOut({ own: 5 })); // of the next second's, none is idle for more than 300 s
+  bench.wait(SECOND);
+  bench.passesOut(udpOut({ own: 5 }));
+  assert.equal(flowsOf(bench), 3 + 1 + 998 + 1); // the three that were used, and the new ones
+});
+
+test("G12 I13 a flood from the VM takes no place of a connection with traffic in the last 300 s", () => {
+  const bench = filled(300);
+  bench.dropsOut("flow.full", udpOut({ own: 1 }), tcpOut({ own: 1 }), tcpOut({ own: 1, ...middle }));
+  bench.dropsIn("flow.full", udpIn({ own: 1 }), tcpIn({ own: 1 }));
+  assert.equal(flowsOf(bench), MOST_FLOWS);
+  for (const index of [0, 1, 9999]) bench.passesIn(tcpIn({ source: remote(index), ...middle }));
+});
+
+test("G12 I13 a flood from outside makes room among what was opened to the VM only, and none where that had traffic", () => {
+  const bench = tracking(NO_MAIL);
+  const opened = (index: number) => ({ own: 22, port: 50_000 + (index >> 14), source: remote(index) });
+  bench.passesOut(tcpOut({ own: 9, ...middle })); // the VM's own, idle for as long as the table's oldest
+  for (let index = 0; index < MOST_FLOWS / 2; index++) {
+    const { own, port, source } = opened(index);
+    bench.passesIn(tcpIn({ own, port, source, ...middle }));
+    bench.passesOut(tcpOut({ own, port, destination: source, ...middle }));
+  }
+  bench.wait(300 * SECOND);
+  bench.dropsIn("flow.full", udpIn({ own: 1 }), tcpIn({ own: 1 }));
+  bench.wait(SECOND);
+  // One of them has traffic; the flood ends the others, never the VM's own.
+  const kept = opened(77);
+  bench.passesIn(tcpIn({ ...kept, ...middle }));
+  for (let index = 0; index < MOST_FLOWS / 2 - 1; index++) bench.passesIn(udpIn({ source: remote(index), own: 1 }));
+  bench.dropsIn("flow.full", udpIn({ own: 2 }));
+  bench.passesOut(tcpOut({ own: kept.own, port: kept.port, destination: kept.source, ...middle }));
+  assert.equal(flowsOf(bench), MOST_FLOWS / 2 + 1);
+});
+
+test("G12 I13 what is refused, or fails the rate of pings, ends nothing to make room", () => {
+  const bench = filled(301 - 30);
+  bench.wait(30 * SECOND);
+  assert.equal(flowsOf(bench), MOST_FLOWS);
+  bench.dropsOut("policy.block", tcpOut({ port: 25 }));
+  for (let own = 0; own < 200; own++) bench.passesOut(echoOut(0));
+  bench.dropsOut("icmp.rate", echoOut(8));
+  assert.equal(flowsOf(bench), MOST_FLOWS);
+  bench.passesOut(udpOut({ own: 5 }));
+  assert.equal(flowsOf(bench), MOST_FLOWS / 2 + 1);
+});
+
+test("G12 I13 the places of closed connections are free again after 240 s, however many they are", () => {
+  const bench = tracking(NO_MAIL);
+  for (let index = 0; index < MOST_FLOWS; index++) {
+    bench.passesOut(tcpOut({ destination: remote(index), flags: RST | ACK_FLAG }));
+  }
+  bench.wait(240 * SECOND);
+  bench.dropsOut("flow.full", tcpOut());
+  bench.wait(SECOND);
+  assert.equal(flowsOf(bench), 0);
+  bench.passesOut(tcpOut());
+});
+
+test("G12 cut flows make room like live ones", () => {
+  const bench = filled(301);
+  change(bench, [], [...NO_MAIL.block, "out 93.0.0.0/8"]);
+  bench.passesOut(udpOut({ destination: "8.8.8.8" }));
+  assert.equal(flowsOf(bench), 1);
+  change(bench, [], NO_MAIL.block);
+  assert.equal(flowsOf(bench), MOST_FLOWS / 2 + 1);
 });

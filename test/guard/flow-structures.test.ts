@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW } from "../../src/guard/flow-table.ts";
+import { FLOW_ECHO_FROM_VM, FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW } from "../../src/guard/flow-table.ts";
 import { KeyedHash } from "../../src/guard/keyed-hash.ts";
+import { PASS, verdictOf } from "../../src/guard/reasons.ts";
 import { RemoteCounts } from "../../src/guard/remote-counts.ts";
-import { TimeWheel } from "../../src/guard/time-wheel.ts";
+import { NO_SLOT, TimeWheel } from "../../src/guard/time-wheel.ts";
 import { put16 } from "../../src/wire/bytes.ts";
-import { middle, remote, tcpOut, tracking, udpIn, udpOut } from "./flow-support.ts";
+import { ACK_FLAG, FIN, middle, RST, remote, SYN, tcpOut, tracking, udpIn, udpOut } from "./flow-support.ts";
 
+const FULL = verdictOf("flow.full");
 const NUM_RUNS = process.env.SOFTNET_TEST_ALL === "1" ? 1000 : 150;
 
 test("a time wheel hands out each slot when it is due, once, however it is turned", () => {
@@ -20,7 +22,7 @@ test("a time wheel hands out each slot when it is due, once, however it is turne
   );
   fc.assert(
     fc.property(fc.array(act, { maxLength: 80 }), (acts) => {
-      const wheel = new TimeWheel(slots, 9);
+      const wheel = new TimeWheel(slots, 9, 0);
       const due = new Map<number, number>();
       let now = 0;
       for (const one of acts) {
@@ -46,6 +48,43 @@ test("a time wheel hands out each slot when it is due, once, however it is turne
           assert.deepEqual([...new Set(told)].toSorted(), expected.toSorted());
           if (!one.again) assert.equal(told.length, expected.length);
         }
+      }
+    }),
+    { numRuns: NUM_RUNS },
+  );
+});
+
+test("lists beside the wheel keep the order in which slots came, and what is taken out is in none", () => {
+  const slots = 8;
+  const act = fc.record({
+    slot: fc.nat({ max: slots - 1 }),
+    to: fc.constantFrom("first", "second", "wheel", "nowhere"),
+  });
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 80 }), (acts) => {
+      const wheel = new TimeWheel(slots, 9, 2);
+      const lists = { first: [] as number[], second: [] as number[], wheel: [] as number[] };
+      for (const { slot, to } of acts) {
+        for (const list of Object.values(lists)) {
+          if (!list.includes(slot)) continue;
+          wheel.remove(slot);
+          list.splice(list.indexOf(slot), 1);
+        }
+        if (to === "wheel") wheel.place(slot, 1 + slot);
+        else if (to !== "nowhere") wheel.append(slot, to === "first" ? 0 : 1);
+        if (to !== "nowhere") lists[to].push(slot);
+        assert.equal(wheel.first(0), lists.first[0] ?? NO_SLOT);
+        assert.equal(wheel.first(1), lists.second[0] ?? NO_SLOT);
+      }
+      const due: number[] = [];
+      wheel.turn(9, (slot) => due.push(slot));
+      assert.deepEqual(due.toSorted(), lists.wheel.toSorted());
+      for (const [list, expected] of [lists.first, lists.second].entries()) {
+        for (const slot of expected) {
+          assert.equal(wheel.first(list), slot);
+          wheel.remove(slot);
+        }
+        assert.equal(wheel.first(list), NO_SLOT);
       }
     }),
     { numRuns: NUM_RUNS },
@@ -100,20 +139,80 @@ test("I13 a hash of its own for each guard: what collides in one does not in ano
   }
 });
 
-test("the flow table equals a map over openings, uses, endings and times", () => {
-  const key = fc.tuple(fc.constantFrom(FLOW_TCP, FLOW_UDP), fc.nat({ max: 5 }), fc.nat({ max: 5 }));
+interface Model {
+  kind: number;
+  byOther: boolean;
+  last: number;
+  /** What a TCP flow waits for, as in docs/guard.md. */
+  awaits: "answer" | "opener" | "vm" | "nothing";
+  finOfVm: boolean;
+  finOfOther: boolean;
+  reset: boolean;
+  answered: boolean;
+}
+
+const isClosedModel = (flow: Model): boolean =>
+  flow.kind === FLOW_TCP && flow.awaits === "nothing" && (flow.reset || (flow.finOfVm && flow.finOfOther));
+
+function patienceOf(flow: Model): number {
+  if (flow.kind === FLOW_UDP) return flow.answered ? 120 : 30;
+  if (flow.kind !== FLOW_TCP) return 60;
+  if (flow.awaits !== "nothing") return 60;
+  return isClosedModel(flow) ? 240 : 7440;
+}
+
+/** By the letter of docs/guard.md; returns whether the flow is over. */
+function followModel(flow: Model, fromOther: boolean, flags: number, opening: boolean): boolean {
+  const reset = (flags & RST) !== 0;
+  const fromOpener = fromOther === flow.byOther;
+  if (!opening && flow.awaits !== "nothing") {
+    if (reset && !fromOpener) return true;
+    if (flow.awaits === "answer") {
+      if (!fromOpener && (flags & (SYN | ACK_FLAG)) === (SYN | ACK_FLAG)) flow.awaits = "opener";
+    } else if (flow.awaits === "vm") {
+      if (!fromOther && !reset) flow.awaits = "nothing";
+    } else if (fromOpener && !reset && (flags & SYN) === 0) {
+      flow.awaits = "nothing";
+    }
+  }
+  flow.reset = reset;
+  if ((flags & FIN) !== 0 && !reset && fromOther) flow.finOfOther = true;
+  if ((flags & FIN) !== 0 && !reset && !fromOther) flow.finOfVm = true;
+  return false;
+}
+
+/** Which flows are over so that there is room for one more; undefined where there is none. */
+function madeRoom(map: ReadonlyMap<string, Model>, byOther: boolean, now: number, most: number): string[] | undefined {
+  const all = [...map];
+  const fromOther = all.filter(([, flow]) => flow.byOther);
+  const among = byOther && fromOther.length >= most / 2 ? fromOther : all.length >= most ? all : [];
+  if (among.length === 0) return [];
+  const oldest = Math.min(...among.map(([, { last }]) => last));
+  return now - oldest > 300 ? among.filter(([, { last }]) => last === oldest).map(([name]) => name) : undefined;
+}
+
+test("G12 the flow table equals a map over openings, segments, times and room, whatever the clock does", () => {
+  const MOST = 8;
+  const kinds = fc.constantFrom(FLOW_TCP, FLOW_TCP, FLOW_TCP, FLOW_UDP, FLOW_ECHO_FROM_VM);
+  const key = fc.tuple(kinds, fc.nat({ max: 3 }), fc.nat({ max: 2 }));
+  const flags = fc.constantFrom(0, ACK_FLAG, ACK_FLAG, SYN | ACK_FLAG, FIN | ACK_FLAG, RST, RST | FIN);
+  const wait = fc.oneof(
+    fc.nat({ max: 3 }),
+    fc.nat({ max: 400 }),
+    fc.constantFrom(60, 61, 240, 241, 300, 301),
+    fc.nat({ max: 7500 }),
+  );
   const act = fc.oneof(
-    { weight: 6, arbitrary: fc.record({ open: key, syn: fc.boolean() }) },
-    { weight: 3, arbitrary: fc.record({ touch: key }) },
+    { weight: 6, arbitrary: fc.record({ open: key, byOther: fc.boolean(), syn: fc.boolean(), flags }) },
+    { weight: 6, arbitrary: fc.record({ packet: key, fromOther: fc.boolean(), flags }) },
     { weight: 1, arbitrary: fc.record({ end: key }) },
-    { weight: 3, arbitrary: fc.record({ wait: fc.oneof(fc.nat({ max: 3 }), fc.nat({ max: 400 })) }) },
-    { weight: 1, arbitrary: fc.constant({ clear: true }) },
+    { weight: 4, arbitrary: fc.record({ wait }) },
   );
   const mac = new Uint8Array([0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54]);
   fc.assert(
-    fc.property(fc.array(act, { maxLength: 120 }), (acts) => {
-      const table = new FlowTable();
-      const map = new Map<string, { last: number; patience: number }>();
+    fc.property(fc.array(act, { maxLength: 200 }), (acts) => {
+      const table = new FlowTable(MOST);
+      const map = new Map<string, Model>();
       let now = 1_700_000_000;
       table.advance(now);
       const remoteOf = (index: number) => (0xffffff00 + index) >>> 0;
@@ -122,23 +221,42 @@ test("the flow table equals a map over openings, uses, endings and times", () =>
         if ("wait" in one) {
           now += one.wait;
           table.advance(now);
-          for (const [name, { last, patience }] of map) if (now - last > patience) map.delete(name);
-        } else if ("clear" in one) {
-          table.clear();
-          map.clear();
+          for (const [name, flow] of map) if (now - flow.last > patienceOf(flow)) map.delete(name);
         } else if ("open" in one) {
           const [kind, at, ports] = one.open;
           if (map.has(`${one.open}`)) continue;
+          const { byOther } = one;
           const syn = one.syn && kind === FLOW_TCP;
-          const flow = table.open(kind, remoteOf(at), ports * 0x2aaa_aaab, false, syn, mac, 0);
+          const room = madeRoom(map, byOther, now, MOST);
+          assert.equal(table.refusal(kind, byOther, syn, remoteOf(at)), room === undefined ? FULL : PASS);
+          if (room === undefined) continue;
+          for (const name of room) map.delete(name);
+          const flow = table.open(kind, remoteOf(at), ports * 0x2aaa_aaab, byOther, syn, mac, 0);
           assert.equal(table.macOf(flow), 0xfedcba987654);
           assert.equal(table.remoteOf(flow), remoteOf(at));
-          map.set(`${one.open}`, { last: now, patience: kind === FLOW_UDP ? 30 : syn ? 60 : 300 });
-        } else if ("touch" in one) {
-          const flow = find(one.touch);
+          const awaits = kind !== FLOW_TCP ? "nothing" : syn ? "answer" : byOther ? "vm" : "nothing";
+          const none = { finOfVm: false, finOfOther: false, reset: false, answered: false };
+          const model: Model = { kind, byOther, last: now, awaits, ...none };
+          map.set(`${one.open}`, model);
+          if (kind === FLOW_TCP && !syn) {
+            assert.equal(table.follow(flow, byOther, one.flags, true), false);
+            followModel(model, byOther, one.flags, true);
+          }
+        } else if ("packet" in one) {
+          const flow = find(one.packet);
           if (flow === NO_FLOW) continue;
+          const model = map.get(`${one.packet}`)!;
           table.touch(flow);
-          map.set(`${one.touch}`, { ...map.get(`${one.touch}`)!, last: now });
+          model.last = now;
+          if (model.kind === FLOW_UDP) {
+            table.followUdp(flow, one.fromOther);
+            model.answered ||= one.fromOther !== model.byOther;
+          } else if (model.kind === FLOW_TCP) {
+            const over = followModel(model, one.fromOther, one.flags, false);
+            assert.equal(table.follow(flow, one.fromOther, one.flags, false), over);
+            if (over) map.delete(`${one.packet}`);
+            else assert.equal(table.isClosed(flow), isClosedModel(model));
+          }
         } else {
           const flow = find(one.end);
           if (flow === NO_FLOW) continue;
@@ -146,16 +264,18 @@ test("the flow table equals a map over openings, uses, endings and times", () =>
           map.delete(`${one.end}`);
         }
         assert.equal(table.size, map.size);
-        for (let kind = 0; kind < 2; kind++) {
-          for (let at = 0; at <= 5; at++) {
-            for (let ports = 0; ports <= 5; ports++) {
+        for (const kind of [FLOW_TCP, FLOW_UDP, FLOW_ECHO_FROM_VM]) {
+          for (let at = 0; at <= 3; at++) {
+            for (let ports = 0; ports <= 2; ports++) {
               const flow = find([kind, at, ports]);
-              assert.equal(flow !== NO_FLOW, map.has(`${[kind, at, ports]}`));
+              assert.equal(flow !== NO_FLOW, map.has(`${[kind, at, ports]}`), `${[kind, at, ports]}`);
               assert.ok(flow === NO_FLOW || (table.isInUse(flow) && flow < table.extent));
             }
           }
         }
       }
+      table.clear();
+      assert.equal(table.size, 0);
     }),
     { numRuns: NUM_RUNS },
   );

@@ -93,7 +93,7 @@ test("G13 to the VM, where no subnet is known, other addresses may be broadcast"
   }
 });
 
-test("G13 multicast and broadcast of the VM's are policy's, in frames of any kind", () => {
+test("G13 I17 multicast and broadcast of the VM's are policy's, in frames of any kind", () => {
   const closed = new Bench({ address: ADDRESS, subnet: SUBNET });
   const open = new Bench({ address: ADDRESS, subnet: SUBNET, ...OPEN });
   for (const to of [...GROUPS, GATEWAY_MAC]) {
