@@ -113,6 +113,20 @@ function rank(target: Cidr | Name): number {
   return target === "@private" || target === "@global" ? 0 : 32;
 }
 
+const isPortAllow = ({ action, ports }: OracleRule) => action === "allow" && ports !== undefined;
+
+/** A block rule that no port rule of a wider target opens. */
+function closesItsAlias({ action, target, ports }: OracleRule): boolean {
+  return action === "block" && ports === undefined && (target === "@private" || target === "@metadata");
+}
+
+/** Whether a rule is about nothing but addresses of a blocked alias, or about hosts that have a name of their own. */
+function opensPartOf(alias: Name, target: Cidr | Name): boolean {
+  if (typeof target === "string") return target === alias || target === "@host" || target === "@dns";
+  const networks = alias === "@private" ? PRIVATE : METADATA.map((address) => ({ address, length: 32 }));
+  return networks.some((network) => target.length >= network.length && contains(network, target.address));
+}
+
 /** The rule that decides, or undefined where none counts. `port` is undefined for what has none. */
 export function ask(
   rules: readonly OracleRule[],
@@ -127,12 +141,16 @@ export function ask(
     if (rule.ports === undefined) return true;
     return port !== undefined && port >= rule.ports.first && port <= rule.ports.last;
   });
-  counting.sort((a, b) => {
+  const closed = counting.filter(closesItsAlias).map((rule) => rule.target as Name);
+  const left = counting.filter(
+    (rule) => !isPortAllow(rule) || closed.every((alias) => opensPartOf(alias, rule.target)),
+  );
+  left.sort((a, b) => {
     if ((a.ports === undefined) !== (b.ports === undefined)) return a.ports === undefined ? 1 : -1;
     if (rank(a.target) !== rank(b.target)) return rank(b.target) - rank(a.target);
     return a.action === b.action ? 0 : a.action === "block" ? -1 : 1;
   });
-  return counting[0];
+  return left[0];
 }
 
 export function isStateful(rules: readonly OracleRule[]): boolean {
