@@ -115,7 +115,7 @@ export function generateFullTable(seed: number): Session<Step> {
   if (begin === stateless) setPolicy(stateful);
   around();
 
-  // The first half's last second and the one after, then the second half's.
+  // The first half's last second and the one after, then the second half's: UDP's are over, TCP's give way.
   const lifetime = protocol === TCP ? 300 : 30;
   for (let turn = 0; turn < 2; turn++) {
     now = Math.max(now, (second + turn + lifetime + 1) * SECOND - 1);
@@ -144,7 +144,7 @@ export function generateFullTable(seed: number): Session<Step> {
 
   // All are over at once, and every place serves again.
   setPolicy(stateful);
-  now += 400 * SECOND;
+  now += 7500 * SECOND;
   for (let number = 0; number < MOST; number++) begins(number, opened(number));
   around();
   const options = {

@@ -1,7 +1,7 @@
 /** A gateway that moves, introduces itself or is contested in a generated session. */
 import { answer, say } from "./dhcp-talk.ts";
 import { arp, arpGateway, gatewayReply, gatewayRequest } from "./generate-arp.ts";
-import { boot, lateAnswer, learned, renew } from "./generate-dhcp.ts";
+import { boot, bootQuietly, lateAnswer, learned, renew } from "./generate-dhcp.ts";
 import type { Server, World } from "./world.ts";
 
 /** Requests that stay unanswered, about a second apart, until the gateway's MAC is forgotten or almost. */
@@ -85,4 +85,34 @@ export function arpFlood(world: World): void {
     arp(world, "egress", { operation: 1, targetAddress: random.pick(frames), padding: 0, ...senderAddress });
     world.now = before + (turn < 222 ? 0 : random.pick([0, 0, 1, 19_999, 20_000, 20_001]));
   }
+}
+
+/** A rival claims the gateway's address while the gateway is there, is silent, or has another MAC now. */
+export function contestedGateway(world: World): void {
+  const { random } = world;
+  if (world.address === undefined) bootQuietly(world);
+  if (random.chance(0.7)) {
+    gatewayRequest(world);
+    gatewayReply(world, world.gatewayMac);
+  }
+  world.holdsQuestions = random.chance(0.15);
+  const rival = random.pick(world.peerMacs);
+  const count = random.between(3, 9);
+  const loyal = random.chance(0.4);
+  for (let turn = 0; turn < count; turn++) {
+    const base = world.now;
+    gatewayReply(world, rival);
+    if (loyal && random.chance(0.4)) gatewayReply(world, world.gatewayMac);
+    if (random.chance(0.1)) gatewayRequest(world);
+    if (random.chance(0.08))
+      arp(world, "ingress", { operation: 1, senderAddress: world.gateway, senderHardware: world.gatewayMac });
+    if (random.chance(0.04)) renew(world);
+    if (random.chance(0.02)) say(world, "RELEASE", { wrong: 0 });
+    if (random.chance(0.2)) world.holdsQuestions = !world.holdsQuestions;
+    const gap = random.pick([1_000_000, 1_000_000, 1_000_000, 1_000_001, 999_999, 500_000, 2_000_000, 61_000_000]);
+    world.now = Math.max(world.now, base + gap);
+  }
+  world.holdsQuestions = false;
+  gatewayReply(world, rival);
+  if (random.chance(0.5)) gatewayReply(world, world.gatewayMac);
 }

@@ -184,3 +184,33 @@ export function inbound(world: World): void {
     ipv4(world, "ingress", { protocol, payload: transport(world, protocol), ...group, ...stranger, ...from });
   }
 }
+
+/** Group frames with packets for one host, for several and for the VM's own subnet, both ways. */
+export function groupFrames(world: World): void {
+  const { random } = world;
+  const count = random.between(2, 6);
+  const size = 2 ** (32 - world.subnet.length);
+  for (let turn = 0; turn < count; turn++) {
+    const own = world.address ?? world.lastAddress;
+    const last = world.subnet.address + size - 1;
+    const destination = random.pick([
+      own,
+      own,
+      world.hostAddress(),
+      last,
+      last,
+      BROADCAST,
+      0xe00000fb,
+      world.someAddress(),
+    ]);
+    const protocol = random.pick([6, 17, 17, 1, 47]);
+    const egress = random.chance(0.5);
+    ipv4(world, egress ? "egress" : "ingress", {
+      protocol,
+      destination: egress && destination === own ? world.gateway : destination,
+      payload: transport(world, protocol),
+      ethernetDestination: random.pick([BROADCAST_MAC, BROADCAST_MAC, "01:00:5e:00:00:fb", world.gatewayMac]),
+      ...(random.chance(0.1) && { flags: 1 }),
+    });
+  }
+}

@@ -4,7 +4,8 @@
  */
 import type { GuardOptions } from "../../src/guard/types.ts";
 import { before } from "./before.ts";
-import { FLOW_SCENARIOS } from "./flow-talk.ts";
+import { errors, FLOW_SCENARIOS } from "./flow-talk.ts";
+import { FRAGMENT_SCENARIOS, wholePackets } from "./fragment-talk.ts";
 import { arpGateway, arpOdd, arpProbe, arpTalk } from "./generate-arp.ts";
 import {
   boot,
@@ -33,9 +34,18 @@ import {
 } from "./generate-dhcp-limits.ts";
 import { farAnswers, otherClients, race, rogueNetwork, rogueServer } from "./generate-dhcp-rogues.ts";
 import { layerTwo, noise, replay } from "./generate-frames.ts";
-import { arpFlood, gatewayIntroducesItself, gatewayMoves } from "./generate-gateway.ts";
-import { dnsTraffic, exposedTraffic, fragments, igmp, inbound, strangeIpv4, traffic } from "./generate-ipv4.ts";
-import { sleeper } from "./generate-sleepers.ts";
+import { arpFlood, contestedGateway, gatewayIntroducesItself, gatewayMoves } from "./generate-gateway.ts";
+import {
+  dnsTraffic,
+  exposedTraffic,
+  fragments,
+  groupFrames,
+  igmp,
+  inbound,
+  strangeIpv4,
+  traffic,
+} from "./generate-ipv4.ts";
+import { sleeper, sleepsAmongServers } from "./generate-sleepers.ts";
 import { type FrameStep, type Step, World } from "./world.ts";
 
 export type { FrameStep, Step } from "./world.ts";
@@ -90,6 +100,7 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [renew, 8],
   [rebind, 7],
   [sleeper, 9],
+  [sleepsAmongServers, 36],
   [otherXid, 4],
   [manyRenewals, 1],
   [inform, 5],
@@ -115,9 +126,13 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [arpProbe, 6],
   [arpGateway, 8],
   [gatewayMoves, 6],
+  [contestedGateway, 5],
   [arpOdd, 4],
   [traffic, 16],
   [fragments, 6],
+  [wholePackets, 5],
+  [groupFrames, 5],
+  [errors, 5],
   [strangeIpv4, 5],
   [dnsTraffic, 5],
   [exposedTraffic, 4],
@@ -133,6 +148,8 @@ const SCENARIOS: readonly [Scenario, number][] = [
 /** Connections, and enough of everything else that the binding, gateway and DNS servers change beneath them. */
 const FLOW_MIX: readonly [Scenario, number][] = [
   ...FLOW_SCENARIOS,
+  ...FRAGMENT_SCENARIOS,
+  [groupFrames, 2],
   [boot, 0.7],
   [bootQuietly, 1],
   [initReboot, 1],

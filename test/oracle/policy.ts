@@ -7,7 +7,7 @@ import type { Direction } from "./ethernet.ts";
 import { type Flow, flowKey, halfOpenBy, isBareSyn, isClosed, lifetime, portOf, tcpFlags } from "./flows.ts";
 import { ICMP, isIcmpError, type Packet, TCP, UDP } from "./ipv4.ts";
 import { BROADCAST, isGloballyReachable, METADATA, MULTICAST } from "./registry.ts";
-import { ask, type OracleRule, type Way } from "./rules.ts";
+import { aliasMeets, ask, type OracleRule, type Way } from "./rules.ts";
 import type { State } from "./state.ts";
 
 /** What is asked about: a packet, or the packet that opened a flow. */
@@ -63,6 +63,10 @@ export function decide(state: State, question: Question): Decision {
 function judgeByRules(state: State, question: Question): string {
   const { verdict, rule } = decide(state, question);
   if (rule !== undefined) {
+    const around = { gateway: state.gateway, dnsServers: state.binding?.dnsServers ?? [] };
+    const meets = aliasMeets(state.rules, question.way, question.remote, question.port, around);
+    if (meets !== undefined)
+      state.reach(`a rule with a port ${meets === "opens" ? "opens a part of" : "does not open"} a blocked alias`);
     const place = typeof rule.target === "string" ? rule.target : "a CIDR";
     state.reach(`${rule.action} ${rule.way ?? "bare"} ${place}${rule.ports ? " with ports" : ""} decides`);
   }

@@ -127,6 +127,28 @@ function opensPartOf(alias: Name, target: Cidr | Name): boolean {
   return networks.some((network) => target.length >= network.length && contains(network, target.address));
 }
 
+/** Whether a blocked alias and a rule with a port for one of its addresses meet, and which of them counts. */
+export function aliasMeets(
+  rules: readonly OracleRule[],
+  way: Way,
+  remote: number,
+  port: number | undefined,
+  around: Surroundings,
+): "opens" | "shut out" | undefined {
+  const counting = rules.filter((rule) => counts(rule, way, remote, port, around));
+  const closed = counting.filter(closesItsAlias).map((rule) => rule.target as Name);
+  const opening = counting.filter(isPortAllow);
+  if (closed.length === 0 || opening.length === 0) return undefined;
+  return opening.some(({ target }) => closed.every((alias) => opensPartOf(alias, target))) ? "opens" : "shut out";
+}
+
+function counts(rule: OracleRule, way: Way, remote: number, port: number | undefined, around: Surroundings): boolean {
+  if (rule.way !== undefined && rule.way !== way) return false;
+  if (!covers(rule.target, remote, around)) return false;
+  if (rule.ports === undefined) return true;
+  return port !== undefined && port >= rule.ports.first && port <= rule.ports.last;
+}
+
 /** The rule that decides, or undefined where none counts. `port` is undefined for what has none. */
 export function ask(
   rules: readonly OracleRule[],
@@ -135,12 +157,7 @@ export function ask(
   port: number | undefined,
   around: Surroundings,
 ): OracleRule | undefined {
-  const counting = rules.filter((rule) => {
-    if (rule.way !== undefined && rule.way !== way) return false;
-    if (!covers(rule.target, remote, around)) return false;
-    if (rule.ports === undefined) return true;
-    return port !== undefined && port >= rule.ports.first && port <= rule.ports.last;
-  });
+  const counting = rules.filter((rule) => counts(rule, way, remote, port, around));
   const closed = counting.filter(closesItsAlias).map((rule) => rule.target as Name);
   const left = counting.filter(
     (rule) => !isPortAllow(rule) || closed.every((alias) => opensPartOf(alias, rule.target)),

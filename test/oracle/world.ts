@@ -399,10 +399,11 @@ export class World {
   }
 
   /** A step in time to the edge of a flow's or a noted fragment's last second, which began with a step of late. */
-  jumpSeconds(): void {
+  jumpSeconds(seconds?: number): void {
     const { random } = this;
+    const lifetime = seconds ?? random.pick(random.chance(0.05) ? [7440] : [30, 30, 60, 60, 120, 240, 300, 1]);
     const from = this.#marks.length > 0 ? random.pick(this.#marks) : this.now;
-    const second = Math.floor(from / SECOND) + random.pick([30, 30, 60, 60, 300, 1]) + random.pick([0, 1]);
+    const second = Math.floor(from / SECOND) + lifetime + random.pick([0, 1]);
     const target = second * SECOND + random.pick([-1, 0, 0, 1, 500_000, SECOND - 1]);
     if (target >= this.now && target < 2 ** 52) this.now = target;
     else this.now += random.below(2 * SECOND);
