@@ -336,7 +336,8 @@ function synFlood(world: World): void {
     tcp(world, standing, way, flags);
   }
   const instant = world.now;
-  const count = random.between(254, 260);
+  // Some are lost on the way.
+  const count = random.between(254, fromVm ? 285 : 262);
   for (let port = 0; port < count; port++) {
     tcp(world, at(31_000 + port), fromVm, SYN);
     world.now = instant;
@@ -371,7 +372,8 @@ function answeredFlood(world: World): void {
   const opening = random.pick([SYN, SYN, ACK, ACK, SYN | ACK, FIN | ACK, RST, RST | ACK, 0]);
   const answers = random.pick([[undefined], [undefined], [RST | ACK], [RST], [ACK], [undefined, RST], [RST, ACK]]);
   const instant = world.now;
-  const count = random.between(254, 260);
+  // Some are lost on the way.
+  const count = random.between(254, fromVm ? 285 : 262);
   for (let port = 0; port < count; port++) {
     tcp(world, at(34_000 + port), fromVm, opening);
     const flags = random.pick(answers);

@@ -75,7 +75,7 @@ const MUST_REACH = [
   ...["no answer to a SYN that lies about its header", "no answer to a RST"],
   ...["no answer to an ICMP error", "no answer to a group address", "no answer to nobody's address"],
   ...["no token for an answer", "a reset of a flow", "no reset: the VM acknowledged nothing"],
-  ...["no reset from a group address", "no reset: the flow lives again", "no reset: the flow is over"],
+  ...["no reset: the flow lives again", "no reset: the flow is over"],
 ];
 
 /** What a full table shows. */

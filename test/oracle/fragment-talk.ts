@@ -173,7 +173,7 @@ export function firstFragmentFlood(world: World): void {
   const remoteOf = (index: number) => (sides === 1 ? world.remotes[0]! : 0x05050500 + (index % sides));
   const payload = join(be16(40_000), be16(443), random.bytes(8), [0x50, ACK], random.bytes(10));
   const instant = world.now;
-  const count = sides === 1 ? random.between(62, 70) : random.between(250, 262);
+  const count = sides === 1 ? random.between(62, 72) : random.between(250, 285);
   const begin = (index: number) =>
     send(world, remoteOf(index), fromVm, { protocol, identification: index, flags: 1, payload }, "a first fragment");
   const follow = (index: number) =>
