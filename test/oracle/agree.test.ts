@@ -102,6 +102,7 @@ const MUST_REACH = [
   "three questions make the gateway's MAC forgotten",
   "no question any more: the gateway is heard",
   "no question any more: the VM's own were three",
+  "no question any more: another address is bound",
 ];
 
 /** Steps of clients that sleep among several servers: at least this share of a run. */

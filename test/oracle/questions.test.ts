@@ -10,7 +10,11 @@ const NOBODY = "00:00:00:00:00:00";
 
 /** A VM on a network whose gateway speaks ARP. */
 class Segment {
-  readonly talk = new Talk({ ask: true });
+  readonly talk: Talk;
+
+  constructor(talk = new Talk({ ask: true })) {
+    this.talk = talk;
+  }
 
   /** The gateway's address claimed by this MAC. */
   claim(mac: string, operation = 2): string {
@@ -106,6 +110,19 @@ test("A9 the gateway that is heard ends the questions", () => {
     segment.talk.time += SECOND;
     segment.talk.in(A, UDP, udp([1, 1]));
     assert.equal(segment.question(), undefined);
+  }
+});
+
+test("A9 another bound address ends the questions, the same one does not", () => {
+  for (const [address, goesTo] of [
+    [VM, ALL],
+    ["192.168.64.6", undefined],
+  ] as const) {
+    const segment = new Segment(new Talk({ ask: true }, {}));
+    segment.talk.lease(VM, GATEWAY, []);
+    assert.equal(segment.claim(OTHER_MAC), "arp.gateway");
+    segment.talk.lease(address, GATEWAY, []);
+    assert.equal(segment.question(), goesTo);
   }
 });
 

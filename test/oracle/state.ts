@@ -249,7 +249,11 @@ export class State {
     if (binding !== undefined) this.lastAddress = binding.address;
     this.acknowledgedFrom = acknowledgedFrom;
     if (this.guardedGateway !== guardedGateway) this.forgetGatewayMac();
-    if (binding === undefined || this.gateway !== gateway) this.questions.end();
+    if (binding?.address !== before?.address) {
+      if (this.questions.end() && binding !== undefined) this.reach("no question any more: another address is bound");
+    } else if (this.gateway !== gateway) {
+      this.questions.end();
+    }
 
     if (binding !== undefined && this.flowAddress !== binding.address) {
       if (this.flows.end(() => true).length > 0) this.reach("another address ends all flows");
