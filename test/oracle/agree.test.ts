@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { DROP_REASONS } from "../../src/guard/reasons.ts";
 import { createFirst } from "./first.ts";
 import { generateSession } from "./generate.ts";
+import { SLEEPING } from "./generate-sleepers.ts";
 import { Tally } from "./tally.ts";
 
 const FRAMES = Number(
@@ -84,16 +85,39 @@ const MUST_REACH = [
   "somebody else speaks as the former address",
   "a DHCP message from another MAC than the server's",
   "the ninth DECLINE of a day",
+  "a group frame to another address where no subnet is known",
+  "a fragment with a quotation",
+  "a quotation that is too short",
+  "a quotation of a header of another length or version",
+  "a quotation of a later fragment",
+  "a quotation of a packet from somebody else",
+  "a quotation of a packet to somebody else",
+  "a later fragment follows its first, out, stateless",
+  "a later fragment, next, out",
+  "a later fragment, whole, out",
+  "a later fragment, out of order, out",
+  "a question is due",
+  "a question to all",
+  "a question to the gateway alone",
+  "three questions make the gateway's MAC forgotten",
+  "no question any more: the gateway is heard",
+  "no question any more: the VM's own were three",
+  "no question any more: another address is bound",
 ];
 
+/** Steps of clients that sleep among several servers: at least this share of a run. */
+const SLEEPING_SHARE = 1 / 3;
+
 /** Only replay knows the first; the others need floods or other policies, which flows.test.ts has. */
-const ELSEWHERE = ["frame.truncated", "flow.full", "flow.half-open", "flow.cut", "icmp.rate"];
+const ELSEWHERE = ["frame.truncated", "flow.full", "flow.half-open", "flow.cut", "icmp.rate", "ipv4.fragment-rate"];
 
 test("both guards say the same about every generated frame, and the traffic reaches every reason", (t) => {
   const tally = new Tally();
   for (let seed = FIRST_SEED; tally.steps < FRAMES; seed++) tally.run(createFirst, generateSession(seed));
   tally.tell((text) => t.diagnostic(text));
-  const { drops, passes, paths } = tally;
+  const { drops, passes, paths, topics } = tally;
+  const share = (topics.get(SLEEPING) ?? 0) / tally.steps;
+  assert.ok(share >= SLEEPING_SHARE, `${SLEEPING}: only ${share} of all steps`);
 
   const reasons = DROP_REASONS.map((reason) => reason.name);
   const missing = [

@@ -11,7 +11,7 @@ import type { State } from "./state.ts";
 
 const ANSWERED = [
   ...["policy.block", "policy.destination", "policy.gateway", "policy.metadata"],
-  ...["flow.full", "flow.half-open", "flow.cut"],
+  ...["flow.full", "flow.half-open", "flow.unknown", "flow.cut"],
 ];
 
 const RST = 4;
@@ -34,7 +34,8 @@ export function answerTo(state: State, frame: Uint8Array, reason: string): Uint8
   const bareSyn = isBareSyn(packet);
   const whole = bareSyn
     ? answerToSyn(state, packet)
-    : (answerToCut(state, packet) ?? answerByIcmp(state, packet, state.gateway ?? packet.destination, data));
+    : (answerToUnknown(state, packet, reason) ??
+      answerByIcmp(state, packet, state.gateway ?? packet.destination, data));
   if (whole === undefined) return undefined;
   if (!state.answerBucket.take(state.now)) {
     state.reach("no token for an answer");
@@ -54,6 +55,8 @@ function quote(data: Uint8Array): Packet {
     identification: uint16(data, 4),
     fragment: uint16(data, 6) % 0x4000 !== 0,
     first: uint16(data, 6) % 0x2000 === 0,
+    offset: (uint16(data, 6) % 0x2000) * 8,
+    moreFragments: Math.floor(uint16(data, 6) / 0x2000) % 2 === 1,
     payload: data.slice(20),
     neighbour: "",
     addresses: data.slice(12, 20),
@@ -80,12 +83,12 @@ function answerToSyn(state: State, packet: Packet): Uint8Array | undefined {
   return segment(packet.destination, packet.source, ports, 0, acknowledged, RST + ACK);
 }
 
-/** A segment of a connection that is cut gets what it would get from a host that knows of none (RFC 9293 3.10.7.1). */
-function answerToCut(state: State, packet: Packet): Uint8Array | undefined {
-  if (packet.protocol !== TCP || !isOfCutFlow(state, packet)) return undefined;
+/** A segment of a connection that is cut or not known gets what it would get from a host that knows of none (RFC 9293 3.10.7.1). */
+function answerToUnknown(state: State, packet: Packet, reason: string): Uint8Array | undefined {
+  if (packet.protocol !== TCP || (reason !== "flow.unknown" && !isOfCutFlow(state, packet))) return undefined;
   const { ack, rst } = tcpFlags(packet);
   if (!ack || rst) return undefined;
-  state.reach("a RST answers a segment of a cut flow");
+  state.reach(`a RST answers a segment of ${reason === "flow.unknown" ? "an unknown" : "a cut"} flow`);
   const { payload } = packet;
   const ports = { source: uint16(payload, 2), destination: uint16(payload, 0) };
   return segment(packet.destination, packet.source, ports, uint32(payload, 8), 0, RST);

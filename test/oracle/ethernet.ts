@@ -1,4 +1,5 @@
 /** The second guard's first look at a frame: length, Ethernet addresses, type; and ARP (RFC 826, RFC 5227). */
+import { arpFrame, BROADCAST_MAC } from "./build.ts";
 import { macText, PASS, uint16, uint32 } from "./bytes.ts";
 import { SECOND, type State } from "./state.ts";
 
@@ -115,6 +116,8 @@ function noteGatewayRequest(state: State): void {
     state.unanswered += 1;
     if (state.unanswered === 3) {
       state.gatewayWasForgotten = state.learnedGatewayMac !== undefined;
+      if (state.gatewayWasForgotten && state.questions.end())
+        state.reach("no question any more: the VM's own were three");
       state.forgetGatewayMac();
     }
     state.countedRequest = state.now;
@@ -124,6 +127,9 @@ function noteGatewayRequest(state: State): void {
 
 function arpToVm(state: State, arp: Arp): string {
   const said = judgeArpToVm(state, arp);
+  if (said === "arp.gateway" && state.binding !== undefined && state.questions.begin(state.now)) {
+    state.reach("a question is due");
+  }
   // Somebody else has the address now.
   if (arp.senderAddress === state.former?.address && arp.senderHardware !== state.vmMac) {
     state.reach("somebody else speaks as the former address");
@@ -162,6 +168,7 @@ function judgeArpToVm(state: State, arp: Arp): string {
       state.unanswered = 0;
       state.countedRequest = undefined;
     }
+    if (state.questions.end()) state.reach("no question any more: the gateway is heard");
   }
   return PASS;
 }
@@ -188,4 +195,44 @@ function gatewayAsks(state: State, arp: Arp): boolean {
     arp.senderHardware === server.mac &&
     arp.ethernetSource === server.mac
   );
+}
+
+/** The question that softnet itself is to send now, if there is one. */
+export function takeQuestion(state: State): Uint8Array | undefined {
+  const { questions } = state;
+  if (!questions.isDue(state.now)) return undefined;
+  if (state.gatewayMac !== undefined && questions.hasAskedEnough) {
+    state.reach("three questions make the gateway's MAC forgotten");
+    state.gatewayWasForgotten = true;
+    state.forgetGatewayMac();
+  }
+  const known = state.gatewayMac;
+  if (known === undefined) {
+    questions.sentToAll(state.now);
+    noteGatewayRequest(state);
+    state.reach("a question to all");
+  } else {
+    questions.sentAlone(state.now);
+    state.reach("a question to the gateway alone");
+  }
+  return arpFrame({
+    ethernetDestination: known ?? BROADCAST_MAC,
+    ethernetSource: state.vmMac,
+    hardwareType: 1,
+    protocolType: 0x0800,
+    hardwareLength: 6,
+    protocolLength: 4,
+    operation: 1,
+    senderHardware: state.vmMac,
+    senderAddress: state.binding!.address,
+    targetHardware: "00:00:00:00:00:00",
+    targetAddress: state.guardedGateway!,
+    padding: 18,
+  });
+}
+
+/** A question as text. What it says as target hardware address, the thing that is asked, is left out. */
+export function tellQuestion(frame: Uint8Array): string {
+  const hex = (from: number, to: number) => Buffer.from(frame.slice(from, to)).toString("hex");
+  return `${hex(0, 32)} ${hex(38, frame.length)}`;
 }

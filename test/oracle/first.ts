@@ -42,6 +42,10 @@ class FirstGuard implements Judge {
     }
   }
 
+  takeQuestion(): Uint8Array | undefined {
+    return this.#taken((at) => this.#guard.takeQuestion(this.#out, at));
+  }
+
   get flows(): number {
     return this.#guard.flows;
   }

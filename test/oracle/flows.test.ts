@@ -35,7 +35,9 @@ const MUST_REACH = [
   ...each(["a packet of nobody's address only asks, ", "an ICMP error that only asks, "], WAYS),
   ...each(["an error about "], ["a TCP", "a UDP", "an echo"], [" flow, "], WAYS),
 
-  ...each(["a flow ends after ", "a packet in the last of "], ["30", "60", "300"], [" seconds"]),
+  ...each(["a flow ends after ", "a packet in the last of a flow's "], ["30", "60", "120", "7440"], [" seconds"]),
+  ...["a closed flow ends after 240 seconds", "a packet in the last of a closed flow's 240 seconds"],
+  ...["an echo flow ends after 60 seconds", "a packet in the last of an echo flow's 60 seconds"],
   ...each(["flow.half-open, "], ["in", "out", "stateless"]),
   ...each(["no room for a half-open flow, "], ["handshake in", "handshake out", "mid-stream in"], KINDS),
   ...each(["room for a half-open flow beside those of the other side, "], WAYS),
@@ -44,10 +46,20 @@ const MUST_REACH = [
   "a flow in mid-stream ends without an answer",
   ...each(["a metadata address opens no flow"], KINDS),
   ...["a rule lets a metadata address open a flow", "allow in @metadata decides"],
-  ...each(["a first fragment of an error about a flow, "], WAYS),
+  "a fragment with a quotation",
 
   ...["a first fragment opens a flow", "a first fragment noted again", "a later fragment in its last second"],
-  ...each(["a later fragment follows its first, ", "no room for a first fragment, "], WAYS),
+  ...["a later fragment follows its first, in, stateful"],
+  ...each(["a later fragment follows its first, out"], KINDS),
+  ...each(["a later fragment, "], ["next, ", "whole, ", "out of order, "], WAYS),
+  ...each(["a first fragment takes the place of the oldest of "], ["its remote address, ", "all, "], WAYS),
+  ...["no token for a first fragment", "no token for a later fragment"],
+  ...["a rule with a port does not open a blocked alias", "a rule with a port opens a part of a blocked alias"],
+
+  ...each(["an unknown flow, "], ["in, for policy.block", "out, for policy.block", "out, for policy.destination"]),
+  ...each(["a closed flow opens anew after "], ["FIN", "RST from the VM", "RST from outside"], ["", ", stateless"]),
+  ...each(["a closed flow opens anew "], ["from the same side", "from the other side"]),
+  ...["a RST is not believed", "a RST is taken back", "a RST answers a segment of an unknown flow"],
 
   ...each(["another policy "], ["ends a flow, ", "lets a flow live on, "], CHANGES),
   ...each(["the gateway ", "the DNS servers "], ["ends a flow", "ends no flow"]),
@@ -63,7 +75,7 @@ const MUST_REACH = [
   ...["no answer to a SYN that lies about its header", "no answer to a RST"],
   ...["no answer to an ICMP error", "no answer to a group address", "no answer to nobody's address"],
   ...["no token for an answer", "a reset of a flow", "no reset: the VM acknowledged nothing"],
-  ...["no reset from a group address", "no reset: the flow lives again", "no reset: the flow is over"],
+  ...["no reset: the flow lives again", "no reset: the flow is over"],
 ];
 
 /** What a full table shows. */
@@ -71,12 +83,16 @@ const MUST_REACH_FULL = [
   ...each(["flow.full, "], ["in", "out", "stateless"]),
   ...each(["no room for a flow to the VM"], KINDS),
   "room for a flow of the VM beside those to it",
-  ...each(["a flow ends after "], ["30", "300"], [" seconds"]),
+  ...each(["a flow ends after "], ["30", "7440"], [" seconds"]),
+  ...each(["flows idle longest are over, "], ["to the VM", "of all"]),
   ...["another policy ends a flow, stateful to stateful", "another policy ends a flow, stateful to stateless"],
   ...["a RST answers flow.full", "ICMP from afar answers flow.full", "a reset of a flow"],
 ];
 
-const MUST_DROP = ["flow.icmp", "flow.cut", "flow.half-open", "icmp.rate", "ipv4.fragment", "policy.block"];
+const MUST_DROP = [
+  ...["flow.icmp", "flow.cut", "flow.half-open", "flow.unknown", "icmp.rate", "icmp.quote", "policy.block"],
+  ...["ipv4.fragment", "ipv4.fragment-rate", "ipv4.fragment-unknown", "ipv4.group-frame"],
+];
 const MUST_PASS = ["ipv4.ingress", "ipv4.rule", "ipv4.gateway", "ipv4.dns", "ipv4.global"];
 
 test("both guards say the same about flows, fragments, answers and policy changes", (t) => {

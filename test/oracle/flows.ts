@@ -1,6 +1,6 @@
 /**
- * The second guard's flows and noted first fragments, in Maps with text for keys. Both count in whole seconds; what is
- * over is thrown out whenever the second changes, so that what is left is what is alive.
+ * The second guard's flows, in a Map with text for keys. Time is counted in whole seconds; what is over is thrown out
+ * whenever the second changes, so that what is left is what is alive.
  */
 import { uint16, uint32 } from "./bytes.ts";
 import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
@@ -9,13 +9,15 @@ import type { Way } from "./rules.ts";
 const MOST_FLOWS = 32_768;
 const MOST_TO_VM = 16_384;
 const MOST_HALF_OPEN = 256;
-const MOST_FRAGMENTS = 256;
+/** What was idle for no longer gives its place to nobody. */
+const IDLE = 300;
 
 const FIN = 1;
 const SYN = 2;
 const RST = 4;
 const ACK = 16;
 
+export type Refusal = "flow.half-open" | "flow.full";
 export type HalfOpen = "handshake" | "mid-stream";
 
 export interface Flow {
@@ -33,8 +35,12 @@ export interface Flow {
   last: number;
   /** What it waits for: the rest of the handshake, or any segment of the VM. */
   halfOpen: HalfOpen | undefined;
-  /** The other side has sent SYN and ACK. */
+  /** The side that did not open it has sent SYN and ACK, or with UDP anything. */
   answered: boolean;
+  /** Sides that have sent FIN without RST. */
+  readonly finished: Set<Way>;
+  /** Sides whose last segment is a RST, since which the other one has sent nothing else. */
+  readonly reset: Set<Way>;
   /** The last acknowledgement number that the VM sent. */
   acknowledged: number | undefined;
   /** Ended by a policy, but remembered, so that its far side cannot begin it anew. */
@@ -84,10 +90,29 @@ export function flowKey(way: Way, protocol: number, remote: number, payload: Uin
   return `echo ${remote} ${uint16(payload, 4)} ${asker}`;
 }
 
+/** Both sides have sent FIN, or one RST and the other did not disbelieve it. */
+export function isClosed({ protocol, halfOpen, finished, reset }: Flow): boolean {
+  return protocol === TCP && halfOpen === undefined && (finished.size === 2 || reset.size > 0);
+}
+
 /** Seconds that a flow lives without a packet. */
 export function lifetime(flow: Flow): number {
-  if (flow.protocol !== TCP) return 30;
-  return flow.halfOpen === undefined ? 300 : 60;
+  if (flow.protocol === ICMP) return 60;
+  if (flow.protocol === UDP) return flow.answered ? 120 : 30;
+  if (flow.halfOpen !== undefined) return 60;
+  return isClosed(flow) ? 240 : 7440;
+}
+
+/** What a segment of a flow says about the connection's end. */
+function noteEnd(flow: Flow, way: Way, packet: Packet): void {
+  if (isBareSyn(packet)) return;
+  const { fin, rst } = tcpFlags(packet);
+  if (rst) {
+    flow.reset.add(way);
+    return;
+  }
+  flow.reset.clear();
+  if (fin) flow.finished.add(way);
 }
 
 export class Flows {
@@ -95,6 +120,8 @@ export class Flows {
 
   #cut = 0;
   #toVm = 0;
+  /** How many flows had their last packet in a second: all of them, and those that the remote sides opened. */
+  readonly #seconds = { all: new Map<number, number>(), in: new Map<number, number>() };
   /** Half-open flows by who opened them and the remote address. */
   readonly #halfOpen = new Map<string, number>();
 
@@ -133,16 +160,47 @@ export class Flows {
   }
 
   /** Why this packet cannot open a flow, counted without the one whose place it takes. */
-  refusalWithout(gone: Flow | undefined, way: Way, packet: Packet): "flow.half-open" | "flow.full" | undefined {
+  refusalWithout(gone: Flow | undefined, way: Way, packet: Packet, second: number): Refusal | undefined {
     const remote = way === "out" ? packet.destination : packet.source;
-    const freed = gone === undefined ? 0 : 1;
-    const freedOfWay = gone?.way === way ? 1 : 0;
-    const freedHalfOpen = gone?.halfOpen === undefined ? 0 : freedOfWay;
+    const freedHalfOpen = gone?.halfOpen !== undefined && gone.way === way ? 1 : 0;
     if (halfOpenBy(way, packet) !== undefined && this.halfOpen(way, remote) - freedHalfOpen >= MOST_HALF_OPEN) {
       return "flow.half-open";
     }
-    if (this.size - freed >= MOST_FLOWS) return "flow.full";
-    return way === "in" && this.toVm - freedOfWay >= MOST_TO_VM ? "flow.full" : undefined;
+    const full = this.#fullWithout(gone, way);
+    if (full === undefined) return undefined;
+    return second - this.#oldest(full, gone) > IDLE ? undefined : "flow.full";
+  }
+
+  /** Which bound leaves no room for one more. */
+  #fullWithout(gone: Flow | undefined, way: Way): "in" | "all" | undefined {
+    const toVm = this.#toVm - (gone?.way === "in" ? 1 : 0);
+    if (way === "in" && toVm >= MOST_TO_VM) return "in";
+    return this.size - (gone === undefined ? 0 : 1) >= MOST_FLOWS ? "all" : undefined;
+  }
+
+  /** The second of the last packet of those idle longest. */
+  #oldest(which: "in" | "all", gone: Flow | undefined): number {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const [second, count] of this.#seconds[which]) {
+      const own = gone?.last === second && (which === "all" || gone.way === "in") ? 1 : 0;
+      if (count > own) oldest = Math.min(oldest, second);
+    }
+    return oldest;
+  }
+
+  /** Ends those that are idle longest where there is no room for one more, and says how many. */
+  makeRoom(way: Way): { which: "in" | "all"; ended: Flow[] } | undefined {
+    const which = this.#fullWithout(undefined, way);
+    if (which === undefined) return undefined;
+    const oldest = this.#oldest(which, undefined);
+    return { which, ended: this.end((flow) => flow.last === oldest && (which === "all" || flow.way === "in")) };
+  }
+
+  /** A packet keeps a flow alive. */
+  keep(flow: Flow, second: number): void {
+    this.#countSecond(flow, -1);
+    flow.last = second;
+    this.#countSecond(flow, 1);
   }
 
   open(key: string, way: Way, packet: Packet, second: number): void {
@@ -162,19 +220,24 @@ export class Flows {
       last: second,
       halfOpen: halfOpenBy(way, packet),
       answered: false,
+      finished: new Set(),
+      reset: new Set(),
       acknowledged: acknowledgedBy(way, packet),
       cut: false,
     };
+    if (protocol === TCP) noteEnd(flow, way, packet);
     this.#flows.set(key, flow);
     this.#count(flow, 1);
   }
 
   /** A packet of a flow passes. Answers whether the flow is over with it. */
   touch(flow: Flow, way: Way, packet: Packet, second: number): boolean {
-    flow.last = second;
+    this.keep(flow, second);
+    const back = way !== flow.way;
+    if (packet.protocol === UDP && back) flow.answered = true;
     if (packet.protocol !== TCP) return false;
     const { syn, ack, rst } = tcpFlags(packet);
-    const back = way !== flow.way;
+    noteEnd(flow, way, packet);
     if (rst && back && flow.halfOpen !== undefined && !flow.cut) {
       this.delete(flow.key);
       return true;
@@ -215,8 +278,17 @@ export class Flows {
   }
 
   #count(flow: Flow, change: number): void {
+    this.#countSecond(flow, change);
     if (flow.way === "in") this.#toVm += change;
     if (flow.halfOpen !== undefined) this.#countHalfOpen(flow, change);
+  }
+
+  #countSecond({ way, last }: Flow, change: number): void {
+    for (const seconds of way === "in" ? [this.#seconds.all, this.#seconds.in] : [this.#seconds.all]) {
+      const count = (seconds.get(last) ?? 0) + change;
+      if (count === 0) seconds.delete(last);
+      else seconds.set(last, count);
+    }
   }
 
   #countHalfOpen({ way, remote }: Flow, change: number): void {
@@ -230,40 +302,4 @@ export class Flows {
 function acknowledgedBy(way: Way, packet: Packet): number | undefined {
   if (way !== "out" || packet.protocol !== TCP || !tcpFlags(packet).ack) return undefined;
   return uint32(packet.payload, 8);
-}
-
-/** First fragments that passed, by direction. */
-export class Fragments {
-  readonly #noted: Record<Way, Map<string, number>> = { in: new Map(), out: new Map() };
-
-  knows(way: Way, packet: Packet): boolean {
-    return this.#noted[way].has(fragmentKey(packet));
-  }
-
-  hasRoom(way: Way): boolean {
-    return this.#noted[way].size < MOST_FRAGMENTS;
-  }
-
-  note(way: Way, packet: Packet, second: number): void {
-    this.#noted[way].set(fragmentKey(packet), second);
-  }
-
-  /** The second in which its first fragment was noted. */
-  noted(way: Way, packet: Packet): number | undefined {
-    return this.#noted[way].get(fragmentKey(packet));
-  }
-
-  forgetOlder(second: number): void {
-    for (const noted of Object.values(this.#noted)) {
-      for (const [key, then] of noted) if (second - then > 30) noted.delete(key);
-    }
-  }
-
-  forgetAll(): void {
-    for (const noted of Object.values(this.#noted)) noted.clear();
-  }
-}
-
-function fragmentKey({ source, destination, identification, protocol }: Packet): string {
-  return `${source} ${destination} ${identification} ${protocol}`;
 }

@@ -115,7 +115,7 @@ export function generateFullTable(seed: number): Session<Step> {
   if (begin === stateless) setPolicy(stateful);
   around();
 
-  // The first half's last second and the one after, then the second half's.
+  // The first half's last second and the one after, then the second half's: UDP's are over, TCP's give way.
   const lifetime = protocol === TCP ? 300 : 30;
   for (let turn = 0; turn < 2; turn++) {
     now = Math.max(now, (second + turn + lifetime + 1) * SECOND - 1);
@@ -144,9 +144,21 @@ export function generateFullTable(seed: number): Session<Step> {
 
   // All are over at once, and every place serves again.
   setPolicy(stateful);
-  now += 400 * SECOND;
+  now = (Math.floor(now / SECOND) + 7441) * SECOND;
   for (let number = 0; number < MOST; number++) begins(number, opened(number));
   around();
+
+  // Parts of the table are silent for longer than others: TCP's give way part by part.
+  for (let part = 0; part < 4; part++) {
+    now += SECOND;
+    for (let number = part; number < MOST; number += 7) packet(number, protocol, opened(number));
+  }
+  now += 296 * SECOND;
+  for (let turn = 0; turn < 8; turn++) {
+    now += random.pick([SECOND, SECOND, SECOND - 1, 1]);
+    packet(MOST + 60 + turn, protocol, false);
+    around();
+  }
   const options = {
     macAddress: VM_MAC,
     address: "192.168.64.5",

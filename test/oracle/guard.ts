@@ -6,7 +6,7 @@ import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { answerTo, resetOf } from "./answers.ts";
 import { PASS, uint16 } from "./bytes.ts";
 import { restoreBinding } from "./dhcp.ts";
-import { checkArp, checkEthernet, type Direction } from "./ethernet.ts";
+import { checkArp, checkEthernet, type Direction, takeQuestion } from "./ethernet.ts";
 import type { Flow } from "./flows.ts";
 import { checkIpv4, isLoopback, TCP, UDP } from "./ipv4.ts";
 import { decide, rejudge } from "./policy.ts";
@@ -77,6 +77,11 @@ export class OracleGuard {
     });
     this.#resets.clear();
     return resets.filter((reset) => reset !== undefined);
+  }
+
+  /** The ARP request for the gateway that softnet itself is to send now, if there is one. */
+  takeQuestion(): Uint8Array | undefined {
+    return takeQuestion(this.#state);
   }
 
   /** Flows that are alive. */

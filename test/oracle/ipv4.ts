@@ -1,8 +1,8 @@
 /** The second guard's view of IPv4 (RFC 791): the header, which fragments can be, which UDP is DHCP, the VM's source address. */
-import { cidr, contains, macText, onesComplementSum, uint16, uint32 } from "./bytes.ts";
+import { cidr, contains, macText, onesComplementSum, PASS, uint16, uint32 } from "./bytes.ts";
 import { dhcpFromVm, dhcpToVm } from "./dhcp.ts";
-import type { Direction } from "./ethernet.ts";
-import { checkPolicy } from "./policy.ts";
+import { type Direction, isGroup } from "./ethernet.ts";
+import { checkPolicy, directedBroadcast, isForSeveral } from "./policy.ts";
 import type { State } from "./state.ts";
 
 export const ICMP = 1;
@@ -19,6 +19,9 @@ export interface Packet {
   readonly fragment: boolean;
   /** The packet's first bytes are here. */
   readonly first: boolean;
+  /** Where the payload stands in the whole packet's, in bytes. */
+  readonly offset: number;
+  readonly moreFragments: boolean;
   readonly payload: Uint8Array;
   /** The MAC address of the other end: to which the VM sent it, or from which it comes. */
   readonly neighbour: string;
@@ -54,6 +57,8 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array)
     identification: uint16(data, 4),
     fragment: moreFragments || offset > 0,
     first: offset === 0,
+    offset: offset * 8,
+    moreFragments,
     payload: data.slice(20, totalLength),
     neighbour: macText(frame, direction === "egress" ? 0 : 6),
     addresses: data.slice(12, 20),
@@ -79,12 +84,60 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array)
     }
   }
 
-  if (direction === "ingress" && packet.destination === state.former?.address) return "ipv4.unbound";
-  if (direction === "ingress") return checkPolicy(state, direction, packet);
+  if (direction === "ingress") {
+    if (packet.destination === state.former?.address) return "ipv4.unbound";
+    if (isGroup(macText(frame, 0)) && isForOneToVm(state, packet)) return "ipv4.group-frame";
+    if (isIcmpError(packet) && !quotesPacketOfVm(state, packet)) return "icmp.quote";
+    return checkPolicy(state, direction, packet);
+  }
 
   if (state.binding === undefined) return "ipv4.unbound";
   if (packet.source !== state.binding.address) return "ipv4.source";
   if (isLoopback(packet.destination)) return "ipv4.loopback";
+  if (isGroup(packet.neighbour) && !isForSeveral(state, packet.destination)) return "ipv4.group-frame";
   if (packet.protocol === ICMP && packet.first && [5, 9, 10].includes(packet.payload[0]!)) return "icmp.router";
+  if (isIcmpError(packet) && !quotesPacketToVm(state, packet)) return "icmp.quote";
   return checkPolicy(state, direction, packet);
+}
+
+/** A packet that no group frame may carry to the VM; without a directed broadcast address it is only the VM's own that counts. */
+function isForOneToVm(state: State, { destination }: Packet): boolean {
+  if (directedBroadcast(state) !== undefined) return !isForSeveral(state, destination);
+  const own = destination === state.binding?.address;
+  if (!own && !isForSeveral(state, destination))
+    state.reach("a group frame to another address where no subnet is known");
+  return own;
+}
+
+export function isIcmpError({ protocol, first, payload }: Packet): boolean {
+  return protocol === ICMP && first && [3, 4, 11, 12].includes(payload[0]!);
+}
+
+/** An error about a packet that the VM may have sent. */
+function quotesPacketOfVm(state: State, packet: Packet): boolean {
+  return packet.destination === state.binding?.address && quoted(state, packet) === PASS;
+}
+
+/** An error about a packet that may have been sent to the VM. */
+function quotesPacketToVm(state: State, packet: Packet): boolean {
+  if (quoted(state, packet) !== PASS) return false;
+  if (uint32(packet.payload, 8 + 16) === state.binding!.address) return true;
+  state.reach("a quotation of a packet to somebody else");
+  return false;
+}
+
+/** What is wrong with the packet that an ICMP error quotes, whoever sent it. */
+function quoted(state: State, packet: Packet): string {
+  const quotation = packet.payload.slice(8);
+  const wrong = [
+    [packet.fragment, "a fragment with a quotation"],
+    [quotation.length < 28, "a quotation that is too short"],
+    [quotation[0] !== 0x45, "a quotation of a header of another length or version"],
+    [uint16(quotation, 6) % 0x2000 !== 0, "a quotation of a later fragment"],
+    [uint32(quotation, 12) !== packet.destination, "a quotation of a packet from somebody else"],
+  ] as const;
+  const first = wrong.find(([is]) => is);
+  if (first === undefined) return PASS;
+  state.reach(first[1]);
+  return first[1];
 }

@@ -1,6 +1,7 @@
 /** Both guards behind one face, and what each says to one step of a session, as text that can be compared. */
 import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { tellAnswer } from "./answers.ts";
+import { tellQuestion } from "./ethernet.ts";
 import { type Explained, OracleGuard } from "./guard.ts";
 import type { Way } from "./rules.ts";
 import type { Step } from "./world.ts";
@@ -11,6 +12,7 @@ export interface Judge {
   setRules(allow: readonly string[], block: readonly string[]): void;
   answer(frame: Uint8Array, verdict: Verdict): Uint8Array | undefined;
   takeResets(): Uint8Array[];
+  takeQuestion(): Uint8Array | undefined;
   readonly flows: number;
   explain(way: Way, protocol: number, remote: number, port: number | undefined): Explained;
 }
@@ -19,7 +21,7 @@ export type Create = (options: GuardOptions) => Judge;
 
 export const createOracle = (options: GuardOptions): OracleGuard => new OracleGuard(options);
 
-/** "pass", or the drop reason, with the answer that the VM gets; what a changed policy resets; or an explanation. */
+/** "pass", or the drop reason, with the answer that the VM gets; what a changed policy resets, and what softnet asks; or an explanation. */
 export function judge(guard: Judge, step: Step): string {
   if (step.kind === "policy") {
     guard.setRules(step.allow, step.block);
@@ -35,6 +37,8 @@ export function judge(guard: Judge, step: Step): string {
     const answer = guard.answer(step.frame, verdict);
     if (answer !== undefined) said.push(tellAnswer(answer));
   }
+  const question = step.unasked ? undefined : guard.takeQuestion();
+  if (question !== undefined) said.push(`question ${tellQuestion(question)}`);
   return told(guard, said, step.untaken ? [] : guard.takeResets());
 }
 

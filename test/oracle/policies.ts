@@ -40,6 +40,22 @@ function rule(world: World, { ways, ports: withPorts }: Style): string {
   return `${way}${target(world)}${random.chance(withPorts) ? ports(world) : ""}`;
 }
 
+/** A block rule for an alias, and rules with ports that open a part of it, or would. */
+function closeAnAlias(world: World, allow: string[], block: string[]): void {
+  const { random } = world;
+  const way = () => random.pick(["", "", "out ", "in "]);
+  const alias = random.pick(["@private", "@metadata"]);
+  block.push(`${way()}${alias}`);
+  const parts =
+    alias === "@private"
+      ? ["10.1.0.0/16", "10.0.0.0/8", "8.0.0.0/6", "192.168.0.0/16", "172.16.0.0/12", "172.0.0.0/8", "192.168.0.0/15"]
+      : ["169.254.169.254/32", "169.254.169.254/31", "100.100.100.200/32", "168.63.129.16/32", "169.254.0.0/16"];
+  const count = random.between(1, 3);
+  for (let turn = 0; turn < count; turn++) {
+    allow.push(`${way()}${random.pick([...parts, ...parts, ...NAMES, "0.0.0.0/0"])}${ports(world)}`);
+  }
+}
+
 /** Some policy: stateless, by port, or stateful; now and then the rules that decide everything else. */
 export function somePolicy(world: World): Policy {
   const { random } = world;
@@ -57,6 +73,7 @@ export function somePolicy(world: World): Policy {
   const block = some();
   if (random.chance(0.35)) allow.push(`${style.ways > 0 ? random.pick(["", "in ", "out ", "out "]) : ""}0.0.0.0/0`);
   if (random.chance(0.3)) block.push(`${style.ways > 0 ? random.pick(["", "in ", "in ", "out "]) : ""}0.0.0.0/0`);
+  if (style.ports > 0 && random.chance(0.25)) closeAnAlias(world, allow, block);
   if (allow.length > 0 && random.chance(0.2)) block.push(random.pick(allow));
   return { allow, block };
 }

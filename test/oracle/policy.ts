@@ -1,13 +1,13 @@
 /**
- * The second guard's policy: fragments by port, flows, rules and the defaults. A judgement is a reason and, for what
+ * The second guard's policy: fragments, flows, rules and the defaults. A judgement is a reason and, for what
  * passes, what is to be remembered of it: nothing changes before the last check has passed.
  */
 import { contains, edges, PASS, prefixLength, uint16, uint32 } from "./bytes.ts";
 import type { Direction } from "./ethernet.ts";
-import { type Flow, flowKey, halfOpenBy, isBareSyn, lifetime, portOf, tcpFlags } from "./flows.ts";
-import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
+import { type Flow, flowKey, halfOpenBy, isBareSyn, isClosed, lifetime, portOf, tcpFlags } from "./flows.ts";
+import { ICMP, isIcmpError, type Packet, TCP, UDP } from "./ipv4.ts";
 import { BROADCAST, isGloballyReachable, METADATA, MULTICAST } from "./registry.ts";
-import { ask, type OracleRule, type Way } from "./rules.ts";
+import { aliasMeets, ask, type OracleRule, type Way } from "./rules.ts";
 import type { State } from "./state.ts";
 
 /** What is asked about: a packet, or the packet that opened a flow. */
@@ -26,7 +26,7 @@ interface Judgement {
 }
 
 /** The last address of the binding's subnet, or without its netmask of the network's, where that leaves room for one. */
-function directedBroadcast(state: State): number | undefined {
+export function directedBroadcast(state: State): number | undefined {
   if (state.binding === undefined) return undefined;
   const { address, netmask } = state.binding;
   if (netmask === undefined) {
@@ -63,6 +63,10 @@ export function decide(state: State, question: Question): Decision {
 function judgeByRules(state: State, question: Question): string {
   const { verdict, rule } = decide(state, question);
   if (rule !== undefined) {
+    const around = { gateway: state.gateway, dnsServers: state.binding?.dnsServers ?? [] };
+    const meets = aliasMeets(state.rules, question.way, question.remote, question.port, around);
+    if (meets !== undefined)
+      state.reach(`a rule with a port ${meets === "opens" ? "opens a part of" : "does not open"} a blocked alias`);
     const place = typeof rule.target === "string" ? rule.target : "a CIDR";
     state.reach(`${rule.action} ${rule.way ?? "bare"} ${place}${rule.ports ? " with ports" : ""} decides`);
   }
@@ -110,47 +114,55 @@ function mayAnswer(state: State, packet: Packet): boolean {
   return true;
 }
 
-/** The whole of step 11's policy, or for a packet to the VM of step 10's; the echo bucket comes behind it. */
+/** The whole of step 11's fragments and policy, or for a packet to the VM of step 10's; the echo bucket comes behind it. */
 export function checkPolicy(state: State, direction: Direction, packet: Packet): string {
   const way: Way = direction === "egress" ? "out" : "in";
   state.note = way === "in" ? "ipv4.ingress" : "ipv4.rule";
-  const asks = way === "out" || state.stateful;
-  const byPort = asks && state.byPort && packet.fragment;
-  if (byPort && !packet.first) return laterFragment(state, way, packet);
-  if (byPort && !state.fragments.knows(way, packet) && !state.fragments.hasRoom(way)) {
-    state.reach(`no room for a first fragment, ${way}`);
-    return "ipv4.fragment";
+  const noted = packet.fragment && (way === "out" || state.stateful);
+  if (noted && !packet.first) return laterFragment(state, way, packet);
+  const needsToken = packet.fragment && way === "out";
+  if (needsToken && !state.fragmentBucket.has(state.now)) {
+    state.reach("no token for a first fragment");
+    return "ipv4.fragment-rate";
   }
 
   const { reason, commit } = state.stateful ? judgeByFlow(state, way, packet) : judgeAndNote(state, way, packet);
-  if (reason === "policy.block" && way === "out" && packet.destination === state.gateway && mayAnswer(state, packet)) {
+  const exposed = reason === "policy.block" || reason === "flow.unknown";
+  if (exposed && way === "out" && packet.destination === state.gateway && mayAnswer(state, packet)) {
+    if (reason === "flow.unknown") state.reach("an exposed port's answer of an unknown flow");
     state.note = "ipv4.exposed-answer";
     return PASS;
   }
   if (reason !== PASS) return reason;
   if (way === "out" && isEcho(packet) && !state.echoBucket.take(state.now)) return "icmp.rate";
+  if (needsToken) state.fragmentBucket.take(state.now);
   commit?.();
-  if (byPort) {
-    if (state.fragments.knows(way, packet)) state.reach("a first fragment noted again");
-    state.fragments.note(way, packet, state.second);
+  if (noted) {
+    const whose = state.fragments.note(way, packet, state.second);
+    if (whose === "its own") state.reach("a first fragment noted again");
+    else if (whose !== undefined) state.reach(`a first fragment takes the place of the oldest ${whose}, ${way}`);
   }
   return PASS;
 }
 
 function laterFragment(state: State, way: Way, packet: Packet): string {
-  const noted = state.fragments.noted(way, packet);
-  if (noted === undefined) return "ipv4.fragment";
-  state.reach(`a later fragment follows its first, ${way}`);
-  if (state.second - noted === 30) state.reach("a later fragment in its last second");
+  const kind = state.stateful ? "stateful" : "stateless";
+  const age = state.fragments.age(way, packet, state.second);
+  if (age === undefined) return "ipv4.fragment-unknown";
+  if (way === "out" && !state.fragmentBucket.take(state.now)) {
+    state.reach("no token for a later fragment");
+    return "ipv4.fragment-rate";
+  }
+  state.reach(`a later fragment follows its first, ${way}, ${kind}`);
+  if (age === 30) state.reach("a later fragment in its last second");
+  const followed = state.fragments.follow(way, packet);
+  state.reach(`a later fragment, ${followed.kind}, ${way}`);
+  if (way === "out") state.fragmentBucket.giveBack(followed.tokens);
   return PASS;
 }
 
 function isEcho({ protocol, first, payload }: Packet): boolean {
   return protocol === ICMP && first && (payload[0] === 8 || payload[0] === 0);
-}
-
-function isIcmpError({ protocol, first, payload }: Packet): boolean {
-  return protocol === ICMP && first && [3, 4, 11, 12].includes(payload[0]!);
 }
 
 function questionOf(way: Way, packet: Packet): Question {
@@ -195,25 +207,26 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
     }
     if (flow.way !== way) {
       state.reach(`the far side of a cut flow goes on, ${way}`);
-      flow.last = state.second;
+      state.flows.keep(flow, state.second);
       return { reason: "flow.cut" };
     }
   }
 
   const verdict = askOnly();
-  if (flow !== undefined && bareSyn && !flow.cut) {
+  if (flow === undefined && !bareSyn && packet.protocol === TCP && verdict !== PASS) {
+    state.reach(`an unknown flow, ${way}, for ${verdict}`);
+    return { reason: "flow.unknown" };
+  }
+  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow)) {
     state.reach(`a bare SYN of a live flow ${verdict === PASS ? "passes" : "drops"}`);
     if (flow.way !== way) state.reach("a bare SYN against the flow's direction");
     if (verdict !== PASS) return { reason: verdict };
-    const commit = (): void => {
-      flow.last = state.second;
-    };
-    return { reason: PASS, commit };
+    return { reason: PASS, commit: () => state.flows.keep(flow, state.second) };
   }
   if (verdict !== PASS || !mayOpen(state, question, packet)) return { reason: verdict };
 
-  // A cut flow gives its place back first, also where its successor finds none.
-  const before = state.flows.refusalWithout(flow, way, packet);
+  // A cut or closed flow gives its place back first, also where its successor finds none.
+  const before = state.flows.refusalWithout(flow, way, packet, state.second);
   if (before !== undefined) {
     noteRefusal(state, way, packet, before);
     if (flow !== undefined) state.flows.delete(key);
@@ -222,7 +235,7 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
   }
   const commit = (): void => {
     if (flow !== undefined) {
-      if (flow.way !== way) state.reach("a bare SYN from its far side opens a cut flow anew");
+      noteAnew(state, flow, way);
       state.flows.delete(key);
     }
     open(state, key, way, packet);
@@ -241,10 +254,15 @@ function judgeAndNote(state: State, way: Way, packet: Packet): Judgement {
   if (!state.live || key === undefined || !isBetweenTwo(state, way, packet)) return { reason: PASS };
 
   const flow = state.flows.get(key);
+  const anew = flow !== undefined && !flow.cut && isClosed(flow) && isBareSyn(packet);
   const commit = (): void => {
-    if (flow === undefined) {
+    if (flow === undefined || anew) {
       if (!mayOpen(state, question, packet)) return;
-      const refusal = state.flows.refusalWithout(undefined, way, packet);
+      const refusal = state.flows.refusalWithout(flow, way, packet, state.second);
+      if (flow !== undefined) {
+        noteAnew(state, flow, way);
+        state.flows.delete(key);
+      }
       if (refusal === undefined) {
         open(state, key, way, packet);
       } else {
@@ -252,7 +270,7 @@ function judgeAndNote(state: State, way: Way, packet: Packet): Judgement {
         noteRefusal(state, way, packet, refusal);
       }
     } else if (isBareSyn(packet)) {
-      flow.last = state.second;
+      state.flows.keep(flow, state.second);
     } else {
       use(state, flow, way, packet);
     }
@@ -284,6 +302,19 @@ function use(state: State, flow: Flow, way: Way, packet: Packet): void {
   }
 }
 
+/** A bare SYN opens a flow anew that was there before. */
+function noteAnew(state: State, flow: Flow, way: Way): void {
+  if (flow.cut) {
+    if (flow.way !== way) state.reach("a bare SYN from its far side opens a cut flow anew");
+    return;
+  }
+  const { finished, reset } = flow;
+  const how = finished.size === 2 ? "FIN" : `RST from ${reset.has("out") ? "the VM" : "outside"}`;
+  state.reach(`a closed flow opens anew after ${how}${state.stateful ? "" : ", stateless"}`);
+  if (reset.size > 0 && finished.size < 2) return;
+  state.reach(`a closed flow opens anew ${flow.way === way ? "from the same side" : "from the other side"}`);
+}
+
 /** Which of the bounds it was. */
 function noteRefusal(state: State, way: Way, packet: Packet, reason: string): void {
   const kind = state.stateful ? "stateful" : "stateless";
@@ -303,6 +334,11 @@ function open(state: State, key: string, way: Way, packet: Packet): void {
     state.reach(`room for a half-open flow beside those of the other side, ${way}`);
   }
   if (way === "out" && state.flows.toVm >= 16_384) state.reach("room for a flow of the VM beside those to it");
+  const room = state.flows.makeRoom(way);
+  if (room !== undefined) {
+    state.reach(`flows idle longest are over, ${room.which === "in" ? "to the VM" : "of all"}`);
+    if (room.ended.some((flow) => flow.cut)) state.reach("a cut flow idle longest is over");
+  }
   state.flows.open(key, way, packet, state.second);
 }
 
@@ -314,30 +350,27 @@ function noteUse(state: State, flow: Flow, way: Way, packet: Packet): void {
   if (flow.halfOpen === "handshake" && flow.answered && way === flow.way && !syn && !rst) {
     state.reach("a handshake is complete");
   }
-  if (state.second - flow.last === lifetime(flow)) state.reach(`a packet in the last of ${lifetime(flow)} seconds`);
+  if (state.second - flow.last === lifetime(flow)) {
+    const of = isClosed(flow) ? "a closed" : flow.protocol === ICMP ? "an echo" : "a";
+    state.reach(`a packet in the last of ${of} flow's ${lifetime(flow)} seconds`);
+  }
+  if (flow.reset.size > 0 && isClosed(flow) && !rst && !syn && flow.finished.size < 2) {
+    state.reach(`a RST is ${flow.reset.has(way) ? "taken back" : "not believed"}`);
+  }
   const { note } = state;
   if (decide(state, questionOf(way, packet)).verdict !== PASS) state.reach(`a flow carries what no rule would, ${way}`);
   state.note = note;
 }
 
-/** An ICMP error comes in one piece and must quote a packet of a live flow, sent in the other direction (threat row I14). */
+/** An ICMP error of the right form must quote a packet of a live flow, sent in the other direction (threat row I14). */
 function judgeError(state: State, way: Way, packet: Packet): string {
   const quoted = packet.payload.slice(8);
-  if (quoted.length < 28 || quoted[0] !== 0x45) return "flow.icmp";
-  if (uint16(quoted, 6) % 0x2000 !== 0) return "flow.icmp";
-  const [source, destination] = [uint32(quoted, 12), uint32(quoted, 16)];
-  if (source !== packet.destination) return "flow.icmp";
-  if (way === "out" && destination !== state.binding!.address) return "flow.icmp";
-  const remote = way === "out" ? source : destination;
+  const remote = way === "out" ? packet.destination : uint32(quoted, 16);
   const back: Way = way === "out" ? "in" : "out";
   const key = flowKey(back, quoted[9]!, remote, quoted.slice(20, 28));
   const flow = key === undefined ? undefined : state.flows.get(key);
   if (flow?.cut) state.reach(`an error about a cut flow, ${way}`);
   if (flow === undefined || flow.cut) return "flow.icmp";
-  if (packet.fragment) {
-    state.reach(`a first fragment of an error about a flow, ${way}`);
-    return "flow.icmp";
-  }
   const kind = flow.protocol === ICMP ? "an echo" : flow.protocol === UDP ? "a UDP" : "a TCP";
   state.reach(`an error about ${kind} flow, ${way}`);
   return PASS;

@@ -113,6 +113,42 @@ function rank(target: Cidr | Name): number {
   return target === "@private" || target === "@global" ? 0 : 32;
 }
 
+const isPortAllow = ({ action, ports }: OracleRule) => action === "allow" && ports !== undefined;
+
+/** A block rule that no port rule of a wider target opens. */
+function closesItsAlias({ action, target, ports }: OracleRule): boolean {
+  return action === "block" && ports === undefined && (target === "@private" || target === "@metadata");
+}
+
+/** Whether a rule is about nothing but addresses of a blocked alias, or about hosts that have a name of their own. */
+function opensPartOf(alias: Name, target: Cidr | Name): boolean {
+  if (typeof target === "string") return target === alias || target === "@host" || target === "@dns";
+  const networks = alias === "@private" ? PRIVATE : METADATA.map((address) => ({ address, length: 32 }));
+  return networks.some((network) => target.length >= network.length && contains(network, target.address));
+}
+
+/** Whether a blocked alias and a rule with a port for one of its addresses meet, and which of them counts. */
+export function aliasMeets(
+  rules: readonly OracleRule[],
+  way: Way,
+  remote: number,
+  port: number | undefined,
+  around: Surroundings,
+): "opens" | "shut out" | undefined {
+  const counting = rules.filter((rule) => counts(rule, way, remote, port, around));
+  const closed = counting.filter(closesItsAlias).map((rule) => rule.target as Name);
+  const opening = counting.filter(isPortAllow);
+  if (closed.length === 0 || opening.length === 0) return undefined;
+  return opening.some(({ target }) => closed.every((alias) => opensPartOf(alias, target))) ? "opens" : "shut out";
+}
+
+function counts(rule: OracleRule, way: Way, remote: number, port: number | undefined, around: Surroundings): boolean {
+  if (rule.way !== undefined && rule.way !== way) return false;
+  if (!covers(rule.target, remote, around)) return false;
+  if (rule.ports === undefined) return true;
+  return port !== undefined && port >= rule.ports.first && port <= rule.ports.last;
+}
+
 /** The rule that decides, or undefined where none counts. `port` is undefined for what has none. */
 export function ask(
   rules: readonly OracleRule[],
@@ -121,18 +157,17 @@ export function ask(
   port: number | undefined,
   around: Surroundings,
 ): OracleRule | undefined {
-  const counting = rules.filter((rule) => {
-    if (rule.way !== undefined && rule.way !== way) return false;
-    if (!covers(rule.target, remote, around)) return false;
-    if (rule.ports === undefined) return true;
-    return port !== undefined && port >= rule.ports.first && port <= rule.ports.last;
-  });
-  counting.sort((a, b) => {
+  const counting = rules.filter((rule) => counts(rule, way, remote, port, around));
+  const closed = counting.filter(closesItsAlias).map((rule) => rule.target as Name);
+  const left = counting.filter(
+    (rule) => !isPortAllow(rule) || closed.every((alias) => opensPartOf(alias, rule.target)),
+  );
+  left.sort((a, b) => {
     if ((a.ports === undefined) !== (b.ports === undefined)) return a.ports === undefined ? 1 : -1;
     if (rank(a.target) !== rank(b.target)) return rank(b.target) - rank(a.target);
     return a.action === b.action ? 0 : a.action === "block" ? -1 : 1;
   });
-  return counting[0];
+  return left[0];
 }
 
 export function isStateful(rules: readonly OracleRule[]): boolean {

@@ -4,7 +4,9 @@
  */
 import type { GuardOptions } from "../../src/guard/types.ts";
 import { addressNumber, type Cidr, cidr } from "./bytes.ts";
-import { Flows, Fragments, lifetime } from "./flows.ts";
+import { Flows, isClosed, lifetime } from "./flows.ts";
+import { Fragments } from "./fragments.ts";
+import { Questions } from "./questions.ts";
 import { isByPort, isStateful, type OracleRule, parsePolicy } from "./rules.ts";
 
 export const SECOND = 1_000_000;
@@ -66,12 +68,21 @@ export class Bucket {
     this.#saved = this.#full;
   }
 
-  take(now: number): boolean {
+  /** Whether there is a token to take. */
+  has(now: number): boolean {
     if (this.#last !== undefined) this.#saved = Math.min(this.#full, this.#saved + now - this.#last);
     this.#last = now;
-    if (this.#saved < this.#cost) return false;
+    return this.#saved >= this.#cost;
+  }
+
+  take(now: number): boolean {
+    if (!this.has(now)) return false;
     this.#saved -= this.#cost;
     return true;
+  }
+
+  giveBack(tokens: number): void {
+    this.#saved = Math.min(this.#full, this.#saved + tokens * this.#cost);
   }
 }
 
@@ -111,6 +122,7 @@ export class State {
   readonly dhcpBucket = new Bucket(10, 50);
   readonly echoBucket = new Bucket(100, 200);
   readonly answerBucket = new Bucket(100, 200);
+  readonly fragmentBucket = new Bucket(20, 400);
 
   rules: readonly OracleRule[];
   readonly flows = new Flows();
@@ -125,6 +137,9 @@ export class State {
   gatewayRequest: number | undefined;
   countedRequest: number | undefined;
   unanswered = 0;
+
+  /** Softnet's own questions for the gateway's MAC. */
+  readonly questions: Questions;
 
   /** What kind of frame passed last, for the tests' coverage; and whether a MAC is to be learned anew. */
   note = "";
@@ -146,6 +161,7 @@ export class State {
     this.serverMac = options.dhcpServerMacAddress?.toLowerCase();
     this.hostname = options.hostname?.toLowerCase();
     this.subnet = options.subnet === undefined ? undefined : cidr(options.subnet);
+    this.questions = new Questions((options.ask ?? false) && this.configuredGatewayMac === undefined);
     this.heldElsewhere = options.heldElsewhere ?? (() => false);
     if (options.address !== undefined) {
       this.binding = {
@@ -214,7 +230,8 @@ export class State {
   #endOldFlows(): void {
     const { second } = this;
     for (const flow of this.flows.end((one) => second - one.last > lifetime(one))) {
-      if (second - flow.last === lifetime(flow) + 1) this.reach(`a flow ends after ${lifetime(flow)} seconds`);
+      const kind = isClosed(flow) ? "a closed" : flow.protocol === 1 ? "an echo" : "a";
+      if (second - flow.last === lifetime(flow) + 1) this.reach(`${kind} flow ends after ${lifetime(flow)} seconds`);
       if (flow.halfOpen === "mid-stream") this.reach("a flow in mid-stream ends without an answer");
     }
     this.fragments.forgetOlder(second);
@@ -232,6 +249,11 @@ export class State {
     if (binding !== undefined) this.lastAddress = binding.address;
     this.acknowledgedFrom = acknowledgedFrom;
     if (this.guardedGateway !== guardedGateway) this.forgetGatewayMac();
+    if (binding?.address !== before?.address) {
+      if (this.questions.end() && binding !== undefined) this.reach("no question any more: another address is bound");
+    } else if (this.gateway !== gateway) {
+      this.questions.end();
+    }
 
     if (binding !== undefined && this.flowAddress !== binding.address) {
       if (this.flows.end(() => true).length > 0) this.reach("another address ends all flows");

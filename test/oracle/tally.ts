@@ -9,6 +9,8 @@ export class Tally {
   readonly drops = new Map<string, number>();
   readonly passes = new Map<string, number>();
   readonly paths = new Map<string, number>();
+  /** Steps by the conversation that they belong to. */
+  readonly topics = new Map<string, number>();
   steps = 0;
   sessions = 0;
 
@@ -21,6 +23,7 @@ export class Tally {
     for (const [index, step] of session.steps.entries()) {
       const expected = judge(oracle, step);
       if (step.kind === "frame") {
+        if (step.topic !== undefined) add(this.topics, step.topic);
         const verdict = expected.split("\n")[0]!;
         if (verdict === "pass") add(this.passes, oracle.note);
         else add(this.drops, verdict);
@@ -33,6 +36,8 @@ export class Tally {
   tell(diagnostic: (text: string) => void): void {
     const listed = (map: Map<string, number>) => [...map].sort().map(([key, number]) => `${key} ${number}`);
     diagnostic(`${this.steps} steps in ${this.sessions} sessions`);
+    for (const [topic, steps] of this.topics)
+      diagnostic(`${topic}: ${steps} steps, ${((100 * steps) / this.steps).toFixed(1)} %`);
     diagnostic(`dropped: ${listed(this.drops).join(", ")}`);
     diagnostic(`passed: ${listed(this.passes).join(", ")}`);
     diagnostic(`rare paths: ${listed(this.paths).join(", ")}`);

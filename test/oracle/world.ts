@@ -15,8 +15,12 @@ export interface FrameStep {
   /** Microseconds; may lie before the step's predecessor. */
   readonly time: number;
   readonly label: string;
+  /** The conversation that it belongs to, where the share of such conversations matters. */
+  readonly topic?: string;
   /** Nobody takes resets behind this step. */
   readonly untaken?: boolean;
+  /** Nobody takes softnet's own questions behind this step. */
+  readonly unasked?: boolean;
 }
 
 /** Another policy takes the place of the one before. */
@@ -130,8 +134,11 @@ export class World {
   /** When the VM's lease ends, as far as the world knows. */
   leaseEnd = Number.POSITIVE_INFINITY;
   lastLease = 600;
-  /** Nobody takes resets for a while. */
+  /** Nobody takes resets, or questions, for a while. */
   holdsResets = false;
+  holdsQuestions = false;
+  /** What is said at the moment is part of this conversation. */
+  topic: string | undefined;
   #marks: number[] = [];
   #windows: number[] = [SECOND, 3 * SECOND, 60 * SECOND, 600 * SECOND];
 
@@ -231,6 +238,7 @@ export class World {
         dhcpServer: addressText(random.chance(0.95) ? this.server.id : this.gateway),
       }),
       ...(random.chance(this.static ? 0.5 : 0.25) && { subnet: `${addressText(subnet.address)}/${subnet.length}` }),
+      ...(random.chance(0.5) && { ask: true }),
       ...(mtu !== undefined && { mtu }),
     };
   }
@@ -391,10 +399,11 @@ export class World {
   }
 
   /** A step in time to the edge of a flow's or a noted fragment's last second, which began with a step of late. */
-  jumpSeconds(): void {
+  jumpSeconds(seconds?: number): void {
     const { random } = this;
+    const lifetime = seconds ?? random.pick(random.chance(0.05) ? [7440] : [30, 30, 60, 60, 120, 240, 300, 1]);
     const from = this.#marks.length > 0 ? random.pick(this.#marks) : this.now;
-    const second = Math.floor(from / SECOND) + random.pick([30, 30, 60, 60, 300, 1]) + random.pick([0, 1]);
+    const second = Math.floor(from / SECOND) + lifetime + random.pick([0, 1]);
     const target = second * SECOND + random.pick([-1, 0, 0, 1, 500_000, SECOND - 1]);
     if (target >= this.now && target < 2 ** 52) this.now = target;
     else this.now += random.below(2 * SECOND);
@@ -410,6 +419,14 @@ export class World {
     return this.holdsResets ? { untaken: true } : {};
   }
 
+  get #circumstances(): Partial<FrameStep> {
+    return {
+      ...this.#untaken,
+      ...(this.holdsQuestions && { unasked: true }),
+      ...(this.topic !== undefined && { topic: this.topic }),
+    };
+  }
+
   ask(question: Omit<QuestionStep, "kind">): void {
     this.steps.push({ kind: "question", ...question });
   }
@@ -420,7 +437,7 @@ export class World {
     if (random.chance(0.01)) return;
     const damaged = inLargerBuffer(random.chance(this.mess) ? this.damage(frame) : frame);
     const time = random.chance(0.004) ? Math.max(0, this.now - random.below(5 * SECOND)) : this.now;
-    this.steps.push({ kind: "frame", direction, frame: damaged, time, label, ...this.#untaken });
+    this.steps.push({ kind: "frame", direction, frame: damaged, time, label, ...this.#circumstances });
     this.mark();
     if (random.chance(0.02))
       this.steps.push({ kind: "frame", direction, frame: damaged, time: this.now, label: `${label} again` });
