@@ -17,6 +17,8 @@ interface Noted {
   end: number;
   /** Tokens taken since it was noted. */
   tokens: number;
+  /** No fragment came out of order or twice. */
+  inOrder: boolean;
 }
 
 export class Fragments {
@@ -40,7 +42,7 @@ export class Fragments {
     if (ofOne.length >= MOST_OF_ONE) [gone, whose] = [ofOne[0]![0], "of its remote address"];
     else if (noted.size >= MOST) [gone, whose] = [[...noted.keys()][0]!, "of all"];
     if (gone !== undefined) noted.delete(gone);
-    noted.set(key, { remote, since: second, end: packet.payload.length, tokens: 1 });
+    noted.set(key, { remote, since: second, end: packet.payload.length, tokens: 1, inOrder: true });
     return again ? "its own" : whose;
   }
 
@@ -48,11 +50,14 @@ export class Fragments {
   follow(way: Way, packet: Packet): { kind: "whole" | "next" | "out of order"; tokens: number } {
     const noted = this.#noted[way].get(keyOf(packet))!;
     noted.tokens += 1;
-    if (packet.offset !== noted.end) return { kind: "out of order", tokens: 0 };
+    if (packet.offset !== noted.end) {
+      noted.inOrder = false;
+      return { kind: "out of order", tokens: 0 };
+    }
     noted.end += packet.payload.length;
     if (packet.moreFragments) return { kind: "next", tokens: 0 };
     this.#noted[way].delete(keyOf(packet));
-    return { kind: "whole", tokens: noted.tokens };
+    return { kind: "whole", tokens: noted.inOrder ? noted.tokens : 0 };
   }
 
   forgetOlder(second: number): void {
