@@ -11,7 +11,7 @@ import type { Guard } from "../guard/guard.ts";
 import { DROP_REASONS } from "../guard/reasons.ts";
 import type { BindingChange } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
-import { metadataAdvice } from "../policy/advice.ts";
+import { metadataAdvice, outrankedAdvice } from "../policy/advice.ts";
 import type { Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import type { Counters } from "../relay/counters.ts";
@@ -58,13 +58,13 @@ export class RunControl {
   #changes = 0;
   #ended = 0;
   #told = Number.NEGATIVE_INFINITY;
-  #advice: string | undefined;
+  #advice: readonly (string | undefined)[];
 
   constructor(options: RunControlOptions) {
     const { host, guard, log } = options;
     this.#options = options;
     this.#started = host.clock();
-    this.#advice = metadataAdvice(guard.rules);
+    this.#advice = adviceFor(guard);
     this.#policy = new LivePolicy(options.lists, (rules) => this.#apply(rules));
     this.#events = new Events(describeDrop);
     this.#controllers = new Controllers({
@@ -174,8 +174,8 @@ export class RunControl {
     this.#changes = 0;
     this.#ended = 0;
     this.#told = time;
-    const advice = metadataAdvice(guard.rules);
-    if (advice !== undefined && advice !== this.#advice) log.warn(advice);
+    const advice = adviceFor(guard);
+    for (const line of advice) if (line !== undefined && !this.#advice.includes(line)) log.warn(line);
     this.#advice = advice;
   }
 
@@ -220,4 +220,8 @@ function describeDrop(
     remote: addressText(remote),
     frame: describeFrame(bytes, offset, length),
   };
+}
+
+function adviceFor(guard: Guard): (string | undefined)[] {
+  return [metadataAdvice(guard.rules), outrankedAdvice(guard.rules, guard.gateway)];
 }

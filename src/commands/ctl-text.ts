@@ -52,6 +52,7 @@ export function describeExplanation(answer: Fields): string[] {
   return [
     `${question}: ${answer.verdict === "pass" ? "passes" : `is dropped${reason}`}, by ${by}`,
     ...(text ? [text] : []),
+    ...listOf(answer.outranks).map((one) => `which has a port and so comes before "block ${shown(one)}"`),
     ...(answer.verdict === "pass" ? hostLines(answer) : []),
   ];
 }

@@ -8,7 +8,7 @@ import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import { parseExposures } from "../networks/nat/expose.ts";
 import type { Network } from "../networks/network.ts";
-import { metadataAdvice } from "../policy/advice.ts";
+import { metadataAdvice, outrankedAdvice } from "../policy/advice.ts";
 import { allowsEverything, parseCidr, parseRules } from "../policy/rule.ts";
 import { ListeningPort } from "../ports/listening.ts";
 import { allocateSlab, LONGEST_STREAM_FRAME, type Slab } from "../ports/slab.ts";
@@ -334,8 +334,9 @@ function tellStart(
     address: given.vmIpAddress ?? "by DHCP",
     privileges: privileges.describe(),
   });
-  const advice = metadataAdvice(guard.rules);
-  if (advice !== undefined) log.warn(advice);
+  for (const advice of [metadataAdvice(guard.rules), outrankedAdvice(guard.rules, guard.gateway)]) {
+    if (advice !== undefined) log.warn(advice);
+  }
 }
 
 /** What is wrong on the host, from now on and whenever it changes. */

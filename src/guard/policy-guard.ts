@@ -7,7 +7,7 @@
  */
 import { directedBroadcastOf } from "../policy/cidr.ts";
 import { ALLOWED, BLOCKED, GLOBAL, LOOPBACK, type Surroundings } from "../policy/default-layer.ts";
-import { decidingRule } from "../policy/explain.ts";
+import { decidingRule, outranked } from "../policy/explain.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { IN, OUT, type Way } from "../policy/rule-tree.ts";
 import { isMetadata } from "../policy/special-purpose.ts";
@@ -442,7 +442,11 @@ export class PolicyGuard {
         : { verdict: "drop" as const, reason: DROP_REASONS[verdict - 1]!.name };
     const byRule = kind === ALLOWED || kind === BLOCKED;
     const rule = byRule ? decidingRule(this.#rules, this.#surroundings, direction, remote, port) : undefined;
-    if (rule) return { ...said, rule: { action: rule.action, text: formatRule(rule) } };
+    if (rule) {
+      const before = outranked(this.#rules, this.#surroundings, direction, remote, rule);
+      const decides = { ...said, rule: { action: rule.action, text: formatRule(rule) } };
+      return before.length === 0 ? decides : { ...decides, outranks: before };
+    }
     return { ...said, default: kind === LOOPBACK ? "loopback" : defaultLine(kind, protocol, port ?? NO_PORT) };
   }
 }

@@ -113,6 +113,8 @@ export interface Explanation {
   readonly reason?: string;
   /** The rule that decides, in normal form; absent where the default policy does. */
   readonly rule?: { readonly action: "allow" | "block"; readonly text: string };
+  /** Block rules without a port before which the rule comes because it has one, though it covers more than they do. */
+  readonly outranks?: readonly string[];
   /** The line of the default policy that decides; absent where a rule does. */
   readonly default?: DefaultLine;
 }

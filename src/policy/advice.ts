@@ -1,10 +1,13 @@
 /** What a user should be told about rules that do what they say, but perhaps not what was meant. */
 import { formatIPv4 } from "../wire/address.ts";
-import { type Cidr, covers } from "./cidr.ts";
-import { formatRule, type Rule } from "./rule.ts";
+import { blockedClassOf, contains, countsInBlockedAlias, isInBlockedAlias } from "./alias-blocks.ts";
+import type { Cidr } from "./cidr.ts";
+import { CLASS_OTHER, type Surroundings } from "./default-layer.ts";
+import { formatRule, type Rule, rankOf } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
 import { METADATA_ADDRESSES } from "./special-purpose.ts";
 import { PolicyTable } from "./table.ts";
+import { holdsTarget, meets } from "./targets.ts";
 
 /** A rule this wide was hardly written with the metadata address in mind (threat row I7). */
 const NARROW_ENOUGH = 16;
@@ -12,10 +15,6 @@ const NARROW_ENOUGH = 16;
 interface CidrRule {
   readonly rule: Rule;
   readonly cidr: Cidr;
-}
-
-function contains(outer: Cidr, inner: Cidr): boolean {
-  return outer.length <= inner.length && covers(outer, inner.address);
 }
 
 /** The allowed CIDRs that let something out. */
@@ -45,10 +44,79 @@ export function metadataAdvice(rules: readonly Rule[]): string | undefined {
 
 /** The allowed CIDRs that meet the VM's own subnet: isolation still keeps its neighbours apart. */
 export function isolationAdvice(rules: readonly Rule[], subnet: Cidr): string | undefined {
-  const meeting = allowed(rules).filter(({ cidr }) => contains(cidr, subnet) || contains(subnet, cidr));
+  const closed = isInBlockedAlias(rules, "out", subnet.address);
+  const meeting = allowed(rules).filter(
+    ({ rule, cidr }) => (contains(cidr, subnet) || contains(subnet, cidr)) && (!closed || countsInBlockedAlias(rule)),
+  );
   if (meeting.length === 0) return undefined;
   return (
     `--allow ${listed(meeting)} covers this VM's own subnet ${formatIPv4(subnet.address)}/${subnet.length}, ` +
     "but isolated VMs do not reach each other: start both with --allow 0.0.0.0/0 for that"
+  );
+}
+
+/** How many block rules a line names. */
+const MOST_NAMED = 4;
+
+/**
+ * The block rules without a port before which an allow rule with a port comes, as one line of text; but for those whose
+ * target holds all of the allow rule's, where the exception is meant, and for `@private` and `@metadata`, which hold.
+ * `gateway`: in host order, 0 = not known.
+ */
+export function outrankedAdvice(rules: readonly Rule[], gateway: number): string | undefined {
+  const around: Surroundings = { gateway, address: 0, netmask: 0, dnsServers: [] };
+  const allows = distinct(rules.filter(({ action, ports }) => action === "allow" && ports !== undefined));
+  const blocks = distinct(rules.filter(({ action }) => action === "block"));
+  const closing = Map.groupBy(
+    blocks.filter(({ ports }) => ports !== undefined),
+    ({ target }) => textOf(target),
+  );
+  const found: string[] = [];
+  for (const block of blocks) {
+    // The aliases that hold against other rules with a port.
+    if (block.ports !== undefined || blockedClassOf(block) !== CLASS_OTHER) continue;
+    const closers = closing.get(textOf(block.target)) ?? [];
+    const allow = allows.find((one) => opensPartOf(one, block, around) && !isClosedAgain(closers, one, block));
+    if (allow !== undefined) found.push(`allow ${formatRule(allow)} comes before block ${formatRule(block)}`);
+  }
+  if (found.length === 0) return undefined;
+  const more = found.length > MOST_NAMED ? `, and ${found.length - MOST_NAMED} more` : "";
+  return (
+    `${found.slice(0, MOST_NAMED).join(", ")}${more}: rules with a port come before rules without, so that port is open there; ` +
+    "unless it is meant, allow fewer addresses"
+  );
+}
+
+const textOf = (target: Rule["target"]): string => formatRule({ action: "block", target });
+
+/** One rule for each direction, target and ports. */
+function distinct(rules: readonly Rule[]): Rule[] {
+  return [...new Map(rules.map((rule) => [formatRule(rule), rule])).values()];
+}
+
+function opensPartOf(allow: Rule, block: Rule, around: Surroundings): boolean {
+  if (allow.direction !== undefined && block.direction !== undefined && allow.direction !== block.direction)
+    return false;
+  if (allow.target.kind === "cidr" && block.target.kind === "cidr") {
+    return allow.target.cidr.length < block.target.cidr.length && contains(allow.target.cidr, block.target.cidr);
+  }
+  // `@host` and `@dns` with a port are as narrow as an exception can be.
+  if (allow.target.kind === "name" && (allow.target.name === "@host" || allow.target.name === "@dns")) return false;
+  const { target } = block;
+  const comesWithDhcp =
+    target.kind === "name" && (target.name === "@dns" || (target.name === "@host" && around.gateway === 0));
+  if (comesWithDhcp) return rankOf(allow) < NARROW_ENOUGH;
+  return meets(allow.target, target, around) && !holdsTarget(target, allow.target, around);
+}
+
+/** Whether a rule about the same target blocks the allowed ports, too, and comes before the allow rule. */
+function isClosedAgain(closers: readonly Rule[], allow: Rule, block: Rule): boolean {
+  const direction = block.direction ?? allow.direction;
+  return closers.some(
+    (rule) =>
+      rule.ports!.first <= allow.ports!.first &&
+      rule.ports!.last >= allow.ports!.last &&
+      (rule.direction === undefined || rule.direction === direction) &&
+      rankOf(block) >= rankOf(allow),
   );
 }

@@ -1,6 +1,7 @@
 /**
  * What holds for an address without rules: its kind, which the default policy judges (the IANA registry, multicast,
- * metadata, broadcast, the gateway, DNS servers), and its class, which tells whether `@private` or `@global` covers it.
+ * metadata, broadcast, the gateway, DNS servers), and its class, which tells whether `@private`, `@global` or
+ * `@metadata` covers it.
  */
 import { LIMITED_BROADCAST } from "../wire/address.ts";
 import { type Cidr, directedBroadcastOf } from "./cidr.ts";
@@ -33,13 +34,15 @@ export const kindOf = (value: number): number => value & ((1 << KIND_BITS) - 1);
 export const classOf = (value: number): number => value >>> KIND_BITS;
 const layerValue = (kind: number, addressClass: number): number => kind | (addressClass << KIND_BITS);
 
-/** Neither `@private` nor `@global`. */
+/** None of `@private`, `@global` and `@metadata`. */
 export const CLASS_OTHER = 0;
 /** Covered by `@private`. */
 export const CLASS_PRIVATE = 1;
 /** Covered by `@global`. */
 export const CLASS_GLOBAL = 2;
-export const CLASSES = 3;
+/** Covered by `@metadata`. */
+export const CLASS_METADATA = 3;
+export const CLASSES = 4;
 
 /** What verdicts depend on beside the rules; it comes with the binding. Addresses in host order, 0 = none. */
 export interface Surroundings {
@@ -65,7 +68,7 @@ const EVERYWHERE: Intervals = flatten([
   { cidr: { address: 0, length: 0 }, value: layerValue(GLOBAL, CLASS_GLOBAL) },
   ...SPECIAL_PURPOSE.map(({ cidr, global }): Valued => ({ cidr, value: registered(cidr, global) })),
   { cidr: MULTICAST, value: layerValue(MULTICAST_GROUP, CLASS_OTHER) },
-  ...METADATA_ADDRESSES.map((cidr): Valued => ({ cidr, value: layerValue(METADATA, CLASS_OTHER) })),
+  ...METADATA_ADDRESSES.map((cidr): Valued => ({ cidr, value: layerValue(METADATA, CLASS_METADATA) })),
   { cidr: host(LIMITED_BROADCAST), value: layerValue(BROADCAST, CLASS_OTHER) },
 ]);
 

@@ -2,10 +2,12 @@
  * Which rule decides: every rule asked, one after the other, in the words of docs/guard.md. Slow and obvious, since people
  * ask for it, not frames; what frames get is the table's word.
  */
+import { blockedClassOf, countsInBlockedAlias, isInBlockedAlias } from "./alias-blocks.ts";
 import { covers } from "./cidr.ts";
-import type { Surroundings } from "./default-layer.ts";
-import { type Rule, type RuleDirection, rankOf } from "./rule.ts";
+import { CLASS_OTHER, type Surroundings } from "./default-layer.ts";
+import { formatRule, type Rule, type RuleDirection, rankOf } from "./rule.ts";
 import { isGloballyRoutable, isMetadata, PRIVATE } from "./special-purpose.ts";
+import { holdsTarget } from "./targets.ts";
 
 /** Whether a rule's target covers an address in host order. */
 export function targetCovers({ target }: Rule, address: number, surroundings: Surroundings): boolean {
@@ -33,12 +35,38 @@ export function decidingRule(
   port: number | undefined,
 ): Rule | undefined {
   let best: Rule | undefined;
+  const inBlockedAlias = isInBlockedAlias(rules, direction, remote);
   for (const rule of rules) {
     if (rule.direction !== undefined && rule.direction !== direction) continue;
+    if (inBlockedAlias && !countsInBlockedAlias(rule)) continue;
     if (rule.ports && (port === undefined || port < rule.ports.first || port > rule.ports.last)) continue;
     if (targetCovers(rule, remote, surroundings) && (best === undefined || comesBefore(rule, best))) best = rule;
   }
   return best;
+}
+
+/**
+ * The block rules without a port that would decide if it were not for an allow rule with one, but for those whose target
+ * holds all of that rule's, where the exception is meant, and `@private` and `@metadata`, which hold against others. In normal form, behind the word "block".
+ */
+export function outranked(
+  rules: readonly Rule[],
+  surroundings: Surroundings,
+  direction: RuleDirection,
+  remote: number,
+  decides: Rule,
+): string[] {
+  if (decides.action === "block" || decides.ports === undefined) return [];
+  const found = rules.filter(
+    (rule) =>
+      rule.action === "block" &&
+      rule.ports === undefined &&
+      blockedClassOf(rule) === CLASS_OTHER &&
+      (rule.direction === undefined || rule.direction === direction) &&
+      targetCovers(rule, remote, surroundings) &&
+      !holdsTarget(rule.target, decides.target, surroundings),
+  );
+  return [...new Set(found.map(formatRule))];
 }
 
 /** Rules with a port, then the higher rank, then block. */

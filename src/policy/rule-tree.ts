@@ -2,8 +2,10 @@
  * The rules of a policy, laid over the address space. Every prefix that a rule names is a node; below all of them lies
  * the ground: rules that rank as length 0, which differ by the address's class (`@private`, `@global`, 0.0.0.0/0). A node
  * knows, for each way, what holds without a port (its own rules or else the next shorter prefix's) and where its chain of
- * port lists begins, so that a rule costs its own place only, however deep it is nested.
+ * port lists begins, so that a rule costs its own place only, however deep it is nested. Where an alias is blocked
+ * (alias-blocks.ts), a node has a second chain, without the rules that do not count there.
  */
+import { blockedClassOf, countsInBlockedAlias } from "./alias-blocks.ts";
 import {
   ALLOWED,
   BLOCKED,
@@ -30,6 +32,8 @@ export const GROUND = -1;
 export interface Place {
   readonly decision: number;
   readonly list: number;
+  /** Where its port lists begin for addresses of a blocked alias. */
+  readonly listInBlockedAlias: number;
 }
 
 /** A sort key holds address, length and rule: 32 + 6 + 13 bits, exact in a number. */
@@ -47,10 +51,17 @@ export class RuleTree {
   /** For each way, by class. */
   readonly #ground: readonly [Place[], Place[]] = [[], []];
   readonly #rules: readonly Rule[];
+  /** For each way, by class: whether it is a blocked alias's. */
+  readonly #blocked: readonly [boolean[], boolean[]] = [[], []];
 
   constructor(rules: readonly Rule[], surroundings: Surroundings) {
     if (rules.length > MOST_RULES) throw new RangeError(`${rules.length} rules are too many`);
     this.#rules = rules;
+    for (const rule of rules) {
+      const addressClass = blockedClassOf(rule);
+      if (addressClass === CLASS_OTHER) continue;
+      for (const way of [OUT, IN] as const) if (isOfWay(rule, way)) this.#blocked[way][addressClass] = true;
+    }
     this.#makeGround();
     this.#grow(this.#sorted(surroundings));
   }
@@ -62,6 +73,11 @@ export class RuleTree {
 
   ground(way: Way, addressClass: number): Place {
     return this.#ground[way][addressClass]!;
+  }
+
+  /** Where the port lists of a place begin, for addresses of a class. */
+  listOf(way: Way, place: Place, addressClass: number): number {
+    return this.#blocked[way][addressClass] === true ? place.listInBlockedAlias : place.list;
   }
 
   #makeGround(): void {
@@ -135,17 +151,35 @@ export class RuleTree {
     let decision = UNDECIDED;
     const withPorts: Rule[] = [];
     for (const rule of rules) {
-      if (rule.direction !== undefined && rule.direction !== WAY_NAMES[way]) continue;
+      if (!isOfWay(rule, way)) continue;
       if (rule.ports !== undefined) withPorts.push(rule);
       else if (rule.action === "block") decision = BLOCKED;
       else if (decision === UNDECIDED) decision = ALLOWED;
     }
-    const list = withPorts.length === 0 ? around.list : this.portLists.add(withPorts, around.list);
-    return { decision: decision === UNDECIDED ? around.decision : decision, list };
+    const list = this.#listFor(withPorts, around.list);
+    let listInBlockedAlias = list;
+    if (this.#blocked[way].length > 0) {
+      const counting = withPorts.filter(countsInBlockedAlias);
+      const same = counting.length === withPorts.length && around.listInBlockedAlias === around.list;
+      if (!same) listInBlockedAlias = this.#listFor(counting, around.listInBlockedAlias);
+    }
+    return { decision: decision === UNDECIDED ? around.decision : decision, list, listInBlockedAlias };
+  }
+
+  #listFor(withPorts: readonly Rule[], around: number): number {
+    return withPorts.length === 0 ? around : this.portLists.add(withPorts, around);
   }
 }
 
-const UNDECIDED_PLACE: Place = Object.freeze({ decision: UNDECIDED, list: NO_LIST });
+function isOfWay({ direction }: Rule, way: Way): boolean {
+  return direction === undefined || direction === WAY_NAMES[way];
+}
+
+const UNDECIDED_PLACE: Place = Object.freeze({
+  decision: UNDECIDED,
+  list: NO_LIST,
+  listInBlockedAlias: NO_LIST,
+});
 
 /** Whether a rule that ranks as length 0 covers addresses of this class. */
 export function coversClass({ target }: Rule, addressClass: number): boolean {

@@ -69,8 +69,8 @@ export class PolicyTable {
         const ground = tree.ground(way, classOf(value));
         const kind = way === OUT ? kindOf(value) : INBOUND;
         plain[way][count] = kind === LOOPBACK ? LOOPBACK : place.decision || ground.decision || kind;
-        lists[way][count] = place.list;
-        groundLists[way][count] = ground.list;
+        lists[way][count] = tree.listOf(way, place, classOf(value));
+        groundLists[way][count] = tree.listOf(way, ground, classOf(value));
         same &&=
           plain[way][count] === plain[way][count - 1] &&
           lists[way][count] === lists[way][count - 1] &&

@@ -63,6 +63,24 @@ test("the rule that decides, in normal form", () => {
   assert.equal(ask(bench, "in", "icmp", "10.0.0.1", 22), "policy.block: block in 0.0.0.0/0");
 });
 
+test("G19 a blocked alias is what decides, and a rule that comes before others for its port says before which", () => {
+  const bench = tracking({
+    allow: ["0.0.0.0/0:80", "10.1.0.0/16:80", "203.0.113.7/32:80"],
+    block: ["@metadata", "@private", "203.0.113.0/24", "@host"],
+    gateway: "203.0.113.1",
+  });
+  const explain = (remote: string) =>
+    bench.guard.explain({ direction: "out", protocol: "tcp", remote: parseIPv4(remote)!, port: 80 });
+  assert.equal(ask(bench, "out", "tcp", "169.254.169.254", 80), "policy.block: block @metadata");
+  assert.equal(ask(bench, "out", "tcp", "10.2.0.1", 80), "policy.block: block @private");
+  assert.equal(ask(bench, "out", "tcp", "10.1.0.1", 80), "pass: allow 10.1.0.0/16:80");
+  assert.equal(explain("10.1.0.1").outranks, undefined);
+  assert.deepEqual(explain("203.0.113.9").outranks, ["203.0.113.0/24"]);
+  assert.deepEqual(explain("203.0.113.1").outranks, ["203.0.113.0/24", "@host"]);
+  assert.equal(explain("203.0.113.7").outranks, undefined); // an exception within
+  assert.equal(explain("8.8.8.8").outranks, undefined);
+});
+
 test("in a stateless policy everything to the VM passes", () => {
   const bench = tracking({ block: ["0.0.0.0/0:22"] });
   assert.equal(ask(bench, "in", "tcp", "1.1.1.1", 22), "pass: inbound");
@@ -90,6 +108,7 @@ test("the verdict is the one that a packet gets", () => {
     "@dns",
     "@global",
     "@private",
+    "@metadata",
   );
   const rule = fc
     .tuple(fc.constantFrom("", "in ", "out "), target, fc.constantFrom("", ":53", ":22-80"))

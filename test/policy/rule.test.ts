@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isolationAdvice, metadataAdvice } from "../../src/policy/advice.ts";
+import { isolationAdvice, metadataAdvice, outrankedAdvice } from "../../src/policy/advice.ts";
 import {
   allowsEverything,
   formatCidr,
@@ -158,4 +158,52 @@ test("a rule that meets the isolated VM's own subnet is told", () => {
   assert.match(isolationAdvice(parseRules(["192.168.0.0/16"], []), subnet)!, /192\.168\.0\.0\/16/);
   assert.match(isolationAdvice(parseRules(["192.168.64.7/32"], []), subnet)!, /192\.168\.64\.7\/32/);
   assert.equal(isolationAdvice(parseRules(["10.0.0.0/8"], []), subnet), undefined);
+});
+
+test("G19 I7 the advice about cloud metadata works, also for a rule with a port", () => {
+  assert.match(metadataAdvice(parseRules(["0.0.0.0/0:80"], []))!, /close it with block @metadata/);
+  assert.equal(metadataAdvice(parseRules(["0.0.0.0/0:80"], ["@metadata"])), undefined);
+  assert.equal(metadataAdvice(parseRules(["0.0.0.0/0"], ["@metadata"])), undefined);
+});
+
+test("G19 an allow rule with a port that opens nothing of a blocked @private says nothing about the VM's subnet", () => {
+  const subnet = parseCidr("192.168.64.0/24")!;
+  assert.match(isolationAdvice(parseRules(["0.0.0.0/0:443"], []), subnet)!, /0\.0\.0\.0\/0:443/);
+  assert.equal(isolationAdvice(parseRules(["0.0.0.0/0:443"], ["@private"]), subnet), undefined);
+  assert.match(isolationAdvice(parseRules(["192.168.0.0/16:443"], ["@private"]), subnet)!, /192\.168\.0\.0\/16:443/);
+});
+
+test("G19 a block rule without a port before which a wider allow rule with a port comes is told, an exception is not", () => {
+  const told = (allow: string[], block: string[], gateway = 0) => outrankedAdvice(parseRules(allow, block), gateway);
+  const wide = ["0.0.0.0/0:443"];
+  assert.match(told(wide, ["10.0.0.0/8"])!, /^allow 0\.0\.0\.0\/0:443 comes before block 10\.0\.0\.0\/8: /);
+  for (const block of ["@global", "@host", "@dns", "in 10.0.0.0/8"]) assert.ok(told(wide, [block]), block);
+  assert.ok(told(["192.168.0.0/16:22"], ["@host"], 0xc0a80101));
+  const meant: [string[], string[], number?][] = [
+    [["10.1.0.0/16:443"], ["10.0.0.0/8"]], // an exception within
+    [wide, ["0.0.0.0/0"]],
+    [["1.1.1.1/32:443"], ["@global"]],
+    [
+      ["@dns:53", "@host:80"],
+      ["@global", "@host"],
+    ],
+    [wide, ["@private", "@metadata"]], // they hold
+    [wide, ["10.0.0.0/8:80"]], // the block has a port
+    [["0.0.0.0/0"], ["10.0.0.0/8"]], // the allow has none
+    [["out 0.0.0.0/0:443"], ["in 10.0.0.0/8"]],
+    [["11.0.0.0/8:443"], ["10.0.0.0/8"]],
+    [["192.168.0.0/16:22"], ["@host"], 0x0a000001],
+    [wide, ["10.0.0.0/8", "10.0.0.0/8:443"]], // closed again
+  ];
+  for (const [allow, block, gateway] of meant)
+    assert.equal(told(allow, block, gateway), undefined, `${allow} ${block}`);
+  assert.ok(told(wide, ["10.0.0.0/8", "10.0.0.0/8:444"]));
+  const many = Array.from({ length: 2000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/24`);
+  assert.match(
+    told(
+      many.map((_, index) => `0.0.0.0/0:${1 + index}`),
+      many,
+    )!,
+    /, and 1996 more: /,
+  );
 });

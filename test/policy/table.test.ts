@@ -40,7 +40,6 @@ function isGlobal(address: number): boolean {
 
 function isCovered({ target }: Rule, address: number, { gateway, dnsServers }: layer.Surroundings): boolean {
   if (target.kind === "cidr") return inside(address, target.cidr);
-  const text = formatIPv4(address);
   switch (target.name) {
     case "@host":
       return gateway !== 0 && address === gateway;
@@ -49,7 +48,7 @@ function isCovered({ target }: Rule, address: number, { gateway, dnsServers }: l
     case "@metadata":
       return isMetadata(address);
     case "@private":
-      return /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(text);
+      return isPrivate(address);
     case "@global":
       return isGlobal(address) && !isMetadata(address);
   }
@@ -60,6 +59,21 @@ function rank({ target }: Rule): number {
   return target.name === "@private" || target.name === "@global" ? 0 : 32;
 }
 
+const named = ({ target }: Rule): string => (target.kind === "name" ? target.name : "");
+const isPrivate = (address: number): boolean =>
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(formatIPv4(address));
+
+/** Where an alias is blocked without a port: allow rules with a port that are of it, and all other rules. */
+function countsThere(rule: Rule, alias: string): boolean {
+  if (rule.action === "block" || rule.ports === undefined) return true;
+  if (rule.target.kind === "name") return [alias, "@host", "@dns"].includes(rule.target.name);
+  const { cidr } = rule.target;
+  if (alias === "@metadata") return cidr.length === 32 && isMetadata(cidr.address);
+  // Longer than each of the three, and in one of them.
+  const shortest = cidr.address >>> 24 === 10 ? 8 : cidr.address >>> 24 === 172 ? 12 : 16;
+  return isPrivate(cidr.address) && cidr.length >= shortest;
+}
+
 /** The decision of rules, by the letter of docs/guard.md: those that count, sorted; the first decides. */
 function slowDecision(rules: readonly Rule[], around: layer.Surroundings, way: string, address: number, port: number) {
   const count = rules.filter((rule) => {
@@ -67,9 +81,12 @@ function slowDecision(rules: readonly Rule[], around: layer.Surroundings, way: s
     if (rule.ports !== undefined && !(port >= rule.ports.first && port <= rule.ports.last)) return false;
     return isCovered(rule, address, around);
   });
+  const alias = isMetadata(address) ? "@metadata" : isPrivate(address) ? "@private" : "none";
+  const blocked = count.some((rule) => rule.action === "block" && rule.ports === undefined && named(rule) === alias);
+  const left = blocked ? count.filter((rule) => countsThere(rule, alias)) : count;
   const order = (rule: Rule): number =>
     (rule.ports === undefined ? 0 : 1000) + rank(rule) * 2 + (rule.action === "block" ? 1 : 0);
-  return count.toSorted((a, b) => order(b) - order(a))[0];
+  return left.toSorted((a, b) => order(b) - order(a))[0];
 }
 
 function slowKind(surroundings: layer.Surroundings, address: number): number {
@@ -97,7 +114,16 @@ const address = fc.oneof(
   fc.nat({ max: 0xffffffff }),
   // Few distinct values, so that rules overlap and tie.
   fc
-    .constantFrom("10.0.0.0", "10.0.0.255", "10.128.0.0", "8.8.8.8", "192.168.64.1", "255.255.255.255", "0.0.0.0")
+    .constantFrom(
+      "10.0.0.0",
+      "10.0.0.255",
+      "10.128.0.0",
+      "8.8.8.8",
+      "192.168.64.1",
+      "255.255.255.255",
+      "0.0.0.0",
+      "169.254.169.254",
+    )
     .map(ip),
 );
 const cidr = fc.tuple(address, fc.integer({ min: 0, max: 32 })).map(([value, length]) => {
@@ -254,6 +280,12 @@ test("other VMs are met where a rule allows something, in whatever direction and
   assert.deepEqual(told(["in 0.0.0.0/0"]), ["1.0.0.0-126.255.255.255", "128.0.0.0-255.255.255.255"]);
 });
 
+test("G19 what a blocked alias closes is not told as reachable", () => {
+  const { allowed } = reachable(parseRules(["0.0.0.0/0:443"], ["@private", "@metadata"]), nowhere);
+  const isIn = (text: string) => allowed.some(([first, last]) => first <= ip(text) && ip(text) <= last);
+  assert.deepEqual(["10.1.1.1", "169.254.169.254", "1.1.1.1", "100.64.0.1"].map(isIn), [false, false, true, true]);
+});
+
 test("I6 what is global without rules", () => {
   const table = new PolicyTable([], nowhere);
   const kinds: [string, number][] = [
@@ -351,6 +383,61 @@ test("a rule with a port comes before a longer prefix without one", () => {
   assert.equal(table.ask(OUT, ip("10.1.1.1"), 23), BLOCKED);
   assert.equal(table.ask(OUT, ip("10.1.1.1"), NO_PORT), BLOCKED);
   assert.equal(table.ask(OUT, ip("10.2.1.1"), 23), NOT_GLOBAL);
+});
+
+test("G19 I7 a block of @metadata without a port holds against allow rules with a port that are about more", () => {
+  const metadata = ["169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16"];
+  for (const wide of ["0.0.0.0/0", "169.254.0.0/16", "169.254.169.254/31", "168.63.129.16/31", "@private", "@global"]) {
+    const table = new PolicyTable(parseRules([`${wide}:80`], ["@metadata"]), nowhere);
+    for (const text of metadata) assert.equal(table.ask(OUT, ip(text), 80), BLOCKED, `${wide} ${text}`);
+  }
+  const narrow = new PolicyTable(parseRules(["169.254.169.254/32:80", "0.0.0.0/0:80"], ["@metadata"]), nowhere);
+  assert.equal(narrow.ask(OUT, ip("169.254.169.254"), 80), ALLOWED);
+  assert.equal(narrow.ask(OUT, ip("169.254.169.254"), 81), BLOCKED);
+  assert.equal(narrow.ask(OUT, ip("169.254.170.2"), 80), BLOCKED);
+  assert.equal(narrow.ask(OUT, ip("1.1.1.1"), 80), ALLOWED);
+  const own = new PolicyTable(parseRules(["@metadata:80"], ["@metadata", "169.254.170.2/32:80"]), nowhere);
+  assert.equal(own.ask(OUT, ip("169.254.169.254"), 80), ALLOWED);
+  assert.equal(own.ask(OUT, ip("169.254.170.2"), 80), BLOCKED);
+  // Azure's gateway and DNS server is a metadata address, and that rule means it.
+  const azure = { ...nowhere, gateway: ip("168.63.129.16"), dnsServers: [ip("169.254.169.254")] };
+  const named = new PolicyTable(parseRules(["@dns:53", "@host:53"], ["@metadata"]), azure);
+  assert.equal(named.ask(OUT, ip("168.63.129.16"), 53), ALLOWED);
+  assert.equal(named.ask(OUT, ip("169.254.169.254"), 53), ALLOWED);
+  assert.equal(
+    new PolicyTable(parseRules(["0.0.0.0/0:53"], ["@metadata"]), azure).ask(OUT, azure.gateway, 53),
+    BLOCKED,
+  );
+});
+
+test("G19 a block of @private without a port holds against wider allow rules with a port, and opens for those within", () => {
+  const web = new PolicyTable(
+    parseRules(["0.0.0.0/0:443", "10.0.0.0/7:443", "10.1.0.0/16:443"], ["@private"]),
+    nowhere,
+  );
+  for (const text of ["10.0.0.1", "172.16.0.1", "192.168.1.1"])
+    assert.equal(web.ask(OUT, ip(text), 443), BLOCKED, text);
+  for (const text of ["10.1.2.3", "11.0.0.1", "100.64.0.1"]) assert.equal(web.ask(OUT, ip(text), 443), ALLOWED, text);
+  const whole = new PolicyTable(
+    parseRules(["192.168.0.0/16:22", "172.0.0.0/8:22", "@private:80"], ["@private"]),
+    nowhere,
+  );
+  assert.equal(whole.ask(OUT, ip("192.168.1.1"), 22), ALLOWED);
+  assert.equal(whole.ask(OUT, ip("172.16.1.1"), 22), BLOCKED);
+  assert.equal(whole.ask(OUT, ip("172.16.1.1"), 80), ALLOWED);
+});
+
+test("G19 what is no block of such an alias without a port keeps the order of before", () => {
+  const asked = (allow: string[], block: string[], text: string, port = 443) =>
+    new PolicyTable(parseRules(allow, block), { ...nowhere, gateway: ip("10.0.0.1") }).ask(OUT, ip(text), port);
+  assert.equal(asked(["0.0.0.0/0:443"], ["@global"], "1.1.1.1"), ALLOWED); // only HTTPS
+  assert.equal(asked(["0.0.0.0/0:443"], ["@global"], "1.1.1.1", 80), BLOCKED);
+  assert.equal(asked(["0.0.0.0/0:443"], ["10.0.0.0/8"], "10.1.1.1"), ALLOWED);
+  assert.equal(asked(["0.0.0.0/0:443"], ["@host"], "10.0.0.1"), ALLOWED);
+  assert.equal(asked(["0.0.0.0/0:443"], ["@private:80"], "10.1.1.1"), ALLOWED);
+  assert.equal(asked(["0.0.0.0/0:443"], ["in @private"], "10.1.1.1"), ALLOWED); // of the other direction
+  assert.equal(asked(["out 0.0.0.0/0:443"], ["out @private"], "10.1.1.1"), BLOCKED);
+  assert.equal(asked(["10.0.0.0/8"], ["@private"], "10.1.1.1"), ALLOWED); // without a port the longer prefix decides
 });
 
 test("rules for one direction say nothing of the other", () => {
