@@ -387,7 +387,8 @@ export class Guard {
   /** Whether a packet to the VM with this destination is for one machine. */
   #isForOne(destination: number): boolean {
     // What is broadcast in a subnet that is not known looks like any other address.
-    return this.#policy.knowsBroadcast ? !this.#policy.isGroup(destination) : destination === this.#lease.address;
+    if (this.#policy.knowsBroadcast) return !this.#policy.isGroup(destination);
+    return this.#lease.binding !== undefined && destination === this.#lease.address;
   }
 
   #expire(): void {

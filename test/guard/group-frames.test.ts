@@ -93,6 +93,11 @@ test("G13 to the VM, where no subnet is known, other addresses may be broadcast"
   }
 });
 
+test("G13 to a VM that is not bound, no address is its own, not even 0.0.0.0", () => {
+  const bench = new Bench({});
+  for (const destination of ["0.0.0.0", NEIGHBOUR, DIRECTED]) bench.passesIn(udpIn({ to: EVERYONE_MAC, destination }));
+});
+
 test("G13 I17 multicast and broadcast of the VM's are policy's, in frames of any kind", () => {
   const closed = new Bench({ address: ADDRESS, subnet: SUBNET });
   const open = new Bench({ address: ADDRESS, subnet: SUBNET, ...OPEN });

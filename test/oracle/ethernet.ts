@@ -167,8 +167,8 @@ function judgeArpToVm(state: State, arp: Arp): string {
     if (state.gatewayMac !== undefined) {
       state.unanswered = 0;
       state.countedRequest = undefined;
+      if (state.questions.end()) state.reach("no question any more: the gateway is heard");
     }
-    if (state.questions.end()) state.reach("no question any more: the gateway is heard");
   }
   return PASS;
 }
