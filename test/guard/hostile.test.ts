@@ -424,7 +424,7 @@ function check(
   count(counts, reason ?? `${direction} ${half(frame, 12).toString(16)}`);
 }
 
-const ANSWERED = /^(policy\.(block|destination|gateway|metadata)|flow\.(full|half-open|cut))$/;
+const ANSWERED = /^(policy\.(block|destination|gateway|metadata)|flow\.(full|half-open|unknown|cut))$/;
 const answers = new Uint8Array(128).fill(0xee);
 
 /** An answer is a sound packet to the VM's own address, only for what policy denies, and nothing is written beside it. */
