@@ -139,7 +139,7 @@ test("a stream's other side closing ends it with exit 1", async (t) => {
 });
 
 test("with the VM on descriptor 0, as Tart has it, an ordinary run says nothing", async (t) => {
-  const running = await startSoftnet(t, { args: STATIC, vmFd: 0 });
+  const running = await startSoftnet(t, { args: [...STATIC, "--block", "@host"], vmFd: 0 });
   await warm(running);
   const ended = running.ended();
   running.child.kill("SIGINT");
@@ -281,7 +281,8 @@ test("replaying what --capture wrote gives the verdicts of the live run", async 
 
 test("a capture stops at its size, and frames go on", async (t) => {
   const path = join(temporaryFolder(t), "small.pcapng");
-  const running = await startSoftnet(t, { args: [...STATIC, "--capture", path, "--capture-size", "4K"] });
+  const args = [...STATIC, "--block", "@host", "--capture", path, "--capture-size", "4K"];
+  const running = await startSoftnet(t, { args });
   for (let round = 0; round < 100; round++) await warm(running);
   const ended = running.ended();
   running.child.kill("SIGTERM");
