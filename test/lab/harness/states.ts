@@ -146,7 +146,8 @@ function isTraffic({ ip, udp }: Seen): boolean {
 
 /** RFC 2131 4.3.2: what a REQUEST is. */
 function stateOf({ dhcp, ip }: Seen): string {
-  if (dhcp?.ciaddr === NOBODY) return dhcp.server === undefined ? "INIT-REBOOT" : "INIT";
+  if (dhcp?.server !== undefined) return "INIT";
+  if (dhcp?.ciaddr === NOBODY) return "INIT-REBOOT";
   if (ip?.destination !== "255.255.255.255") return "RENEWING";
   return ip.source === NOBODY ? "REBINDING from 0.0.0.0" : "REBINDING";
 }
