@@ -1,17 +1,16 @@
 /**
- * Real clients at real servers through softnet, state by state: `npm run test:clients`. With SOFTNET_CLIENTS_RESULTS=FILE
- * it notes there what happened, from which `node scripts/clients-page.ts` writes docs/clients.md. SOFTNET_CLIENTS and
- * SOFTNET_SERVERS name those of interest.
+ * Real clients at real servers through softnet, state by state: `npm run test:clients`. SOFTNET_CLIENTS, SOFTNET_SERVERS
+ * and SOFTNET_STATES name those of interest, with commas between.
  */
-import { readFileSync, writeFileSync } from "node:fs";
 import { suite, test } from "node:test";
 import { Machine } from "../lab/harness/machine.ts";
 import { REAL_CLIENTS, versionOf } from "../lab/harness/real-clients.ts";
-import { ALL_SERVER_KINDS } from "../lab/harness/servers.ts";
+import { ALL_SERVER_KINDS, SERVER_VERSIONS } from "../lab/harness/servers.ts";
 import { assertInnocent } from "../lab/harness/softnet.ts";
-import { type Outcomes, Play, STATES, type State } from "../lab/harness/states.ts";
+import { type Outcomes, Play, STATES } from "../lab/harness/states.ts";
 import { BRIDGE, Lab, labNeeds } from "../lab/harness/topology.ts";
 import { PATIENCE } from "../support/patience.ts";
+import { note, noteAt } from "./results.ts";
 
 const wanted = (name: string, given: string | undefined) => given === undefined || given.split(",").includes(name);
 
@@ -31,25 +30,24 @@ suite("real clients at real servers", { concurrency: 4 }, () => {
       const watch = await lab.watch(lab.host, BRIDGE);
       const play = new Play(machine, client, watch, kind, await Play.server(machine, kind));
       const outcomes: Outcomes = {};
+      const noteAll = () =>
+        note((results) => {
+          noteAt(results.pairs, client.name, kind, outcomes);
+          results.versions[client.name] = versionOf(client.version);
+          results.versions[kind] = versionOf(SERVER_VERSIONS[kind]);
+        });
       for (const state of states) {
         try {
           outcomes[state] = await play.bring(state);
         } catch (error) {
+          outcomes[state] = { by: "not online", after: 0 };
+          noteAll();
           throw new Error(`${state}, after ${JSON.stringify(outcomes)}: ${(error as Error).message}`, { cause: error });
         }
         t.diagnostic(`${client.name} ${kind} ${state}: ${JSON.stringify(outcomes[state])}`);
       }
-      note(client.name, kind, outcomes);
+      noteAll();
       assertInnocent(await machine.softnet.stop(), "ipv4.unbound", "arp.sender-address");
     });
   }
 });
-
-function note(client: string, server: string, outcomes: Partial<Record<State, unknown>>): void {
-  const file = process.env.SOFTNET_CLIENTS_RESULTS;
-  if (file === undefined) return;
-  const results = JSON.parse(readFileSync(file, "utf8"));
-  results.pairs[client] = { ...results.pairs[client], [server]: outcomes };
-  results.versions[client] = versionOf(REAL_CLIENTS.find(({ name }) => name === client)!.version);
-  writeFileSync(file, `${JSON.stringify(results, undefined, 2)}\n`);
-}

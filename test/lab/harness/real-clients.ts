@@ -3,7 +3,7 @@
  * between two starts is in its folder.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Tool } from "../../support/tools.ts";
 import { ENVIRONMENT } from "./program.ts";
@@ -130,21 +130,14 @@ export const REAL_CLIENTS: readonly RealClient[] = [
     name: "udhcpc",
     tool: "udhcpc",
     needs: [],
-    version: ["busybox"],
+    version: ["udhcpc", "--help"],
     reboots: false,
     command: (_folder, link) => ["udhcpc", "-f", "-i", link, "-s", tool("udhcpc.sh"), "-A", "5"],
   },
 ];
 
-/** Which version a program says it is; absent where it is missing. */
-export function versionOf(command: readonly string[]): string | undefined {
-  const [first, ...rest] = command;
-  if (first!.startsWith("/") && !existsSync(first!)) return undefined;
-  try {
-    const line = `"$0" "$@" 2>&1 || true`;
-    const text = execFileSync("sh", ["-c", line, first!, ...rest], { env: ENVIRONMENT, encoding: "utf8" });
-    return /\d+\.\d[\w.-]*/.exec(text)?.[0] ?? /\b\d{3}\b/.exec(text)?.[0];
-  } catch {
-    return undefined;
-  }
+/** Which version a program says it is: the first number with a point in it. */
+export function versionOf(command: readonly string[]): string {
+  const text = execFileSync("sh", ["-c", '"$0" "$@" 2>&1 || true', ...command], { env: ENVIRONMENT, encoding: "utf8" });
+  return /\d+\.\d[\w.-]*/.exec(text)?.[0] ?? "unknown";
 }

@@ -12,6 +12,15 @@ export const SERVER_KINDS = ["dnsmasq", "dhcpd", "kea-dhcp4"] as const satisfies
 
 export const ALL_SERVER_KINDS: readonly ServerKind[] = ["dhcpd", "kea-dhcp4", "dnsmasq", "systemd-networkd", "udhcpd"];
 
+/** What prints their versions. */
+export const SERVER_VERSIONS: Readonly<Record<ServerKind, readonly string[]>> = {
+  dnsmasq: ["dnsmasq", "--version"],
+  dhcpd: ["dhcpd", "--version"],
+  "kea-dhcp4": ["kea-dhcp4", "-v"],
+  "systemd-networkd": ["/usr/lib/systemd/systemd-networkd", "--version"],
+  udhcpd: ["udhcpd", "--help"],
+};
+
 export interface ServerOptions {
   /** Where it runs; default: the host, so that the gateway is the server. */
   readonly namespace?: Namespace;
@@ -191,7 +200,9 @@ const STARTERS: Readonly<Record<ServerKind, (directory: string, options: Complet
       join(files, "10-server.network"),
       [
         `[Match]\nName=${link}`,
-        `[Network]\nAddress=${GATEWAY}/24\nDHCPServer=yes\nIPForward=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no`,
+        "[Network]\nDHCPServer=yes\nIPForward=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no",
+        // As the lab has set it, or networkd sets it again and again.
+        `[Address]\nAddress=${GATEWAY}/24\nBroadcast=no`,
         `[DHCPServer]\nPoolOffset=${first}\nPoolSize=${last - first + 1}\nEmitDNS=yes\nDNS=${dns}\nEmitRouter=yes`,
         `DefaultLeaseTimeSec=${lease}\nMaxLeaseTimeSec=${lease}\n`,
       ].join("\n"),
