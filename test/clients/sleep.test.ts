@@ -20,10 +20,12 @@ import { LIMIT } from "../support/patience.ts";
 import { note, noteAt } from "./results.ts";
 
 const MAC = "7e:1a:00:00:00:01";
+/** On a busy machine an emulated timer may seem dead to a kernel that looks for it. */
+const PATIENT = "no_timer_check";
 /** Seconds; dnsmasq gives no shorter lease. */
 const LEASE = 120;
 
-suite("machines that sleep", { concurrency: 4 }, () => {
+suite("machines that sleep", { concurrency: 2 }, () => {
   for (const client of SLEEPERS) {
     test(`G3 ${client.name} in a paused machine renews late at dnsmasq, and is online by that`, {
       ...needsKernel(),
@@ -44,7 +46,7 @@ suite("machines that sleep", { concurrency: 4 }, () => {
       const control = join(lab.directory, "qmp");
       await cable.run("qemu", [
         ...["qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-m", "256", "-nodefaults", ...HEADLESS],
-        ...["-kernel", linux.image, "-initrd", archive, "-append", KERNEL_ARGUMENTS],
+        ...["-kernel", linux.image, "-initrd", archive, "-append", `${KERNEL_ARGUMENTS} ${PATIENT}`],
         ...["-netdev", "dgram,id=n0,local.type=fd,local.str={vm}", "-device", `virtio-net-pci,netdev=n0,mac=${MAC}`],
         ...["-qmp", `unix:${control},server=on,wait=off`],
       ]);
