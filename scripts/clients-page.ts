@@ -87,7 +87,15 @@ const STATE_HEAD = `## State by state
 
 By which message of the real client a server's ACK put it online again, and after how many seconds. Leases are of 20 s, at dnsmasq of
 120 s with a renewal at 12 s; the times depend on that, on the client's own patience, and on a busy machine. Nothing but DHCP and
-ARP left the guest before that ACK in *restarted*, *paused* and *stopped*.`;
+ARP left the guest before that ACK in *restarted*, *paused* and *stopped*.
+
+What takes longer than it would without softnet, and why:
+
+- *restarted* at dnsmasq and udhcpd: their ACK to REBINDING goes through the kernel, which looks for the guest's MAC address first where
+  it has forgotten it, and softnet without a record drops the guest's ARP reply (\`arp.sender-address\`). The guest then starts anew at its lease's end.
+- NetworkManager in *paused* and *stopped*: it asks anew with its former address in ciaddr of SELECTING, which softnet drops
+  (\`dhcp.client-address\`) and RFC 2131 forbids, and starts again after its 45 s.
+- RENEWING in *restarted* goes to a server that softnet does not know, and drops (\`dhcp.addresses\`); REBINDING is what helps.`;
 
 function stateTable(state: State, results: Results): string {
   const rows = REAL_CLIENTS.map(({ name }) => [
