@@ -93,7 +93,7 @@ What takes longer than it would without softnet, and why:
 
 - *restarted* at dnsmasq and udhcpd: their ACK to REBINDING goes through the kernel, which looks for the guest's MAC address first where
   it has forgotten it, and softnet without a record drops the guest's ARP reply (\`arp.sender-address\`). The guest then starts anew at its lease's end.
-- NetworkManager in *paused* and *stopped*: it asks anew with its former address in ciaddr of SELECTING, which softnet drops
+- NetworkManager in *paused*, *stopped* and *moved*: it asks anew with its former address in ciaddr of SELECTING, which softnet drops
   (\`dhcp.client-address\`) and RFC 2131 forbids, and starts again after its 45 s.
 - RENEWING in *restarted* goes to a server that softnet does not know, and drops (\`dhcp.addresses\`); REBINDING is what helps.`;
 

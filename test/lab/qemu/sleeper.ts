@@ -80,7 +80,7 @@ export function sleeper(kernel: Kernel, client: Sleeper, gateway: string): Buffe
 
 /** Shared libraries of a program, and its loader. */
 function libraries(program: string): string[] {
-  const text = execFileSync("sh", ["-c", 'ldd "$0" || true', program], { encoding: "utf8" });
+  const text = execFileSync("sh", ["-c", 'ldd "$0" 2>/dev/null || true', program], { encoding: "utf8" });
   return [...new Set(text.match(/\/\S+/g) ?? [])].filter((path) => path !== program && !path.endsWith(":"));
 }
 
