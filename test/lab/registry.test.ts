@@ -15,7 +15,7 @@ import { dhclient, lease, noLease, udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
 import { type Program, until } from "./harness/program.ts";
 import { recordsOf, registryScope } from "./harness/registry.ts";
-import { DhcpServer, SERVER_KINDS, type ServerKind } from "./harness/servers.ts";
+import { DhcpServer, SERVER_KINDS } from "./harness/servers.ts";
 import { assertDropped, assertInnocent, Softnet, softnetCommand } from "./harness/softnet.ts";
 import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 import type { Seen } from "./harness/watch.ts";
@@ -372,7 +372,7 @@ suite("the registry", SIDE_BY_SIDE, () => {
 });
 
 /** What each server says of a RELEASE that it took. */
-const FREED: Readonly<Record<ServerKind, RegExp>> = {
+const FREED: Readonly<Record<(typeof SERVER_KINDS)[number], RegExp>> = {
   dnsmasq: /DHCPRELEASE\(br0\) 10\.77\.0\.100 /,
   dhcpd: /DHCPRELEASE of 10\.77\.0\.100 from .* \(found\)/,
   "kea-dhcp4": /DHCP4_RELEASE .*10\.77\.0\.100 was released/,

@@ -27,7 +27,9 @@ const PACKAGES = {
   arpspoof: "dsniff",
   bridge: "iproute2",
   busybox: "busybox-static",
+  connmand: "connman",
   dhclient: "isc-dhcp-client",
+  dhcpcd: "dhcpcd-base",
   dhcpd: "isc-dhcp-server",
   dhcpstarv: "dhcpstarv",
   "dbus-daemon": "dbus-daemon",
@@ -41,6 +43,7 @@ const PACKAGES = {
   "kea-dhcp4": "kea-dhcp4-server",
   libvirtd: "libvirt-daemon-system",
   netavark: "netavark",
+  NetworkManager: "network-manager",
   "llvm-nm": "llvm",
   "llvm-objdump": "llvm",
   nft: "nftables",
@@ -53,8 +56,10 @@ const PACKAGES = {
   scapy: "python3-scapy",
   setpriv: "util-linux",
   sudo: "sudo",
+  "systemd-networkd": "systemd",
   "systemd-nspawn": "systemd-container",
   udhcpc: "udhcpc",
+  udhcpd: "udhcpd",
   ufw: "ufw",
   virsh: "libvirt-clients",
   unshare: "util-linux",
@@ -66,6 +71,7 @@ const FILES: Partial<Record<Tool, string>> = {
   netavark: "/usr/lib/podman/netavark",
   python3: "/usr/bin/python3",
   scapy: "/usr/lib/python3/dist-packages/scapy",
+  "systemd-networkd": "/usr/lib/systemd/systemd-networkd",
 };
 
 /** Bits in a process' set of capabilities, linux/capability.h. */

@@ -1,13 +1,25 @@
-/** DHCP servers on the bridge: Debian's dnsmasq, ISC dhcpd and Kea, each with its files in the lab's directory. */
+/** DHCP servers on the bridge, as Debian has them, each with its files in the lab's directory. */
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Namespace } from "./netns.ts";
 import { type Exit, type Program, until } from "./program.ts";
-import { BRIDGE, DNS_SERVER, GATEWAY, type Lab } from "./topology.ts";
+import { BRIDGE, DNS_SERVER, GATEWAY, type Lab, tool } from "./topology.ts";
 
-export type ServerKind = "dnsmasq" | "dhcpd" | "kea-dhcp4";
+export type ServerKind = "dnsmasq" | "dhcpd" | "kea-dhcp4" | "systemd-networkd" | "udhcpd";
 
-export const SERVER_KINDS: readonly ServerKind[] = ["dnsmasq", "dhcpd", "kea-dhcp4"];
+/** Those that run anywhere on the bridge; the other two serve the link's own subnet from the gateway. */
+export const SERVER_KINDS = ["dnsmasq", "dhcpd", "kea-dhcp4"] as const satisfies readonly ServerKind[];
+
+export const ALL_SERVER_KINDS: readonly ServerKind[] = ["dhcpd", "kea-dhcp4", "dnsmasq", "systemd-networkd", "udhcpd"];
+
+/** What prints their versions. */
+export const SERVER_VERSIONS: Readonly<Record<ServerKind, readonly string[]>> = {
+  dnsmasq: ["dnsmasq", "--version"],
+  dhcpd: ["dhcpd", "--version"],
+  "kea-dhcp4": ["kea-dhcp4", "-v"],
+  "systemd-networkd": ["/usr/lib/systemd/systemd-networkd", "--version"],
+  udhcpd: ["udhcpd", "--help"],
+};
 
 export interface ServerOptions {
   /** Where it runs; default: the host, so that the gateway is the server. */
@@ -180,5 +192,48 @@ const STARTERS: Readonly<Record<ServerKind, (directory: string, options: Complet
       env: { KEA_LOCKFILE_DIR: directory, KEA_PIDFILE_DIR: directory },
       ready: /DHCP4_STARTED/,
     };
+  },
+  "systemd-networkd"(directory, { link, first, last, dns, lease }) {
+    const files = join(directory, "network");
+    mkdirSync(files);
+    writeFileSync(
+      join(files, "10-server.network"),
+      [
+        `[Match]\nName=${link}`,
+        "[Network]\nDHCPServer=yes\nIPForward=yes\nLinkLocalAddressing=no\nIPv6AcceptRA=no",
+        // As the lab has set it, or networkd sets it again and again.
+        `[Address]\nAddress=${GATEWAY}/24\nBroadcast=no`,
+        `[DHCPServer]\nPoolOffset=${first}\nPoolSize=${last - first + 1}\nEmitDNS=yes\nDNS=${dns}\nEmitRouter=yes`,
+        `DefaultLeaseTimeSec=${lease}\nMaxLeaseTimeSec=${lease}\n`,
+      ].join("\n"),
+    );
+    return {
+      command: "sh",
+      args: [tool("private-run.sh"), directory, "/usr/lib/systemd/systemd-networkd"],
+      env: { SYSTEMD_LOG_LEVEL: "debug", SYSTEMD_LOG_TARGET: "console" },
+      ready: new RegExp(`${link}: .*(DHCPv4 server: STARTED|Offering DHCPv4 leases)`),
+    };
+  },
+  udhcpd(directory, { link, network, first, last, router, dns, lease }) {
+    const config = join(directory, "udhcpd.conf");
+    const leases = join(directory, "leases");
+    writeFileSync(leases, "");
+    writeFileSync(
+      config,
+      [
+        `start ${network}.${first}`,
+        `end ${network}.${last}`,
+        `interface ${link}`,
+        `lease_file ${leases}`,
+        `pidfile ${join(directory, "pid")}`,
+        "min_lease 5",
+        "option subnet 255.255.255.0",
+        `option router ${router}`,
+        `option dns ${dns}`,
+        `option lease ${lease}`,
+        "",
+      ].join("\n"),
+    );
+    return { command: "udhcpd", args: ["-f", config], env: {}, ready: /udhcpd: started/ };
   },
 };
