@@ -262,7 +262,7 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
 
   const bound = state.binding?.address;
   if (message.yiaddr !== 0) return "dhcp.client-address";
-  const own = type === DISCOVER ? [0, bound, state.lastAddress] : [0, bound];
+  const own = type === DISCOVER || isSelecting(message, packet, type) ? [0, bound, state.lastAddress] : [0, bound];
   const unbound = !own.includes(message.ciaddr) && type === REQUEST && mayRenewUnbound(state, message);
   if (!own.includes(message.ciaddr) && !unbound) return "dhcp.client-address";
   if (packet.destination === BROADCAST && macText(frame, 0) !== BROADCAST_MAC) return "dhcp.addresses";
@@ -280,6 +280,21 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
   const addsNone = kind === "DECLINE" || kind === "RELEASE";
   if (!state.knowsIdentifier(message.identifier)) {
     if (addsNone || !state.hasRoomForIdentifier()) return "dhcp.client-identifier";
+  }
+
+  const question = questionOf(message);
+  const waiting = state.transactions.filter((entry) => entry.waiting && state.now - entry.waiting.since <= 3 * SECOND);
+  const given = kind === "DECLINE" ? option32(message, 50) : message.ciaddr;
+  if (addsNone && waiting.some(({ asked }) => asked !== given)) {
+    state.reach(`${kind} while a REQUEST waits`);
+    return "dhcp.pending";
+  }
+  if (transaction !== undefined && waiting.includes(transaction)) {
+    if (type !== REQUEST || question !== transaction.waiting!.question) {
+      state.reach(`another ${kind} while a REQUEST waits`);
+      return "dhcp.pending";
+    }
+    state.reach("a REQUEST that waits comes again");
   }
 
   const elsewhere = offering !== undefined && offering !== transaction;
@@ -310,10 +325,25 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
       offering.xid = message.xid;
     }
     noteTransaction(state, packet, message, kind, elsewhere ? offering : transaction);
+    if (unbound && kind === "REBINDING" && bound === undefined && message.ciaddr !== state.former?.address) {
+      if (state.ownRequest.begin(state.vmMac, packet.payload.slice(8), message.ciaddr, state.now)) {
+        state.reach("a request of softnet's own is due");
+      }
+    }
     if (unbound)
       state.reach(`${kind} of ${message.ciaddr === state.former?.address ? "the former" : "an unknown"} address`);
   }
   return PASS;
+}
+
+/** A REQUEST in SELECTING, by its form. */
+function isSelecting(message: Message, packet: Packet, type: number): boolean {
+  return type === REQUEST && packet.source === 0 && packet.destination === BROADCAST && message.options.has(54);
+}
+
+/** What a REQUEST asks for, as text. */
+function questionOf(message: Message): string {
+  return [option32(message, 50), option32(message, 54), message.ciaddr, message.identifier].join(" ");
 }
 
 /** A REQUEST for an address that the VM is not bound to, by which its server is asked. */
@@ -356,7 +386,7 @@ function classify(
         return packet.destination === server ? { kind: "RENEWING" } : { reason: "dhcp.addresses" };
       }
       if (unspecifiedToBroadcast && named !== undefined) {
-        if (message.ciaddr !== 0) return { reason: "dhcp.client-address" };
+        if (message.ciaddr !== 0) state.reach("SELECTING with the last address in ciaddr");
         const offers = (entry: Transaction): boolean =>
           entry.offers.some((offer) => offer.server === named && offer.yiaddr === requested);
         const offering = transaction && offers(transaction) ? transaction : state.transactions.findLast(offers);
@@ -423,6 +453,7 @@ function noteTransaction(
     renewedFrom: undefined,
     acknowledgedBy: undefined,
     answered: false,
+    waiting: undefined,
   };
   if (found === undefined) state.transactions.push(transaction);
   if (transaction.kind !== kind) transaction.acknowledgedBy = undefined;
@@ -430,6 +461,8 @@ function noteTransaction(
   transaction.renewedFrom = kind === "RENEWING" ? packet.destination : undefined;
   transaction.time = state.now;
   transaction.kind = kind;
+  const asks = kind !== "DISCOVER" && kind !== "INFORM";
+  transaction.waiting = asks ? { since: state.now, question: questionOf(message) } : undefined;
   if (kind === "DISCOVER") transaction.rapidCommit = message.options.has(80);
   if (kind !== "DISCOVER" && kind !== "SELECTING") transaction.offers = [];
   transaction.named = kind === "SELECTING" ? option32(message, 54) : undefined;
@@ -582,6 +615,7 @@ function acknowledge(
 
   transaction.acknowledgedBy = server;
   transaction.answered = true;
+  transaction.waiting = undefined;
   if (state.binding === undefined && (kind === "RENEWING" || kind === "REBINDING")) {
     state.reach(`an unbound VM is bound again in ${kind}`);
   }

@@ -199,6 +199,11 @@ function gatewayAsks(state: State, arp: Arp): boolean {
 
 /** The question that softnet itself is to send now, if there is one. */
 export function takeQuestion(state: State): Uint8Array | undefined {
+  const request = state.ownRequest.take(state.now);
+  if (request !== undefined) {
+    state.reach("a request of softnet's own");
+    return request;
+  }
   const { questions } = state;
   if (!questions.isDue(state.now)) return undefined;
   if (state.gatewayMac !== undefined && questions.hasAskedEnough) {
@@ -231,8 +236,9 @@ export function takeQuestion(state: State): Uint8Array | undefined {
   });
 }
 
-/** A question as text. What it says as target hardware address, the thing that is asked, is left out. */
+/** A question as text. What one by ARP says as target hardware address, the thing that is asked, is left out. */
 export function tellQuestion(frame: Uint8Array): string {
   const hex = (from: number, to: number) => Buffer.from(frame.slice(from, to)).toString("hex");
+  if (hex(12, 14) === "0800") return hex(0, frame.length);
   return `${hex(0, 32)} ${hex(38, frame.length)}`;
 }

@@ -6,6 +6,7 @@ import type { GuardOptions } from "../../src/guard/types.ts";
 import { addressNumber, type Cidr, cidr } from "./bytes.ts";
 import { Flows, isClosed, lifetime } from "./flows.ts";
 import { Fragments } from "./fragments.ts";
+import { OwnRequest } from "./own-request.ts";
 import { Questions } from "./questions.ts";
 import { isByPort, isStateful, type OracleRule, parsePolicy } from "./rules.ts";
 
@@ -37,6 +38,8 @@ export interface Transaction {
   acknowledgedBy: number | undefined;
   /** An ACK passed since the VM's last message. */
   answered: boolean;
+  /** What the REQUEST asked for whose ACK or NAK has not passed yet: the same again says the same. */
+  waiting: { readonly since: number; readonly question: string } | undefined;
 }
 
 export interface OracleBinding {
@@ -140,6 +143,8 @@ export class State {
 
   /** Softnet's own questions for the gateway's MAC. */
   readonly questions: Questions;
+  /** Softnet's own INIT-REBOOT. */
+  readonly ownRequest: OwnRequest;
 
   /** What kind of frame passed last, for the tests' coverage; and whether a MAC is to be learned anew. */
   note = "";
@@ -162,6 +167,7 @@ export class State {
     this.hostname = options.hostname?.toLowerCase();
     this.subnet = options.subnet === undefined ? undefined : cidr(options.subnet);
     this.questions = new Questions((options.ask ?? false) && this.configuredGatewayMac === undefined);
+    this.ownRequest = new OwnRequest(options.ask ?? false);
     this.heldElsewhere = options.heldElsewhere ?? (() => false);
     if (options.address !== undefined) {
       this.binding = {
@@ -247,6 +253,7 @@ export class State {
     this.binding = binding;
     this.former = former;
     if (binding !== undefined) this.lastAddress = binding.address;
+    if (binding !== undefined && this.ownRequest.forget()) this.reach("no request of softnet's own: the VM is bound");
     this.acknowledgedFrom = acknowledgedFrom;
     if (this.guardedGateway !== guardedGateway) this.forgetGatewayMac();
     if (binding?.address !== before?.address) {
@@ -276,6 +283,7 @@ export class State {
   /** What RELEASE and DECLINE do: no answer that is still on its way may bind again. */
   giveUp(): void {
     this.endBinding();
+    if (this.ownRequest.forget()) this.reach("no request of softnet's own: RELEASE or DECLINE");
     this.#givenUp = this.transactions.map((transaction) => transaction.xid);
     this.transactions = [];
   }
