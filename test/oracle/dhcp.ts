@@ -289,7 +289,7 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
     state.reach(`${kind} while a REQUEST waits`);
     return "dhcp.pending";
   }
-  if (transaction !== undefined && waiting.includes(transaction)) {
+  if (!addsNone && transaction !== undefined && waiting.includes(transaction)) {
     if (type !== REQUEST || question !== transaction.waiting!.question) {
       state.reach(`another ${kind} while a REQUEST waits`);
       return "dhcp.pending";
