@@ -62,10 +62,9 @@ export class DhcpEgress {
     if (!isClientType(message.messageType)) return MESSAGE_TYPE;
     if (hostname !== undefined && !message.hasNoNameBut(hostname)) return HOSTNAME;
     if (message.yiaddr !== 0) return CLIENT_ADDRESS;
-    if (!this.#mayClaim(message.ciaddr)) return CLIENT_ADDRESS;
-
     const source = sourceAddress(bytes, packet);
     const destination = destinationAddress(bytes, packet);
+    if (!this.#mayClaim(message.ciaddr, source === 0 && destination === LIMITED_BROADCAST)) return CLIENT_ADDRESS;
     if (destination === LIMITED_BROADCAST && destinationMac(bytes, frame) !== BROADCAST_MAC) return ADDRESSES;
     if (source !== 0 && source !== lease.address && !(this.#renewsUnbound() && source === message.ciaddr)) {
       return ADDRESSES;
@@ -92,14 +91,16 @@ export class DhcpEgress {
   }
 
   /**
-   * ciaddr is empty or the bound address. A DISCOVER may also carry the last bound one: the client inside NetworkManager
-   * does so after an expiry, until an ACK clears it. It was the VM's own, so an answer sent there tells nobody anything.
-   * A plain renewal may name any: the server knows whose it is.
+   * ciaddr is empty or the bound address. DISCOVER and SELECTING may also carry the last bound one: the client inside
+   * NetworkManager does so after an expiry, until an ACK clears it. It was the VM's own, so an answer sent there tells
+   * nobody anything. A plain renewal may name any: the server knows whose it is. `unbound`: from 0.0.0.0 to all.
    */
-  #mayClaim(ciaddr: number): boolean {
+  #mayClaim(ciaddr: number, unbound: boolean): boolean {
     const { lease, message } = this.#state;
     if (ciaddr === 0 || ciaddr === lease.address) return true;
-    if (message.messageType === DHCP_DISCOVER) return ciaddr === lease.lastAddress;
+    const { messageType } = message;
+    const selecting = messageType === DHCP_REQUEST && unbound && message.serverIdentifier !== 0;
+    if (messageType === DHCP_DISCOVER || selecting) return ciaddr === lease.lastAddress;
     return this.#renewsUnbound() && !lease.isStatic && isHostAddress(ciaddr);
   }
 
@@ -158,8 +159,8 @@ export class DhcpEgress {
       this.#kind = "REBINDING";
       return PASS;
     }
-    if (message.ciaddr !== 0) return CLIENT_ADDRESS;
     if (message.serverIdentifier === 0) {
+      if (message.ciaddr !== 0) return CLIENT_ADDRESS;
       this.#kind = "INIT-REBOOT";
       return message.requestedAddress === 0 ? FORMAT : PASS;
     }
