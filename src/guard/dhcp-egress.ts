@@ -80,6 +80,7 @@ export class DhcpEgress {
     const opens = type === DHCP_DISCOVER || type === DHCP_REQUEST || type === DHCP_INFORM;
     const identified = opens ? this.#identifiers.hasRoomFor(message, now) : this.#identifiers.has(message);
     if (!identified) return CLIENT_IDENTIFIER;
+    if (opens ? this.#changesWaiting(now) : transactions.someWaits(now)) return PENDING;
     if (opens && !this.#offered && !transactions.hasRoomFor(message.xid, now)) return PENDING;
     if (!this.#bucket.take(now)) return RATE;
 
@@ -199,6 +200,18 @@ export class DhcpEgress {
   }
 
   /**
+   * Whether the ACK to a REQUEST that waits would drop after this DISCOVER, REQUEST or INFORM: the server would keep a
+   * lease that softnet knows nothing of (threat row D2). A client that takes a new xid for each message may repeat itself.
+   */
+  #changesWaiting(now: number): boolean {
+    const { message, transactions } = this.#state;
+    const own = transactions.find(message.xid, now);
+    if (own?.waits(now) && !own.repeats(this.#kind, message)) return true;
+    const offered = this.#offered;
+    return offered !== undefined && offered.waits(now) && !offered.repeats(this.#kind, message);
+  }
+
+  /**
    * RELEASE and DECLINE: the server may give the address away at once, and an answer to an earlier question that is still
    * on its way must not bind it again. Some servers look up what is declined by the client alone, so that a DECLINE of
    * another address costs the bound one too.
@@ -213,7 +226,7 @@ export class DhcpEgress {
     if (this.#declines.length === MOST_DECLINES_A_DAY) this.#declines.shift();
     this.#declines.push(now);
     pending.forget(message.requestedAddress);
-    lease.end("declined");
+    lease.end("declined", message.requestedAddress);
   }
 }
 

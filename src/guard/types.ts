@@ -85,7 +85,13 @@ export type BindingEnd = "expired" | "released" | "declined" | "refused" | "repl
 
 export type BindingChange =
   | { readonly kind: "learned" | "renewed"; readonly binding: Binding }
-  | { readonly kind: "lost"; readonly binding: Binding; readonly why: BindingEnd };
+  | {
+      readonly kind: "lost";
+      readonly binding: Binding;
+      readonly why: BindingEnd;
+      /** Present where it ended with a DECLINE of another address: its server still keeps it for the VM. */
+      readonly declined?: number;
+    };
 
 /** What a guard says about one frame; these objects are frozen and shared. */
 export interface Verdict {
