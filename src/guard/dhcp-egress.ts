@@ -88,7 +88,15 @@ export class DhcpEgress {
     if (this.#offered) transactions.move(this.#offered, message.xid);
     if (opens) transactions.open(message.xid, now).ask(this.#kind, message, destination, now);
     else this.#giveUp(now);
+    if (this.#asksUnknown()) this.#state.ownRequest.make(bytes, packet, now);
     return PASS;
+  }
+
+  /** Whether the message is a REBINDING behind a softnet that does not know the address at all. */
+  #asksUnknown(): boolean {
+    const { lease, message } = this.#state;
+    if (message.messageType !== DHCP_REQUEST || this.#kind !== "REBINDING" || !this.#renewsUnbound()) return false;
+    return lease.address === 0 && lease.formerAddress !== message.ciaddr;
   }
 
   /**
@@ -205,10 +213,9 @@ export class DhcpEgress {
    */
   #changesWaiting(now: number): boolean {
     const { message, transactions } = this.#state;
-    const own = transactions.find(message.xid, now);
-    if (own?.waits(now) && !own.repeats(this.#kind, message)) return true;
-    const offered = this.#offered;
-    return offered !== undefined && offered.waits(now) && !offered.repeats(this.#kind, message);
+    const changes = (entry: Transaction | undefined): boolean =>
+      entry?.waits(now) === true && !entry.repeats(this.#kind, message);
+    return changes(transactions.find(message.xid, now)) || changes(this.#offered);
   }
 
   /**
@@ -217,8 +224,9 @@ export class DhcpEgress {
    * another address costs the bound one too.
    */
   #giveUp(now: number): void {
-    const { message, pending, lease, transactions } = this.#state;
+    const { message, pending, lease, transactions, ownRequest } = this.#state;
     transactions.closeAll();
+    ownRequest.drop();
     if (message.messageType === DHCP_RELEASE) {
       lease.end("released");
       return;

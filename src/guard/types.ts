@@ -14,7 +14,7 @@ export interface GuardOptions {
   readonly live?: boolean;
   /** Makes answers to what is denied (`answer`, `takeReset`). */
   readonly reject?: boolean;
-  /** Asks the network itself who has the gateway's address (`takeQuestion`). */
+  /** Asks the network itself who has the gateway's address, and whether an unknown one is the VM's (`takeQuestion`). */
   readonly ask?: boolean;
   /** TCP ports of the VM's that the network exposes: their answers to the gateway pass though a rule blocks it. */
   readonly exposedPorts?: readonly number[];
