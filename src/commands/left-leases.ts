@@ -1,6 +1,7 @@
 /**
- * Leases that the VM has left: when its binding moves to another address under another client identifier, the server
- * still keeps the one before. A VM could collect addresses that way (threat rows D2, D6), so softnet gives it back.
+ * Leases that the VM has left: when its binding moves to another address under another client identifier, or ends because
+ * it declined another address, the server still keeps the one before. A VM could collect addresses that way (threat rows
+ * D2, D6), so softnet gives it back.
  */
 import { randomBytes } from "node:crypto";
 import type { Binding, BindingChange } from "../guard/types.ts";
@@ -22,12 +23,16 @@ export class LeftLeases {
   follow(change: BindingChange): void {
     if (change.kind === "lost") {
       this.#replaced = change.why === "replaced" ? change.binding : undefined;
+      if (change.declined !== undefined) this.#giveBack(change.binding);
       return;
     }
     const left = this.#replaced;
     this.#replaced = undefined;
-    if (left === undefined || !isReleasable(left) || isSameClient(left, change.binding)) return;
-    if (this.#waiting.length < MOST_WAITING) this.#waiting.push(left);
+    if (left !== undefined && !isSameClient(left, change.binding)) this.#giveBack(left);
+  }
+
+  #giveBack(binding: Binding): void {
+    if (isReleasable(binding) && this.#waiting.length < MOST_WAITING) this.#waiting.push(binding);
   }
 
   /** Writes the next RELEASE to `out` at `at` and returns its length; 0 = none. */

@@ -62,10 +62,9 @@ export class DhcpEgress {
     if (!isClientType(message.messageType)) return MESSAGE_TYPE;
     if (hostname !== undefined && !message.hasNoNameBut(hostname)) return HOSTNAME;
     if (message.yiaddr !== 0) return CLIENT_ADDRESS;
-    if (!this.#mayClaim(message.ciaddr)) return CLIENT_ADDRESS;
-
     const source = sourceAddress(bytes, packet);
     const destination = destinationAddress(bytes, packet);
+    if (!this.#mayClaim(message.ciaddr, source === 0 && destination === LIMITED_BROADCAST)) return CLIENT_ADDRESS;
     if (destination === LIMITED_BROADCAST && destinationMac(bytes, frame) !== BROADCAST_MAC) return ADDRESSES;
     if (source !== 0 && source !== lease.address && !(this.#renewsUnbound() && source === message.ciaddr)) {
       return ADDRESSES;
@@ -81,6 +80,7 @@ export class DhcpEgress {
     const opens = type === DHCP_DISCOVER || type === DHCP_REQUEST || type === DHCP_INFORM;
     const identified = opens ? this.#identifiers.hasRoomFor(message, now) : this.#identifiers.has(message);
     if (!identified) return CLIENT_IDENTIFIER;
+    if (opens ? this.#changesWaiting(now) : transactions.someWaits(now)) return PENDING;
     if (opens && !this.#offered && !transactions.hasRoomFor(message.xid, now)) return PENDING;
     if (!this.#bucket.take(now)) return RATE;
 
@@ -88,18 +88,28 @@ export class DhcpEgress {
     if (this.#offered) transactions.move(this.#offered, message.xid);
     if (opens) transactions.open(message.xid, now).ask(this.#kind, message, destination, now);
     else this.#giveUp(now);
+    if (this.#asksUnknown()) this.#state.ownRequest.make(bytes, packet, now);
     return PASS;
   }
 
+  /** Whether the message is a REBINDING behind a softnet that does not know the address at all. */
+  #asksUnknown(): boolean {
+    const { lease, message } = this.#state;
+    if (message.messageType !== DHCP_REQUEST || this.#kind !== "REBINDING" || !this.#renewsUnbound()) return false;
+    return lease.address === 0 && lease.formerAddress !== message.ciaddr;
+  }
+
   /**
-   * ciaddr is empty or the bound address. A DISCOVER may also carry the last bound one: the client inside NetworkManager
-   * does so after an expiry, until an ACK clears it. It was the VM's own, so an answer sent there tells nobody anything.
-   * A plain renewal may name any: the server knows whose it is.
+   * ciaddr is empty or the bound address. DISCOVER and SELECTING may also carry the last bound one: the client inside
+   * NetworkManager does so after an expiry, until an ACK clears it. It was the VM's own, so an answer sent there tells
+   * nobody anything. A plain renewal may name any: the server knows whose it is. `unbound`: from 0.0.0.0 to all.
    */
-  #mayClaim(ciaddr: number): boolean {
+  #mayClaim(ciaddr: number, unbound: boolean): boolean {
     const { lease, message } = this.#state;
     if (ciaddr === 0 || ciaddr === lease.address) return true;
-    if (message.messageType === DHCP_DISCOVER) return ciaddr === lease.lastAddress;
+    const { messageType } = message;
+    const selecting = messageType === DHCP_REQUEST && unbound && message.serverIdentifier !== 0;
+    if (messageType === DHCP_DISCOVER || selecting) return ciaddr === lease.lastAddress;
     return this.#renewsUnbound() && !lease.isStatic && isHostAddress(ciaddr);
   }
 
@@ -158,8 +168,8 @@ export class DhcpEgress {
       this.#kind = "REBINDING";
       return PASS;
     }
-    if (message.ciaddr !== 0) return CLIENT_ADDRESS;
     if (message.serverIdentifier === 0) {
+      if (message.ciaddr !== 0) return CLIENT_ADDRESS;
       this.#kind = "INIT-REBOOT";
       return message.requestedAddress === 0 ? FORMAT : PASS;
     }
@@ -198,13 +208,25 @@ export class DhcpEgress {
   }
 
   /**
+   * Whether the ACK to a REQUEST that waits would drop after this DISCOVER, REQUEST or INFORM: the server would keep a
+   * lease that softnet knows nothing of (threat row D2). A client that takes a new xid for each message may repeat itself.
+   */
+  #changesWaiting(now: number): boolean {
+    const { message, transactions } = this.#state;
+    const changes = (entry: Transaction | undefined): boolean =>
+      entry?.waits(now) === true && !entry.repeats(this.#kind, message);
+    return changes(transactions.find(message.xid, now)) || changes(this.#offered);
+  }
+
+  /**
    * RELEASE and DECLINE: the server may give the address away at once, and an answer to an earlier question that is still
    * on its way must not bind it again. Some servers look up what is declined by the client alone, so that a DECLINE of
    * another address costs the bound one too.
    */
   #giveUp(now: number): void {
-    const { message, pending, lease, transactions } = this.#state;
+    const { message, pending, lease, transactions, ownRequest } = this.#state;
     transactions.closeAll();
+    ownRequest.drop();
     if (message.messageType === DHCP_RELEASE) {
       lease.end("released");
       return;
@@ -212,7 +234,7 @@ export class DhcpEgress {
     if (this.#declines.length === MOST_DECLINES_A_DAY) this.#declines.shift();
     this.#declines.push(now);
     pending.forget(message.requestedAddress);
-    lease.end("declined");
+    lease.end("declined", message.requestedAddress);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Cidr } from "../policy/rule.ts";
 import type { DhcpMessage } from "../wire/dhcp.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
 import type { Lease } from "./lease.ts";
+import type { OwnRequest } from "./own-request.ts";
 import type { PendingAddresses } from "./recent.ts";
 import type { Transactions } from "./transactions.ts";
 
@@ -23,6 +24,7 @@ export interface DhcpState {
   readonly pending: PendingAddresses;
   readonly gateway: GatewayWatch;
   readonly transactions: Transactions;
+  readonly ownRequest: OwnRequest;
   /** Whether another VM of this host holds an address here; undefined = nobody can tell. */
   readonly heldElsewhere: ((address: number) => boolean) | undefined;
   /** Read into for each message, one at a time. */

@@ -50,6 +50,7 @@ import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease, NO_ADDRESS } from "./lease.ts";
+import { OwnRequest } from "./own-request.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import { PendingAddresses } from "./recent.ts";
@@ -113,6 +114,7 @@ export class Guard {
   readonly #exposed: ExposedPorts;
   readonly #lease: Lease;
   readonly #gateway: GatewayWatch;
+  readonly #ownRequest: OwnRequest;
   readonly #pending = new PendingAddresses();
   readonly #arp: ArpGuard;
   readonly #dhcpEgress: DhcpEgress;
@@ -157,6 +159,7 @@ export class Guard {
       () => this.#formerIsGone(),
     );
     this.#gateway = new GatewayWatch(gatewayMac ?? UNKNOWN_MAC, options.ask ?? false);
+    this.#ownRequest = new OwnRequest(this.#mac, options.ask ?? false);
     const dhcp: DhcpState = {
       mac: this.#mac,
       trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
@@ -169,6 +172,7 @@ export class Guard {
       pending: this.#pending,
       gateway: this.#gateway,
       transactions: new Transactions(),
+      ownRequest: this.#ownRequest,
       heldElsewhere: options.heldElsewhere,
       message: new DhcpMessage(),
     };
@@ -245,11 +249,15 @@ export class Guard {
   }
 
   /**
-   * Writes an ARP request in the VM's name, who has the gateway's address, to `out` at `at`, 60 bytes, and returns its
-   * length; 0 = there is nothing to ask now. It is for the network, soon after a frame to the VM, and at `deadline` (option
-   * `ask`).
+   * Writes a question in the VM's name to `out` at `at` and returns its length; 0 = there is nothing to ask now. Either
+   * an INIT-REBOOT, at most LONGEST_REQUEST bytes, or an ARP request, who has the gateway's address, 60 bytes. It is for
+   * the network, soon after a frame in either direction, and at `deadline` (option `ask`).
    */
   takeQuestion(out: Uint8Array, at: number): number {
+    return this.#ownRequest.take(out, at, this.#clock[0]!) || this.#takeArpQuestion(out, at);
+  }
+
+  #takeArpQuestion(out: Uint8Array, at: number): number {
     const { address } = this.#lease;
     const asked = address === 0 ? NO_QUESTION : this.#gateway.takeQuestion(this.#clock[0]!);
     if (asked === NO_QUESTION) return 0;
@@ -279,11 +287,12 @@ export class Guard {
   }
 
   /**
-   * When `advance` or `takeQuestion` has something to do even if no frame comes: the end of the binding, the next question.
+   * When `advance` or `takeQuestion` has something to do even if no frame comes: the end of the binding, the next
+   * question (of either kind).
    * Microseconds; Infinity = never.
    */
   get deadline(): number {
-    return Math.min(this.#lease.expiry, this.#gateway.questionDue);
+    return Math.min(this.#lease.expiry, this.#gateway.questionDue, this.#ownRequest.due);
   }
 
   /** Tells the time, in microseconds, before the frames of a batch are judged; ends a binding whose lease is over. */
@@ -412,6 +421,7 @@ export class Guard {
   #bindingChanged(change: BindingChange): void {
     this.#surround();
     if (change.kind === "lost") this.#gateway.dropQuestion();
+    else this.#ownRequest.drop();
     if (change.kind === "lost" && change.why !== "expired") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
     this.#onBinding?.(change);
   }

@@ -109,8 +109,11 @@ export class Lease {
     this.#set(Object.freeze({ ...binding, origin: this.#learnedAs }));
   }
 
-  /** Ends the binding, unless it is static or there is none; only an expired one is remembered as the former one. */
-  end(why: BindingEnd): void {
+  /**
+   * Ends the binding, unless it is static or there is none; only an expired one is remembered as the former one.
+   * `declined`: the address in the DECLINE that ends it.
+   */
+  end(why: BindingEnd, declined?: number): void {
     const binding = this.#binding;
     if (!binding) {
       this.forgetFormer();
@@ -119,7 +122,8 @@ export class Lease {
     if (binding.origin === "static") return;
     this.#set(undefined);
     if (why === "expired") this.#setFormer(binding);
-    this.#tell({ kind: "lost", binding, why });
+    const another = declined !== undefined && declined !== binding.address;
+    this.#tell({ kind: "lost", binding, why, ...(another && { declined }) });
   }
 
   /** The former address may be somebody else's now. */

@@ -3,6 +3,9 @@
  * D24). A transaction lives for 60 s after the VM's last message in it and has one kind, that of this message: an INFORM
  * with a REQUEST's xid cannot complete the REQUEST. Eight at the most; a ninth is refused, unless one of them was answered
  * and can give it its place.
+ *
+ * A REQUEST waits for its answer for a while: meanwhile the VM cannot change what it asked for, so that it cannot let a
+ * server lease an address that the guard does not hear of (threat row D2).
  */
 import type { DhcpMessage } from "../wire/dhcp.ts";
 import { fresh } from "./recent.ts";
@@ -22,6 +25,8 @@ const NO_IDENTIFIER = new Uint8Array(0);
 
 export class Transaction {
   static readonly MOST_OFFERS = 8;
+  /** How long a REQUEST waits: a server that has not answered by then will hardly do so. */
+  static readonly PATIENCE = 3_000_000;
 
   /** Moves with a client that takes a new one for its REQUEST. */
   xid: number;
@@ -37,6 +42,10 @@ export class Transaction {
   requestedAddress = 0;
   /** The server of the last REQUEST: what it named in option 54, or where it went in RENEWING; 0 = none. */
   requestedServer = 0;
+  /** Options 50 and 54 and ciaddr of the last message, as they were. */
+  #option50 = 0;
+  #option54 = 0;
+  #ciaddr = 0;
   /** Option 61 of the last message; empty = none. */
   clientIdentifier: Uint8Array = NO_IDENTIFIER;
   /** Option 54 of the ACK that bound; 0 = none yet. A repeated REQUEST keeps it. */
@@ -61,6 +70,9 @@ export class Transaction {
       this.discovered = false;
       this.offers.length = 0;
     }
+    this.#option50 = message.requestedAddress;
+    this.#option54 = message.serverIdentifier;
+    this.#ciaddr = message.ciaddr;
     this.requestedAddress = this.renews ? message.ciaddr : message.requestedAddress;
     this.requestedServer = kind === "RENEWING" ? server : message.serverIdentifier;
     this.clientIdentifier = message.clientIdentifier.slice(0, message.clientIdentifierLength);
@@ -68,7 +80,30 @@ export class Transaction {
 
   /** Whether it asks for an address that the client believes to have. */
   get renews(): boolean {
-    return this.kind === "RENEWING" || this.kind === "REBINDING";
+    return isRenewal(this.kind);
+  }
+
+  /** Whether its last message is a REQUEST whose ACK or NAK may still come. */
+  waits(now: number): boolean {
+    const request = this.kind !== "DISCOVER" && this.kind !== "INFORM";
+    return request && !this.answered && fresh(this.time, now, Transaction.PATIENCE);
+  }
+
+  /** Whether a message of this kind is its last REQUEST again, as far as the answer depends on it. */
+  repeats(kind: TransactionKind, message: DhcpMessage): boolean {
+    const same = kind === this.kind || (this.renews && isRenewal(kind));
+    return (
+      same &&
+      message.requestedAddress === this.#option50 &&
+      message.serverIdentifier === this.#option54 &&
+      message.ciaddr === this.#ciaddr &&
+      this.#isIdentifiedBy(message)
+    );
+  }
+
+  #isIdentifiedBy({ clientIdentifier, clientIdentifierLength }: DhcpMessage): boolean {
+    const own = this.clientIdentifier;
+    return own.length === clientIdentifierLength && own.every((byte, index) => byte === clientIdentifier[index]);
   }
 
   /** Whether this server offered this address; a proxy's offer of none does not count. */
@@ -123,6 +158,11 @@ export class Transactions {
     );
   }
 
+  /** Whether any REQUEST waits for its answer. */
+  someWaits(now: number): boolean {
+    return this.#live.some((entry) => entry.waits(now));
+  }
+
   /** Whether a message with this xid belongs to a transaction or may open one. */
   hasRoomFor(xid: number, now: number): boolean {
     let others = 0;
@@ -168,4 +208,8 @@ export class Transactions {
     }
     return oldest;
   }
+}
+
+function isRenewal(kind: TransactionKind): boolean {
+  return kind === "RENEWING" || kind === "REBINDING";
 }

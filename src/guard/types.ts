@@ -14,7 +14,7 @@ export interface GuardOptions {
   readonly live?: boolean;
   /** Makes answers to what is denied (`answer`, `takeReset`). */
   readonly reject?: boolean;
-  /** Asks the network itself who has the gateway's address (`takeQuestion`). */
+  /** Asks the network itself who has the gateway's address, and whether an unknown one is the VM's (`takeQuestion`). */
   readonly ask?: boolean;
   /** TCP ports of the VM's that the network exposes: their answers to the gateway pass though a rule blocks it. */
   readonly exposedPorts?: readonly number[];
@@ -85,7 +85,13 @@ export type BindingEnd = "expired" | "released" | "declined" | "refused" | "repl
 
 export type BindingChange =
   | { readonly kind: "learned" | "renewed"; readonly binding: Binding }
-  | { readonly kind: "lost"; readonly binding: Binding; readonly why: BindingEnd };
+  | {
+      readonly kind: "lost";
+      readonly binding: Binding;
+      readonly why: BindingEnd;
+      /** Present where it ended with a DECLINE of another address: its server still keeps it for the VM. */
+      readonly declined?: number;
+    };
 
 /** What a guard says about one frame; these objects are frozen and shared. */
 export interface Verdict {

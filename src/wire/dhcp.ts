@@ -314,6 +314,24 @@ function routerOf({ bytes, length }: Collected): number {
   return length > LONGEST_ROUTES ? 0 : defaultRouter(bytes, length);
 }
 
+/** Bytes of option 50. */
+export const REQUESTED_ADDRESS_LENGTH = 6;
+
+/**
+ * Writes the renewal of `length` bytes at `at` to `out` at `to` as INIT-REBOOT with the broadcast flag: ciaddr becomes
+ * option 50, before the first option, so that the copy is REQUESTED_ADDRESS_LENGTH bytes longer.
+ */
+export function putAsInitReboot(bytes: Uint8Array, at: number, length: number, out: Uint8Array, to: number): void {
+  for (let index = 0; index < OPTIONS; index++) out[to + index] = bytes[at + index]!;
+  put16(out, to + FLAGS, get16(bytes, at + FLAGS) | BROADCAST_FLAG);
+  put32(out, to + CIADDR, 0);
+  out[to + OPTIONS] = OPTION_REQUESTED_ADDRESS;
+  out[to + OPTIONS + 1] = 4;
+  put32(out, to + OPTIONS + 2, get32(bytes, at + CIADDR));
+  const further = to + REQUESTED_ADDRESS_LENGTH;
+  for (let index = OPTIONS; index < length; index++) out[further + index] = bytes[at + index]!;
+}
+
 export interface DhcpFields {
   readonly op: number;
   readonly xid: number;

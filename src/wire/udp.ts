@@ -26,6 +26,27 @@ export function udpChecksumIsRight(bytes: Uint8Array, packet: number, length: nu
   return foldSum(addToSum(pseudoHeaderSum(bytes, packet, length), bytes, datagram, length)) === 0xffff;
 }
 
+/**
+ * Writes the header of a datagram whose payload stands behind it, with its checksum. `packet`: its IPv4 header, without
+ * options; `length`: header and payload.
+ */
+export function putUdpHeader(
+  bytes: Uint8Array,
+  packet: number,
+  length: number,
+  sourcePort: number,
+  destinationPort: number,
+): void {
+  const datagram = packet + IPV4_HEADER;
+  put16(bytes, datagram + SOURCE_PORT, sourcePort);
+  put16(bytes, datagram + DESTINATION_PORT, destinationPort);
+  put16(bytes, datagram + LENGTH, length);
+  put16(bytes, datagram + CHECKSUM, 0);
+  const sum = addToSum(pseudoHeaderSum(bytes, packet, length), bytes, datagram, length);
+  // 0 would say that there is none.
+  put16(bytes, datagram + CHECKSUM, checksumOf(sum) || 0xffff);
+}
+
 export interface UdpFields extends Omit<IPv4Fields, "protocol"> {
   readonly sourcePort: number;
   readonly destinationPort: number;

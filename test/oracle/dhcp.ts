@@ -282,15 +282,16 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
     if (addsNone || !state.hasRoomForIdentifier()) return "dhcp.client-identifier";
   }
 
-  const question = questionOf(message);
+  const question = questionOf(message, kind);
   const waiting = state.transactions.filter((entry) => entry.waiting && state.now - entry.waiting.since <= 3 * SECOND);
   const given = kind === "DECLINE" ? option32(message, 50) : message.ciaddr;
   if (addsNone && waiting.some(({ asked }) => asked !== given)) {
     state.reach(`${kind} while a REQUEST waits`);
     return "dhcp.pending";
   }
-  if (!addsNone && transaction !== undefined && waiting.includes(transaction)) {
-    if (type !== REQUEST || question !== transaction.waiting!.question) {
+  const touched = waiting.filter((entry) => entry === transaction || entry === offering);
+  if (!addsNone && touched.length > 0) {
+    if (touched.some((entry) => entry.waiting!.question !== question)) {
       state.reach(`another ${kind} while a REQUEST waits`);
       return "dhcp.pending";
     }
@@ -342,8 +343,9 @@ function isSelecting(message: Message, packet: Packet, type: number): boolean {
 }
 
 /** What a REQUEST asks for, as text. */
-function questionOf(message: Message): string {
-  return [option32(message, 50), option32(message, 54), message.ciaddr, message.identifier].join(" ");
+function questionOf(message: Message, kind: string): string {
+  const form = kind === "RENEWING" ? "REBINDING" : kind;
+  return [form, option32(message, 50), option32(message, 54), message.ciaddr, message.identifier].join(" ");
 }
 
 /** A REQUEST for an address that the VM is not bound to, by which its server is asked. */
@@ -462,7 +464,7 @@ function noteTransaction(
   transaction.time = state.now;
   transaction.kind = kind;
   const asks = kind !== "DISCOVER" && kind !== "INFORM";
-  transaction.waiting = asks ? { since: state.now, question: questionOf(message) } : undefined;
+  transaction.waiting = asks ? { since: state.now, question: questionOf(message, kind) } : undefined;
   if (kind === "DISCOVER") transaction.rapidCommit = message.options.has(80);
   if (kind !== "DISCOVER" && kind !== "SELECTING") transaction.offers = [];
   transaction.named = kind === "SELECTING" ? option32(message, 54) : undefined;
