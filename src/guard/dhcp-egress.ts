@@ -80,7 +80,8 @@ export class DhcpEgress {
     const opens = type === DHCP_DISCOVER || type === DHCP_REQUEST || type === DHCP_INFORM;
     const identified = opens ? this.#identifiers.hasRoomFor(message, now) : this.#identifiers.has(message);
     if (!identified) return CLIENT_IDENTIFIER;
-    if (opens ? this.#changesWaiting(now) : transactions.someWaits(now)) return PENDING;
+    const givenUp = type === DHCP_DECLINE ? message.requestedAddress : message.ciaddr;
+    if (opens ? this.#changesWaiting(now) : transactions.waitsForAnother(givenUp, now)) return PENDING;
     if (opens && !this.#offered && !transactions.hasRoomFor(message.xid, now)) return PENDING;
     if (!this.#bucket.take(now)) return RATE;
 

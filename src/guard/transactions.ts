@@ -158,9 +158,9 @@ export class Transactions {
     );
   }
 
-  /** Whether any REQUEST waits for its answer. */
-  someWaits(now: number): boolean {
-    return this.#live.some((entry) => entry.waits(now));
+  /** Whether any REQUEST for another address than this one waits for its answer. */
+  waitsForAnother(address: number, now: number): boolean {
+    return this.#live.some((entry) => entry.waits(now) && entry.requestedAddress !== address);
   }
 
   /** Whether a message with this xid belongs to a transaction or may open one. */

@@ -135,11 +135,13 @@ export function dhcpFlood(world: World): void {
   const { random } = world;
   const count = random.between(64, 90);
   const xids = Array.from({ length: random.chance(0.5) ? 8 : 1 }, () => random.uint32());
+  // A REQUEST that waits keeps what follows under its xid from passing.
+  const discovers = random.chance(0.7) ? 1 : 0.9;
   for (let turn = 0; turn < count; turn++) {
     const before = world.now;
     // What drops, here for want of room, costs no token.
     const xid = random.chance(0.2) ? random.uint32() : xids[turn % xids.length]!;
-    say(world, random.chance(0.9) ? "DISCOVER" : "INIT-REBOOT", { wrong: 0.02, xid });
+    say(world, random.chance(discovers) ? "DISCOVER" : "INIT-REBOOT", { wrong: 0.02, xid });
     world.now = before + (turn < 60 ? 0 : random.pick([0, 0, 1, 99_999, 100_000, 100_001]));
   }
 }
