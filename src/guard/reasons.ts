@@ -70,7 +70,7 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("dhcp.server", "names no server, or names or comes from one that is not trusted here", "D13 D18 D25"),
   reason("dhcp.decline", "a DECLINE of an address not offered just now, or too many of them", "D4"),
   reason("dhcp.rate", "more DHCP than 10 a second", "D3"),
-  reason("dhcp.pending", "too many DHCP transactions at once", "D24"),
+  reason("dhcp.pending", "too many DHCP transactions at once, or a REQUEST still waits for its answer", "D2 D24"),
   reason("dhcp.transaction", "answers nothing that this VM asked in the last 60 s", "D7 D12 D20 D24"),
   reason("dhcp.assigned-address", "assigns an address that a VM cannot have, or not the one asked for", "D20 D26"),
   reason("dhcp.lease-time", "an acknowledgement without a lease time, or with none left", "D8 D22"),

@@ -1,6 +1,6 @@
 /**
- * Frames that softnet itself sends to the network in the VM's name: who has the gateway's address, and the RELEASE of an
- * address that the VM has left for another. Few and small; they wait in a batch of their own while the VM's frames wait
+ * Frames that softnet itself sends to the network in the VM's name: who has the gateway's address, its REBINDING once more as
+ * INIT-REBOOT, and the RELEASE of an address that the VM has left. Few and small; they wait in a batch of their own while the VM's frames wait
  * for the network.
  */
 import type { Batch } from "./batch.ts";

@@ -24,6 +24,7 @@ import {
   patch,
   SECOND,
   tcp,
+  UNANSWERED,
 } from "./support.ts";
 
 /* Starvation */
@@ -262,6 +263,7 @@ test("D5 after a RELEASE or a DECLINE no answer still on its way binds the addre
     const [renews, reboots, discovers] = [2, 3, 4].map((xid) => new Client({ xid })) as [Client, Client, Client];
     bench.passesOut(renews.renew(ADDRESS, GATEWAY), reboots.reboot(ADDRESS), discovers.discover());
     bench.passesIn(server.offer(discovers, OTHER));
+    bench.wait(UNANSWERED);
     bench.passesOut(
       end === "release" ? new Client().release(ADDRESS, GATEWAY) : new Client().decline(ADDRESS, GATEWAY),
     );

@@ -17,6 +17,7 @@ import {
   NOBODY,
   Server,
   tcp,
+  UNANSWERED,
 } from "./support.ts";
 
 /** Addresses that no VM can have in 192.168.64.0/24 behind 192.168.64.1. */
@@ -173,6 +174,7 @@ test("D26 with a static address no other is offered or acknowledged", () => {
   );
   bench.passesOut(client.reboot(OTHER));
   bench.dropsIn("dhcp.assigned-address", server.ack(client, OTHER));
+  bench.wait(UNANSWERED);
   bench.passesOut(client.reboot(ADDRESS));
   bench.passesIn(server.ack(client, ADDRESS));
   bench.passesOut(client.renew(ADDRESS, GATEWAY));

@@ -4,11 +4,13 @@
  */
 import { LeftLeases } from "../../src/commands/left-leases.ts";
 import { formatIPv4, parseMac } from "../../src/wire/address.ts";
-import { Bench, bytes, Client, HOUR, MINUTE, SECOND, Server, VM } from "./support.ts";
+import { Bench, bytes, Client, EVERYONE, HOUR, MINUTE, SECOND, Server, VM } from "./support.ts";
 
 const DAY = 24 * HOUR;
 /** How long a server keeps a declined address out of its pool: Kea's choice, the longest of the five. */
 const PROBATION = DAY;
+/** An address that nobody leases. */
+const NOBODYS = "192.168.64.254";
 const CIADDR = 14 + 20 + 8 + 12;
 
 /** A server's pool: who has which address, and until when. */
@@ -23,13 +25,13 @@ class Pool {
   }
 
   /** The address of a client, or the first free one; absent where none is left. */
-  offer(holder: string, now: number): string | undefined {
+  offer(holder: string, now: number, but?: string): string | undefined {
     let free: string | undefined;
     for (let number = 1; number <= this.#size; number++) {
       const address = `192.168.64.${number + 1}`;
       const lease = this.#taken.get(address);
       if (lease?.holder === holder && lease.until > now) return address;
-      if (free === undefined && (lease === undefined || lease.until <= now)) free = address;
+      if (free === undefined && address !== but && (lease === undefined || lease.until <= now)) free = address;
     }
     return free;
   }
@@ -73,13 +75,39 @@ export const declinesOffers: Strategy = (vm, mayDecline) => {
   vm.acknowledge(address);
 };
 
-/** Takes a lease, and makes its transaction another one before the ACK is there, which then drops. */
-export const leavesAcknowledgements: Strategy = (vm) => {
-  const address = vm.discover();
-  if (address === undefined) return;
-  vm.select(address);
-  vm.changeItsMind();
-  vm.acknowledge(address);
+/** Takes a lease, and sends something before the ACK is there, that it might drop. */
+const beforeTheAck =
+  (distract: (vm: Vm, address: string) => void): Strategy =>
+  (vm) => {
+    const address = vm.discover();
+    if (address === undefined) return;
+    vm.select(address);
+    distract(vm, address);
+    vm.acknowledge(address);
+  };
+
+/** What a VM may send before an ACK so that it drops; all but the last three under the REQUEST's own xid. */
+export const DISTRACTIONS: Readonly<Record<string, Strategy>> = {
+  "leaves ACKs for DISCOVER": beforeTheAck((vm) => vm.send((client) => client.discover())),
+  "leaves ACKs for INIT-REBOOT": beforeTheAck((vm) => vm.send((client) => client.reboot(NOBODYS))),
+  "leaves ACKs for REBINDING": beforeTheAck((vm) => vm.send((client) => client.rebind(NOBODYS))),
+  "leaves ACKs for INFORM": beforeTheAck((vm) =>
+    vm.send((client) => (vm.bound === undefined ? undefined : client.inform(vm.bound))),
+  ),
+  "leaves ACKs for a REBINDING that carries its options": beforeTheAck((vm, address) =>
+    vm.send((client, server) => {
+      if (vm.bound === undefined) return undefined;
+      const change = { source: vm.bound, ciaddr: vm.bound, destination: EVERYONE };
+      return client.select(address, server, change);
+    }),
+  ),
+  "leaves ACKs for RELEASE": beforeTheAck((vm) => vm.release()),
+  "leaves ACKs for DECLINE": beforeTheAck((vm, address) => vm.decline(address)),
+  "leaves ACKs for SELECTING of another offer": (vm) => vm.selectsTwo(false),
+  "leaves ACKs for SELECTING of another offer under another xid": (vm) => vm.selectsTwo(true),
+  "leaves ACKs for SELECTING of the same under another xid, as another client": beforeTheAck((vm, address) =>
+    vm.send((_, server) => vm.impostor.select(address, server)),
+  ),
 };
 
 class Vm {
@@ -89,7 +117,9 @@ class Vm {
   readonly #server: Server;
   readonly #out = new Uint8Array(700);
   #client = new Client();
+  #before = this.#client;
   #holder = "";
+  #round = 0;
   readonly day = { most: 0, leases: 0, declines: 0, full: 0, lost: 0 };
 
   constructor(pool: Pool, lease: number) {
@@ -104,6 +134,8 @@ class Vm {
   /** Goes on as a client with another identifier. */
   become(number: number): void {
     this.#holder = String(number);
+    this.#round = number;
+    this.#before = this.#client;
     this.#client = new Client({ xid: number + 1, identifier: bytes(0, number >>> 8, number & 255) });
   }
 
@@ -121,8 +153,40 @@ class Vm {
     this.day.leases++;
   }
 
-  changeItsMind(): void {
-    this.#bench.out(this.#client.discover());
+  get bound(): string | undefined {
+    return this.#bench.bound;
+  }
+
+  /** The same VM under another xid and another identifier. */
+  get impostor(): Client {
+    return new Client({ xid: this.#client.xid + 0x10000, identifier: bytes(9) });
+  }
+
+  send(make: (client: Client, server: string) => Uint8Array | undefined): void {
+    const frame = make(this.#client, this.#server.identifier);
+    if (frame !== undefined) this.#bench.out(frame);
+  }
+
+  release(): void {
+    const own = this.bound;
+    if (own === undefined) return;
+    if (this.#bench.out(this.#before.release(own, this.#server.identifier)) === "pass") this.#pool.release(own);
+  }
+
+  /** Takes two offers of one transaction, of which the guard could know one at a time. */
+  selectsTwo(anew: boolean): void {
+    const address = this.discover();
+    if (address === undefined) return;
+    const other = this.#pool.offer("another", this.now, address);
+    if (other === undefined) return;
+    this.#bench.in(this.#server.offer(this.#client, other));
+    this.select(address);
+    const first = this.#client;
+    if (anew)
+      this.#client = new Client({ xid: first.xid + 0x10000, identifier: bytes(0, this.#round >>> 8, this.#round) });
+    this.select(other);
+    this.#bench.in(this.#server.ack(first, address));
+    this.acknowledge(other);
   }
 
   acknowledge(address: string): void {

@@ -25,6 +25,7 @@ import {
   OTHER_MAC,
   SECOND,
   Server,
+  UNANSWERED,
   VM,
 } from "./support.ts";
 
@@ -77,6 +78,7 @@ test("G17 D25 with a configured gateway no OFFER or ACK that names another route
     bench.passesOut(client.reboot(ADDRESS));
     assert.equal(bench.in(from.ack(client, ADDRESS, { options })), "dhcp.router", what);
     bench.assertOffline();
+    bench.wait(UNANSWERED);
     bench.bind();
     bench.passesOut(client.inform(ADDRESS));
     assert.equal(bench.in(from.ackInform(client, ADDRESS, { options })), "dhcp.router", what);
@@ -123,6 +125,7 @@ test("G17 D25 with the server's MAC no OFFER, ACK or NAK comes from another, tho
   for (const ask of [client.renew(ADDRESS, GATEWAY), client.rebind(ADDRESS), client.reboot(ADDRESS)]) {
     bench.passesOut(ask);
     bench.dropsIn("dhcp.server", forger.ack(client, ADDRESS), forger.nak(client));
+    bench.wait(UNANSWERED);
   }
   bench.assertOnline();
   const open = new Bench({ dhcpServer: GATEWAY });

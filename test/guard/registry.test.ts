@@ -21,6 +21,7 @@ import {
   SECOND,
   Server,
   tcp,
+  UNANSWERED,
   udp,
   VM,
 } from "./support.ts";
@@ -50,6 +51,7 @@ test("D6 an address that another VM holds is not learned, in whichever way it is
   bench.dropsIn("dhcp.address-held", server.ack(client, ADDRESS, rapid));
   bench.passesOut(client.select(ADDRESS, GATEWAY));
   bench.dropsIn("dhcp.address-held", server.ack(client, ADDRESS));
+  bench.wait(UNANSWERED);
   bench.passesOut(client.reboot(ADDRESS));
   bench.dropsIn("dhcp.address-held", server.ack(client, ADDRESS));
   bench.assertOffline();

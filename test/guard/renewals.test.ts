@@ -31,6 +31,7 @@ import {
   SECOND,
   Server,
   tcp,
+  UNANSWERED,
   udp,
   VM,
 } from "./support.ts";
@@ -80,7 +81,8 @@ test("G2 a REQUEST from 0.0.0.0 with ciaddr and option 50 or 54 is none, and nei
   for (const bench of [bound(), asleep(), new Bench()]) {
     for (const code of [50, 54]) {
       bench.dropsOut(
-        "dhcp.client-address",
+        // Option 54 makes it SELECTING, which may name the last address but takes an offer.
+        code === 54 && bench.changes.length > 0 ? "dhcp.server" : "dhcp.client-address",
         rebindUnaddressed(ADDRESS, { options: [[code, address(code === 50 ? ADDRESS : GATEWAY)]] }),
       );
     }
@@ -147,7 +149,9 @@ test("G3 A1 D6 ARP with the former address goes to nobody but server and gateway
 
 test("G3 D6 a reply with the former address passes for 60 s after a renewal of exactly that address", () => {
   const bench = asleep();
-  bench.passesOut(rebindUnaddressed(OTHER), client.discover());
+  bench.passesOut(rebindUnaddressed(OTHER));
+  bench.wait(UNANSWERED);
+  bench.passesOut(client.discover());
   bench.dropsOut("arp.sender-address", tells(GATEWAY));
   bench.passesOut(client.renew(ADDRESS, GATEWAY));
   bench.wait(MINUTE);
@@ -179,6 +183,7 @@ test("G3 D6 whoever else is heard with the former address has it: the VM must st
     bench.passesIn(claim);
     bench.dropsOut("arp.sender-address", arp(), tells(GATEWAY));
     bench.dropsOut("dhcp.addresses", client.renew(ADDRESS, GATEWAY));
+    bench.wait(UNANSWERED);
     bench.passesOut(client.discover());
   }
 });
@@ -338,8 +343,8 @@ test("G3 D2 D3 D24 renewals of any address cost what every message costs", () =>
   const known = (xid: number) => new Client({ xid, identifier: bytes(0, 0) });
   for (let xid = 4; xid < 8; xid++) bench.passesOut(known(xid).rebind(`192.168.64.${xid + 20}`));
   bench.dropsOut("dhcp.pending", known(8).rebind(ADDRESS));
-  for (let message = 0; message < 42; message++) bench.passesOut(known(1).rebind(ADDRESS));
-  bench.dropsOut("dhcp.rate", known(1).rebind(ADDRESS));
+  for (let message = 0; message < 42; message++) bench.passesOut(known(4).rebind("192.168.64.24"));
+  bench.dropsOut("dhcp.rate", known(4).rebind("192.168.64.24"));
 });
 
 test("G3 D25 with a trusted server only that one answers, by ACK or NAK", () => {

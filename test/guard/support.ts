@@ -13,6 +13,8 @@ import { emitIPv4 } from "../../src/wire/ipv4.ts";
 import { emitUdp } from "../../src/wire/udp.ts";
 
 export const SECOND = 1_000_000;
+/** A REQUEST that no ACK or NAK answered waits no longer. */
+export const UNANSWERED = 3 * SECOND + 1;
 export const MINUTE = 60 * SECOND;
 export const HOUR = 60 * MINUTE;
 

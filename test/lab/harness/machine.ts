@@ -97,6 +97,8 @@ export class Machine {
   async restartWithoutRecord(): Promise<void> {
     await this.softnet.program.stop("SIGKILL");
     clearRegistry(this.lab.host);
+    // A server's kernel has to look for the guest again, as after a longer while.
+    this.lab.host.ip("neigh", "flush", "all");
     this.softnet = Machine.#softnet(this.lab, this.mac);
     await this.#plug();
   }

@@ -128,9 +128,11 @@ export async function confirmation(watch: Watch, begin: number): Promise<string>
     },
     AT_MOST,
   );
-  const asked = watch.frames.slice(0, index.at).findLast(({ dhcp }) => dhcp?.type === REQUEST);
+  const requests = watch.frames.slice(0, index.at).filter(({ dhcp }) => dhcp?.type === REQUEST);
+  const asked = requests.at(-1);
   assert.ok(asked !== undefined, "an ACK that nobody asked for");
-  return stateOf(asked);
+  const before = requests.at(-2);
+  return isCopyOf(asked, before) ? `${stateOf(before)}, and softnet's own INIT-REBOOT` : stateOf(asked);
 }
 
 /** Asserts that a VM sent nothing but DHCP and ARP before a server confirmed its address. */
@@ -142,6 +144,14 @@ export function assertClosedUntilConfirmed(frames: readonly Seen[], mac: string)
 
 function isTraffic({ ip, udp }: Seen): boolean {
   return ip !== undefined && udp?.destination !== DHCP_SERVER_PORT;
+}
+
+/** Whether softnet itself asked the client's question again (docs/guard.md, A request of softnet's own). */
+function isCopyOf({ dhcp }: Seen, before: Seen | undefined): before is Seen {
+  const rebinding = before?.dhcp?.ciaddr;
+  return (
+    rebinding !== undefined && rebinding !== NOBODY && dhcp?.xid === before?.dhcp?.xid && dhcp?.requested === rebinding
+  );
 }
 
 /** RFC 2131 4.3.2: what a REQUEST is. */
