@@ -115,6 +115,7 @@ export class DhcpIngress {
       if (transaction.offers.length === Transaction.MOST_OFFERS) return PENDING;
       transaction.offers.push(offer);
     }
+    transaction.offered = true;
     if (message.yiaddr !== 0) pending.add(message.yiaddr, message.serverIdentifier, now);
     return PASS;
   }

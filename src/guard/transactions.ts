@@ -52,6 +52,8 @@ export class Transaction {
   acknowledgedBy = 0;
   /** An ACK has come since the VM's last message: its place is free for another. */
   answered = false;
+  /** An OFFER has come since the VM's last message: its server assigns nothing before a REQUEST. */
+  offered = false;
 
   constructor(xid: number) {
     this.xid = xid;
@@ -61,6 +63,7 @@ export class Transaction {
   ask(kind: TransactionKind, message: DhcpMessage, server: number, now: number): void {
     if (kind !== this.kind) this.acknowledgedBy = 0;
     this.answered = false;
+    this.offered = false;
     this.kind = kind;
     this.time = now;
     if (kind === "DISCOVER") {
@@ -83,17 +86,23 @@ export class Transaction {
     return isRenewal(this.kind);
   }
 
-  /** Whether its last message is a REQUEST whose ACK or NAK may still come. */
+  /** Whether its last message may make a server assign an address, and the ACK or NAK may still come. */
   waits(now: number): boolean {
-    const request = this.kind !== "DISCOVER" && this.kind !== "INFORM";
-    return request && !this.answered && fresh(this.time, now, Transaction.PATIENCE);
+    const mayAssign = this.kind === "DISCOVER" ? this.rapidCommit && !this.offered : this.kind !== "INFORM";
+    return mayAssign && !this.answered && fresh(this.time, now, Transaction.PATIENCE);
   }
 
-  /** Whether a message of this kind is its last REQUEST again, as far as the answer depends on it. */
+  /** Whether it waits, and not just for this address. A DISCOVER may be assigned any. */
+  waitsForAnother(address: number, now: number): boolean {
+    return this.waits(now) && (this.kind === "DISCOVER" || this.requestedAddress !== address);
+  }
+
+  /** Whether a message of this kind is its last message again, as far as the answer depends on it. */
   repeats(kind: TransactionKind, message: DhcpMessage): boolean {
     const same = kind === this.kind || (this.renews && isRenewal(kind));
     return (
       same &&
+      (kind !== "DISCOVER" || message.rapidCommit) &&
       message.requestedAddress === this.#option50 &&
       message.serverIdentifier === this.#option54 &&
       message.ciaddr === this.#ciaddr &&
@@ -158,9 +167,9 @@ export class Transactions {
     );
   }
 
-  /** Whether any REQUEST for another address than this one waits for its answer. */
+  /** Whether the ACK to anything that waits may be for another address than this one. */
   waitsForAnother(address: number, now: number): boolean {
-    return this.#live.some((entry) => entry.waits(now) && entry.requestedAddress !== address);
+    return this.#live.some((entry) => entry.waitsForAnother(address, now));
   }
 
   /** Whether a message with this xid belongs to a transaction or may open one. */

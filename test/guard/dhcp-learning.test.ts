@@ -42,6 +42,7 @@ test("D26 an absurd address is neither offered nor acknowledged", () => {
     bench.passesOut(client.discover({ options: [[80, bytes()]] }));
     bench.dropsIn("dhcp.assigned-address", server.offer(client, absurd));
     bench.dropsIn("dhcp.assigned-address", server.ack(client, absurd, { options: [[80, bytes()]] }));
+    bench.wait(UNANSWERED);
     bench.passesOut(client.reboot(absurd));
     bench.dropsIn("dhcp.assigned-address", server.ack(client, absurd));
     bench.assertOffline(absurd);
@@ -82,6 +83,7 @@ test("D26 the gateway of the living binding is never assigned, whatever the mess
     silent.offer(client, GATEWAY),
     silent.ack(client, GATEWAY, { options: [[80, bytes()]] }),
   );
+  bench.wait(UNANSWERED);
   bench.passesOut(client.reboot(GATEWAY));
   bench.dropsIn("dhcp.assigned-address", silent.ack(client, GATEWAY));
   bench.assertOnline();
@@ -172,6 +174,7 @@ test("D26 with a static address no other is offered or acknowledged", () => {
     server.offer(client, OTHER),
     server.ack(client, OTHER, { options: [[80, bytes()]] }),
   );
+  bench.wait(UNANSWERED);
   bench.passesOut(client.reboot(OTHER));
   bench.dropsIn("dhcp.assigned-address", server.ack(client, OTHER));
   bench.wait(UNANSWERED);

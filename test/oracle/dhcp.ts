@@ -285,7 +285,7 @@ export function dhcpFromVm(state: State, frame: Uint8Array, packet: Packet): str
   const question = questionOf(message, kind);
   const waiting = state.transactions.filter((entry) => entry.waiting && state.now - entry.waiting.since <= 3 * SECOND);
   const given = kind === "DECLINE" ? option32(message, 50) : message.ciaddr;
-  if (addsNone && waiting.some(({ asked }) => asked !== given)) {
+  if (addsNone && waiting.some((entry) => entry.kind === "DISCOVER" || entry.asked !== given)) {
     state.reach(`${kind} while a REQUEST waits`);
     return "dhcp.pending";
   }
@@ -345,7 +345,8 @@ function isSelecting(message: Message, packet: Packet, type: number): boolean {
 /** What a REQUEST asks for, as text. */
 function questionOf(message: Message, kind: string): string {
   const form = kind === "RENEWING" ? "REBINDING" : kind;
-  return [form, option32(message, 50), option32(message, 54), message.ciaddr, message.identifier].join(" ");
+  const rapid = kind === "DISCOVER" && message.options.has(80) ? "rapid" : "";
+  return [form, rapid, option32(message, 50), option32(message, 54), message.ciaddr, message.identifier].join(" ");
 }
 
 /** A REQUEST for an address that the VM is not bound to, by which its server is asked. */
@@ -463,7 +464,7 @@ function noteTransaction(
   transaction.renewedFrom = kind === "RENEWING" ? packet.destination : undefined;
   transaction.time = state.now;
   transaction.kind = kind;
-  const asks = kind !== "DISCOVER" && kind !== "INFORM";
+  const asks = kind === "DISCOVER" ? message.options.has(80) : kind !== "INFORM";
   transaction.waiting = asks ? { since: state.now, question: questionOf(message, kind) } : undefined;
   if (kind === "DISCOVER") transaction.rapidCommit = message.options.has(80);
   if (kind !== "DISCOVER" && kind !== "SELECTING") transaction.offers = [];
@@ -571,6 +572,7 @@ function offer(
     if (transaction.offers.length >= 8) return "dhcp.pending";
     transaction.offers.push({ server, source: packet.source, mac, yiaddr });
   }
+  if (transaction.kind === "DISCOVER") transaction.waiting = undefined;
   if (yiaddr !== 0) state.notePending(yiaddr, server, state.now);
   state.note = yiaddr === 0 ? "dhcp.OFFER-PROXY" : "dhcp.OFFER";
   return PASS;

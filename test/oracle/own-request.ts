@@ -17,7 +17,7 @@ export class OwnRequest {
   /** A REBINDING for an unknown address passed. Whether a copy is due that was not. */
   begin(vmMac: string, message: Uint8Array, address: number, now: number): boolean {
     if (!this.#asks || this.#due !== undefined) return false;
-    if (this.#lastTaken !== undefined && now - this.#lastTaken <= 4 * SECOND) return false;
+    if (this.#lastTaken !== undefined && now - this.#lastTaken < 4 * SECOND) return false;
     const frame = copyOf(vmMac, message, address);
     if (frame.length > LONGEST) return false;
     this.#due = frame;
