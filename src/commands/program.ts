@@ -12,6 +12,7 @@ import { refuseBorrowedRights, returnRights } from "../privileges/borrowed.ts";
 import { refuseTightLimits } from "../privileges/limits.ts";
 import { SEND_CRASH, watchForCrashes } from "../telemetry/crash.ts";
 import { UserError } from "../user-error.ts";
+import { version } from "../version.ts";
 import type { CtlArguments } from "./ctl.ts";
 import { addGuardOptions } from "./guard-options.ts";
 import type { ListArguments } from "./list.ts";
@@ -20,7 +21,6 @@ import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
 import { leaveTerminal } from "./terminal.ts";
 import { oneOf, ruleList, wholeNumber } from "./values.ts";
-import { version } from "./version.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -94,7 +94,7 @@ function program(): Command {
     .option("--json", "print one JSON object a line")
     .action(async (given: ListArguments) => {
       const { list } = await import("./list.ts");
-      const { hostRegistry } = await import("./host/registry.ts");
+      const { hostRegistry } = await import("./platform/find-registry.ts");
       await returnRights();
       list(await hostRegistry(), given, STDOUT);
     });

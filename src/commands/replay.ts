@@ -8,15 +8,15 @@ import { notEthernet } from "../capture/linktype.ts";
 import { type CaptureReader, openCapture } from "../capture/read.ts";
 import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
-import { parseExposures } from "../networks/nat/expose.ts";
+import { parseExposures } from "../networks/exposures.ts";
+import { type GuardArguments, guardOptions } from "../session/options.ts";
+import { policyOf } from "../session/policy-lists.ts";
+import { CAPTURE_INTERFACES } from "../session/recording.ts";
 import { UserError } from "../user-error.ts";
 import { getMac, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { isLeftToCard } from "../wire/offloads.ts";
-import { type GuardArguments, guardOptions } from "./guard-options.ts";
 import { Output } from "./output.ts";
-import { policyOf } from "./policy.ts";
-import { CAPTURE_INTERFACES } from "./recording.ts";
 
 export interface ReplayArguments extends GuardArguments {
   readonly fromVm?: boolean;

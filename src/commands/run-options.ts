@@ -2,36 +2,15 @@
 import { type Command, Option } from "commander";
 import { MOST_CONNECTIONS } from "../host/messages.ts";
 import { DEFAULT_CONNECTIONS } from "../host/table.ts";
-import type { VmNetType } from "../privileges/conf.ts";
+import type { SessionArguments } from "../session/options.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
-import type { GuardArguments } from "./guard-options.ts";
 import { byteSize, oneOf, tapName, wholeNumber } from "./values.ts";
 
-export interface RunArguments extends GuardArguments {
-  readonly vmFd?: number;
-  readonly vmTap?: string;
-  readonly vmSocket?: string;
-  readonly vmReconnect?: boolean;
-  readonly vmNetType?: VmNetType;
-  readonly bridge?: string;
-  readonly hostFd?: number;
-  readonly hostSocket?: string;
-  readonly subnet?: string;
-  readonly dns?: string;
-  readonly expose?: string;
-  readonly maxConnections?: number;
-  readonly reject?: boolean;
-  readonly controlFd?: number;
-  readonly controlSocket?: string;
+/** One session's arguments, and those of the process around it. */
+export interface RunArguments extends SessionArguments {
   readonly user?: string;
   readonly group?: string;
   readonly sudoEscalationDone?: boolean;
-  readonly bootpdLeaseTime?: number;
-  readonly releaseOnExit: boolean;
-  readonly capture?: string;
-  readonly captureSize: number;
-  readonly captureFiles: number;
-  readonly logFile?: string;
   readonly logFormat: LogFormat;
   readonly logLevel?: LogLevel;
 }

@@ -3,8 +3,8 @@ import type { ChildProcess } from "node:child_process";
 import type { Hands } from "./agent/hands.ts";
 import type { Order, Report } from "./agent/main.ts";
 import { startIn } from "./child.ts";
+import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
-import { Interrupted, type Undo } from "./undo.ts";
 
 /** Every hand ends by itself long before this; milliseconds. */
 const PATIENCE = 120_000;
@@ -19,17 +19,17 @@ interface Waiting {
 export class Agent {
   readonly #name: string;
   readonly #child: ChildProcess;
-  readonly #undo: Undo;
+  readonly #cleanup: Cleanup;
   readonly #waiting = new Map<number, Waiting>();
   #orders = 0;
   #complaints = "";
   #ended = false;
 
-  constructor(namespace: Namespace, undo: Undo) {
+  constructor(namespace: Namespace, cleanup: Cleanup) {
     this.#name = namespace.name;
-    this.#undo = undo;
+    this.#cleanup = cleanup;
     const options = { stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "advanced" } as const;
-    const child = startIn(namespace, "./agent/main", [], { ...options, stdio: [...options.stdio] }, undo);
+    const child = startIn(namespace, "./agent/main", [], { ...options, stdio: [...options.stdio] }, cleanup);
     this.#child = child;
     child.stderr!.on("data", (data) => {
       this.#complaints = (this.#complaints + data).slice(-MOST_COMPLAINTS);
@@ -76,7 +76,7 @@ export class Agent {
   }
 
   #end(): Error {
-    if (this.#undo.begun) return new Interrupted();
+    if (this.#cleanup.begun) return new Interrupted();
     return new Error(`${this.#name}: the agent ended unexpectedly\n${this.#complaints.trim()}`);
   }
 }

@@ -4,9 +4,9 @@ import { extname } from "node:path";
 import { isSea } from "node:sea";
 import { fileURLToPath } from "node:url";
 import { AGENT } from "./agent-argument.ts";
+import type { Cleanup } from "./cleanup.ts";
 import { ENVIRONMENT } from "./ip.ts";
 import type { Namespace } from "./namespace.ts";
-import type { Undo } from "./undo.ts";
 
 const PATIENCE = 30_000; // milliseconds
 
@@ -31,13 +31,13 @@ export function startIn(
   path: Piece,
   args: readonly string[],
   options: SpawnOptions,
-  undo: Undo,
+  cleanup: Cleanup,
 ): ChildProcess {
-  undo.check();
+  cleanup.check();
   const command = ["netns", "exec", namespace.name, ...pieceCommand(path), ...args];
   const child = spawn("ip", command, { ...options, env: path === "../main" ? ENVIRONMENT : withoutSudo(ENVIRONMENT) });
   child.on("error", () => {}); // told by "close", which follows
-  undo.add(() => stop(child, "SIGKILL"));
+  cleanup.add(() => stop(child, "SIGKILL"));
   return child;
 }
 

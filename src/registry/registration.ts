@@ -96,7 +96,7 @@ export class Registration {
   };
 
   /** Notes the binding with which the guard begins; false when it is static and another live softnet's VM has it. */
-  settle(binding: GuardBinding | undefined): boolean {
+  begin(binding: GuardBinding | undefined): boolean {
     if (binding?.origin === "static") {
       if (this.isHeldElsewhere(binding.address)) return false;
       this.follow({ kind: "learned", binding });

@@ -147,6 +147,17 @@ export class Relay {
     this.#countUnsendable();
   }
 
+  /**
+   * Ends because of a fault that is neither port's: no further frame is forwarded, also of the batch at hand. Returns
+   * false where it had ended before.
+   */
+  fail(thrown: unknown): boolean {
+    if (this.#ended) return false;
+    this.#party = INSIDE;
+    this.#end(thrown);
+    return true;
+  }
+
   /** Gives the lanes turns until both are drained or blocked, or the event loop must have its own. */
   #serve(): void {
     this.attend();

@@ -7,7 +7,7 @@ import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet } from "../../host/subnet.ts";
 import { findProgram } from "../../host/system-program.ts";
 import type { Cidr } from "../../policy/rule.ts";
-import { parseExposures } from "./expose.ts";
+import { parseExposures } from "../exposures.ts";
 import { hostsOwnIn, readHostsOwn } from "./hosts-own.ts";
 import { includes } from "./port-ranges.ts";
 import { readPublications } from "./publications.ts";

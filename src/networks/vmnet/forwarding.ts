@@ -10,7 +10,7 @@ import { IPPROTO_TCP, VMNET_SUCCESS } from "../../native/darwin/vmnet.ts";
 import { describeStatus } from "../../native/darwin/vmnet-status.ts";
 import { formatIPv4 } from "../../wire/address.ts";
 import { put32 } from "../../wire/bytes.ts";
-import type { Exposure } from "../nat/expose.ts";
+import type { Exposure } from "../exposures.ts";
 import type { VmnetNative } from "./native.ts";
 import { waiting } from "./waiting.ts";
 

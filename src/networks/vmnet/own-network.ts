@@ -24,7 +24,7 @@ import { type Cidr, formatCidr, netmaskOf, subnetOf } from "../../policy/rule.ts
 import { UserError } from "../../user-error.ts";
 import { putMac } from "../../wire/address.ts";
 import { get32, put32 } from "../../wire/bytes.ts";
-import type { Exposure } from "../nat/expose.ts";
+import type { Exposure } from "../exposures.ts";
 import { VmnetError } from "./failure.ts";
 
 /** Subnets that are tried, each time. */

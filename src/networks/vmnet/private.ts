@@ -15,7 +15,7 @@ import { UserError } from "../../user-error.ts";
 import { formatIPv4, getMac, parseMac } from "../../wire/address.ts";
 import { DhcpServer } from "../dhcp/server.ts";
 import { ServingPort } from "../dhcp/serving-port.ts";
-import { parseExposures } from "../nat/expose.ts";
+import { parseExposures } from "../exposures.ts";
 import { parseResolvers } from "../nat/resolvers.ts";
 import type { Network } from "../network.ts";
 import { askGatewayMac } from "./gateway-mac.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BindingLog } from "../../src/commands/binding-log.ts";
 import { createGuard } from "../../src/guard/guard.ts";
 import type { Binding } from "../../src/guard/types.ts";
+import { BindingLog } from "../../src/session/binding-log.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { parseIPv4 } from "../../src/wire/address.ts";
 
@@ -30,9 +30,9 @@ function setUp() {
 
 test("a renewal that changes nothing is told once an hour, however often the guest asks", () => {
   const { log, guard, binding, state, lines } = setUp();
-  log.tell({ kind: "learned", binding: binding() }, guard);
+  log.follow({ kind: "learned", binding: binding() }, guard);
   for (const end = state.time + 5 * HOUR; state.time < end; state.time += SECOND / 10) {
-    log.tell({ kind: "renewed", binding: binding() }, guard);
+    log.follow({ kind: "renewed", binding: binding() }, guard);
   }
   const messages = lines.map(({ message }) => message);
   assert.deepEqual(messages, ["binding learned", ...Array(messages.length - 1).fill("binding renewed")]);
@@ -41,11 +41,11 @@ test("a renewal that changes nothing is told once an hour, however often the gue
 
 test("a renewal that brings something else is told at once", () => {
   const { log, guard, binding, state, lines } = setUp();
-  log.tell({ kind: "learned", binding: binding() }, guard);
+  log.follow({ kind: "learned", binding: binding() }, guard);
   state.time += SECOND;
-  log.tell({ kind: "renewed", binding: binding() }, guard);
-  log.tell({ kind: "renewed", binding: binding({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
-  log.tell({ kind: "renewed", binding: binding({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
+  log.follow({ kind: "renewed", binding: binding() }, guard);
+  log.follow({ kind: "renewed", binding: binding({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
+  log.follow({ kind: "renewed", binding: binding({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
   assert.deepEqual(
     lines.map(({ message, dns }) => `${message} ${dns}`),
     ["binding learned 10.0.0.1", "binding renewed 10.0.0.53"],
@@ -55,8 +55,8 @@ test("a renewal that brings something else is told at once", () => {
 test("a guest that takes and releases its address without end writes a burst, then a line a minute with what was left out", () => {
   const { log, guard, binding, state, lines } = setUp();
   for (let round = 0; round < 6000; round++, state.time += SECOND / 10) {
-    log.tell({ kind: "learned", binding: binding() }, guard);
-    log.tell({ kind: "lost", binding: binding(), why: "released" }, guard);
+    log.follow({ kind: "learned", binding: binding() }, guard);
+    log.follow({ kind: "lost", binding: binding(), why: "released" }, guard);
   }
   assert.ok(lines.length >= 20 && lines.length <= 20 + 11, `${lines.length} lines in ten minutes`);
   assert.ok(Number(lines.at(-1)!["left-out"]) > 1000);

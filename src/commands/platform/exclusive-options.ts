@@ -1,9 +1,10 @@
 /** Which of the options that exclude each other were given. */
+
+import type { SessionArguments } from "../../session/options.ts";
 import { UserError } from "../../user-error.ts";
-import type { RunArguments } from "../run-options.ts";
 
 /** Throws UserError for `--vm-reconnect` where nobody connects. */
-export function refuseReconnect({ vmReconnect, vmSocket }: RunArguments): void {
+export function refuseReconnect({ vmReconnect, vmSocket }: SessionArguments): void {
   if (vmReconnect && vmSocket === undefined) {
     throw new UserError("--vm-reconnect belongs to --vm-socket PATH: give both or neither");
   }

@@ -3,6 +3,7 @@
  * file ties the control room to the guard, the network, the relay's counters and the log. It is made after the drop, so
  * whatever it opens is opened with the caller's rights.
  */
+
 import { Controllers } from "../control/controllers.ts";
 import { type EventFields, Events } from "../control/events.ts";
 import { LivePolicy, type PolicyLists } from "../control/live-policy.ts";
@@ -19,17 +20,17 @@ import { DIRECTION_NAMES, type Direction } from "../relay/direction.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { describeFrame } from "../wire/describe.ts";
-import { addressText, describeBinding, describeState } from "./control-status.ts";
-import type { ControlListener, Host } from "./host/host.ts";
-import { policyOf } from "./policy.ts";
-import type { RunArguments } from "./run-options.ts";
+import type { SessionArguments } from "./options.ts";
+import { policyOf } from "./policy-lists.ts";
+import { addressText, describeBinding, describeState } from "./status.ts";
+import type { ControlListener, SessionSystem } from "./system.ts";
 
 /** Microseconds between two lines in the log about changes. */
 const LOG_INTERVAL = 1_000_000;
 
-export interface RunControlOptions {
-  readonly host: Host;
-  readonly given: RunArguments;
+export interface SessionControlOptions {
+  readonly system: SessionSystem;
+  readonly given: SessionArguments;
   /** What options and file said at start, and what is in force. */
   readonly lists: PolicyLists;
   /** `--control-fd`. */
@@ -39,8 +40,8 @@ export interface RunControlOptions {
   readonly log: Log;
 }
 
-export class RunControl {
-  readonly #options: RunControlOptions;
+export class SessionControl {
+  readonly #options: SessionControlOptions;
   readonly #policy: LivePolicy;
   readonly #events: Events;
   readonly #controllers: Controllers;
@@ -60,10 +61,10 @@ export class RunControl {
   #told = Number.NEGATIVE_INFINITY;
   #advice: string | undefined;
 
-  constructor(options: RunControlOptions) {
-    const { host, guard, log } = options;
+  constructor(options: SessionControlOptions) {
+    const { system, guard, log } = options;
     this.#options = options;
-    this.#started = host.clock();
+    this.#started = system.clock();
     this.#advice = metadataAdvice(guard.rules);
     this.#policy = new LivePolicy(options.lists, (rules) => this.#apply(rules));
     this.#events = new Events(describeDrop);
@@ -74,7 +75,7 @@ export class RunControl {
         isolated: options.network.isolated,
         status: () => this.#status(),
         explain: (question) => {
-          guard.advance(host.clock()); // nothing may have moved it for a while
+          guard.advance(system.clock()); // nothing may have moved it for a while
           // What the guard says of its own; the host may drop it all the same, and says so.
           return { ...guard.explain(question), ...hostState(options.network) };
         },
@@ -87,20 +88,20 @@ export class RunControl {
 
   /** Serves from the event loop's next turn on. Throws UserError where the socket cannot be made. */
   open(): void {
-    const { host, given, inherited } = this.#options;
+    const { system, given, inherited } = this.#options;
     if (inherited !== undefined) this.#controllers.inherit(inherited);
     const path = given.controlSocket;
-    if (path !== undefined) this.#listener = host.listenForControl(path, (stream) => this.#controllers.admit(stream));
+    if (path !== undefined) this.#listener = system.listenForControl(path, (stream) => this.#controllers.admit(stream));
   }
 
   /** Reads the file again and puts back what options and file say. A mistake in it changes nothing. */
   reload(): void {
     this.attend();
-    this.#tellChanges(this.#options.host.clock()); // in their order
+    this.#tellChanges(this.#options.system.clock()); // in their order
     try {
       this.#by = "file";
       this.#policy.replace(policyOf(this.#options.given));
-      this.#tellChanges(this.#options.host.clock());
+      this.#tellChanges(this.#options.system.clock());
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#options.log.error(`${error.message}; the policy stays as it was`);
@@ -114,12 +115,12 @@ export class RunControl {
 
   bindingChanged(change: BindingChange): void {
     if (!this.#events.wanted) return;
-    const { guard, host } = this.#options;
+    const { guard, system } = this.#options;
     const why = change.kind === "lost" ? { why: change.why } : {};
     this.#events.tell("binding", {
       change: change.kind,
       ...why,
-      ...describeBinding(change.binding, guard, host.clock()),
+      ...describeBinding(change.binding, guard, system.clock()),
     });
   }
 
@@ -144,14 +145,14 @@ export class RunControl {
 
   /** Ends serving and removes the socket. Harmless when called twice. */
   close(): void {
-    this.#tellChanges(this.#options.host.clock());
+    this.#tellChanges(this.#options.system.clock());
     this.#listener?.close();
     this.#controllers.close();
   }
 
   #apply(rules: readonly Rule[]): void {
-    const { guard, network, log, host } = this.#options;
-    guard.advance(host.clock()); // flows that are over are none that it ends
+    const { guard, network, log, system } = this.#options;
+    guard.advance(system.clock()); // flows that are over are none that it ends
     const ended = guard.setRules(rules);
     this.#changes++;
     this.#ended += ended;
@@ -180,8 +181,8 @@ export class RunControl {
   }
 
   #status(): object {
-    const { guard, network, given, host } = this.#options;
-    const time = host.clock();
+    const { guard, network, given, system } = this.#options;
+    const time = system.clock();
     guard.advance(time);
     return describeState({
       guard,
@@ -199,11 +200,6 @@ export class RunControl {
 /** What is wrong on the host, where the network knows that and something is. */
 function hostState({ host }: Network): { host?: { notices: readonly string[] } } {
   return host === undefined || host.notices.length === 0 ? {} : { host: { notices: host.notices } };
-}
-
-/** Whether anybody may change the policy while it runs. */
-export function isLive({ controlFd, controlSocket, policy }: RunArguments): boolean {
-  return controlFd !== undefined || controlSocket !== undefined || policy !== undefined;
 }
 
 function describeDrop(

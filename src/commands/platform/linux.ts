@@ -23,19 +23,20 @@ import { Privileges } from "../../privileges/privileges.ts";
 import { earlierSubnets } from "../../registry/earlier.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
 import type { FramePort } from "../../relay/port.ts";
+import type { SessionArguments } from "../../session/options.ts";
+import { prepareRegistry } from "../../session/registry-entry.ts";
+import type { NetworkRequest } from "../../session/system.ts";
 import { descriptorWriter, Log } from "../../telemetry/log.ts";
 import { serviceManager } from "../../telemetry/service-manager.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
-import { prepareRegistry } from "../registry.ts";
-import type { RunArguments } from "../run-options.ts";
-import type { Host, NetworkWishes } from "./host.ts";
-import { oneOfOptions, refuseReconnect } from "./sides.ts";
+import { oneOfOptions, refuseReconnect } from "./exclusive-options.ts";
+import type { Platform } from "./platform.ts";
 
 const STDERR = 2;
 const DEFAULT_MTU = 1500;
 
-export function linuxHost(): Host {
+export function linuxPlatform(): Platform {
   const libc = loadLibc();
   nameProcess(libc, "softnet"); // Node calls it node-MainThread
   const unix = linuxUnix(libc);
@@ -49,8 +50,8 @@ export function linuxHost(): Host {
       if (given.vmSocket !== undefined) unixAddress(`--vm-socket ${given.vmSocket}`, given.vmSocket);
       return new Privileges(libc, given);
     },
-    openVmSide: (given, newTap) => openVmSide(libc, given, newTap),
-    openNetwork: (wishes) => openNetwork(libc, wishes),
+    openVmPort: (given, newTap) => openVmPort(libc, given, newTap),
+    openNetwork: (request) => openNetwork(libc, request),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
       controlFd === undefined ? undefined : new UnixStream(libc, takeControlDescriptor(unix, controlFd)),
@@ -59,7 +60,7 @@ export function linuxHost(): Host {
   };
 }
 
-function openVmSide(libc: LinuxLibc, given: RunArguments, newTap?: boolean): FramePort {
+function openVmPort(libc: LinuxLibc, given: SessionArguments, newTap?: boolean): FramePort {
   const { vmFd, vmTap, vmSocket, vmReconnect = false, vmMacAddress } = given;
   oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket });
   refuseReconnect(given);
@@ -73,8 +74,8 @@ function openVmSide(libc: LinuxLibc, given: RunArguments, newTap?: boolean): Fra
   return openVmTap(libc, "--vm-tap", vmTap, address, newTap);
 }
 
-async function openNetwork(libc: LinuxLibc, wishes: NetworkWishes): Promise<Network> {
-  const { given, isolated, privileges, log } = wishes;
+async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Network> {
+  const { given, isolated, privileges, log } = request;
   const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
   const chosen = oneOfOptions({
     "--bridge": bridge,
@@ -144,7 +145,7 @@ function tellPortState(log: Log): TellPortState {
 const WHY_NOT =
   "a new port waits for the bridge's forward delay (with STP twice, up to 30 s), and is disabled while the bridge or the TAP is down";
 
-function advice(given: RunArguments, vm: FramePort, network: Network): string[] {
+function advice(given: SessionArguments, vm: FramePort, network: Network): string[] {
   const lines: string[] = [];
   for (const port of [vm, network.port]) {
     if (port instanceof DatagramPort && !port.seesPeer) {

@@ -1,14 +1,14 @@
 /** What a change of the policy does beside the guard: the network hears of it, and isolation stays as it was decided. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { RunControl } from "../../src/commands/control.ts";
-import { linuxHost } from "../../src/commands/host/linux.ts";
+import { linuxPlatform } from "../../src/commands/platform/linux.ts";
 import type { RunArguments } from "../../src/commands/run-options.ts";
 import { createGuard } from "../../src/guard/guard.ts";
 import { SOCK_STREAM } from "../../src/native/linux/libc.ts";
 import type { Network } from "../../src/networks/network.ts";
 import { formatRule, type Rule } from "../../src/policy/rule.ts";
 import { UnixStream } from "../../src/ports/unix-stream.ts";
+import { SessionControl } from "../../src/session/session-control.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { Controller } from "../control/support.ts";
 import { libc, pair } from "../support/sockets.ts";
@@ -45,7 +45,7 @@ function setUp(t: TestContext, policyChanged?: (rules: readonly Rule[]) => void)
   };
   const lists = { allow: [], block: [] };
   const inherited = new UnixStream(libc, fd);
-  const control = new RunControl({ host: linuxHost(), given, lists, inherited, guard, network, log });
+  const control = new SessionControl({ system: linuxPlatform(), given, lists, inherited, guard, network, log });
   control.open();
   t.after(() => control.close());
   return { controller: new Controller(t, end), control, guard, lines };

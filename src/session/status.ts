@@ -6,8 +6,8 @@ import type { Guard } from "../guard/guard.ts";
 import type { Binding } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
 import type { Snapshot } from "../relay/counters.ts";
+import { version } from "../version.ts";
 import { formatIPv4 } from "../wire/address.ts";
-import { version } from "./version.ts";
 
 export interface State {
   readonly guard: Guard;

@@ -36,7 +36,7 @@ export class BindingLog {
     this.#clock = clock;
   }
 
-  tell(change: BindingChange, guard: Guard): void {
+  follow(change: BindingChange, guard: Guard): void {
     const { kind, binding } = change;
     if (kind === "lost") {
       this.#told = "";

@@ -11,5 +11,5 @@ export function version(): string {
 
 function packageJson(): string {
   if (isSea()) return getAsset("package.json", "utf8");
-  return readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return readFileSync(new URL("../package.json", import.meta.url), "utf8");
 }

@@ -1,5 +1,5 @@
 /** `--expose 2222:22,8080:80`: which TCP ports of the host lead to which ports of the VM. */
-import { UserError } from "../../user-error.ts";
+import { UserError } from "../user-error.ts";
 
 export interface Exposure {
   /** TCP port of the host, 1 … 65,535. */

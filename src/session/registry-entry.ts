@@ -13,7 +13,7 @@ import type { Batch } from "../relay/batch.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../wire/address.ts";
-import type { RunArguments } from "./run-options.ts";
+import type { SessionArguments } from "./options.ts";
 
 /**
  * Registers the VM, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
@@ -26,7 +26,7 @@ export function register(
     vmMacAddress = "",
     vmIpAddress = "",
     controlSocket,
-  }: Pick<RunArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket">,
+  }: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket">,
   log: Log,
 ): Registration | undefined {
   if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
@@ -39,7 +39,7 @@ export function register(
   try {
     const control = controlSocket === undefined ? {} : { control: resolve(controlSocket) };
     registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ...control });
-    // Asked again in `settle`; but now the record can be removed.
+    // Asked again in `beginWithBinding`; but now the record can be removed.
     if (address !== undefined && registration.isHeldElsewhere(address)) throw heldElsewhere(address, network);
     return registration;
   } catch (error) {
@@ -72,16 +72,21 @@ function unusable({ directory }: RegistrySystem, error: unknown): UserError {
 }
 
 /** What the guard has to know from the registry. */
-export function registered(registration: Registration | undefined): Partial<GuardOptions> {
+export function registryOptions(registration: Registration | undefined): Partial<GuardOptions> {
   if (registration === undefined) return {};
   const { restored, isHeldElsewhere } = registration;
   return { heldElsewhere: isHeldElsewhere, ...(restored && { restored }) };
 }
 
 /** Notes with which address the guard begins. Throws UserError where a static one is another live softnet's. */
-export function settle(registration: Registration | undefined, guard: Guard, network: Network, log: Log): void {
+export function beginWithBinding(
+  registration: Registration | undefined,
+  guard: Guard,
+  network: Network,
+  log: Log,
+): void {
   const { binding } = guard;
-  if (registration?.settle(binding) === false) throw heldElsewhere(binding!.address, network);
+  if (registration?.begin(binding) === false) throw heldElsewhere(binding!.address, network);
   if (registration?.restored !== undefined && binding !== undefined && binding.origin !== "static") {
     log.info("binding restored", { address: formatIPv4(binding.address), server: formatIPv4(binding.server) });
   }
@@ -104,7 +109,7 @@ function heldElsewhere(address: number, network: Network): UserError {
   );
 }
 
-export interface GivingBack {
+export interface AddressRelease {
   readonly registration: Registration | undefined;
   readonly guard: Guard;
   readonly network: Network;
@@ -117,7 +122,7 @@ export interface GivingBack {
 }
 
 /** Gives the VM's address back to the server from which it was learned, unless the VM has done so, or its lease is over. */
-export function giveBack({ registration, guard, network, batch, vmMac, movedAway, log }: GivingBack): void {
+export function releaseAddress({ registration, guard, network, batch, vmMac, movedAway, log }: AddressRelease): void {
   const { binding } = guard;
   if (!isReleasable(binding)) return;
   const address = formatIPv4(binding.address);

@@ -20,7 +20,7 @@ import {
   SOL_SOCKET,
 } from "../../native/linux/libc.ts";
 import { UserError } from "../../user-error.ts";
-import type { Exposure } from "./expose.ts";
+import type { Exposure } from "../exposures.ts";
 
 /** struct sockaddr_in: family in host order, port and address in network order; address 0 is every one. */
 const SOCKADDR_IN = { size: 16, family: 0, port: 2 } as const;

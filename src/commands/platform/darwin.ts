@@ -29,12 +29,13 @@ import { CONF, readConf } from "../../privileges/conf-file.ts";
 import { DarwinPrivileges } from "../../privileges/darwin.ts";
 import { darwinRegistry } from "../../registry/darwin.ts";
 import type { FramePort } from "../../relay/port.ts";
+import type { SessionArguments } from "../../session/options.ts";
+import type { NetworkRequest } from "../../session/system.ts";
 import { descriptorWriter, LOG_LEVELS, Log, type LogFormat, type LogLevel } from "../../telemetry/log.ts";
 import { syslogWriter } from "../../telemetry/syslog.ts";
 import { UserError } from "../../user-error.ts";
-import type { RunArguments } from "../run-options.ts";
-import type { Host, NetworkWishes } from "./host.ts";
-import { oneOfOptions, refuseReconnect } from "./sides.ts";
+import { oneOfOptions, refuseReconnect } from "./exclusive-options.ts";
+import type { Platform } from "./platform.ts";
 
 const STDERR = 2;
 const DEFAULT_LEASE_TIME = 600; // seconds
@@ -48,7 +49,7 @@ export interface DarwinOptions {
   readonly conf?: string;
 }
 
-export function darwinHost(options: DarwinOptions = {}): Host {
+export function darwinPlatform(options: DarwinOptions = {}): Platform {
   const { libraries = APPLE, release: version = release(), conf = CONF } = options;
   const libc = loadDarwinLibc(libraries.system);
   const unix = darwinUnix(libc);
@@ -58,8 +59,8 @@ export function darwinHost(options: DarwinOptions = {}): Host {
     ...(registry && { registry }),
     openLog: (level, format, write) => openLog(libc, level, format, write),
     privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given, conf) }),
-    openVmSide: (given) => openVmSide(libc, unix, version, given),
-    openNetwork: async (wishes) => openNetwork(libraries, version, typeOf(wishes.given, conf), wishes),
+    openVmPort: (given) => openVmPort(libc, unix, version, given),
+    openNetwork: async (request) => openNetwork(libraries, version, typeOf(request.given, conf), request),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
       controlFd === undefined ? undefined : new SocketStream(unix, takeControlDescriptor(unix, controlFd)),
@@ -85,11 +86,11 @@ function openLog(
 }
 
 /** The network's type: the caller's, else root's in /etc/softnet.conf. Throws UserError for a file that cannot be trusted. */
-function typeOf(given: RunArguments, conf: string): VmNetType {
+function typeOf(given: SessionArguments, conf: string): VmNetType {
   return given.vmNetType ?? parseSettings(readConf(conf), conf).vmNetType ?? "nat";
 }
 
-function openVmSide(libc: DarwinLibc, unix: UnixSystem, version: string, given: RunArguments): FramePort {
+function openVmPort(libc: DarwinLibc, unix: UnixSystem, version: string, given: SessionArguments): FramePort {
   const { vmFd, vmTap, vmSocket, vmReconnect = false } = given;
   refuse("--vm-tap", vmTap);
   oneOfOptions({ "--vm-fd": vmFd, "--vm-socket": vmSocket });
@@ -105,9 +106,9 @@ async function openNetwork(
   libraries: DarwinLibraries,
   version: string,
   type: VmNetType,
-  wishes: NetworkWishes,
+  request: NetworkRequest,
 ): Promise<Network> {
-  const { given, isolated, privileges, log } = wishes;
+  const { given, isolated, privileges, log } = request;
   refuse("--bridge", given.bridge);
   refuse("--host-fd", given.hostFd);
   refuse("--host-socket", given.hostSocket);

@@ -10,7 +10,7 @@ import { dirname } from "node:path";
 import { systemError } from "../capture/errors.ts";
 import { unixAddress } from "../ports/unix-path.ts";
 import { UserError } from "../user-error.ts";
-import type { RunArguments } from "./run-options.ts";
+import type { SessionArguments } from "./options.ts";
 
 const LINUX = process.platform === "linux";
 const OWNER_MAY_WRITE = 0o200;
@@ -18,7 +18,7 @@ const OWNER_MAY_WRITE = 0o200;
 const OTHERS_MAY_WRITE = 0o022;
 
 /** Those that are not yet made. */
-export type CallerPaths = Pick<RunArguments, "vmSocket" | "controlSocket" | "capture" | "logFile">;
+export type CallerPaths = Pick<SessionArguments, "vmSocket" | "controlSocket" | "capture" | "logFile">;
 
 /**
  * To be called with the rights of `uid`, whom softnet will become. Throws UserError or CaptureError, in the words with

@@ -1,8 +1,8 @@
 /** macOS' part of `run`, with the stand-ins for Apple's libraries: which options it has, and where its log goes. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
-import { darwinHost } from "../../src/commands/host/darwin.ts";
-import type { Host } from "../../src/commands/host/host.ts";
+import { darwinPlatform } from "../../src/commands/platform/darwin.ts";
+import type { Platform } from "../../src/commands/platform/platform.ts";
 import type { RunArguments } from "../../src/commands/run-options.ts";
 import type { Network } from "../../src/networks/network.ts";
 import type { PrivilegeWalk } from "../../src/privileges/privileges.ts";
@@ -11,7 +11,7 @@ import { UserError } from "../../src/user-error.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { assertNothingHeld, needsTwin, twin } from "../support/twin.ts";
 
-const host = (): Host => darwinHost({ libraries: twin().libraries, release: "25.0.0" });
+const host = (): Platform => darwinPlatform({ libraries: twin().libraries, release: "25.0.0" });
 const given = (options: Partial<RunArguments>) =>
   ({ vmMacAddress: "7e:1a:00:00:00:01", vmFd: 0, captureSize: 0, logFormat: "text", ...options }) as RunArguments;
 
@@ -44,7 +44,7 @@ test("a VM's side that macOS does not have, or none", needsTwin(), () => {
     [{ vmReconnect: true }, /^UserError: --vm-reconnect belongs to --vm-socket PATH/],
     [{ vmFd: undefined }, /^UserError: no VM: give --vm-fd N/],
   ] as const) {
-    assert.throws(() => host().openVmSide(given(options as Partial<RunArguments>)), error);
+    assert.throws(() => host().openVmPort(given(options as Partial<RunArguments>)), error);
   }
 });
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
-import { Recording } from "../../src/commands/recording.ts";
 import { PASS, verdictOf } from "../../src/guard/reasons.ts";
+import { Recording } from "../../src/session/recording.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { temporaryFolder } from "../support/folder.ts";
 

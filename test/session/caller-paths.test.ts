@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { CaptureError } from "../../src/capture/errors.ts";
-import { type CallerPaths, refuseHopelessPaths } from "../../src/commands/caller-paths.ts";
+import { type CallerPaths, refuseHopelessPaths } from "../../src/session/caller-paths.ts";
 import { UserError } from "../../src/user-error.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { needsRoot } from "../support/tools.ts";

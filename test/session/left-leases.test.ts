@@ -1,8 +1,8 @@
 /** Leases that the VM has left for another are given back in its name (finding G16). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LeftLeases } from "../../src/commands/left-leases.ts";
 import type { GuardOptions } from "../../src/index.ts";
+import { LeftLeases } from "../../src/session/left-leases.ts";
 import { parseMac } from "../../src/wire/address.ts";
 import {
   ADDRESS,
