@@ -6,7 +6,7 @@ import { allocateSlab, type Slab } from "../ports/slab.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
 import type { Batch } from "../relay/batch.ts";
 import { DIRECTION_NAMES, type Direction, EGRESS, INGRESS } from "../relay/direction.ts";
-import { LONGEST_ERRAND } from "../relay/errands.ts";
+import { LONGEST_OWN_FRAME } from "../relay/own-frames.ts";
 import type { FramePort } from "../relay/port.ts";
 import { Relay, type RelayEnd, type RelayOptions } from "../relay/relay.ts";
 import { DropLog } from "../telemetry/drop-log.ts";
@@ -58,7 +58,7 @@ export class Forwarding {
     this.#relay = new Relay({ ...this.#relayOptions(), onEnd: (end) => setImmediate(resolve, end) });
     if (options.control !== undefined) {
       options.control.counters = this.#relay.counters;
-      options.control.attend = () => this.#relay.attend();
+      options.control.tickSoon = () => this.#relay.tickSoon();
     }
   }
 
@@ -109,8 +109,8 @@ export class Forwarding {
       clock,
       batches,
       ...(given.reject && { answers: this.#allocate(LONGEST_ANSWER, MOST_ANSWERS) }),
-      errands: {
-        batch: this.#allocate(LONGEST_ERRAND, MOST_OWN_FRAMES),
+      ownFrames: {
+        batch: this.#allocate(LONGEST_OWN_FRAME, MOST_OWN_FRAMES),
         take: (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at),
       },
       ...(recording && {

@@ -48,7 +48,7 @@ export class SessionControl {
   readonly #started: number;
   #listener: ControlListener | undefined;
   /** Called when a tick should follow soon; the relay's, once there is one. */
-  attend: () => void = () => {};
+  tickSoon: () => void = () => {};
   /** When `tick` was called last. */
   #ticked = 0;
   /** What the relay counts, once there is one. */
@@ -80,7 +80,7 @@ export class SessionControl {
           return { ...guard.explain(question), ...hostState(options.network) };
         },
       },
-      onActivity: () => this.attend(),
+      onActivity: () => this.tickSoon(),
       onBroken: (why) => log.info("a controller has gone", { why }),
       onFault: (error) => log.error("a fault while a controller was served", { error: String(error) }),
     });
@@ -96,7 +96,7 @@ export class SessionControl {
 
   /** Reads the file again and puts back what options and file say. A mistake in it changes nothing. */
   reload(): void {
-    this.attend();
+    this.tickSoon();
     this.#tellChanges(this.#options.system.clock()); // in their order
     try {
       this.#by = "file";

@@ -7,20 +7,20 @@ import type { Batch } from "./batch.ts";
 import type { FramePort } from "./port.ts";
 
 /** Writes the next frame to `out` at `at` and returns its length; 0 = none. */
-export type Errand = (out: Uint8Array, at: number) => number;
+export type OwnFrameSource = (out: Uint8Array, at: number) => number;
 
-/** Bytes of the longest errand: a RELEASE with a client identifier of 255 bytes. */
-export const LONGEST_ERRAND = 640;
+/** Bytes of the longest of them: a RELEASE with a client identifier of 255 bytes. */
+export const LONGEST_OWN_FRAME = 640;
 
-export class Errands {
+export class OwnFrames {
   readonly #batch: Batch;
-  readonly #take: Errand;
+  readonly #take: OwnFrameSource;
   readonly #network: FramePort;
   /** Frames before this one were sent. */
   #sent = 0;
 
-  constructor(batch: Batch, take: Errand, network: FramePort) {
-    if (batch.slotSize < LONGEST_ERRAND) throw new RangeError("the batch is too small for errands");
+  constructor(batch: Batch, take: OwnFrameSource, network: FramePort) {
+    if (batch.slotSize < LONGEST_OWN_FRAME) throw new RangeError("the batch is too small for softnet's own frames");
     this.#batch = batch;
     this.#take = take;
     this.#network = network;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Batch, HEADROOM, strideFor } from "../../src/relay/batch.ts";
-import { LONGEST_ERRAND } from "../../src/relay/errands.ts";
+import { LONGEST_OWN_FRAME } from "../../src/relay/own-frames.ts";
 import { Relay } from "../../src/relay/relay.ts";
 import { FakeGuard, FakePort, plainBatch } from "./fakes.ts";
 
@@ -11,14 +11,14 @@ function setUp(t: TestContext, waiting: number[][]) {
   const vm = new FakePort("vm");
   const network = new FakePort("network");
   const guard = new FakeGuard();
-  const stride = strideFor(LONGEST_ERRAND);
+  const stride = strideFor(LONGEST_OWN_FRAME);
   const relay = new Relay({
     vm,
     network,
     guard,
     clock: () => Math.floor(performance.now() * 1000),
     batches: [plainBatch(), plainBatch()],
-    errands: {
+    ownFrames: {
       batch: new Batch(new Uint8Array(2 * stride + HEADROOM), 0, 2, stride),
       take: (out, at) => {
         const frame = waiting.shift() ?? [];
@@ -40,7 +40,7 @@ async function until(condition: () => boolean): Promise<void> {
   }
 }
 
-test("errands go to the network behind the frames of a turn, and are not counted as the VM's", (t) => {
+test("own frames go to the network behind the frames of a turn, and are not counted as the VM's", (t) => {
   const waiting = [[9, 9]];
   const { vm, network, relay } = setUp(t, waiting);
   vm.waiting = [[0, 1]];
@@ -59,12 +59,12 @@ test("errands go to the network behind the frames of a turn, and are not counted
 test("a tick sends what waits though nothing happens", async (t) => {
   const waiting = [[9]];
   const { network, relay } = setUp(t, waiting);
-  relay.attend();
+  relay.tickSoon();
   await until(() => network.taken.length > 0);
   assert.deepEqual(network.taken, [[9]]);
 });
 
-test("while the VM's frames wait for the network, errands do; none is lost and none sent twice", async (t) => {
+test("while the VM's frames wait for the network, ownFrames do; none is lost and none sent twice", async (t) => {
   const waiting = [
     [9, 1],
     [9, 2],
@@ -92,6 +92,6 @@ test("while the VM's frames wait for the network, errands do; none is lost and n
 test("a batch whose slots are too small for a RELEASE is refused", () => {
   const port = new FakePort("any");
   const options = { vm: port, network: port, guard: new FakeGuard(), clock: () => 0, onEnd: () => {} };
-  const errands = { batch: plainBatch(), take: () => 0 };
-  assert.throws(() => new Relay({ ...options, batches: [plainBatch(), plainBatch()], errands }), RangeError);
+  const ownFrames = { batch: plainBatch(), take: () => 0 };
+  assert.throws(() => new Relay({ ...options, batches: [plainBatch(), plainBatch()], ownFrames }), RangeError);
 });
