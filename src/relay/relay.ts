@@ -27,7 +27,7 @@ import { FaultTracker, NETWORK_PORT, RELAY, VM_PORT } from "./fault-origin.ts";
 import { IDLE, Lane, RETRY } from "./lane.ts";
 import type { Answerer, FrameObserver, RelayGuard, RelayOptions } from "./options.ts";
 import { OwnFrames } from "./own-frames.ts";
-import type { FramePort, Interest } from "./port.ts";
+import type { DropCounter, FramePort, Interest } from "./port.ts";
 import { TICK, Ticks } from "./ticks.ts";
 
 export type { Answerer, FrameObserver, RelayEnd, RelayGuard, RelayOptions } from "./options.ts";
@@ -138,7 +138,7 @@ export class Relay {
     this.#ingressDelivery.stop();
     this.#unwatch(this.#options.vm);
     this.#unwatch(this.#options.network);
-    this.#countUnsendable();
+    this.#countPorts();
   }
 
   /**
@@ -278,7 +278,7 @@ export class Relay {
     this.#faults.origin = RELAY;
     const time = this.#clock();
     this.#guard.advance(time);
-    this.#countUnsendable();
+    this.#countPorts();
     this.#options.onTick?.(time);
     if (this.#ownFrames !== undefined) this.#sendOwnFrames(this.#ownFrames);
     const answering = this.#answering;
@@ -287,10 +287,18 @@ export class Relay {
     this.tickSoon();
   };
 
-  #countUnsendable(): void {
-    this.counters.unsendable[EGRESS] = this.#options.network.unsendable;
-    this.counters.unsendable[INGRESS] = this.#options.vm.unsendable;
+  /** Takes over what the ports count themselves. */
+  #countPorts(): void {
+    const { vm, network } = this.#options;
+    this.counters.unsendable[EGRESS] = network.unsendable;
+    this.counters.unsendable[INGRESS] = vm.unsendable;
+    vm.countDrops?.(this.#countDrops);
+    network.countDrops?.(this.#countDrops);
   }
+
+  readonly #countDrops: DropCounter = (direction, verdict, frames) => {
+    this.counters.drops[direction][verdict] += frames;
+  };
 
   /** A port has one watch, for both lanes: readable for the one that it feeds, writable for the one that it is fed by. */
   readonly #watchBoth = (): void => {

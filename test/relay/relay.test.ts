@@ -4,7 +4,7 @@ import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 import { DROP_REASONS } from "../../src/guard/reasons.ts";
 import { SEND_TIMEOUT } from "../../src/relay/delivery.ts";
 import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
-import { PortClosed, PortFailed } from "../../src/relay/port.ts";
+import { type FramePort, PortClosed, PortFailed } from "../../src/relay/port.ts";
 import { Relay, type RelayEnd, type RelayOptions } from "../../src/relay/relay.ts";
 import { FakeGuard, FakePort, plainBatch } from "./fakes.ts";
 
@@ -204,6 +204,26 @@ test("what a port can never send is counted in the direction that leads to it", 
   await sleep(80);
   assert.equal(relay.counters.snapshot().egress.unsendable, 3);
   assert.equal(relay.counters.snapshot().ingress.unsendable, 1);
+});
+
+test("what a port drops by itself is in the counters after a tick and at the end", async (t) => {
+  const { vm, network, relay } = setUp(t);
+  let dropped = 2;
+  (network as FramePort).countDrops = (count) => {
+    count(INGRESS, 3, dropped);
+    dropped = 0;
+  };
+  (vm as FramePort).countDrops = (count) => count(EGRESS, 4, 0);
+  const drops = (): object => relay.counters.snapshot().ingress.drops;
+  for (let waited = 0; Object.keys(drops()).length === 0; waited += 10) {
+    assert.ok(waited < 20_000);
+    await sleep(10);
+  }
+  assert.deepEqual(drops(), { [DROP_REASONS[2].name]: 2 });
+  dropped = 1;
+  relay.stop();
+  assert.deepEqual(drops(), { [DROP_REASONS[2].name]: 3 });
+  assert.deepEqual(relay.counters.snapshot().egress.drops, {});
 });
 
 const closed = new PortClosed("port", "is gone");
