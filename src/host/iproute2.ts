@@ -2,12 +2,13 @@
  * Runs iproute2's `ip` (as root, so: by absolute path from the system's own directories, never from PATH; with an empty
  * environment; commands on its input, so that nothing passes through a shell or shows in the process list).
  */
+
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { UserError } from "../user-error.ts";
+import { PROGRAM_TIMEOUT } from "./system-program.ts";
 
 const PLACES = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
-const PATIENCE = 10_000; // milliseconds
 const MOST_OUTPUT = 256 * 2 ** 20; // a router may know a million routes
 
 /** Where `ip` is. Throws UserError when it is not installed. */
@@ -31,7 +32,7 @@ export function ipBatch(path: string, commands: readonly string[]): string | und
     input: `${commands.join("\n")}\n`,
     env: {},
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: PROGRAM_TIMEOUT,
   });
   if (error !== undefined) return error.message;
   if (status === 0) return undefined;
@@ -44,7 +45,7 @@ export function ipJson<T>(path: string, words: readonly string[]): T[] {
   const { error, status, stdout, stderr } = spawnSync(path, ["-json", ...words], {
     env: {},
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: PROGRAM_TIMEOUT,
     maxBuffer: MOST_OUTPUT,
   });
   if (error !== undefined || status !== 0) {

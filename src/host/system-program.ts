@@ -2,6 +2,9 @@
 import { accessSync, constants } from "node:fs";
 import { UserError } from "../user-error.ts";
 
+/** Milliseconds after which such a program is given up. */
+export const PROGRAM_TIMEOUT = 10_000;
+
 const PLACES = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 
 /** Where a program is; `source` is the package that brings it. Throws UserError when it is not installed. */

@@ -12,6 +12,9 @@ export interface HostWatch {
   onEvent: (event: string) => void;
 }
 
+/** Ethernet's: the largest IP packet where nothing says otherwise, in bytes. */
+export const DEFAULT_MTU = 1500;
+
 export interface Network {
   /** What people call it: `bridge br0`, `--host-fd 4`. */
   readonly label: string;

@@ -3,7 +3,9 @@
  * nor change a record; the folder and each file are looked at nevertheless before anything in them counts. Nor can he
  * keep a dead record alive: what tells life is a write lock, and those who may only read cannot take one.
  */
+
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
+import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { decodeRecord, type Entry, RECORD_SIZE } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
@@ -12,8 +14,6 @@ const NAME = /^[0-9a-f]{16}-[0-9a-f]{12}-[0-9a-f]{8}$/;
 
 /** Times that a record under lock is read again when its writer was met in the middle of it. */
 const PATIENCE = 8;
-
-const OTHERS_MAY_WRITE = 0o022;
 
 /** The folder is not one that can be believed. */
 export class UntrustedRegistry extends Error {}

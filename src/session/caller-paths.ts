@@ -5,17 +5,17 @@
  * Only looks, and opens and makes nothing. What is refused here would be refused then for sure; who comes through may
  * still be refused.
  */
+
 import { lstatSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemError } from "../capture/errors.ts";
+import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { unixAddress } from "../ports/unix-path.ts";
 import { UserError } from "../user-error.ts";
 import type { SessionArguments } from "./options.ts";
 
 const LINUX = process.platform === "linux";
 const OWNER_MAY_WRITE = 0o200;
-/** Group and others. With an access control list the group's bits are its mask: more than these it gives to nobody. */
-const OTHERS_MAY_WRITE = 0o022;
 
 /** Those that are not yet made. */
 export type CallerPaths = Pick<SessionArguments, "vmSocket" | "controlSocket" | "capture" | "logFile">;

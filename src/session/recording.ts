@@ -4,19 +4,18 @@
  * With `--capture-files N` the last minutes are always there. So that a flood does not push them out, of each drop reason
  * only so many frames a second are written then; the counters count them all.
  */
+
 import { CaptureWriter } from "../capture/writer.ts";
 import { DROP_REASONS, PASS } from "../guard/reasons.ts";
 import { TokenBucket } from "../guard/token-bucket.ts";
+import type { Direction } from "../relay/direction.ts";
 import type { Log } from "../telemetry/log.ts";
 
-/** Interfaces in the order of their numbers; `replay` knows a capture of ours by these names. */
+/** Interfaces in the order of the directions; `replay` knows a capture of ours by these names. */
 export const CAPTURE_INTERFACES = [
   { name: "softnet-vm", description: "frames from the VM" },
   { name: "softnet-network", description: "frames from the network" },
 ] as const;
-
-const EGRESS_INTERFACE = 0;
-const INGRESS_INTERFACE = 1;
 
 /** Dropped frames of one reason a second, and at once, that go into several files. */
 const DROPS_PER_SECOND = 100;
@@ -76,15 +75,14 @@ export class Recording {
   }
 
   /** Adds one judged frame; allocates nothing. `time` is the guard's. */
-  add(egress: boolean, verdict: number, time: number, bytes: Uint8Array, offset: number, length: number): void {
+  add(direction: Direction, verdict: number, time: number, bytes: Uint8Array, offset: number, length: number): void {
     if (verdict !== PASS && this.#limits !== undefined && !this.#limits[verdict]!.take(time)) {
       if (this.#leftOut++ === 0)
         this.#log.info("the capture leaves out most of a flood", { reason: reasonOf(verdict) });
       return;
     }
     const comment = verdict === PASS ? undefined : this.#comments[verdict];
-    const port = egress ? EGRESS_INTERFACE : INGRESS_INTERFACE;
-    this.#writer.write(port, this.#epoch + time, bytes, offset, length, comment);
+    this.#writer.write(direction, this.#epoch + time, bytes, offset, length, comment);
   }
 
   flush(): void {

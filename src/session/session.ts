@@ -27,7 +27,6 @@ import { parseMac } from "../wire/address.ts";
 import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
-import { Forwarding } from "./forwarding.ts";
 import { LeftLeases } from "./left-leases.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
 import { guardOptions, hasLivePolicy, type SessionArguments } from "./options.ts";
@@ -36,6 +35,7 @@ import { Recording } from "./recording.ts";
 import { beginWithBinding, register, registryOptions, releaseAddress } from "./registry-entry.ts";
 import { SessionControl } from "./session-control.ts";
 import { logHostNotices, logStart, logWaiting, statusOf } from "./session-log.ts";
+import { SessionRelay } from "./session-relay.ts";
 import type { SessionSystem } from "./system.ts";
 
 export interface SessionOptions {
@@ -70,7 +70,7 @@ export class Session {
   #recording: Recording | undefined;
   #control: SessionControl | undefined;
   #guard: Guard | undefined;
-  #forwarding: Forwarding | undefined;
+  #relay: SessionRelay | undefined;
   /** What failed before there was anything to end. */
   #fault: unknown;
 
@@ -109,13 +109,13 @@ export class Session {
     // The VM's address stays taken until nothing can be sent from it.
     closing.defer(() => this.#registration?.close());
     // Until the network is closed it may still look at the slabs.
-    closing.defer(() => this.#forwarding?.free());
+    closing.defer(() => this.#relay?.free());
     closing.defer(() => this.#vm?.close());
     closing.defer(() => this.#network?.close());
     closing.defer(() => this.#recording?.close());
     closing.defer(() => this.#inherited?.close());
     closing.defer(() => this.#control?.close());
-    closing.defer(() => this.#forwarding?.stop());
+    closing.defer(() => this.#relay?.stop());
   }
 
   async #prepare(): Promise<void> {
@@ -158,7 +158,7 @@ export class Session {
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
     this.#control?.open();
     this.#logOpened(vm, network, guard, onStatus);
-    this.#forwarding = new Forwarding({
+    this.#relay = new SessionRelay({
       vm,
       network,
       guard,
@@ -197,8 +197,8 @@ export class Session {
 
   /** Forwards no further frame. `inOrder`: the VM's address may be given back, if the user wants that. */
   stop(inOrder: boolean): void {
-    const forwarding = this.#opened;
-    forwarding.stop();
+    const relay = this.#opened;
+    relay.stop();
     const time = this.#system.clock();
     this.#guard!.advance(time);
     if (!this.#given.releaseOnExit || !inOrder) return;
@@ -206,9 +206,9 @@ export class Session {
       registration: this.#registration,
       guard: this.#guard!,
       network: this.#network!,
-      batch: forwarding.egressBatch,
+      batch: relay.egressBatch,
       vmMac: this.#given.vmMacAddress ?? "",
-      movedAway: forwarding.hasVmMoved(time),
+      movedAway: relay.hasVmMoved(time),
       log: this.#log,
     });
   }
@@ -221,13 +221,13 @@ export class Session {
   /** The binding cannot be followed, so nothing may pass that relies on it. */
   #fail(error: unknown): void {
     this.#fault ??= error;
-    if (this.#forwarding?.fail(error) === false)
+    if (this.#relay?.fail(error) === false)
       this.#log.error("a change of the binding was not followed", { error: String(error) });
   }
 
-  get #opened(): Forwarding {
-    if (this.#forwarding === undefined) throw new Error("the session is not open");
-    return this.#forwarding;
+  get #opened(): SessionRelay {
+    if (this.#relay === undefined) throw new Error("the session is not open");
+    return this.#relay;
   }
 
   #openVmPort(): FramePort {

@@ -46,7 +46,7 @@ function record(session: Session, path: string): number {
     batches: [batch(), batch()],
     onFrame: (direction, verdict, time, bytes, offset, length) => {
       judged++;
-      recording.add(direction === EGRESS, verdict, time, bytes, offset, length);
+      recording.add(direction, verdict, time, bytes, offset, length);
     },
     onEnd: ({ error }) => assert.fail(error),
   });

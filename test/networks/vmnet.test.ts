@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Network } from "../../src/networks/network.ts";
-import { VmnetError } from "../../src/networks/vmnet/failure.ts";
-import { PortForwarding } from "../../src/networks/vmnet/forwarding.ts";
 import { VmnetInterface } from "../../src/networks/vmnet/interface.ts";
+import { PortForwarding } from "../../src/networks/vmnet/port-forwarding.ts";
 import { openVmnet, type VmnetOptions } from "../../src/networks/vmnet/vmnet.ts";
+import { VmnetError } from "../../src/networks/vmnet/vmnet-error.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { UserError } from "../../src/user-error.ts";
 import { parseIPv4 } from "../../src/wire/address.ts";

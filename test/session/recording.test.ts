@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
 import { PASS, verdictOf } from "../../src/guard/reasons.ts";
+import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
 import { Recording } from "../../src/session/recording.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -24,10 +25,10 @@ const SECOND = 1_000_000;
 /** A flood of one reason, 10,000 frames in 5 s, and a frame of another reason and one that passes behind it. */
 function flood(recording: Recording): void {
   for (let index = 0; index < 10_000; index++) {
-    recording.add(true, verdictOf("ethernet.source"), index * 500, FRAME, 0, 60);
+    recording.add(EGRESS, verdictOf("ethernet.source"), index * 500, FRAME, 0, 60);
   }
-  recording.add(true, verdictOf("arp.probe"), 5 * SECOND, FRAME, 0, 60);
-  recording.add(false, PASS, 5 * SECOND, FRAME, 0, 60);
+  recording.add(EGRESS, verdictOf("arp.probe"), 5 * SECOND, FRAME, 0, 60);
+  recording.add(INGRESS, PASS, 5 * SECOND, FRAME, 0, 60);
   recording.close();
 }
 

@@ -10,7 +10,7 @@ export async function hostRegistry(): Promise<RegistrySystem> {
     return linuxRegistry(loadLibc());
   }
   if (process.platform === "darwin") {
-    const { loadRegistryCalls } = await import("../../native/darwin/registry.ts");
+    const { loadRegistryCalls } = await import("../../native/darwin/registry-calls.ts");
     const { darwinRegistry } = await import("../../registry/darwin.ts");
     const { loadDarwinLibc } = await import("../../native/darwin/libc.ts");
     return darwinRegistry(loadDarwinLibc(), loadRegistryCalls());

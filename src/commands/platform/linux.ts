@@ -8,7 +8,7 @@ import { openBridge } from "../../networks/bridge.ts";
 import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
 import { openNat } from "../../networks/nat/nat.ts";
 import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
-import type { Network } from "../../networks/network.ts";
+import { DEFAULT_MTU, type Network } from "../../networks/network.ts";
 import type { TellPortState } from "../../networks/port-state.ts";
 import { parseRules } from "../../policy/rule.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
@@ -34,7 +34,6 @@ import { oneOfOptions, refuseReconnect } from "./exclusive-options.ts";
 import type { Platform } from "./platform.ts";
 
 const STDERR = 2;
-const DEFAULT_MTU = 1500;
 
 export function linuxPlatform(): Platform {
   const libc = loadLibc();

@@ -7,13 +7,13 @@ import { type AwaitedLease, awaitLease } from "./await-lease.ts";
 import { Bank } from "./bank.ts";
 import { type Datagram, sendDatagram } from "./datagram.ts";
 import { askForLease, type LeaseRequest } from "./dhcp-client.ts";
-import { DhcpServer, type DhcpServerPlan } from "./dhcp-server.ts";
 import { type DnsPlan, resolveName, serveDns } from "./dns.ts";
 import { Eavesdropper } from "./eavesdropper.ts";
 import { FrameSender, type SendPlan } from "./frame-sender.ts";
 import { setKernel } from "./kernel.ts";
 import { type Mailbox, readMail, serveMail } from "./mail.ts";
 import { ping } from "./ping.ts";
+import { type DhcpServerPlan, PoolDhcpServer } from "./pool-dhcp-server.ts";
 import { RogueDhcp, type RoguePlan } from "./rogue-dhcp.ts";
 import { type StarvePlan, starve } from "./starve.ts";
 import { askWeb, download, serveWeb, type WebPlan, type WebRequest } from "./web.ts";
@@ -21,7 +21,7 @@ import { askWeb, download, serveWeb, type WebPlan, type WebRequest } from "./web
 export type Hands = ReturnType<typeof hands>;
 
 export function hands(libc: LinuxLibc) {
-  let dhcpServer: DhcpServer | undefined;
+  let dhcpServer: PoolDhcpServer | undefined;
   let bank: Bank | undefined;
   let rogue: RogueDhcp | undefined;
   let eavesdropper: Eavesdropper | undefined;
@@ -41,7 +41,7 @@ export function hands(libc: LinuxLibc) {
 
     // What the others serve.
     serveDhcp: (plan: DhcpServerPlan) => {
-      dhcpServer = new DhcpServer(libc, plan);
+      dhcpServer = new PoolDhcpServer(libc, plan);
     },
     freeAddresses: () => dhcpServer?.free ?? 0,
     forgetLeases: () => dhcpServer?.forget(),

@@ -148,7 +148,7 @@ export const SOCKADDR_UN = { path: 2, pathSize: 104 } as const;
 export const POLLFD = { size: 8, events: 4, found: 6 } as const;
 
 /** struct iovec: where, and how many bytes. */
-export const IOVEC = { size: 16, base: 0, length: 8 } as const;
+export { IOVEC } from "../iovec.ts";
 
 /** struct msghdr_x: a msghdr, then how many bytes were received. */
 export const MSGHDR_X = {

@@ -222,7 +222,7 @@ export const POLLOUT = 0x4;
 export const POLLHUP = 0x10;
 
 /** struct iovec: where, and how many bytes. */
-export const IOVEC = { size: 16, base: 0, length: 8 } as const;
+export { IOVEC } from "../iovec.ts";
 
 /** struct msghdr: of a connected socket the vector, and what goes beside the bytes, such as descriptors. */
 export const MSGHDR = { size: 56, iov: 16, iovlen: 24, control: 32, controlLength: 40 } as const;

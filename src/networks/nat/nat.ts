@@ -36,7 +36,7 @@ import { formatIPv4, formatMac, getMac, parseMac } from "../../wire/address.ts";
 import { DhcpServer } from "../dhcp/server.ts";
 import { ServingPort } from "../dhcp/serving-port.ts";
 import { type Exposure, parseExposures } from "../exposures.ts";
-import type { HostWatch, Network } from "../network.ts";
+import { DEFAULT_MTU, type HostWatch, type Network } from "../network.ts";
 import { FailingPort } from "./failing-port.ts";
 import { closeLink, setLink } from "./link-settings.ts";
 import { reservePorts } from "./reserved-ports.ts";
@@ -218,7 +218,7 @@ function makeServer(
     leaseTime: LEASE_TIME,
     renewalTime: RENEWAL_TIME,
     vmMac: plan.vmMac,
-    ...(mtu < 1500 && { mtu }),
+    ...(mtu < DEFAULT_MTU && { mtu }),
   });
 }
 

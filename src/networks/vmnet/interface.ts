@@ -11,6 +11,7 @@
  *
  * A handler that never comes costs a wait, and the memory: the process ends soon, and then macOS cleans up.
  */
+
 import { setImmediate as turn } from "node:timers/promises";
 import { VMNET_INTERFACE_PACKETS_AVAILABLE, VMNET_SUCCESS } from "../../native/darwin/vmnet.ts";
 import { describeStatus } from "../../native/darwin/vmnet-status.ts";
@@ -18,8 +19,10 @@ import { type Cidr, subnetOf } from "../../policy/rule.ts";
 import { VmnetPort } from "../../ports/vmnet.ts";
 import { UserError } from "../../user-error.ts";
 import { parseIPv4 } from "../../wire/address.ts";
-import { VmnetError } from "./failure.ts";
+import { ETHERNET_HEADER } from "../../wire/ethernet.ts";
+import { DEFAULT_MTU } from "../network.ts";
 import type { VmnetNative } from "./native.ts";
+import { VmnetError } from "./vmnet-error.ts";
 import { waiting } from "./waiting.ts";
 
 /** Milliseconds that the start may take: macOS may have to start a service and a bridge first. */
@@ -29,8 +32,6 @@ const STOP_PATIENCE = 5_000;
 
 /** Frames of one call where the interface does not tell: before macOS 15 (Apple's documentation of vmnet). */
 const DOCUMENTED_LIMIT = 200;
-const DEFAULT_MTU = 1500;
-const ETHERNET_HEADER = 14;
 
 export interface InterfaceOptions {
   /** What people call it. */

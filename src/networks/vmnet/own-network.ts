@@ -25,7 +25,7 @@ import { UserError } from "../../user-error.ts";
 import { putMac } from "../../wire/address.ts";
 import { get32, put32 } from "../../wire/bytes.ts";
 import type { Exposure } from "../exposures.ts";
-import { VmnetError } from "./failure.ts";
+import { VmnetError } from "./vmnet-error.ts";
 
 /** Subnets that are tried, each time. */
 const MOST_TRIES = 8;

@@ -19,8 +19,8 @@ import { parseExposures } from "../exposures.ts";
 import { parseResolvers } from "../nat/resolvers.ts";
 import type { Network } from "../network.ts";
 import { askGatewayMac } from "./gateway-mac.ts";
-import { readMacState } from "./host-state.ts";
 import { VmnetInterface } from "./interface.ts";
+import { readMacState } from "./mac-state.ts";
 import type { VmnetNative } from "./native.ts";
 import { createOwnNetwork } from "./own-network.ts";
 

@@ -27,7 +27,7 @@ const MOST_ANSWERS = 16;
 /** Frames of softnet's own that may wait for the network at once. */
 const MOST_OWN_FRAMES = 4;
 
-export interface ForwardingOptions {
+export interface SessionRelayOptions {
   readonly vm: FramePort;
   readonly network: Network;
   readonly guard: Guard;
@@ -39,17 +39,17 @@ export interface ForwardingOptions {
   readonly log: Log;
 }
 
-export class Forwarding {
+export class SessionRelay {
   /** Resolves when the relay ends by itself. */
   readonly ended: Promise<RelayEnd>;
-  readonly #options: ForwardingOptions;
+  readonly #options: SessionRelayOptions;
   readonly #relay: Relay;
   readonly #moved: MovedVm;
   readonly #slabs: Slab[] = [];
   #started: number | undefined;
 
   /** Allocates the batches; `free` gives them back. */
-  constructor(options: ForwardingOptions) {
+  constructor(options: SessionRelayOptions) {
     this.#options = options;
     this.#moved = new MovedVm(parseMac(options.given.vmMacAddress ?? "") ?? 0);
     const { promise, resolve } = Promise.withResolvers<RelayEnd>();
@@ -115,7 +115,7 @@ export class Forwarding {
       },
       ...(recording && {
         onFrame: (direction, verdict, time, bytes, offset, length) =>
-          recording.add(direction === EGRESS, verdict, time, bytes, offset, length),
+          recording.add(direction, verdict, time, bytes, offset, length),
       }),
       onDrop: (direction, verdict, time, bytes, offset, length) => {
         if (dropLog.isFirst(verdict)) {

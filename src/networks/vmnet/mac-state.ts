@@ -1,12 +1,13 @@
 /** Which addresses and routes this Mac has, for choosing a subnet that nothing else uses. */
+
 import { spawnSync } from "node:child_process";
 import { networkInterfaces } from "node:os";
 import type { HostState } from "../../host/subnet.ts";
+import { PROGRAM_TIMEOUT } from "../../host/system-program.ts";
 import { type Cidr, parseCidr } from "../../policy/rule.ts";
 
 /** Part of macOS; by absolute path, never from PATH. */
 const NETSTAT = "/usr/sbin/netstat";
-const PATIENCE = 10_000; // milliseconds
 
 /** Without netstat the routes are unknown: vmnet itself refuses what overlaps a network of its own. */
 export function readMacState(): HostState {
@@ -18,7 +19,7 @@ export function readMacState(): HostState {
   const { status, stdout } = spawnSync(NETSTAT, ["-rn", "-f", "inet"], {
     env: {},
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: PROGRAM_TIMEOUT,
     stdio: ["ignore", "pipe", "ignore"],
   });
   return { networks, routes: status === 0 ? routesOf(stdout) : [] };

@@ -10,7 +10,7 @@ import { type Event, encode, type Notices, parseRequest, type Reply, type Reques
 /** Events that wait where the other end does not read; more are left out. */
 const MOST_EVENTS = 16;
 
-export interface SessionOptions {
+export interface ClientConnectionOptions {
   readonly stream: ByteStream;
   /** Does what a request wants. Throws Error with what is wrong. */
   readonly serve: (request: Request) => Omit<Reply, "kind">;
@@ -18,8 +18,8 @@ export interface SessionOptions {
   readonly onEnd: () => void;
 }
 
-export class Session {
-  readonly #options: SessionOptions;
+export class ClientConnection {
+  readonly #options: ClientConnectionOptions;
   readonly #lines = new Lines();
   readonly #outgoing = new Outgoing();
   #notices: Notices | undefined;
@@ -27,7 +27,7 @@ export class Session {
   #said = "[]";
   #open = true;
 
-  constructor(options: SessionOptions) {
+  constructor(options: ClientConnectionOptions) {
     this.#options = options;
     this.#options.stream.watch(true, false, this.#wake);
   }

@@ -19,7 +19,7 @@ const PATIENCE = 5_000;
 /** Milliseconds until a refused rule is tried again. */
 const AGAIN = 5_000;
 
-export interface ForwardingOptions {
+export interface PortForwardingOptions {
   readonly exposures: readonly Exposure[];
   /** Tells the user. */
   readonly warn: (message: string) => void;
@@ -31,7 +31,7 @@ export interface ForwardingOptions {
 export class PortForwarding {
   readonly #native: VmnetNative;
   readonly #interface: number;
-  readonly #options: ForwardingOptions;
+  readonly #options: PortForwardingOptions;
   /** The address that rules are wanted for; 0 = none. */
   #wanted = 0;
   /** Which address each external port leads to now. */
@@ -42,7 +42,7 @@ export class PortForwarding {
   #again: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(native: VmnetNative, vmnetInterface: number, options: ForwardingOptions) {
+  constructor(native: VmnetNative, vmnetInterface: number, options: PortForwardingOptions) {
     this.#native = native;
     this.#interface = vmnetInterface;
     this.#options = options;

@@ -35,7 +35,7 @@ export const F_UNLCK = 2;
 export const F_WRLCK = 3;
 
 /** struct flock: start and length (8 bytes each), the holder's process id (4), type and whence (2 each). */
-export const FLOCK = { size: 24, type: 20 } as const;
+export const FLOCK = { size: 24, start: 0, length: 8, type: 20 } as const;
 
 /** A UUID as text with its final zero byte; another one with each boot. */
 export const BOOT_ID = "kern.bootsessionuuid";

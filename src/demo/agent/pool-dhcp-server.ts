@@ -36,7 +36,7 @@ export interface DhcpServerPlan {
   readonly leaseSeconds: number;
 }
 
-export class DhcpServer {
+export class PoolDhcpServer {
   readonly #plan: DhcpServerPlan;
   readonly #socket: RawSocket;
   readonly #message = new DhcpMessage();

@@ -23,25 +23,25 @@ const OWN = "softnet";
 /** Marks a TAP that needs forwarding, in its setting `tag`, a number for anybody's use: it goes with the TAP. */
 const NEED = "1";
 
-export interface ForwardingRecord {
+export interface IpForwardingRecord {
   /** Interfaces that were opened. */
   readonly opened: readonly string[];
   /** Whether `ip_forward` was on then: an administrator had turned these off one by one. */
   readonly despiteAll: boolean;
 }
 
-export interface ForwardingTools {
+export interface IpForwardingTools {
   /** Runs nft's commands as one transaction; returns what is wrong. */
   nft(commands: readonly string[]): string | undefined;
   /** What the record's table says; undefined where there is none. */
-  readRecord(): ForwardingRecord | undefined;
+  readRecord(): IpForwardingRecord | undefined;
   isBridge(link: string): boolean;
   /** Tells a person what happened on the host. */
   say(message: string): void;
 }
 
-export class Forwarding {
-  readonly #tools: ForwardingTools;
+export class IpForwarding {
+  readonly #tools: IpForwardingTools;
   /** TAPs that forward. */
   readonly #taps = new Set<string>();
   /** Those of them that forwarded already. */
@@ -52,7 +52,7 @@ export class Forwarding {
   #all: boolean;
 
   /** Takes over what an earlier helper left. */
-  constructor(tools: ForwardingTools) {
+  constructor(tools: IpForwardingTools) {
     this.#tools = tools;
     const record = tools.readRecord();
     this.#opened = new Set(record?.opened);
