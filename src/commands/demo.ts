@@ -16,7 +16,7 @@ import { tellHeading, tellIntroduction, tellNat, tellNoNat, tellTable } from "..
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Ending = (typeof SIGNALS)[number] | "SIGPIPE";
 
-/** Answers the exit code. Throws UserError, before anything is made, where the machine lacks something. */
+/** Returns the exit code. Throws UserError, before anything is made, where the machine lacks something. */
 export async function demo(): Promise<number> {
   checkRequirements();
   const screen = new Screen(process.stdout);

@@ -11,7 +11,7 @@ export const ENVIRONMENT: NodeJS.ProcessEnv = {
 
 const PATIENCE = 120_000; // milliseconds
 
-/** Runs `ip` with these arguments and answers what it printed. Throws Error with ip's own words. */
+/** Runs `ip` with these arguments and returns what it printed. Throws Error with ip's own words. */
 export function ip(args: readonly string[], input?: string): string {
   const { error, status, signal, stdout, stderr } = spawnSync("ip", args, {
     env: ENVIRONMENT,

@@ -2,7 +2,7 @@
 
 const INTERVAL = 20; // milliseconds
 
-/** Asks again and again; answers true as soon as the condition holds, false when it does not within `patience` milliseconds. */
+/** Asks again and again; returns true as soon as the condition holds, false when it does not within `patience` milliseconds. */
 export async function within(patience: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
   const deadline = performance.now() + patience;
   for (;;) {

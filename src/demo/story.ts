@@ -37,7 +37,7 @@ const COLUMNS = [
   ["through NAT", 13],
 ] as const;
 
-/** Prints the table, a column for each part; answers how many of its lines are not as they should be. */
+/** Prints the table, a column for each part; returns how many of its lines are not as they should be. */
 export function tellTable(screen: Screen, parts: readonly Part[]): number {
   const columns = COLUMNS.slice(0, parts.length);
   let wrong = 0;

@@ -26,7 +26,7 @@ export function findIp(): string {
   return found;
 }
 
-/** Runs the commands (without the leading `ip`) in order; answers the first one's error text, or undefined. */
+/** Runs the commands (without the leading `ip`) in order; returns the first one's error text, or undefined. */
 export function ipBatch(path: string, commands: readonly string[]): string | undefined {
   const { error, status, stderr } = spawnSync(path, ["-batch", "-"], {
     input: `${commands.join("\n")}\n`,
@@ -40,7 +40,7 @@ export function ipBatch(path: string, commands: readonly string[]): string | und
   return line.trim().replace(/^(Error|RTNETLINK answers): /, "");
 }
 
-/** Runs `ip -json …` and answers what it tells. Throws UserError when it fails. */
+/** Runs `ip -json …` and returns what it tells. Throws UserError when it fails. */
 export function ipJson<T>(path: string, words: readonly string[]): T[] {
   const { error, status, stdout, stderr } = spawnSync(path, ["-json", ...words], {
     env: {},

@@ -49,7 +49,7 @@ export function placesFor(rights: Rights, platform: NodeJS.Platform, executable:
   return [...named.map((place) => ({ ...place, unnamed: true })), shared, ...named];
 }
 
-/** Loads the library from the first place where that works, and answers what it exports. Throws UserError. */
+/** Loads the library from the first place where that works, and returns what it exports. Throws UserError. */
 export function loadLibrary(bytes: Uint8Array, places: readonly Place[]): unknown {
   const failures: string[] = [];
   for (const place of places) {

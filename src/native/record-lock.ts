@@ -40,7 +40,7 @@ export class RecordLock {
     if (fcntlLock(fd, set, this.#flockOf(write, range)) === 0) return true;
     const error = errno();
     if (held.includes(error)) return false;
-    throw new Error(`no lock: ${describeError(error)}`);
+    throw new Error(`a record cannot be locked: ${describeError(error)}`);
   }
 
   /** Whether somebody else has the write lock: asks for whom a read lock would have to wait. */
@@ -48,7 +48,7 @@ export class RecordLock {
     const { fcntlLock, get, read, none, errno, describeError, layout } = this.#system;
     const lock = this.#flockOf(read, WHOLE_FILE);
     if (fcntlLock(fd, get, lock) === 0) return lock.readInt16LE(layout.type) !== none;
-    throw new Error(`a lock cannot be read: ${describeError(errno())}`);
+    throw new Error(`a record's lock cannot be read: ${describeError(errno())}`);
   }
 
   #flockOf(type: number, { start, length }: LockRange): Buffer {

@@ -104,7 +104,7 @@ function attach(libc: LinuxLibc, ip: string, device: TapDevice, bridge: Link, is
   run([`link set dev ${device.name} up`]);
 }
 
-/** Answers what the TAP is now. Throws PortClosed unless it is still a port of that bridge. */
+/** Returns what the TAP is now. Throws PortClosed unless it is still a port of that bridge. */
 function inspect(links: Links, label: string, index: number, bridge: Link): Link {
   const tap = links.byIndex(index);
   if (tap === undefined) throw new PortClosed(label, "the TAP was deleted, or moved to another network namespace");

@@ -133,7 +133,7 @@ export class StreamPort implements FramePort {
     this.#rest.free();
   }
 
-  /** Points the batch at the whole frames that lie in the slab; answers how many. */
+  /** Points the batch at the whole frames that lie in the slab; returns how many. */
   #split(batch: Batch): number {
     const { bytes, offset, length, capacity } = batch;
     const end = this.#end;
@@ -182,7 +182,7 @@ export class StreamPort implements FramePort {
     this.#end = START + held;
   }
 
-  /** Describes frames from `first` on for one sendmsg, up to an empty one; answers how many. */
+  /** Describes frames from `first` on for one sendmsg, up to an empty one; returns how many. */
   #fill(batch: Batch, first: number, messages: MessageHeaders): number {
     const { words } = messages;
     const { bytes, offset, length, count } = batch;
@@ -221,7 +221,7 @@ export class StreamPort implements FramePort {
     return next;
   }
 
-  /** Sends what is left of a frame; answers whether nothing is left. */
+  /** Sends what is left of a frame; returns whether nothing is left. */
   #flush(): boolean {
     const { libc, errors, sendFlags } = this.#system;
     while (this.#restBegin < this.#restEnd) {

@@ -81,7 +81,7 @@ export class Registration {
   }
 
   /**
-   * Claims an address for the VM; answers true when it may not have it, because another live softnet's VM on the same
+   * Claims an address for the VM; returns true when it may not have it, because another live softnet's VM on the same
    * network has or claims it. Throws where that cannot be found out: then it may not have it either.
    */
   isHeldElsewhere = (address: number): boolean => {

@@ -10,7 +10,6 @@ import { openCapture } from "../../src/capture/index.ts";
 import { replay } from "../../src/commands/replay.ts";
 import { createGuard } from "../../src/guard/guard.ts";
 import { Batch, strideFor } from "../../src/relay/batch.ts";
-import { EGRESS } from "../../src/relay/direction.ts";
 import { Relay } from "../../src/relay/relay.ts";
 import { Recording } from "../../src/session/recording.ts";
 import { Log } from "../../src/telemetry/log.ts";

@@ -53,7 +53,7 @@ export interface LeaseGiven {
   readonly dns: string;
 }
 
-/** Asks for a lease; answers null when no server gave one in time, or one refused. */
+/** Asks for a lease; returns null when no server gave one in time, or one refused. */
 export function askForLease(libc: LinuxLibc, request: LeaseRequest): Promise<LeaseGiven | null> {
   const socket = openPacketSocket(libc, request.link);
   const xid = randomInt(2 ** 32);

@@ -1,5 +1,5 @@
 /**
- * What an agent can do when it is told to. Each hand takes one argument and answers one result, both plain data; what
+ * What an agent can do when it is told to. Each hand takes one argument and returns one result, both plain data; what
  * keeps running (a server, a listener, a sender) lives here and ends with the process at the latest.
  */
 import type { LinuxLibc } from "../../native/linux/libc.ts";

@@ -5,8 +5,8 @@ import { F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, FLOCK, type Regist
 
 export function darwinRecordLock(calls: RegistryCalls): RecordLock {
   return new RecordLock({
-    fcntlLock: calls.fcntlLock,
-    errno: calls.errno,
+    fcntlLock: (fd, command, lock) => calls.fcntlLock(fd, command, lock),
+    errno: () => calls.errno(),
     describeError,
     held: [EAGAIN, EACCES],
     set: F_OFD_SETLK,

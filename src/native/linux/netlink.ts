@@ -42,7 +42,7 @@ export class Netlink {
   readonly #view = new DataView(this.#memory.bytes.buffer, this.#memory.bytes.byteOffset, BUFFER_SIZE);
   #sequence = 0;
 
-  /** Answers a socket, or the error number that speaks against it. */
+  /** Returns a socket, or the error number that speaks against it. */
   static open(libc: LinuxLibc, protocol: number): Netlink | number {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     return fd < 0 ? libc.errno() : new Netlink(libc, fd);

@@ -5,8 +5,8 @@ import { F_OFD_GETLK, F_OFD_SETLK, F_RDLCK, F_UNLCK, F_WRLCK, FLOCK, type LinuxL
 
 export function linuxRecordLock(libc: LinuxLibc): RecordLock {
   return new RecordLock({
-    fcntlLock: libc.fcntlLock,
-    errno: libc.errno,
+    fcntlLock: (fd, command, lock) => libc.fcntlLock(fd, command, lock),
+    errno: () => libc.errno(),
     describeError,
     held: [EAGAIN, EACCES],
     set: F_OFD_SETLK,

@@ -99,7 +99,7 @@ export class VmnetInterface {
     throw new VmnetError(`${options.label} tells of no frames`, status);
   }
 
-  /** Ends it; answers what went wrong with that, if anything did. The same answer when called again. */
+  /** Ends it; returns what went wrong with that, if anything did. The same answer when called again. */
   stop(): Promise<string | undefined> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
