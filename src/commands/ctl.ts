@@ -61,7 +61,7 @@ export async function ctl(
       }
       return told;
     });
-    for (const one of asked) for (const tell of await one) tell();
+    for (const one of asked) for (const print of await one) print();
   }
   return failed > 0 ? 1 : 0;
 }

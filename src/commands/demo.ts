@@ -11,7 +11,7 @@ import { whyNoNat } from "../demo/nat-requirements.ts";
 import { playPart } from "../demo/part.ts";
 import { checkRequirements } from "../demo/requirements.ts";
 import { Screen } from "../demo/screen.ts";
-import { tellHeading, tellIntroduction, tellNat, tellNoNat, tellTable } from "../demo/story.ts";
+import { printHeading, printIntroduction, printNat, printNoNat, printTable } from "../demo/story.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Ending = (typeof SIGNALS)[number] | "SIGPIPE";
@@ -58,25 +58,25 @@ function complain(screen: Screen, what: string, error?: unknown): void {
 async function play(screen: Screen, cleanup: Cleanup): Promise<number> {
   const started = performance.now();
   sweep();
-  tellIntroduction(screen);
-  tellHeading(screen, "1. Without softnet");
+  printIntroduction(screen);
+  printHeading(screen, "1. Without softnet");
   const parts = [await playPart("bare", screen, cleanup)];
   screen.line();
-  tellHeading(screen, "2. Behind softnet");
+  printHeading(screen, "2. Behind softnet");
   parts.push(await playPart("bridge", screen, cleanup));
   screen.line();
   const lack = whyNoNat();
   if (lack === undefined) {
-    tellHeading(screen, "3. Through NAT");
-    tellNat(screen);
+    printHeading(screen, "3. Through NAT");
+    printNat(screen);
     parts.push(await playPart("nat", screen, cleanup));
   } else {
-    tellNoNat(screen, lack);
+    printNoNat(screen, lack);
   }
   await cleanup.run();
   screen.line();
-  tellHeading(screen, "What happened");
-  const wrong = tellTable(screen, parts);
+  printHeading(screen, "What happened");
+  const wrong = printTable(screen, parts);
   const seconds = Math.round((performance.now() - started) / 1000);
   if (wrong > 0) {
     screen.line(screen.style("red", `   Lines that are not as they should be: ${wrong}.`));

@@ -7,7 +7,7 @@ import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
 
 /** Every hand ends by itself long before this; milliseconds. */
-const PATIENCE = 120_000;
+const TIMEOUT = 120_000;
 /** How much of what an agent complained about is kept, in characters. */
 const MOST_COMPLAINTS = 2_000;
 
@@ -57,8 +57,8 @@ export class Agent {
       const number = ++this.#orders;
       const giveUp = setTimeout(() => {
         this.#waiting.delete(number);
-        reject(new Error(`${this.#name}: no answer to ${hand} within ${PATIENCE / 1000} s`));
-      }, PATIENCE);
+        reject(new Error(`${this.#name}: no answer to ${hand} within ${TIMEOUT / 1000} s`));
+      }, TIMEOUT);
       this.#waiting.set(number, {
         resolve: (result) => {
           clearTimeout(giveUp);

@@ -8,7 +8,7 @@ import type { Cleanup } from "./cleanup.ts";
 import { ENVIRONMENT } from "./ip.ts";
 import type { Namespace } from "./namespace.ts";
 
-const PATIENCE = 30_000; // milliseconds
+const TIMEOUT = 30_000; // milliseconds
 
 /** What of this program a namespace runs, as files relative to src/demo/, without extension. */
 export type Piece = "../main" | "./agent/main";
@@ -45,7 +45,7 @@ export function startIn(
 export function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
   return new Promise((resolve) => {
-    const kill = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
+    const kill = setTimeout(() => child.kill("SIGKILL"), TIMEOUT);
     child.once("exit", () => {
       clearTimeout(kill);
       resolve();

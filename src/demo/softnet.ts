@@ -6,7 +6,7 @@ import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
 
 /** Milliseconds until it has to have started, on a machine that has no time: 0.2 s on one that has. */
-const START_PATIENCE = 120_000;
+const START_TIMEOUT = 120_000;
 /** Milliseconds after which the log has told of every drop, on a machine that has time: it sums up once a second. */
 const LOG_DELAY = 1_300;
 /** The same on one that has none. */
@@ -52,7 +52,7 @@ export class Softnet {
     const softnet = new Softnet(child, cleanup);
     // Runs before the kill that startIn noted: softnet ends in order.
     cleanup.add(() => stop(child, "SIGINT"));
-    await softnet.#until(() => softnet.#gateway !== undefined, START_PATIENCE);
+    await softnet.#until(() => softnet.#gateway !== undefined, START_TIMEOUT);
     if (softnet.#gateway === undefined) throw new Error(`softnet did not start: ${softnet.#lastLine}`);
     return softnet;
   }
@@ -100,9 +100,9 @@ export class Softnet {
     this.#drops[reason] = (this.#drops[reason] ?? 0) + count;
   }
 
-  /** Resolves when the condition holds, or `patience` milliseconds have passed. Throws when softnet ends meanwhile. */
-  async #until(condition: () => boolean, patience: number): Promise<void> {
-    const deadline = performance.now() + patience;
+  /** Resolves when the condition holds, or `timeout` milliseconds have passed. Throws when softnet ends meanwhile. */
+  async #until(condition: () => boolean, timeout: number): Promise<void> {
+    const deadline = performance.now() + timeout;
     for (;;) {
       const rest = deadline - performance.now();
       if (condition() || rest <= 0) return;

@@ -24,7 +24,7 @@ export class ClientConnection {
   readonly #outgoing = new Outgoing();
   #notices: Notices | undefined;
   readonly #events: Event[] = [];
-  #said = "[]";
+  #sentNotices = "[]";
   #open = true;
 
   constructor(options: ClientConnectionOptions) {
@@ -33,16 +33,16 @@ export class ClientConnection {
   }
 
   /** All that is wrong at present, for people. */
-  notice(notices: readonly string[]): void {
+  sendNotices(notices: readonly string[]): void {
     const text = JSON.stringify(notices);
-    if (!this.#open || text === this.#said) return;
-    this.#said = text;
+    if (!this.#open || text === this.#sentNotices) return;
+    this.#sentNotices = text;
     this.#notices = { kind: "notices", notices };
     this.#send();
   }
 
   /** Something that happened on the host, for people. */
-  tell(event: string): void {
+  sendEvent(event: string): void {
     if (!this.#open || this.#events.length >= MOST_EVENTS) return;
     this.#events.push({ kind: "event", event });
     this.#send();

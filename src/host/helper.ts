@@ -91,7 +91,7 @@ export class Helper {
       readRecord,
       isBridge,
       say: (message) => {
-        for (const { connection } of this.#members) connection.tell(message);
+        for (const { connection } of this.#members) connection.sendEvent(message);
       },
     });
     this.#table = makeTable(nft);
@@ -226,7 +226,7 @@ export class Helper {
       this.#lookAtAddresses();
     } catch (error) {
       for (const { connection } of this.#members)
-        connection.tell(`the host cannot be kept as it should be: ${(error as Error).message}`);
+        connection.sendEvent(`the host cannot be kept as it should be: ${(error as Error).message}`);
     }
   }
 
@@ -245,7 +245,7 @@ export class Helper {
       if (!own.networks.some((network) => covers(network, gateway))) {
         const error = ipBatch(ip, [`address add ${formatIPv4(gateway)}/${SUBNET_LENGTH} dev ${tap}`]);
         if (error === undefined)
-          connection.tell(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
+          connection.sendEvent(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
       }
       const overlap = overlapOf(subnet!, others);
       member.overlaps =
@@ -282,7 +282,7 @@ function isRouted({ vm }: Member): boolean {
 }
 
 function sendNotices({ connection, overlaps, blocks }: Member): void {
-  connection.notice([...overlaps, ...blocks]);
+  connection.sendNotices([...overlaps, ...blocks]);
 }
 
 /** Makes the table under the first name that is free. Returns the name; throws Error when nft refuses. */

@@ -21,7 +21,7 @@ import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
 import { tellFilteredBridge } from "./bridge-filter.ts";
 import type { Network } from "./network.ts";
-import { PortState, type TellPortState } from "./port-state.ts";
+import { type OnPortState, PortState } from "./port-state.ts";
 import { separate } from "./separation.ts";
 
 export interface BridgeOptions {
@@ -30,7 +30,7 @@ export interface BridgeOptions {
   /** Whether this port may exchange frames with ports that are not isolated alone. */
   readonly isolated: boolean;
   /** Called when frames can pass between TAP and bridge, or cannot, for reasons of the bridge's. */
-  readonly tell?: TellPortState;
+  readonly onPortState?: OnPortState;
   /** Tells what the user should know. */
   readonly warn: (message: string) => void;
 }
@@ -48,7 +48,7 @@ export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promi
     await tellFilteredBridge(device.name, bridge.name, warn);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
-    const state = new PortState(device.name, bridge.name, options.tell);
+    const state = new PortState(device.name, bridge.name, options.onPortState);
     const look = (): void => state.note(inspect(links, label, index, bridge));
     const port = new TapPort(libc, label, device, look, LinkEvents.open(libc, index));
     look(); // what was before the first event

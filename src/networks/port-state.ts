@@ -9,7 +9,7 @@ import { BR_STATE_FORWARDING, type Link } from "../native/linux/links.ts";
 const STATES = ["disabled", "listening", "learning", "forwarding", "blocking"] as const;
 
 /** How it looks to people: whether frames pass, and what else there is to say. */
-export type TellPortState = (
+export type OnPortState = (
   forwards: boolean,
   details: { readonly port: string; readonly bridge: string; readonly state: string },
 ) => void;
@@ -17,14 +17,14 @@ export type TellPortState = (
 export class PortState {
   readonly #port: string;
   readonly #bridge: string;
-  readonly #tell: TellPortState | undefined;
+  readonly #onPortState: OnPortState | undefined;
   /** A port that forwards from the start is nothing to tell. */
   #forwards = true;
 
-  constructor(port: string, bridge: string, tell: TellPortState | undefined) {
+  constructor(port: string, bridge: string, onPortState: OnPortState | undefined) {
     this.#port = port;
     this.#bridge = bridge;
-    this.#tell = tell;
+    this.#onPortState = onPortState;
   }
 
   /** Looks at the port as it is now, and tells when frames come to pass or not to pass. */
@@ -33,7 +33,7 @@ export class PortState {
     const forwards = portState === BR_STATE_FORWARDING;
     if (forwards === this.#forwards) return;
     this.#forwards = forwards;
-    this.#tell?.(forwards, {
+    this.#onPortState?.(forwards, {
       port: this.#port,
       bridge: this.#bridge,
       state: STATES[portState] ?? String(portState),

@@ -13,7 +13,7 @@ import type { RegistrySystem } from "./system.ts";
 const NAME = /^[0-9a-f]{16}-[0-9a-f]{12}-[0-9a-f]{8}$/;
 
 /** Times that a record under lock is read again when its writer was met in the middle of it. */
-const PATIENCE = 8;
+const ATTEMPTS = 8;
 
 /** The folder is not one that can be believed. */
 export class UntrustedRegistry extends Error {}
@@ -72,7 +72,7 @@ export function readRecord(system: RegistrySystem, name: string): Found | undefi
     for (let attempt = 1; ; attempt++) {
       const live = system.isLocked(fd);
       const entry = readEntry(fd);
-      if (entry !== undefined || !live || attempt === PATIENCE) return { name, entry, live };
+      if (entry !== undefined || !live || attempt === ATTEMPTS) return { name, entry, live };
     }
   } finally {
     closeSync(fd);

@@ -71,7 +71,7 @@ export class Registration {
     this.#name = name;
     this.#fd = fd;
     try {
-      const found = this.#succeed(predecessors);
+      const found = this.#takeOver(predecessors);
       this.restored = found.restored;
       this.notRestored = found.restored === undefined ? (found.notRestored ?? over) : undefined;
     } catch (error) {
@@ -150,7 +150,7 @@ export class Registration {
   }
 
   /** Goes on from the same VM's softnets of before, whose files then go. Of two that try so at once at most one does. */
-  #succeed(predecessors: readonly Predecessor[]): { restored?: RestoredBinding; notRestored?: NotRestored } {
+  #takeOver(predecessors: readonly Predecessor[]): { restored?: RestoredBinding; notRestored?: NotRestored } {
     const moment = momentOf(this.#system);
     const found: { restored?: RestoredBinding; notRestored?: NotRestored } = {};
     for (const { entry } of predecessors) {

@@ -1,8 +1,8 @@
 /**
- * Tells the VM's address as it comes, is renewed and goes, and warns once of what will surprise its user.
+ * Logs the VM's address as it comes, is renewed and goes, and warns once of what will surprise its user.
  *
- * A guest decides how often that happens, not how long the log becomes: a renewal that changes nothing is told once an
- * hour, and of all else a burst of LINES, then one line a minute. What is left out is told at debug level, and counted in
+ * A guest decides how often that happens, not how long the log becomes: a renewal that changes nothing is logged once an
+ * hour, and of all else a burst of LINES, then one line a minute. What is left out is logged at debug level, and counted in
  * the next line.
  */
 import type { Guard } from "../guard/guard.ts";
@@ -23,9 +23,9 @@ export class BindingLog {
   readonly #isolated: boolean;
   readonly #clock: () => number;
   readonly #lines = new TokenBucket(LINES_PER_SECOND, LINES);
-  /** What the log told of the binding last, and when. */
-  #told = "";
-  #toldAt = 0;
+  /** What the log said of the binding last, and when. */
+  #logged = "";
+  #loggedAt = 0;
   #leftOut = 0;
   #warnedOfGateway = false;
   #warnedOfIsolation = false;
@@ -39,28 +39,28 @@ export class BindingLog {
   follow(change: BindingChange, guard: Guard): void {
     const { kind, binding } = change;
     if (kind === "lost") {
-      this.#told = "";
+      this.#logged = "";
       this.#line("binding lost", { address: formatIPv4(binding.address), why: change.why }, true);
       return;
     }
     const time = this.#clock();
     const fields = describe(binding, guard);
     const text = JSON.stringify(fields);
-    const news = kind !== "renewed" || text !== this.#told || time - this.#toldAt >= RENEWAL_INTERVAL;
+    const news = kind !== "renewed" || text !== this.#logged || time - this.#loggedAt >= RENEWAL_INTERVAL;
     const seconds = Math.round((binding.expiry - time) / 1e6);
-    const told = this.#line(
+    const logged = this.#line(
       `binding ${kind}`,
       { ...fields, seconds: Number.isFinite(seconds) ? seconds : "forever" },
       news,
     );
-    if (told) {
-      this.#told = text;
-      this.#toldAt = time;
+    if (logged) {
+      this.#logged = text;
+      this.#loggedAt = time;
     }
     this.#warn(guard, subnetOf(binding.address, binding.netmask));
   }
 
-  /** Returns whether it was told to those who do not debug. */
+  /** Returns whether it was logged for those who do not debug. */
   #line(message: string, fields: LogFields, news: boolean): boolean {
     if (news && this.#lines.take(this.#clock())) {
       this.#log.info(message, this.#leftOut > 0 ? { ...fields, "left-out": this.#leftOut } : fields);

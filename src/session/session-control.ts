@@ -55,10 +55,10 @@ export class SessionControl {
   counters: Counters | undefined;
   /** Who changes the policy at the moment. */
   #by = "control";
-  /** Changes that the log has not told, and flows that they ended. */
+  /** Changes that are not logged yet, and flows that they ended. */
   #changes = 0;
   #ended = 0;
-  #told = Number.NEGATIVE_INFINITY;
+  #logged = Number.NEGATIVE_INFINITY;
   #advice: string | undefined;
 
   constructor(options: SessionControlOptions) {
@@ -97,11 +97,11 @@ export class SessionControl {
   /** Reads the file again and puts back what options and file say. A mistake in it changes nothing. */
   reload(): void {
     this.tickSoon();
-    this.#tellChanges(this.#options.system.clock()); // in their order
+    this.#logChanges(this.#options.system.clock()); // in their order
     try {
       this.#by = "file";
       this.#policy.replace(policyOf(this.#options.given));
-      this.#tellChanges(this.#options.system.clock());
+      this.#logChanges(this.#options.system.clock());
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       this.#options.log.error(`${error.message}; the policy stays as it was`);
@@ -131,21 +131,21 @@ export class SessionControl {
 
   /** When `tick` has something to do if nothing happens until then, microseconds; Infinity = nothing. */
   get deadline(): number {
-    const untold = this.#changes > 0 ? this.#told + LOG_INTERVAL : Number.POSITIVE_INFINITY;
+    const unlogged = this.#changes > 0 ? this.#logged + LOG_INTERVAL : Number.POSITIVE_INFINITY;
     const again = this.#listener?.resting ? this.#ticked + LOG_INTERVAL : Number.POSITIVE_INFINITY;
-    return Math.min(this.#controllers.deadline, untold, again);
+    return Math.min(this.#controllers.deadline, unlogged, again);
   }
 
   tick(time: number): void {
     this.#ticked = time;
     this.#controllers.check(time);
     this.#listener?.check();
-    if (time - this.#told >= LOG_INTERVAL) this.#tellChanges(time);
+    if (time - this.#logged >= LOG_INTERVAL) this.#logChanges(time);
   }
 
   /** Ends serving and removes the socket. Harmless when called twice. */
   close(): void {
-    this.#tellChanges(this.#options.system.clock());
+    this.#logChanges(this.#options.system.clock());
     this.#listener?.close();
     this.#controllers.close();
   }
@@ -165,8 +165,8 @@ export class SessionControl {
     this.#events.policyChanged({ by: this.#by, ruleCount, stateful: guard.stateful, flowsEnded: ended });
   }
 
-  /** A controller may change it a thousand times a second; the log tells once. */
-  #tellChanges(time: number): void {
+  /** A controller may change it a thousand times a second; the log says it once. */
+  #logChanges(time: number): void {
     if (this.#changes === 0) return;
     const { guard, log } = this.#options;
     const { allow, block } = this.#policy.lists;
@@ -174,7 +174,7 @@ export class SessionControl {
     log.info("policy changed", { by: this.#by, changes: this.#changes, ...counts });
     this.#changes = 0;
     this.#ended = 0;
-    this.#told = time;
+    this.#logged = time;
     const advice = metadataAdvice(guard.rules);
     if (advice !== undefined && advice !== this.#advice) log.warn(advice);
     this.#advice = advice;

@@ -5,11 +5,11 @@ import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
 import { nameProcess } from "../../native/linux/process-name.ts";
 import { writableNow } from "../../native/linux/ready.ts";
 import { openBridge } from "../../networks/bridge.ts";
-import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../networks/cable.ts";
+import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../networks/host-socket.ts";
 import { openNat } from "../../networks/nat/nat.ts";
 import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
 import { DEFAULT_MTU, type Network } from "../../networks/network.ts";
-import type { TellPortState } from "../../networks/port-state.ts";
+import type { OnPortState } from "../../networks/port-state.ts";
 import { parseRules } from "../../policy/rule.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
@@ -94,7 +94,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
   }
   const warn = (message: string): void => log.warn(message);
-  if (bridge !== undefined) return await openBridge(libc, { bridge, isolated, warn, tell: tellPortState(log) });
+  if (bridge !== undefined) return await openBridge(libc, { bridge, isolated, warn, onPortState: logPortState(log) });
   if (hostFd !== undefined) {
     if (hostFd === given.vmFd)
       throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
@@ -134,7 +134,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
 }
 
 /** A VM whose bridge drops its frames is offline, and nothing else would say why. */
-function tellPortState(log: Log): TellPortState {
+function logPortState(log: Log): OnPortState {
   return (forwards, details) => {
     if (forwards) log.info("the bridge forwards the VM's frames now", details);
     else log.warn("the bridge does not forward the VM's frames yet", { ...details, why: WHY_NOT });

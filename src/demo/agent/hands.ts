@@ -32,7 +32,7 @@ export function hands(libc: LinuxLibc) {
 
     // What a guest does on an ordinary day.
     askForLease: (request: LeaseRequest) => askForLease(libc, request),
-    ping: ({ address, patience }: { address: number; patience: number }) => ping(libc, address, patience),
+    ping: ({ address, timeout }: { address: number; timeout: number }) => ping(libc, address, timeout),
     resolveName: ({ server, name }: { server: string; name: string }) => resolveName(server, name),
     askWeb: (request: WebRequest) => askWeb(request),
     download: (request: WebRequest & { size: number }) => download(request),

@@ -2,7 +2,7 @@
  * `--expose` on macOS: vmnet's port forwarding follows the VM's address. Rules are added once the address is known, moved
  * when it changes (the old ones first), removed when it ends; with the interface they go by themselves.
  *
- * vmnet answers each call later, and takes one at a time: `want` only notes the address, and one walk goes on until the
+ * vmnet answers each call later, and takes one at a time: `want` only notes the address, and one pass goes on until the
  * rules are as wanted. A rule that vmnet refuses is told once, and tried again while the address lasts: a port that is
  * busy may become free.
  */
@@ -15,16 +15,16 @@ import type { VmnetNative } from "./native.ts";
 import { waiting } from "./waiting.ts";
 
 /** Milliseconds that vmnet may take for one rule. */
-const PATIENCE = 5_000;
+const TIMEOUT = 5_000;
 /** Milliseconds until a refused rule is tried again. */
 const AGAIN = 5_000;
 
 export interface PortForwardingOptions {
   readonly exposures: readonly Exposure[];
-  /** Tells the user. */
+  /** Warns the user. */
   readonly warn: (message: string) => void;
   /** Milliseconds; for tests. */
-  readonly patience?: number;
+  readonly timeout?: number;
   readonly again?: number;
 }
 
@@ -36,9 +36,9 @@ export class PortForwarding {
   #wanted = 0;
   /** Which address each external port leads to now. */
   readonly #rules = new Map<number, number>();
-  /** What was told of each external port. */
-  readonly #told = new Map<number, string>();
-  #walk: Promise<void> | undefined;
+  /** What was reported of each external port. */
+  readonly #reported = new Map<number, string>();
+  #applying: Promise<void> | undefined;
   #again: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -51,7 +51,7 @@ export class PortForwarding {
   /** The VM's address is this one now; 0: it has none. */
   want(address: number): void {
     if (this.#closed || this.#options.exposures.length === 0) return;
-    if (address !== this.#wanted) this.#told.clear();
+    if (address !== this.#wanted) this.#reported.clear();
     this.#wanted = address;
     this.#start();
   }
@@ -60,18 +60,18 @@ export class PortForwarding {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#again);
-    await this.#walk;
+    await this.#applying;
   }
 
   #start(): void {
     clearTimeout(this.#again);
-    this.#walk ??= this.#settle().finally(() => {
-      this.#walk = undefined;
+    this.#applying ??= this.#apply().finally(() => {
+      this.#applying = undefined;
     });
   }
 
   /** Brings the rules to what is wanted, also if that changes meanwhile. */
-  async #settle(): Promise<void> {
+  async #apply(): Promise<void> {
     for (let wanted = -1; wanted !== this.#wanted && !this.#closed; ) {
       wanted = this.#wanted;
       for (const { external, internal } of this.#options.exposures) {
@@ -104,16 +104,16 @@ export class PortForwarding {
     );
     if (status === VMNET_SUCCESS) {
       this.#rules.set(external, address);
-      this.#told.delete(external);
+      this.#reported.delete(external);
     } else {
-      this.#tell(external, address, status);
+      this.#report(external, address, status);
     }
   }
 
-  #tell(external: number, address: number, status: number | undefined): void {
+  #report(external: number, address: number, status: number | undefined): void {
     const why = status === undefined ? "vmnet does not answer" : describeStatus(status);
-    if (this.#told.get(external) === why) return;
-    this.#told.set(external, why);
+    if (this.#reported.get(external) === why) return;
+    this.#reported.set(external, why);
     this.#options.warn(
       `port ${external} cannot be exposed to ${formatIPv4(address)}: ${why}; something on this host may use the port: free it, or expose another (softnet goes on trying)`,
     );
@@ -122,7 +122,7 @@ export class PortForwarding {
   /** A call's outcome: at once, or by its handler; undefined when that does not come. */
   async #call(start: (handler: number) => number): Promise<number | undefined> {
     const { blocks } = this.#native;
-    const handled = waiting(this.#options.patience ?? PATIENCE);
+    const handled = waiting(this.#options.timeout ?? TIMEOUT);
     const handler = blocks.once("value", handled.resolve);
     const asked = start(handler);
     if (asked !== VMNET_SUCCESS) {

@@ -25,7 +25,7 @@ import type { VmnetNative } from "./native.ts";
 import { createOwnNetwork } from "./own-network.ts";
 
 /** Milliseconds that the gateway may take to say where it is, each of three times. */
-const PATIENCE = 300;
+const TIMEOUT = 300;
 
 /**
  * What macOS takes for itself later, when the first shared or host-only interface starts: the shared network before macOS 26
@@ -49,7 +49,7 @@ export interface PrivateOptions {
   /** For tests. */
   readonly state?: HostState;
   /** Milliseconds that the gateway may take to answer, three times. For tests. */
-  readonly patience?: number;
+  readonly timeout?: number;
 }
 
 /** Makes network and interface. Throws UserError; then nothing of them is left. */
@@ -98,7 +98,7 @@ export async function openPrivate(
   };
   let gatewayMac: number;
   try {
-    const question = { vmMac, vmAddress, gateway, patience: options.patience ?? PATIENCE };
+    const question = { vmMac, vmAddress, gateway, timeout: options.timeout ?? TIMEOUT };
     gatewayMac = (await askGatewayMac(vmnet.port, slab.batch, question)) ?? someMac();
   } catch (error) {
     await close();

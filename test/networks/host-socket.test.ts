@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { AF_UNIX, SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
-import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../src/networks/cable.ts";
+import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../src/networks/host-socket.ts";
 import { parseRules } from "../../src/policy/rule.ts";
 import { DatagramPort } from "../../src/ports/datagram.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
