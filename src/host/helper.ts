@@ -17,6 +17,7 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { Nftables } from "../native/linux/libnftables.ts";
+import { changeLinks } from "../native/linux/link-changes.ts";
 import type { Reachable } from "../policy/reachable.ts";
 import { type Cidr, covers, formatCidr } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
@@ -27,7 +28,6 @@ import { type Firewalls, findBlocks } from "./firewalls/firewalls.ts";
 import { FirewallWatch } from "./firewalls/watch.ts";
 import { listHost, readHostState, stateOf, uplinkOf } from "./host-state.ts";
 import { IpForwarding, type IpForwardingRecord } from "./ip-forwarding.ts";
-import { ipBatch } from "./iproute2.ts";
 import type { OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
 import { portsInUse } from "./services.ts";
 import { overlapOf, SUBNET_LENGTH } from "./subnet.ts";
@@ -230,6 +230,17 @@ export class Helper {
     }
   }
 
+  /** Gives a TAP its address again; false where that is not possible. */
+  #addAddress(tap: string, address: number): boolean {
+    const { libc } = this.#options;
+    try {
+      changeLinks(libc, (links) => links.addAddress(libc.if_nametoindex(tap), address, SUBNET_LENGTH));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** The TAPs keep their address, and no other network of the host comes to lie over a VM's unnoticed. */
   #lookAtAddresses(): void {
     const { ip, libc } = this.#options;
@@ -243,8 +254,7 @@ export class Helper {
       const { connection, vm, subnet } = member;
       const { tap, gateway } = vm!;
       if (!own.networks.some((network) => covers(network, gateway))) {
-        const error = ipBatch(ip, [`address add ${formatIPv4(gateway)}/${SUBNET_LENGTH} dev ${tap}`]);
-        if (error === undefined)
+        if (this.#addAddress(tap, gateway))
           connection.sendEvent(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
       }
       const overlap = overlapOf(subnet!, others);

@@ -1,6 +1,6 @@
 /**
  * Runs iproute2's `ip` (as root, so: by absolute path from the system's own directories, never from PATH; with an empty
- * environment; commands on its input, so that nothing passes through a shell or shows in the process list).
+ * environment). Only to list what there is: what softnet changes it changes itself (native/linux/link-changes.ts).
  */
 
 import { spawnSync } from "node:child_process";
@@ -24,20 +24,6 @@ export function findIp(): string {
   if (found === undefined)
     throw new UserError("iproute2's ip is not in /usr/sbin, /sbin, /usr/bin or /bin; install iproute2");
   return found;
-}
-
-/** Runs the commands (without the leading `ip`) in order; returns the first one's error text, or undefined. */
-export function ipBatch(path: string, commands: readonly string[]): string | undefined {
-  const { error, status, stderr } = spawnSync(path, ["-batch", "-"], {
-    input: `${commands.join("\n")}\n`,
-    env: {},
-    encoding: "utf8",
-    timeout: PROGRAM_TIMEOUT,
-  });
-  if (error !== undefined) return error.message;
-  if (status === 0) return undefined;
-  const line = stderr.split("\n").find((text) => text.trim() !== "") ?? `exit status ${status}`;
-  return line.trim().replace(/^(Error|RTNETLINK answers): /, "");
 }
 
 /** Runs `ip -json …` and returns what it tells. Throws UserError when it fails. */

@@ -12,10 +12,11 @@ import { noSubnet } from "../../host/choose.ts";
 import { HostHelper } from "../../host/client.ts";
 import { findBlocks, type Path, readFirewalls } from "../../host/firewalls/firewalls.ts";
 import { uplinkOf } from "../../host/host-state.ts";
-import { findIp, ipBatch } from "../../host/iproute2.ts";
+import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
 import { findProgram } from "../../host/system-program.ts";
 import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
+import { changeLinks, type LinkChanges } from "../../native/linux/link-changes.ts";
 import { LinkEvents } from "../../native/linux/link-events.ts";
 import { Links } from "../../native/linux/links.ts";
 import { reachable } from "../../policy/reachable.ts";
@@ -95,9 +96,9 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
   const device = above(libc, createTap(libc, `--vm-net-type ${type}`), helper.owner);
   let port: { close(): void } = { close: () => libc.close(device.fd) };
   closing.defer(() => port.close());
-  const mac = prepare(libc, ip, device, { address: `${formatIPv4(gateway)}/${SUBNET_LENGTH}`, mtu });
+  const mac = prepare(libc, device, { gateway, mtu });
   const reach = new Reach(helper, plan, { gateway, address: vm });
-  await openOnHost({ ip, device, vm, helper, plan, reach, options });
+  await openOnHost({ libc, ip, device, vm, helper, plan, reach, options });
 
   const tap = openTapPort(libc, device, closing);
   const server = makeServer(plan, { gateway, gatewayMac: mac, address: vm }, options);
@@ -170,6 +171,7 @@ class Reach {
 }
 
 interface HostParts {
+  readonly libc: LinuxLibc;
   readonly ip: string;
   readonly device: TapDevice;
   readonly vm: number;
@@ -180,7 +182,7 @@ interface HostParts {
 }
 
 /** Adds the VM to the host's table, and only then lets its TAP up. Throws UserError. */
-async function openOnHost({ ip, device, vm, helper, plan, reach, options }: HostParts): Promise<void> {
+async function openOnHost({ libc, ip, device, vm, helper, plan, reach, options }: HostParts): Promise<void> {
   const nat = options.type === "nat";
   const exposed = plan.exposures.length > 0;
   if (nat) await checkFirewalls({ mode: "nat", tap: device.name, vm, uplink: uplinkOf(ip), exposed }, options.warn);
@@ -192,7 +194,7 @@ async function openOnHost({ ip, device, vm, helper, plan, reach, options }: Host
     exposures: plan.exposures.map(({ external, internal }) => [external, internal] as const),
     reach: reach.compute(),
   });
-  fail(ipBatch(ip, [`link set dev ${device.name} up`]));
+  changeTap(libc, (links) => links.up(libc.if_nametoindex(device.name)));
 }
 
 function openTapPort(libc: LinuxLibc, device: TapDevice, closing: DisposableStack): TapPort {
@@ -315,21 +317,27 @@ function makePlan(options: NatOptions): Plan {
 /** Sets the TAP up, but not yet up; returns its MAC address. */
 function prepare(
   libc: LinuxLibc,
-  ip: string,
   device: TapDevice,
-  { address, mtu }: { readonly address: string; readonly mtu: number },
+  { gateway, mtu }: { readonly gateway: number; readonly mtu: number },
 ): number {
   const mac = randomBytes(6);
   mac[0] = 0x02; // locally administered, for one card
   setHardwareAddress(libc, device, mac);
   const { name } = device;
-  const commands = [`link set dev ${name} mtu ${mtu}`, `address add ${address} dev ${name}`];
-  if (existsSync("/proc/sys/net/ipv6")) commands.unshift(`link set dev ${name} addrgenmode none`);
-  fail(ipBatch(ip, commands));
+  const index = libc.if_nametoindex(name);
+  changeTap(libc, (links) => {
+    if (existsSync("/proc/sys/net/ipv6")) links.withoutIPv6Address(index);
+    links.setMtu(index, mtu);
+    links.addAddress(index, gateway, SUBNET_LENGTH);
+  });
   closeLink(name);
   return getMac(mac, 0);
 }
 
-function fail(error: string | undefined): void {
-  if (error !== undefined) throw new UserError(`the VM's TAP cannot be set up: ${error}; run softnet as root`);
+function changeTap(libc: LinuxLibc, changes: (links: LinkChanges) => void): void {
+  try {
+    changeLinks(libc, changes);
+  } catch (error) {
+    throw new UserError(`the VM's TAP cannot be set up: ${(error as Error).message}; run softnet as root`);
+  }
 }
