@@ -23,6 +23,10 @@ const MOST_CAPTURE_FILES = 100;
 const descriptor = (option: string) => wholeNumber(option, 0, LARGEST_DESCRIPTOR);
 
 export function addRunOptions(command: Command): Command {
+  return addProcessOptions(addObservationOptions(addControlOptions(addPortOptions(command))));
+}
+
+function addPortOptions(command: Command): Command {
   return command
     .optionsGroup("The VM's side, one of:")
     .option("--vm-fd <n>", "descriptor of the VM's unix datagram socket", descriptor("--vm-fd"))
@@ -46,7 +50,11 @@ export function addRunOptions(command: Command): Command {
       "--max-connections <n>",
       `how many connections the VM may have at once (Linux; default: ${DEFAULT_CONNECTIONS})`,
       wholeNumber("--max-connections", 1, MOST_CONNECTIONS),
-    )
+    );
+}
+
+function addControlOptions(command: Command): Command {
+  return command
     .optionsGroup("Policy:")
     .option("--reject", "answer what policy denies, with TCP RST or ICMP, instead of silence")
     .option(
@@ -57,7 +65,11 @@ export function addRunOptions(command: Command): Command {
     .option("--control-socket <path>", "a unix socket to make for commands, such as softnet ctl's")
     .optionsGroup("When it ends:")
     .option("--release-on-exit", "give the VM's address back to the DHCP server that it was learned from", true)
-    .option("--no-release-on-exit", "leave it to the VM until its lease is over")
+    .option("--no-release-on-exit", "leave it to the VM until its lease is over");
+}
+
+function addObservationOptions(command: Command): Command {
+  return command
     .optionsGroup("Seeing what it does:")
     .option("--capture <file>", "write the frames as pcapng, with the reason of each drop")
     .addOption(
@@ -77,7 +89,11 @@ export function addRunOptions(command: Command): Command {
       "--log-level <level>",
       "debug, info, warn or error (default: info; warn when --vm-fd is 0)",
       oneOf("--log-level", LOG_LEVELS),
-    )
+    );
+}
+
+function addProcessOptions(command: Command): Command {
+  return command
     .optionsGroup("On macOS:")
     .option(
       "--bootpd-lease-time <seconds>",

@@ -58,52 +58,36 @@ export async function openPrivate(
   coreFoundation: () => CoreFoundation,
   options: PrivateOptions,
 ): Promise<Network> {
-  const { networks } = native.vmnet;
-  if (networks === undefined) {
-    throw new UserError(
-      `--vm-net-type private needs macOS 26 or newer, and this is ${options.system}: give --vm-net-type nat or host`,
-    );
-  }
-  const vmMac = parseMac(options.vmMac) ?? 0;
-  const exposures = parseExposures(options.expose ?? "");
-  const subnets = subnetsToTry(options);
-  const cf = coreFoundation();
-  const { network, subnet } = createOwnNetwork(networks, cf, { subnets, vmMac, exposures });
-  if (options.subnet !== undefined && formatCidr(subnet) !== options.subnet) {
-    cf.CFRelease(network);
-    throw new UserError(`--subnet ${options.subnet}: vmnet made ${formatCidr(subnet)} of it; give another, or none`);
-  }
-  const label = `private ${formatCidr(subnet)}`;
-  let vmnet: VmnetInterface;
+  const closing = new AsyncDisposableStack();
   try {
-    vmnet = await VmnetInterface.start(native, {
-      label: `vmnet ${label}`,
-      on: { network },
-      isolated: options.isolated,
-    });
+    return await open(native, coreFoundation, options, closing);
   } catch (error) {
-    cf.CFRelease(network);
+    await closing.disposeAsync();
     throw error;
   }
+}
+
+async function open(
+  native: VmnetNative,
+  coreFoundation: () => CoreFoundation,
+  options: PrivateOptions,
+  closing: AsyncDisposableStack,
+): Promise<Network> {
+  const vmMac = parseMac(options.vmMac) ?? 0;
+  const { network, subnet } = makeNetwork(native, coreFoundation, options, closing);
+  const label = `private ${formatCidr(subnet)}`;
+  const on = { network };
+  const vmnet = await VmnetInterface.start(native, { label: `vmnet ${label}`, on, isolated: options.isolated });
   const { mtu, maxPacketSize, gateway: told = 0 } = vmnet.parameters;
-  const gateway = covers(subnet, told) ? told : subnet.address + 1;
-  const vmAddress = gateway === subnet.address + 2 ? subnet.address + 1 : subnet.address + 2;
-  let closing: Promise<void> | undefined;
-  const slab = allocateSlab(maxPacketSize);
-  const close = async (): Promise<void> => {
+  const slab = closing.adopt(allocateSlab(maxPacketSize), (one) => one.free()); // vmnet is given it: first it is stopped
+  closing.defer(async () => {
     const why = await vmnet.stop();
     if (why !== undefined) options.warn(why);
-    slab.free(); // not before: vmnet has been given it
-    cf.CFRelease(network);
-  };
-  let gatewayMac: number;
-  try {
-    const question = { vmMac, vmAddress, gateway, timeout: options.timeout ?? TIMEOUT };
-    gatewayMac = (await askGatewayMac(vmnet.port, slab.batch, question)) ?? someMac();
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  });
+  const gateway = covers(subnet, told) ? told : subnet.address + 1;
+  const vmAddress = gateway === subnet.address + 2 ? subnet.address + 1 : subnet.address + 2;
+  const question = { vmMac, vmAddress, gateway, timeout: options.timeout ?? TIMEOUT };
+  const gatewayMac = (await askGatewayMac(vmnet.port, slab.batch, question)) ?? someMac();
   const server = new DhcpServer({
     gateway,
     gatewayMac,
@@ -112,6 +96,7 @@ export async function openPrivate(
     dnsServers: options.dns === undefined ? [gateway] : parseResolvers(options.dns),
     vmMac,
   });
+  let closed: Promise<void> | undefined;
   return {
     label,
     identity: label,
@@ -124,10 +109,36 @@ export async function openPrivate(
     mtu,
     longestFrame: maxPacketSize,
     close: () => {
-      closing ??= close();
-      return closing;
+      closed ??= closing.disposeAsync();
+      return closed;
     },
   };
+}
+
+/** Makes the network that the interface will be on. Throws UserError. */
+function makeNetwork(
+  native: VmnetNative,
+  coreFoundation: () => CoreFoundation,
+  options: PrivateOptions,
+  closing: AsyncDisposableStack,
+) {
+  const { networks } = native.vmnet;
+  if (networks === undefined) {
+    throw new UserError(
+      `--vm-net-type private needs macOS 26 or newer, and this is ${options.system}: give --vm-net-type nat or host`,
+    );
+  }
+  const vmMac = parseMac(options.vmMac) ?? 0;
+  const exposures = parseExposures(options.expose ?? "");
+  const subnets = subnetsToTry(options);
+  const cf = coreFoundation();
+  const made = createOwnNetwork(networks, cf, { subnets, vmMac, exposures });
+  closing.defer(() => cf.CFRelease(made.network));
+  const subnet = formatCidr(made.subnet);
+  if (options.subnet !== undefined && subnet !== options.subnet) {
+    throw new UserError(`--subnet ${options.subnet}: vmnet made ${subnet} of it; give another, or none`);
+  }
+  return made;
 }
 
 function* subnetsToTry({ subnet: chosen, dns, state = readMacState() }: PrivateOptions) {
