@@ -24,7 +24,7 @@ export async function demo(): Promise<number> {
   let signalled: Ending | undefined;
   const interrupt = (ending: Ending) => {
     signalled ??= ending;
-    cleanup.run().catch(() => {}); // told below, where it is awaited
+    cleanup.run().catch(() => {}); // reported below, where it is awaited
   };
   for (const signal of SIGNALS) process.on(signal, interrupt);
   // Whoever read the output has gone (`| head`): there is nobody to show anything to.

@@ -1,4 +1,4 @@
-/** What SIGHUP asks of a softnet that goes on: files opened anew, the policy read again. A service manager hears of it. */
+/** What SIGHUP asks of a softnet that goes on: files opened anew, the policy read again. A service manager is notified. */
 import type { Session } from "../session/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { LogFile } from "../telemetry/log-file.ts";

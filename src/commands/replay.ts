@@ -1,6 +1,6 @@
 /**
  * `softnet replay CAPTURE`: runs every frame of a capture through the guard, with the capture's own timestamps as the
- * clock, and tells each verdict: to see what softnet would have made of traffic, or why a running one dropped it.
+ * clock, and prints each verdict: to see what softnet would have made of traffic, or why a running one dropped it.
  */
 
 import { CaptureError } from "../capture/errors.ts";
@@ -31,7 +31,7 @@ export interface ReplayArguments extends GuardArguments {
   readonly json?: boolean;
 }
 
-/** What is told of one frame. */
+/** What is printed of one frame. */
 interface Line {
   readonly frame: number;
   /** Seconds since the first frame. */
@@ -76,7 +76,7 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
     judgeAll(path, capture, guard, given, report);
     report.end(capture.skipped.frames);
   } catch (error) {
-    // Wherever a capture ends, what came before was told.
+    // Wherever a capture ends, what came before was printed.
     if (error instanceof CaptureError) report.end(capture.skipped.frames);
     throw error;
   } finally {
@@ -147,7 +147,7 @@ function wroteIt(capture: CaptureReader): boolean {
   );
 }
 
-/** Counts what it is told, and prints it. */
+/** Counts the frames, and prints them. */
 abstract class Report {
   protected readonly output: Output;
   readonly #counts = new Map<string, number>();

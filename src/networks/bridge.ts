@@ -19,7 +19,7 @@ import { TapPort } from "../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
 import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
-import { tellFilteredBridge } from "./bridge-filter.ts";
+import { warnOfFilteredBridge } from "./bridge-filter.ts";
 import type { Network } from "./network.ts";
 import { type OnPortState, PortState } from "./port-state.ts";
 import { separate } from "./separation.ts";
@@ -44,7 +44,7 @@ export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promi
     const bridge = findBridge(links, name);
     device = createTap(libc, `--bridge ${name}`);
     attach(libc, device, bridge, isolated);
-    await tellFilteredBridge(device.name, bridge.name, warn);
+    await warnOfFilteredBridge(device.name, bridge.name, warn);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
     const state = new PortState(device.name, bridge.name, options.onPortState);

@@ -1,7 +1,7 @@
 /**
  * The registry's folder and what may be believed in it. Only root writes there, so a hostile local user can neither plant
  * nor change a record; the folder and each file are looked at nevertheless before anything in them counts. Nor can he
- * keep a dead record alive: what tells life is a write lock, and those who may only read cannot take one.
+ * keep a dead record alive: the sign of life is a write lock, and those who may only read cannot take one.
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";

@@ -18,7 +18,7 @@ import { ensureDirectory, type Predecessor, removeRecord, type Swept, sweep } fr
 import type { RegistrySystem } from "./system.ts";
 
 export interface RegistrationOptions {
-  /** What tells the network from others of its kind: `bridge br0`. */
+  /** What distinguishes the network from others of its kind: `bridge br0`. */
   readonly network: string;
   /** The VM's MAC address, 48 bits. */
   readonly mac: number;
@@ -177,7 +177,7 @@ export class Registration {
     const moment = momentOf(this.#system);
     const prefix = namePrefix(this.#network);
     const names = recordNames(this.#system);
-    // Somebody removed it, and others' with it, or put another folder in its place: what is there tells nothing.
+    // Somebody removed it, and others' with it, or put another folder in its place: what is there means nothing.
     if (!names.includes(this.#name)) throw new Error(`the VM's own record is not in ${this.#system.directory}`);
     for (const name of names) {
       if (name === this.#name || !name.startsWith(prefix)) continue;
@@ -229,7 +229,7 @@ export class Registration {
   }
 }
 
-/** Equally named networks of one host are told apart by what follows the name. */
+/** Equally named networks of one host are distinguished by what follows the name. */
 function withScope(network: string, scope: string): string {
   return scope === "" ? network : `${network}, ${scope}`;
 }

@@ -181,7 +181,7 @@ export class Delivery {
     this.#options.counters.undelivered[direction] += batch.count - this.#sent;
   }
 
-  /** Nothing waits in the lane any more; its source may have frames that no event tells of again. */
+  /** Nothing waits in the lane any more; its source may have frames that no event reports again. */
   #free(): void {
     this.#lane.enter(READY);
     this.#options.onStateChange();

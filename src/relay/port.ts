@@ -21,7 +21,7 @@ export interface FramePort {
   readonly unsendable: number;
   /**
    * Receives frames that wait here, at most `batch.capacity`; sets `batch.count`, offsets and lengths; returns the count,
-   * 0 when nothing waits. A full batch means that more may wait, also where no event tells: ask again. A port may keep
+   * 0 when nothing waits. A full batch means that more may wait, also where no event says so: ask again. A port may keep
    * bytes of frames to come in the rest of the slab until the next call, so a batch is received into by one port.
    * Throws PortClosed when the other side is gone, PortFailed on a framing or system error.
    */
@@ -36,10 +36,10 @@ export interface FramePort {
    * descriptor wakes with both true; receive, send or check then throw it.
    */
   watch(interest: Interest, wake: (readable: boolean, writable: boolean) => void): void;
-  /** Asks whether the other side is still there, where no event tells; called on every tick. Throws as `receive`. */
+  /** Asks whether the other side is still there, where no event says so; called on every tick. Throws as `receive`. */
   check(): void;
   /**
-   * Milliseconds between two calls of `check` once nothing has happened for a while: Infinity where events tell
+   * Milliseconds between two calls of `check` once nothing has happened for a while: Infinity where events report
    * everything. Missing: as often as while frames move.
    */
   readonly checkInterval?: number | undefined;

@@ -82,7 +82,7 @@ export class Relay {
   #running = false;
   #ended = false;
   readonly #faults = new FaultTracker();
-  /** The lanes go on in the event loop's next turn: a source may have more than events tell. */
+  /** The lanes go on in the event loop's next turn: a source may have more than events report. */
   #goingOn = false;
 
   constructor(options: RelayOptions) {
@@ -269,7 +269,7 @@ export class Relay {
     return Math.min(LONGEST_IDLE, left, most === Number.POSITIVE_INFINITY ? most : Math.min(most, check));
   }
 
-  /** Looks after what no event tells. */
+  /** Looks after what no event reports. */
   readonly #onTick = (): void => {
     this.#faults.origin = VM_PORT;
     this.#options.vm.check();

@@ -1,7 +1,7 @@
 /**
- * When the relay ticks. Nothing is polled that an event tells: a tick follows whatever happens, else the next one comes
- * after a time that the relay computes. The timer is of its own kind, which no traffic starves: the lanes let the event
- * loop turn.
+ * When the relay ticks. What an event reports is not polled: a tick follows whatever happens, else the next one comes
+ * after a time that the relay computes. Traffic cannot starve the timer: the lanes
+ * let the event loop turn.
  */
 
 /**

@@ -4,7 +4,7 @@ import type { BindingChange } from "../guard/types.ts";
 export type BindingFollower = (change: BindingChange) => void;
 
 /**
- * The guard's `onBinding`, which must not throw: the guard is in the middle of a frame. Every follower hears of the
+ * The guard's `onBinding`, which must not throw: the guard is in the middle of a frame. Every follower gets the
  * change; what one throws goes to `onFault`, which must end the forwarding before another frame passes.
  */
 export function followBinding(

@@ -15,7 +15,7 @@ const RECENT = 60_000_000;
 
 export class MovedVm {
   readonly #mac: number;
-  #heard = Number.NEGATIVE_INFINITY;
+  #lastSeen = Number.NEGATIVE_INFINITY;
 
   /** `mac`: the VM's, 48 bits. */
   constructor(mac: number) {
@@ -24,11 +24,11 @@ export class MovedVm {
 
   /** A frame from the network that the guard dropped for its source; `time` in microseconds. */
   note(time: number, bytes: Uint8Array, frame: number, length: number): void {
-    if (length >= ETHERNET_HEADER && sourceMac(bytes, frame) === this.#mac) this.#heard = time;
+    if (length >= ETHERNET_HEADER && sourceMac(bytes, frame) === this.#mac) this.#lastSeen = time;
   }
 
   /** Whether the VM was heard from the network's side just before `time`. */
   hasMoved(time: number): boolean {
-    return time - this.#heard <= RECENT;
+    return time - this.#lastSeen <= RECENT;
   }
 }

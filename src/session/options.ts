@@ -5,7 +5,7 @@ import { UserError } from "../user-error.ts";
 
 /** What the guard needs to know about its VM. */
 export interface GuardArguments {
-  /** Required; checked in guardOptions, so that an unknown option or command is told first. */
+  /** Required; checked in guardOptions, so that an unknown option or command is reported first. */
   readonly vmMacAddress?: string;
   readonly vmIpAddress?: string;
   readonly gateway?: string;
@@ -19,7 +19,7 @@ export interface GuardArguments {
   readonly policy?: string;
 }
 
-/** All that one session is told. */
+/** The options of one session. */
 export interface SessionArguments extends GuardArguments {
   readonly vmFd?: number;
   readonly vmTap?: string;

@@ -17,7 +17,7 @@ import type { SessionArguments } from "./options.ts";
 
 /**
  * Registers the VM, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
- * tell from others. Throws UserError, also for a static address that another live softnet's VM has.
+ * distinguish from others. Throws UserError, also for a static address that another live softnet's VM has.
  */
 export function register(
   system: RegistrySystem | undefined,

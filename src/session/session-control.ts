@@ -124,7 +124,7 @@ export class SessionControl {
     });
   }
 
-  /** A dropped frame; allocates nothing unless somebody wants to know and has not heard of such a one. */
+  /** A dropped frame; allocates nothing unless somebody subscribed and has not been sent such a one. */
   dropped(direction: Direction, verdict: number, bytes: Uint8Array, offset: number, length: number): void {
     if (this.#events.wanted) this.#events.drop(direction, verdict, bytes, offset, length);
   }

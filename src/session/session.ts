@@ -134,7 +134,7 @@ export class Session {
   }
 
   /**
-   * Makes the rest, with the rights that are left. `onStatus` hears what a service manager's users should know. Throws
+   * Makes the rest, with the rights that are left. `onStatus` is called with what a service manager's users should know. Throws
    * UserError; then the session is closed.
    */
   async open(onStatus: (status: string) => void = () => {}): Promise<void> {

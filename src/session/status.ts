@@ -1,4 +1,4 @@
-/** What controllers are told about the running softnet: numbers as numbers, addresses as text, what is not known as null. */
+/** What `status` says of a running session: numbers as numbers, addresses as text, what is not known as null. */
 import type { EventFields } from "../control/events.ts";
 import type { PolicyLists } from "../control/live-policy.ts";
 import { MOST_FLOWS } from "../guard/flow-table.ts";

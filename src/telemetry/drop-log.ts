@@ -91,7 +91,7 @@ export class DropLog {
     else this.#log.debug("drops", ordinary);
   }
 
-  /** When so many drops of a reason are told. */
+  /** When so many drops of a reason are logged. */
   #dueAt(verdict: number, since: number): number {
     const surge = since >= Math.max(SMALLEST_SURGE, SURGE * this.#last[verdict]!);
     return surge ? this.#nextLine : Math.max(this.#nextLine, this.#next[verdict]!);

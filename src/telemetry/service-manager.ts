@@ -27,7 +27,7 @@ export interface ServiceManager {
   stopping(): void;
 }
 
-/** The manager that NOTIFY_SOCKET names; where there is none, nobody hears it. To be called without borrowed rights. */
+/** The manager that NOTIFY_SOCKET names; where there is none, nothing is sent. To be called without borrowed rights. */
 export function serviceManager(libc: LinuxLibc, environment: NodeJS.ProcessEnv): ServiceManager {
   const address = socketAddress(environment.NOTIFY_SOCKET ?? "");
   delete environment.NOTIFY_SOCKET; // softnet's children are not the service

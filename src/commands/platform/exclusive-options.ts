@@ -11,7 +11,7 @@ export function refuseReconnect({ vmReconnect, vmSocket }: SessionArguments): vo
 }
 
 /**
- * The names of the options that have a value; `options` in the order in which they are to be told. Throws UserError when
+ * The names of the options that have a value; `options` in the order in which messages name them. Throws UserError when
  * there are two.
  */
 export function oneOfOptions(options: Readonly<Record<string, unknown>>): string | undefined {

@@ -10,7 +10,7 @@ import type { RunArguments } from "../run-options.ts";
 export interface Platform extends SessionSystem {
   /** The log; `level` is what the caller wants to see of it on stderr, or in what `write` takes instead. */
   openLog(level: LogLevel, format: LogFormat, write?: (line: string) => boolean): Log;
-  /** Who is to hear when softnet is ready; to be asked for once rights are given up. Absent where there is no such thing. */
+  /** The service manager to notify, to be asked for once rights are given up. Absent where the system has none. */
   serviceManager?(): ServiceManager;
   /** Finds out who asks, and whom softnet will become. Throws UserError. */
   privileges(given: RunArguments): PrivilegeWalk;

@@ -57,7 +57,7 @@ export class ServingPort implements FramePort {
   readonly #port: FramePort;
   readonly #server: ReplySource;
   readonly #replies: Uint8Array[] = [];
-  /** The wrapped port may have frames that no event tells of. */
+  /** The wrapped port may have frames that no event reports. */
   #maybeMore = false;
   #readable = false;
   #wake: (readable: boolean, writable: boolean) => void = () => {};

@@ -142,7 +142,7 @@ async function reserveSubnet(helper: HostHelper, plan: Plan, options: NatOptions
   return subnet;
 }
 
-/** What the VM may reach through the host: the helper is told whenever the rules or the DNS servers change. */
+/** What the VM may reach through the host: the helper gets it whenever the rules or the DNS servers change. */
 class Reach {
   readonly #helper: HostHelper;
   readonly #place: { readonly gateway: number; readonly address: number };

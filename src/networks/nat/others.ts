@@ -24,7 +24,7 @@ export function isSimplyFree(subnet: string): boolean {
   return parsed !== undefined && hostsOwnIn(parsed, readHostsOwn(findIp())) === undefined;
 }
 
-/** Rejects with what an exception throws. `subnet` and `expose` are what the options said; what is wrong with them in themselves is told elsewhere. */
+/** Rejects with what an exception throws. `subnet` and `expose` are what the options said; what is wrong with them in themselves is reported elsewhere. */
 export async function refuseOthers(
   exceptions: Exceptions,
   { subnet, expose = "" }: { readonly subnet?: string | undefined; readonly expose?: string | undefined },

@@ -46,7 +46,7 @@ function reserve(libc: LinuxLibc, port: number): number {
   throw new UserError(`--expose: port ${port} cannot be exposed: ${bindError(errno)}`);
 }
 
-/** False when the port cannot be had; `errno` tells why. */
+/** False when the port cannot be had; `errno` says why. */
 function take(libc: LinuxLibc, fd: number, port: number): boolean {
   const address = new DataView(new ArrayBuffer(SOCKADDR_IN.size));
   address.setUint16(SOCKADDR_IN.family, AF_INET, true);

@@ -3,7 +3,7 @@
  * when it changes (the old ones first), removed when it ends; with the interface they go by themselves.
  *
  * vmnet answers each call later, and takes one at a time: `want` only notes the address, and one pass goes on until the
- * rules are as wanted. A rule that vmnet refuses is told once, and tried again while the address lasts: a port that is
+ * rules are as wanted. A rule that vmnet refuses is reported once, and tried again while the address lasts: a port that is
  * busy may become free.
  */
 import { IPPROTO_TCP, VMNET_SUCCESS } from "../../native/darwin/vmnet.ts";

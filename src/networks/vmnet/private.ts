@@ -78,13 +78,13 @@ async function open(
   const label = `private ${formatCidr(subnet)}`;
   const on = { network };
   const vmnet = await VmnetInterface.start(native, { label: `vmnet ${label}`, on, isolated: options.isolated });
-  const { mtu, maxPacketSize, gateway: told = 0 } = vmnet.parameters;
+  const { mtu, maxPacketSize, gateway: reported = 0 } = vmnet.parameters;
   const slab = closing.adopt(allocateSlab(maxPacketSize), (one) => one.free()); // vmnet is given it: first it is stopped
   closing.defer(async () => {
     const why = await vmnet.stop();
     if (why !== undefined) options.warn(why);
   });
-  const gateway = covers(subnet, told) ? told : subnet.address + 1;
+  const gateway = covers(subnet, reported) ? reported : subnet.address + 1;
   const vmAddress = gateway === subnet.address + 2 ? subnet.address + 1 : subnet.address + 2;
   const question = { vmMac, vmAddress, gateway, timeout: options.timeout ?? TIMEOUT };
   const gatewayMac = (await askGatewayMac(vmnet.port, slab.batch, question)) ?? someMac();
@@ -161,7 +161,7 @@ function* subnetsToTry({ subnet: chosen, dns, state = readMacState() }: PrivateO
   yield subnet;
 }
 
-/** Who speaks as the DHCP server when the gateway does not say where it is. */
+/** The DHCP server's address where the gateway does not answer. */
 function someMac(): number {
   const mac = randomBytes(6);
   mac[0] = 0x02; // locally administered, for one card
