@@ -52,7 +52,7 @@ export async function ctl(
       const prints: (() => void)[] = [];
       const print = printer(output, given, path);
       try {
-        // Events as they come; returns in the order of the paths.
+        // Events as they come; answers in the order of the paths.
         await askOne(path, task, command === "watch" ? print : (...what) => prints.push(() => print(...what)));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;

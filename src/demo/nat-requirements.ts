@@ -2,8 +2,8 @@
  * What the part behind NAT needs beyond the rest (requirements.ts): nft, and a kernel that takes softnet's rules. Where that is missing the demo goes on without this part, and says why in one line.
  */
 import { spawnSync } from "node:child_process";
-import { findProgram, PROGRAM_TIMEOUT } from "../host/system-program.ts";
 import { TABLE_NAMES, tableCommands } from "../host/table.ts";
+import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
 import { ENVIRONMENT } from "./ip.ts";
 import { Namespace } from "./namespace.ts";
 

@@ -2,11 +2,10 @@
  * Runs iproute2's `ip` (as root, so: by absolute path from the system's own directories, never from PATH; with an empty
  * environment). Only to list what there is: what softnet changes it changes itself (native/linux/link-changes.ts).
  */
-
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
+import { PROGRAM_TIMEOUT } from "../system-program.ts";
 import { UserError } from "../user-error.ts";
-import { PROGRAM_TIMEOUT } from "./system-program.ts";
 
 const PLACES = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
 const MOST_OUTPUT = 256 * 2 ** 20; // a router may know a million routes

@@ -33,6 +33,7 @@ import { nameProcess } from "../native/linux/process-name.ts";
 import { Poll } from "../native/poll.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { findNobody } from "../privileges/target.ts";
+import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
 import { putOffCallerLimits } from "./caller-limits.ts";
 import { readFirewalls } from "./firewalls/firewalls.ts";
 import { isOwnTable } from "./firewalls/walk.ts";
@@ -41,7 +42,6 @@ import { DESPITE_ALL, type IpForwardingRecord, RECORD_NAME } from "./ip-forwardi
 import { findIp } from "./iproute2.ts";
 import { encode, FAILURE, HELLO } from "./messages.ts";
 import { keepNetAdmin } from "./rights.ts";
-import { findProgram, PROGRAM_TIMEOUT } from "./system-program.ts";
 
 const SOCKET = 3;
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR2", "SIGPIPE"] as const;

@@ -9,10 +9,10 @@
 
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { PROGRAM_TIMEOUT } from "../host/system-program.ts";
 import { findGroup, findUser, groupsOf, userName, userOf } from "../native/linux/accounts.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { type Cidr, covers, formatCidr } from "../policy/cidr.ts";
+import { PROGRAM_TIMEOUT } from "../system-program.ts";
 import { UserError } from "../user-error.ts";
 import type { Caller } from "./caller.ts";
 import { type Grantee, type Permission, parseConf } from "./conf.ts";

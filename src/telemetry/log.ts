@@ -1,4 +1,6 @@
 /**
+ * Written by hand because a logging library buffers or waits, and knows nothing of hostile values.
+ *
  * The log: one line an event on stderr, `key=value` for people or JSON for programs. It is written at once, and never
  * waits: where the reader of stderr does not keep up, lines are left out and counted, because a line that blocks would
  * stop frames. Values that come from a guest are quoted and escaped, so that no guest writes to a terminal.

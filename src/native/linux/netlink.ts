@@ -1,4 +1,6 @@
 /**
+ * Written by hand because Node has no netlink, and a program such as ip would be a process, as root, for each question.
+ *
  * Netlink (RFC 3549): questions to Linux's kernel as messages on a socket. Only what softnet asks: one request, one
  * answer, both at once, since the kernel answers such requests before `send` returns.
  *

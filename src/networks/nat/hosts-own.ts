@@ -12,8 +12,8 @@ import { readFileSync } from "node:fs";
 import { readHostState } from "../../host/host-state.ts";
 import { ipJson } from "../../host/iproute2.ts";
 import { type HostState, PRIVATE } from "../../host/subnet.ts";
-import { PROGRAM_TIMEOUT } from "../../host/system-program.ts";
 import { type Cidr, covers, formatCidr, lastOf, parseCidr } from "../../policy/rule.ts";
+import { PROGRAM_TIMEOUT } from "../../system-program.ts";
 import { formatIPv4, parseIPv4 } from "../../wire/address.ts";
 import { nameservers } from "./resolvers.ts";
 

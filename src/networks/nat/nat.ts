@@ -14,7 +14,6 @@ import { findBlocks, type Path, readFirewalls } from "../../host/firewalls/firew
 import { uplinkOf } from "../../host/host-state.ts";
 import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
-import { findProgram } from "../../host/system-program.ts";
 import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
 import { changeLinks, type LinkChanges } from "../../native/linux/link-changes.ts";
 import { LinkEvents } from "../../native/linux/link-events.ts";
@@ -32,6 +31,7 @@ import {
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
 import { PortClosed } from "../../relay/port.ts";
+import { findProgram } from "../../system-program.ts";
 import { UserError } from "../../user-error.ts";
 import { formatIPv4, formatMac, getMac, parseMac } from "../../wire/address.ts";
 import { DhcpServer } from "../dhcp/server.ts";

@@ -5,8 +5,8 @@
 
 import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet } from "../../host/subnet.ts";
-import { findProgram } from "../../host/system-program.ts";
 import type { Cidr } from "../../policy/rule.ts";
+import { findProgram } from "../../system-program.ts";
 import { parseExposures } from "../exposures.ts";
 import { hostsOwnIn, readHostsOwn } from "./hosts-own.ts";
 import { includes } from "./port-ranges.ts";

@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { type Chain, readChains, readRules, readSets } from "../../host/firewalls/nft.ts";
-import { findProgram, PROGRAM_TIMEOUT } from "../../host/system-program.ts";
+import { findProgram, PROGRAM_TIMEOUT } from "../../system-program.ts";
 import { UserError } from "../../user-error.ts";
 import { parseNatSave } from "./iptables-save.ts";
 import { publishedFrom } from "./nat-chains.ts";

@@ -3,8 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { networkInterfaces } from "node:os";
 import type { HostState } from "../../host/subnet.ts";
-import { PROGRAM_TIMEOUT } from "../../host/system-program.ts";
 import { type Cidr, parseCidr } from "../../policy/rule.ts";
+import { PROGRAM_TIMEOUT } from "../../system-program.ts";
 
 /** Part of macOS; by absolute path, never from PATH. */
 const NETSTAT = "/usr/sbin/netstat";

@@ -1,6 +1,6 @@
 /** Programs of the system that softnet runs as root: by absolute path from the system's own directories, never from PATH. */
 import { accessSync, constants } from "node:fs";
-import { UserError } from "../user-error.ts";
+import { UserError } from "./user-error.ts";
 
 /** Milliseconds after which such a program is given up. */
 export const PROGRAM_TIMEOUT = 10_000;
