@@ -38,6 +38,8 @@ export interface DeliveryOptions {
 export class Delivery {
   readonly #lane: Lane;
   readonly #options: DeliveryOptions;
+  readonly #faults: FaultTracker;
+  readonly #stage: Stage | undefined;
   /** The lane's frames before this one were sent. */
   #sent = 0;
   /** The stage admits the frames before this one. */
@@ -54,6 +56,8 @@ export class Delivery {
   constructor(lane: Lane, options: DeliveryOptions) {
     this.#lane = lane;
     this.#options = options;
+    this.#faults = options.faults;
+    this.#stage = lane.stage;
   }
 
   /** Sends the frames that the lane's batch has now; returns false where some of them wait. */
@@ -70,7 +74,7 @@ export class Delivery {
   resume(): boolean {
     const lane = this.#lane;
     const before = this.#sent;
-    const time = lane.stage === undefined ? 0 : this.#options.clock();
+    const time = this.#stage === undefined ? 0 : this.#options.clock();
     if (this.#deliver(time)) {
       this.#free();
       return true;
@@ -99,38 +103,36 @@ export class Delivery {
 
   /** Sends what waits; returns whether nothing waits any more. */
   #deliver(time: number): boolean {
-    const lane = this.#lane;
-    if (lane.stage !== undefined) return this.#deliverAdmitted(lane.stage, time);
-    const { faults } = this.#options;
-    faults.origin = lane.destinationOrigin;
-    this.#sent += lane.destination.send(lane.batch, this.#sent);
-    faults.origin = RELAY;
-    return this.#sent >= lane.batch.count;
+    if (this.#stage !== undefined) return this.#deliverAdmitted(this.#stage, time);
+    const { batch, destination, destinationOrigin } = this.#lane;
+    this.#faults.origin = destinationOrigin;
+    this.#sent += destination.send(batch, this.#sent);
+    this.#faults.origin = RELAY;
+    return this.#sent >= batch.count;
   }
 
   /** The same where a stage stands before the destination: sends no more than it admits. */
   #deliverAdmitted(stage: Stage, time: number): boolean {
     const { batch, destination, destinationOrigin } = this.#lane;
-    const { faults } = this.#options;
     if (this.#sent >= this.#admitted) this.#admitted = stage.admit(batch, this.#sent, time);
     const { count } = batch;
     batch.count = Math.min(this.#admitted, count);
-    faults.origin = destinationOrigin;
+    this.#faults.origin = destinationOrigin;
     if (this.#sent < batch.count) this.#sent += destination.send(batch, this.#sent);
-    faults.origin = RELAY;
+    this.#faults.origin = RELAY;
     batch.count = count;
     return this.#sent >= count;
   }
 
   /** Whether what waits waits for the stage, not for the destination. */
   get #isHeld(): boolean {
-    return this.#lane.stage !== undefined && this.#sent >= this.#admitted;
+    return this.#stage !== undefined && this.#sent >= this.#admitted;
   }
 
   #hold(time: number): void {
     this.#lane.enter(HELD);
     this.#options.onStateChange();
-    const milliseconds = Math.max(1, Math.ceil((this.#lane.stage!.holdsUntil - time) / 1000));
+    const milliseconds = Math.max(1, Math.ceil((this.#stage!.holdsUntil - time) / 1000));
     clearTimeout(this.#stageTimer);
     this.#stageTimer = setTimeout(() => this.#options.guarded(this.#askStage), Math.min(milliseconds, LONGEST_HOLD));
   }
