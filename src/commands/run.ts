@@ -5,7 +5,8 @@
 import { parseExposures } from "../networks/exposures.ts";
 import { PortClosed } from "../relay/port.ts";
 import type { RelayEnd } from "../relay/relay.ts";
-import { checkOptions, Session } from "../session/session.ts";
+import { checkOptions } from "../session/options.ts";
+import { Session } from "../session/session.ts";
 import type { Log, LogLevel } from "../telemetry/log.ts";
 import { LogFile } from "../telemetry/log-file.ts";
 import { UserError } from "../user-error.ts";

@@ -1,4 +1,5 @@
 /** What is said of one VM: where it is, which network it is on, what it may do, and what is written about it. */
+import { createGuard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import type { VmNetType } from "../privileges/conf.ts";
 import { UserError } from "../user-error.ts";
@@ -61,6 +62,11 @@ export function guardOptions(given: GuardArguments): GuardOptions {
     ...(given.vmIpAddress !== undefined && { address: given.vmIpAddress }),
     ...(given.mtu !== undefined && { mtu: given.mtu }),
   };
+}
+
+/** Throws for options that no guard takes, before anything is opened. */
+export function checkOptions(args: SessionArguments): void {
+  createGuard(guardOptions(args));
 }
 
 /** Whether anybody may change the policy while the session runs. */

@@ -7,7 +7,6 @@
  * Several sessions may live in one process. What belongs to the process is not here: its rights, signals, the log's file,
  * the service manager (commands/run.ts).
  */
-import { CaptureError } from "../capture/errors.ts";
 import type { PolicyLists } from "../control/live-policy.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
@@ -15,23 +14,21 @@ import type { Network } from "../networks/network.ts";
 import { allowsEverything, parseRules } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { ListeningPort } from "../ports/listening.ts";
-import { LONGEST_STREAM_FRAME } from "../ports/slab.ts";
 import type { PrivilegeWalk } from "../privileges/privileges.ts";
 import type { Registration } from "../registry/registration.ts";
 import type { FramePort } from "../relay/port.ts";
 import type { RelayEnd } from "../relay/relay.ts";
 import type { Log } from "../telemetry/log.ts";
-import { UserError } from "../user-error.ts";
-import { version } from "../version.ts";
 import { parseMac } from "../wire/address.ts";
 import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
 import { LeftLeases } from "./left-leases.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
+import { openRecording } from "./open-recording.ts";
 import { guardOptions, hasLivePolicy, type SessionArguments } from "./options.ts";
 import { policyOf } from "./policy-lists.ts";
-import { Recording } from "./recording.ts";
+import type { Recording } from "./recording.ts";
 import { beginWithBinding, register, registryOptions, releaseAddress } from "./registry-entry.ts";
 import { SessionControl } from "./session-control.ts";
 import { logHostNotices, logStart, logWaiting, statusOf } from "./session-log.ts";
@@ -46,11 +43,6 @@ export interface SessionOptions {
   readonly log: Log;
   /** `--control-fd`, taken over. The session closes it. */
   readonly control?: ByteStream | undefined;
-}
-
-/** Throws for options that no guard takes, before anything is opened. */
-export function checkOptions(args: SessionArguments): void {
-  createGuard(guardOptions(args));
 }
 
 export class Session {
@@ -246,23 +238,8 @@ export class Session {
   }
 
   #openRecording(): Recording | undefined {
-    const { capture, captureSize, captureFiles } = this.#given;
-    if (capture === undefined) return undefined;
-    try {
-      this.#recording ??= new Recording({
-        path: capture,
-        maximumSize: captureSize,
-        files: captureFiles,
-        maximumFrame: LONGEST_STREAM_FRAME,
-        application: `softnet ${version()}`,
-        epoch: Date.now() * 1000 - this.#system.clock(),
-        log: this.#log,
-      });
-      return this.#recording;
-    } catch (error) {
-      if (!(error instanceof CaptureError) || !this.#privileges.dropped) throw error;
-      throw new UserError(`${error.message} (softnet writes as ${this.#privileges.describe()})`);
-    }
+    this.#recording ??= openRecording(this.#given, this.#system.clock, this.#log, this.#privileges);
+    return this.#recording;
   }
 
   #guardOptions(network: Network): GuardOptions {
