@@ -1,12 +1,12 @@
 /** An agent seen from the demo: a child process in a namespace that is given orders and answers them (agent/main.ts). */
 import type { ChildProcess } from "node:child_process";
-import type { Hands } from "./agent/hands.ts";
+import type { Actions } from "./agent/actions.ts";
 import type { Order, Report } from "./agent/main.ts";
 import { startIn } from "./child.ts";
 import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
 
-/** Every hand ends by itself long before this; milliseconds. */
+/** Every action ends by itself long before this; milliseconds. */
 const TIMEOUT = 120_000;
 /** How much of what an agent complained about is kept, in characters. */
 const MOST_COMPLAINTS = 2_000;
@@ -47,8 +47,11 @@ export class Agent {
     });
   }
 
-  /** Has the agent use one of its hands. */
-  call<K extends keyof Hands>(hand: K, ...argument: Parameters<Hands[K]>): Promise<Awaited<ReturnType<Hands[K]>>> {
+  /** Has the agent carry out an action. */
+  call<K extends keyof Actions>(
+    action: K,
+    ...argument: Parameters<Actions[K]>
+  ): Promise<Awaited<ReturnType<Actions[K]>>> {
     return new Promise((resolve, reject) => {
       if (this.#ended) {
         reject(this.#end());
@@ -57,19 +60,19 @@ export class Agent {
       const number = ++this.#orders;
       const giveUp = setTimeout(() => {
         this.#waiting.delete(number);
-        reject(new Error(`${this.#name}: no answer to ${hand} within ${TIMEOUT / 1000} s`));
+        reject(new Error(`${this.#name}: no answer to ${action} within ${TIMEOUT / 1000} s`));
       }, TIMEOUT);
       this.#waiting.set(number, {
         resolve: (result) => {
           clearTimeout(giveUp);
-          resolve(result as Awaited<ReturnType<Hands[K]>>);
+          resolve(result as Awaited<ReturnType<Actions[K]>>);
         },
         reject: (error) => {
           clearTimeout(giveUp);
           reject(error);
         },
       });
-      const order: Order = { number, hand, argument: argument[0] };
+      const order: Order = { number, action, argument: argument[0] };
       // A failure shows as the end of the process.
       this.#child.send(order, () => {});
     });

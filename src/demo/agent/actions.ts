@@ -1,5 +1,5 @@
 /**
- * What an agent can do when it is told to. Each hand takes one argument and returns one result, both plain data; what
+ * The actions of an agent. Each takes one argument and returns one result, both plain data; what
  * keeps running (a server, a listener, a sender) lives here and ends with the process at the latest.
  */
 import type { LinuxLibc } from "../../native/linux/libc.ts";
@@ -18,9 +18,9 @@ import { RogueDhcp, type RoguePlan } from "./rogue-dhcp.ts";
 import { type StarvePlan, starve } from "./starve.ts";
 import { askWeb, download, serveWeb, type WebPlan, type WebRequest } from "./web.ts";
 
-export type Hands = ReturnType<typeof hands>;
+export type Actions = ReturnType<typeof makeActions>;
 
-export function hands(libc: LinuxLibc) {
+export function makeActions(libc: LinuxLibc) {
   let dhcpServer: PoolDhcpServer | undefined;
   let bank: Bank | undefined;
   let rogue: RogueDhcp | undefined;
