@@ -2,10 +2,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { candidates, type HostState } from "../../src/host/subnet.ts";
 import type { CoreFoundation } from "../../src/native/darwin/corefoundation.ts";
-import { VmnetError } from "../../src/networks/vmnet/failure.ts";
 import { VmnetInterface } from "../../src/networks/vmnet/interface.ts";
 import type { VmnetNative } from "../../src/networks/vmnet/native.ts";
 import { createOwnNetwork, type OwnNetwork } from "../../src/networks/vmnet/own-network.ts";
+import { VmnetError } from "../../src/networks/vmnet/vmnet-error.ts";
 import { formatCidr } from "../../src/policy/rule.ts";
 import { formatIPv4 } from "../../src/wire/address.ts";
 import { type Finding, failed, leftOut, open, type Point } from "./points.ts";

@@ -1,4 +1,6 @@
 /**
+ * Written by hand because a capture is hostile input that root may read: every length is checked here.
+ *
  * Reads pcapng: a sequence of blocks. A section header block opens a section and tells its byte order; interface
  * description blocks number the section's interfaces from 0; packet blocks carry frames. Every other block is stepped
  * over by its length.

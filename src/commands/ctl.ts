@@ -49,19 +49,19 @@ export async function ctl(
   let failed = 0;
   for (let begin = 0; begin < paths.length; begin += AT_ONCE) {
     const asked = paths.slice(begin, begin + AT_ONCE).map(async (path) => {
-      const told: (() => void)[] = [];
+      const prints: (() => void)[] = [];
       const print = printer(output, given, path);
       try {
         // Events as they come; answers in the order of the paths.
-        await askOne(path, task, command === "watch" ? print : (...what) => told.push(() => print(...what)));
+        await askOne(path, task, command === "watch" ? print : (...what) => prints.push(() => print(...what)));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         failed++;
-        told.push(() => complain(error.message.startsWith(path) ? error.message : `${path}: ${error.message}`));
+        prints.push(() => complain(error.message.startsWith(path) ? error.message : `${path}: ${error.message}`));
       }
-      return told;
+      return prints;
     });
-    for (const one of asked) for (const tell of await one) tell();
+    for (const one of asked) for (const print of await one) print();
   }
   return failed > 0 ? 1 : 0;
 }

@@ -5,39 +5,39 @@
  * everything else worked. What was made is taken away again, however it ends.
  */
 import { constants } from "node:os";
+import { Cleanup } from "../demo/cleanup.ts";
 import { sweep } from "../demo/namespace.ts";
 import { whyNoNat } from "../demo/nat-requirements.ts";
 import { playPart } from "../demo/part.ts";
 import { checkRequirements } from "../demo/requirements.ts";
 import { Screen } from "../demo/screen.ts";
-import { tellHeading, tellIntroduction, tellNat, tellNoNat, tellTable } from "../demo/story.ts";
-import { Undo } from "../demo/undo.ts";
+import { printHeading, printIntroduction, printNat, printNoNat, printTable } from "../demo/story.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Ending = (typeof SIGNALS)[number] | "SIGPIPE";
 
-/** Answers the exit code. Throws UserError, before anything is made, where the machine lacks something. */
+/** Returns the exit code. Throws UserError, before anything is made, where the machine lacks something. */
 export async function demo(): Promise<number> {
   checkRequirements();
   const screen = new Screen(process.stdout);
-  const undo = new Undo();
+  const cleanup = new Cleanup();
   let signalled: Ending | undefined;
   const interrupt = (ending: Ending) => {
     signalled ??= ending;
-    undo.run().catch(() => {}); // told below, where it is awaited
+    cleanup.run().catch(() => {}); // reported below, where it is awaited
   };
   for (const signal of SIGNALS) process.on(signal, interrupt);
   // Whoever read the output has gone (`| head`): there is nobody to show anything to.
   process.stdout.on("error", () => interrupt("SIGPIPE"));
   let code = 1;
   try {
-    code = await play(screen, undo);
+    code = await play(screen, cleanup);
   } catch (error) {
     // What fails after an interruption fails because of it.
     if (signalled === undefined) complain(screen, "the demo broke off", error);
   }
   try {
-    await undo.run();
+    await cleanup.run();
   } catch (error) {
     complain(screen, "not everything was removed", error);
     return 1;
@@ -55,28 +55,28 @@ function complain(screen: Screen, what: string, error?: unknown): void {
   process.stderr.write(`softnet: ${what}${why}\n`);
 }
 
-async function play(screen: Screen, undo: Undo): Promise<number> {
+async function play(screen: Screen, cleanup: Cleanup): Promise<number> {
   const started = performance.now();
   sweep();
-  tellIntroduction(screen);
-  tellHeading(screen, "1. Without softnet");
-  const parts = [await playPart("bare", screen, undo)];
+  printIntroduction(screen);
+  printHeading(screen, "1. Without softnet");
+  const parts = [await playPart("bare", screen, cleanup)];
   screen.line();
-  tellHeading(screen, "2. Behind softnet");
-  parts.push(await playPart("bridge", screen, undo));
+  printHeading(screen, "2. Behind softnet");
+  parts.push(await playPart("bridge", screen, cleanup));
   screen.line();
   const lack = whyNoNat();
   if (lack === undefined) {
-    tellHeading(screen, "3. Through NAT");
-    tellNat(screen);
-    parts.push(await playPart("nat", screen, undo));
+    printHeading(screen, "3. Through NAT");
+    printNat(screen);
+    parts.push(await playPart("nat", screen, cleanup));
   } else {
-    tellNoNat(screen, lack);
+    printNoNat(screen, lack);
   }
-  await undo.run();
+  await cleanup.run();
   screen.line();
-  tellHeading(screen, "What happened");
-  const wrong = tellTable(screen, parts);
+  printHeading(screen, "What happened");
+  const wrong = printTable(screen, parts);
   const seconds = Math.round((performance.now() - started) / 1000);
   if (wrong > 0) {
     screen.line(screen.style("red", `   Lines that are not as they should be: ${wrong}.`));

@@ -1,23 +1,6 @@
 /** The options that `run` and `replay` share: what the guard needs to know about its VM. */
 import type { Command } from "commander";
-import type { GuardOptions } from "../guard/types.ts";
-import { UserError } from "../user-error.ts";
 import { hostname, ipv4Address, macAddress, ruleList, wholeNumber } from "./values.ts";
-
-export interface GuardArguments {
-  /** Required; checked in guardOptions, so that an unknown option or command is told first. */
-  readonly vmMacAddress?: string;
-  readonly vmIpAddress?: string;
-  readonly gateway?: string;
-  readonly gatewayMac?: string;
-  readonly dhcpServer?: string;
-  readonly dhcpServerMac?: string;
-  readonly vmHostname?: string;
-  readonly mtu?: number;
-  readonly allow?: readonly string[];
-  readonly block?: readonly string[];
-  readonly policy?: string;
-}
 
 export function addGuardOptions(command: Command): Command {
   return command
@@ -56,23 +39,4 @@ export function addGuardOptions(command: Command): Command {
       "the largest IPv4 packet (default: the bridge's MTU, else 1500)",
       wholeNumber("--mtu", 68, 65_521),
     );
-}
-
-/** The guard's options out of the command line's. Throws UserError without a MAC address. */
-export function guardOptions(given: GuardArguments): GuardOptions {
-  if (given.vmMacAddress === undefined) {
-    throw new UserError("--vm-mac-address is missing: give the VM's MAC address, such as 7e:1a:00:00:00:01");
-  }
-  return {
-    macAddress: given.vmMacAddress,
-    allow: given.allow ?? [],
-    block: given.block ?? [],
-    ...(given.gateway !== undefined && { gateway: given.gateway }),
-    ...(given.gatewayMac !== undefined && { gatewayMacAddress: given.gatewayMac }),
-    ...(given.dhcpServerMac !== undefined && { dhcpServerMacAddress: given.dhcpServerMac }),
-    ...(given.vmHostname !== undefined && { hostname: given.vmHostname }),
-    ...(given.dhcpServer !== undefined && { dhcpServer: given.dhcpServer }),
-    ...(given.vmIpAddress !== undefined && { address: given.vmIpAddress }),
-    ...(given.mtu !== undefined && { mtu: given.mtu }),
-  };
 }

@@ -1,4 +1,4 @@
-/** `softnet list`: which VM of this host has which address, as the registry tells. Anybody may ask. */
+/** `softnet list`: which VM of this host has which address, as the registry has it. Anybody may ask. */
 import { UntrustedRegistry } from "../registry/files.ts";
 import { type Holder, readHolders } from "../registry/holders.ts";
 import type { RegistrySystem } from "../registry/system.ts";

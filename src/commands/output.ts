@@ -11,7 +11,7 @@ export function writeIfPossible(descriptor: number, text: string): void {
   try {
     output.flush();
   } catch {
-    // Nobody can be told.
+    // Nobody can be informed.
   }
 }
 

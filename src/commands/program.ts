@@ -12,6 +12,7 @@ import { refuseBorrowedRights, returnRights } from "../privileges/borrowed.ts";
 import { refuseTightLimits } from "../privileges/limits.ts";
 import { SEND_CRASH, watchForCrashes } from "../telemetry/crash.ts";
 import { UserError } from "../user-error.ts";
+import { version } from "../version.ts";
 import type { CtlArguments } from "./ctl.ts";
 import { addGuardOptions } from "./guard-options.ts";
 import type { ListArguments } from "./list.ts";
@@ -20,7 +21,6 @@ import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
 import { leaveTerminal } from "./terminal.ts";
 import { oneOf, ruleList, wholeNumber } from "./values.ts";
-import { version } from "./version.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -50,6 +50,14 @@ function program(): Command {
     process.exitCode = await run(given);
   });
 
+  addReplay(softnet);
+  addCtl(softnet);
+  addList(softnet);
+  addDemo(softnet);
+  return softnet;
+}
+
+function addReplay(softnet: Command): void {
   const replay = softnet
     .command("replay <capture>")
     .description("run the frames of a pcap or pcapng file through the guard and tell each verdict");
@@ -69,7 +77,9 @@ function program(): Command {
       await returnRights();
       replay(capture, given, STDOUT);
     });
+}
 
+function addCtl(softnet: Command): void {
   softnet
     .command("ctl <path> <command> [words...]")
     .usage("<path...> <command> [words...] [options]")
@@ -87,18 +97,22 @@ function program(): Command {
       const complain = (line: string): void => void process.stderr.write(`softnet: ${line}\n`);
       process.exitCode = await ctl([path, command, ...words], given, STDOUT, complain);
     });
+}
 
+function addList(softnet: Command): void {
   softnet
     .command("list")
     .description("print which VM of this host has which address")
     .option("--json", "print one JSON object a line")
     .action(async (given: ListArguments) => {
       const { list } = await import("./list.ts");
-      const { hostRegistry } = await import("./host/registry.ts");
+      const { hostRegistry } = await import("./platform/find-registry.ts");
       await returnRights();
       list(await hostRegistry(), given, STDOUT);
     });
+}
 
+function addDemo(softnet: Command): void {
   softnet
     .command("demo")
     .description("show two guests with and without softnet between them (Linux, root)")
@@ -107,7 +121,6 @@ function program(): Command {
       const { demo } = await import("./demo.ts");
       process.exitCode = await demo();
     });
-  return softnet;
 }
 
 /** One line for a mistake, undefined for a fault of our own. */

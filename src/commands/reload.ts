@@ -1,17 +1,14 @@
-/** What SIGHUP asks of a softnet that goes on: files opened anew, the policy read again. A service manager hears of it. */
+/** What SIGHUP asks of a softnet that goes on: files opened anew, the policy read again. A service manager is notified. */
+import type { Session } from "../session/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { LogFile } from "../telemetry/log-file.ts";
 import type { ServiceManager } from "../telemetry/service-manager.ts";
-import type { RunControl } from "./control.ts";
-import type { Recording } from "./recording.ts";
 
 export interface ReloadOptions {
   readonly log: Log;
   readonly logFile: LogFile | undefined;
-  readonly recording: Recording | undefined;
+  readonly session: Session;
   readonly service: ServiceManager | undefined;
-  /** Where there is a policy file. */
-  readonly control: RunControl | undefined;
 }
 
 export class Reload {
@@ -29,14 +26,13 @@ export class Reload {
   }
 
   run(): void {
-    const { log, logFile, recording, service, control } = this.#options;
+    const { log, logFile, session, service } = this.#options;
     service?.reloading();
     const failure = logFile?.reopen();
     if (failure !== undefined)
       log.warn(`the log's file is not opened anew: ${failure}; it goes on in the file of before`);
-    recording?.reopen();
-    control?.reload();
-    if (control === undefined) log.info("SIGHUP: files are opened anew; there is no policy file to read");
+    const hasPolicyFile = session.reload();
+    if (!hasPolicyFile) log.info("SIGHUP: files are opened anew; there is no policy file to read");
     service?.ready(this.#status);
   }
 

@@ -1,22 +1,24 @@
 /**
  * `softnet replay CAPTURE`: runs every frame of a capture through the guard, with the capture's own timestamps as the
- * clock, and tells each verdict: to see what softnet would have made of traffic, or why a running one dropped it.
+ * clock, and prints each verdict: to see what softnet would have made of traffic, or why a running one dropped it.
  */
+
 import { CaptureError } from "../capture/errors.ts";
 import type { CapturedFrame } from "../capture/frame.ts";
 import { notEthernet } from "../capture/linktype.ts";
 import { type CaptureReader, openCapture } from "../capture/read.ts";
 import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
-import { parseExposures } from "../networks/nat/expose.ts";
+import { parseExposures } from "../networks/exposures.ts";
+import { DIRECTION_NAMES, type Direction, type DirectionName, EGRESS, INGRESS } from "../relay/direction.ts";
+import { type GuardArguments, guardOptions } from "../session/options.ts";
+import { policyOf } from "../session/policy-lists.ts";
+import { CAPTURE_INTERFACES } from "../session/recording.ts";
 import { UserError } from "../user-error.ts";
 import { getMac, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { isLeftToCard } from "../wire/offloads.ts";
-import { type GuardArguments, guardOptions } from "./guard-options.ts";
 import { Output } from "./output.ts";
-import { policyOf } from "./policy.ts";
-import { CAPTURE_INTERFACES } from "./recording.ts";
 
 export interface ReplayArguments extends GuardArguments {
   readonly fromVm?: boolean;
@@ -29,14 +31,12 @@ export interface ReplayArguments extends GuardArguments {
   readonly json?: boolean;
 }
 
-type Direction = "egress" | "ingress";
-
-/** What is told of one frame. */
+/** What is printed of one frame. */
 interface Line {
   readonly frame: number;
   /** Seconds since the first frame. */
   readonly time: number;
-  readonly direction: Direction;
+  readonly direction: DirectionName;
   readonly verdict: "pass" | "drop";
   readonly reason?: string;
   /** Bytes on the wire. */
@@ -76,7 +76,7 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
     judgeAll(path, capture, guard, given, report);
     report.end(capture.skipped.frames);
   } catch (error) {
-    // Wherever a capture ends, what came before was told.
+    // Wherever a capture ends, what came before was printed.
     if (error instanceof CaptureError) report.end(capture.skipped.frames);
     throw error;
   } finally {
@@ -98,7 +98,10 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
     const verdict = verdictObject(judge(guard, frame, direction, latest));
     if (unfinished && verdict.reason !== undefined && UNFINISHED.has(verdict.reason)) report.offloads++;
     const time = (latest - first) / 1e6;
-    report.frame({ frame: frame.number, time, direction, ...verdict, length: frame.originalLength }, frame.bytes);
+    report.frame(
+      { frame: frame.number, time, direction: DIRECTION_NAMES[direction], ...verdict, length: frame.originalLength },
+      frame.bytes,
+    );
     if (!report.wanted) return;
   }
   const linkType = capture.skipped.linkTypes.get(given.vmInterface ?? -1);
@@ -108,7 +111,7 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
 function judge(guard: Guard, frame: CapturedFrame, direction: Direction, time: number): number {
   guard.advance(time);
   if (frame.bytes.length < frame.originalLength) return TRUNCATED;
-  return direction === "egress"
+  return direction === EGRESS
     ? guard.judgeEgress(frame.bytes, 0, frame.bytes.length)
     : guard.judgeIngress(frame.bytes, 0, frame.bytes.length);
 }
@@ -122,17 +125,17 @@ function directionBy(
   capture: CaptureReader,
   path: string,
 ): (frame: CapturedFrame) => Direction {
-  if (given.fromVm) return () => "egress";
-  if (given.fromHost) return () => "ingress";
+  if (given.fromVm) return () => EGRESS;
+  if (given.fromHost) return () => INGRESS;
   const chosen = given.vmInterface;
   if (chosen !== undefined && capture.format !== "pcapng") {
     throw new UserError(`--vm-interface ${chosen}: ${path} is pcap, which has no interfaces; leave it out`);
   }
-  if (chosen !== undefined) return (frame) => (frame.interfaceIndex === chosen ? "egress" : "ingress");
+  if (chosen !== undefined) return (frame) => (frame.interfaceIndex === chosen ? EGRESS : INGRESS);
   const mac = parseMac(given.vmMacAddress ?? "");
   return (frame) => {
-    if (wroteIt(capture)) return frame.interfaceIndex === 0 ? "egress" : "ingress";
-    return frame.bytes.length >= 12 && getMac(frame.bytes, 6) === mac ? "egress" : "ingress";
+    if (wroteIt(capture)) return frame.interfaceIndex === 0 ? EGRESS : INGRESS;
+    return frame.bytes.length >= 12 && getMac(frame.bytes, 6) === mac ? EGRESS : INGRESS;
   };
 }
 
@@ -144,7 +147,7 @@ function wroteIt(capture: CaptureReader): boolean {
   );
 }
 
-/** Counts what it is told, and prints it. */
+/** Counts the frames, and prints them. */
 abstract class Report {
   protected readonly output: Output;
   readonly #counts = new Map<string, number>();

@@ -2,36 +2,15 @@
 import { type Command, Option } from "commander";
 import { MOST_CONNECTIONS } from "../host/messages.ts";
 import { DEFAULT_CONNECTIONS } from "../host/table.ts";
-import type { VmNetType } from "../privileges/conf.ts";
+import type { SessionArguments } from "../session/options.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
-import type { GuardArguments } from "./guard-options.ts";
 import { byteSize, oneOf, tapName, wholeNumber } from "./values.ts";
 
-export interface RunArguments extends GuardArguments {
-  readonly vmFd?: number;
-  readonly vmTap?: string;
-  readonly vmSocket?: string;
-  readonly vmReconnect?: boolean;
-  readonly vmNetType?: VmNetType;
-  readonly bridge?: string;
-  readonly hostFd?: number;
-  readonly hostSocket?: string;
-  readonly subnet?: string;
-  readonly dns?: string;
-  readonly expose?: string;
-  readonly maxConnections?: number;
-  readonly reject?: boolean;
-  readonly controlFd?: number;
-  readonly controlSocket?: string;
+/** One session's arguments, and those of the process around it. */
+export interface RunArguments extends SessionArguments {
   readonly user?: string;
   readonly group?: string;
   readonly sudoEscalationDone?: boolean;
-  readonly bootpdLeaseTime?: number;
-  readonly releaseOnExit: boolean;
-  readonly capture?: string;
-  readonly captureSize: number;
-  readonly captureFiles: number;
-  readonly logFile?: string;
   readonly logFormat: LogFormat;
   readonly logLevel?: LogLevel;
 }
@@ -44,6 +23,10 @@ const MOST_CAPTURE_FILES = 100;
 const descriptor = (option: string) => wholeNumber(option, 0, LARGEST_DESCRIPTOR);
 
 export function addRunOptions(command: Command): Command {
+  return addProcessOptions(addObservationOptions(addControlOptions(addPortOptions(command))));
+}
+
+function addPortOptions(command: Command): Command {
   return command
     .optionsGroup("The VM's side, one of:")
     .option("--vm-fd <n>", "descriptor of the VM's unix datagram socket", descriptor("--vm-fd"))
@@ -67,7 +50,11 @@ export function addRunOptions(command: Command): Command {
       "--max-connections <n>",
       `how many connections the VM may have at once (Linux; default: ${DEFAULT_CONNECTIONS})`,
       wholeNumber("--max-connections", 1, MOST_CONNECTIONS),
-    )
+    );
+}
+
+function addControlOptions(command: Command): Command {
+  return command
     .optionsGroup("Policy:")
     .option("--reject", "answer what policy denies, with TCP RST or ICMP, instead of silence")
     .option(
@@ -78,7 +65,11 @@ export function addRunOptions(command: Command): Command {
     .option("--control-socket <path>", "a unix socket to make for commands, such as softnet ctl's")
     .optionsGroup("When it ends:")
     .option("--release-on-exit", "give the VM's address back to the DHCP server that it was learned from", true)
-    .option("--no-release-on-exit", "leave it to the VM until its lease is over")
+    .option("--no-release-on-exit", "leave it to the VM until its lease is over");
+}
+
+function addObservationOptions(command: Command): Command {
+  return command
     .optionsGroup("Seeing what it does:")
     .option("--capture <file>", "write the frames as pcapng, with the reason of each drop")
     .addOption(
@@ -98,7 +89,11 @@ export function addRunOptions(command: Command): Command {
       "--log-level <level>",
       "debug, info, warn or error (default: info; warn when --vm-fd is 0)",
       oneOf("--log-level", LOG_LEVELS),
-    )
+    );
+}
+
+function addProcessOptions(command: Command): Command {
+  return command
     .optionsGroup("On macOS:")
     .option(
       "--bootpd-lease-time <seconds>",

@@ -1,13 +1,13 @@
 /** An agent seen from the demo: a child process in a namespace that is given orders and answers them (agent/main.ts). */
 import type { ChildProcess } from "node:child_process";
-import type { Hands } from "./agent/hands.ts";
+import type { Actions } from "./agent/actions.ts";
 import type { Order, Report } from "./agent/main.ts";
 import { startIn } from "./child.ts";
+import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
-import { Interrupted, type Undo } from "./undo.ts";
 
-/** Every hand ends by itself long before this; milliseconds. */
-const PATIENCE = 120_000;
+/** Every action ends by itself long before this; milliseconds. */
+const TIMEOUT = 120_000;
 /** How much of what an agent complained about is kept, in characters. */
 const MOST_COMPLAINTS = 2_000;
 
@@ -19,17 +19,17 @@ interface Waiting {
 export class Agent {
   readonly #name: string;
   readonly #child: ChildProcess;
-  readonly #undo: Undo;
+  readonly #cleanup: Cleanup;
   readonly #waiting = new Map<number, Waiting>();
   #orders = 0;
   #complaints = "";
   #ended = false;
 
-  constructor(namespace: Namespace, undo: Undo) {
+  constructor(namespace: Namespace, cleanup: Cleanup) {
     this.#name = namespace.name;
-    this.#undo = undo;
+    this.#cleanup = cleanup;
     const options = { stdio: ["ignore", "ignore", "pipe", "ipc"], serialization: "advanced" } as const;
-    const child = startIn(namespace, "./agent/main", [], { ...options, stdio: [...options.stdio] }, undo);
+    const child = startIn(namespace, "./agent/main", [], { ...options, stdio: [...options.stdio] }, cleanup);
     this.#child = child;
     child.stderr!.on("data", (data) => {
       this.#complaints = (this.#complaints + data).slice(-MOST_COMPLAINTS);
@@ -47,8 +47,11 @@ export class Agent {
     });
   }
 
-  /** Has the agent use one of its hands. */
-  call<K extends keyof Hands>(hand: K, ...argument: Parameters<Hands[K]>): Promise<Awaited<ReturnType<Hands[K]>>> {
+  /** Has the agent carry out an action. */
+  call<K extends keyof Actions>(
+    action: K,
+    ...argument: Parameters<Actions[K]>
+  ): Promise<Awaited<ReturnType<Actions[K]>>> {
     return new Promise((resolve, reject) => {
       if (this.#ended) {
         reject(this.#end());
@@ -57,26 +60,26 @@ export class Agent {
       const number = ++this.#orders;
       const giveUp = setTimeout(() => {
         this.#waiting.delete(number);
-        reject(new Error(`${this.#name}: no answer to ${hand} within ${PATIENCE / 1000} s`));
-      }, PATIENCE);
+        reject(new Error(`${this.#name}: no answer to ${action} within ${TIMEOUT / 1000} s`));
+      }, TIMEOUT);
       this.#waiting.set(number, {
         resolve: (result) => {
           clearTimeout(giveUp);
-          resolve(result as Awaited<ReturnType<Hands[K]>>);
+          resolve(result as Awaited<ReturnType<Actions[K]>>);
         },
         reject: (error) => {
           clearTimeout(giveUp);
           reject(error);
         },
       });
-      const order: Order = { number, hand, argument: argument[0] };
+      const order: Order = { number, action, argument: argument[0] };
       // A failure shows as the end of the process.
       this.#child.send(order, () => {});
     });
   }
 
   #end(): Error {
-    if (this.#undo.begun) return new Interrupted();
+    if (this.#cleanup.begun) return new Interrupted();
     return new Error(`${this.#name}: the agent ended unexpectedly\n${this.#complaints.trim()}`);
   }
 }

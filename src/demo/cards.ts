@@ -1,10 +1,11 @@
 /** A guest's network card, and what is behind it: the three ways in which the demo shows its guests. */
+
+import type { Cleanup } from "./cleanup.ts";
 import { Guest } from "./guest.ts";
 import type { Namespace } from "./namespace.ts";
 import type { Place } from "./place.ts";
 import * as plan from "./plan.ts";
 import { Softnet } from "./softnet.ts";
-import type { Undo } from "./undo.ts";
 
 /**
  * bare     a cable to the bridge
@@ -22,7 +23,7 @@ export async function connect(
   host: Namespace,
   mac: string,
   way: Way,
-  undo: Undo,
+  cleanup: Cleanup,
 ): Promise<Guest> {
   const link = `card-${name.toLowerCase()}`;
   const parts = { name, ...home, link, mac };
@@ -36,7 +37,7 @@ export async function connect(
     return new Guest({ ...parts, gateway: ON_BRIDGE });
   }
   const network = way === "bridge" ? ["--bridge", plan.BRIDGE] : ["--vm-net-type", "nat", "--dns", plan.GATEWAY];
-  const softnet = await Softnet.start(host, { tap: link, mac, network }, undo);
+  const softnet = await Softnet.start(host, { tap: link, mac, network }, cleanup);
   host.ip("link", "set", link, "netns", home.namespace.name);
   home.namespace.ip("link", "set", link, "address", mac, "up");
   const gateway = way === "bridge" ? ON_BRIDGE : { address: softnet.gateway, mac: host.ownMac(softnet.gateway) };

@@ -4,11 +4,11 @@ import { extname } from "node:path";
 import { isSea } from "node:sea";
 import { fileURLToPath } from "node:url";
 import { AGENT } from "./agent-argument.ts";
+import type { Cleanup } from "./cleanup.ts";
 import { ENVIRONMENT } from "./ip.ts";
 import type { Namespace } from "./namespace.ts";
-import type { Undo } from "./undo.ts";
 
-const PATIENCE = 30_000; // milliseconds
+const TIMEOUT = 30_000; // milliseconds
 
 /** What of this program a namespace runs, as files relative to src/demo/, without extension. */
 export type Piece = "../main" | "./agent/main";
@@ -31,13 +31,13 @@ export function startIn(
   path: Piece,
   args: readonly string[],
   options: SpawnOptions,
-  undo: Undo,
+  cleanup: Cleanup,
 ): ChildProcess {
-  undo.check();
+  cleanup.check();
   const command = ["netns", "exec", namespace.name, ...pieceCommand(path), ...args];
   const child = spawn("ip", command, { ...options, env: path === "../main" ? ENVIRONMENT : withoutSudo(ENVIRONMENT) });
   child.on("error", () => {}); // told by "close", which follows
-  undo.add(() => stop(child, "SIGKILL"));
+  cleanup.add(() => stop(child, "SIGKILL"));
   return child;
 }
 
@@ -45,7 +45,7 @@ export function startIn(
 export function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
   return new Promise((resolve) => {
-    const kill = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
+    const kill = setTimeout(() => child.kill("SIGKILL"), TIMEOUT);
     child.once("exit", () => {
       clearTimeout(kill);
       resolve();

@@ -34,7 +34,7 @@ const HEAD_START = { bare: 0.5, guarded: 2 } as const;
 /** The flood ends by itself after this, in seconds. */
 const LONGEST = 20;
 
-/** Has Mallory flood the network, and `work` done in the middle of it; answers what was really sent. */
+/** Has Mallory flood the network, and `work` done in the middle of it; returns what was really sent. */
 export async function duringFlood({ alice, mallory, way }: World, work: () => Promise<void>): Promise<Sent> {
   const frames = Array.from({ length: VARIETY }, (_, index) => [
     arpFrame(index, alice, mallory),

@@ -9,8 +9,8 @@ import type { Namespace } from "./namespace.ts";
 import { ipv4, mac } from "./plan.ts";
 import type { Softnet } from "./softnet.ts";
 
-const PATIENCE = 1_500; // milliseconds for a lease
-const PING_PATIENCE = 500; // milliseconds
+const TIMEOUT = 1_500; // milliseconds for a lease
+const PING_TIMEOUT = 500; // milliseconds
 const SETTLE_TRIES = 5;
 
 /** The gateway as it is, whatever the guest was told. */
@@ -71,7 +71,7 @@ export class Guest {
   /** Asks for a lease as an ordinary client does. */
   askForLease(): Promise<LeaseGiven | null> {
     const { link, clientIdentifier } = this;
-    return this.agent.call("askForLease", { link, mac: mac(this.mac), clientIdentifier, patience: PATIENCE });
+    return this.agent.call("askForLease", { link, mac: mac(this.mac), clientIdentifier, timeout: TIMEOUT });
   }
 
   /** Gets a lease and sets up the kernel with it. */
@@ -105,7 +105,7 @@ export class Guest {
     return false;
   }
 
-  ping(address: string, patience = PING_PATIENCE): Promise<boolean> {
-    return this.agent.call("ping", { address: ipv4(address), patience });
+  ping(address: string, timeout = PING_TIMEOUT): Promise<boolean> {
+    return this.agent.call("ping", { address: ipv4(address), timeout });
   }
 }

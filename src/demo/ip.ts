@@ -9,14 +9,14 @@ export const ENVIRONMENT: NodeJS.ProcessEnv = {
   LC_ALL: "C",
 };
 
-const PATIENCE = 120_000; // milliseconds
+const TIMEOUT = 120_000; // milliseconds
 
-/** Runs `ip` with these arguments and answers what it printed. Throws Error with ip's own words. */
+/** Runs `ip` with these arguments and returns what it printed. Throws Error with ip's own words. */
 export function ip(args: readonly string[], input?: string): string {
   const { error, status, signal, stdout, stderr } = spawnSync("ip", args, {
     env: ENVIRONMENT,
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: TIMEOUT,
     ...(input !== undefined && { input }),
   });
   if (error !== undefined) {

@@ -2,12 +2,10 @@
  * What the part behind NAT needs beyond the rest (requirements.ts): nft, and a kernel that takes softnet's rules. Where that is missing the demo goes on without this part, and says why in one line.
  */
 import { spawnSync } from "node:child_process";
-import { findProgram } from "../host/system-program.ts";
 import { TABLE_NAMES, tableCommands } from "../host/table.ts";
+import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
 import { ENVIRONMENT } from "./ip.ts";
 import { Namespace } from "./namespace.ts";
-
-const PATIENCE = 10_000; // milliseconds
 
 /** The end of a sentence with the remedy; undefined where nothing is missing. */
 export function whyNoNat(): string | undefined {
@@ -30,7 +28,7 @@ function tryRules(nft: string): string | undefined {
       env: ENVIRONMENT,
       input: tableCommands(TABLE_NAMES[0]!).join("\n"),
       encoding: "utf8",
-      timeout: PATIENCE,
+      timeout: PROGRAM_TIMEOUT,
     });
     if (error !== undefined) return error.message;
     return status === 0 ? undefined : stderr.trim().split("\n")[0] || `exit status ${status}`;

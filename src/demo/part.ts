@@ -7,12 +7,12 @@
 import { ATTACKS } from "./attacks/all.ts";
 import type { Attack, Outcome } from "./attacks/attack.ts";
 import type { Way } from "./cards.ts";
+import type { Cleanup } from "./cleanup.ts";
 import { duringFlood, FLOOD_PER_KIND } from "./flood.ts";
 import type { Screen } from "./screen.ts";
 import { SERVICES } from "./services/all.ts";
 import type { Service } from "./services/service.ts";
 import type { Drops } from "./softnet.ts";
-import type { Undo } from "./undo.ts";
 import { World } from "./world.ts";
 
 /** One line of the final table, seen from one part. */
@@ -48,9 +48,9 @@ const TRIES = 5;
 const WORD_WIDTH = 11;
 const TITLE_WIDTH = 29;
 
-export async function playPart(way: Way, screen: Screen, undo: Undo): Promise<Part> {
+export async function playPart(way: Way, screen: Screen, cleanup: Cleanup): Promise<Part> {
   screen.passing("   making the machines …");
-  const world = await World.create(way, undo);
+  const world = await World.create(way, cleanup);
   await world.start();
   screen.line(`   Alice is ${world.alice.address}, Mallory is ${world.mallory.address}: both asked DHCP.`);
   const services = await useAll(world, screen, true);

@@ -1,13 +1,14 @@
 /** Waiting for something to become true, for a while. */
+import { setTimeout as sleep } from "node:timers/promises";
 
 const INTERVAL = 20; // milliseconds
 
-/** Asks again and again; answers true as soon as the condition holds, false when it does not within `patience` milliseconds. */
-export async function within(patience: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
-  const deadline = performance.now() + patience;
+/** Asks again and again; returns true as soon as the condition holds, false when it does not within `timeout` milliseconds. */
+export async function within(timeout: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
+  const deadline = performance.now() + timeout;
   for (;;) {
     if (await condition()) return true;
     if (performance.now() > deadline) return false;
-    await new Promise((resolve) => setTimeout(resolve, INTERVAL));
+    await sleep(INTERVAL);
   }
 }

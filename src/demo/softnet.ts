@@ -2,11 +2,11 @@
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { startIn, stop } from "./child.ts";
+import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
-import { Interrupted, type Undo } from "./undo.ts";
 
 /** Milliseconds until it has to have started, on a machine that has no time: 0.2 s on one that has. */
-const START_PATIENCE = 120_000;
+const START_TIMEOUT = 120_000;
 /** Milliseconds after which the log has told of every drop, on a machine that has time: it sums up once a second. */
 const LOG_DELAY = 1_300;
 /** The same on one that has none. */
@@ -27,7 +27,7 @@ export interface SoftnetPlan {
 }
 
 export class Softnet {
-  readonly #undo: Undo;
+  readonly #cleanup: Cleanup;
   readonly #drops: Record<string, number> = {};
   /** How many sums the log has told. */
   #sums = 0;
@@ -36,8 +36,8 @@ export class Softnet {
   #ended = false;
   #lastLine = "";
 
-  private constructor(child: ChildProcess, undo: Undo) {
-    this.#undo = undo;
+  private constructor(child: ChildProcess, cleanup: Cleanup) {
+    this.#cleanup = cleanup;
     createInterface({ input: child.stderr! }).on("line", (line) => this.#read(line));
     child.on("close", () => {
       this.#ended = true;
@@ -46,13 +46,13 @@ export class Softnet {
   }
 
   /** Starts it between a TAP, which it makes, and the network that it is told to be on; resolves when it forwards. */
-  static async start(host: Namespace, { tap, mac, network }: SoftnetPlan, undo: Undo): Promise<Softnet> {
+  static async start(host: Namespace, { tap, mac, network }: SoftnetPlan, cleanup: Cleanup): Promise<Softnet> {
     const args = ["--vm-tap", tap, "--vm-mac-address", mac, ...network, "--log-format", "json"];
-    const child = startIn(host, "../main", args, { stdio: ["ignore", "ignore", "pipe"] }, undo);
-    const softnet = new Softnet(child, undo);
+    const child = startIn(host, "../main", args, { stdio: ["ignore", "ignore", "pipe"] }, cleanup);
+    const softnet = new Softnet(child, cleanup);
     // Runs before the kill that startIn noted: softnet ends in order.
-    undo.add(() => stop(child, "SIGINT"));
-    await softnet.#until(() => softnet.#gateway !== undefined, START_PATIENCE);
+    cleanup.add(() => stop(child, "SIGINT"));
+    await softnet.#until(() => softnet.#gateway !== undefined, START_TIMEOUT);
     if (softnet.#gateway === undefined) throw new Error(`softnet did not start: ${softnet.#lastLine}`);
     return softnet;
   }
@@ -100,14 +100,14 @@ export class Softnet {
     this.#drops[reason] = (this.#drops[reason] ?? 0) + count;
   }
 
-  /** Resolves when the condition holds, or `patience` milliseconds have passed. Throws when softnet ends meanwhile. */
-  async #until(condition: () => boolean, patience: number): Promise<void> {
-    const deadline = performance.now() + patience;
+  /** Resolves when the condition holds, or `timeout` milliseconds have passed. Throws when softnet ends meanwhile. */
+  async #until(condition: () => boolean, timeout: number): Promise<void> {
+    const deadline = performance.now() + timeout;
     for (;;) {
       const rest = deadline - performance.now();
       if (condition() || rest <= 0) return;
       if (this.#ended) {
-        throw this.#undo.begun ? new Interrupted() : new Error(`softnet ended unexpectedly: ${this.#lastLine}`);
+        throw this.#cleanup.begun ? new Interrupted() : new Error(`softnet ended unexpectedly: ${this.#lastLine}`);
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, rest);

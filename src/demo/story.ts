@@ -3,7 +3,7 @@ import { type Part, type Result, styleOf } from "./part.ts";
 import { BANK_NAME, GATEWAY, INTERNET, NEIGHBOUR } from "./plan.ts";
 import type { Screen } from "./screen.ts";
 
-export function tellIntroduction(screen: Screen): void {
+export function printIntroduction(screen: Screen): void {
   screen.line(screen.style("bold", "softnet demo: two guests, one network, one of them hostile"));
   screen.line();
   screen.line(`   Alice and Mallory are guests of one machine, each a network namespace with the kernel's own
@@ -25,7 +25,7 @@ export function tellIntroduction(screen: Screen): void {
   screen.line();
 }
 
-export function tellHeading(screen: Screen, text: string): void {
+export function printHeading(screen: Screen, text: string): void {
   screen.line(screen.style("bold", text));
 }
 
@@ -37,8 +37,8 @@ const COLUMNS = [
   ["through NAT", 13],
 ] as const;
 
-/** Prints the table, a column for each part; answers how many of its lines are not as they should be. */
-export function tellTable(screen: Screen, parts: readonly Part[]): number {
+/** Prints the table, a column for each part; returns how many of its lines are not as they should be. */
+export function printTable(screen: Screen, parts: readonly Part[]): number {
   const columns = COLUMNS.slice(0, parts.length);
   let wrong = 0;
   const section = (heading: string, resultsOf: (part: Part) => readonly Result[]) => {
@@ -85,12 +85,12 @@ function tellDrops(results: readonly (Result | undefined)[]): string {
 }
 
 /** Before the part behind NAT. */
-export function tellNat(screen: Screen): void {
+export function printNat(screen: Screen): void {
   screen.line(`   No bridge for the guests now: each is alone with the host on a private network of two addresses,
    which softnet made, with a DHCP server of softnet's own; the host's nftables lead out of it.`);
 }
 
 /** Instead of it. */
-export function tellNoNat(screen: Screen, why: string): void {
+export function printNoNat(screen: Screen, why: string): void {
   screen.line(`${screen.style("bold", "3. Through NAT")}: not shown, since ${why}`);
 }

@@ -12,11 +12,11 @@
  */
 import { Agent } from "./agent-process.ts";
 import { connect, type Way } from "./cards.ts";
+import { Cleanup } from "./cleanup.ts";
 import type { Guest } from "./guest.ts";
 import { Namespace } from "./namespace.ts";
 import type { Place } from "./place.ts";
 import * as plan from "./plan.ts";
-import { Undo } from "./undo.ts";
 
 /** IPv6 is another story, and silence makes counts readable. The rest a new namespace may have inherited from the host. */
 const QUIET = {
@@ -56,13 +56,13 @@ export class World {
   readonly neighbour: Place;
   readonly alice: Guest;
   readonly mallory: Guest;
-  readonly #undo: Undo;
+  readonly #cleanup: Cleanup;
 
   private constructor(
     places: { readonly host: Place; readonly internet: Place; readonly neighbour: Place },
     guests: { readonly alice: Guest; readonly mallory: Guest },
     way: Way,
-    undo: Undo,
+    cleanup: Cleanup,
   ) {
     this.host = places.host;
     this.internet = places.internet;
@@ -70,19 +70,19 @@ export class World {
     this.alice = guests.alice;
     this.mallory = guests.mallory;
     this.way = way;
-    this.#undo = undo;
+    this.#cleanup = cleanup;
   }
 
   /** Makes the world; `whole` takes it away if the demo is interrupted. */
-  static async create(way: Way, whole: Undo): Promise<World> {
+  static async create(way: Way, whole: Cleanup): Promise<World> {
     whole.check();
-    const undo = new Undo();
-    whole.add(() => undo.run());
+    const cleanup = new Cleanup();
+    whole.add(() => cleanup.run());
     const place = (role: string): Place => {
-      undo.check();
+      cleanup.check();
       const namespace = new Namespace(`${role}-${NUMBERS[way]}`);
-      undo.add(() => namespace.delete());
-      return { namespace, agent: new Agent(namespace, undo) };
+      cleanup.add(() => namespace.delete());
+      return { namespace, agent: new Agent(namespace, cleanup) };
     };
     const host = place("host");
     const internet = place("internet");
@@ -98,17 +98,17 @@ export class World {
     ]);
     join(host.namespace, internet.namespace, neighbour.namespace);
     const [alice, mallory] = await Promise.all([
-      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, way, undo),
-      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, way, undo),
+      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, way, cleanup),
+      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, way, cleanup),
     ]);
-    const world = new World({ host, internet, neighbour }, { alice, mallory }, way, undo);
+    const world = new World({ host, internet, neighbour }, { alice, mallory }, way, cleanup);
     await world.#openServices();
     return world;
   }
 
   /** Takes the whole world away. */
   close(): Promise<void> {
-    return this.#undo.run();
+    return this.#cleanup.run();
   }
 
   /** Gives both guests their addresses. */

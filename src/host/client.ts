@@ -19,7 +19,7 @@ import { encode, type OpenRequest, parseReply, type Reply, type Request, type Re
 import { connectToHelper } from "./start.ts";
 
 /** Milliseconds for a reply: with many softnets that start at once, the last one waits for all others. */
-const PATIENCE = 60_000;
+const TIMEOUT = 60_000;
 const ATTEMPTS = 5;
 
 export class HostHelper {
@@ -116,7 +116,7 @@ export class HostHelper {
   async #ask(request: Request): Promise<Reply> {
     if (this.#lost !== undefined) throw new UserError(this.#lost);
     const { promise, resolve } = Promise.withResolvers<Reply>();
-    const deadline = setTimeout(() => this.#lose("the host's helper gives no reply"), PATIENCE);
+    const deadline = setTimeout(() => this.#lose("the host's helper gives no reply"), TIMEOUT);
     this.#waiting = { resolve, deadline };
     this.#outgoing.add(encode(request).toString());
     this.#flush();
@@ -179,7 +179,7 @@ export class HostHelper {
 async function readable(fd: number): Promise<void> {
   const poll = new Poll(fd);
   const { promise, resolve } = Promise.withResolvers<void>();
-  const deadline = setTimeout(resolve, PATIENCE);
+  const deadline = setTimeout(resolve, TIMEOUT);
   poll.watch(true, false, () => setImmediate(resolve));
   await promise;
   clearTimeout(deadline);

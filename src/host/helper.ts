@@ -17,19 +17,19 @@
 import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { Nftables } from "../native/linux/libnftables.ts";
+import { changeLinks } from "../native/linux/link-changes.ts";
 import type { Reachable } from "../policy/reachable.ts";
 import { type Cidr, covers, formatCidr } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { formatIPv4 } from "../wire/address.ts";
 import { chooseSubnet } from "./choose.ts";
+import { ClientConnection } from "./client-connection.ts";
 import { type Firewalls, findBlocks } from "./firewalls/firewalls.ts";
 import { FirewallWatch } from "./firewalls/watch.ts";
-import { Forwarding, type ForwardingRecord } from "./forwarding.ts";
 import { listHost, readHostState, stateOf, uplinkOf } from "./host-state.ts";
-import { ipBatch } from "./iproute2.ts";
+import { IpForwarding, type IpForwardingRecord } from "./ip-forwarding.ts";
 import type { OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
 import { portsInUse } from "./services.ts";
-import { Session } from "./session.ts";
 import { overlapOf, SUBNET_LENGTH } from "./subnet.ts";
 import { addVm, changeReach, removeVm, setServices, TABLE_NAMES, tableCommands, type Vm } from "./table.ts";
 
@@ -39,7 +39,7 @@ export interface HelperOptions {
   /** Where `ip` is. */
   readonly ip: string;
   /** What an earlier helper left of forwarding. */
-  readonly readRecord: () => ForwardingRecord | undefined;
+  readonly readRecord: () => IpForwardingRecord | undefined;
   readonly isBridge: (link: string) => boolean;
   /** What other firewalls have set up. */
   readonly readFirewalls: () => Promise<Firewalls>;
@@ -59,7 +59,7 @@ const SLICE = 4096;
 
 /** One softnet. */
 interface Member {
-  readonly session: Session;
+  readonly connection: ClientConnection;
   subnet: Cidr | undefined;
   vm: Vm | undefined;
   reach: Reachable;
@@ -75,7 +75,7 @@ export class Helper {
   readonly #members = new Set<Member>();
   /** TAPs of softnets that have ended, until they are gone. */
   #closing = 0;
-  readonly #forwarding: Forwarding;
+  readonly #forwarding: IpForwarding;
   #look: NodeJS.Timeout | undefined;
   readonly #firewalls = new FirewallWatch(() => this.#lookAtFirewalls());
   #served = false;
@@ -86,12 +86,12 @@ export class Helper {
   constructor(options: HelperOptions) {
     this.#options = options;
     const { nft, readRecord, isBridge } = options;
-    this.#forwarding = new Forwarding({
+    this.#forwarding = new IpForwarding({
       nft: (commands) => nft.run(commands),
       readRecord,
       isBridge,
       say: (message) => {
-        for (const { session } of this.#members) session.tell(message);
+        for (const { connection } of this.#members) connection.sendEvent(message);
       },
     });
     this.#table = makeTable(nft);
@@ -100,12 +100,12 @@ export class Helper {
   /** Serves a softnet. */
   add(stream: ByteStream): void {
     this.#served = true;
-    const session: Session = new Session({
+    const connection: ClientConnection = new ClientConnection({
       stream,
       serve: (request) => this.#serve(member, request),
       onEnd: () => this.#remove(member),
     });
-    const member: Member = { session, subnet: undefined, vm: undefined, reach: NO_REACH, overlaps: [], blocks: [] };
+    const member: Member = { connection, subnet: undefined, vm: undefined, reach: NO_REACH, overlaps: [], blocks: [] };
     this.#members.add(member);
   }
 
@@ -225,8 +225,19 @@ export class Helper {
       this.#forwarding.refresh();
       this.#lookAtAddresses();
     } catch (error) {
-      for (const { session } of this.#members)
-        session.tell(`the host cannot be kept as it should be: ${(error as Error).message}`);
+      for (const { connection } of this.#members)
+        connection.sendEvent(`the host cannot be kept as it should be: ${(error as Error).message}`);
+    }
+  }
+
+  /** Gives a TAP its address again; false where that is not possible. */
+  #addAddress(tap: string, address: number): boolean {
+    const { libc } = this.#options;
+    try {
+      changeLinks(libc, (links) => links.addAddress(libc.if_nametoindex(tap), address, SUBNET_LENGTH));
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -240,12 +251,11 @@ export class Helper {
     const own = stateOf(listing, (link) => !taps.has(link));
     const others = stateOf(listing, (link) => taps.has(link));
     for (const member of members) {
-      const { session, vm, subnet } = member;
+      const { connection, vm, subnet } = member;
       const { tap, gateway } = vm!;
       if (!own.networks.some((network) => covers(network, gateway))) {
-        const error = ipBatch(ip, [`address add ${formatIPv4(gateway)}/${SUBNET_LENGTH} dev ${tap}`]);
-        if (error === undefined)
-          session.tell(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
+        if (this.#addAddress(tap, gateway))
+          connection.sendEvent(`the address ${formatIPv4(gateway)} of ${tap} was gone: it is there again`);
       }
       const overlap = overlapOf(subnet!, others);
       member.overlaps =
@@ -281,8 +291,8 @@ function isRouted({ vm }: Member): boolean {
   return vm?.nat === true;
 }
 
-function sendNotices({ session, overlaps, blocks }: Member): void {
-  session.notice([...overlaps, ...blocks]);
+function sendNotices({ connection, overlaps, blocks }: Member): void {
+  connection.sendNotices([...overlaps, ...blocks]);
 }
 
 /** Makes the table under the first name that is free. Returns the name; throws Error when nft refuses. */

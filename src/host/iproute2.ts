@@ -1,13 +1,13 @@
 /**
  * Runs iproute2's `ip` (as root, so: by absolute path from the system's own directories, never from PATH; with an empty
- * environment; commands on its input, so that nothing passes through a shell or shows in the process list).
+ * environment). Only to list what there is: what softnet changes it changes itself (native/linux/link-changes.ts).
  */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
+import { PROGRAM_TIMEOUT } from "../system-program.ts";
 import { UserError } from "../user-error.ts";
 
 const PLACES = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
-const PATIENCE = 10_000; // milliseconds
 const MOST_OUTPUT = 256 * 2 ** 20; // a router may know a million routes
 
 /** Where `ip` is. Throws UserError when it is not installed. */
@@ -25,26 +25,12 @@ export function findIp(): string {
   return found;
 }
 
-/** Runs the commands (without the leading `ip`) in order; answers the first one's error text, or undefined. */
-export function ipBatch(path: string, commands: readonly string[]): string | undefined {
-  const { error, status, stderr } = spawnSync(path, ["-batch", "-"], {
-    input: `${commands.join("\n")}\n`,
-    env: {},
-    encoding: "utf8",
-    timeout: PATIENCE,
-  });
-  if (error !== undefined) return error.message;
-  if (status === 0) return undefined;
-  const line = stderr.split("\n").find((text) => text.trim() !== "") ?? `exit status ${status}`;
-  return line.trim().replace(/^(Error|RTNETLINK answers): /, "");
-}
-
-/** Runs `ip -json …` and answers what it tells. Throws UserError when it fails. */
+/** Runs `ip -json …` and returns what it tells. Throws UserError when it fails. */
 export function ipJson<T>(path: string, words: readonly string[]): T[] {
   const { error, status, stdout, stderr } = spawnSync(path, ["-json", ...words], {
     env: {},
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: PROGRAM_TIMEOUT,
     maxBuffer: MOST_OUTPUT,
   });
   if (error !== undefined || status !== 0) {

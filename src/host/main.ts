@@ -33,19 +33,18 @@ import { nameProcess } from "../native/linux/process-name.ts";
 import { Poll } from "../native/poll.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { findNobody } from "../privileges/target.ts";
+import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
 import { putOffCallerLimits } from "./caller-limits.ts";
 import { readFirewalls } from "./firewalls/firewalls.ts";
 import { isOwnTable } from "./firewalls/walk.ts";
-import { DESPITE_ALL, type ForwardingRecord, RECORD_NAME } from "./forwarding.ts";
 import { Helper } from "./helper.ts";
+import { DESPITE_ALL, type IpForwardingRecord, RECORD_NAME } from "./ip-forwarding.ts";
 import { findIp } from "./iproute2.ts";
 import { encode, FAILURE, HELLO } from "./messages.ts";
 import { keepNetAdmin } from "./rights.ts";
-import { findProgram } from "./system-program.ts";
 
 const SOCKET = 3;
 const SIGNALS = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR2", "SIGPIPE"] as const;
-const PATIENCE = 10_000; // milliseconds for nft
 /**
  * NFT_MSG_DELTABLE and NFT_MSG_NEWGEN of the subsystem NFNL_SUBSYS_NFTABLES, and where its messages have the table's name:
  * NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE and so on are the same number. NEWGEN ends each transaction.
@@ -140,11 +139,11 @@ interface ListedSet {
 }
 
 /** What an earlier helper left (forwarding.ts). */
-function readRecord(nft: string): ForwardingRecord | undefined {
+function readRecord(nft: string): IpForwardingRecord | undefined {
   const { stdout } = spawnSync(nft, ["-j", "list", "table", "inet", RECORD_NAME], {
     env: {},
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: PROGRAM_TIMEOUT,
   });
   try {
     const { nftables } = JSON.parse(stdout) as { nftables: readonly { readonly set?: ListedSet }[] };

@@ -30,7 +30,7 @@ import { UserError } from "../user-error.ts";
 import { HOST_HELPER } from "./argument.ts";
 
 /** Milliseconds for others that start at the same moment. */
-const PATIENCE = 60_000;
+const TIMEOUT = 60_000;
 const INTERVAL = 10;
 const BACKLOG = 1024;
 const SYSTEMD_RUN = "/usr/bin/systemd-run";
@@ -70,7 +70,7 @@ function makeFolder(folder: string): void {
 
 async function takeLock(libc: LinuxLibc, path: string): Promise<number> {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-  const deadline = performance.now() + PATIENCE;
+  const deadline = performance.now() + TIMEOUT;
   while (libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {
     if (performance.now() > deadline) {
       closeSync(fd);

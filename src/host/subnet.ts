@@ -58,7 +58,7 @@ export function widerRoute(subnet: Cidr, state: HostState): Cidr | undefined {
     .toSorted((a, b) => b.length - a.length)[0];
 }
 
-/** Subnets to try, in this order. `avoid`: addresses of others; `random` answers 0 … 1. */
+/** Subnets to try, in this order. `avoid`: addresses of others; `random` returns 0 … 1. */
 export function* candidates(
   state: HostState,
   avoid: readonly number[],

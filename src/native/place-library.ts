@@ -11,15 +11,16 @@
  * Without such rights the caller can only cheat himself: a fresh folder that nobody else can enter. Either way nothing is
  * left.
  */
+
 import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { UserError } from "../user-error.ts";
 import type { Rights } from "./rights.ts";
 
 /** asm-generic/fcntl.h; Node has no name for it. */
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
-const WRITABLE_BY_OTHERS = 0o022;
 const STICKY = 0o1000;
 
 /** Where a library may be loaded from, in the order in which it is tried. */
@@ -48,7 +49,7 @@ export function placesFor(rights: Rights, platform: NodeJS.Platform, executable:
   return [...named.map((place) => ({ ...place, unnamed: true })), shared, ...named];
 }
 
-/** Loads the library from the first place where that works, and answers what it exports. Throws UserError. */
+/** Loads the library from the first place where that works, and returns what it exports. Throws UserError. */
 export function loadLibrary(bytes: Uint8Array, places: readonly Place[]): unknown {
   const failures: string[] = [];
   for (const place of places) {
@@ -98,7 +99,7 @@ function openFolder({ folder, owner, own = false }: Place): number {
       const { uid, mode } = fstatSync(fd);
       if (uid !== 0) throw new Error(`belongs to user ${uid}`);
       const protectedFiles = owner === "root, shared" && (mode & STICKY) !== 0;
-      if ((mode & WRITABLE_BY_OTHERS) !== 0 && !protectedFiles) throw new Error("others than root can write there");
+      if ((mode & OTHERS_MAY_WRITE) !== 0 && !protectedFiles) throw new Error("others than root can write there");
     }
     if (own && process.platform === "linux" && !holdsExecutable(fd)) throw new Error("the executable is elsewhere");
     return fd;

@@ -1,13 +1,17 @@
 /**
  * A host that shows bridged IPv4 to its firewall (br_netfilter, `bridge-nf-call-iptables`, as Docker and Kubernetes turn it
  * on): what a VM sends over the bridge then passes the chains for forwarded packets, and one that drops what it does not
- * know leaves the VM without DHCP. Only told: the bridge is not softnet's.
+ * know leaves the VM without DHCP. Only a warning: the bridge is not softnet's.
  */
 import { readFileSync } from "node:fs";
 import { findBlocks, readFirewalls } from "../host/firewalls/firewalls.ts";
 
 /** Warns where a firewall drops what the VM sends over the bridge. Never rejects. */
-export async function tellFilteredBridge(tap: string, bridge: string, warn: (message: string) => void): Promise<void> {
+export async function warnOfFilteredBridge(
+  tap: string,
+  bridge: string,
+  warn: (message: string) => void,
+): Promise<void> {
   if (!isFiltered(bridge)) return;
   try {
     for (const { text } of findBlocks(await readFirewalls(), { mode: "bridge", tap, bridge })) warn(text);

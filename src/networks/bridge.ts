@@ -11,17 +11,17 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { findIp, ipBatch } from "../host/iproute2.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
+import { changeLinks, type LinkChanges } from "../native/linux/link-changes.ts";
 import { LinkEvents } from "../native/linux/link-events.ts";
 import { type Link, Links } from "../native/linux/links.ts";
 import { TapPort } from "../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
 import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
-import { tellFilteredBridge } from "./bridge-filter.ts";
+import { warnOfFilteredBridge } from "./bridge-filter.ts";
 import type { Network } from "./network.ts";
-import { PortState, type TellPortState } from "./port-state.ts";
+import { type OnPortState, PortState } from "./port-state.ts";
 import { separate } from "./separation.ts";
 
 export interface BridgeOptions {
@@ -30,7 +30,7 @@ export interface BridgeOptions {
   /** Whether this port may exchange frames with ports that are not isolated alone. */
   readonly isolated: boolean;
   /** Called when frames can pass between TAP and bridge, or cannot, for reasons of the bridge's. */
-  readonly tell?: TellPortState;
+  readonly onPortState?: OnPortState;
   /** Tells what the user should know. */
   readonly warn: (message: string) => void;
 }
@@ -42,13 +42,12 @@ export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promi
   let device: TapDevice | undefined;
   try {
     const bridge = findBridge(links, name);
-    const ip = findIp();
     device = createTap(libc, `--bridge ${name}`);
-    attach(libc, ip, device, bridge, isolated);
-    await tellFilteredBridge(device.name, bridge.name, warn);
+    attach(libc, device, bridge, isolated);
+    await warnOfFilteredBridge(device.name, bridge.name, warn);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
-    const state = new PortState(device.name, bridge.name, options.tell);
+    const state = new PortState(device.name, bridge.name, options.onPortState);
     const look = (): void => state.note(inspect(links, label, index, bridge));
     const port = new TapPort(libc, label, device, look, LinkEvents.open(libc, index));
     look(); // what was before the first event
@@ -78,33 +77,36 @@ function findBridge(links: Links, name: string): Link {
   return bridge;
 }
 
-function attach(libc: LinuxLibc, ip: string, device: TapDevice, bridge: Link, isolated: boolean): void {
+function attach(libc: LinuxLibc, device: TapDevice, bridge: Link, isolated: boolean): void {
   const address = randomBytes(6);
   address[0] = 0xfe;
   address[1] = 0xff; // above libvirt's, too, which begin with fe:54:00
   setHardwareAddress(libc, device, address);
-  const commands = [
-    `link set dev ${device.name} mtu ${bridge.mtu}`,
-    `link set dev ${device.name} master ${bridge.name}`,
-    `link set dev ${device.name} type bridge_slave isolated ${isolated ? "on" : "off"}`,
-  ];
-  if (existsSync("/proc/sys/net/ipv6")) commands.unshift(`link set dev ${device.name} addrgenmode none`);
-  const run = (batch: readonly string[]): void => {
-    const error = ipBatch(ip, batch);
-    if (error === undefined) return;
-    throw new UserError(`--bridge ${bridge.name}: the TAP cannot be put on the bridge: ${error}; run softnet as root`);
+  const index = libc.if_nametoindex(device.name);
+  const change = (changes: (links: LinkChanges) => void): void => {
+    try {
+      changeLinks(libc, changes);
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new UserError(`--bridge ${bridge.name}: the TAP cannot be put on the bridge: ${why}; run softnet as root`);
+    }
   };
-  run(commands);
+  change((links) => {
+    if (existsSync("/proc/sys/net/ipv6")) links.withoutIPv6Address(index);
+    links.setMtu(index, bridge.mtu);
+    links.setMaster(index, bridge.index);
+    links.setIsolated(index, isolated);
+  });
   try {
-    separate(libc, libc.if_nametoindex(device.name), isolated);
+    separate(libc, index, isolated);
   } catch (error) {
     const why = `${(error as Error).message}; it needs a kernel with CONFIG_NET_CLS_BPF (module cls_bpf)`;
     throw new UserError(`--bridge ${bridge.name}: the VM cannot be kept apart from others: ${why}`);
   }
-  run([`link set dev ${device.name} up`]);
+  change((links) => links.up(index));
 }
 
-/** Answers what the TAP is now. Throws PortClosed unless it is still a port of that bridge. */
+/** Returns what the TAP is now. Throws PortClosed unless it is still a port of that bridge. */
 function inspect(links: Links, label: string, index: number, bridge: Link): Link {
   const tap = links.byIndex(index);
   if (tap === undefined) throw new PortClosed(label, "the TAP was deleted, or moved to another network namespace");

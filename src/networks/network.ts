@@ -12,6 +12,9 @@ export interface HostWatch {
   onEvent: (event: string) => void;
 }
 
+/** Ethernet's: the largest IP packet where nothing says otherwise, in bytes. */
+export const DEFAULT_MTU = 1500;
+
 export interface Network {
   /** What people call it: `bridge br0`, `--host-fd 4`. */
   readonly label: string;
@@ -39,7 +42,7 @@ export interface Network {
   readonly longestFrame?: number;
   /** The VM's TCP ports that are exposed to others through the network. */
   readonly exposedPorts?: readonly number[];
-  /** What the network tells of the host that it is on, where that can change under a running VM. */
+  /** What the network reports of the host that it is on, where that can change under a running VM. */
   readonly host?: HostWatch;
   /**
    * Called when other rules hold from now on; absent where the network has nothing that depends on them. It may take a
@@ -47,7 +50,7 @@ export interface Network {
    * may be called at any rate.
    */
   policyChanged?(rules: readonly Rule[]): void;
-  /** To be told whenever the VM's address changes (host order; 0: it has none), where the network follows it. */
+  /** Called whenever the VM's address changes (host order; 0: it has none), where the network follows it. */
   readonly followAddress?: (address: number) => void;
   /**
    * Closes the port and undoes what was set up on the host. Harmless when called twice. What frames lay in may be given

@@ -4,11 +4,11 @@ import type { Wake } from "../native/poll.ts";
 export interface ByteStream {
   /** Bytes that wait here, valid until the next call; none when nothing waits, undefined at the end. Throws when it broke. */
   receive(): Uint8Array | undefined;
-  /** Answers how many of the bytes were taken. Throws when the other side is gone. */
+  /** Returns how many of the bytes were taken. Throws when the other side is gone. */
   send(bytes: Uint8Array): number;
   /** Calls `wake` from the event loop while what it is watched for holds; replaces the previous watch. */
   watch(readable: boolean, writable: boolean, wake: Wake): void;
-  /** On a tick: watches again after an error; answers whether the other side has closed both ways. */
+  /** On a tick: watches again after an error; returns whether the other side has closed both ways. */
   check(): boolean;
   close(): void;
 }

@@ -31,8 +31,9 @@ import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
-import { DarwinMessages, HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, RECEIVED_WORD } from "./darwin-messages.ts";
+import { DarwinMessageHeaders, HEADER_WORDS, RECEIVED_WORD } from "./darwin-message-headers.ts";
 import { GONE } from "./darwin-unix.ts";
+import { IOVEC_WORDS, LENGTH_WORD } from "./message-headers.ts";
 import { PerBatch } from "./per-batch.ts";
 import { Retry } from "./retry.ts";
 
@@ -55,10 +56,10 @@ export class DarwinDatagramPort implements FramePort {
   /** A sockaddr and its length, for getpeername. */
   readonly #peer: NativeMemory;
   readonly #peerLength: Uint32Array;
-  readonly #outgoing = new PerBatch((batch) => new DarwinMessages(batch));
+  readonly #outgoing = new PerBatch((batch) => new DarwinMessageHeaders(batch));
   #fd: number;
   #wake: Wake = () => {};
-  #incoming: DarwinMessages | undefined;
+  readonly #incoming = new PerBatch((batch) => new DarwinMessageHeaders(batch).coverSlots(), 1);
 
   /** Takes over descriptor `fd`, which the user gave as `option`. Throws UserError when it is not of the right kind. */
   constructor(libc: DarwinLibc, features: DarwinFeatures, option: string, fd: number) {
@@ -109,7 +110,7 @@ export class DarwinDatagramPort implements FramePort {
     this.#poll.close();
     this.#libc.close(this.#fd);
     this.#fd = -1;
-    this.#incoming?.free();
+    this.#incoming.free();
     this.#outgoing.free();
     this.#peer.free();
   }
@@ -122,7 +123,7 @@ export class DarwinDatagramPort implements FramePort {
 
   #receiveBatch(batch: Batch): number {
     batch.count = 0;
-    const messages = this.#incoming?.batch === batch ? this.#incoming : this.#prepareIncoming(batch);
+    const messages = this.#incoming.of(batch);
     const received = this.#libc.recvmsg_x(this.#fd, messages.address, batch.capacity, MSG_DONTWAIT);
     if (received < 0) return this.#nothing(this.#libc.errno());
     const { words } = messages;
@@ -258,17 +259,5 @@ export class DarwinDatagramPort implements FramePort {
     const now: [number] = [0];
     if (this.#libc.getsockopt(this.#fd, SOL_SOCKET, option, now, [4]) === 0 && now[0] >= size) return;
     this.#libc.setsockopt(this.#fd, SOL_SOCKET, option, [size], 4);
-  }
-
-  #prepareIncoming(batch: Batch): DarwinMessages {
-    this.#incoming?.free();
-    const messages = new DarwinMessages(batch);
-    for (let index = 0; index < batch.capacity; index++) {
-      const iovec = messages.iovecs + index * IOVEC_WORDS;
-      messages.words[iovec] = (batch.address | 0) + batch.slotOffset(index);
-      messages.words[iovec + LENGTH_WORD] = batch.slotSize;
-    }
-    this.#incoming = messages;
-    return messages;
   }
 }

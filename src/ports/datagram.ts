@@ -18,7 +18,8 @@ import { type FramePort, type Interest, PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
 import { closeOnExec, connectedSocket, growSendBuffer, inodeOf } from "./descriptor.ts";
 import { failure } from "./failure.ts";
-import { HEADER_WORDS, IOVEC_WORDS, LENGTH_WORD, Messages, RECEIVED_WORD } from "./messages.ts";
+import { HEADER_WORDS, LinuxMessageHeaders, RECEIVED_WORD } from "./linux-message-headers.ts";
+import { IOVEC_WORDS, LENGTH_WORD } from "./message-headers.ts";
 import { PerBatch } from "./per-batch.ts";
 
 /** Room for some hundred frames on their way to the other end. */
@@ -39,9 +40,9 @@ export class DatagramPort implements FramePort {
   readonly #poll: Poll;
   readonly #peers: UnixPeers | undefined;
   readonly #inode: number;
-  readonly #outgoing = new PerBatch((batch) => new Messages(batch));
+  readonly #outgoing = new PerBatch((batch) => new LinuxMessageHeaders(batch));
   #fd: number;
-  #incoming: Messages | undefined;
+  readonly #incoming = new PerBatch((batch) => new LinuxMessageHeaders(batch).coverSlots(), 1);
 
   /** Takes over descriptor `fd`, which the user gave as `option`. Throws UserError when it is not of the right kind. */
   constructor(libc: LinuxLibc, option: string, fd: number) {
@@ -63,7 +64,7 @@ export class DatagramPort implements FramePort {
   }
 
   receive(batch: Batch): number {
-    const messages = this.#incoming?.batch === batch ? this.#incoming : this.#prepareIncoming(batch);
+    const messages = this.#incoming.of(batch);
     const received = this.#libc.recvmmsg(this.#fd, messages.address, batch.capacity, MSG_DONTWAIT, 0);
     if (received < 0) {
       batch.count = 0;
@@ -135,19 +136,7 @@ export class DatagramPort implements FramePort {
     this.#peers?.close();
     this.#libc.close(this.#fd);
     this.#fd = -1;
-    this.#incoming?.free();
+    this.#incoming.free();
     this.#outgoing.free();
-  }
-
-  #prepareIncoming(batch: Batch): Messages {
-    this.#incoming?.free();
-    const messages = new Messages(batch);
-    for (let index = 0; index < batch.capacity; index++) {
-      const iovec = messages.iovecs + index * IOVEC_WORDS;
-      messages.words[iovec] = (batch.address | 0) + batch.slotOffset(index);
-      messages.words[iovec + LENGTH_WORD] = batch.slotSize;
-    }
-    this.#incoming = messages;
-    return messages;
   }
 }

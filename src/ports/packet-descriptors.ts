@@ -3,11 +3,12 @@
  * call what changes is written through 32-bit words; all frames of a slab share the upper half of their addresses
  * (native/memory.ts), which is written once.
  */
-import { IOVEC } from "../native/darwin/libc.ts";
+
 import { VMPKTDESC } from "../native/darwin/vmnet.ts";
+import { IOVEC } from "../native/iovec.ts";
 import { allocate, type NativeMemory } from "../native/memory.ts";
 import type { Batch } from "../relay/batch.ts";
-import { setAddress } from "./darwin-messages.ts";
+import { setAddress } from "./message-headers.ts";
 
 const DESCRIPTOR_WORDS = VMPKTDESC.size / 4;
 const SIZE_WORD = VMPKTDESC.packetSize / 4;

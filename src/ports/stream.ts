@@ -18,7 +18,8 @@ import { allocate, type NativeMemory } from "../native/memory.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import { type Batch, HEADROOM, PREFIX } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortClosed, PortFailed } from "../relay/port.ts";
-import { IOVEC_WORDS, LENGTH_WORD, Messages } from "./messages.ts";
+import { LinuxMessageHeaders } from "./linux-message-headers.ts";
+import { IOVEC_WORDS, LENGTH_WORD, type MessageHeaders } from "./message-headers.ts";
 import { PerBatch } from "./per-batch.ts";
 import { LONGEST_STREAM_FRAME } from "./slab.ts";
 import type { UnixSystem } from "./unix-system.ts";
@@ -35,7 +36,7 @@ export class StreamPort implements FramePort {
   unsendable = 0;
   readonly #system: UnixSystem;
   readonly #poll: Poll;
-  readonly #outgoing = new PerBatch((batch) => new Messages(batch));
+  readonly #outgoing = new PerBatch((batch) => new LinuxMessageHeaders(batch));
   #fd: number;
   /** Bytes begin … end - 1 of the slab of `#receiving` were received and not handed on yet. */
   #receiving: Batch | undefined;
@@ -132,7 +133,7 @@ export class StreamPort implements FramePort {
     this.#rest.free();
   }
 
-  /** Points the batch at the whole frames that lie in the slab; answers how many. */
+  /** Points the batch at the whole frames that lie in the slab; returns how many. */
   #split(batch: Batch): number {
     const { bytes, offset, length, capacity } = batch;
     const end = this.#end;
@@ -181,8 +182,8 @@ export class StreamPort implements FramePort {
     this.#end = START + held;
   }
 
-  /** Describes frames from `first` on for one sendmsg, up to an empty one; answers how many. */
-  #fill(batch: Batch, first: number, messages: Messages): number {
+  /** Describes frames from `first` on for one sendmsg, up to an empty one; returns how many. */
+  #fill(batch: Batch, first: number, messages: MessageHeaders): number {
     const { words } = messages;
     const { bytes, offset, length, count } = batch;
     const low = batch.address | 0;
@@ -220,7 +221,7 @@ export class StreamPort implements FramePort {
     return next;
   }
 
-  /** Sends what is left of a frame; answers whether nothing is left. */
+  /** Sends what is left of a frame; returns whether nothing is left. */
   #flush(): boolean {
     const { libc, errors, sendFlags } = this.#system;
     while (this.#restBegin < this.#restEnd) {

@@ -77,7 +77,7 @@ export class UnixPath {
     }
   }
 
-  /** Answers 0 or the error number. */
+  /** Returns 0 or the error number. */
   #tryBind(fd: number): number {
     const { libc } = this.#system;
     const umask = process.umask(OWNER_ONLY);
@@ -87,7 +87,7 @@ export class UnixPath {
     return errno;
   }
 
-  /** Answers a descriptor that holds the lock until it is closed. */
+  /** Returns a descriptor that holds the lock until it is closed. */
   #lockFolder(): number {
     let fd: number;
     try {

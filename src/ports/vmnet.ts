@@ -12,6 +12,7 @@
  * The port knows nothing of starting and stopping: networks/vmnet/interface.ts owns the interface, calls `arrived`, and
  * calls `free` when vmnet has let go of all memory.
  */
+
 import {
   VMNET_BUFFER_EXHAUSTED,
   VMNET_INVALID_ARGUMENT,
@@ -25,11 +26,10 @@ import { describeStatus } from "../native/darwin/vmnet-status.ts";
 import type { Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import { type FramePort, type Interest, PortFailed } from "../relay/port.ts";
+import { ETHERNET_HEADER } from "../wire/ethernet.ts";
 import { PacketDescriptors } from "./packet-descriptors.ts";
 import { PerBatch } from "./per-batch.ts";
 import { Retry } from "./retry.ts";
-
-const ETHERNET_HEADER = 14;
 
 /** Bytes of one write at the most (Apple's documentation of vmnet). */
 const MOST_BYTES = 256 * 1024;

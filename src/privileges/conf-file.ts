@@ -1,10 +1,11 @@
 /** The bytes of /etc/softnet.conf, if nobody but root could have written them. */
+
 import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { UserError } from "../user-error.ts";
 
 export const CONF = "/etc/softnet.conf";
 const LARGEST = 65_536;
-const WRITABLE_BY_OTHERS = 0o022;
 
 /** Its text; empty when there is no such file. Throws UserError when it cannot be trusted. */
 export function readConf(path: string = CONF): string {
@@ -20,7 +21,7 @@ export function readConf(path: string = CONF): string {
     const { uid, mode, size } = fstatSync(fd);
     if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw new UserError(`${path} is not a file: make it one`);
     if (uid !== 0) throw new UserError(`${path} belongs to user ${uid}: it counts only when it is root's`);
-    if ((mode & WRITABLE_BY_OTHERS) !== 0) {
+    if ((mode & OTHERS_MAY_WRITE) !== 0) {
       throw new UserError(`${path} can be written by others than root: run "chmod go-w ${path}" as root`);
     }
     if (size > LARGEST) throw new UserError(`${path} has ${size} bytes: it may have ${LARGEST}`);

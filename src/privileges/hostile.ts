@@ -16,7 +16,9 @@
  *
  * Node has read NODE_DEBUG before: it prints on stderr what Node does, and nothing that is secret.
  */
+
 import { stopCoverage } from "node:v8";
+import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { heldRights } from "../native/rights.ts";
 
 /** What softnet asks for, after the drop, and what sudo tells. */
@@ -24,7 +26,6 @@ const CRASHES = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS", "SOFTNET_CRASH_REPORT"];
 const SERVICE = "NOTIFY_SOCKET";
 const KEPT: ReadonlySet<string> = new Set([...CRASHES, SERVICE, "SUDO_UID", "SUDO_GID", "SUDO_USER"]);
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
-const WRITABLE_BY_OTHERS = 0o022;
 
 /** To be called first. Does nothing where no rights are borrowed or held. */
 export function disarm(): void {
@@ -36,7 +37,7 @@ export function disarm(): void {
   closeChannel();
   for (const name of Object.keys(process.env)) if (!KEPT.has(name)) delete process.env[name];
   process.env.PATH = PATH;
-  process.umask(process.umask(0o777) | WRITABLE_BY_OTHERS);
+  process.umask(process.umask(0o777) | OTHERS_MAY_WRITE);
 }
 
 /** No message has been read from it yet: the event loop has not turned. */

@@ -6,11 +6,13 @@
  * Who comes through sudo and may run a shell with it asks for nothing that he could not do himself: he is root. But a
  * line in sudoers may be for softnet alone, and then he is as restricted as through SUID.
  */
+
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { findGroup, findUser, groupsOf, userName, userOf } from "../native/linux/accounts.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { type Cidr, covers, formatCidr } from "../policy/cidr.ts";
+import { PROGRAM_TIMEOUT } from "../system-program.ts";
 import { UserError } from "../user-error.ts";
 import type { Caller } from "./caller.ts";
 import { type Grantee, type Permission, parseConf } from "./conf.ts";
@@ -29,7 +31,6 @@ const FIRST_ORDINARY_PORT = 1024;
 const FIRST_UNPRIVILEGED = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
 /** Ports that root keeps for programs of his, `8080,30000-32767` (ip-sysctl). */
 const RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports";
-const PATIENCE = 10_000; // milliseconds
 
 /** What is refused without a line. */
 interface Asked {
@@ -190,5 +191,5 @@ export function mayBeRoot(libc: LinuxLibc, { kind, uid }: Caller): boolean {
   if (sudo === undefined) return false;
   const user = userOf(libc, uid)?.name ?? `#${uid}`;
   const args = ["--non-interactive", "--list", `--other-user=${user}`, "/bin/sh"];
-  return spawnSync(sudo, args, { stdio: "ignore", env: {}, cwd: "/", timeout: PATIENCE }).status === 0;
+  return spawnSync(sudo, args, { stdio: "ignore", env: {}, cwd: "/", timeout: PROGRAM_TIMEOUT }).status === 0;
 }

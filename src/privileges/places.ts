@@ -4,13 +4,13 @@
  * process, however that ends (F_OFD_SETLK, fcntl(2)). The file is empty, and one for all users.
  */
 import { chownSync, constants, fstatSync, openSync } from "node:fs";
-import { describeError, EACCES, EAGAIN } from "../native/linux/errno.ts";
-import { F_OFD_SETLK, F_WRLCK, FLOCK, type LinuxLibc } from "../native/linux/libc.ts";
+import type { LinuxLibc } from "../native/linux/libc.ts";
+import { linuxRecordLock } from "../native/linux/record-lock.ts";
+import { DIRECTORY } from "../registry/linux.ts";
 import { ensureDirectory } from "../registry/sweep.ts";
 import { UserError } from "../user-error.ts";
 import { MOST_VMS } from "./conf.ts";
 
-export const FOLDER = "/run/softnet";
 const NAME = "places";
 const OPEN_TO_OTHERS = 0o077;
 
@@ -18,23 +18,26 @@ const OPEN_TO_OTHERS = 0o077;
 export function takePlace(libc: LinuxLibc, uid: number, most: number): boolean {
   const fd = openFile();
   for (let place = 0; place < most; place++) {
-    const lock = Buffer.alloc(FLOCK.size);
-    lock.writeInt16LE(F_WRLCK, FLOCK.type);
-    lock.writeBigInt64LE(BigInt(uid) * BigInt(MOST_VMS) + BigInt(place), FLOCK.start);
-    lock.writeBigInt64LE(1n, FLOCK.length);
-    if (libc.fcntlLock(fd, F_OFD_SETLK, lock) === 0) return true;
-    const errno = libc.errno();
-    if (errno !== EAGAIN && errno !== EACCES)
-      throw new UserError(`${FOLDER}/${NAME}: no lock: ${describeError(errno)}`);
+    const start = BigInt(uid) * BigInt(MOST_VMS) + BigInt(place);
+    if (takeLock(libc, fd, start)) return true;
   }
   libc.close(fd);
   return false;
 }
 
-function openFile(): number {
-  const path = `${FOLDER}/${NAME}`;
+/** Throws UserError where the system refuses otherwise. */
+function takeLock(libc: LinuxLibc, fd: number, start: bigint): boolean {
   try {
-    ensureDirectory({ directory: FOLDER, owner: 0 });
+    return linuxRecordLock(libc).take(fd, { start, length: 1n });
+  } catch (error) {
+    throw new UserError(`${DIRECTORY}/${NAME}: ${(error as Error).message}`);
+  }
+}
+
+function openFile(): number {
+  const path = `${DIRECTORY}/${NAME}`;
+  try {
+    ensureDirectory({ directory: DIRECTORY, owner: 0 });
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     const { uid, gid, mode } = fstatSync(fd);
     if (uid !== 0 || (mode & OPEN_TO_OTHERS) !== 0) throw new Error("it is not root's alone: remove it");

@@ -1,9 +1,11 @@
 /**
  * The registry's folder and what may be believed in it. Only root writes there, so a hostile local user can neither plant
  * nor change a record; the folder and each file are looked at nevertheless before anything in them counts. Nor can he
- * keep a dead record alive: what tells life is a write lock, and those who may only read cannot take one.
+ * keep a dead record alive: the sign of life is a write lock, and those who may only read cannot take one.
  */
+
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
+import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { decodeRecord, type Entry, RECORD_SIZE } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
@@ -11,9 +13,7 @@ import type { RegistrySystem } from "./system.ts";
 const NAME = /^[0-9a-f]{16}-[0-9a-f]{12}-[0-9a-f]{8}$/;
 
 /** Times that a record under lock is read again when its writer was met in the middle of it. */
-const PATIENCE = 8;
-
-const OTHERS_MAY_WRITE = 0o022;
+const ATTEMPTS = 8;
 
 /** The folder is not one that can be believed. */
 export class UntrustedRegistry extends Error {}
@@ -72,7 +72,7 @@ export function readRecord(system: RegistrySystem, name: string): Found | undefi
     for (let attempt = 1; ; attempt++) {
       const live = system.isLocked(fd);
       const entry = readEntry(fd);
-      if (entry !== undefined || !live || attempt === PATIENCE) return { name, entry, live };
+      if (entry !== undefined || !live || attempt === ATTEMPTS) return { name, entry, live };
     }
   } finally {
     closeSync(fd);

@@ -18,7 +18,7 @@ import { ensureDirectory, type Predecessor, removeRecord, type Swept, sweep } fr
 import type { RegistrySystem } from "./system.ts";
 
 export interface RegistrationOptions {
-  /** What tells the network from others of its kind: `bridge br0`. */
+  /** What distinguishes the network from others of its kind: `bridge br0`. */
   readonly network: string;
   /** The VM's MAC address, 48 bits. */
   readonly mac: number;
@@ -71,7 +71,7 @@ export class Registration {
     this.#name = name;
     this.#fd = fd;
     try {
-      const found = this.#succeed(predecessors);
+      const found = this.#takeOver(predecessors);
       this.restored = found.restored;
       this.notRestored = found.restored === undefined ? (found.notRestored ?? over) : undefined;
     } catch (error) {
@@ -81,7 +81,7 @@ export class Registration {
   }
 
   /**
-   * Claims an address for the VM; answers true when it may not have it, because another live softnet's VM on the same
+   * Claims an address for the VM; returns true when it may not have it, because another live softnet's VM on the same
    * network has or claims it. Throws where that cannot be found out: then it may not have it either.
    */
   isHeldElsewhere = (address: number): boolean => {
@@ -96,7 +96,7 @@ export class Registration {
   };
 
   /** Notes the binding with which the guard begins; false when it is static and another live softnet's VM has it. */
-  settle(binding: GuardBinding | undefined): boolean {
+  begin(binding: GuardBinding | undefined): boolean {
     if (binding?.origin === "static") {
       if (this.isHeldElsewhere(binding.address)) return false;
       this.follow({ kind: "learned", binding });
@@ -150,7 +150,7 @@ export class Registration {
   }
 
   /** Goes on from the same VM's softnets of before, whose files then go. Of two that try so at once at most one does. */
-  #succeed(predecessors: readonly Predecessor[]): { restored?: RestoredBinding; notRestored?: NotRestored } {
+  #takeOver(predecessors: readonly Predecessor[]): { restored?: RestoredBinding; notRestored?: NotRestored } {
     const moment = momentOf(this.#system);
     const found: { restored?: RestoredBinding; notRestored?: NotRestored } = {};
     for (const { entry } of predecessors) {
@@ -177,7 +177,7 @@ export class Registration {
     const moment = momentOf(this.#system);
     const prefix = namePrefix(this.#network);
     const names = recordNames(this.#system);
-    // Somebody removed it, and others' with it, or put another folder in its place: what is there tells nothing.
+    // Somebody removed it, and others' with it, or put another folder in its place: what is there means nothing.
     if (!names.includes(this.#name)) throw new Error(`the VM's own record is not in ${this.#system.directory}`);
     for (const name of names) {
       if (name === this.#name || !name.startsWith(prefix)) continue;
@@ -229,7 +229,7 @@ export class Registration {
   }
 }
 
-/** Equally named networks of one host are told apart by what follows the name. */
+/** Equally named networks of one host are distinguished by what follows the name. */
 function withScope(network: string, scope: string): string {
   return scope === "" ? network : `${network}, ${scope}`;
 }

@@ -33,7 +33,7 @@ export class Answering {
     this.#add(this.#guard.answer(bytes, at, size, verdict, batch.bytes, batch.slotOffset(count)));
   }
 
-  /** Fills the batch up with RSTs; answers whether there is something to send. */
+  /** Fills the batch up with RSTs; returns whether there is something to send. */
   collect(): boolean {
     const batch = this.#batch;
     while (batch.count < batch.capacity) {
@@ -42,7 +42,7 @@ export class Answering {
     return batch.count > 0;
   }
 
-  /** Sends the batch; answers whether there was room for all of it and more may wait. */
+  /** Sends the batch; returns whether there was room for all of it and more may wait. */
   send(): boolean {
     const batch = this.#batch;
     const full = batch.count === batch.capacity;

@@ -7,5 +7,8 @@ export const INGRESS = 1;
 
 export type Direction = typeof EGRESS | typeof INGRESS;
 
+/** A direction's name for people and programs. */
+export type DirectionName = "egress" | "ingress";
+
 /** The directions' names in logs and captures. */
-export const DIRECTION_NAMES: readonly ["egress", "ingress"] = ["egress", "ingress"];
+export const DIRECTION_NAMES: readonly [DirectionName, DirectionName] = ["egress", "ingress"];

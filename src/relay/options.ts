@@ -1,8 +1,9 @@
-/** What a relay is given, and what it tells. */
+/** What a relay is given, and what it reports. */
 import type { Batch } from "./batch.ts";
 import type { Direction } from "./direction.ts";
-import type { Errand } from "./errands.ts";
+import type { OwnFrameSource } from "./own-frames.ts";
 import type { FramePort } from "./port.ts";
+import type { Stage } from "./stage.ts";
 
 /** The guard as the relay sees it. A verdict of 0 passes, any other is a drop reason's number. */
 export interface RelayGuard {
@@ -14,7 +15,7 @@ export interface RelayGuard {
   judgeIngress(bytes: Uint8Array, offset: number, length: number): number;
 }
 
-/** A guard that answers in the network's place (`--reject`). Both write a frame to `out` at `at` and answer its length; 0 = none. */
+/** A guard that answers in the network's place (`--reject`). Both write a frame to `out` at `at` and return its length; 0 = none. */
 export interface Answerer {
   /** The answer to a frame from the VM that was dropped with this verdict. */
   answer(bytes: Uint8Array, offset: number, length: number, verdict: number, out: Uint8Array, at: number): number;
@@ -32,7 +33,7 @@ export type FrameObserver = (
   length: number,
 ) => void;
 
-/** Why the relay ended. `side` is missing when neither port was at fault, but something inside. */
+/** Why the relay ended. `side` is missing when neither port was at fault. */
 export interface RelayEnd {
   readonly side?: "vm" | "network";
   readonly error: Error;
@@ -42,7 +43,7 @@ export interface RelayOptions {
   readonly vm: FramePort;
   readonly network: FramePort;
   readonly guard: RelayGuard & Partial<Answerer>;
-  /** Answers the time in microseconds; never goes back. */
+  /** Returns the time in microseconds; never goes back. */
   readonly clock: () => number;
   /** One batch for each direction: what the VM sends, what the network sends. */
   readonly batches: readonly [egress: Batch, ingress: Batch];
@@ -51,15 +52,17 @@ export interface RelayOptions {
    * (answering.ts); without it the guard is not asked. A few slots do: it fills anew each turn.
    */
   readonly answers?: Batch;
-  /** Frames of softnet's own for the network (errands.ts), through a batch whose slots take LONGEST_ERRAND bytes. */
-  readonly errands?: { readonly batch: Batch; readonly take: Errand };
+  /** Frames of softnet's own for the network (own-frames.ts), through a batch whose slots take LONGEST_OWN_FRAME bytes. */
+  readonly ownFrames?: { readonly batch: Batch; readonly take: OwnFrameSource };
+  /** What stands between verdict and send, by direction; undefined: nothing. */
+  readonly stages?: readonly [egress: Stage | undefined, ingress: Stage | undefined];
   /** Called for every frame. */
   readonly onFrame?: FrameObserver;
   /** Called for every frame that the guard drops. */
   readonly onDrop?: FrameObserver;
   /** Called between two batches, at the latest after 128 frames, however busy the lanes keep the event loop. */
   readonly onSlice?: () => void;
-  /** Called within 50 ms of whatever happens (frames, `attend`), at `deadline`, and every 30 s at the latest. */
+  /** Called within 50 ms of whatever happens (frames, `tickSoon`), at `deadline`, and every 30 s at the latest. */
   readonly onTick?: (time: number) => void;
   /** When `onTick` has something to do even if nothing happens, on the clock; Infinity or missing: never. */
   readonly deadline?: () => number;

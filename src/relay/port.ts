@@ -3,6 +3,7 @@
  * a TAP or a host-side socket than this. No method blocks, and none allocates per frame.
  */
 import type { Batch } from "./batch.ts";
+import type { Direction } from "./direction.ts";
 
 /** What a port is watched for. */
 export interface Interest {
@@ -10,20 +11,23 @@ export interface Interest {
   readonly writable: boolean;
 }
 
+/** Counts frames that were dropped with a verdict; `frames` may be 0. */
+export type DropCounter = (direction: Direction, verdict: number, frames: number) => void;
+
 export interface FramePort {
   /** What people call it, for log lines and errors: `--vm-fd 0`, `TAP softnet0 on bridge br0`. */
   readonly label: string;
   /** Frames that this port gave up on because they can never be sent (larger than the socket takes): counted drops. */
   readonly unsendable: number;
   /**
-   * Receives frames that wait here, at most `batch.capacity`; sets `batch.count`, offsets and lengths; answers the count,
-   * 0 when nothing waits. A full batch means that more may wait, also where no event tells: ask again. A port may keep
+   * Receives frames that wait here, at most `batch.capacity`; sets `batch.count`, offsets and lengths; returns the count,
+   * 0 when nothing waits. A full batch means that more may wait, also where no event says so: ask again. A port may keep
    * bytes of frames to come in the rest of the slab until the next call, so a batch is received into by one port.
    * Throws PortClosed when the other side is gone, PortFailed on a framing or system error.
    */
   receive(batch: Batch): number;
   /**
-   * Sends frames `first … batch.count - 1` in order and answers how many were taken; fewer means that the receiver is
+   * Sends frames `first … batch.count - 1` in order and returns how many were taken; fewer means that the receiver is
    * full: ask again later, from there. What is taken is sent as a whole, if need be after the call. Throws as `receive`.
    */
   send(batch: Batch, first: number): number;
@@ -32,13 +36,18 @@ export interface FramePort {
    * descriptor wakes with both true; receive, send or check then throw it.
    */
   watch(interest: Interest, wake: (readable: boolean, writable: boolean) => void): void;
-  /** Asks whether the other side is still there, where no event tells; called on every tick. Throws as `receive`. */
+  /** Asks whether the other side is still there, where no event says so; called on every tick. Throws as `receive`. */
   check(): void;
   /**
-   * Milliseconds between two calls of `check` once nothing has happened for a while: Infinity where events tell
+   * Milliseconds between two calls of `check` once nothing has happened for a while: Infinity where events report
    * everything. Missing: as often as while frames move.
    */
   readonly checkInterval?: number | undefined;
+  /**
+   * Counts what this port itself has dropped since the last call, under reasons of the closed list; absent where a port
+   * drops nothing by itself. Called on every tick and at the end.
+   */
+  countDrops?(count: DropCounter): void;
   /** Ends the watch and closes the descriptor. Harmless when called twice. */
   close(): void;
 }

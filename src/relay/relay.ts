@@ -7,13 +7,13 @@
  * and timers get their time however much comes in.
  *
  * A receiver that is full blocks its lane: the unsent rest is kept, the source is not read, and the destination is
- * watched for room. After SEND_PATIENCE without a frame taken the rest is dropped and counted. The other lane is not
- * concerned.
+ * watched for room. After SEND_TIMEOUT without a frame taken the rest is dropped and counted. The other lane is not
+ * concerned. A lane's states, and which may follow which: lane.ts. Between verdict and send may stand a stage (stage.ts).
  *
  * Where the guard answers dropped frames (answering.ts), that happens behind the frames of a turn, a small batch at a time.
  *
- * Nothing is polled that an event tells: a tick follows what happens, else the next one comes at the nearest deadline (a
- * lease's end, a port that must be asked for its peer, what `onTick` has to do).
+ * A tick follows what happens, else the next one comes at the nearest deadline (a lease's end, a port that must be asked
+ * for its peer, what `onTick` has to do): ticks.ts.
  *
  * It fails closed: whatever is thrown, by a port, the guard or an observer, ends the relay before another frame is
  * forwarded, and is handed to `onEnd`.
@@ -21,11 +21,14 @@
 import { PASS } from "../guard/reasons.ts";
 import { Answering } from "./answering.ts";
 import { Counters } from "./counters.ts";
+import { Delivery, type DeliveryOptions } from "./delivery.ts";
 import { EGRESS, INGRESS } from "./direction.ts";
-import { Errands } from "./errands.ts";
-import { INSIDE, Lane, NETWORK, type Party, VM } from "./lane.ts";
+import { FaultTracker, NETWORK_PORT, RELAY, VM_PORT } from "./fault-origin.ts";
+import { IDLE, Lane, RETRY } from "./lane.ts";
 import type { Answerer, FrameObserver, RelayGuard, RelayOptions } from "./options.ts";
-import type { FramePort, Interest } from "./port.ts";
+import { OwnFrames } from "./own-frames.ts";
+import type { DropCounter, FramePort, Interest } from "./port.ts";
+import { TICK, Ticks } from "./ticks.ts";
 
 export type { Answerer, FrameObserver, RelayEnd, RelayGuard, RelayOptions } from "./options.ts";
 
@@ -35,18 +38,6 @@ const TURNS = 16;
 /** While one lane is busy, the other one's source is looked at every so many turns, without waiting for an event. */
 const PEEK = 4;
 
-/**
- * Milliseconds that a full receiver may take no frame before the waiting ones are dropped. Longer than a living program
- * is kept from running on a busy host (20 ms were not enough on two busy cores); meanwhile its own buffer is full of
- * frames, so that it has what to do when it comes back.
- */
-export const SEND_PATIENCE = 100;
-
-/** Times that it must have been asked for room until then: this process may have been kept from running itself. */
-const TRIES = 10;
-/** Milliseconds between those that are missing at the end of the patience. */
-const TRY_INTERVAL = 5;
-
 /** Frames from which on a batch says that its source is busy: asking again costs less than the event loop's turn. */
 const AGAIN = 4;
 
@@ -54,16 +45,10 @@ const AGAIN = 4;
 const SLICE = 128;
 
 /**
- * Milliseconds from anything that happens (a frame, a controller's request) to the tick that follows it: what is counted,
- * written or told later than a frame is done then. While frames move, ticks follow each other at this distance.
- */
-export const TICK = 50;
-
-/**
  * Milliseconds between two ticks at the most, also when no deadline is known: timers stand still while the machine sleeps,
  * leases do not.
  */
-export const REST = 30_000;
+const LONGEST_IDLE = 30_000;
 
 /** Batches of answers that a tick sends at the most: a new policy may have ended thousands of flows. */
 const ANSWER_BATCHES = 8;
@@ -89,18 +74,15 @@ export class Relay {
   #slice = 0;
   readonly #egress: Lane;
   readonly #ingress: Lane;
+  readonly #egressDelivery: Delivery;
+  readonly #ingressDelivery: Delivery;
   readonly #answering: Answering | undefined;
-  readonly #errands: Errands | undefined;
-  /** The next tick. */
-  #timer: NodeJS.Timeout | undefined;
-  /** It is at most TICK away. */
-  #attended = false;
-  /** When something happened last, to the tick; microseconds. */
-  #happened = 0;
+  readonly #ownFrames: OwnFrames | undefined;
+  readonly #ticks: Ticks;
   #running = false;
   #ended = false;
-  #party: Party = INSIDE;
-  /** The lanes go on in the event loop's next turn: a source may have more than events tell. */
+  readonly #faults = new FaultTracker();
+  /** The lanes go on in the event loop's next turn: a source may have more than events report. */
   #goingOn = false;
 
   constructor(options: RelayOptions) {
@@ -113,25 +95,37 @@ export class Relay {
     this.#onSlice = options.onSlice;
     this.#egress = new Lane(options, EGRESS);
     this.#ingress = new Lane(options, INGRESS);
+    const delivery: DeliveryOptions = {
+      clock: options.clock,
+      counters: this.counters,
+      faults: this.#faults,
+      onStateChange: () => this.#watchBoth(),
+      onDue: () => this.#goOnSoon(),
+      guarded: (action) => this.#guarded(action),
+    };
+    this.#egressDelivery = new Delivery(this.#egress, delivery);
+    this.#ingressDelivery = new Delivery(this.#ingress, delivery);
     this.#answering = answeringOf(options);
-    const { errands, network } = options;
-    this.#errands = errands && new Errands(errands.batch, errands.take, network);
+    const { ownFrames, network } = options;
+    this.#ownFrames = ownFrames && new OwnFrames(ownFrames.batch, ownFrames.take, network);
+    this.#ticks = new Ticks({
+      clock: options.clock,
+      onTick: () => this.#guarded(this.#onTick),
+      idleTime: (happened) => this.#idleTime(happened),
+    });
   }
 
   /** Begins to forward frames. A relay runs once. */
   start(): void {
     if (this.#running || this.#ended) throw new Error("a relay runs once");
     this.#running = true;
-    this.attend();
+    this.#ticks.soon();
     this.#guarded(this.#watchBoth);
   }
 
   /** Something has happened that a tick must see: one follows within TICK. Costs nothing while one is due already. */
-  attend(): void {
-    if (this.#attended || !this.#running) return;
-    this.#attended = true;
-    this.#happened = this.#clock();
-    this.#tickIn(TICK);
+  tickSoon(): void {
+    if (this.#running) this.#ticks.soon();
   }
 
   /** Ends without `onEnd`. The ports stay open: whoever made them closes them. Harmless when called twice. */
@@ -139,30 +133,46 @@ export class Relay {
     this.#ended = true;
     if (!this.#running) return;
     this.#running = false;
-    clearTimeout(this.#timer);
-    this.#abandon(this.#egress);
-    this.#abandon(this.#ingress);
+    this.#ticks.stop();
+    this.#egressDelivery.stop();
+    this.#ingressDelivery.stop();
     this.#unwatch(this.#options.vm);
     this.#unwatch(this.#options.network);
-    this.#countUnsendable();
+    this.#countPorts();
   }
 
-  /** Gives the lanes turns until both are drained or blocked, or the event loop must have its own. */
+  /**
+   * Ends because of a fault that is neither port's: no further frame is forwarded, also of the batch at hand. Returns
+   * false where it had ended before.
+   */
+  fail(thrown: unknown): boolean {
+    if (this.#ended) return false;
+    this.#faults.origin = RELAY;
+    this.#end(thrown);
+    return true;
+  }
+
+  /** Gives the lanes turns until neither has anything to do, or the event loop must have its own. */
   #serve(): void {
-    this.attend();
+    this.#ticks.soon();
     const egress = this.#egress;
     const ingress = this.#ingress;
     for (let turn = 1; turn <= TURNS; turn++) {
-      if (egress.ready) egress.ready = this.#step(egress);
-      if (ingress.ready) ingress.ready = this.#step(ingress);
+      if (egress.isDue) this.#step(egress, this.#egressDelivery);
+      if (ingress.isDue) this.#step(ingress, this.#ingressDelivery);
       if (this.#answering !== undefined) this.#sendAnswers(this.#answering);
-      if (this.#errands !== undefined) this.#sendErrands(this.#errands);
-      if (!egress.ready && !ingress.ready) return;
+      if (this.#ownFrames !== undefined) this.#sendOwnFrames(this.#ownFrames);
+      if (!egress.isDue && !ingress.isDue) return;
       if (turn % PEEK === 0) {
-        egress.ready = true;
-        ingress.ready = true;
+        peek(egress);
+        peek(ingress);
       }
     }
+    this.#goOnSoon();
+  }
+
+  #goOnSoon(): void {
+    if (this.#goingOn) return;
     this.#goingOn = true;
     setImmediate(this.#goOn);
   }
@@ -177,29 +187,28 @@ export class Relay {
     }
   };
 
-  /** Receives, judges and sends one batch; answers whether there may be more. */
-  #step(lane: Lane): boolean {
+  /** Receives, judges and sends one batch. */
+  #step(lane: Lane, delivery: Delivery): void {
     const { batch } = lane;
-    if (lane.blocked && !this.#resume(lane)) return false;
+    if (lane.state === RETRY && !delivery.resume()) return;
     if (this.#onSlice !== undefined && this.#slice + batch.capacity > SLICE) {
       this.#slice = 0;
       this.#onSlice();
+      if (!this.#running) return;
     }
-    this.#party = lane.from;
+    this.#faults.origin = lane.sourceOrigin;
     const received = lane.source.receive(batch);
     this.#slice += received;
-    this.#party = INSIDE;
-    if (received === 0) return false;
+    this.#faults.origin = RELAY;
+    if (received === 0) {
+      lane.enter(IDLE);
+      return;
+    }
     const time = this.#clock();
     this.#guard.advance(time);
     this.#judge(lane, time);
-    if (!this.#running) return false; // an observer stopped the relay
-    lane.sent = 0;
-    if (batch.count > 0 && !this.#deliver(lane)) {
-      this.#block(lane, time);
-      return false;
-    }
-    return received >= Math.min(AGAIN, batch.capacity);
+    if (!this.#running) return; // an observer stopped the relay
+    if (delivery.send(time) && received < Math.min(AGAIN, batch.capacity)) lane.enter(IDLE);
   }
 
   /** Asks the guard about every frame, and leaves only those that pass in the batch. */
@@ -230,135 +239,66 @@ export class Relay {
     this.counters.bytes[direction] += keptBytes;
   }
 
-  /** Sends a batch of answers, unless frames wait for the VM; answers whether more may wait. */
+  /** Sends a batch of answers, unless frames wait for the VM; returns whether more may wait. */
   #sendAnswers(answering: Answering): boolean {
-    if (this.#ingress.blocked || !this.#running || !answering.collect()) return false;
-    this.#party = VM;
+    if (this.#ingress.hasFrames || !this.#running || !answering.collect()) return false;
+    this.#faults.origin = VM_PORT;
     const more = answering.send();
-    this.#party = INSIDE;
+    this.#faults.origin = RELAY;
     return more;
   }
 
   /** Sends what softnet itself has for the network, unless the VM's frames wait for it. */
-  #sendErrands(errands: Errands): void {
-    if (this.#egress.blocked || !this.#running || !errands.collect()) return;
-    this.#party = NETWORK;
-    errands.send();
-    this.#party = INSIDE;
+  #sendOwnFrames(ownFrames: OwnFrames): void {
+    if (this.#egress.hasFrames || !this.#running || !ownFrames.collect()) return;
+    this.#faults.origin = NETWORK_PORT;
+    ownFrames.send();
+    this.#faults.origin = RELAY;
   }
-
-  /** Sends what waits; answers whether nothing waits any more. */
-  #deliver(lane: Lane): boolean {
-    this.#party = lane.to;
-    lane.sent += lane.destination.send(lane.batch, lane.sent);
-    this.#party = INSIDE;
-    return lane.sent >= lane.batch.count;
-  }
-
-  /** The destination is full: stop reading, wait for room, and not for ever. */
-  #block(lane: Lane, time: number): void {
-    lane.blocked = true;
-    lane.progress = time;
-    lane.tries = 0;
-    this.#watchBoth();
-    if (lane.patience === undefined) {
-      lane.patience = setTimeout(() => this.#guarded(() => this.#giveUp(lane)), SEND_PATIENCE);
-    } else {
-      lane.patience.refresh();
-    }
-  }
-
-  /** Tries to send what waits; answers whether the lane is free again. */
-  #resume(lane: Lane): boolean {
-    const before = lane.sent;
-    if (this.#deliver(lane)) {
-      this.#release(lane);
-      return true;
-    }
-    lane.tries++;
-    if (lane.sent > before) {
-      lane.progress = this.#clock();
-      lane.tries = 0;
-    }
-    return false;
-  }
-
-  /** Drops what waits once the destination has taken nothing for too long. */
-  #giveUp(lane: Lane): void {
-    if (!lane.blocked) return;
-    if (this.#clock() - lane.progress < SEND_PATIENCE * 1000) {
-      lane.patience?.refresh();
-      return;
-    }
-    if (lane.tries < TRIES) {
-      if (!this.#resume(lane)) setTimeout(() => this.#guarded(() => this.#giveUp(lane)), TRY_INTERVAL);
-      return;
-    }
-    this.#countUndelivered(lane);
-    this.#release(lane);
-  }
-
-  #countUndelivered(lane: Lane): void {
-    this.counters.undelivered[lane.direction] += lane.batch.count - lane.sent;
-  }
-
-  #abandon(lane: Lane): void {
-    clearTimeout(lane.patience);
-    if (lane.blocked) this.#countUndelivered(lane);
-  }
-
-  #release(lane: Lane): void {
-    lane.blocked = false;
-    this.#watchBoth();
-  }
-
-  #tickIn(milliseconds: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#tick, milliseconds);
-  }
-
-  /** A timer of its own, which no traffic starves: the lanes let the event loop turn. */
-  readonly #tick = (): void => {
-    this.#attended = false;
-    this.#guarded(this.#look);
-    if (this.#running && !this.#attended) this.#tickIn(this.#restLength());
-  };
 
   /** Milliseconds to the next tick if nothing happens before. */
-  #restLength(): number {
-    if (this.#egress.blocked || this.#ingress.blocked) return TICK;
+  #idleTime(happened: number): number {
+    if (this.#egress.hasFrames || this.#ingress.hasFrames) return TICK;
     const { vm, network, deadline } = this.#options;
     const due = Math.min(this.#guard.deadline ?? Number.POSITIVE_INFINITY, deadline?.() ?? Number.POSITIVE_INFINITY);
     const time = this.#clock();
     const left = Math.max(1, Math.ceil((due - time) / 1000));
     // Most of what goes away was busy just before: soon after a frame a port is asked often, then ever more seldom.
-    const check = Math.max(TICK, (time - this.#happened) / 2000);
+    const check = Math.max(TICK, (time - happened) / 2000);
     const most = Math.min(vm.checkInterval ?? TICK, network.checkInterval ?? TICK);
-    return Math.min(REST, left, most === Number.POSITIVE_INFINITY ? most : Math.min(most, check));
+    return Math.min(LONGEST_IDLE, left, most === Number.POSITIVE_INFINITY ? most : Math.min(most, check));
   }
 
-  /** What no event tells. */
-  readonly #look = (): void => {
-    this.#party = VM;
+  /** Looks after what no event reports. */
+  readonly #onTick = (): void => {
+    this.#faults.origin = VM_PORT;
     this.#options.vm.check();
-    this.#party = NETWORK;
+    this.#faults.origin = NETWORK_PORT;
     this.#options.network.check();
-    this.#party = INSIDE;
+    this.#faults.origin = RELAY;
     const time = this.#clock();
     this.#guard.advance(time);
-    this.#countUnsendable();
+    this.#countPorts();
     this.#options.onTick?.(time);
-    if (this.#errands !== undefined) this.#sendErrands(this.#errands);
+    if (this.#ownFrames !== undefined) this.#sendOwnFrames(this.#ownFrames);
     const answering = this.#answering;
     if (answering === undefined) return;
     for (let batches = 0; batches < ANSWER_BATCHES; batches++) if (!this.#sendAnswers(answering)) return;
-    this.attend();
+    this.tickSoon();
   };
 
-  #countUnsendable(): void {
-    this.counters.unsendable[EGRESS] = this.#options.network.unsendable;
-    this.counters.unsendable[INGRESS] = this.#options.vm.unsendable;
+  /** Takes over what the ports count themselves. */
+  #countPorts(): void {
+    const { vm, network } = this.#options;
+    this.counters.unsendable[EGRESS] = network.unsendable;
+    this.counters.unsendable[INGRESS] = vm.unsendable;
+    vm.countDrops?.(this.#countDrops);
+    network.countDrops?.(this.#countDrops);
   }
+
+  readonly #countDrops: DropCounter = (direction, verdict, frames) => {
+    this.counters.drops[direction][verdict] += frames;
+  };
 
   /** A port has one watch, for both lanes: readable for the one that it feeds, writable for the one that it is fed by. */
   readonly #watchBoth = (): void => {
@@ -367,10 +307,10 @@ export class Relay {
   };
 
   #watch(feeds: Lane, fed: Lane): void {
-    const interest = INTERESTS[(feeds.blocked ? 0 : 1) | (fed.blocked ? 2 : 0)];
-    this.#party = feeds.from;
+    const interest = INTERESTS[(feeds.hasFrames ? 0 : 1) | (fed.wantsRoom ? 2 : 0)];
+    this.#faults.origin = feeds.sourceOrigin;
     feeds.source.watch(interest, feeds.direction === EGRESS ? this.#wakeVm : this.#wakeNetwork);
-    this.#party = INSIDE;
+    this.#faults.origin = RELAY;
   }
 
   readonly #wakeVm = (readable: boolean, writable: boolean): void => {
@@ -382,8 +322,8 @@ export class Relay {
   };
 
   #wake(feeds: Lane, fed: Lane, readable: boolean, writable: boolean): void {
-    if (writable && fed.blocked) fed.ready = true;
-    if (readable && !feeds.blocked) feeds.ready = true;
+    if (writable) fed.destinationHasRoom();
+    if (readable) feeds.sourceHasFrames();
     if (!this.#running || this.#goingOn) return;
     try {
       this.#serve();
@@ -403,11 +343,11 @@ export class Relay {
   }
 
   #end(thrown: unknown): void {
-    const party = this.#party;
+    const origin = this.#faults.origin;
     this.stop();
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-    if (party === INSIDE) this.#options.onEnd({ error });
-    else this.#options.onEnd({ side: party === VM ? "vm" : "network", error });
+    if (origin === RELAY) this.#options.onEnd({ error });
+    else this.#options.onEnd({ side: origin === VM_PORT ? "vm" : "network", error });
   }
 
   /** At the end: a port that cannot even stop watching must not hide why the relay ended. */
@@ -418,6 +358,12 @@ export class Relay {
       // It is about to be closed anyway.
     }
   }
+}
+
+/** A lane that waits for an event has a turn without one. */
+function peek(lane: Lane): void {
+  lane.sourceHasFrames();
+  lane.destinationHasRoom();
 }
 
 function answeringOf({ answers, guard, vm }: RelayOptions): Answering | undefined {

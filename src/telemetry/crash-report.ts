@@ -7,7 +7,7 @@ import { createStackParser, createTransport } from "@sentry/core";
 import { ServerRuntimeClient } from "@sentry/core/server";
 import { CRASH, type Crash } from "./crash.ts";
 
-const PATIENCE = 5_000; // milliseconds
+const TIMEOUT = 5_000; // milliseconds
 
 /** Sends what the environment holds. A report that cannot be sent is lost: whoever waited for it is gone. */
 export async function sendCrashReport(environment: NodeJS.ProcessEnv, version: string): Promise<void> {
@@ -30,7 +30,7 @@ export async function sendCrashReport(environment: NodeJS.ProcessEnv, version: s
     // Sentry wants the innermost frame last.
     exception: { values: [{ type, value, stacktrace: { frames: frames.toReversed() } }] },
   });
-  await client.flush(PATIENCE);
+  await client.flush(TIMEOUT);
 }
 
 /** `key=value,key=value`; what has no name or no value is left out. */
@@ -44,7 +44,7 @@ export function parseTags(text: string): Record<string, string> {
 
 async function post(url: string, body: string | Uint8Array) {
   const bytes = typeof body === "string" ? body : new Uint8Array(body);
-  const response = await fetch(url, { method: "POST", body: bytes, signal: AbortSignal.timeout(PATIENCE) });
+  const response = await fetch(url, { method: "POST", body: bytes, signal: AbortSignal.timeout(TIMEOUT) });
   await response.arrayBuffer();
   return { statusCode: response.status };
 }

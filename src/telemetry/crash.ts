@@ -1,9 +1,9 @@
 /**
- * A fault of softnet's own, told to Sentry where SENTRY_DSN asks for it; a user's mistake is none. The process that
+ * A fault of softnet's own, reported to Sentry where SENTRY_DSN asks for it; a user's mistake is none. The process that
  * crashed ends at once, as it does without Sentry: another one of the same user sends the report (crash-report.ts), so
  * that no frame passes meanwhile and nothing of Sentry's is loaded in a program that filters.
  *
- * Nothing is told while rights are held or borrowed. Where the executable has the SUID bit, the sender has borrowed some
+ * Nothing is reported while rights are held or borrowed. Where the executable has the SUID bit, the sender has borrowed some
  * again (on Linux what has dropped its rights starts nothing that gains any): it gives them up before all else. A report has the kind of the error and where it was thrown, the
  * version and the user's tags; no data of a guest: what stands in quotes in a message, or is no message of the
  * language's, is left out.
@@ -31,7 +31,7 @@ export interface Crash {
   readonly frames: readonly Frame[];
 }
 
-/** From now on crashes are told, if SENTRY_DSN is set. Harmless otherwise. */
+/** From now on crashes are reported, if SENTRY_DSN is set. Harmless otherwise. */
 export function watchForCrashes(environment: NodeJS.ProcessEnv): void {
   const { SENTRY_DSN, CIRRUS_SENTRY_TAGS } = environment;
   if (!SENTRY_DSN) return;
@@ -40,7 +40,7 @@ export function watchForCrashes(environment: NodeJS.ProcessEnv): void {
     const env = { SENTRY_DSN, CIRRUS_SENTRY_TAGS, [CRASH]: JSON.stringify(describeCrash(error)) };
     const script = isSea() ? [] : [process.argv[1]!];
     const sender = spawn(process.execPath, [...script, SEND_CRASH], { env, cwd: "/", stdio: "ignore", detached: true });
-    sender.on("error", () => {}); // there is nobody left to tell
+    sender.on("error", () => {}); // there is nobody left to report to
     sender.unref();
   });
 }
@@ -65,13 +65,15 @@ function stackFrames(stack: string): Frame[] {
     const match = /^ {4}at (?:(?:async )?(.*?) \()?([^()]*?):(\d+):(\d+)\)?$/.exec(line);
     if (match === null) return [];
     const [, name = "?", path = "", row, column] = match;
-    return [{ function: name.slice(0, LONGEST), filename: inside(path), lineno: Number(row), colno: Number(column) }];
+    return [
+      { function: name.slice(0, LONGEST), filename: shortenPath(path), lineno: Number(row), colno: Number(column) },
+    ];
   });
   return frames.slice(0, MOST_FRAMES);
 }
 
 /** Without the folders that softnet lies in: they may name people. */
-function inside(path: string): string {
+function shortenPath(path: string): string {
   if (path.startsWith("node:")) return path.slice(0, LONGEST);
   const known = /(?:^|\/)((?:src|dist|node_modules)\/.*)$/.exec(path)?.[1];
   return (known ?? path.split("/").at(-1)!).slice(0, LONGEST);

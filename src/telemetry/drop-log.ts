@@ -1,9 +1,9 @@
 /**
  * What the log says of dropped frames: the first one of each reason with a description, then counts. An attacker who sends
- * a million frames a second writes one line a second at the most, and a reason that goes on and on is told ever more
+ * a million frames a second writes one line a second at the most, and a reason that goes on and on is logged ever more
  * seldom: after 1 s, then 2 s, 4 s … up to an hour (a bridge's STP is dropped every 2 s for as long as the VM runs). A
- * surge, ten times what the last line told, is told at once again. What every ordinary guest sends at boot (reasons
- * marked `ordinary`) is told at debug level only.
+ * surge, ten times what the last line said, is logged at once again. What every ordinary guest sends at boot (reasons
+ * marked `ordinary`) is logged at debug level only.
  */
 import type { DropReason } from "../guard/reasons.ts";
 import type { Log, LogFields } from "./log.ts";
@@ -19,7 +19,7 @@ export interface DropLogOptions {
 const SHORTEST = 1_000_000;
 const LONGEST = 3_600_000_000;
 
-/** How many times as many as the last line told, and how many at least, are a surge. */
+/** How many times as many as the last line said, and how many at least, are a surge. */
 const SURGE = 10;
 const SMALLEST_SURGE = 100;
 
@@ -29,8 +29,8 @@ export class DropLog {
   readonly #log: Log;
   readonly #reasons: readonly DropReason[];
   readonly #dropsOf: (verdict: number) => number;
-  /** By verdict: how many drops the log has told, how many the last line told, and when the next one may come. */
-  readonly #told: Float64Array;
+  /** By verdict: how many drops were logged, how many the last line said, and when the next one may come. */
+  readonly #logged: Float64Array;
   readonly #last: Float64Array;
   readonly #interval: Float64Array;
   readonly #next: Float64Array;
@@ -42,7 +42,7 @@ export class DropLog {
     this.#reasons = options.reasons;
     this.#dropsOf = options.dropsOf;
     const places = options.reasons.length + 1;
-    this.#told = new Float64Array(places);
+    this.#logged = new Float64Array(places);
     this.#last = new Float64Array(places);
     this.#interval = new Float64Array(places).fill(SHORTEST);
     this.#next = new Float64Array(places);
@@ -50,12 +50,12 @@ export class DropLog {
 
   /** Whether a drop is the first of its reason, so that it is worth describing. Allocates nothing. */
   isFirst(verdict: number): boolean {
-    return this.#told[verdict] === 0;
+    return this.#logged[verdict] === 0;
   }
 
-  /** Tells the first drop of a reason; `time` in microseconds. */
+  /** Logs the first drop of a reason; `time` in microseconds. */
   first(verdict: number, direction: string, frame: string, time: number): void {
-    this.#told[verdict] = 1;
+    this.#logged[verdict] = 1;
     this.#next[verdict] = time + SHORTEST;
     const reason = this.#reasons[verdict - 1]!;
     const fields = { reason: reason.name, direction, frame, why: reason.text };
@@ -63,14 +63,14 @@ export class DropLog {
     else this.#log.info("first drop", fields);
   }
 
-  /** Tells the counts that are due. To be called after drops, and at `deadline`. */
+  /** Logs the counts that are due. To be called after drops, and at `deadline`. */
   summarize(time: number): void {
     this.deadline = Number.POSITIVE_INFINITY;
     const noteworthy: Record<string, number> = {};
     const ordinary: Record<string, number> = {};
     for (let verdict = 1; verdict <= this.#reasons.length; verdict++) {
       const total = this.#dropsOf(verdict);
-      const since = total - this.#told[verdict]!;
+      const since = total - this.#logged[verdict]!;
       if (since <= 0) continue;
       const due = this.#dueAt(verdict, since);
       if (time < due) {
@@ -78,7 +78,7 @@ export class DropLog {
         continue;
       }
       const interval = this.#interval[verdict]!;
-      this.#told[verdict] = total;
+      this.#logged[verdict] = total;
       this.#last[verdict] = since;
       this.#next[verdict] = time + Math.min(2 * interval, LONGEST);
       this.#interval[verdict] = Math.min(2 * interval, LONGEST);
@@ -91,7 +91,7 @@ export class DropLog {
     else this.#log.debug("drops", ordinary);
   }
 
-  /** When so many drops of a reason are told. */
+  /** When so many drops of a reason are logged. */
   #dueAt(verdict: number, since: number): number {
     const surge = since >= Math.max(SMALLEST_SURGE, SURGE * this.#last[verdict]!);
     return surge ? this.#nextLine : Math.max(this.#nextLine, this.#next[verdict]!);

@@ -19,7 +19,7 @@ export class LogFile {
     this.#path = path;
   }
 
-  /** Takes one whole line; answers false when it was not taken. */
+  /** Takes one whole line; returns false when it was not taken. */
   write = (line: string): boolean => {
     if (this.#fd === undefined) return this.#waiting.length < MOST_WAITING && this.#waiting.push(line) > 0;
     try {
@@ -39,7 +39,7 @@ export class LogFile {
     for (const line of this.#waiting.splice(0)) this.write(line);
   }
 
-  /** Opens the path anew; answers why that fails, and then goes on in the file of before. */
+  /** Opens the path anew; returns why that fails, and then goes on in the file of before. */
   reopen(): string | undefined {
     const before = this.#fd;
     if (before === undefined) return undefined;

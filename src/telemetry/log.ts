@@ -1,4 +1,6 @@
 /**
+ * Written by hand because a logging library buffers or waits, and knows nothing of hostile values.
+ *
  * The log: one line an event on stderr, `key=value` for people or JSON for programs. It is written at once, and never
  * waits: where the reader of stderr does not keep up, lines are left out and counted, because a line that blocks would
  * stop frames. Values that come from a guest are quoted and escaped, so that no guest writes to a terminal.
@@ -17,7 +19,9 @@ export type LogFields = Readonly<Record<string, LogValue>>;
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: LogFormat;
-  /** Takes one whole line, newline included, and its level; answers false when it was not taken. */
+  /** Stands in every line, such as which VM's it is where several write to one place. */
+  readonly context?: LogFields;
+  /** Takes one whole line, newline included, and its level; returns false when it was not taken. */
   readonly write: (line: string, level: LogLevel) => boolean;
 }
 
@@ -25,12 +29,14 @@ export class Log {
   readonly #threshold: number;
   readonly #format: LogFormat;
   readonly #write: LogOptions["write"];
+  readonly #context: LogFields;
   #leftOut = 0;
 
   constructor(options: LogOptions) {
     this.#threshold = LOG_LEVELS.indexOf(options.level);
     this.#format = options.format;
     this.#write = options.write;
+    this.#context = options.context ?? {};
   }
 
   debug(message: string, fields?: LogFields): void {
@@ -48,7 +54,13 @@ export class Log {
 
   #log(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (LOG_LEVELS.indexOf(level) < this.#threshold) return;
-    const entry: Record<string, LogValue> = { time: new Date().toISOString(), level, message, ...fields };
+    const entry: Record<string, LogValue> = {
+      time: new Date().toISOString(),
+      level,
+      message,
+      ...this.#context,
+      ...fields,
+    };
     if (this.#leftOut > 0) entry["lines-left-out"] = this.#leftOut;
     const line = this.#format === "json" ? quote(entry) : keyValue(entry);
     if (this.#write(`${line}\n`, level)) this.#leftOut = 0;

@@ -1,5 +1,7 @@
 /**
- * Tells whoever started softnet as a service that it is ready (sd_notify(3)): text in one datagram to the socket that
+ * Written by hand because libsystemd would be a library more for one datagram.
+ *
+ * Informs whoever started softnet as a service that it is ready (sd_notify(3)): text in one datagram to the socket that
  * NOTIFY_SOCKET names, a path or, behind "@", an abstract name. systemd's units with Type=notify or notify-reload wait for
  * it, and so can any other program.
  *
@@ -27,7 +29,7 @@ export interface ServiceManager {
   stopping(): void;
 }
 
-/** The manager that NOTIFY_SOCKET names; where there is none, nobody hears it. To be called without borrowed rights. */
+/** The manager that NOTIFY_SOCKET names; where there is none, nothing is sent. To be called without borrowed rights. */
 export function serviceManager(libc: LinuxLibc, environment: NodeJS.ProcessEnv): ServiceManager {
   const address = socketAddress(environment.NOTIFY_SOCKET ?? "");
   delete environment.NOTIFY_SOCKET; // softnet's children are not the service

@@ -22,7 +22,7 @@ const PRIORITIES: Readonly<Record<LogLevel, number>> = {
   error: LOG_ERR,
 };
 
-/** Answers a writer of whole lines for that log. Opens it: its name is the process' from then on. */
+/** Returns a writer of whole lines for that log. Opens it: its name is the process' from then on. */
 export function syslogWriter(libc: DarwinLibc, identity = "softnet"): (line: string, level: LogLevel) => void {
   const name = Buffer.from(`${identity}\0`);
   const kept = allocate(name.length); // libc keeps the address for as long as the process lives

@@ -9,7 +9,7 @@ import { ALL_SERVER_KINDS, SERVER_VERSIONS } from "../lab/harness/servers.ts";
 import { assertInnocent } from "../lab/harness/softnet.ts";
 import { type Outcomes, Play, STATES } from "../lab/harness/states.ts";
 import { BRIDGE, Lab, labNeeds } from "../lab/harness/topology.ts";
-import { PATIENCE } from "../support/patience.ts";
+import { LONG_LIMIT } from "../support/patience.ts";
 import { note, noteAt } from "./results.ts";
 
 const wanted = (name: string, given: string | undefined) => given === undefined || given.split(",").includes(name);
@@ -23,7 +23,7 @@ suite("real clients at real servers", { concurrency: 4 }, () => {
   for (const { client, kind } of pairs) {
     test(`G2 G3 ${client.name} at ${kind}: ${states.join(", ")}`, {
       ...labNeeds(client.tool, ...client.needs, kind),
-      timeout: 10 * PATIENCE,
+      ...LONG_LIMIT,
     }, async (t) => {
       const lab = Lab.open(t);
       const machine = await Machine.create(lab, "7e:1a:00:00:00:01");

@@ -7,12 +7,11 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
-import { Recording } from "../../src/commands/recording.ts";
 import { replay } from "../../src/commands/replay.ts";
 import { createGuard } from "../../src/guard/guard.ts";
 import { Batch, strideFor } from "../../src/relay/batch.ts";
-import { EGRESS } from "../../src/relay/direction.ts";
 import { Relay } from "../../src/relay/relay.ts";
+import { Recording } from "../../src/session/recording.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { generateSession, type Session } from "../oracle/generate.ts";
 import { FakePort } from "../relay/fakes.ts";
@@ -46,7 +45,7 @@ function record(session: Session, path: string): number {
     batches: [batch(), batch()],
     onFrame: (direction, verdict, time, bytes, offset, length) => {
       judged++;
-      recording.add(direction === EGRESS, verdict, time, bytes, offset, length);
+      recording.add(direction, verdict, time, bytes, offset, length);
     },
     onEnd: ({ error }) => assert.fail(error),
   });

@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import test from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Cleanup } from "../../src/demo/cleanup.ts";
 import { whyNoNat } from "../../src/demo/nat-requirements.ts";
 import { playPart } from "../../src/demo/part.ts";
 import { Screen } from "../../src/demo/screen.ts";
-import { Undo } from "../../src/demo/undo.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT, until } from "../support/patience.ts";
 import { needs, needsTun } from "../support/tools.ts";
@@ -51,13 +51,13 @@ test("a kernel without nftables, or a broken nft, is told in one line with nft's
 
 for (const milliseconds of [100, 700, 1_100, 1_500, 2_500]) {
   test(`interrupted after ${milliseconds} ms nothing of it runs on`, NEEDS, async () => {
-    const undo = new Undo();
+    const cleanup = new Cleanup();
     const screen = new Screen(new PassThrough().resume() as unknown as NodeJS.WriteStream);
-    const play = playPart("nat", screen, undo);
+    const play = playPart("nat", screen, cleanup);
     const ended = assert.rejects(play);
     await sleep(milliseconds);
     const alive = inhabitants(process.pid);
-    await undo.run();
+    await cleanup.run();
     await ended;
     // With which error the play ended is chance: the next check's, or that of an agent which was ended meanwhile.
     // The host's helper ends behind the softnets that it served.

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LONGEST_REQUEST } from "../../src/guard/own-request.ts";
-import { LONGEST_ERRAND } from "../../src/relay/errands.ts";
+import { LONGEST_OWN_FRAME } from "../../src/relay/own-frames.ts";
 import {
   ADDRESS,
   address,
@@ -41,7 +41,7 @@ const UDP = 14 + 20;
 
 /** What softnet asks with now. */
 function question(bench: Bench): Uint8Array | undefined {
-  const out = new Uint8Array(LONGEST_ERRAND + 3);
+  const out = new Uint8Array(LONGEST_OWN_FRAME + 3);
   bench.guard.advance(bench.now);
   const length = bench.guard.takeQuestion(out, 3);
   return length === 0 ? undefined : out.slice(3, 3 + length);
@@ -165,7 +165,7 @@ test("G3 a UDP checksum of 0 is written as 0xffff, since 0 says that there is no
 });
 
 test("G3 what would be longer than an errand may be is not sent, and the next one is", () => {
-  assert.equal(LONGEST_REQUEST, LONGEST_ERRAND);
+  assert.equal(LONGEST_REQUEST, LONGEST_OWN_FRAME);
   const bench = new Bench({ ask: true });
   bench.passesOut(rebindingOf(LONGEST_REQUEST + 1));
   assert.equal(bench.guard.deadline, Number.POSITIVE_INFINITY);

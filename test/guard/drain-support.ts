@@ -2,7 +2,7 @@
  * Addresses that one VM can cost a network in a day (finding G16, threat rows D2, D4, D6): a server as ordinary ones are,
  * behind the guard and what gives left leases back, with a simulated clock.
  */
-import { LeftLeases } from "../../src/commands/left-leases.ts";
+import { LeftLeases } from "../../src/session/left-leases.ts";
 import { formatIPv4, parseMac } from "../../src/wire/address.ts";
 import { Bench, bytes, Client, EVERYONE, HOUR, MINUTE, SECOND, Server, VM } from "./support.ts";
 

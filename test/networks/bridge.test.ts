@@ -190,7 +190,7 @@ test("a bridge that learns before it forwards is told of, and that it forwards a
   const tell = (forwards: boolean, { bridge, state }: { bridge: string; state: string }): void => {
     told.push(`${bridge} ${forwards} ${state}`);
   };
-  const network = await openBridge(libc, { bridge: "br14", isolated: true, tell, warn });
+  const network = await openBridge(libc, { bridge: "br14", isolated: true, onPortState: tell, warn });
   t.after(() => {
     network.close();
     ip("link", "delete", "br14");

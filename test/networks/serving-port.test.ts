@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
+import { DROP_REASONS } from "../../src/guard/reasons.ts";
 import { type BindingChange, createGuard, type Guard } from "../../src/index.ts";
 import { DhcpServer } from "../../src/networks/dhcp/server.ts";
-import { type Answering, ServingPort } from "../../src/networks/dhcp/serving-port.ts";
+import { type ReplySource, ServingPort } from "../../src/networks/dhcp/serving-port.ts";
 import { Batch, HEADROOM, strideFor } from "../../src/relay/batch.ts";
+import { INGRESS } from "../../src/relay/direction.ts";
+import type { FramePort } from "../../src/relay/port.ts";
 import { Relay, type RelayEnd } from "../../src/relay/relay.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
 import {
@@ -42,7 +45,7 @@ const served = (): DhcpServer =>
   });
 
 /** Answers every frame with its last byte, and keeps what it was asked. */
-class Echo implements Answering {
+class Echo implements ReplySource {
   asked: number[] = [];
   answer(bytes: Uint8Array, frame: number, length: number): Uint8Array {
     const last = bytes[frame + length - 1];
@@ -82,7 +85,7 @@ const question = (number: number): Uint8Array => udp(68, 67, { destination: EVER
 const ordinary = (number: number): Uint8Array => udp(5353, 53, {}, Uint8Array.of(number));
 const numberOf = (frame: readonly number[]): number => frame.at(-1)!;
 
-function scene(server: Answering = new Echo()): { port: ServingPort; inner: FakePort } {
+function scene(server: ReplySource = new Echo()): { port: ServingPort; inner: FakePort } {
   const inner = new FakePort("tap");
   return { port: new ServingPort(inner, server), inner };
 }
@@ -258,6 +261,30 @@ test("D25 another DHCP server behind the wrapped port is not heard, all else is"
   assert.equal(port.receive(batch), others.length);
   assert.deepEqual(framesOf(batch), others);
   assert.equal(port.refused, 3);
+});
+
+test("what the port drops is counted under reasons of the list, once, and what the wrapped port drops with it", () => {
+  const { port, inner } = scene();
+  const counted: unknown[] = [];
+  const count = (): unknown[] => {
+    counted.length = 0;
+    port.countDrops((direction, verdict, frames) => {
+      if (frames > 0) counted.push([direction, DROP_REASONS[verdict - 1]!.name, frames]);
+    });
+    return counted;
+  };
+  assert.deepEqual(count(), []);
+  port.send(batchOf(...Array.from({ length: 11 }, (_, index) => question(index))), 0);
+  port.receive(emptyBatch()); // the replies
+  inner.waiting = [[...new Server().offer(new Client(), OWN)]];
+  port.receive(emptyBatch());
+  assert.deepEqual(count(), [
+    [INGRESS, "dhcp.server", 1],
+    [INGRESS, "dhcp.pending", 3],
+  ]);
+  assert.deepEqual(count(), []);
+  (inner as FramePort).countDrops = (add) => add(INGRESS, 1, 2);
+  assert.deepEqual(count(), [[INGRESS, DROP_REASONS[0]!.name, 2]]);
 });
 
 /* watch */

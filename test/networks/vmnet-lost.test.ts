@@ -10,7 +10,7 @@ test("a stop that is refused, fails or never ends is told, and softnet goes on",
       label: "vmnet",
       on: { mode: 1001 },
       isolated: true,
-      stopPatience: 50,
+      stopTimeout: 50,
     });
     twin().control.inject(what, value);
     return await vmnet.stop();

@@ -4,9 +4,9 @@ import { type TestContext, test } from "node:test";
 import type { HostState } from "../../src/host/subnet.ts";
 import { loadCoreFoundation } from "../../src/native/darwin/corefoundation.ts";
 import type { Network } from "../../src/networks/network.ts";
-import { VmnetError } from "../../src/networks/vmnet/failure.ts";
-import { routesOf } from "../../src/networks/vmnet/host-state.ts";
+import { routesOf } from "../../src/networks/vmnet/mac-state.ts";
 import { openPrivate, type PrivateOptions } from "../../src/networks/vmnet/private.ts";
+import { VmnetError } from "../../src/networks/vmnet/vmnet-error.ts";
 import { formatCidr, parseCidr } from "../../src/policy/rule.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { UserError } from "../../src/user-error.ts";
@@ -27,7 +27,7 @@ function open(options: Partial<PrivateOptions> = {}): Promise<Network> {
     system: "macOS 26.0",
     warn: (message) => assert.fail(message),
     state: NOTHING,
-    patience: 1,
+    questionTimeout: 1,
     ...options,
   });
 }
@@ -241,7 +241,7 @@ test("an older macOS names the types that it has", needsTwin(), async () => {
 test("the gateway is asked where it is, as the VM would; from there the DHCP server speaks", needsTwin(), async (t) => {
   const { control } = twin();
   while (control.take() !== undefined) {}
-  const opening = open({ subnet: "10.99.0.4/30", patience: 10_000 });
+  const opening = open({ subnet: "10.99.0.4/30", questionTimeout: 10_000 });
   const asked = await until("the question", () => control.take());
   const request = Buffer.from(asked).toString("hex");
   // To all, from the VM: who has 10.99.0.5, tell 10.99.0.6.

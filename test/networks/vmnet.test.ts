@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import type { Network } from "../../src/networks/network.ts";
-import { VmnetError } from "../../src/networks/vmnet/failure.ts";
-import { PortForwarding } from "../../src/networks/vmnet/forwarding.ts";
 import { VmnetInterface } from "../../src/networks/vmnet/interface.ts";
+import { PortForwarding } from "../../src/networks/vmnet/port-forwarding.ts";
 import { openVmnet, type VmnetOptions } from "../../src/networks/vmnet/vmnet.ts";
+import { VmnetError } from "../../src/networks/vmnet/vmnet-error.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
 import { UserError } from "../../src/user-error.ts";
 import { parseIPv4 } from "../../src/wire/address.ts";
@@ -107,7 +107,7 @@ test("a start that comes after it was given up is stopped again", needsTwin(), a
     label: "vmnet",
     on: { mode: 1001 },
     isolated: true,
-    startPatience: 20,
+    startTimeout: 20,
   });
   await assert.rejects(starting, /did not answer within 0\.02 s/);
   await until("the stop", () => twin().control.count("stops") === stops + 1);
@@ -251,7 +251,7 @@ test("a handler that comes late is no other rule's", needsTwin(), async (t) => {
   const forwarding = new PortForwarding(twin().native, vmnet.address, {
     exposures: [{ external: 2222, internal: 22 }],
     warn: (message) => warnings.push(message),
-    patience: 10,
+    ruleTimeout: 10,
     again: 10_000,
   });
   t.after(async () => {

@@ -8,8 +8,9 @@ import { SOCK_DGRAM } from "../../src/native/linux/libc.ts";
 import { VmnetInterface } from "../../src/networks/vmnet/interface.ts";
 import { DarwinDatagramPort } from "../../src/ports/darwin-datagram.ts";
 import { allocateSlab } from "../../src/ports/slab.ts";
+import { SEND_TIMEOUT } from "../../src/relay/delivery.ts";
 import { PortClosed } from "../../src/relay/port.ts";
-import { Relay, type RelayEnd, SEND_PATIENCE } from "../../src/relay/relay.ts";
+import { Relay, type RelayEnd } from "../../src/relay/relay.ts";
 import { until } from "../support/running.ts";
 import { type End, frame, pair } from "../support/sockets.ts";
 import { assertNothingHeld, inject, needsTwin, twin } from "../support/twin.ts";
@@ -143,7 +144,7 @@ test(
     await until("the waiting frames are given up", () => relay.counters.snapshot().egress.undelivered === 10);
     // It asked again, and not as fast as it could.
     const asked = twin().control.count("writes") - writes;
-    assert.ok(asked > 1 && asked < 20 * SEND_PATIENCE, `${asked} calls`);
+    assert.ok(asked > 1 && asked < 20 * SEND_TIMEOUT, `${asked} calls`);
   },
 );
 

@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { darwinHost } from "../../src/commands/host/darwin.ts";
+import { darwinPlatform } from "../../src/commands/platform/darwin.ts";
 import type { RunArguments } from "../../src/commands/run-options.ts";
 import type { VmNetType } from "../../src/privileges/conf.ts";
 import type { PrivilegeWalk } from "../../src/privileges/privileges.ts";
@@ -32,7 +32,7 @@ const tartGives = (vmNetType?: VmNetType) =>
 /** The label of the network that is opened. */
 async function opened(t: TestContext, text: string, vmNetType?: VmNetType): Promise<string> {
   twin().control.preferencesFolder(temporaryFolder(t));
-  const host = darwinHost({ libraries: twin().libraries, release: RELEASE, conf: conf(t, text) });
+  const host = darwinPlatform({ libraries: twin().libraries, release: RELEASE, conf: conf(t, text) });
   const log = new Log({ level: "error", format: "text", write: () => true });
   const given = tartGives(vmNetType);
   const network = await host.openNetwork({ given, isolated: true, privileges: {} as PrivilegeWalk, log });
@@ -58,7 +58,7 @@ test(
     assert.match(await opened(t, "vm-net-type bridged\n", "nat"), /^vmnet nat\b/);
     const path = conf(t, "vm-net-type private\n");
     chmodSync(path, 0o666);
-    const host = darwinHost({ libraries: twin().libraries, release: RELEASE, conf: path });
+    const host = darwinPlatform({ libraries: twin().libraries, release: RELEASE, conf: path });
     assert.throws(() => host.privileges(tartGives()), /^UserError: .*can be written by others than root/);
   },
 );
@@ -69,9 +69,9 @@ test("without root: what root chose decides whether sudo is asked at once", { ..
   const asked = (text: string, vmNetType?: VmNetType): string => {
     const options = JSON.stringify({ release: RELEASE, conf: conf(t, text) });
     const program = `
-      import { darwinHost } from ${source("../../src/commands/host/darwin.ts")};
+      import { darwinPlatform } from ${source("../../src/commands/platform/darwin.ts")};
       import { twin } from ${source("../support/twin.ts")};
-      const host = darwinHost({ libraries: twin().libraries, ...${options} });
+      const host = darwinPlatform({ libraries: twin().libraries, ...${options} });
       const privileges = host.privileges(${JSON.stringify(tartGives(vmNetType))});
       try { privileges.obtain({ sudoEscalationDone: true }, []); console.log("not asked"); }
       catch (error) { console.log(error.name + ": " + error.message); }`;

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DarwinLibc } from "../../src/native/darwin/libc.ts";
-import type { RegistryCalls } from "../../src/native/darwin/registry.ts";
+import type { RegistryCalls } from "../../src/native/darwin/registry-calls.ts";
 import { darwinRegistry } from "../../src/registry/darwin.ts";
 import { readHolders } from "../../src/registry/holders.ts";
 import { ADDRESS, Bench, libc, ONLY_LINUX, OTHER_VM } from "./support.ts";

@@ -78,7 +78,7 @@ test("--json: one object a line", ONLY_LINUX, (t) => {
 test("no folder, or nothing in it: no output", ONLY_LINUX, (t) => {
   const bench = new Bench(t);
   for (const json of [true, false]) assert.equal(printed(t, bench, { json }), "");
-  mkdirSync(bench.directory);
+  mkdirSync(bench.directory, { mode: 0o755 });
   for (const json of [true, false]) assert.equal(printed(t, bench, { json }), "");
 });
 

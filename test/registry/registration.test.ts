@@ -42,7 +42,7 @@ test("who ends as root leaves no record of which there is nothing to go on with"
   assert.ok(bench.learn(kept));
   const empty = bench.open(OTHER_VM);
   const fixed = bench.open(OTHER_VM + 1);
-  assert.ok(fixed.settle({ ...bench.learned().binding, address: OTHER_ADDRESS, origin: "static" }));
+  assert.ok(fixed.begin({ ...bench.learned().binding, address: OTHER_ADDRESS, origin: "static" }));
   assert.equal(bench.files().length, 3);
   for (const one of [empty, fixed, kept]) one.close();
   const files = bench.files();
@@ -377,7 +377,7 @@ test("D28 what was restored but the guard did not take is nobody's", ONLY_LINUX,
   const other = bench.open(OTHER_VM);
   assert.ok(second.restored);
   assert.equal(other.isHeldElsewhere(ADDRESS), true);
-  assert.equal(second.settle(undefined), true);
+  assert.equal(second.begin(undefined), true);
   assert.equal(other.isHeldElsewhere(ADDRESS), false);
 });
 
@@ -386,11 +386,11 @@ test("D6 a static address is settled only while no other live softnet's VM has i
   const { binding } = bench.learned(ADDRESS, { origin: "static", expiry: Number.POSITIVE_INFINITY });
   const first = bench.open();
   const second = bench.open(OTHER_VM);
-  assert.equal(first.settle(binding), true);
-  assert.equal(second.settle(binding), false);
+  assert.equal(first.begin(binding), true);
+  assert.equal(second.begin(binding), false);
   assert.equal(second.isHeldElsewhere(OTHER_ADDRESS), false);
   first.close();
-  assert.equal(second.settle(binding), true);
+  assert.equal(second.begin(binding), true);
 });
 
 test("D6 a record that cannot be written throws, and what was claimed stays claimed", ONLY_LINUX, (t) => {

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { Batch } from "../../src/relay/batch.ts";
 import { PortClosed } from "../../src/relay/port.ts";
-import { Relay, type RelayEnd, type RelayOptions, TICK } from "../../src/relay/relay.ts";
+import { Relay, type RelayEnd, type RelayOptions } from "../../src/relay/relay.ts";
+import { TICK } from "../../src/relay/ticks.ts";
 import { until } from "../support/patience.ts";
 import { AnsweringGuard, FakeGuard, FakePort, plainBatch } from "./fakes.ts";
 

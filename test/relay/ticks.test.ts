@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
-import { Relay, type RelayOptions, TICK } from "../../src/relay/relay.ts";
+import { Relay, type RelayOptions } from "../../src/relay/relay.ts";
+import { TICK } from "../../src/relay/ticks.ts";
 import { FakeGuard, FakePort, plainBatch } from "./fakes.ts";
 
 const now = (): number => Math.floor(performance.now() * 1000);
@@ -91,8 +92,8 @@ test("a wake without a frame is followed by a tick: a port may have to be watche
 test("whoever asks for a tick gets one", async (t) => {
   const scene = setUp(t);
   await idle(scene);
-  scene.relay.attend();
-  scene.relay.attend();
+  scene.relay.tickSoon();
+  scene.relay.tickSoon();
   await until(() => scene.ticks.length === 1);
   await sleep(TICK * 3);
   assert.equal(scene.ticks.length, 1);

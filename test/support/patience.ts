@@ -12,6 +12,9 @@ export const PATIENCE = 180_000;
 /** For a whole test, in which several such things happen one after the other. */
 export const LIMIT = { timeout: PATIENCE * 5 } as const;
 
+/** For a test with several leases, one after the other, that run out. */
+export const LONG_LIMIT = { timeout: PATIENCE * 10 } as const;
+
 /** Polls until `condition` returns something truthy, and returns that; throws after `timeout` ms. */
 export async function until<T>(
   what: string,

@@ -9,7 +9,7 @@ export interface AwaitedLease {
   readonly link: string;
   readonly xid: number;
   /** Milliseconds. */
-  readonly patience: number;
+  readonly timeout: number;
 }
 
 export function awaitLease(libc: LinuxLibc, awaited: AwaitedLease): Promise<LeaseGiven | null> {
@@ -21,7 +21,7 @@ export function awaitLease(libc: LinuxLibc, awaited: AwaitedLease): Promise<Leas
       socket.close();
       resolve(given);
     };
-    const giveUp = setTimeout(end, awaited.patience, null);
+    const giveUp = setTimeout(end, awaited.timeout, null);
     socket.listen((frame) => {
       const udp = readUdp(frame);
       if (udp?.destinationPort !== DHCP_CLIENT_PORT || !message.read(frame, udp.at, udp.length)) return;

@@ -40,7 +40,7 @@ export interface LeaseRequest {
   /** Option 61; default none. */
   readonly clientIdentifier?: Uint8Array;
   /** Milliseconds until it gives up. */
-  readonly patience: number;
+  readonly timeout: number;
 }
 
 /** What a server gave. Addresses in dotted decimal; empty where it told none. */
@@ -53,7 +53,7 @@ export interface LeaseGiven {
   readonly dns: string;
 }
 
-/** Asks for a lease; answers null when no server gave one in time, or one refused. */
+/** Asks for a lease; returns null when no server gave one in time, or one refused. */
 export function askForLease(libc: LinuxLibc, request: LeaseRequest): Promise<LeaseGiven | null> {
   const socket = openPacketSocket(libc, request.link);
   const xid = randomInt(2 ** 32);
@@ -90,7 +90,7 @@ export function askForLease(libc: LinuxLibc, request: LeaseRequest): Promise<Lea
       socket.close();
       resolve(given);
     };
-    const giveUp = setTimeout(end, request.patience, null);
+    const giveUp = setTimeout(end, request.timeout, null);
     socket.listen((frame) => {
       const udp = readUdp(frame);
       if (udp?.destinationPort !== DHCP_CLIENT_PORT || !message.read(frame, udp.at, udp.length)) return;

@@ -26,7 +26,7 @@ export interface Mailbox {
   readonly word: string;
 }
 
-/** Asks for letters and answers how many came; waits as long as all of them take, and a little. */
+/** Asks for letters and returns how many came; waits as long as all of them take, and a little. */
 export function readMail(mailbox: Mailbox): Promise<number> {
   const socket = createSocket("udp4");
   let letters = 0;

@@ -1,14 +1,14 @@
 /**
- * An agent: a process inside one namespace that does there what the demo tells it over Node's channel between parent and
+ * An agent: a process inside one namespace that does there what the demo orders over Node's channel between parent and
  * child, and answers with the result. It ends with its parent, whatever ends that.
  */
 import { loadLibc } from "../../native/linux/libc.ts";
-import { hands } from "./hands.ts";
+import { makeActions } from "./actions.ts";
 
 /** One order; what comes back has the same number. */
 export interface Order {
   readonly number: number;
-  readonly hand: string;
+  readonly action: string;
   readonly argument: unknown;
 }
 
@@ -16,19 +16,19 @@ export type Report =
   | { readonly number: number; readonly result: unknown }
   | { readonly number: number; readonly error: string };
 
-const table = hands(loadLibc()) as unknown as Record<string, (argument: unknown) => unknown>;
+const actions = makeActions(loadLibc()) as unknown as Record<string, (argument: unknown) => unknown>;
 
-async function obey({ number, hand, argument }: Order): Promise<void> {
+async function execute({ number, action, argument }: Order): Promise<void> {
   let report: Report;
   try {
-    report = { number, result: await table[hand]!(argument) };
+    report = { number, result: await actions[action]!(argument) };
   } catch (error) {
-    report = { number, error: `${hand}: ${error instanceof Error ? error.message : String(error)}` };
+    report = { number, error: `${action}: ${error instanceof Error ? error.message : String(error)}` };
   }
   if (process.connected) process.send!(report);
 }
 
-process.on("message", (order: Order) => void obey(order));
+process.on("message", (order: Order) => void execute(order));
 process.on("disconnect", () => process.exit());
 // Ctrl-C reaches the whole group of processes at a terminal; the parent decides what happens then.
 for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});

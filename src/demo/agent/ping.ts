@@ -15,8 +15,8 @@ import { headerLength, IPV4_HEADER } from "../../wire/ipv4.ts";
 const REPEAT = 200; // milliseconds
 const PAYLOAD = new TextEncoder().encode("are you there?");
 
-/** True as soon as one echo request is answered; false when none is within `patience` milliseconds. */
-export function ping(libc: LinuxLibc, address: number, patience: number): Promise<boolean> {
+/** True as soon as one echo request is answered; false when none is within `timeout` milliseconds. */
+export function ping(libc: LinuxLibc, address: number, timeout: number): Promise<boolean> {
   const socket = openIcmpSocket(libc, address);
   const identifier = randomInt(0x10000);
   let sequence = 0;
@@ -29,7 +29,7 @@ export function ping(libc: LinuxLibc, address: number, patience: number): Promis
       socket.close();
       resolve(answered);
     };
-    const giveUp = setTimeout(end, patience, false);
+    const giveUp = setTimeout(end, timeout, false);
     socket.listen((packet) => {
       if (packet.length < IPV4_HEADER) return;
       const message = headerLength(packet, 0);

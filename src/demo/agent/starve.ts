@@ -13,16 +13,16 @@ export interface StarvePlan {
   /** How many machines to invent. */
   readonly count: number;
   /** Milliseconds for all together. */
-  readonly patience: number;
+  readonly timeout: number;
 }
 
 /** How many leases it got. */
 export async function starve(libc: LinuxLibc, plan: StarvePlan): Promise<number> {
-  const { link, mac, count, patience } = plan;
+  const { link, mac, count, timeout } = plan;
   const leases = Array.from({ length: count }, (_, index) =>
     index % 2 === 0
-      ? askForLease(libc, { link, mac, patience, chaddr: 0x020000000000 + randomInt(2 ** 40) })
-      : askForLease(libc, { link, mac, patience, clientIdentifier: Uint8Array.of(0, ...randomBytes(8)) }),
+      ? askForLease(libc, { link, mac, timeout, chaddr: 0x020000000000 + randomInt(2 ** 40) })
+      : askForLease(libc, { link, mac, timeout, clientIdentifier: Uint8Array.of(0, ...randomBytes(8)) }),
   );
   return (await Promise.all(leases)).filter((lease) => lease !== null).length;
 }

@@ -32,7 +32,7 @@ export interface WebRequest {
   /** Sent as a POST when it is there. */
   readonly body?: string;
   /** Milliseconds. */
-  readonly patience: number;
+  readonly timeout: number;
 }
 
 /** The answer's body as text; null when none came in time. */
@@ -55,7 +55,7 @@ function exchange(asked: WebRequest): Promise<Buffer | null> {
         path: asked.path ?? "/",
         method: asked.body === undefined ? "GET" : "POST",
         agent: false,
-        signal: AbortSignal.timeout(asked.patience),
+        signal: AbortSignal.timeout(asked.timeout),
       },
       (response) => {
         const parts: Buffer[] = [];

@@ -14,8 +14,8 @@ import { type Attack, newSecret, type Outcome } from "./attack.ts";
 /** Claims a second, as arpspoof and its like send them only quicker. */
 const CLAIMS_PER_SECOND = 20;
 /** A kernel believes a new claim only when its last knowledge is a second old (locktime in arp(7)); milliseconds. */
-const PATIENCE = 2_000;
-const REQUEST_PATIENCE = 2_000; // milliseconds
+const TIMEOUT = 2_000;
+const REQUEST_TIMEOUT = 2_000; // milliseconds
 
 export const arpTheft: Attack = {
   title: "ARP theft of the gateway",
@@ -41,9 +41,9 @@ async function steal(world: World, disguise: (claim: Uint8Array) => Uint8Array):
     perSecond: CLAIMS_PER_SECOND,
     seconds: 10,
   });
-  const redirected = await within(PATIENCE, () => alice.namespace.macOf(GATEWAY) === mallory.mac);
+  const redirected = await within(TIMEOUT, () => alice.namespace.macOf(GATEWAY) === mallory.mac);
   const body = `password=${secret}`;
-  const welcomed = (await alice.agent.call("askWeb", { address: INTERNET, body, patience: REQUEST_PATIENCE })) !== null;
+  const welcomed = (await alice.agent.call("askWeb", { address: INTERNET, body, timeout: REQUEST_TIMEOUT })) !== null;
   const frames = await mallory.agent.call("heardSoFar");
   await mallory.agent.call("stopSending");
   const read = frames > 0;

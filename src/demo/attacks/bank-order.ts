@@ -7,16 +7,16 @@ import { within } from "../poll.ts";
 import type { World } from "../world.ts";
 import { newSecret } from "./attack.ts";
 
-const PATIENCE = 600; // milliseconds; an order that arrives does so in less than one
+const TIMEOUT = 600; // milliseconds; an order that arrives does so in less than one
 
-/** Sends it a few times, and answers whether the bank took it for Alice's. */
+/** Sends it a few times, and returns whether the bank took it for Alice's. */
 export async function orderAsAlice(world: World): Promise<boolean> {
   const { alice, mallory, internet } = world;
   const bank = { address: INTERNET, port: BANK_PORT };
   return (await giveOrder(mallory, alice.address, bank, internet.agent)) === world.knownAs(alice);
 }
 
-/** Sends an order from Mallory's card in the name of `from`; answers from whom the bank had it, null when it never came. */
+/** Sends an order from Mallory's card in the name of `from`; returns from whom the bank had it, null when it never came. */
 export async function giveOrder(
   mallory: Guest,
   from: string,
@@ -31,7 +31,7 @@ export async function giveOrder(
   );
   await mallory.agent.call("startSending", { link: mallory.link, frames: [frame], perSecond: 20, seconds: 2 });
   let source: string | null = null;
-  await within(PATIENCE, async () => {
+  await within(TIMEOUT, async () => {
     source = await bank.call("sourceOfOrder", text);
     return source !== null;
   });

@@ -33,7 +33,7 @@ export const dhcpStarvation: Attack = {
       link: mallory.link,
       mac: mac(mallory.mac),
       count: POOL_SIZE,
-      patience: STARVING,
+      timeout: STARVING,
     });
     const lease = await alice.askForLease();
     // Where nothing is left the administrator cleans up. Elsewhere he must not: Mallory's softnet keeps the address that

@@ -24,7 +24,7 @@ import * as plan from "../plan.ts";
 import type { Attack } from "./attack.ts";
 import { orderAsAlice } from "./bank-order.ts";
 
-const PATIENCE = 700; // milliseconds; the way takes less than one
+const TIMEOUT = 700; // milliseconds; the way takes less than one
 
 export const forgedLease: Attack = {
   title: "forged lease",
@@ -35,7 +35,7 @@ export const forgedLease: Attack = {
     const { alice, mallory, internet } = world;
     const { link } = mallory;
     const xid = randomInt(2 ** 32);
-    const awaited = mallory.agent.call("awaitLease", { link, xid, patience: PATIENCE });
+    const awaited = mallory.agent.call("awaitLease", { link, xid, timeout: TIMEOUT });
     await mallory.agent.call("startSending", {
       link,
       frames: [question(mallory, alice, xid)],

@@ -8,7 +8,7 @@ import { within } from "../poll.ts";
 import { type Attack, newSecret } from "./attack.ts";
 import { giveOrder } from "./bank-order.ts";
 
-const PATIENCE = 600; // milliseconds; the way takes less than one
+const TIMEOUT = 600; // milliseconds; the way takes less than one
 
 export const hostLoopback: Attack = {
   title: "reaching the host's loopback",
@@ -21,7 +21,7 @@ export const hostLoopback: Attack = {
     // The service is there for the host's own programs: else an attack that fails would prove nothing.
     const own = newSecret();
     await host.agent.call("sendDatagram", { ...to, payload: new TextEncoder().encode(own) });
-    const serves = await within(PATIENCE, async () => (await host.agent.call("sourceOfOrder", own)) === LOOPBACK);
+    const serves = await within(TIMEOUT, async () => (await host.agent.call("sourceOfOrder", own)) === LOOPBACK);
     return {
       succeeded: obeyed,
       unharmed: serves,

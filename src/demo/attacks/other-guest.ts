@@ -2,7 +2,7 @@
 import { ALICE_PAGE } from "../plan.ts";
 import type { Attack } from "./attack.ts";
 
-const PATIENCE = 700; // milliseconds; the way takes less than one
+const TIMEOUT = 700; // milliseconds; the way takes less than one
 
 export const otherGuest: Attack = {
   title: "reaching the other guest",
@@ -12,9 +12,9 @@ export const otherGuest: Attack = {
   async attempt({ host, alice, mallory }) {
     const { address } = alice;
     await alice.agent.call("serveWeb", { address, page: ALICE_PAGE });
-    const page = await mallory.agent.call("askWeb", { address, patience: PATIENCE });
+    const page = await mallory.agent.call("askWeb", { address, timeout: TIMEOUT });
     // The page is there, and who may see it does: else an attack that fails would prove nothing.
-    const forHost = await host.agent.call("askWeb", { address, patience: PATIENCE });
+    const forHost = await host.agent.call("askWeb", { address, timeout: TIMEOUT });
     const opened = page === ALICE_PAGE;
     return {
       succeeded: opened,

@@ -2,14 +2,14 @@
 import { NEIGHBOUR, NEIGHBOUR_PAGE } from "../plan.ts";
 import type { Attack } from "./attack.ts";
 
-const PATIENCE = 1_200; // milliseconds: the kernel tries to connect twice
+const TIMEOUT = 1_200; // milliseconds: the kernel tries to connect twice
 
 export const privateNeighbour: Attack = {
   title: "reaching a private neighbour",
   reasons: ["policy.destination"],
   natReasons: ["policy.destination"],
   async attempt({ mallory }) {
-    const page = await mallory.agent.call("askWeb", { address: NEIGHBOUR, patience: PATIENCE });
+    const page = await mallory.agent.call("askWeb", { address: NEIGHBOUR, timeout: TIMEOUT });
     const opened = page === NEIGHBOUR_PAGE;
     return {
       succeeded: opened,

@@ -2,8 +2,8 @@
 import { BANK_NAME, INTERNET } from "../plan.ts";
 import type { Service } from "./service.ts";
 
-const PING_PATIENCE = 1_000; // milliseconds
-const DOWNLOAD_PATIENCE = 2_000; // milliseconds
+const PING_TIMEOUT = 1_000; // milliseconds
+const DOWNLOAD_TIMEOUT = 2_000; // milliseconds
 const DOWNLOAD_SIZE = 1_000_000; // bytes
 
 const lease: Service = {
@@ -19,7 +19,7 @@ const pingGateway: Service = {
   title: "ping the gateway",
   async attempt({ alice }) {
     const { address } = alice.gateway;
-    const works = await alice.ping(address, PING_PATIENCE);
+    const works = await alice.ping(address, PING_TIMEOUT);
     return { works, evidence: `${address} ${works ? "answers" : "does not answer"}` };
   },
 };
@@ -27,7 +27,7 @@ const pingGateway: Service = {
 const tcp: Service = {
   title: "TCP to a global address",
   async attempt({ alice }) {
-    const asked = { address: INTERNET, size: DOWNLOAD_SIZE, patience: DOWNLOAD_PATIENCE };
+    const asked = { address: INTERNET, size: DOWNLOAD_SIZE, timeout: DOWNLOAD_TIMEOUT };
     const works = await alice.agent.call("download", asked);
     return { works, evidence: works ? `1 MB from ${INTERNET}, intact` : `no download from ${INTERNET}` };
   },

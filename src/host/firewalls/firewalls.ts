@@ -10,7 +10,7 @@
  *   iptables-legacy -S  what iptables-legacy holds, which nft does not show: as root only, since it wants more
  */
 import { readFileSync, realpathSync } from "node:fs";
-import { findProgram, lookForProgram } from "../system-program.ts";
+import { findProgram, lookForProgram } from "../../system-program.ts";
 import { parseIptables } from "./iptables.ts";
 import type { Packet } from "./match.ts";
 import { type Chain, type Ruleset, readChains, readRules } from "./nft.ts";

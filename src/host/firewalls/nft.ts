@@ -9,7 +9,7 @@ import { UserError } from "../../user-error.ts";
 import { type Output, runProgram } from "./program.ts";
 
 /** Milliseconds: while rules change, nft may stop in the middle without a word, or crash (1.0.6). */
-const PATIENCE = 10_000;
+const TIMEOUT = 10_000;
 const INTERVAL = 20;
 const NOT_WHOLE = "no whole listing";
 
@@ -78,7 +78,7 @@ export async function readSets(nft: string): Promise<readonly NamedSet[]> {
 
 /** Asks until the listing is whole. */
 async function list(nft: string, ...what: readonly string[]): Promise<Ruleset> {
-  const deadline = performance.now() + PATIENCE;
+  const deadline = performance.now() + TIMEOUT;
   for (;;) {
     const listing = await ask(nft, ...what);
     if (typeof listing !== "string") return listing;

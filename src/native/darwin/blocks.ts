@@ -2,7 +2,7 @@
  * Blocks, Apple's closures in C (clang, Block-ABI-Apple): what vmnet is handed as a handler. A block is a structure with
  * a function pointer; the function gets the block itself as its first argument.
  *
- * - All are "global" blocks: copying one answers the same pointer and releasing one does nothing, so that whoever keeps
+ * - All are "global" blocks: copying one returns the same pointer and releasing one does nothing, so that whoever keeps
  *   it keeps this memory. It is never given back, because a handler may come late, after everything has ended.
  * - One foreign function serves all blocks of a kind, and finds what to call by the block's address. A handler that
  *   runs once gives its block to the next one that wants such a block.
@@ -40,7 +40,7 @@ export class Blocks {
     this.#isa = koffi.load(path).symbol("_NSConcreteGlobalBlock") as bigint;
   }
 
-  /** A block whose handler may run any number of times; answers its address. The handler must not throw. */
+  /** A block whose handler may run any number of times; returns its address. The handler must not throw. */
   lasting(shape: Shape, handler: Handler): number {
     const block = this.#make(shape);
     this.#handlers.set(block, handler);

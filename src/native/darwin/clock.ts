@@ -1,7 +1,7 @@
 /** The time since boot, which goes on while the machine sleeps, as a DHCP server's lease times do. */
 import type { DarwinLibc } from "./libc.ts";
 
-/** A clock that answers whole microseconds since boot. It never goes back. */
+/** A clock that returns whole microseconds since boot. It never goes back. */
 export function continuousClock(libc: DarwinLibc): () => number {
   const ratio = new Uint32Array(2);
   libc.mach_timebase_info(ratio);

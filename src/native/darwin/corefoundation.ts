@@ -1,6 +1,6 @@
 /**
  * CoreFoundation: the dictionaries, strings and numbers that preferences are made of. What a function with Create or
- * Copy in its name answers is the caller's, to be released; what one with Get answers is borrowed.
+ * Copy in its name returns is the caller's, to be released; what one with Get returns is borrowed.
  */
 import koffi from "koffi";
 

@@ -3,7 +3,7 @@ import koffi from "koffi";
 import { LIBSYSTEM } from "./libc.ts";
 
 export interface Dispatch {
-  /** A queue that runs one handler after the other (`attribute` 0); answers its address, to be released. */
+  /** A queue that runs one handler after the other (`attribute` 0); returns its address, to be released. */
   dispatch_queue_create(label: string, attribute: 0): number;
   dispatch_release(object: number): void;
 }

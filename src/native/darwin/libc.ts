@@ -3,7 +3,7 @@
  * bsd/sys/socket_private.h). Every function of it that softnet calls is declared here and nowhere else; what else is in
  * libSystem has files of its own (dispatch.ts, xpc.ts, blocks.ts).
  *
- * Addresses that sit in loops are numbers (see ../memory.ts). What fails answers -1; `errno()` right after it tells why,
+ * Addresses that sit in loops are numbers (see ../memory.ts). What fails returns -1; `errno()` right after it tells why,
  * in Darwin's numbers (errno.ts).
  *
  * fcntl and syslog are variadic, and must be declared so: on Apple silicon a variadic argument goes to the stack, where
@@ -22,7 +22,7 @@ export interface DarwinLibc {
   send(fd: number, address: number, size: number, flags: number): number;
   /** `header`: address of a struct msghdr. */
   sendmsg(fd: number, header: number, flags: number): number;
-  /** Private interface; `headers`: struct msghdr_x, one after the other. Answers how many datagrams. */
+  /** Private interface; `headers`: struct msghdr_x, one after the other. Returns how many datagrams. */
   recvmsg_x(fd: number, headers: number, count: number, flags: number): number;
   sendmsg_x(fd: number, headers: number, count: number, flags: number): number;
   /** `address` and `size` (of 4 bytes) are addresses of what is overwritten. */
@@ -30,11 +30,11 @@ export interface DarwinLibc {
   /** Ticks since boot, also while the machine sleeps. A bigint from 2^53 on. */
   mach_continuous_time(): number | bigint;
 
-  /** How many nanoseconds a tick has: numerator and denominator. Answers 0. */
+  /** How many nanoseconds a tick has: numerator and denominator. Returns 0. */
   mach_timebase_info(ratio: Uint32Array): number;
   getsockopt(fd: number, level: number, name: number, value: [number], size: [number]): number;
   setsockopt(fd: number, level: number, name: number, value: [number], size: number): number;
-  /** `descriptors`: struct pollfd, one after the other; `timeout` in milliseconds. Answers how many are ready. */
+  /** `descriptors`: struct pollfd, one after the other; `timeout` in milliseconds. Returns how many are ready. */
   poll(descriptors: Uint8Array, count: number, timeout: number): number;
   close(fd: number): number;
   socket(domain: number, type: number, protocol: number): number;
@@ -53,14 +53,14 @@ export interface DarwinLibc {
   syslog(priority: number, format: "%s", type: "str", message: string): void;
 
   dup2(from: number, to: number): number;
-  /** Replaces the process; answers only when it cannot. Both lists end with null. */
+  /** Replaces the process; returns only when it cannot. Both lists end with null. */
   execve(path: string, args: readonly (string | null)[], environment: readonly (string | null)[]): number;
   /** Address of a struct passwd or group that the next call overwrites; null when there is none. */
   getpwnam(name: string): bigint | null;
   getpwuid(uid: number): bigint | null;
   getgrnam(name: string): bigint | null;
   getgrgid(gid: number): bigint | null;
-  /** Answers -1 when there are more than `count`. */
+  /** Returns -1 when there are more than `count`. */
   getgrouplist(user: string, gid: number, groups: Uint32Array, count: [number]): number;
 }
 
@@ -148,7 +148,7 @@ export const SOCKADDR_UN = { path: 2, pathSize: 104 } as const;
 export const POLLFD = { size: 8, events: 4, found: 6 } as const;
 
 /** struct iovec: where, and how many bytes. */
-export const IOVEC = { size: 16, base: 0, length: 8 } as const;
+export { IOVEC } from "../iovec.ts";
 
 /** struct msghdr_x: a msghdr, then how many bytes were received. */
 export const MSGHDR_X = {

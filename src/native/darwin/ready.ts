@@ -1,7 +1,7 @@
 /** Whether a descriptor takes bytes now, asked without waiting. */
 import { type DarwinLibc, POLLFD, POLLOUT } from "./libc.ts";
 
-/** Answers a question to ask before each write. */
+/** Returns a question to ask before each write. */
 export function writableNow(libc: DarwinLibc, fd: number): () => boolean {
   const asked = Buffer.alloc(POLLFD.size);
   asked.writeInt32LE(fd);

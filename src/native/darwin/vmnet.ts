@@ -35,7 +35,7 @@ export const IPPROTO_TCP = 6;
 
 export interface Vmnet {
   readonly keys: VmnetKeys;
-  /** Answers 0 when it fails at once; else `handler` is called. */
+  /** Returns 0 when it fails at once; else `handler` is called. */
   vmnet_start_interface(description: number, queue: number, handler: number): number;
   /** Without queue and handler (both 0) it ends the calls. */
   vmnet_interface_set_event_callback(vmnetInterface: number, events: number, queue: number, handler: number): number;
@@ -65,7 +65,7 @@ export interface VmnetKeys {
 
 /** Port forwarding of a running interface. Ports in host order; `address` is 4 bytes in network order. */
 export interface VmnetForwarding {
-  /** Answers VMNET_SUCCESS when `handler` will be called. */
+  /** Returns VMNET_SUCCESS when `handler` will be called. */
   add(
     vmnetInterface: number,
     protocol: number,
@@ -79,7 +79,7 @@ export interface VmnetForwarding {
 
 /** Networks of one's own. Addresses are 4 bytes in network order; `status` takes a vmnet_return_t. */
 export interface VmnetNetworks {
-  /** Answers 0 when it fails; else an object for CFRelease. */
+  /** Returns 0 when it fails; else an object for CFRelease. */
   vmnet_network_configuration_create(mode: number, status: Uint32Array): number;
   /** `address`: the subnet's first one for a host, its gateway's; what macOS 27 wants of it is not certain. */
   vmnet_network_configuration_set_ipv4_subnet(configuration: number, address: Uint8Array, mask: Uint8Array): number;
@@ -94,7 +94,7 @@ export interface VmnetNetworks {
     address: Uint8Array,
   ): number;
   vmnet_network_configuration_disable_dhcp(configuration: number): void;
-  /** Answers 0 when it fails; else an object for CFRelease. The configuration is copied. */
+  /** Returns 0 when it fails; else an object for CFRelease. The configuration is copied. */
   vmnet_network_create(configuration: number, status: Uint32Array): number;
   /** Overwrites both with what the network has. */
   vmnet_network_get_ipv4_subnet(network: number, subnet: Uint8Array, mask: Uint8Array): void;

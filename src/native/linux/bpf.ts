@@ -1,6 +1,6 @@
 /**
  * Small eBPF programs for traffic control (bpf(2), linux/bpf.h): assembled here, word by word, so that nothing has to be
- * compiled. A program sees `struct __sk_buff` in register 1 and answers in register 0.
+ * compiled. A program sees `struct __sk_buff` in register 1 and returns in register 0.
  */
 import { allocate } from "../memory.ts";
 import { describeError, EAGAIN } from "./errno.ts";
@@ -18,7 +18,7 @@ const ATTRIBUTES = { size: 72, type: 0, count: 4, instructions: 8, license: 16 }
 /** Offset of the firewall mark in struct __sk_buff. */
 export const SKB_MARK = 8;
 
-/** What a traffic control program answers (linux/pkt_cls.h). */
+/** What a traffic control program returns (linux/pkt_cls.h). */
 export const TC_ACT_OK = 0;
 export const TC_ACT_SHOT = 2;
 
@@ -47,7 +47,7 @@ export const skipUnless = (register: number, value: number, count: number): Buff
 export const answer = (value: number): Buffer =>
   Buffer.concat([instruction(0xb7, 0, 0, 0, value), instruction(0x95, 0, 0, 0, 0)]);
 
-/** Loads a program and answers its descriptor; the caller closes it. Throws Error when the kernel refuses. */
+/** Loads a program and returns its descriptor; the caller closes it. Throws Error when the kernel refuses. */
 export function loadProgram(libc: LinuxLibc, ...instructions: readonly Buffer[]): number {
   const code = Buffer.concat(instructions);
   const license = Buffer.from("MIT\0");

@@ -3,7 +3,7 @@
  * that go with it. Every function is declared here and nowhere else.
  *
  * Addresses that sit in loops are numbers (see ../memory.ts); where a call is rare, a parameter takes a Uint8Array or a
- * one-element array, and koffi passes its address. What fails answers -1; `errno()` right after it tells why.
+ * one-element array, and koffi passes its address. What fails returns -1; `errno()` right after it tells why.
  */
 import { endianness } from "node:os";
 import koffi from "koffi";
@@ -23,7 +23,7 @@ export interface LinuxLibc {
   sendmmsg(fd: number, headers: number, count: number, flags: number): number;
   clock_gettime(clock: number, timespec: number): number;
 
-  /** `descriptors`: struct pollfd, one after the other; `timeout` in milliseconds. Answers how many are ready. */
+  /** `descriptors`: struct pollfd, one after the other; `timeout` in milliseconds. Returns how many are ready. */
   poll(descriptors: Uint8Array, count: number, timeout: number): number;
   open(path: string, flags: number): number;
   close(fd: number): number;
@@ -58,7 +58,7 @@ export interface LinuxLibc {
   setsockoptBytes(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
 
   dup2(from: number, to: number): number;
-  /** Replaces the process; answers only when it cannot. Both lists end with null. */
+  /** Replaces the process; returns only when it cannot. Both lists end with null. */
   execve(path: string, args: readonly (string | null)[], environment: readonly (string | null)[]): number;
   /** `limits`: the soft and the hard one. */
   setrlimit(resource: number, limits: BigUint64Array): number;
@@ -69,7 +69,7 @@ export interface LinuxLibc {
   getpwuid(uid: number): bigint | null;
   getgrnam(name: string): bigint | null;
   getgrgid(gid: number): bigint | null;
-  /** Answers -1, and how many there are in `count`, when they are more than that. */
+  /** Returns -1, and how many there are in `count`, when they are more than that. */
   getgrouplist(user: string, gid: number, groups: Uint32Array, count: [number]): number;
 }
 
@@ -222,7 +222,7 @@ export const POLLOUT = 0x4;
 export const POLLHUP = 0x10;
 
 /** struct iovec: where, and how many bytes. */
-export const IOVEC = { size: 16, base: 0, length: 8 } as const;
+export { IOVEC } from "../iovec.ts";
 
 /** struct msghdr: of a connected socket the vector, and what goes beside the bytes, such as descriptors. */
 export const MSGHDR = { size: 56, iov: 16, iovlen: 24, control: 32, controlLength: 40 } as const;

@@ -1,4 +1,6 @@
 /**
+ * Written by hand because Node has no netlink, and a program such as ip would be a process, as root, for each question.
+ *
  * Netlink (RFC 3549): questions to Linux's kernel as messages on a socket. Only what softnet asks: one request, one
  * answer, both at once, since the kernel answers such requests before `send` returns.
  *
@@ -42,7 +44,7 @@ export class Netlink {
   readonly #view = new DataView(this.#memory.bytes.buffer, this.#memory.bytes.byteOffset, BUFFER_SIZE);
   #sequence = 0;
 
-  /** Answers a socket, or the error number that speaks against it. */
+  /** Returns a socket, or the error number that speaks against it. */
   static open(libc: LinuxLibc, protocol: number): Netlink | number {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     return fd < 0 ? libc.errno() : new Netlink(libc, fd);

@@ -24,7 +24,7 @@ export type Peer = "present" | "gone" | "unknown";
 export class UnixPeers {
   readonly #netlink: Netlink;
 
-  /** Answers undefined where the kernel offers no such question. */
+  /** Returns undefined where the kernel offers no such question. */
   static open(libc: LinuxLibc): UnixPeers | undefined {
     const netlink = Netlink.open(libc, NETLINK_SOCK_DIAG);
     return typeof netlink === "number" ? undefined : new UnixPeers(netlink);

@@ -1,4 +1,6 @@
 /**
+ * Written by hand because a server on the host would listen on a socket of the host's, with leases to exhaust.
+ *
  * The built-in DHCP server (RFC 2131), for a network of softnet's own that has room for one VM. It has one address to
  * give and one client to give it to, so it keeps no leases and no time: there is nothing to exhaust, and the same
  * question always gets the same answer. A frame goes in; a whole frame comes out, or nothing.

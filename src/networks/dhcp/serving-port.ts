@@ -15,8 +15,11 @@
  * Replies are written over the batch's slots, so the wrapped port must be one that keeps no bytes in the slab between
  * calls: a TAP, not a stream.
  */
+
+import { verdictOf } from "../../guard/reasons.ts";
 import type { Batch } from "../../relay/batch.ts";
-import type { FramePort, Interest } from "../../relay/port.ts";
+import { INGRESS } from "../../relay/direction.ts";
+import type { DropCounter, FramePort, Interest } from "../../relay/port.ts";
 import { get16 } from "../../wire/bytes.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../../wire/dhcp.ts";
 import { ETHERNET_HEADER, etherType, TYPE_IPV4 } from "../../wire/ethernet.ts";
@@ -29,13 +32,17 @@ const MOST_REPLIES = 8;
 const PORTS = 4;
 const SHORTEST = ETHERNET_HEADER + IPV4_HEADER + PORTS;
 
+/** Under which reasons this port's drops are counted. */
+const FOREIGN_SERVER = verdictOf("dhcp.server");
+const TOO_MANY_REPLIES = verdictOf("dhcp.pending");
+
 /** What a frame is to this port. */
 const NOT_DHCP = 0;
 const TO_SERVER = 1;
 const FROM_SERVER = 2;
 
 /** The server as this port sees it (server.ts). */
-export interface Answering {
+export interface ReplySource {
   answer(bytes: Uint8Array, frame: number, length: number): Uint8Array | undefined;
 }
 
@@ -44,17 +51,20 @@ export class ServingPort implements FramePort {
   refused = 0;
   /** Replies that found the queue full, or no slot long enough. */
   dropped = 0;
+  /** How many of them the relay's counters have. */
+  #countedRefused = 0;
+  #countedDropped = 0;
   readonly #port: FramePort;
-  readonly #server: Answering;
+  readonly #server: ReplySource;
   readonly #replies: Uint8Array[] = [];
-  /** The wrapped port may have frames that no event tells of. */
-  #owed = false;
+  /** The wrapped port may have frames that no event reports. */
+  #maybeMore = false;
   #readable = false;
   #wake: (readable: boolean, writable: boolean) => void = () => {};
   #soon: NodeJS.Immediate | undefined;
 
   /** Takes over `port`: closes it when it is closed itself. */
-  constructor(port: FramePort, server: Answering) {
+  constructor(port: FramePort, server: ReplySource) {
     this.#port = port;
     this.#server = server;
   }
@@ -73,10 +83,10 @@ export class ServingPort implements FramePort {
 
   receive(batch: Batch): number {
     if (this.#replies.length > 0) return this.#handOut(batch);
-    this.#owed = false;
+    this.#maybeMore = false;
     const received = this.#port.receive(batch);
     const kept = this.#refuse(batch);
-    if (kept < received && received === batch.capacity) this.#owe();
+    if (kept < received && received === batch.capacity) this.#expectMore();
     return kept;
   }
 
@@ -98,7 +108,7 @@ export class ServingPort implements FramePort {
     this.#port.watch(interest, wake);
     this.#wake = wake;
     this.#readable = interest.readable;
-    if (!this.#readable) this.#calm();
+    if (!this.#readable) this.#cancelWake();
     else if (this.#hasMore()) this.#wakeSoon();
   }
 
@@ -106,13 +116,21 @@ export class ServingPort implements FramePort {
     this.#port.check();
   }
 
+  countDrops(count: DropCounter): void {
+    count(INGRESS, FOREIGN_SERVER, this.refused - this.#countedRefused);
+    count(INGRESS, TOO_MANY_REPLIES, this.dropped - this.#countedDropped);
+    this.#countedRefused = this.refused;
+    this.#countedDropped = this.dropped;
+    this.#port.countDrops?.(count);
+  }
+
   close(): void {
     this.#readable = false;
-    this.#calm();
+    this.#cancelWake();
     this.#port.close();
   }
 
-  /** Sends frames `from … to - 1`; answers how many were taken. The batch is as it was, afterwards. */
+  /** Sends frames `from … to - 1`; returns how many were taken. The batch is as it was, afterwards. */
   #sendRun(batch: Batch, from: number, to: number): number {
     if (from === to) return 0;
     const { count } = batch;
@@ -151,11 +169,11 @@ export class ServingPort implements FramePort {
       count++;
     }
     batch.count = count;
-    this.#owe();
+    this.#expectMore();
     return count;
   }
 
-  /** Takes frames of other DHCP servers out of what was received; answers how many are left. */
+  /** Takes frames of other DHCP servers out of what was received; returns how many are left. */
   #refuse(batch: Batch): number {
     const { bytes, offset, length, count } = batch;
     let kept = 0;
@@ -172,11 +190,11 @@ export class ServingPort implements FramePort {
   }
 
   #hasMore(): boolean {
-    return this.#owed || this.#replies.length > 0;
+    return this.#maybeMore || this.#replies.length > 0;
   }
 
-  #owe(): void {
-    this.#owed = true;
+  #expectMore(): void {
+    this.#maybeMore = true;
     this.#wakeSoon();
   }
 
@@ -190,7 +208,7 @@ export class ServingPort implements FramePort {
     if (this.#hasMore()) this.#wake(true, false);
   };
 
-  #calm(): void {
+  #cancelWake(): void {
     clearImmediate(this.#soon);
     this.#soon = undefined;
   }

@@ -1,6 +1,6 @@
 /** A port that passes no further frame once its network cannot be kept up any more. */
 import type { Batch } from "../../relay/batch.ts";
-import { type FramePort, type Interest, PortFailed } from "../../relay/port.ts";
+import { type DropCounter, type FramePort, type Interest, PortFailed } from "../../relay/port.ts";
 
 export class FailingPort implements FramePort {
   readonly #port: FramePort;
@@ -48,6 +48,10 @@ export class FailingPort implements FramePort {
   check(): void {
     if (this.#failure !== undefined) throw this.#failure;
     this.#port.check();
+  }
+
+  countDrops(count: DropCounter): void {
+    this.#port.countDrops?.(count);
   }
 
   close(): void {

@@ -6,16 +6,17 @@
  * choose his subnet can hide it from this host's programs. So can the random choice; it is that host's network's fault
  * then, and none of the addresses that this host is known to use.
  */
+
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { readHostState } from "../../host/host-state.ts";
 import { ipJson } from "../../host/iproute2.ts";
 import { type HostState, PRIVATE } from "../../host/subnet.ts";
 import { type Cidr, covers, formatCidr, lastOf, parseCidr } from "../../policy/rule.ts";
+import { PROGRAM_TIMEOUT } from "../../system-program.ts";
 import { formatIPv4, parseIPv4 } from "../../wire/address.ts";
 import { nameservers } from "./resolvers.ts";
 
-const PATIENCE = 10_000; // milliseconds
 /** A default route, and the halves of one that VPNs lay over it, say nothing about an address. */
 const LONGEST_DEFAULT = 1;
 
@@ -61,7 +62,7 @@ function xfrmPolicies(ip: string): string {
   const { status, stdout } = spawnSync(ip, ["xfrm", "policy", "list"], {
     env: {},
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: PROGRAM_TIMEOUT,
   });
   return status === 0 ? stdout : "";
 }

@@ -1,6 +1,6 @@
 /** NAT rules as iptables-save(8) prints them: those of iptables-legacy, and those whose contents nft does not print. */
 import type { NatChains, NatRule } from "./nat-chains.ts";
-import { EVERY_PORT, type PortRange } from "./port-ranges.ts";
+import { EVERY_PORT, LARGEST_PORT, type PortRange } from "./port-ranges.ts";
 
 const PUBLISHING: ReadonlySet<string> = new Set(["DNAT", "REDIRECT", "NETMAP"]);
 const TCP: ReadonlySet<string> = new Set(["tcp", "6", "all", "0"]);
@@ -40,6 +40,6 @@ function parseRule(words: readonly string[]): NatRule | undefined {
 function parsePorts(text: string): PortRange[] {
   return text.split(",").map((part) => {
     const [first = "", last = first] = part.split(":");
-    return [first === "" ? 0 : Number(first), last === "" ? 65_535 : Number(last)];
+    return [first === "" ? 0 : Number(first), last === "" ? LARGEST_PORT : Number(last)];
   });
 }

@@ -3,7 +3,7 @@
  * and the walk through it. Whatever a rule asks besides protocol and port (where a packet comes from, its address, a mark)
  * is taken as given: a port counts as published as soon as some packet to it may be translated.
  */
-import { intersect, type PortRange } from "./port-ranges.ts";
+import { EVERY_PORT, intersect, type PortRange } from "./port-ranges.ts";
 
 export interface NatRule {
   /** The TCP ports whose packets the rule may apply to; empty: none, it is for another protocol. */
@@ -19,7 +19,7 @@ export type NatChains = ReadonlyMap<string, readonly NatRule[]>;
 export function publishedFrom(chains: NatChains, start: string): PortRange[] {
   const found: PortRange[] = [];
   const been = new Set<string>();
-  const waiting: [string, readonly PortRange[]][] = [[start, [[1, 65_535]]]];
+  const waiting: [string, readonly PortRange[]][] = [[start, EVERY_PORT]];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const [name, among] = next;
     const visit = `${name} ${among.join(" ")}`;

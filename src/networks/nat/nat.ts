@@ -12,26 +12,35 @@ import { noSubnet } from "../../host/choose.ts";
 import { HostHelper } from "../../host/client.ts";
 import { findBlocks, type Path, readFirewalls } from "../../host/firewalls/firewalls.ts";
 import { uplinkOf } from "../../host/host-state.ts";
-import { findIp, ipBatch } from "../../host/iproute2.ts";
+import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
-import { findProgram } from "../../host/system-program.ts";
 import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
+import { changeLinks, type LinkChanges } from "../../native/linux/link-changes.ts";
 import { LinkEvents } from "../../native/linux/link-events.ts";
 import { Links } from "../../native/linux/links.ts";
 import { reachable } from "../../policy/reachable.ts";
-import { allowsEverything, formatCidr, netmaskOf, parseCidr, parseRules, type Rule } from "../../policy/rule.ts";
+import {
+  allowsEverything,
+  type Cidr,
+  formatCidr,
+  netmaskOf,
+  parseCidr,
+  parseRules,
+  type Rule,
+} from "../../policy/rule.ts";
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
 import { PortClosed } from "../../relay/port.ts";
+import { findProgram } from "../../system-program.ts";
 import { UserError } from "../../user-error.ts";
 import { formatIPv4, formatMac, getMac, parseMac } from "../../wire/address.ts";
 import { DhcpServer } from "../dhcp/server.ts";
 import { ServingPort } from "../dhcp/serving-port.ts";
-import type { HostWatch, Network } from "../network.ts";
-import { type Exposure, parseExposures } from "./expose.ts";
-import { reservePorts } from "./exposed-ports.ts";
+import { type Exposure, parseExposures } from "../exposures.ts";
+import { DEFAULT_MTU, type HostWatch, type Network } from "../network.ts";
 import { FailingPort } from "./failing-port.ts";
 import { closeLink, setLink } from "./link-settings.ts";
+import { reservePorts } from "./reserved-ports.ts";
 import { ResolverWatch } from "./resolver-watch.ts";
 import { findResolvers, formatResolvers } from "./resolvers.ts";
 
@@ -61,107 +70,42 @@ export interface NatOptions {
 const LEASE_TIME = 3600;
 const RENEWAL_TIME = 300;
 
-/** What is open so far, and closed again in the opposite order. */
-class Undo {
-  readonly #actions: (() => void)[] = [];
-
-  add(action: () => void): void {
-    this.#actions.push(action);
-  }
-
-  run(): void {
-    for (const action of this.#actions.splice(0).reverse()) action();
-  }
-}
-
 /** Makes the network. Throws UserError; then nothing of it is left. */
 export async function openNat(libc: LinuxLibc, options: NatOptions): Promise<Network> {
-  const undo = new Undo();
+  const closing = new DisposableStack();
   try {
-    return await open(libc, options, undo);
+    return await open(libc, options, closing);
   } catch (error) {
-    undo.run();
+    closing.dispose();
     throw error;
   }
 }
 
-async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<Network> {
-  const { type, mtu, earlier, connections } = options;
+async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableStack): Promise<Network> {
+  const { type, mtu } = options;
   const plan = makePlan(options);
   if (options.subnet !== undefined && parseSubnet(options.subnet) === undefined) throw noSubnet(options.subnet);
   const ip = findIp();
   findProgram("nft", "nftables");
-  for (const fd of reservePorts(libc, plan.exposures)) undo.add(() => libc.close(fd));
-
-  const helper = await HostHelper.connect(libc, options.directory);
-  undo.add(() => helper.close());
-  const reserved = await helper.reserve({
-    avoid: plan.dnsServers,
-    ...(options.subnet !== undefined && { chosen: options.subnet }),
-    ...(earlier !== undefined && { preferred: earlier }),
-  });
-  const subnet = parseCidr(reserved.subnet ?? "");
-  if (subnet === undefined) throw new UserError("the host's helper is of another version: end all softnets first");
-  if (reserved.inside !== undefined) options.warn(overlapText(reserved.subnet!, reserved.inside, options.subnet));
+  for (const fd of reservePorts(libc, plan.exposures)) closing.defer(() => libc.close(fd));
+  const helper = closing.adopt(await HostHelper.connect(libc, options.directory), (one) => one.close());
+  const subnet = await reserveSubnet(helper, plan, options);
   const gateway = subnet.address + 1;
   const vm = subnet.address + 2;
 
   const device = above(libc, createTap(libc, `--vm-net-type ${type}`), helper.owner);
   let port: { close(): void } = { close: () => libc.close(device.fd) };
-  undo.add(() => port.close());
-  const mac = prepare(libc, ip, device, { address: `${formatIPv4(gateway)}/${SUBNET_LENGTH}`, mtu });
+  closing.defer(() => port.close());
+  const mac = prepare(libc, device, { gateway, mtu });
+  const reach = new Reach(helper, plan, { gateway, address: vm });
+  await openOnHost({ libc, ip, device, vm, helper, plan, reach, options });
 
-  const nat = type === "nat";
-  if (nat) {
-    const exposed = plan.exposures.length > 0;
-    await checkFirewalls({ mode: "nat", tap: device.name, vm, uplink: uplinkOf(ip), exposed }, options.warn);
-  }
-  if (plan.exposures.length > 0) setLink(device.name, "route_localnet", "1");
-  let { rules, dnsServers } = plan;
-  const reach = () => reachable(rules, { gateway, address: vm, netmask: netmaskOf(SUBNET_LENGTH), dnsServers });
-  await helper.open({
-    tap: device.name,
-    nat,
-    connections,
-    exposures: plan.exposures.map(({ external, internal }) => [external, internal] as const),
-    reach: reach(),
-  });
-  fail(ipBatch(ip, [`link set dev ${device.name} up`]));
-
-  const links = new Links(libc);
-  undo.add(() => links.close());
-  const label = `TAP ${device.name}`;
-  const index = libc.if_nametoindex(device.name);
-  const inspect = (): void => {
-    if (links.byIndex(index) === undefined) throw new PortClosed(label, "the TAP was deleted");
-  };
-  const tap = new TapPort(libc, label, device, inspect, LinkEvents.open(libc, index));
-  const server = new DhcpServer({
-    gateway,
-    gatewayMac: mac,
-    address: vm,
-    netmask: netmaskOf(SUBNET_LENGTH),
-    router: nat,
-    dnsServers,
-    leaseTime: LEASE_TIME,
-    renewalTime: RENEWAL_TIME,
-    vmMac: plan.vmMac,
-    ...(mtu < 1500 && { mtu }),
-  });
+  const tap = openTapPort(libc, device, closing);
+  const server = makeServer(plan, { gateway, gatewayMac: mac, address: vm }, options);
   const failing = new FailingPort(new ServingPort(tap, server));
   port = failing;
   const host = watchHost(helper, failing);
-  if (nat && options.dns === undefined) {
-    const watch = new ResolverWatch(dnsServers, (servers) => {
-      dnsServers = servers;
-      server.dnsServers = servers;
-      helper.change(reach);
-      host.onEvent(
-        `this host has other DNS servers: the VM learns ${formatResolvers(servers)} when it renews its lease`,
-      );
-    });
-    undo.add(() => watch.close());
-  }
+  if (type === "nat" && options.dns === undefined) closing.use(followResolvers({ plan, server, reach, host }));
   const name = `${type} ${formatCidr(subnet)}`;
   return {
     label: name,
@@ -176,12 +120,125 @@ async function open(libc: LinuxLibc, options: NatOptions, undo: Undo): Promise<N
     mtu,
     exposedPorts: plan.exposures.map(({ internal }) => internal),
     host,
-    policyChanged: (changed) => {
-      rules = changed;
-      helper.change(reach);
+    policyChanged: (rules) => reach.setRules(rules),
+    close: () => {
+      failing.close(); // the TAP first: nothing can pass from then on
+      closing.dispose();
     },
-    close: () => closeInOrder(failing, undo),
   };
+}
+
+/** Has the helper reserve the VM's subnet, and says what of the host's network it hides. */
+async function reserveSubnet(helper: HostHelper, plan: Plan, options: NatOptions): Promise<Cidr> {
+  const { earlier } = options;
+  const reserved = await helper.reserve({
+    avoid: plan.dnsServers,
+    ...(options.subnet !== undefined && { chosen: options.subnet }),
+    ...(earlier !== undefined && { preferred: earlier }),
+  });
+  const subnet = parseCidr(reserved.subnet ?? "");
+  if (subnet === undefined) throw new UserError("the host's helper is of another version: end all softnets first");
+  if (reserved.inside !== undefined) options.warn(overlapText(reserved.subnet!, reserved.inside, options.subnet));
+  return subnet;
+}
+
+/** What the VM may reach through the host: the helper gets it whenever the rules or the DNS servers change. */
+class Reach {
+  readonly #helper: HostHelper;
+  readonly #place: { readonly gateway: number; readonly address: number };
+  #rules: readonly Rule[];
+  #dnsServers: readonly number[];
+
+  constructor(helper: HostHelper, { rules, dnsServers }: Plan, place: { gateway: number; address: number }) {
+    this.#helper = helper;
+    this.#place = place;
+    this.#rules = rules;
+    this.#dnsServers = dnsServers;
+  }
+
+  readonly compute = () =>
+    reachable(this.#rules, { ...this.#place, netmask: netmaskOf(SUBNET_LENGTH), dnsServers: this.#dnsServers });
+
+  setRules(rules: readonly Rule[]): void {
+    this.#rules = rules;
+    this.#helper.change(this.compute);
+  }
+
+  setDnsServers(servers: readonly number[]): void {
+    this.#dnsServers = servers;
+    this.#helper.change(this.compute);
+  }
+}
+
+interface HostParts {
+  readonly libc: LinuxLibc;
+  readonly ip: string;
+  readonly device: TapDevice;
+  readonly vm: number;
+  readonly helper: HostHelper;
+  readonly plan: Plan;
+  readonly reach: Reach;
+  readonly options: NatOptions;
+}
+
+/** Adds the VM to the host's table, and only then lets its TAP up. Throws UserError. */
+async function openOnHost({ libc, ip, device, vm, helper, plan, reach, options }: HostParts): Promise<void> {
+  const nat = options.type === "nat";
+  const exposed = plan.exposures.length > 0;
+  if (nat) await checkFirewalls({ mode: "nat", tap: device.name, vm, uplink: uplinkOf(ip), exposed }, options.warn);
+  if (exposed) setLink(device.name, "route_localnet", "1");
+  await helper.open({
+    tap: device.name,
+    nat,
+    connections: options.connections,
+    exposures: plan.exposures.map(({ external, internal }) => [external, internal] as const),
+    reach: reach.compute(),
+  });
+  changeTap(libc, (links) => links.up(libc.if_nametoindex(device.name)));
+}
+
+function openTapPort(libc: LinuxLibc, device: TapDevice, closing: DisposableStack): TapPort {
+  const links = closing.adopt(new Links(libc), (one) => one.close());
+  const label = `TAP ${device.name}`;
+  const index = libc.if_nametoindex(device.name);
+  const inspect = (): void => {
+    if (links.byIndex(index) === undefined) throw new PortClosed(label, "the TAP was deleted");
+  };
+  return new TapPort(libc, label, device, inspect, LinkEvents.open(libc, index));
+}
+
+function makeServer(
+  plan: Plan,
+  place: { readonly gateway: number; readonly gatewayMac: number; readonly address: number },
+  { type, mtu }: NatOptions,
+): DhcpServer {
+  return new DhcpServer({
+    ...place,
+    netmask: netmaskOf(SUBNET_LENGTH),
+    router: type === "nat",
+    dnsServers: plan.dnsServers,
+    leaseTime: LEASE_TIME,
+    renewalTime: RENEWAL_TIME,
+    vmMac: plan.vmMac,
+    ...(mtu < DEFAULT_MTU && { mtu }),
+  });
+}
+
+interface ResolverFollowers {
+  readonly plan: Plan;
+  readonly server: DhcpServer;
+  readonly reach: Reach;
+  readonly host: HostWatch;
+}
+
+/** Where the user chose no DNS servers, the VM follows the host's. */
+function followResolvers({ plan, server, reach, host }: ResolverFollowers): Disposable {
+  const watch = new ResolverWatch(plan.dnsServers, (servers) => {
+    server.dnsServers = servers;
+    reach.setDnsServers(servers);
+    host.onEvent(`this host has other DNS servers: the VM learns ${formatResolvers(servers)} when it renews its lease`);
+  });
+  return { [Symbol.dispose]: () => watch.close() };
 }
 
 /** Throws UserError where another firewall drops the VM's traffic for sure. */
@@ -192,12 +249,6 @@ async function checkFirewalls(path: Path, warn: (message: string) => void): Prom
   if (firewalls.unseen) {
     warn("this host has rules of iptables-legacy, which cannot be read: if they drop forwarded traffic, so the VM's");
   }
-}
-
-/** The TAP first: nothing can pass from then on. */
-function closeInOrder(port: FailingPort, undo: Undo): void {
-  port.close();
-  undo.run();
 }
 
 /** What the helper says of the host; and what becomes of the VM when the helper is lost. */
@@ -266,21 +317,27 @@ function makePlan(options: NatOptions): Plan {
 /** Sets the TAP up, but not yet up; returns its MAC address. */
 function prepare(
   libc: LinuxLibc,
-  ip: string,
   device: TapDevice,
-  { address, mtu }: { readonly address: string; readonly mtu: number },
+  { gateway, mtu }: { readonly gateway: number; readonly mtu: number },
 ): number {
   const mac = randomBytes(6);
   mac[0] = 0x02; // locally administered, for one card
   setHardwareAddress(libc, device, mac);
   const { name } = device;
-  const commands = [`link set dev ${name} mtu ${mtu}`, `address add ${address} dev ${name}`];
-  if (existsSync("/proc/sys/net/ipv6")) commands.unshift(`link set dev ${name} addrgenmode none`);
-  fail(ipBatch(ip, commands));
+  const index = libc.if_nametoindex(name);
+  changeTap(libc, (links) => {
+    if (existsSync("/proc/sys/net/ipv6")) links.withoutIPv6Address(index);
+    links.setMtu(index, mtu);
+    links.addAddress(index, gateway, SUBNET_LENGTH);
+  });
   closeLink(name);
   return getMac(mac, 0);
 }
 
-function fail(error: string | undefined): void {
-  if (error !== undefined) throw new UserError(`the VM's TAP cannot be set up: ${error}; run softnet as root`);
+function changeTap(libc: LinuxLibc, changes: (links: LinkChanges) => void): void {
+  try {
+    changeLinks(libc, changes);
+  } catch (error) {
+    throw new UserError(`the VM's TAP cannot be set up: ${(error as Error).message}; run softnet as root`);
+  }
 }

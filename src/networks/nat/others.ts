@@ -5,9 +5,9 @@
 
 import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet } from "../../host/subnet.ts";
-import { findProgram } from "../../host/system-program.ts";
 import type { Cidr } from "../../policy/rule.ts";
-import { parseExposures } from "./expose.ts";
+import { findProgram } from "../../system-program.ts";
+import { parseExposures } from "../exposures.ts";
 import { hostsOwnIn, readHostsOwn } from "./hosts-own.ts";
 import { includes } from "./port-ranges.ts";
 import { readPublications } from "./publications.ts";
@@ -24,7 +24,7 @@ export function isSimplyFree(subnet: string): boolean {
   return parsed !== undefined && hostsOwnIn(parsed, readHostsOwn(findIp())) === undefined;
 }
 
-/** Rejects with what an exception throws. `subnet` and `expose` are what the options said; what is wrong with them in themselves is told elsewhere. */
+/** Rejects with what an exception throws. `subnet` and `expose` are what the options said; what is wrong with them in themselves is reported elsewhere. */
 export async function refuseOthers(
   exceptions: Exceptions,
   { subnet, expose = "" }: { readonly subnet?: string | undefined; readonly expose?: string | undefined },

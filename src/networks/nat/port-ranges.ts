@@ -3,7 +3,8 @@
 /** First and last port, both in it. */
 export type PortRange = readonly [first: number, last: number];
 
-export const EVERY_PORT: readonly PortRange[] = [[1, 65_535]];
+export const LARGEST_PORT = 65_535;
+export const EVERY_PORT: readonly PortRange[] = [[1, LARGEST_PORT]];
 
 export function intersect(some: readonly PortRange[], others: readonly PortRange[]): PortRange[] {
   return some.flatMap(([first, last]) =>

@@ -6,14 +6,13 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { type Chain, readChains, readRules, readSets } from "../../host/firewalls/nft.ts";
-import { findProgram } from "../../host/system-program.ts";
+import { findProgram, PROGRAM_TIMEOUT } from "../../system-program.ts";
 import { UserError } from "../../user-error.ts";
 import { parseNatSave } from "./iptables-save.ts";
 import { publishedFrom } from "./nat-chains.ts";
 import { isIncomplete, nftNatChains } from "./nft-nat.ts";
 import type { PortRange } from "./port-ranges.ts";
 
-const PATIENCE = 10_000; // milliseconds
 const MOST_OUTPUT = 256 * 2 ** 20;
 const LEGACY_TABLES = "/proc/net/ip_tables_names";
 const IPVS = "/proc/net/ip_vs";
@@ -87,7 +86,7 @@ function save(path: string): string {
   const { error, status, stdout, stderr } = spawnSync(path, ["-t", "nat"], {
     env: {},
     encoding: "utf8",
-    timeout: PATIENCE,
+    timeout: PROGRAM_TIMEOUT,
     maxBuffer: MOST_OUTPUT,
     // It refuses to run where its real and effective users differ, as they do for a child of a SUID program.
     ...(process.geteuid?.() === 0 && { uid: 0, gid: 0 }),

@@ -1,5 +1,5 @@
 /**
- * Follows the host's DNS servers (resolvers.ts): a VPN that comes up, a laptop in another network. The kernel tells when
+ * Follows the host's DNS servers (resolvers.ts): a VPN that comes up, a laptop in another network. The kernel reports when
  * one of the folders changes that the files are in.
  */
 import { type FSWatcher, realpathSync, watch } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * Which DNS servers the VM is told: those that the user named, else the host's own. A host that asks a stub at one of its
+ * Which DNS servers the VM gets: those that the user named, else the host's own. A host that asks a stub at one of its
  * loopback addresses cannot hand that address on; some stubs' real servers stand in a file. Which stub it is must be
  * certain: behind another one (a resolver of the host's own, say) those files name servers that the host does not ask.
  */

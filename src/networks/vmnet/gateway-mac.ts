@@ -26,12 +26,12 @@ export interface Question {
   readonly vmAddress: number;
   readonly gateway: number;
   /** Milliseconds until the question is asked again; the third silence is an answer too. */
-  readonly patience: number;
+  readonly timeout: number;
 }
 
-/** Answers undefined when nobody does. Overwrites the batch; no relay may run on this port yet. */
+/** Returns undefined when nobody answers. Overwrites the batch; no relay may run on this port yet. */
 export async function askGatewayMac(port: FramePort, batch: Batch, question: Question): Promise<number | undefined> {
-  const { vmMac, vmAddress, gateway, patience } = question;
+  const { vmMac, vmAddress, gateway, timeout } = question;
   const packet = emitArp({
     operation: ARP_REQUEST,
     senderHardware: vmMac,
@@ -46,7 +46,7 @@ export async function askGatewayMac(port: FramePort, batch: Batch, question: Que
     batch.length[0] = request.length;
     batch.bytes.set(request, batch.offset[0]);
     port.send(batch, 0);
-    const deadline = performance.now() + patience;
+    const deadline = performance.now() + timeout;
     do {
       await sleep(LOOK);
       const mac = findAnswer(port, batch, gateway);

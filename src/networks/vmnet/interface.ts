@@ -11,6 +11,7 @@
  *
  * A handler that never comes costs a wait, and the memory: the process ends soon, and then macOS cleans up.
  */
+
 import { setImmediate as turn } from "node:timers/promises";
 import { VMNET_INTERFACE_PACKETS_AVAILABLE, VMNET_SUCCESS } from "../../native/darwin/vmnet.ts";
 import { describeStatus } from "../../native/darwin/vmnet-status.ts";
@@ -18,19 +19,19 @@ import { type Cidr, subnetOf } from "../../policy/rule.ts";
 import { VmnetPort } from "../../ports/vmnet.ts";
 import { UserError } from "../../user-error.ts";
 import { parseIPv4 } from "../../wire/address.ts";
-import { VmnetError } from "./failure.ts";
+import { ETHERNET_HEADER } from "../../wire/ethernet.ts";
+import { DEFAULT_MTU } from "../network.ts";
 import type { VmnetNative } from "./native.ts";
+import { VmnetError } from "./vmnet-error.ts";
 import { waiting } from "./waiting.ts";
 
 /** Milliseconds that the start may take: macOS may have to start a service and a bridge first. */
-const START_PATIENCE = 30_000;
+const START_TIMEOUT = 30_000;
 /** Milliseconds that the stop may take: whoever asked softnet to end waits for it. */
-const STOP_PATIENCE = 5_000;
+const STOP_TIMEOUT = 5_000;
 
 /** Frames of one call where the interface does not tell: before macOS 15 (Apple's documentation of vmnet). */
 const DOCUMENTED_LIMIT = 200;
-const DEFAULT_MTU = 1500;
-const ETHERNET_HEADER = 14;
 
 export interface InterfaceOptions {
   /** What people call it. */
@@ -40,8 +41,8 @@ export interface InterfaceOptions {
   /** Whether the interface is kept apart from others of the same network. */
   readonly isolated: boolean;
   /** Milliseconds; for tests. */
-  readonly startPatience?: number;
-  readonly stopPatience?: number;
+  readonly startTimeout?: number;
+  readonly stopTimeout?: number;
 }
 
 /** What vmnet says of the interface that it has started. */
@@ -63,7 +64,7 @@ export class VmnetInterface {
   readonly address: number;
   readonly #native: VmnetNative;
   readonly #queue: number;
-  readonly #patience: number;
+  readonly #timeout: number;
   #stopped: Promise<string | undefined> | undefined;
 
   private constructor(
@@ -74,7 +75,7 @@ export class VmnetInterface {
     const { address, queue, parameters } = started;
     this.#native = native;
     this.#queue = queue;
-    this.#patience = options.stopPatience ?? STOP_PATIENCE;
+    this.#timeout = options.stopTimeout ?? STOP_TIMEOUT;
     this.address = address;
     this.parameters = parameters;
     this.port = new VmnetPort(native.vmnet, { vmnetInterface: address, label: options.label, ...parameters });
@@ -98,7 +99,7 @@ export class VmnetInterface {
     throw new VmnetError(`${options.label} tells of no frames`, status);
   }
 
-  /** Ends it; answers what went wrong with that, if anything did. The same answer when called again. */
+  /** Ends it; returns what went wrong with that, if anything did. The same answer when called again. */
   stop(): Promise<string | undefined> {
     this.#stopped ??= this.#stop();
     return this.#stopped;
@@ -110,11 +111,11 @@ export class VmnetInterface {
     await turn();
     vmnet.vmnet_interface_set_event_callback(this.address, VMNET_INTERFACE_PACKETS_AVAILABLE, 0, 0);
     await turn();
-    const handled = waiting(this.#patience);
+    const handled = waiting(this.#timeout);
     const asked = vmnet.vmnet_stop_interface(this.address, this.#queue, blocks.once("value", handled.resolve));
     if (asked !== VMNET_SUCCESS) handled.resolve(asked);
     const status = await handled.promise;
-    if (status === undefined) return `vmnet did not stop within ${this.#patience / 1000} s`;
+    if (status === undefined) return `vmnet did not stop within ${this.#timeout / 1000} s`;
     if (asked !== VMNET_SUCCESS) return `vmnet did not stop: ${describeStatus(asked)}`;
     this.port.free();
     this.#native.dispatch.dispatch_release(this.#queue);
@@ -124,12 +125,12 @@ export class VmnetInterface {
 
 async function start(
   native: VmnetNative,
-  { label, on, isolated, startPatience = START_PATIENCE }: InterfaceOptions,
+  { label, on, isolated, startTimeout = START_TIMEOUT }: InterfaceOptions,
   queue: number,
 ): Promise<{ address: number; parameters: InterfaceParameters }> {
   const { vmnet, xpc, dispatch, blocks } = native;
   const what = `${label} cannot be started`;
-  const handled = waiting(startPatience);
+  const handled = waiting(startTimeout);
   let parameters: InterfaceParameters | undefined;
   let givenUp = false;
   let address = 0;
@@ -162,7 +163,7 @@ async function start(
   const status = await handled.promise;
   if (status === undefined) {
     givenUp = true; // the queue stays: its handler may come yet
-    throw new UserError(`${what}: vmnet did not answer within ${startPatience / 1000} s; start the VM again`);
+    throw new UserError(`${what}: vmnet did not answer within ${startTimeout / 1000} s; start the VM again`);
   }
   if (status !== VMNET_SUCCESS || parameters === undefined) {
     dispatch.dispatch_release(queue);

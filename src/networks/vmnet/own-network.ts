@@ -24,8 +24,8 @@ import { type Cidr, formatCidr, netmaskOf, subnetOf } from "../../policy/rule.ts
 import { UserError } from "../../user-error.ts";
 import { putMac } from "../../wire/address.ts";
 import { get32, put32 } from "../../wire/bytes.ts";
-import type { Exposure } from "../nat/expose.ts";
-import { VmnetError } from "./failure.ts";
+import type { Exposure } from "../exposures.ts";
+import { VmnetError } from "./vmnet-error.ts";
 
 /** Subnets that are tried, each time. */
 const MOST_TRIES = 8;

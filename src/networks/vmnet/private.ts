@@ -15,17 +15,17 @@ import { UserError } from "../../user-error.ts";
 import { formatIPv4, getMac, parseMac } from "../../wire/address.ts";
 import { DhcpServer } from "../dhcp/server.ts";
 import { ServingPort } from "../dhcp/serving-port.ts";
-import { parseExposures } from "../nat/expose.ts";
+import { parseExposures } from "../exposures.ts";
 import { parseResolvers } from "../nat/resolvers.ts";
 import type { Network } from "../network.ts";
 import { askGatewayMac } from "./gateway-mac.ts";
-import { readMacState } from "./host-state.ts";
 import { VmnetInterface } from "./interface.ts";
+import { readMacState } from "./mac-state.ts";
 import type { VmnetNative } from "./native.ts";
 import { createOwnNetwork } from "./own-network.ts";
 
 /** Milliseconds that the gateway may take to say where it is, each of three times. */
-const PATIENCE = 300;
+const TIMEOUT = 300;
 
 /**
  * What macOS takes for itself later, when the first shared or host-only interface starts: the shared network before macOS 26
@@ -49,7 +49,7 @@ export interface PrivateOptions {
   /** For tests. */
   readonly state?: HostState;
   /** Milliseconds that the gateway may take to answer, three times. For tests. */
-  readonly patience?: number;
+  readonly questionTimeout?: number;
 }
 
 /** Makes network and interface. Throws UserError; then nothing of them is left. */
@@ -58,52 +58,36 @@ export async function openPrivate(
   coreFoundation: () => CoreFoundation,
   options: PrivateOptions,
 ): Promise<Network> {
-  const { networks } = native.vmnet;
-  if (networks === undefined) {
-    throw new UserError(
-      `--vm-net-type private needs macOS 26 or newer, and this is ${options.system}: give --vm-net-type nat or host`,
-    );
-  }
-  const vmMac = parseMac(options.vmMac) ?? 0;
-  const exposures = parseExposures(options.expose ?? "");
-  const subnets = subnetsToTry(options);
-  const cf = coreFoundation();
-  const { network, subnet } = createOwnNetwork(networks, cf, { subnets, vmMac, exposures });
-  if (options.subnet !== undefined && formatCidr(subnet) !== options.subnet) {
-    cf.CFRelease(network);
-    throw new UserError(`--subnet ${options.subnet}: vmnet made ${formatCidr(subnet)} of it; give another, or none`);
-  }
-  const label = `private ${formatCidr(subnet)}`;
-  let vmnet: VmnetInterface;
+  const closing = new AsyncDisposableStack();
   try {
-    vmnet = await VmnetInterface.start(native, {
-      label: `vmnet ${label}`,
-      on: { network },
-      isolated: options.isolated,
-    });
+    return await open(native, coreFoundation, options, closing);
   } catch (error) {
-    cf.CFRelease(network);
+    await closing.disposeAsync();
     throw error;
   }
-  const { mtu, maxPacketSize, gateway: told = 0 } = vmnet.parameters;
-  const gateway = covers(subnet, told) ? told : subnet.address + 1;
-  const vmAddress = gateway === subnet.address + 2 ? subnet.address + 1 : subnet.address + 2;
-  let closing: Promise<void> | undefined;
-  const slab = allocateSlab(maxPacketSize);
-  const close = async (): Promise<void> => {
+}
+
+async function open(
+  native: VmnetNative,
+  coreFoundation: () => CoreFoundation,
+  options: PrivateOptions,
+  closing: AsyncDisposableStack,
+): Promise<Network> {
+  const vmMac = parseMac(options.vmMac) ?? 0;
+  const { network, subnet } = makeNetwork(native, coreFoundation, options, closing);
+  const label = `private ${formatCidr(subnet)}`;
+  const on = { network };
+  const vmnet = await VmnetInterface.start(native, { label: `vmnet ${label}`, on, isolated: options.isolated });
+  const { mtu, maxPacketSize, gateway: reported = 0 } = vmnet.parameters;
+  const slab = closing.adopt(allocateSlab(maxPacketSize), (one) => one.free()); // vmnet is given it: first it is stopped
+  closing.defer(async () => {
     const why = await vmnet.stop();
     if (why !== undefined) options.warn(why);
-    slab.free(); // not before: vmnet has been given it
-    cf.CFRelease(network);
-  };
-  let gatewayMac: number;
-  try {
-    const question = { vmMac, vmAddress, gateway, patience: options.patience ?? PATIENCE };
-    gatewayMac = (await askGatewayMac(vmnet.port, slab.batch, question)) ?? someMac();
-  } catch (error) {
-    await close();
-    throw error;
-  }
+  });
+  const gateway = covers(subnet, reported) ? reported : subnet.address + 1;
+  const vmAddress = gateway === subnet.address + 2 ? subnet.address + 1 : subnet.address + 2;
+  const question = { vmMac, vmAddress, gateway, timeout: options.questionTimeout ?? TIMEOUT };
+  const gatewayMac = (await askGatewayMac(vmnet.port, slab.batch, question)) ?? someMac();
   const server = new DhcpServer({
     gateway,
     gatewayMac,
@@ -112,6 +96,7 @@ export async function openPrivate(
     dnsServers: options.dns === undefined ? [gateway] : parseResolvers(options.dns),
     vmMac,
   });
+  let closed: Promise<void> | undefined;
   return {
     label,
     identity: label,
@@ -124,10 +109,36 @@ export async function openPrivate(
     mtu,
     longestFrame: maxPacketSize,
     close: () => {
-      closing ??= close();
-      return closing;
+      closed ??= closing.disposeAsync();
+      return closed;
     },
   };
+}
+
+/** Makes the network that the interface will be on. Throws UserError. */
+function makeNetwork(
+  native: VmnetNative,
+  coreFoundation: () => CoreFoundation,
+  options: PrivateOptions,
+  closing: AsyncDisposableStack,
+) {
+  const { networks } = native.vmnet;
+  if (networks === undefined) {
+    throw new UserError(
+      `--vm-net-type private needs macOS 26 or newer, and this is ${options.system}: give --vm-net-type nat or host`,
+    );
+  }
+  const vmMac = parseMac(options.vmMac) ?? 0;
+  const exposures = parseExposures(options.expose ?? "");
+  const subnets = subnetsToTry(options);
+  const cf = coreFoundation();
+  const made = createOwnNetwork(networks, cf, { subnets, vmMac, exposures });
+  closing.defer(() => cf.CFRelease(made.network));
+  const subnet = formatCidr(made.subnet);
+  if (options.subnet !== undefined && subnet !== options.subnet) {
+    throw new UserError(`--subnet ${options.subnet}: vmnet made ${subnet} of it; give another, or none`);
+  }
+  return made;
 }
 
 function* subnetsToTry({ subnet: chosen, dns, state = readMacState() }: PrivateOptions) {
@@ -150,7 +161,7 @@ function* subnetsToTry({ subnet: chosen, dns, state = readMacState() }: PrivateO
   yield subnet;
 }
 
-/** Who speaks as the DHCP server when the gateway does not say where it is. */
+/** The DHCP server's address where the gateway does not answer. */
 function someMac(): number {
   const mac = randomBytes(6);
   mac[0] = 0x02; // locally administered, for one card

@@ -9,11 +9,11 @@ import { VMNET_HOST_MODE, VMNET_SHARED_MODE } from "../../native/darwin/vmnet.ts
 import { formatCidr } from "../../policy/rule.ts";
 import { UserError } from "../../user-error.ts";
 import { formatIPv4 } from "../../wire/address.ts";
-import { parseExposures } from "../nat/expose.ts";
+import { parseExposures } from "../exposures.ts";
 import type { Network } from "../network.ts";
-import { PortForwarding } from "./forwarding.ts";
 import { VmnetInterface } from "./interface.ts";
 import type { VmnetNative } from "./native.ts";
+import { PortForwarding } from "./port-forwarding.ts";
 
 export interface VmnetOptions {
   readonly type: "nat" | "host";

@@ -11,15 +11,14 @@ export interface Waiting {
  * It keeps the event loop alive, which handlers do not. Whoever waits goes on in a later turn, when vmnet's thread has got
  * its handler back: a call that wants that thread's queue would else wait for itself.
  */
-export function waiting(patience: number): Waiting {
-  let settle: (status: number | undefined) => void = () => {};
-  const promise = new Promise<number | undefined>((resolve) => {
-    settle = resolve;
-  });
-  const timer = setTimeout(() => settle(undefined), patience);
-  const resolve = (status: number | undefined): void => {
-    clearTimeout(timer);
-    setImmediate(() => settle(status));
+export function waiting(milliseconds: number): Waiting {
+  const { promise, resolve } = Promise.withResolvers<number | undefined>();
+  const timer = setTimeout(resolve, milliseconds, undefined);
+  return {
+    promise,
+    resolve: (status) => {
+      clearTimeout(timer);
+      setImmediate(resolve, status);
+    },
   };
-  return { promise, resolve };
 }

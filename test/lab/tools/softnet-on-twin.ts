@@ -1,5 +1,5 @@
 /**
- * softnet as on a Mac, with stand-ins for Apple's libraries: the command `run` with macOS' part of it (host/darwin.ts),
+ * softnet as on a Mac, with stand-ins for Apple's libraries: the command `run` with macOS' part of it (platform/darwin.ts),
  * handed the stand-ins' paths. Accounts come from Linux' C library, since those are the machine's.
  *
  * softnet-on-twin.ts {"tap": …, "macos": …, "release": …, "folder": …, "inject": {…}} ARGUMENT…
@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { Command } from "commander";
 import koffi from "koffi";
 import { addGuardOptions } from "../../../src/commands/guard-options.ts";
-import { darwinHost } from "../../../src/commands/host/darwin.ts";
-import type { Host } from "../../../src/commands/host/host.ts";
+import { darwinPlatform } from "../../../src/commands/platform/darwin.ts";
+import type { Platform } from "../../../src/commands/platform/platform.ts";
 import { run } from "../../../src/commands/run.ts";
 import { addRunOptions, type RunArguments } from "../../../src/commands/run-options.ts";
 import { loadDarwinLibc } from "../../../src/native/darwin/libc.ts";
@@ -46,11 +46,11 @@ if (tap !== undefined) control.attachTap(tap);
 for (const [what, value] of Object.entries(inject)) control.inject(what, value);
 control.inject("check leaks at exit", 1);
 
-function host(): Host {
+function host(): Platform {
   const { getpwnam, getpwuid, getgrnam, getgrgid, getgrouplist } = loadLibc();
   const libc = { ...loadDarwinLibc(libraries.system), getpwnam, getpwuid, getgrnam, getgrgid, getgrouplist };
   return {
-    ...darwinHost({ libraries, release }),
+    ...darwinPlatform({ libraries, release }),
     registry: { ...linuxRegistry(loadLibc()), directory: join(folder, "registry") },
     privileges: (given) => new DarwinPrivileges(libc, given),
   };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { test } from "node:test";
-import { parseExposures } from "../../../src/networks/nat/expose.ts";
-import { reservePorts } from "../../../src/networks/nat/exposed-ports.ts";
+import { parseExposures } from "../../../src/networks/exposures.ts";
+import { reservePorts } from "../../../src/networks/nat/reserved-ports.ts";
 import { UserError } from "../../../src/user-error.ts";
 import { libc } from "../../support/sockets.ts";
 

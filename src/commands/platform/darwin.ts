@@ -1,0 +1,163 @@
+/**
+ * macOS: the VM on a unix datagram socket, as Tart has it, or on a stream socket, as QEMU and Lima do; the network vmnet's shared, host-only or private one. Apple's
+ * libraries are loaded when they are needed; a test hands in where others with the same ABI are.
+ */
+import { release } from "node:os";
+import { continuousClock } from "../../native/darwin/clock.ts";
+import { loadCoreFoundation } from "../../native/darwin/corefoundation.ts";
+import { type DarwinLibc, loadDarwinLibc } from "../../native/darwin/libc.ts";
+import { APPLE, type DarwinLibraries } from "../../native/darwin/libraries.ts";
+import { writableNow } from "../../native/darwin/ready.ts";
+import { loadRegistryCalls } from "../../native/darwin/registry-calls.ts";
+import { darwinFeatures, systemName } from "../../native/darwin/release.ts";
+import { loadSystemConfiguration } from "../../native/darwin/systemconfiguration.ts";
+import type { Network } from "../../networks/network.ts";
+import { setLeaseTime } from "../../networks/vmnet/lease-time.ts";
+import { loadVmnetNative } from "../../networks/vmnet/native.ts";
+import { openPrivate } from "../../networks/vmnet/private.ts";
+import { openVmnet } from "../../networks/vmnet/vmnet.ts";
+import { VmnetError } from "../../networks/vmnet/vmnet-error.ts";
+import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
+import { DarwinDatagramPort } from "../../ports/darwin-datagram.ts";
+import { darwinUnix } from "../../ports/darwin-unix.ts";
+import { ListeningPort } from "../../ports/listening.ts";
+import { SocketListener } from "../../ports/socket-listener.ts";
+import { SocketStream } from "../../ports/socket-stream.ts";
+import type { UnixSystem } from "../../ports/unix-system.ts";
+import { parseSettings, type VmNetType } from "../../privileges/conf.ts";
+import { CONF, readConf } from "../../privileges/conf-file.ts";
+import { DarwinPrivileges } from "../../privileges/darwin.ts";
+import { darwinRegistry } from "../../registry/darwin.ts";
+import type { FramePort } from "../../relay/port.ts";
+import type { SessionArguments } from "../../session/options.ts";
+import type { NetworkRequest } from "../../session/system.ts";
+import { descriptorWriter, LOG_LEVELS, Log, type LogFormat, type LogLevel } from "../../telemetry/log.ts";
+import { syslogWriter } from "../../telemetry/syslog.ts";
+import { UserError } from "../../user-error.ts";
+import { oneOfOptions, refuseReconnect } from "./exclusive-options.ts";
+import type { Platform } from "./platform.ts";
+
+const STDERR = 2;
+const DEFAULT_LEASE_TIME = 600; // seconds
+
+export interface DarwinOptions {
+  /** Others than Apple's bring no registry: whoever hands them in may add one. */
+  readonly libraries?: DarwinLibraries;
+  /** `uname -r` */
+  readonly release?: string;
+  /** Where root's file is. Another path is a test's. */
+  readonly conf?: string;
+}
+
+export function darwinPlatform(options: DarwinOptions = {}): Platform {
+  const { libraries = APPLE, release: version = release(), conf = CONF } = options;
+  const libc = loadDarwinLibc(libraries.system);
+  const unix = darwinUnix(libc);
+  const registry = libraries === APPLE ? darwinRegistry(libc, loadRegistryCalls()) : undefined;
+  return {
+    clock: continuousClock(libc),
+    ...(registry && { registry }),
+    openLog: (level, format, write) => openLog(libc, level, format, write),
+    privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given, conf) }),
+    openVmPort: (given) => openVmPort(libc, unix, version, given),
+    openNetwork: async (request) => openNetwork(libraries, version, typeOf(request.given, conf), request),
+    checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
+    takeControlDescriptor: ({ controlFd }) =>
+      controlFd === undefined ? undefined : new SocketStream(unix, takeControlDescriptor(unix, controlFd)),
+    listenForControl: (path, onClient) => new SocketListener(unix, "--control-socket", path, onClient),
+    advice: () => [],
+  };
+}
+
+/** The unified log gets what it would get anywhere; on stderr is what the caller wants to see there. */
+function openLog(
+  libc: DarwinLibc,
+  level: LogLevel,
+  format: LogFormat,
+  toStderr: (line: string) => boolean = descriptorWriter(STDERR, writableNow(libc, STDERR)),
+): Log {
+  const toSystem = syslogWriter(libc);
+  const threshold = LOG_LEVELS.indexOf(level);
+  const write = (line: string, of: LogLevel): boolean => {
+    toSystem(line, of);
+    return LOG_LEVELS.indexOf(of) < threshold || toStderr(line);
+  };
+  return new Log({ level: threshold > LOG_LEVELS.indexOf("info") ? "info" : level, format, write });
+}
+
+/** The network's type: the caller's, else root's in /etc/softnet.conf. Throws UserError for a file that cannot be trusted. */
+function typeOf(given: SessionArguments, conf: string): VmNetType {
+  return given.vmNetType ?? parseSettings(readConf(conf), conf).vmNetType ?? "nat";
+}
+
+function openVmPort(libc: DarwinLibc, unix: UnixSystem, version: string, given: SessionArguments): FramePort {
+  const { vmFd, vmTap, vmSocket, vmReconnect = false } = given;
+  refuse("--vm-tap", vmTap);
+  oneOfOptions({ "--vm-fd": vmFd, "--vm-socket": vmSocket });
+  refuseReconnect(given);
+  if (vmSocket !== undefined) return new ListeningPort(unix, "--vm-socket", vmSocket, { reconnects: vmReconnect });
+  if (vmFd === undefined) {
+    throw new UserError("no VM: give --vm-fd N, one end of a unix datagram socketpair, or --vm-socket PATH");
+  }
+  return new DarwinDatagramPort(libc, darwinFeatures(version), "--vm-fd", vmFd);
+}
+
+async function openNetwork(
+  libraries: DarwinLibraries,
+  version: string,
+  type: VmNetType,
+  request: NetworkRequest,
+): Promise<Network> {
+  const { given, isolated, privileges, log } = request;
+  refuse("--bridge", given.bridge);
+  refuse("--host-fd", given.hostFd);
+  refuse("--host-socket", given.hostSocket);
+  const { subnet, dns, expose, vmMacAddress = "" } = given;
+  const [privateOnly] =
+    Object.entries({ "--subnet": subnet, "--dns": dns }).find(([, value]) => value !== undefined) ?? [];
+  if (type !== "private" && privateOnly !== undefined) {
+    throw new UserError(`${privateOnly} belongs to --vm-net-type private: macOS chooses it for ${type}; leave it out`);
+  }
+  const native = loadVmnetNative(libraries);
+  const common = { isolated, warn: (message: string) => log.warn(message), ...(expose !== undefined && { expose }) };
+  let network: Network;
+  if (type === "private") {
+    try {
+      network = await openPrivate(native, () => loadCoreFoundation(libraries.coreFoundation), {
+        ...common,
+        vmMac: vmMacAddress,
+        system: systemName(version),
+        ...(subnet !== undefined && { subnet }),
+        ...(dns !== undefined && { dns }),
+      });
+    } catch (error) {
+      if (error instanceof VmnetError && error.mayWantRights) (privileges as Partial<DarwinPrivileges>).seekRoot?.();
+      throw error;
+    }
+  } else {
+    await tuneLeaseTime(libraries, given.bootpdLeaseTime ?? DEFAULT_LEASE_TIME, log);
+    network = await openVmnet(native, { ...common, type });
+  }
+  return await acceptMtu(network, given.mtu);
+}
+
+async function acceptMtu(network: Network, mtu: number | undefined): Promise<Network> {
+  if (mtu === undefined || mtu <= network.mtu) return network;
+  await network.close();
+  throw new UserError(`--mtu ${mtu}: ${network.label} carries packets of ${network.mtu} bytes at the most`);
+}
+
+/** For networks that start afterwards. The VM gets its network also when this fails. */
+async function tuneLeaseTime(libraries: DarwinLibraries, seconds: number, log: Log): Promise<void> {
+  try {
+    const coreFoundation = loadCoreFoundation(libraries.coreFoundation);
+    const systemConfiguration = loadSystemConfiguration(libraries.systemConfiguration);
+    await setLeaseTime({ coreFoundation, systemConfiguration }, seconds);
+  } catch (error) {
+    log.warn(`the lease time of macOS' DHCP server stays as it is: ${(error as Error).message}`);
+  }
+}
+
+function refuse(option: string, value: unknown): void {
+  if (value !== undefined) throw new UserError(`${option} is for Linux; leave it out`);
+}

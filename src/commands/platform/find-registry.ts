@@ -1,0 +1,19 @@
+/** The registry of the system that this runs on, for commands that only read it. Only that system's part is loaded. */
+import type { RegistrySystem } from "../../registry/system.ts";
+import { UserError } from "../../user-error.ts";
+
+/** Throws UserError where there is none. */
+export async function hostRegistry(): Promise<RegistrySystem> {
+  if (process.platform === "linux") {
+    const { loadLibc } = await import("../../native/linux/libc.ts");
+    const { linuxRegistry } = await import("../../registry/linux.ts");
+    return linuxRegistry(loadLibc());
+  }
+  if (process.platform === "darwin") {
+    const { loadRegistryCalls } = await import("../../native/darwin/registry-calls.ts");
+    const { darwinRegistry } = await import("../../registry/darwin.ts");
+    const { loadDarwinLibc } = await import("../../native/darwin/libc.ts");
+    return darwinRegistry(loadDarwinLibc(), loadRegistryCalls());
+  }
+  throw new UserError(`softnet keeps no registry on ${process.platform}`);
+}

@@ -1,0 +1,162 @@
+/** Linux: the VM on a unix socket or a TAP; the network a bridge, a socket, or one of the VM's own (nftables). */
+import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
+import { bootClock } from "../../native/linux/clock.ts";
+import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
+import { nameProcess } from "../../native/linux/process-name.ts";
+import { writableNow } from "../../native/linux/ready.ts";
+import { openBridge } from "../../networks/bridge.ts";
+import { gatewayAdvice, openHostDescriptor, openHostSocket } from "../../networks/host-socket.ts";
+import { openNat } from "../../networks/nat/nat.ts";
+import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
+import { DEFAULT_MTU, type Network } from "../../networks/network.ts";
+import type { OnPortState } from "../../networks/port-state.ts";
+import { parseRules } from "../../policy/rule.ts";
+import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
+import { DatagramPort } from "../../ports/datagram.ts";
+import { linuxUnix } from "../../ports/linux-unix.ts";
+import { ListeningPort } from "../../ports/listening.ts";
+import { StreamListener } from "../../ports/stream-listener.ts";
+import { openVmTap } from "../../ports/tap.ts";
+import { unixAddress } from "../../ports/unix-path.ts";
+import { UnixStream } from "../../ports/unix-stream.ts";
+import { Privileges } from "../../privileges/privileges.ts";
+import { earlierSubnets } from "../../registry/earlier.ts";
+import { linuxRegistry } from "../../registry/linux.ts";
+import type { FramePort } from "../../relay/port.ts";
+import type { SessionArguments } from "../../session/options.ts";
+import { prepareRegistry } from "../../session/registry-entry.ts";
+import type { NetworkRequest } from "../../session/system.ts";
+import { descriptorWriter, Log } from "../../telemetry/log.ts";
+import { serviceManager } from "../../telemetry/service-manager.ts";
+import { UserError } from "../../user-error.ts";
+import { parseMac, putMac } from "../../wire/address.ts";
+import { oneOfOptions, refuseReconnect } from "./exclusive-options.ts";
+import type { Platform } from "./platform.ts";
+
+const STDERR = 2;
+
+export function linuxPlatform(): Platform {
+  const libc = loadLibc();
+  nameProcess(libc, "softnet"); // Node calls it node-MainThread
+  const unix = linuxUnix(libc);
+  return {
+    clock: bootClock(libc),
+    registry: linuxRegistry(libc),
+    openLog: (level, format, write = descriptorWriter(STDERR, writableNow(libc, STDERR))) =>
+      new Log({ level, format, write }),
+    serviceManager: () => serviceManager(libc, process.env),
+    privileges: (given) => {
+      if (given.vmSocket !== undefined) unixAddress(`--vm-socket ${given.vmSocket}`, given.vmSocket);
+      return new Privileges(libc, given);
+    },
+    openVmPort: (given, newTap) => openVmPort(libc, given, newTap),
+    openNetwork: (request) => openNetwork(libc, request),
+    checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
+    takeControlDescriptor: ({ controlFd }) =>
+      controlFd === undefined ? undefined : new UnixStream(libc, takeControlDescriptor(unix, controlFd)),
+    listenForControl: (path, onClient) => new StreamListener(libc, "--control-socket", path, onClient),
+    advice,
+  };
+}
+
+function openVmPort(libc: LinuxLibc, given: SessionArguments, newTap?: boolean): FramePort {
+  const { vmFd, vmTap, vmSocket, vmReconnect = false, vmMacAddress } = given;
+  oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket });
+  refuseReconnect(given);
+  if (vmSocket !== undefined) {
+    return new ListeningPort(linuxUnix(libc), "--vm-socket", vmSocket, { reconnects: vmReconnect });
+  }
+  if (vmFd !== undefined) return new DatagramPort(libc, "--vm-fd", vmFd);
+  if (vmTap === undefined) throw new UserError("no VM: give --vm-fd N, --vm-tap NAME or --vm-socket PATH");
+  const address = new Uint8Array(6);
+  putMac(address, 0, parseMac(vmMacAddress ?? "") ?? 0);
+  return openVmTap(libc, "--vm-tap", vmTap, address, newTap);
+}
+
+async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Network> {
+  const { given, isolated, privileges, log } = request;
+  const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
+  const chosen = oneOfOptions({
+    "--bridge": bridge,
+    "--host-fd": hostFd,
+    "--host-socket": hostSocket,
+    "--vm-net-type": vmNetType,
+  });
+  const mtu = given.mtu ?? DEFAULT_MTU;
+  const natOptions = Object.entries({
+    "--subnet": subnet,
+    "--dns": dns,
+    "--expose": expose,
+    "--max-connections": maxConnections,
+  });
+  const [natOnly] = natOptions.find(([, value]) => value !== undefined) ?? [];
+  if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
+    throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
+  }
+  const warn = (message: string): void => log.warn(message);
+  if (bridge !== undefined) return await openBridge(libc, { bridge, isolated, warn, onPortState: logPortState(log) });
+  if (hostFd !== undefined) {
+    if (hostFd === given.vmFd)
+      throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);
+    return openHostDescriptor(libc, hostFd, mtu);
+  }
+  if (hostSocket !== undefined) return openHostSocket(libc, hostSocket, mtu);
+  if (vmNetType === "private") {
+    throw new UserError("--vm-net-type private is for macOS: on Linux nat is a private network of the VM's own");
+  }
+  if ((maxConnections ?? 0) > DEFAULT_CONNECTIONS && !privileges.callerIsRoot()) {
+    throw new UserError(
+      `--max-connections ${maxConnections}: only root may allow more than ${DEFAULT_CONNECTIONS}; give fewer`,
+    );
+  }
+  if (privileges.permits !== undefined) await refuseOthers(privileges.permits, { subnet, expose });
+  const { vmMacAddress = "", allow = [], block = [] } = given;
+  const type = vmNetType ?? "nat";
+  const registry = linuxRegistry(libc);
+  if (process.geteuid!() === 0) prepareRegistry(registry);
+  // The VM of before with this MAC address may have been somebody else's, who was allowed more.
+  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(before);
+  const earlier = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
+  return await openNat(libc, {
+    type,
+    vmMac: vmMacAddress,
+    allow,
+    block,
+    mtu,
+    connections: maxConnections ?? DEFAULT_CONNECTIONS,
+    directory: registry.directory,
+    warn,
+    ...(earlier !== undefined && { earlier }),
+    ...(subnet !== undefined && { subnet }),
+    ...(dns !== undefined && { dns }),
+    ...(expose !== undefined && { expose }),
+  });
+}
+
+/** A VM whose bridge drops its frames is offline, and nothing else would say why. */
+function logPortState(log: Log): OnPortState {
+  return (forwards, details) => {
+    if (forwards) log.info("the bridge forwards the VM's frames now", details);
+    else log.warn("the bridge does not forward the VM's frames yet", { ...details, why: WHY_NOT });
+  };
+}
+
+const WHY_NOT =
+  "a new port waits for the bridge's forward delay (with STP twice, up to 30 s), and is disabled while the bridge or the TAP is down";
+
+function advice(given: SessionArguments, vm: FramePort, network: Network): string[] {
+  const lines: string[] = [];
+  for (const port of [vm, network.port]) {
+    if (port instanceof DatagramPort && !port.seesPeer) {
+      lines.push(
+        `${port.label}: the kernel does not tell when its other side goes away; only the next frame to it will`,
+      );
+    }
+  }
+  if (given.hostSocket !== undefined || given.hostFd !== undefined) {
+    const line = gatewayAdvice(network.label, parseRules(given.allow ?? [], given.block ?? []));
+    if (line !== undefined) lines.push(line);
+  }
+  if (given.bootpdLeaseTime !== undefined) lines.push("--bootpd-lease-time has no effect on Linux");
+  return lines;
+}

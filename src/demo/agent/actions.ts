@@ -1,0 +1,76 @@
+/**
+ * The actions of an agent. Each takes one argument and returns one result, both plain data; what
+ * keeps running (a server, a listener, a sender) lives here and ends with the process at the latest.
+ */
+import type { LinuxLibc } from "../../native/linux/libc.ts";
+import { type AwaitedLease, awaitLease } from "./await-lease.ts";
+import { Bank } from "./bank.ts";
+import { type Datagram, sendDatagram } from "./datagram.ts";
+import { askForLease, type LeaseRequest } from "./dhcp-client.ts";
+import { type DnsPlan, resolveName, serveDns } from "./dns.ts";
+import { Eavesdropper } from "./eavesdropper.ts";
+import { FrameSender, type SendPlan } from "./frame-sender.ts";
+import { setKernel } from "./kernel.ts";
+import { type Mailbox, readMail, serveMail } from "./mail.ts";
+import { ping } from "./ping.ts";
+import { type DhcpServerPlan, PoolDhcpServer } from "./pool-dhcp-server.ts";
+import { RogueDhcp, type RoguePlan } from "./rogue-dhcp.ts";
+import { type StarvePlan, starve } from "./starve.ts";
+import { askWeb, download, serveWeb, type WebPlan, type WebRequest } from "./web.ts";
+
+export type Actions = ReturnType<typeof makeActions>;
+
+export function makeActions(libc: LinuxLibc) {
+  let dhcpServer: PoolDhcpServer | undefined;
+  let bank: Bank | undefined;
+  let rogue: RogueDhcp | undefined;
+  let eavesdropper: Eavesdropper | undefined;
+  let sender: FrameSender | undefined;
+
+  return {
+    setKernel,
+
+    // What a guest does on an ordinary day.
+    askForLease: (request: LeaseRequest) => askForLease(libc, request),
+    ping: ({ address, timeout }: { address: number; timeout: number }) => ping(libc, address, timeout),
+    resolveName: ({ server, name }: { server: string; name: string }) => resolveName(server, name),
+    askWeb: (request: WebRequest) => askWeb(request),
+    download: (request: WebRequest & { size: number }) => download(request),
+    readMail: (mailbox: Mailbox) => readMail(mailbox),
+    sendDatagram: (datagram: Datagram) => sendDatagram(datagram),
+
+    // What the others serve.
+    serveDhcp: (plan: DhcpServerPlan) => {
+      dhcpServer = new PoolDhcpServer(libc, plan);
+    },
+    freeAddresses: () => dhcpServer?.free ?? 0,
+    forgetLeases: () => dhcpServer?.forget(),
+    serveDns: (plan: DnsPlan) => serveDns(plan),
+    serveWeb: (plan: WebPlan) => serveWeb(plan),
+    serveMail: ({ address, port }: { address: string; port: number }) => serveMail(address, port),
+    openBank: async ({ address, port }: { address: string; port: number }) => {
+      bank = await Bank.open(address, port);
+    },
+    sourceOfOrder: (text: string) => bank?.sourceOf(text) ?? null,
+
+    // What an attacker does.
+    startSending: (plan: SendPlan) => {
+      sender?.stop();
+      sender = new FrameSender(libc, plan);
+    },
+    sentSoFar: () => sender?.sent ?? 0,
+    stopSending: () => sender?.stop() ?? { frames: 0, seconds: 0 },
+    startListening: ({ link, secret }: { link: string; secret: string }) => {
+      eavesdropper?.close();
+      eavesdropper = new Eavesdropper(libc, link, secret);
+    },
+    heardSoFar: () => eavesdropper?.heard ?? 0,
+    startRogueDhcp: (plan: RoguePlan) => {
+      rogue?.close();
+      rogue = new RogueDhcp(libc, plan);
+    },
+    stopRogueDhcp: () => rogue?.close(),
+    starve: (plan: StarvePlan) => starve(libc, plan),
+    awaitLease: (awaited: AwaitedLease) => awaitLease(libc, awaited),
+  };
+}

@@ -1,0 +1,112 @@
+/**
+ * One softnet's connection to the helper: requests in, replies and notices out. Requests come one after the other; only
+ * the newest notices wait where the other end does not read.
+ */
+import { Lines, TOO_LONG } from "../control/lines.ts";
+import { Outgoing } from "../control/outgoing.ts";
+import type { ByteStream } from "../ports/byte-stream.ts";
+import { type Event, encode, type Notices, parseRequest, type Reply, type Request } from "./messages.ts";
+
+/** Events that wait where the other end does not read; more are left out. */
+const MOST_EVENTS = 16;
+
+export interface ClientConnectionOptions {
+  readonly stream: ByteStream;
+  /** Does what a request wants. Throws Error with what is wrong. */
+  readonly serve: (request: Request) => Omit<Reply, "kind">;
+  /** The softnet has ended, or said what no softnet says. Called once. */
+  readonly onEnd: () => void;
+}
+
+export class ClientConnection {
+  readonly #options: ClientConnectionOptions;
+  readonly #lines = new Lines();
+  readonly #outgoing = new Outgoing();
+  #notices: Notices | undefined;
+  readonly #events: Event[] = [];
+  #sentNotices = "[]";
+  #open = true;
+
+  constructor(options: ClientConnectionOptions) {
+    this.#options = options;
+    this.#options.stream.watch(true, false, this.#wake);
+  }
+
+  /** All that is wrong at present, for people. */
+  sendNotices(notices: readonly string[]): void {
+    const text = JSON.stringify(notices);
+    if (!this.#open || text === this.#sentNotices) return;
+    this.#sentNotices = text;
+    this.#notices = { kind: "notices", notices };
+    this.#send();
+  }
+
+  /** Something that happened on the host, for people. */
+  sendEvent(event: string): void {
+    if (!this.#open || this.#events.length >= MOST_EVENTS) return;
+    this.#events.push({ kind: "event", event });
+    this.#send();
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#options.stream.close();
+    this.#options.onEnd();
+  }
+
+  readonly #wake = (readable: boolean): void => {
+    try {
+      if (readable) this.#receive();
+      if (this.#open) this.#send();
+      if (this.#open && this.#options.stream.check()) this.close();
+    } catch {
+      this.close(); // the other end is gone
+    }
+  };
+
+  #receive(): void {
+    const bytes = this.#options.stream.receive();
+    if (bytes === undefined) {
+      this.close();
+      return;
+    }
+    this.#lines.push(bytes);
+    while (this.#open && this.#lines.waiting) {
+      const line = this.#lines.next();
+      const request = line === TOO_LONG ? undefined : parseRequest(line);
+      if (request === undefined) this.close();
+      else this.#reply(request);
+    }
+  }
+
+  #reply(request: Request): void {
+    let reply: Reply;
+    try {
+      reply = { kind: "reply", ...this.#options.serve(request) };
+    } catch (error) {
+      reply = { kind: "reply", error: (error as Error).message };
+    }
+    this.#outgoing.add(encode(reply).toString());
+  }
+
+  #send(): void {
+    const { stream } = this.#options;
+    try {
+      do {
+        if (this.#outgoing.length === 0) this.#addNext();
+        this.#outgoing.flush((bytes) => stream.send(bytes));
+      } while (this.#outgoing.length === 0 && (this.#events.length > 0 || this.#notices !== undefined));
+      stream.watch(true, this.#outgoing.length > 0, this.#wake);
+    } catch {
+      this.close();
+    }
+  }
+
+  #addNext(): void {
+    const next = this.#events.shift() ?? this.#notices;
+    if (next === undefined) return;
+    if (next === this.#notices) this.#notices = undefined;
+    this.#outgoing.add(encode(next).toString());
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Logs the VM's address as it comes, is renewed and goes, and warns once of what will surprise its user.
+ *
+ * A guest decides how often that happens, not how long the log becomes: a renewal that changes nothing is logged once an
+ * hour, and of all else a burst of LINES, then one line a minute. What is left out is logged at debug level, and counted in
+ * the next line.
+ */
+import type { Guard } from "../guard/guard.ts";
+import { TokenBucket } from "../guard/token-bucket.ts";
+import type { Binding, BindingChange } from "../guard/types.ts";
+import { isolationAdvice } from "../policy/advice.ts";
+import { subnetOf } from "../policy/rule.ts";
+import type { Log, LogFields, LogValue } from "../telemetry/log.ts";
+import { formatIPv4 } from "../wire/address.ts";
+
+/** Microseconds between two lines about a binding that only goes on. */
+const RENEWAL_INTERVAL = 3_600_000_000;
+const LINES = 20;
+const LINES_PER_SECOND = 1 / 60;
+
+export class BindingLog {
+  readonly #log: Log;
+  readonly #isolated: boolean;
+  readonly #clock: () => number;
+  readonly #lines = new TokenBucket(LINES_PER_SECOND, LINES);
+  /** What the log said of the binding last, and when. */
+  #logged = "";
+  #loggedAt = 0;
+  #leftOut = 0;
+  #warnedOfGateway = false;
+  #warnedOfIsolation = false;
+
+  constructor(log: Log, isolated: boolean, clock: () => number) {
+    this.#log = log;
+    this.#isolated = isolated;
+    this.#clock = clock;
+  }
+
+  follow(change: BindingChange, guard: Guard): void {
+    const { kind, binding } = change;
+    if (kind === "lost") {
+      this.#logged = "";
+      this.#line("binding lost", { address: formatIPv4(binding.address), why: change.why }, true);
+      return;
+    }
+    const time = this.#clock();
+    const fields = describe(binding, guard);
+    const text = JSON.stringify(fields);
+    const news = kind !== "renewed" || text !== this.#logged || time - this.#loggedAt >= RENEWAL_INTERVAL;
+    const seconds = Math.round((binding.expiry - time) / 1e6);
+    const logged = this.#line(
+      `binding ${kind}`,
+      { ...fields, seconds: Number.isFinite(seconds) ? seconds : "forever" },
+      news,
+    );
+    if (logged) {
+      this.#logged = text;
+      this.#loggedAt = time;
+    }
+    this.#warn(guard, subnetOf(binding.address, binding.netmask));
+  }
+
+  /** Returns whether it was logged for those who do not debug. */
+  #line(message: string, fields: LogFields, news: boolean): boolean {
+    if (news && this.#lines.take(this.#clock())) {
+      this.#log.info(message, this.#leftOut > 0 ? { ...fields, "left-out": this.#leftOut } : fields);
+      this.#leftOut = 0;
+      return true;
+    }
+    if (news) this.#leftOut++;
+    this.#log.debug(message, fields);
+    return false;
+  }
+
+  #warn(guard: Guard, subnet: ReturnType<typeof subnetOf>): void {
+    if (guard.gateway === 0 && !this.#warnedOfGateway) {
+      this.#warnedOfGateway = true;
+      this.#log.warn("no gateway is known, so @host matches nothing: give --gateway ADDRESS if there is one");
+    }
+    const advice =
+      this.#isolated && subnet && !this.#warnedOfIsolation ? isolationAdvice(guard.rules, subnet) : undefined;
+    if (advice !== undefined) {
+      this.#warnedOfIsolation = true;
+      this.#log.warn(advice);
+    }
+  }
+}
+
+/** What makes it another binding to people; its end moves with every renewal. */
+function describe(binding: Binding, guard: Guard): Record<string, LogValue> {
+  return {
+    address: formatIPv4(binding.address),
+    origin: binding.origin,
+    server: formatIPv4(binding.server),
+    gateway: guard.gateway === 0 ? "none" : formatIPv4(guard.gateway),
+    dns: binding.dnsServers.map(formatIPv4).join(",") || "none",
+  };
+}

@@ -1,0 +1,32 @@
+/** What a network knows about itself that the guard should know too. */
+import type { GuardOptions } from "../guard/types.ts";
+import type { Network } from "../networks/network.ts";
+import { parseCidr } from "../policy/rule.ts";
+import { UserError } from "../user-error.ts";
+import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+
+/** The guard's options that the network knows and the user did not give. */
+export function knownToNetwork(network: Network): Partial<GuardOptions> {
+  return {
+    ...(network.gateway !== undefined && { gateway: network.gateway }),
+    ...(network.gatewayMac !== undefined && { gatewayMacAddress: network.gatewayMac }),
+    ...(network.dhcpServer !== undefined && { dhcpServer: network.dhcpServer }),
+    ...(network.serves && { origin: "served" as const }),
+    ...(network.subnet !== undefined && { subnet: network.subnet }),
+    ...(network.exposedPorts !== undefined && { exposedPorts: network.exposedPorts }),
+  };
+}
+
+/** A network of softnet's own has one address for the VM; another one would leave it without any. Throws UserError. */
+export function refuseForeignAddress(
+  { serves, subnet, label }: Network,
+  { vmIpAddress }: { readonly vmIpAddress?: string },
+): void {
+  const own = serves && subnet !== undefined ? parseCidr(subnet) : undefined;
+  if (own === undefined || vmIpAddress === undefined) return;
+  const address = own.address + 2; // the gateway has the first one
+  if (parseIPv4(vmIpAddress) === address) return;
+  throw new UserError(
+    `--vm-ip-address ${vmIpAddress}: the VM's address in ${label} is ${formatIPv4(address)}; leave it out, or choose with --subnet`,
+  );
+}

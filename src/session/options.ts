@@ -1,0 +1,75 @@
+/** What is said of one VM: where it is, which network it is on, what it may do, and what is written about it. */
+import { createGuard } from "../guard/guard.ts";
+import type { GuardOptions } from "../guard/types.ts";
+import type { VmNetType } from "../privileges/conf.ts";
+import { UserError } from "../user-error.ts";
+
+/** What the guard needs to know about its VM. */
+export interface GuardArguments {
+  /** Required; checked in guardOptions, so that an unknown option or command is reported first. */
+  readonly vmMacAddress?: string;
+  readonly vmIpAddress?: string;
+  readonly gateway?: string;
+  readonly gatewayMac?: string;
+  readonly dhcpServer?: string;
+  readonly dhcpServerMac?: string;
+  readonly vmHostname?: string;
+  readonly mtu?: number;
+  readonly allow?: readonly string[];
+  readonly block?: readonly string[];
+  readonly policy?: string;
+}
+
+/** The options of one session. */
+export interface SessionArguments extends GuardArguments {
+  readonly vmFd?: number;
+  readonly vmTap?: string;
+  readonly vmSocket?: string;
+  readonly vmReconnect?: boolean;
+  readonly vmNetType?: VmNetType;
+  readonly bridge?: string;
+  readonly hostFd?: number;
+  readonly hostSocket?: string;
+  readonly subnet?: string;
+  readonly dns?: string;
+  readonly expose?: string;
+  readonly maxConnections?: number;
+  readonly reject?: boolean;
+  readonly controlFd?: number;
+  readonly controlSocket?: string;
+  readonly bootpdLeaseTime?: number;
+  readonly releaseOnExit: boolean;
+  readonly capture?: string;
+  readonly captureSize: number;
+  readonly captureFiles: number;
+  readonly logFile?: string;
+}
+
+/** The guard's options out of the command line's. Throws UserError without a MAC address. */
+export function guardOptions(given: GuardArguments): GuardOptions {
+  if (given.vmMacAddress === undefined) {
+    throw new UserError("--vm-mac-address is missing: give the VM's MAC address, such as 7e:1a:00:00:00:01");
+  }
+  return {
+    macAddress: given.vmMacAddress,
+    allow: given.allow ?? [],
+    block: given.block ?? [],
+    ...(given.gateway !== undefined && { gateway: given.gateway }),
+    ...(given.gatewayMac !== undefined && { gatewayMacAddress: given.gatewayMac }),
+    ...(given.dhcpServerMac !== undefined && { dhcpServerMacAddress: given.dhcpServerMac }),
+    ...(given.vmHostname !== undefined && { hostname: given.vmHostname }),
+    ...(given.dhcpServer !== undefined && { dhcpServer: given.dhcpServer }),
+    ...(given.vmIpAddress !== undefined && { address: given.vmIpAddress }),
+    ...(given.mtu !== undefined && { mtu: given.mtu }),
+  };
+}
+
+/** Throws for options that no guard takes, before anything is opened. */
+export function checkOptions(args: SessionArguments): void {
+  createGuard(guardOptions(args));
+}
+
+/** Whether anybody may change the policy while the session runs. */
+export function hasLivePolicy({ controlFd, controlSocket, policy }: SessionArguments): boolean {
+  return controlFd !== undefined || controlSocket !== undefined || policy !== undefined;
+}

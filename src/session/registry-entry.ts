@@ -1,0 +1,143 @@
+/** A run's part in the host's registry: the VM's place in it, and giving the address back at the end. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Guard } from "../guard/guard.ts";
+import type { GuardOptions } from "../guard/types.ts";
+import { isReleasable, sendRelease } from "../networks/dhcp/release.ts";
+import type { Network } from "../networks/network.ts";
+import { UntrustedRegistry } from "../registry/files.ts";
+import { type NotRestored, Registration } from "../registry/registration.ts";
+import { ensureDirectory } from "../registry/sweep.ts";
+import type { RegistrySystem } from "../registry/system.ts";
+import type { Batch } from "../relay/batch.ts";
+import type { Log } from "../telemetry/log.ts";
+import { UserError } from "../user-error.ts";
+import { formatIPv4, parseIPv4, parseMac } from "../wire/address.ts";
+import type { SessionArguments } from "./options.ts";
+
+/**
+ * Registers the VM, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
+ * distinguish from others. Throws UserError, also for a static address that another live softnet's VM has.
+ */
+export function register(
+  system: RegistrySystem | undefined,
+  network: Network,
+  {
+    vmMacAddress = "",
+    vmIpAddress = "",
+    controlSocket,
+  }: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket">,
+  log: Log,
+): Registration | undefined {
+  if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
+    log.debug("no registry: addresses of other VMs, and of this one before, are not known", { network: network.label });
+    return undefined;
+  }
+  const mac = parseMac(vmMacAddress) ?? 0;
+  const address = parseIPv4(vmIpAddress);
+  let registration: Registration | undefined;
+  try {
+    const control = controlSocket === undefined ? {} : { control: resolve(controlSocket) };
+    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ...control });
+    // Asked again in `beginWithBinding`; but now the record can be removed.
+    if (address !== undefined && registration.isHeldElsewhere(address)) throw heldElsewhere(address, network);
+    return registration;
+  } catch (error) {
+    registration?.close();
+    throw unusable(system, error);
+  }
+}
+
+/** Makes the registry's folder, as root. Throws UserError. */
+export function prepareRegistry(system: RegistrySystem): void {
+  try {
+    ensureDirectory(system);
+  } catch (error) {
+    throw unusable(system, error);
+  }
+}
+
+/** Why the registry is of no use, with the remedy. */
+function unusable({ directory }: RegistrySystem, error: unknown): UserError {
+  if (error instanceof UserError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof UntrustedRegistry) return new UserError(`${message}: remove it, and start softnet again`);
+  if (code === "EROFS") {
+    return new UserError(
+      `the registry ${directory} cannot be used (${message}): its file system is read-only, mount a writable one (a tmpfs) on /run`,
+    );
+  }
+  const remedy = existsSync(directory) ? "" : ": let root be able to make it";
+  return new UserError(`the registry ${directory} cannot be used (${message})${remedy}`);
+}
+
+/** What the guard has to know from the registry. */
+export function registryOptions(registration: Registration | undefined): Partial<GuardOptions> {
+  if (registration === undefined) return {};
+  const { restored, isHeldElsewhere } = registration;
+  return { heldElsewhere: isHeldElsewhere, ...(restored && { restored }) };
+}
+
+/** Notes with which address the guard begins. Throws UserError where a static one is another live softnet's. */
+export function beginWithBinding(
+  registration: Registration | undefined,
+  guard: Guard,
+  network: Network,
+  log: Log,
+): void {
+  const { binding } = guard;
+  if (registration?.begin(binding) === false) throw heldElsewhere(binding!.address, network);
+  if (registration?.restored !== undefined && binding !== undefined && binding.origin !== "static") {
+    log.info("binding restored", { address: formatIPv4(binding.address), server: formatIPv4(binding.server) });
+  }
+  const lost = registration?.notRestored ?? refusedByGuard(registration, guard);
+  if (lost !== undefined) {
+    log.info("the VM's binding of before is not taken up", { address: formatIPv4(lost.address), why: lost.why });
+  }
+}
+
+/** The options may have changed since the binding was learned. */
+function refusedByGuard(registration: Registration | undefined, guard: Guard): NotRestored | undefined {
+  const restored = registration?.restored;
+  if (restored === undefined || guard.binding?.address === restored.address) return undefined;
+  return { address: restored.address, why: "no DHCP server could assign it with the options of now" };
+}
+
+function heldElsewhere(address: number, network: Network): UserError {
+  return new UserError(
+    `--vm-ip-address ${formatIPv4(address)}: another softnet's VM has this address on ${network.label}, as softnet list tells; give another`,
+  );
+}
+
+export interface AddressRelease {
+  readonly registration: Registration | undefined;
+  readonly guard: Guard;
+  readonly network: Network;
+  /** Free to be overwritten: no relay runs any more. */
+  readonly batch: Batch;
+  readonly vmMac: string;
+  /** The VM lives on elsewhere, with its address (moved-vm.ts). */
+  readonly movedAway: boolean;
+  readonly log: Log;
+}
+
+/** Gives the VM's address back to the server from which it was learned, unless the VM has done so, or its lease is over. */
+export function releaseAddress({ registration, guard, network, batch, vmMac, movedAway, log }: AddressRelease): void {
+  const { binding } = guard;
+  if (!isReleasable(binding)) return;
+  const address = formatIPv4(binding.address);
+  if (movedAway) {
+    log.info("the address is not given back: the VM was heard from elsewhere on the network, so it has moved", {
+      address,
+    });
+    return;
+  }
+  try {
+    sendRelease(network.port, batch, parseMac(vmMac) ?? 0, binding);
+  } catch (error) {
+    log.debug("the address could not be given back", { address, why: (error as Error).message });
+    return;
+  }
+  registration?.released();
+  log.info("address given back", { address, server: formatIPv4(binding.server) });
+}

@@ -1,0 +1,159 @@
+/** A session's relay with its memory, and what observes it: the drop log, the capture, the controllers. */
+import type { Guard } from "../guard/guard.ts";
+import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
+import type { Network } from "../networks/network.ts";
+import { allocateSlab, type Slab } from "../ports/slab.ts";
+import { LONGEST_ANSWER } from "../relay/answering.ts";
+import type { Batch } from "../relay/batch.ts";
+import { DIRECTION_NAMES, type Direction, EGRESS, INGRESS } from "../relay/direction.ts";
+import { LONGEST_OWN_FRAME } from "../relay/own-frames.ts";
+import type { FramePort } from "../relay/port.ts";
+import { Relay, type RelayEnd, type RelayOptions } from "../relay/relay.ts";
+import { DropLog } from "../telemetry/drop-log.ts";
+import type { Log } from "../telemetry/log.ts";
+import { parseMac } from "../wire/address.ts";
+import { describeFrame } from "../wire/describe.ts";
+import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import type { LeftLeases } from "./left-leases.ts";
+import { MovedVm } from "./moved-vm.ts";
+import type { SessionArguments } from "./options.ts";
+import type { Recording } from "./recording.ts";
+import type { SessionControl } from "./session-control.ts";
+import { logSummary } from "./session-log.ts";
+
+const ETHERNET_SOURCE = verdictOf("ethernet.source");
+/** Answers to what is denied that may wait for the VM at once. */
+const MOST_ANSWERS = 16;
+/** Frames of softnet's own that may wait for the network at once. */
+const MOST_OWN_FRAMES = 4;
+
+export interface SessionRelayOptions {
+  readonly vm: FramePort;
+  readonly network: Network;
+  readonly guard: Guard;
+  readonly leftLeases: LeftLeases;
+  readonly recording: Recording | undefined;
+  readonly control: SessionControl | undefined;
+  readonly given: SessionArguments;
+  readonly clock: () => number;
+  readonly log: Log;
+}
+
+export class SessionRelay {
+  /** Resolves when the relay ends by itself. */
+  readonly ended: Promise<RelayEnd>;
+  readonly #options: SessionRelayOptions;
+  readonly #relay: Relay;
+  readonly #moved: MovedVm;
+  readonly #slabs: Slab[] = [];
+  #started: number | undefined;
+
+  /** Allocates the batches; `free` gives them back. */
+  constructor(options: SessionRelayOptions) {
+    this.#options = options;
+    this.#moved = new MovedVm(parseMac(options.given.vmMacAddress ?? "") ?? 0);
+    const { promise, resolve } = Promise.withResolvers<RelayEnd>();
+    this.ended = promise;
+    // A watch's callback resolves nothing by itself (native/poll.ts).
+    this.#relay = new Relay({ ...this.#relayOptions(), onEnd: (end) => setImmediate(resolve, end) });
+    if (options.control !== undefined) {
+      options.control.counters = this.#relay.counters;
+      options.control.tickSoon = () => this.#relay.tickSoon();
+    }
+  }
+
+  /** The batch for frames from the VM: free to be overwritten once the relay is stopped. */
+  get egressBatch(): Batch {
+    return this.#slabs[EGRESS]!.batch;
+  }
+
+  start(): void {
+    this.#started = this.#options.clock();
+    this.#relay.start();
+  }
+
+  /** Ends the relay, because of a fault that is neither port's. Returns false where it had ended before. */
+  fail(error: unknown): boolean {
+    return this.#relay.fail(error);
+  }
+
+  /** Stops the relay and logs what it counted. Harmless when called twice. */
+  stop(): void {
+    this.#relay.stop();
+    if (this.#started === undefined) return;
+    const { log, clock } = this.#options;
+    logSummary(log, this.#relay.counters.snapshot(), (clock() - this.#started) / 1e6);
+    this.#started = undefined;
+  }
+
+  /** Gives the batches' memory back. No port may use it any more. */
+  free(): void {
+    for (const slab of this.#slabs.splice(0)) slab.free();
+  }
+
+  /** Whether the VM has moved to another host, as far as `time`. */
+  hasVmMoved(time: number): boolean {
+    return this.#moved.hasMoved(time);
+  }
+
+  #relayOptions(): Omit<RelayOptions, "onEnd"> {
+    const { vm, network, guard, leftLeases, recording, control, given, clock, log } = this.#options;
+    // A network may bring frames that are longer than the guard lets pass.
+    const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
+    const batches = [this.#allocate(longest), this.#allocate(longest)] as const;
+    const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
+    return {
+      vm,
+      network: network.port,
+      guard,
+      clock,
+      batches,
+      ...(given.reject && { answers: this.#allocate(LONGEST_ANSWER, MOST_ANSWERS) }),
+      ownFrames: {
+        batch: this.#allocate(LONGEST_OWN_FRAME, MOST_OWN_FRAMES),
+        take: (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at),
+      },
+      ...(recording && {
+        onFrame: (direction, verdict, time, bytes, offset, length) =>
+          recording.add(direction, verdict, time, bytes, offset, length),
+      }),
+      onDrop: (direction, verdict, time, bytes, offset, length) => {
+        if (dropLog.isFirst(verdict)) {
+          dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length), time);
+        }
+        this.#noteMove(direction, verdict, time, bytes, offset, length);
+        control?.dropped(direction, verdict, bytes, offset, length);
+      },
+      ...(control && { onSlice: control.serve }),
+      onTick: (time) => {
+        recording?.flush();
+        control?.tick(time);
+        dropLog.summarize(time);
+      },
+      deadline: () => Math.min(dropLog.deadline, control?.deadline ?? Number.POSITIVE_INFINITY),
+    };
+  }
+
+  /** A frame with the VM's own address that comes from the network says that the VM lives on elsewhere. */
+  #noteMove(
+    direction: Direction,
+    verdict: number,
+    time: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    if (direction === INGRESS && verdict === ETHERNET_SOURCE) this.#moved.note(time, bytes, offset, length);
+  }
+
+  #dropsOf(verdict: number): number {
+    const { drops } = this.#relay.counters;
+    return drops[EGRESS][verdict]! + drops[INGRESS][verdict]!;
+  }
+
+  #allocate(longestFrame: number, capacity?: number): Batch {
+    const slab = allocateSlab(longestFrame, capacity);
+    this.#slabs.push(slab);
+    return slab.batch;
+  }
+}

@@ -1,0 +1,42 @@
+/** What a session needs of the system that it runs on. There is one implementation a system (commands/platform/). */
+import type { Network } from "../networks/network.ts";
+import type { ByteStream } from "../ports/byte-stream.ts";
+import type { PrivilegeWalk } from "../privileges/privileges.ts";
+import type { RegistrySystem } from "../registry/system.ts";
+import type { FramePort } from "../relay/port.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { SessionArguments } from "./options.ts";
+
+/** What a network is opened with. */
+export interface NetworkRequest {
+  readonly given: SessionArguments;
+  /** No rule allows everything: the VM is kept apart from others. */
+  readonly isolated: boolean;
+  readonly privileges: PrivilegeWalk;
+  readonly log: Log;
+}
+
+/** A unix socket that controllers connect to. */
+export interface ControlListener {
+  /** `check` must be called for it to go on. */
+  readonly resting: boolean;
+  /** On a tick. */
+  check(): void;
+  /** Removes its path. */
+  close(): void;
+}
+
+export interface SessionSystem {
+  /** Microseconds on a clock that goes on while the machine sleeps: leases do too. */
+  readonly clock: () => number;
+  /** The registry of addresses, used while softnet is root; absent where there is none. */
+  readonly registry?: RegistrySystem;
+  /** Throws UserError, also when no VM's port was given, or two. `newTap`: a TAP that is there already is refused. */
+  openVmPort(given: SessionArguments, newTap?: boolean): FramePort;
+  /** Throws UserError, also when two networks were given. */
+  openNetwork(request: NetworkRequest): Promise<Network>;
+  /** Listens at `--control-socket` with the rights that the process has now. Throws UserError. */
+  listenForControl(path: string, onClient: (stream: ByteStream) => void): ControlListener;
+  /** What a user should know about the ports that were opened, and about options without effect here. */
+  advice(given: SessionArguments, vm: FramePort, network: Network): readonly string[];
+}
