@@ -11,7 +11,7 @@ const page = readFileSync(join(ROOT, "docs/architecture.md"), "utf8");
 /** The rooms, each of which imports only from those before it. */
 const rooms = [...page.matchAll(/^\| `([a-z]+)\/` \|/gm)].map((match) => match[1]!);
 /** Files beside the rooms: below all of them, and above. */
-const LOWEST: readonly string[] = ["user-error.ts", "file-modes.ts", "system-program.ts"];
+const LOWEST: readonly string[] = ["user-error.ts", "file-modes.ts", "system-program.ts", "version.ts"];
 const HIGHEST = ["index.ts", "main.ts"];
 
 const sources = globSync("**/*.ts", { cwd: join(ROOT, "src") });
