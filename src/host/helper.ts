@@ -193,7 +193,13 @@ export class Helper {
     const commands = removeVm(this.#table, vm, member.reach);
     // All or nothing; and if one thing stands in the way, everything else goes all the same.
     if (nft.run(commands) !== undefined) for (const command of commands) nft.run([command]);
-    this.#forwarding.close(vm.tap);
+    try {
+      this.#forwarding.close(vm.tap);
+    } catch (error) {
+      // An interface that is just going away, for example: that the VM is out must not depend on it.
+      for (const { connection } of this.#members)
+        connection.sendEvent(`the host cannot be kept as it should be: ${(error as Error).message}`);
+    }
     this.#closing--;
     this.#deleteConnections(vm.address);
     this.#forget(member);
