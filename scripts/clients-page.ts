@@ -95,7 +95,7 @@ What takes longer than it would without softnet, and why:
   through the kernel, which looks for the guest's MAC address first where it has forgotten it; softnet without a record drops the guest's
   ARP reply (\`arp.sender-address\`), but repeats the question itself, as INIT-REBOOT, whose ACK is broadcast.
 
-Times in *restarted* of 20 s and more at dnsmasq and udhcpd, and of 45 s and more of NetworkManager in *paused*, *stopped* and *moved*, are from before
+Times in *restarted* of 20 s and more at dnsmasq and udhcpd, and of 45 s and more of NetworkManager in *stopped*, are from before
 softnet repeated the question and let NetworkManager's SELECTING with its former address in ciaddr pass.`;
 
 function stateTable(state: State, results: Results): string {
