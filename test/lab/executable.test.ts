@@ -597,7 +597,7 @@ test("root itself: the demo's agents are the executable too", needs(), async (t)
     serialization: "advanced",
   });
   t.after(() => child.kill("SIGKILL"));
-  child.send({ number: 7, hand: "nothing of that name", argument: undefined });
+  child.send({ number: 7, action: "nothing of that name", argument: undefined });
   const [report] = (await once(child, "message")) as [{ number: number; error: string }];
   assert.equal(report.number, 7);
   assert.match(report.error, /nothing of that name/);
