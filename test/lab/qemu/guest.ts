@@ -10,8 +10,15 @@ import { MARK } from "./initramfs.ts";
 export const SIZE = 4 << 20;
 export const URL = `http://${INTERNET}/${SIZE}`;
 
-/** Waits until the system has done its work, all of it well; answers its address. */
-export async function worked(console: Program, router?: string): Promise<string> {
+export interface Expected {
+  /** The gateway's address; any by default. */
+  readonly router?: string;
+  /** Whether policy closes the gateway. */
+  readonly isGatewayClosed?: boolean;
+}
+
+/** Waits until the system has done its work, all of it as expected; returns its address. */
+export async function worked(console: Program, { router, isGatewayClosed }: Expected = {}): Promise<string> {
   await console.line(new RegExp(`${MARK} booted`));
   await console.line(new RegExp(`${MARK} end`));
   const told = (event: string): string => {
@@ -21,7 +28,12 @@ export async function worked(console: Program, router?: string): Promise<string>
   };
   const lease = /address=(\S+) router=(\S+)/.exec(told("lease"))!;
   if (router !== undefined) assert.equal(lease[2], router);
-  assert.match(told("ping"), / 3 packets received/);
+  if (isGatewayClosed)
+    assert.ok(
+      console.stdout.some((line) => line.includes(`${MARK} no-ping`)),
+      console.text(),
+    );
+  else assert.match(told("ping"), / 3 packets received/);
   const sha256 = createHash("sha256").update(pattern(SIZE)).digest("hex");
   assert.match(told("downloaded"), new RegExp(`bytes=${SIZE} sha256=${sha256}`));
   return lease[1]!;
