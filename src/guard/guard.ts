@@ -190,7 +190,7 @@ export class Guard {
     this.#gateway.setAddress(this.#configuredGateway);
     const { restored } = options;
     const taken = restored !== undefined && restore(dhcp, restored);
-    this.#surround();
+    this.#updateNetwork();
     if (taken) this.#recall(restored);
   }
 
@@ -419,7 +419,7 @@ export class Guard {
   }
 
   #bindingChanged(change: BindingChange): void {
-    this.#surround();
+    this.#updateNetwork();
     if (change.kind === "lost") this.#gateway.dropQuestion();
     else this.#ownRequest.drop();
     if (change.kind === "lost" && change.why !== "expired") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
@@ -427,17 +427,17 @@ export class Guard {
   }
 
   #formerIsGone(): void {
-    this.#surround();
+    this.#updateNetwork();
     this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
   }
 
   /** Follows the binding: the gateway that it tells, and the policy that depends on it. */
-  #surround(): void {
+  #updateNetwork(): void {
     const binding = this.#lease.binding;
     // Guarded also while the VM may ask for its former address, so that nobody becomes its gateway meanwhile.
     const guarded = binding ?? this.#lease.former;
     this.#gateway.setAddress(this.#configuredGateway || (guarded?.router ?? 0));
-    this.#policy.surround({
+    this.#policy.updateNetwork({
       gateway: this.gateway,
       address: binding?.address ?? 0,
       netmask: binding?.netmask || this.#netmask,

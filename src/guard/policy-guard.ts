@@ -6,7 +6,7 @@
  * table. Else it is looked for among the flows first, and asks the rules only where it belongs to none.
  */
 import { directedBroadcastOf } from "../policy/cidr.ts";
-import { ALLOWED, BLOCKED, GLOBAL, LOOPBACK, type Surroundings } from "../policy/default-layer.ts";
+import { ALLOWED, BLOCKED, GLOBAL, type KnownNetwork, LOOPBACK } from "../policy/default-layer.ts";
 import { decidingRule, outranked } from "../policy/explain.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { IN, OUT, type Way } from "../policy/rule-tree.ts";
@@ -49,7 +49,7 @@ const ECHO_BURST = 200;
 /** Equal to no address. */
 const NO_ADDRESS = -1;
 
-const NOWHERE: Surroundings = Object.freeze({ gateway: 0, address: 0, netmask: 0, dnsServers: Object.freeze([]) });
+const NOWHERE: KnownNetwork = Object.freeze({ gateway: 0, address: 0, netmask: 0, dnsServers: Object.freeze([]) });
 
 export interface PolicyOptions {
   readonly rules: readonly Rule[];
@@ -71,7 +71,7 @@ export class PolicyGuard {
   readonly #echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
   readonly #fragments = new FragmentGuard();
   #rules: readonly Rule[];
-  #surroundings = NOWHERE;
+  #knownNetwork = NOWHERE;
   #table: PolicyTable;
   #directedBroadcast = NO_ADDRESS;
   /** Made when they are needed first, and kept from then on. */
@@ -123,7 +123,7 @@ export class PolicyGuard {
 
   /** Puts other rules into force as a whole; answers how many flows they cut. */
   setRules(rules: readonly Rule[]): number {
-    this.#table = new PolicyTable(rules, this.#surroundings);
+    this.#table = new PolicyTable(rules, this.#knownNetwork);
     this.#rules = rules;
     this.#configure();
     this.#fragments.clear();
@@ -131,19 +131,19 @@ export class PolicyGuard {
   }
 
   /** Follows the binding and what came along with it. */
-  surround(surroundings: Surroundings): void {
-    const before = this.#surroundings;
-    const moved = surroundings.address !== 0 && surroundings.address !== this.#flowsOf;
-    const renamed = surroundings.gateway !== before.gateway || !isSameList(surroundings.dnsServers, before.dnsServers);
-    const same = !renamed && surroundings.address === before.address && surroundings.netmask === before.netmask;
+  updateNetwork(knownNetwork: KnownNetwork): void {
+    const before = this.#knownNetwork;
+    const moved = knownNetwork.address !== 0 && knownNetwork.address !== this.#flowsOf;
+    const renamed = knownNetwork.gateway !== before.gateway || !isSameList(knownNetwork.dnsServers, before.dnsServers);
+    const same = !renamed && knownNetwork.address === before.address && knownNetwork.netmask === before.netmask;
     if (!same) {
-      this.#surroundings = surroundings;
-      this.#table = new PolicyTable(this.#rules, surroundings);
-      const { address, netmask } = surroundings;
+      this.#knownNetwork = knownNetwork;
+      this.#table = new PolicyTable(this.#rules, knownNetwork);
+      const { address, netmask } = knownNetwork;
       this.#directedBroadcast = (address !== 0 && directedBroadcastOf(address, netmask)) || NO_ADDRESS;
     }
     if (moved) {
-      this.#flowsOf = surroundings.address;
+      this.#flowsOf = knownNetwork.address;
       this.#flows?.clear();
       this.#resets?.clear();
     } else if (renamed) {
@@ -400,7 +400,7 @@ export class PolicyGuard {
       verdict,
       verdict === FLOW_UNKNOWN || this.#isOfCutFlow(bytes, frame + ETHERNET_HEADER),
       this.#clock[0]!,
-      this.#surroundings.gateway,
+      this.#knownNetwork.gateway,
       this.#directedBroadcast,
       out,
       at,
@@ -441,9 +441,9 @@ export class PolicyGuard {
         ? { verdict: "pass" as const }
         : { verdict: "drop" as const, reason: DROP_REASONS[verdict - 1]!.name };
     const byRule = kind === ALLOWED || kind === BLOCKED;
-    const rule = byRule ? decidingRule(this.#rules, this.#surroundings, direction, remote, port) : undefined;
+    const rule = byRule ? decidingRule(this.#rules, this.#knownNetwork, direction, remote, port) : undefined;
     if (rule) {
-      const before = outranked(this.#rules, this.#surroundings, direction, remote, rule);
+      const before = outranked(this.#rules, this.#knownNetwork, direction, remote, rule);
       const decides = { ...said, rule: { action: rule.action, text: formatRule(rule) } };
       return before.length === 0 ? decides : { ...decides, outranks: before };
     }

@@ -2,7 +2,7 @@
 import { formatIPv4 } from "../wire/address.ts";
 import { blockedClassOf, contains, countsInBlockedAlias, isInBlockedAlias } from "./alias-blocks.ts";
 import type { Cidr } from "./cidr.ts";
-import { CLASS_OTHER, type Surroundings } from "./default-layer.ts";
+import { CLASS_OTHER, type KnownNetwork } from "./default-layer.ts";
 import { formatRule, type Rule, rankOf } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
 import { METADATA_ADDRESSES } from "./special-purpose.ts";
@@ -64,7 +64,7 @@ const MOST_NAMED = 4;
  * `gateway`: in host order, 0 = not known.
  */
 export function outrankedAdvice(rules: readonly Rule[], gateway: number): string | undefined {
-  const around: Surroundings = { gateway, address: 0, netmask: 0, dnsServers: [] };
+  const known: KnownNetwork = { gateway, address: 0, netmask: 0, dnsServers: [] };
   const allows = distinct(rules.filter(({ action, ports }) => action === "allow" && ports !== undefined));
   const blocks = distinct(rules.filter(({ action }) => action === "block"));
   const closing = Map.groupBy(
@@ -76,7 +76,7 @@ export function outrankedAdvice(rules: readonly Rule[], gateway: number): string
     // The aliases that hold against other rules with a port.
     if (block.ports !== undefined || blockedClassOf(block) !== CLASS_OTHER) continue;
     const closers = closing.get(textOf(block.target)) ?? [];
-    const allow = allows.find((one) => opensPartOf(one, block, around) && !isClosedAgain(closers, one, block));
+    const allow = allows.find((one) => opensPartOf(one, block, known) && !isClosedAgain(closers, one, block));
     if (allow !== undefined) found.push(`allow ${formatRule(allow)} comes before block ${formatRule(block)}`);
   }
   if (found.length === 0) return undefined;
@@ -94,7 +94,7 @@ function distinct(rules: readonly Rule[]): Rule[] {
   return [...new Map(rules.map((rule) => [formatRule(rule), rule])).values()];
 }
 
-function opensPartOf(allow: Rule, block: Rule, around: Surroundings): boolean {
+function opensPartOf(allow: Rule, block: Rule, known: KnownNetwork): boolean {
   if (allow.direction !== undefined && block.direction !== undefined && allow.direction !== block.direction)
     return false;
   if (allow.target.kind === "cidr" && block.target.kind === "cidr") {
@@ -104,9 +104,9 @@ function opensPartOf(allow: Rule, block: Rule, around: Surroundings): boolean {
   if (allow.target.kind === "name" && (allow.target.name === "@host" || allow.target.name === "@dns")) return false;
   const { target } = block;
   const comesWithDhcp =
-    target.kind === "name" && (target.name === "@dns" || (target.name === "@host" && around.gateway === 0));
+    target.kind === "name" && (target.name === "@dns" || (target.name === "@host" && known.gateway === 0));
   if (comesWithDhcp) return rankOf(allow) < NARROW_ENOUGH;
-  return meets(allow.target, target, around) && !holdsTarget(target, allow.target, around);
+  return meets(allow.target, target, known) && !holdsTarget(target, allow.target, known);
 }
 
 /** Whether a rule about the same target blocks the allowed ports, too, and comes before the allow rule. */

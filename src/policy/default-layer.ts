@@ -45,7 +45,7 @@ export const CLASS_METADATA = 3;
 export const CLASSES = 4;
 
 /** What verdicts depend on beside the rules; it comes with the binding. Addresses in host order, 0 = none. */
-export interface Surroundings {
+export interface KnownNetwork {
   readonly gateway: number;
   /** The bound address and its netmask: they give the directed broadcast address. */
   readonly address: number;
@@ -63,7 +63,7 @@ function registered(cidr: Cidr, global: boolean): number {
   return layerValue(NOT_GLOBAL, isPrivate(cidr) ? CLASS_PRIVATE : CLASS_OTHER);
 }
 
-/** What is so everywhere, whatever the surroundings. */
+/** What is so everywhere, whatever the knownNetwork. */
 const EVERYWHERE: Intervals = flatten([
   { cidr: { address: 0, length: 0 }, value: layerValue(GLOBAL, CLASS_GLOBAL) },
   ...SPECIAL_PURPOSE.map(({ cidr, global }): Valued => ({ cidr, value: registered(cidr, global) })),
@@ -72,7 +72,7 @@ const EVERYWHERE: Intervals = flatten([
   { cidr: host(LIMITED_BROADCAST), value: layerValue(BROADCAST, CLASS_OTHER) },
 ]);
 
-export function defaultLayer({ gateway, address, netmask, dnsServers }: Surroundings): Intervals {
+export function defaultLayer({ gateway, address, netmask, dnsServers }: KnownNetwork): Intervals {
   const hosts = new Map<number, number>();
   const at = (of: number): number => hosts.get(of) ?? valueAt(EVERYWHERE, of);
   const broadcast = directedBroadcastOf(address, netmask);

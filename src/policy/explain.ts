@@ -4,19 +4,19 @@
  */
 import { blockedClassOf, countsInBlockedAlias, isInBlockedAlias } from "./alias-blocks.ts";
 import { covers } from "./cidr.ts";
-import { CLASS_OTHER, type Surroundings } from "./default-layer.ts";
+import { CLASS_OTHER, type KnownNetwork } from "./default-layer.ts";
 import { formatRule, type Rule, type RuleDirection, rankOf } from "./rule.ts";
 import { isGloballyRoutable, isMetadata, PRIVATE } from "./special-purpose.ts";
 import { holdsTarget } from "./targets.ts";
 
 /** Whether a rule's target covers an address in host order. */
-export function targetCovers({ target }: Rule, address: number, surroundings: Surroundings): boolean {
+export function targetCovers({ target }: Rule, address: number, knownNetwork: KnownNetwork): boolean {
   if (target.kind === "cidr") return covers(target.cidr, address);
   switch (target.name) {
     case "@host":
-      return surroundings.gateway !== 0 && address === surroundings.gateway;
+      return knownNetwork.gateway !== 0 && address === knownNetwork.gateway;
     case "@dns":
-      return surroundings.dnsServers.includes(address);
+      return knownNetwork.dnsServers.includes(address);
     case "@metadata":
       return isMetadata(address);
     case "@private":
@@ -29,7 +29,7 @@ export function targetCovers({ target }: Rule, address: number, surroundings: Su
 /** The rule that decides for a direction, a remote address in host order and a port; undefined where the default does. */
 export function decidingRule(
   rules: readonly Rule[],
-  surroundings: Surroundings,
+  knownNetwork: KnownNetwork,
   direction: RuleDirection,
   remote: number,
   port: number | undefined,
@@ -40,7 +40,7 @@ export function decidingRule(
     if (rule.direction !== undefined && rule.direction !== direction) continue;
     if (inBlockedAlias && !countsInBlockedAlias(rule)) continue;
     if (rule.ports && (port === undefined || port < rule.ports.first || port > rule.ports.last)) continue;
-    if (targetCovers(rule, remote, surroundings) && (best === undefined || comesBefore(rule, best))) best = rule;
+    if (targetCovers(rule, remote, knownNetwork) && (best === undefined || comesBefore(rule, best))) best = rule;
   }
   return best;
 }
@@ -51,7 +51,7 @@ export function decidingRule(
  */
 export function outranked(
   rules: readonly Rule[],
-  surroundings: Surroundings,
+  knownNetwork: KnownNetwork,
   direction: RuleDirection,
   remote: number,
   decides: Rule,
@@ -63,8 +63,8 @@ export function outranked(
       rule.ports === undefined &&
       blockedClassOf(rule) === CLASS_OTHER &&
       (rule.direction === undefined || rule.direction === direction) &&
-      targetCovers(rule, remote, surroundings) &&
-      !holdsTarget(rule.target, decides.target, surroundings),
+      targetCovers(rule, remote, knownNetwork) &&
+      !holdsTarget(rule.target, decides.target, knownNetwork),
   );
   return [...new Set(found.map(formatRule))];
 }

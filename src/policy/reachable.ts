@@ -2,7 +2,7 @@
  * What of a policy a host's own forwarding must know, as ranges of addresses. The guard judges every frame itself; this only
  * tells whom the host may bring together with the VM at all, and under which address.
  */
-import { ALLOWED, BLOCKED, DNS_SERVER, GLOBAL, LOOPBACK, type Surroundings } from "./default-layer.ts";
+import { ALLOWED, BLOCKED, DNS_SERVER, GLOBAL, type KnownNetwork, LOOPBACK } from "./default-layer.ts";
 import type { Rule } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
 import { NO_PORT, PolicyTable, type Ranges } from "./table.ts";
@@ -24,11 +24,11 @@ export interface Reachable {
 /** Clients' ports begin behind the well-known ones: a rule about those alone keeps no answer back. */
 const FIRST_CLIENT_PORT = 1024;
 
-export function reachable(rules: readonly Rule[], surroundings: Surroundings): Reachable {
-  const table = new PolicyTable(rules, surroundings);
+export function reachable(rules: readonly Rule[], knownNetwork: KnownNetwork): Reachable {
+  const table = new PolicyTable(rules, knownNetwork);
   const allowed = table.allowedRanges();
-  const { gateway } = surroundings;
-  const dns = surroundings.dnsServers.map((server) => [server, server] as const);
+  const { gateway } = knownNetwork;
+  const dns = knownNetwork.dnsServers.map((server) => [server, server] as const);
   const closed: Ranges = isClosed(table, rules, gateway) ? [[gateway, gateway]] : [];
   if (table.stateful) {
     // Answers belong to their client's flow, and it is the client's own address that rules for the way in are about.

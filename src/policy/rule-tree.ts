@@ -13,7 +13,7 @@ import {
   CLASS_OTHER,
   CLASS_PRIVATE,
   CLASSES,
-  type Surroundings,
+  type KnownNetwork,
 } from "./default-layer.ts";
 import { NO_LIST, PortLists, UNDECIDED } from "./port-lists.ts";
 import { MOST_RULES, type Rule, rankOf } from "./rule.ts";
@@ -54,7 +54,7 @@ export class RuleTree {
   /** For each way, by class: whether it is a blocked alias's. */
   readonly #blocked: readonly [boolean[], boolean[]] = [[], []];
 
-  constructor(rules: readonly Rule[], surroundings: Surroundings) {
+  constructor(rules: readonly Rule[], knownNetwork: KnownNetwork) {
     if (rules.length > MOST_RULES) throw new RangeError(`${rules.length} rules are too many`);
     this.#rules = rules;
     for (const rule of rules) {
@@ -63,7 +63,7 @@ export class RuleTree {
       for (const way of [OUT, IN] as const) if (isOfWay(rule, way)) this.#blocked[way][addressClass] = true;
     }
     this.#makeGround();
-    this.#grow(this.#sorted(surroundings));
+    this.#grow(this.#sorted(knownNetwork));
   }
 
   /** What a node says on a way; what the ground says is UNDECIDED here. */
@@ -88,7 +88,7 @@ export class RuleTree {
   }
 
   /** The prefixes of length 1 … 32 that rules name, ascending by address, then by length, then by rule. */
-  #sorted(surroundings: Surroundings): Float64Array {
+  #sorted(knownNetwork: KnownNetwork): Float64Array {
     const keys: number[] = [];
     for (const [index, { target }] of this.#rules.entries()) {
       const add = (address: number, length: number): void => {
@@ -97,9 +97,9 @@ export class RuleTree {
       if (target.kind === "cidr") {
         if (target.cidr.length > 0) add(target.cidr.address, target.cidr.length);
       } else if (target.name === "@host") {
-        if (surroundings.gateway !== 0) add(surroundings.gateway, 32);
+        if (knownNetwork.gateway !== 0) add(knownNetwork.gateway, 32);
       } else if (target.name === "@dns") {
-        for (const server of surroundings.dnsServers) add(server, 32);
+        for (const server of knownNetwork.dnsServers) add(server, 32);
       } else if (target.name === "@metadata") {
         for (const { address } of METADATA_ADDRESSES) add(address, 32);
       }

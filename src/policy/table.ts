@@ -4,7 +4,7 @@
  * binary search within them. Where no rule has a port or a direction, that place's value is the answer; else the port is
  * looked for in a chain of lists of the prefixes that cover the address, the longest first.
  *
- * A table is never changed: a policy or its surroundings that change make a new one, which takes the old one's place as a
+ * A table is never changed: a policy or its knownNetwork that change make a new one, which takes the old one's place as a
  * whole.
  */
 import {
@@ -13,9 +13,9 @@ import {
   classOf,
   defaultLayer,
   INBOUND,
+  type KnownNetwork,
   kindOf,
   LOOPBACK,
-  type Surroundings,
 } from "./default-layer.ts";
 import type { PortLists } from "./port-lists.ts";
 import { UNDECIDED } from "./port-lists.ts";
@@ -45,11 +45,11 @@ export class PolicyTable {
   readonly #groundLists: readonly [Int16Array, Int16Array];
   readonly #portLists: PortLists;
 
-  constructor(rules: readonly Rule[], surroundings: Surroundings) {
+  constructor(rules: readonly Rule[], knownNetwork: KnownNetwork) {
     this.stateful = isStateful(rules);
     this.byPort = isByPort(rules);
-    const tree = new RuleTree(rules, surroundings);
-    const layer = defaultLayer(surroundings);
+    const tree = new RuleTree(rules, knownNetwork);
+    const layer = defaultLayer(knownNetwork);
     this.#portLists = tree.portLists;
     const most = tree.starts.length + layer.starts.length;
     const starts = new Uint32Array(most);

@@ -6,7 +6,7 @@ import {
   CLASS_PRIVATE,
   classOf,
   defaultLayer,
-  type Surroundings,
+  type KnownNetwork,
 } from "./default-layer.ts";
 import type { Target } from "./rule.ts";
 
@@ -27,7 +27,7 @@ const PRIVATE_RANGES = rangesOfClass(CLASS_PRIVATE);
 const METADATA_RANGES = rangesOfClass(CLASS_METADATA);
 
 /** What a target covers, ascending; neighbouring ranges may be apart. */
-export function rangesOf(target: Target, { gateway, dnsServers }: Surroundings): Ranges {
+export function rangesOf(target: Target, { gateway, dnsServers }: KnownNetwork): Ranges {
   if (target.kind === "cidr") return [[target.cidr.address, lastOf(target.cidr)]];
   switch (target.name) {
     case "@host":
@@ -44,15 +44,15 @@ export function rangesOf(target: Target, { gateway, dnsServers }: Surroundings):
 }
 
 /** Whether two targets have an address in common. */
-export function meets(one: Target, other: Target, surroundings: Surroundings): boolean {
-  const others = rangesOf(other, surroundings);
-  return rangesOf(one, surroundings).some(([first, last]) => others.some((of) => of[0] <= last && first <= of[1]));
+export function meets(one: Target, other: Target, knownNetwork: KnownNetwork): boolean {
+  const others = rangesOf(other, knownNetwork);
+  return rangesOf(one, knownNetwork).some(([first, last]) => others.some((of) => of[0] <= last && first <= of[1]));
 }
 
 /** Whether all addresses of a target are another's, too. */
-export function holdsTarget(outer: Target, inner: Target, surroundings: Surroundings): boolean {
-  const outers = rangesOf(outer, surroundings);
-  return rangesOf(inner, surroundings).every(([first, last]) => isHeld(outers, first, last));
+export function holdsTarget(outer: Target, inner: Target, knownNetwork: KnownNetwork): boolean {
+  const outers = rangesOf(outer, knownNetwork);
+  return rangesOf(inner, knownNetwork).every(([first, last]) => isHeld(outers, first, last));
 }
 
 function isHeld(ranges: Ranges, first: number, last: number): boolean {

@@ -20,7 +20,7 @@ export interface OracleRule {
 }
 
 /** What names stand for at the moment. */
-export interface Surroundings {
+export interface KnownNetwork {
   readonly gateway: number | undefined;
   readonly dnsServers: readonly number[];
 }
@@ -91,7 +91,7 @@ export function normalForm({ way, target, ports }: OracleRule): string {
   return `${words}${place}:${first === last ? first : `${first}-${last}`}`;
 }
 
-function covers(target: Cidr | Name, remote: number, around: Surroundings): boolean {
+function covers(target: Cidr | Name, remote: number, around: KnownNetwork): boolean {
   switch (target) {
     case "@host":
       return remote === around.gateway;
@@ -133,7 +133,7 @@ export function aliasMeets(
   way: Way,
   remote: number,
   port: number | undefined,
-  around: Surroundings,
+  around: KnownNetwork,
 ): "opens" | "shut out" | undefined {
   const counting = rules.filter((rule) => counts(rule, way, remote, port, around));
   const closed = counting.filter(closesItsAlias).map((rule) => rule.target as Name);
@@ -142,7 +142,7 @@ export function aliasMeets(
   return opening.some(({ target }) => closed.every((alias) => opensPartOf(alias, target))) ? "opens" : "shut out";
 }
 
-function counts(rule: OracleRule, way: Way, remote: number, port: number | undefined, around: Surroundings): boolean {
+function counts(rule: OracleRule, way: Way, remote: number, port: number | undefined, around: KnownNetwork): boolean {
   if (rule.way !== undefined && rule.way !== way) return false;
   if (!covers(rule.target, remote, around)) return false;
   if (rule.ports === undefined) return true;
@@ -155,7 +155,7 @@ export function ask(
   way: Way,
   remote: number,
   port: number | undefined,
-  around: Surroundings,
+  around: KnownNetwork,
 ): OracleRule | undefined {
   const counting = rules.filter((rule) => counts(rule, way, remote, port, around));
   const closed = counting.filter(closesItsAlias).map((rule) => rule.target as Name);

@@ -38,7 +38,7 @@ function isGlobal(address: number): boolean {
   return address >>> 28 !== 14 && (covering[0]?.global ?? true);
 }
 
-function isCovered({ target }: Rule, address: number, { gateway, dnsServers }: layer.Surroundings): boolean {
+function isCovered({ target }: Rule, address: number, { gateway, dnsServers }: layer.KnownNetwork): boolean {
   if (target.kind === "cidr") return inside(address, target.cidr);
   switch (target.name) {
     case "@host":
@@ -75,7 +75,7 @@ function countsThere(rule: Rule, alias: string): boolean {
 }
 
 /** The decision of rules, by the letter of docs/guard.md: those that count, sorted; the first decides. */
-function slowDecision(rules: readonly Rule[], around: layer.Surroundings, way: string, address: number, port: number) {
+function slowDecision(rules: readonly Rule[], around: layer.KnownNetwork, way: string, address: number, port: number) {
   const count = rules.filter((rule) => {
     if (rule.direction !== undefined && rule.direction !== way) return false;
     if (rule.ports !== undefined && !(port >= rule.ports.first && port <= rule.ports.last)) return false;
@@ -89,18 +89,18 @@ function slowDecision(rules: readonly Rule[], around: layer.Surroundings, way: s
   return left.toSorted((a, b) => order(b) - order(a))[0];
 }
 
-function slowKind(surroundings: layer.Surroundings, address: number): number {
-  const { gateway, netmask, dnsServers } = surroundings;
+function slowKind(knownNetwork: layer.KnownNetwork, address: number): number {
+  const { gateway, netmask, dnsServers } = knownNetwork;
   if (gateway !== 0 && address === gateway) return GATEWAY;
   const dns = dnsServers.includes(address) ? DNS_SERVER : 0;
-  const directed = netmask !== 0 && netmask <= netmaskOf(30) ? (surroundings.address | ~netmask) >>> 0 : undefined;
+  const directed = netmask !== 0 && netmask <= netmaskOf(30) ? (knownNetwork.address | ~netmask) >>> 0 : undefined;
   if (address === 0xffffffff || address === directed) return BROADCAST | dns;
   if (address >>> 28 === 14) return MULTICAST_GROUP | dns;
   if (isMetadata(address)) return METADATA | dns;
   return (isGlobal(address) ? GLOBAL : NOT_GLOBAL) | dns;
 }
 
-function slowAsk(rules: readonly Rule[], around: layer.Surroundings, way: "in" | "out", address: number, port: number) {
+function slowAsk(rules: readonly Rule[], around: layer.KnownNetwork, way: "in" | "out", address: number, port: number) {
   const first = address >>> 24;
   if (way === "out" && (first === 0 || first === 127)) return LOOPBACK;
   const rule = slowDecision(rules, around, way, address, port);
@@ -141,7 +141,7 @@ const ruleOf = (before: fc.Arbitrary<string>, behind: fc.Arbitrary<string>) =>
   fc.tuple(before, target, behind).map((parts) => parts.join(""));
 const nothing = fc.constant("");
 const directions = fc.constantFrom("", "in ", "out ");
-const surroundings = fc.record({
+const knownNetwork = fc.record({
   gateway: fc.oneof(fc.constant(0), address.map(outsideLoopback)),
   address,
   netmask: fc.integer({ min: 0, max: 32 }).map(netmaskOf),
@@ -155,7 +155,7 @@ function outsideLoopback(value: number): number {
 }
 
 /** The addresses at which a policy changes, and those beside them. */
-function edges(rules: readonly Rule[], around: layer.Surroundings): number[] {
+function edges(rules: readonly Rule[], around: layer.KnownNetwork): number[] {
   const ofRules = rules.flatMap(({ target: of }) => (of.kind === "cidr" ? [of.cidr.address, lastOf(of.cidr)] : []));
   const special = SPECIAL_PURPOSE.flatMap((entry) => [entry.cidr.address, lastOf(entry.cidr)]);
   const known = [...around.dnsServers, around.gateway, ...METADATA_ADDRESSES.map((metadata) => metadata.address)];
@@ -170,7 +170,7 @@ for (const [title, rule, some] of [
   test(`the policy table equals the slow obvious one: ${title}`, () => {
     const rules = fc.array(rule, { maxLength: some });
     fc.assert(
-      fc.property(rules, rules, surroundings, fc.array(address, { maxLength: 20 }), (allow, block, around, more) => {
+      fc.property(rules, rules, knownNetwork, fc.array(address, { maxLength: 20 }), (allow, block, around, more) => {
         const parsed = parseRules(allow, block);
         const table = new PolicyTable(parsed, around);
         const portsAsked = parsed.flatMap((one) => (one.ports ? [one.ports.first, one.ports.last] : []));
@@ -197,7 +197,7 @@ test("the rule that is said to decide is the one that decides", () => {
   const rules = fc.array(ruleOf(directions, ports), { maxLength: 12 });
   const port = fc.option(portNumber, { nil: undefined });
   fc.assert(
-    fc.property(rules, rules, surroundings, address, port, (allow, block, around, at, asked) => {
+    fc.property(rules, rules, knownNetwork, address, port, (allow, block, around, at, asked) => {
       const parsed = parseRules(allow, block);
       for (const way of ["in", "out"] as const) {
         const told = decidingRule(parsed, around, way, at, asked);
@@ -226,7 +226,7 @@ test("a rule's normal form reads back as the same rule", () => {
 test("what is told as reachable is at least what some rule allows", () => {
   const rules = fc.array(ruleOf(directions, ports), { maxLength: 8 });
   fc.assert(
-    fc.property(rules, rules, surroundings, fc.array(address, { maxLength: 10 }), (allow, block, around, more) => {
+    fc.property(rules, rules, knownNetwork, fc.array(address, { maxLength: 10 }), (allow, block, around, more) => {
       const parsed = parseRules(allow, block);
       const table = new PolicyTable(parsed, around);
       const { allowed, answerable } = reachable(parsed, around);
