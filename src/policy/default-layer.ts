@@ -63,7 +63,7 @@ function registered(cidr: Cidr, global: boolean): number {
   return layerValue(NOT_GLOBAL, isPrivate(cidr) ? CLASS_PRIVATE : CLASS_OTHER);
 }
 
-/** What is so everywhere, whatever the knownNetwork. */
+/** What is so in every network. */
 const EVERYWHERE: Intervals = flatten([
   { cidr: { address: 0, length: 0 }, value: layerValue(GLOBAL, CLASS_GLOBAL) },
   ...SPECIAL_PURPOSE.map(({ cidr, global }): Valued => ({ cidr, value: registered(cidr, global) })),

@@ -4,7 +4,7 @@
  * binary search within them. Where no rule has a port or a direction, that place's value is the answer; else the port is
  * looked for in a chain of lists of the prefixes that cover the address, the longest first.
  *
- * A table is never changed: a policy or its knownNetwork that change make a new one, which takes the old one's place as a
+ * A table is never changed: a policy or a network that changes makes a new one, which takes the old one's place as a
  * whole.
  */
 import {
