@@ -45,10 +45,13 @@ export async function connectToHelper(libc: LinuxLibc, directory: string): Promi
   const name = `${folder}/${networkNamespace(libc)
     .replaceAll(/[^0-9]+/g, "-")
     .replaceAll(/^-|-$/g, "")}`;
+  // Many softnets may start at once: where the helper listens already, none of them waits for the lock.
+  const connected = connect(libc, name);
+  if (connected !== undefined) return connected;
   const lock = await takeLock(libc, `${name}.lock`);
   try {
-    const connected = connect(libc, name);
-    if (connected !== undefined) return connected;
+    const startedMeanwhile = connect(libc, name);
+    if (startedMeanwhile !== undefined) return startedMeanwhile;
     startShared(libc, name);
     return connect(libc, name) ?? refuse("it cannot be connected to");
   } finally {
