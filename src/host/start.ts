@@ -2,36 +2,28 @@
  * Finds the host's helper, or starts it: one for each network namespace. Its socket and a lock are in a folder that only root
  * can enter, so nobody else can connect, stand in its way or hold the lock.
  *
- * A helper that has just ended leaves its socket's name behind, which is replaced. One that ends while a softnet connects
- * does not say hello, and the softnet tries again.
+ * A helper that has ended leaves its socket's name behind, which is replaced, or removed where its namespace is gone
+ * (leftovers.ts). One that ends while a softnet connects does not say hello, and the softnet tries again.
  *
  * Where systemd runs, the helper gets a scope of its own (systemd.scope(5)): a service manager ends a service with all of
  * its processes, and this one serves others too.
  */
 import { spawn } from "node:child_process";
-import { closeSync, constants, existsSync, mkdirSync, openSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { extname } from "node:path";
 import { isSea } from "node:sea";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describeError } from "../native/linux/errno.ts";
-import {
-  AF_UNIX,
-  type LinuxLibc,
-  LOCK_EX,
-  LOCK_NB,
-  SOCK_CLOEXEC,
-  SOCK_NONBLOCK,
-  SOCK_STREAM,
-  SOCKADDR_UN,
-} from "../native/linux/libc.ts";
+import { AF_UNIX, type LinuxLibc, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from "../native/linux/libc.ts";
 import { networkNamespace } from "../native/linux/network-namespace.ts";
 import { UserError } from "../user-error.ts";
 import { HOST_HELPER } from "./argument.ts";
+import { connect, openSocket, unixAddress } from "./helper-socket.ts";
+import { LOCK, removeLeftovers } from "./leftovers.ts";
+import { takeLock } from "./lock.ts";
 
 /** Milliseconds for others that start at the same moment. */
 const TIMEOUT = 60_000;
-const INTERVAL = 10;
 const BACKLOG = 1024;
 const SYSTEMD_RUN = "/usr/bin/systemd-run";
 /** One thread for what Node does in the background: the helper has nothing there to do. */
@@ -48,11 +40,13 @@ export async function connectToHelper(libc: LinuxLibc, directory: string): Promi
   // Many softnets may start at once: where the helper listens already, none of them waits for the lock.
   const connected = connect(libc, name);
   if (connected !== undefined) return connected;
-  const lock = await takeLock(libc, `${name}.lock`);
+  const lock = await takeLock(libc, `${name}${LOCK}`, TIMEOUT);
+  if (lock === undefined) return refuse("another softnet has been starting it for a minute");
   try {
     const startedMeanwhile = connect(libc, name);
     if (startedMeanwhile !== undefined) return startedMeanwhile;
     startShared(libc, name);
+    removeLeftovers(libc, folder);
     return connect(libc, name) ?? refuse("it cannot be connected to");
   } finally {
     closeSync(lock);
@@ -71,31 +65,10 @@ function makeFolder(folder: string): void {
   }
 }
 
-async function takeLock(libc: LinuxLibc, path: string): Promise<number> {
-  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-  const deadline = performance.now() + TIMEOUT;
-  while (libc.flock(fd, LOCK_EX | LOCK_NB) < 0) {
-    if (performance.now() > deadline) {
-      closeSync(fd);
-      refuse("another softnet has been starting it for a minute");
-    }
-    await sleep(INTERVAL);
-  }
-  return fd;
-}
-
-/** Undefined where no helper listens. */
-function connect(libc: LinuxLibc, path: string): number | undefined {
-  const fd = socket(libc);
-  const address = unixAddress(path);
-  if (libc.connect(fd, address, address.length) === 0) return fd;
-  libc.close(fd);
-  return undefined;
-}
-
 function startShared(libc: LinuxLibc, path: string): void {
   rmSync(path, { force: true });
-  const listener = socket(libc);
+  const listener = openSocket(libc);
+  if (listener < 0) refuse(describeError(libc.errno()));
   const address = unixAddress(path);
   const mask = process.umask(0o077);
   const listens = libc.bind(listener, address, address.length) === 0 && libc.listen(listener, BACKLOG) === 0;
@@ -134,19 +107,6 @@ function start(fd: number, inScope: boolean): void {
   });
   child.on("error", () => {}); // then nobody says hello
   child.unref();
-}
-
-function socket(libc: LinuxLibc): number {
-  const fd = libc.socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  return fd < 0 ? refuse(describeError(libc.errno())) : fd;
-}
-
-function unixAddress(path: string): Uint8Array {
-  const bytes = Buffer.from(`${path}\0`);
-  const address = Buffer.alloc(SOCKADDR_UN.path + bytes.length);
-  address.writeUInt16LE(AF_UNIX);
-  bytes.copy(address, SOCKADDR_UN.path);
-  return address;
 }
 
 function refuse(why: string): never {
