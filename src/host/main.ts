@@ -74,7 +74,12 @@ export function helpHost(): void {
   }
   const serve = (fd: number): void => {
     if (helper !== undefined && nft !== undefined) {
-      sendDescriptor(libc, fd, HELLO, nft.fd);
+      try {
+        sendDescriptor(libc, fd, HELLO, nft.fd);
+      } catch {
+        libc.close(fd); // it is gone already: killed while it connected, for example
+        return;
+      }
       helper.add(new UnixStream(libc, fd));
       return;
     }

@@ -9,8 +9,10 @@
  *   `rearm`, called on a tick: an error that no call explains cannot spin the event loop.
  * - Node does not run microtasks behind such a callback: who resolves a promise there does it in setImmediate, or what is
  *   awaited goes on only when something else happens.
+ * - What `wake` throws must not leave the callback: throw-later.ts.
  */
 import koffi, { type node } from "koffi";
+import { throwLater } from "./throw-later.ts";
 
 /** What koffi calls back with; its declarations leave the status out. */
 type PollCallback = (status: number, events: { readable: boolean; writable: boolean }) => void;
@@ -63,11 +65,11 @@ export class Poll {
 
   readonly #event: PollCallback = (status, events) => {
     if (this.#closed) return;
-    if (status < 0) {
-      this.#failed = true;
-      this.#wake(true, true);
-    } else {
-      this.#wake(events.readable, events.writable);
+    this.#failed = status < 0;
+    try {
+      this.#wake(this.#failed || events.readable, this.#failed || events.writable);
+    } catch (error) {
+      throwLater(error);
     }
   };
 }

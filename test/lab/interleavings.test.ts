@@ -3,8 +3,10 @@
  * it was. SOFTNET_ROUNDS and SOFTNET_AT_ONCE say how many; CI has few, `npm run test:hosts` 200 of 30.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import { connect } from "../../src/host/helper-socket.ts";
+import { loadLibc } from "../../src/native/linux/libc.ts";
 import { Random } from "../oracle/random.ts";
 import { LIMIT } from "../support/patience.ts";
 import { asBefore, helperOf, hostState } from "./harness/nat.ts";
@@ -12,6 +14,8 @@ import { until } from "./harness/program.ts";
 import { softnetCommand } from "./harness/softnet.ts";
 import { INTERNET, Lab, labNeeds } from "./harness/topology.ts";
 
+/** Where helpers listen: of every network namespace. */
+const HELPERS = "/run/softnet/host";
 const ROUNDS = Number(process.env.SOFTNET_ROUNDS ?? 6);
 const AT_ONCE = Number(process.env.SOFTNET_AT_ONCE ?? 8);
 const SEED = Number(process.env.SOFTNET_SEED ?? 20_261_128);
@@ -59,6 +63,34 @@ test(`H1 ${ROUNDS} rounds of ${AT_ONCE} softnets, started, stopped and killed in
     assert.deepEqual(sockets(), noSockets, `round ${round}`);
     await until(`no helper is left after round ${round}`, () => helperOf(lab.host) === undefined);
   }
+});
+
+test("H1 a program that connects to the helper and closes at once takes nothing from the others", {
+  ...labNeeds("nft"),
+  ...LIMIT,
+}, async (t) => {
+  const lab = Lab.open(t);
+  const start = (number: number) => {
+    const mac = `7e:1a:01:01:00:0${number}`;
+    const [command, ...args] = softnetCommand(["--vm-tap", `g${number}`, "--vm-mac-address", mac, "--dns", INTERNET]);
+    return lab.start(lab.host, command!, args, { label: `softnet ${number}` });
+  };
+  const first = start(1);
+  await first.line(/message=started/);
+  const libc = loadLibc();
+  for (const file of readdirSync(HELPERS).filter((name) => !name.endsWith(".lock"))) {
+    for (let times = 0; times < 50; times++) {
+      const fd = connect(libc, `${HELPERS}/${file}`);
+      if (fd !== undefined) libc.close(fd);
+    }
+  }
+  const second = start(2);
+  await second.line(/message=started/);
+  for (const softnet of [first, second]) {
+    softnet.signal("SIGTERM");
+    await softnet.ended();
+  }
+  await until("the helper has ended", () => helperOf(lab.host) === undefined);
 });
 
 /** Names of unix sockets that are softnet's and have no path. */

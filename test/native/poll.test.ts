@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
@@ -60,4 +61,37 @@ test("a watch can change, stop and go on, and is silent once closed", async () =
   assert.deepEqual(seen, ["a true false", "b false true", "c true true"]);
   end.close();
   libc.close(fd);
+});
+
+test("H1 what a watch throws is an exception nobody caught, and no other watch fails with it", () => {
+  const script = `
+    import { loadLibc } from ${JSON.stringify(new URL("../../src/native/linux/libc.ts", import.meta.url).href)};
+    import { Poll } from ${JSON.stringify(new URL("../../src/native/poll.ts", import.meta.url).href)};
+    const libc = loadLibc();
+    const pipe = () => {
+      const ends = new Int32Array(2);
+      libc.socketpair(1, 1, 0, ends);
+      return ends;
+    };
+    const [one, other] = [pipe(), pipe()];
+    process.on("uncaughtException", (error) => console.log("uncaught", error.message));
+    const faulty = new Poll(one[0]);
+    faulty.watch(true, false, () => {
+      faulty.close();
+      throw new Error("of the watch");
+    });
+    const sound = new Poll(other[0]);
+    sound.watch(true, false, () => {
+      console.log("the other one wakes");
+      sound.close();
+    });
+    libc.close(one[1]);
+    libc.close(other[1]);
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
+    encoding: "utf8",
+    timeout: 60_000,
+    killSignal: "SIGKILL",
+  });
+  assert.equal(stdout, "the other one wakes\nuncaught of the watch\n", stderr);
 });

@@ -9,7 +9,9 @@
  * - Handlers come on threads of Apple's. koffi hands them to the event loop, and that thread waits until they have run:
  *   to wait for a handler while the event loop stands still is a deadlock. They do not keep the event loop alive.
  */
+
 import koffi from "koffi";
+import { throwLater } from "../throw-later.ts";
 import { allocate } from "../memory.ts";
 import { LIBSYSTEM } from "./libc.ts";
 
@@ -84,7 +86,13 @@ export class Blocks {
   #function(shape: Shape): bigint {
     const found = this.#functions.get(shape);
     if (found !== undefined) return found;
-    const call = (block: number, value: number, object = 0): void => this.#handlers.get(block)?.(value, object);
+    const call = (block: number, value: number, object = 0): void => {
+      try {
+        this.#handlers.get(block)?.(value, object);
+      } catch (error) {
+        throwLater(error);
+      }
+    };
     const made = koffi.register(call, koffi.pointer(koffi.proto(PROTOTYPES[shape]))) as unknown as bigint;
     this.#functions.set(shape, made);
     return made;
