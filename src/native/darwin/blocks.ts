@@ -11,8 +11,8 @@
  */
 
 import koffi from "koffi";
-import { throwLater } from "../throw-later.ts";
 import { allocate } from "../memory.ts";
+import { throwLater } from "../throw-later.ts";
 import { LIBSYSTEM } from "./libc.ts";
 
 /** The literal: isa, flags, reserved, function, descriptor; the descriptor: reserved, size of the literal. */
