@@ -95,8 +95,8 @@ What takes longer than it would without softnet, and why:
   through the kernel, which looks for the guest's MAC address first where it has forgotten it; softnet without a record drops the guest's
   ARP reply (\`arp.sender-address\`), but repeats the question itself, as INIT-REBOOT, whose ACK is broadcast.
 
-Times in *restarted* of 20 s and more at dnsmasq and udhcpd, and of 45 s and more of NetworkManager in *stopped*, are from before
-softnet repeated the question and let NetworkManager's SELECTING with its former address in ciaddr pass.`;
+All of the cells are from one run. The longest times in *restarted* are at dnsmasq, since a client with a lease of 120 s begins to
+rebind after 105 s (RFC 2131 section 4.4.5); about 45 s of NetworkManager are the time that it gives a transaction (\`dhcp-timeout\`).`;
 
 function stateTable(state: State, results: Results): string {
   const rows = REAL_CLIENTS.map(({ name }) => [
