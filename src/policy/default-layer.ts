@@ -1,7 +1,6 @@
 /**
  * What holds for an address without rules: its kind, which the default policy judges (the IANA registry, multicast,
- * metadata, broadcast, the gateway, DNS servers), and its class, which tells whether `@private`, `@global` or
- * `@metadata` covers it.
+ * metadata, broadcast, the gateway, DNS servers), and its class: which of `@private`, `@global` and `@metadata` covers it.
  */
 import { LIMITED_BROADCAST } from "../wire/address.ts";
 import { type Cidr, directedBroadcastOf } from "./cidr.ts";
@@ -43,6 +42,7 @@ export const CLASS_GLOBAL = 2;
 /** Covered by `@metadata`. */
 export const CLASS_METADATA = 3;
 export const CLASSES = 4;
+export const ALL_CLASSES: readonly number[] = Object.freeze([CLASS_OTHER, CLASS_PRIVATE, CLASS_GLOBAL, CLASS_METADATA]);
 
 /** What verdicts depend on beside the rules; it comes with the binding. Addresses in host order, 0 = none. */
 export interface KnownNetwork {
@@ -52,6 +52,14 @@ export interface KnownNetwork {
   readonly netmask: number;
   readonly dnsServers: readonly number[];
 }
+
+/** Nothing is known of the network. */
+export const NO_NETWORK: KnownNetwork = Object.freeze({
+  gateway: 0,
+  address: 0,
+  netmask: 0,
+  dnsServers: Object.freeze([]),
+});
 
 const host = (address: number): Cidr => ({ address, length: 32 });
 const isPrivate = (cidr: Cidr): boolean =>

@@ -19,7 +19,11 @@ export interface Intervals {
 /** The value of an interval that no prefix covers. */
 export const UNCOVERED = -1;
 
-const END_OF_SPACE = 2 ** 32;
+/** Address ranges, ascending: first and last address of each. */
+export type Ranges = readonly (readonly [first: number, last: number])[];
+
+/** The first number behind the last address. */
+export const END_OF_SPACE = 2 ** 32;
 
 function push(into: Intervals, start: number, value: number): void {
   if (start >= END_OF_SPACE) return;

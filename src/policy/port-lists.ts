@@ -26,12 +26,15 @@ export class PortLists {
   /** First port of each interval, ascending within a list, the first is 0; and what holds from there. */
   readonly #starts: number[] = [];
   readonly #values: number[] = [];
+  /** What each list was made of. */
+  readonly #rules: (readonly Rule[])[] = [];
 
   /** Makes the list of some rules with ports, all of the same prefix; where none of them decides, `next` goes on. */
   add(rules: readonly Rule[], next: number): number {
     this.#begin.push(this.#starts.length);
     this.#sweep(rules);
     this.#end.push(this.#starts.length);
+    this.#rules.push(rules);
     return this.#next.push(next) - 1;
   }
 
@@ -81,6 +84,21 @@ export class PortLists {
       if (value !== UNDECIDED) return value;
     }
     return UNDECIDED;
+  }
+
+  /** The rule behind what `find` returns; undefined for UNDECIDED. */
+  ruleAt(list: number, port: number): Rule | undefined {
+    const decision = this.find(list, port);
+    if (decision === UNDECIDED) return undefined;
+    const action = decision === BLOCKED ? "block" : "allow";
+    const decides = (rule: Rule): boolean =>
+      rule.action === action && rule.ports!.first <= port && port <= rule.ports!.last;
+    // A list before the one that decides has no rule with this port at all.
+    for (let at = list; at !== NO_LIST; at = this.#next[at]!) {
+      const rule = this.#rules[at]!.find(decides);
+      if (rule !== undefined) return rule;
+    }
+    return undefined;
   }
 
   /** Whether some list of the chain has an interval with this decision that reaches ports from `least` on. */

@@ -3,9 +3,10 @@
  * tells whom the host may bring together with the VM at all, and under which address.
  */
 import { ALLOWED, BLOCKED, DNS_SERVER, GLOBAL, type KnownNetwork, LOOPBACK } from "./default-layer.ts";
+import type { Ranges } from "./intervals.ts";
 import type { Rule } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
-import { NO_PORT, PolicyTable, type Ranges } from "./table.ts";
+import { NO_PORT, PolicyTable } from "./table.ts";
 
 /** First and last address. */
 export type Range = Ranges[number];

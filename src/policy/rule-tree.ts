@@ -6,18 +6,10 @@
  * (alias-blocks.ts), a node has a second chain, without the rules that do not count there.
  */
 import { blockedClassOf, countsInBlockedAlias } from "./alias-blocks.ts";
-import {
-  ALLOWED,
-  BLOCKED,
-  CLASS_GLOBAL,
-  CLASS_OTHER,
-  CLASS_PRIVATE,
-  CLASSES,
-  type KnownNetwork,
-} from "./default-layer.ts";
+import { ALLOWED, BLOCKED, CLASS_OTHER, CLASSES, type KnownNetwork } from "./default-layer.ts";
+import { END_OF_SPACE } from "./intervals.ts";
 import { NO_LIST, PortLists, UNDECIDED } from "./port-lists.ts";
-import { MOST_RULES, type Rule, rankOf } from "./rule.ts";
-import { METADATA_ADDRESSES } from "./special-purpose.ts";
+import { MOST_RULES, type Rule } from "./rule.ts";
 
 /** From the VM, and to it: a packet's way, as a number for the hot path. */
 export const OUT = 0;
@@ -31,6 +23,8 @@ export const GROUND = -1;
 /** What a place in the tree says: without a port, and where its port lists begin. */
 export interface Place {
   readonly decision: number;
+  /** The rule that made the decision; undefined for UNDECIDED. */
+  readonly rule: Rule | undefined;
   readonly list: number;
   /** Where its port lists begin for addresses of a blocked alias. */
   readonly listInBlockedAlias: number;
@@ -39,7 +33,6 @@ export interface Place {
 /** A sort key holds address, length and rule: 32 + 6 + 13 bits, exact in a number. */
 const LENGTHS = 64;
 const RULES = 8192;
-const END_OF_SPACE = 2 ** 32;
 
 export class RuleTree {
   /** First address of each interval, ascending, the first is 0; and its node. */
@@ -82,7 +75,7 @@ export class RuleTree {
 
   #makeGround(): void {
     for (let addressClass = 0; addressClass < CLASSES; addressClass++) {
-      const rules = this.#rules.filter((rule) => rankOf(rule) === 0 && coversClass(rule, addressClass));
+      const rules = this.#rules.filter((rule) => rule.target.classes.includes(addressClass));
       for (const way of [OUT, IN] as const) this.#ground[way].push(this.#settle(rules, way, UNDECIDED_PLACE));
     }
   }
@@ -91,17 +84,8 @@ export class RuleTree {
   #sorted(knownNetwork: KnownNetwork): Float64Array {
     const keys: number[] = [];
     for (const [index, { target }] of this.#rules.entries()) {
-      const add = (address: number, length: number): void => {
+      for (const { address, length } of target.prefixes(knownNetwork)) {
         keys.push((address * LENGTHS + length) * RULES + index);
-      };
-      if (target.kind === "cidr") {
-        if (target.cidr.length > 0) add(target.cidr.address, target.cidr.length);
-      } else if (target.name === "@host") {
-        if (knownNetwork.gateway !== 0) add(knownNetwork.gateway, 32);
-      } else if (target.name === "@dns") {
-        for (const server of knownNetwork.dnsServers) add(server, 32);
-      } else if (target.name === "@metadata") {
-        for (const { address } of METADATA_ADDRESSES) add(address, 32);
       }
     }
     return Float64Array.from(keys).sort();
@@ -149,12 +133,15 @@ export class RuleTree {
   /** What rules of the same rank say, where they say nothing what is around them does. */
   #settle(rules: readonly Rule[], way: Way, around: Place): Place {
     let decision = UNDECIDED;
+    let decisive: Rule | undefined;
     const withPorts: Rule[] = [];
     for (const rule of rules) {
       if (!isOfWay(rule, way)) continue;
       if (rule.ports !== undefined) withPorts.push(rule);
-      else if (rule.action === "block") decision = BLOCKED;
-      else if (decision === UNDECIDED) decision = ALLOWED;
+      else if (decision === UNDECIDED || (decision === ALLOWED && rule.action === "block")) {
+        decision = rule.action === "block" ? BLOCKED : ALLOWED;
+        decisive = rule;
+      }
     }
     const list = this.#listFor(withPorts, around.list);
     let listInBlockedAlias = list;
@@ -163,7 +150,8 @@ export class RuleTree {
       const same = counting.length === withPorts.length && around.listInBlockedAlias === around.list;
       if (!same) listInBlockedAlias = this.#listFor(counting, around.listInBlockedAlias);
     }
-    return { decision: decision === UNDECIDED ? around.decision : decision, list, listInBlockedAlias };
+    const decided = decision === UNDECIDED ? around : { decision, rule: decisive };
+    return { decision: decided.decision, rule: decided.rule, list, listInBlockedAlias };
   }
 
   #listFor(withPorts: readonly Rule[], around: number): number {
@@ -177,12 +165,7 @@ function isOfWay({ direction }: Rule, way: Way): boolean {
 
 const UNDECIDED_PLACE: Place = Object.freeze({
   decision: UNDECIDED,
+  rule: undefined,
   list: NO_LIST,
   listInBlockedAlias: NO_LIST,
 });
-
-/** Whether a rule that ranks as length 0 covers addresses of this class. */
-export function coversClass({ target }: Rule, addressClass: number): boolean {
-  if (target.kind === "cidr") return true;
-  return addressClass !== CLASS_OTHER && addressClass === (target.name === "@private" ? CLASS_PRIVATE : CLASS_GLOBAL);
-}

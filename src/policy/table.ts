@@ -1,8 +1,10 @@
 /**
  * The policy table: what rules and the default policy make of an address, a way and a port. The address space is cut into
- * intervals within which everything is the same; finding one's place is one step through the upper 16 bits and a short
- * binary search within them. Where no rule has a port or a direction, that place's value is the answer; else the port is
- * looked for in a chain of lists of the prefixes that cover the address, the longest first.
+ * intervals within which everything is the same; the one of an address is found with one step through the upper 16 bits
+ * and a short binary search within them. Where no rule has a port or a direction, the interval's value is the result; else
+ * the port is looked for in a chain of lists of the prefixes that cover the address, the longest first.
+ *
+ * For people the table also keeps which rule put each value there (`decidingRule`), in places that frames do not use.
  *
  * A table is never changed: a policy or a network that changes makes a new one, which takes the old one's place as a
  * whole.
@@ -17,6 +19,7 @@ import {
   kindOf,
   LOOPBACK,
 } from "./default-layer.ts";
+import { END_OF_SPACE, type Ranges } from "./intervals.ts";
 import type { PortLists } from "./port-lists.ts";
 import { UNDECIDED } from "./port-lists.ts";
 import { isByPort, isStateful, type Rule } from "./rule.ts";
@@ -24,11 +27,6 @@ import { IN, OUT, RuleTree, type Way } from "./rule-tree.ts";
 
 /** Asks without a port: what is no TCP or UDP, or has its ports elsewhere. */
 export const NO_PORT = -1;
-
-/** Address ranges, ascending: first and last address of each. */
-export type Ranges = readonly (readonly [first: number, last: number])[];
-
-const END_OF_SPACE = 2 ** 32;
 
 export class PolicyTable {
   /** The policy judges both directions and tracks flows. */
@@ -44,6 +42,9 @@ export class PolicyTable {
   readonly #lists: readonly [Int16Array, Int16Array];
   readonly #groundLists: readonly [Int16Array, Int16Array];
   readonly #portLists: PortLists;
+  /** For `decidingRule`: first addresses of the intervals before equal ones were joined; by way the rule behind `#plain`. */
+  readonly #ruleStarts: number[] = [];
+  readonly #plainRules: readonly [(Rule | undefined)[], (Rule | undefined)[]] = [[], []];
 
   constructor(rules: readonly Rule[], knownNetwork: KnownNetwork) {
     this.stateful = isStateful(rules);
@@ -69,6 +70,7 @@ export class PolicyTable {
         const ground = tree.ground(way, classOf(value));
         const kind = way === OUT ? kindOf(value) : INBOUND;
         plain[way][count] = kind === LOOPBACK ? LOOPBACK : place.decision || ground.decision || kind;
+        this.#plainRules[way].push(kind === LOOPBACK ? undefined : (place.rule ?? ground.rule));
         lists[way][count] = tree.listOf(way, place, classOf(value));
         groundLists[way][count] = tree.listOf(way, ground, classOf(value));
         same &&=
@@ -76,6 +78,7 @@ export class PolicyTable {
           lists[way][count] === lists[way][count - 1] &&
           groundLists[way][count] === groundLists[way][count - 1];
       }
+      this.#ruleStarts.push(start);
       if (!same) starts[count++] = start;
       const nextBelow = layer.starts[below + 1] ?? END_OF_SPACE;
       const nextAbove = tree.starts[above + 1] ?? END_OF_SPACE;
@@ -132,6 +135,18 @@ export class PolicyTable {
     const decision = this.#portLists.find(this.#lists[way][at]!, port);
     if (decision !== UNDECIDED) return decision;
     return this.#portLists.find(this.#groundLists[way][at]!, port) || plain;
+  }
+
+  /** The rule that put there what `ask` returns; undefined where the default policy did. For people: it allocates. */
+  decidingRule(way: Way, address: number, port: number): Rule | undefined {
+    const at = this.#find(address);
+    if (this.#plain[way][at] === LOOPBACK) return undefined;
+    if (this.byPort && port !== NO_PORT) {
+      const lists = this.#portLists;
+      const rule = lists.ruleAt(this.#lists[way][at]!, port) ?? lists.ruleAt(this.#groundLists[way][at]!, port);
+      if (rule !== undefined) return rule;
+    }
+    return this.#plainRules[way][this.#ruleStarts.findLastIndex((start) => start <= address)];
   }
 
   /** Whether a packet without a port, or with some port, might be allowed by a rule; at the most: longer prefixes may forbid it. */

@@ -1,0 +1,27 @@
+/** Which rules a deciding rule comes before. Slow, since people ask for it, not frames. */
+import { blockedClassOf } from "./alias-blocks.ts";
+import { CLASS_OTHER, type KnownNetwork } from "./default-layer.ts";
+import { formatRule, type Rule, type RuleDirection } from "./rule.ts";
+import { holds, includes, rangesOf } from "./target-ranges.ts";
+
+/**
+ * The block rules without a port that would decide if it were not for an allow rule with one, but for those whose target
+ * holds all of that rule's, where the exception is meant, and `@private` and `@metadata`, which hold against others. In normal form, behind the word "block".
+ */
+export function outranked(
+  rules: readonly Rule[],
+  knownNetwork: KnownNetwork,
+  direction: RuleDirection,
+  remote: number,
+  decides: Rule,
+): string[] {
+  if (decides.action === "block" || decides.ports === undefined) return [];
+  const opened = rangesOf(decides.target, knownNetwork);
+  const found = rules.filter((rule) => {
+    if (rule.action === "allow" || rule.ports !== undefined || blockedClassOf(rule) !== CLASS_OTHER) return false;
+    if (rule.direction !== undefined && rule.direction !== direction) return false;
+    const closed = rangesOf(rule.target, knownNetwork);
+    return includes(closed, remote) && !holds(closed, opened);
+  });
+  return [...new Set(found.map(formatRule))];
+}
