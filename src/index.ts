@@ -22,4 +22,4 @@ export type {
   Verdict,
 } from "./guard/types.ts";
 export { formatRule, parseRules, type Rule } from "./policy/rule.ts";
-export { UserError } from "./user-error.ts";
+export { ERROR_CODES, type ErrorCode, OptionError, UserError } from "./user-error.ts";

@@ -6,9 +6,9 @@
  * The relay calls `advance` once a batch and the two judges for each frame; nothing on that way allocates, and all that
  * is compared is a number.
  */
-import { netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
+import { checkRuleCount, netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
 import { isNever } from "../policy/special-purpose.ts";
-import { UserError } from "../user-error.ts";
+import { type ErrorCode, OptionError } from "../user-error.ts";
 import { BROADCAST_MAC, isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
 import { ARP_REQUEST, emitArp } from "../wire/arp.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
@@ -96,7 +96,7 @@ export function verdictObject(verdict: number): Verdict {
 }
 
 /**
- * Makes a guard for one VM. Throws UserError when an option is wrong.
+ * Makes a guard for one VM. Throws OptionError when an option is wrong.
  *
  * @example
  * const guard = createGuard({ macAddress: "02:00:00:00:00:01", block: ["10.0.0.0/8"] });
@@ -129,28 +129,48 @@ export class Guard {
 
   constructor(options: GuardOptions) {
     this.#mac = required(
+      "SOFTNET_ERR_MAC_ADDRESS",
       "MAC address",
       options.macAddress,
       parseMac,
       "six hexadecimal bytes such as 7e:1a:00:00:00:01",
     );
     if (this.#mac === 0 || isGroupMac(this.#mac)) {
-      throw new UserError(`the MAC address ${options.macAddress} cannot be a network card's: give a unicast one`);
+      throw new OptionError(
+        "SOFTNET_ERR_MAC_ADDRESS",
+        `the MAC address ${options.macAddress} cannot be a network card's: give a unicast one`,
+      );
     }
     this.#macHigh = Math.floor(this.#mac / 0x100000000);
     this.#macLow = this.#mac >>> 0;
     const mtu = options.mtu ?? DEFAULT_MTU;
     if (!Number.isInteger(mtu) || mtu < SMALLEST_MTU || mtu > LARGEST_MTU) {
-      throw new UserError(`the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`);
+      throw new OptionError(
+        "SOFTNET_ERR_MTU",
+        `the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`,
+      );
     }
     this.#longestFrame = mtu + ETHERNET_HEADER;
-    const rules = parseRules(options.allow ?? [], options.block ?? []);
+    const rules = [...parseRules(options.allow ?? [], options.block ?? []), ...(options.rules ?? [])];
+    checkRuleCount(rules.length);
     this.#exposed = new ExposedPorts(options.exposedPorts ?? []);
-    this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
-    const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseCardMac, A_MAC);
-    const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
+    this.#configuredGateway = optional("SOFTNET_ERR_GATEWAY", "gateway", options.gateway, parseHost, A_HOST) ?? 0;
+    const gatewayMac = optional(
+      "SOFTNET_ERR_GATEWAY_MAC_ADDRESS",
+      "gateway's MAC address",
+      options.gatewayMacAddress,
+      parseCardMac,
+      A_MAC,
+    );
+    const subnet = optional(
+      "SOFTNET_ERR_SUBNET",
+      "subnet",
+      options.subnet,
+      parseCidr,
+      "an IPv4 CIDR such as 192.168.64.0/24",
+    );
     this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
-    const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
+    const staticAddress = optional("SOFTNET_ERR_ADDRESS", "VM's address", options.address, parseHost, A_HOST) ?? 0;
     this.#onBinding = options.onBinding;
     this.#lease = new Lease(
       staticAddress,
@@ -162,11 +182,23 @@ export class Guard {
     this.#ownRequest = new OwnRequest(this.#mac, options.ask ?? false);
     const dhcp: DhcpState = {
       mac: this.#mac,
-      trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
+      trustedServer: optional("SOFTNET_ERR_DHCP_SERVER", "DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
       serverMac:
-        optional("DHCP server's MAC address", options.dhcpServerMacAddress, parseCardMac, A_MAC) ?? UNKNOWN_MAC,
+        optional(
+          "SOFTNET_ERR_DHCP_SERVER_MAC_ADDRESS",
+          "DHCP server's MAC address",
+          options.dhcpServerMacAddress,
+          parseCardMac,
+          A_MAC,
+        ) ?? UNKNOWN_MAC,
       configuredGateway: this.#configuredGateway,
-      hostname: optional("VM's host name", options.hostname, parseHostname, "a name such as web1 or web1.example.com"),
+      hostname: optional(
+        "SOFTNET_ERR_HOSTNAME",
+        "VM's host name",
+        options.hostname,
+        parseHostname,
+        "a name such as web1 or web1.example.com",
+      ),
       subnet,
       lease: this.#lease,
       pending: this.#pending,
@@ -220,10 +252,11 @@ export class Guard {
   }
 
   /**
-   * Puts other rules (of `parseRules`) into force, all at once; flows that they no longer allow are cut. Answers how many
-   * those were.
+   * Puts other rules (of `parseRules`) into force, all at once; flows that they no longer allow are cut. Returns how many
+   * those were. Throws OptionError for too many rules; then nothing has changed.
    */
   setRules(rules: readonly Rule[]): number {
+    checkRuleCount(rules.length);
     return this.#policy.setRules(rules);
   }
 
@@ -473,17 +506,25 @@ function parseHost(text: string): number | undefined {
   return address !== undefined && isHostAddress(address) ? address : undefined;
 }
 
-function required<T>(what: string, text: string, parse: (text: string) => T | undefined, wanted: string): T {
+function required<T>(
+  code: ErrorCode,
+  what: string,
+  text: string,
+  parse: (text: string) => T | undefined,
+  wanted: string,
+): T {
   const value = parse(text);
-  if (value === undefined) throw new UserError(`the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
+  if (value === undefined)
+    throw new OptionError(code, `the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
   return value;
 }
 
 function optional<T>(
+  code: ErrorCode,
   what: string,
   text: string | undefined,
   parse: (text: string) => T | undefined,
   wanted: string,
 ): T | undefined {
-  return text === undefined ? undefined : required(what, text, parse, wanted);
+  return text === undefined ? undefined : required(code, what, text, parse, wanted);
 }

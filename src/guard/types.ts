@@ -1,5 +1,6 @@
 /** What a guard is told, and what it tells. The rules behind it are written down in docs/guard.md. */
 
+import type { Rule } from "../policy/rule.ts";
 import type { DefaultLine } from "./default-policy.ts";
 
 /** What a guard needs to know about its VM and about the network in front of it. */
@@ -10,6 +11,8 @@ export interface GuardOptions {
   readonly allow?: readonly string[];
   /** Rules that do not, in the same form. */
   readonly block?: readonly string[];
+  /** Rules of `parseRules`, in force beside those: what is parsed once may be given to many guards. */
+  readonly rules?: readonly Rule[];
   /** The policy may change (`setRules`): flows are noted also while no rule has a direction. */
   readonly live?: boolean;
   /** Makes answers to what is denied (`answer`, `takeReset`). */

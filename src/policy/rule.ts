@@ -6,7 +6,7 @@
  * TARGET is of one of the kinds in targets/. Text is parsed here and nowhere else. docs/guard.md says what a rule means;
  * table.ts is what a policy becomes.
  */
-import { UserError } from "../user-error.ts";
+import { OptionError } from "../user-error.ts";
 import { parseTarget, TARGET_FORMS, targetRemedy } from "./targets/kinds.ts";
 import type { Target } from "./targets/target.ts";
 
@@ -39,7 +39,7 @@ const LONGEST_ECHO = 80;
 const HIGHEST_PORT = 65_535;
 const FORM = /^(?:(in|out) +)?([^ :]+)(?::([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?)?$/;
 
-/** Parses one rule. Throws UserError with one line that names it. */
+/** Parses one rule. Throws OptionError with one line that begins with the action and the text. */
 export function parseRule(action: Rule["action"], text: string): Rule {
   // Longer than any rule but for its spaces: nothing that a pattern should walk over.
   const match = text.length > 4096 ? null : FORM.exec(text);
@@ -55,9 +55,9 @@ export function parseRule(action: Rule["action"], text: string): Rule {
 
 const PORTS = "ports go from 1 to 65535, the first one first, as in 10.0.0.0/8:80 or 10.0.0.0/8:8000-8999";
 
-function wrong(action: string, text: string, remedy: string): UserError {
+function wrong(action: string, text: string, remedy: string): OptionError {
   const echo = text.length > LONGEST_ECHO ? `${text.slice(0, LONGEST_ECHO)}…` : text;
-  return new UserError(`--${action} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
+  return new OptionError("SOFTNET_ERR_RULE", `${action} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
 }
 
 function remedyFor(text: string): string {
@@ -75,13 +75,18 @@ export function formatRule({ direction, target, ports }: Rule): string {
   return `${before}${target.text}:${ports.first === ports.last ? ports.first : `${ports.first}-${ports.last}`}`;
 }
 
-/** Parses all rules of a policy or none: one bad rule refuses the set (threat row I10). Throws UserError. */
+/** Throws OptionError for more rules than a policy may have. */
+export function checkRuleCount(count: number): void {
+  if (count <= MOST_RULES) return;
+  throw new OptionError(
+    "SOFTNET_ERR_RULE_COUNT",
+    `${count} rules are too many: at most ${MOST_RULES}, join neighbouring CIDRs`,
+  );
+}
+
+/** Parses all rules of a policy or none: one bad rule refuses the set (threat row I10). Throws OptionError. */
 export function parseRules(allow: readonly string[], block: readonly string[]): Rule[] {
-  if (allow.length + block.length > MOST_RULES) {
-    throw new UserError(
-      `${allow.length + block.length} rules are too many: at most ${MOST_RULES}, join neighbouring CIDRs`,
-    );
-  }
+  checkRuleCount(allow.length + block.length);
   return [...allow.map((text) => parseRule("allow", text)), ...block.map((text) => parseRule("block", text))];
 }
 
