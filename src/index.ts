@@ -7,6 +7,7 @@ export {
   captureOf,
   openCapture,
 } from "./capture/index.ts";
+export type { BindingMessage, VerdictMessage } from "./guard/diagnostics.ts";
 export { createGuard, type Guard } from "./guard/guard.ts";
 export { DROP_REASONS, type DropReason } from "./guard/reasons.ts";
 export type {

@@ -9,6 +9,7 @@ import {
   type Binding,
   type BindingChange,
   type BindingEnd,
+  type BindingMessage,
   type BindingOrigin,
   createGuard,
   DROP_REASONS,
@@ -26,6 +27,7 @@ import {
   type Rule,
   UserError,
   type Verdict,
+  type VerdictMessage,
 } from "../src/index.ts";
 
 /** Exactly the same type, not only one that fits. */
@@ -157,6 +159,13 @@ test("a change of the binding is told apart by its kind", () => {
 test("a user's mistake is an error of its own class", () => {
   assert.throws(() => createGuard({ macAddress: "nonsense" }), UserError);
   assert.ok(new UserError("words") instanceof Error);
+});
+
+test("messages of the diagnostics channels have types", () => {
+  same<VerdictMessage["direction"], "egress" | "ingress">(true);
+  same<VerdictMessage["verdict"], Verdict["verdict"]>(true);
+  same<VerdictMessage["frame"], Uint8Array>(true);
+  same<BindingMessage, { readonly macAddress: string; readonly change: BindingChange }>(true);
 });
 
 test("an error of the library has a code of a closed list", () => {

@@ -45,6 +45,7 @@ import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
+import { Diagnostics } from "./diagnostics.ts";
 import { ExposedPorts } from "./exposed-ports.ts";
 import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
@@ -123,6 +124,7 @@ export class Guard {
   readonly #configuredGateway: number;
   /** Of the subnet that the network knows; 0 = it does not. */
   readonly #netmask: number;
+  readonly #diagnostics: Diagnostics;
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
   /** Microseconds; in a typed array, because a number in a field would be boxed anew each time. */
   readonly #clock = new Float64Array(1);
@@ -171,6 +173,7 @@ export class Guard {
     );
     this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
     const staticAddress = optional("SOFTNET_ERR_ADDRESS", "VM's address", options.address, parseHost, A_HOST) ?? 0;
+    this.#diagnostics = new Diagnostics(this.#mac);
     this.#onBinding = options.onBinding;
     this.#lease = new Lease(
       staticAddress,
@@ -310,13 +313,19 @@ export class Guard {
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
   egress(frame: Uint8Array, time: number): Verdict {
     this.advance(time);
-    return verdictObject(this.judgeEgress(frame, 0, frame.length));
+    const verdict = this.judgeEgress(frame, 0, frame.length);
+    if (this.#diagnostics.observed)
+      this.#diagnostics.verdict("egress", verdict, this.#clock[0]!, frame, 0, frame.length);
+    return verdictObject(verdict);
   }
 
   /** Judges a frame to the VM; `time` as in `egress`. */
   ingress(frame: Uint8Array, time: number): Verdict {
     this.advance(time);
-    return verdictObject(this.judgeIngress(frame, 0, frame.length));
+    const verdict = this.judgeIngress(frame, 0, frame.length);
+    if (this.#diagnostics.observed)
+      this.#diagnostics.verdict("ingress", verdict, this.#clock[0]!, frame, 0, frame.length);
+    return verdictObject(verdict);
   }
 
   /**
@@ -456,7 +465,15 @@ export class Guard {
     if (change.kind === "lost") this.#gateway.dropQuestion();
     else this.#ownRequest.drop();
     if (change.kind === "lost" && change.why !== "expired") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
-    this.#onBinding?.(change);
+    try {
+      this.#onBinding?.(change);
+    } catch (error) {
+      // A frame may be in the middle of its checks, which an error of the caller's code must not end.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+    this.#diagnostics.bindingChanged(change);
   }
 
   #formerIsGone(): void {

@@ -46,7 +46,10 @@ export interface GuardOptions {
    * would make a binding or move it, as the last check; may do I/O. What it throws counts as held.
    */
   readonly heldElsewhere?: (address: number) => boolean;
-  /** Called inline when the binding changes; must not throw. */
+  /**
+   * Called inline when the binding changes. What it throws does not reach the caller of the guard: it is thrown again once
+   * the running code has ended, as an uncaught exception.
+   */
   readonly onBinding?: (change: BindingChange) => void;
 }
 
