@@ -7,7 +7,7 @@
  * is compared is a number.
  */
 import { checkRuleCount, netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
-import { isNever } from "../policy/special-purpose.ts";
+import { isLoopback } from "../policy/special-purpose.ts";
 import { type ErrorCode, OptionError } from "../user-error.ts";
 import { BROADCAST_MAC, isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
 import { ARP_REQUEST, emitArp } from "../wire/arp.ts";
@@ -398,7 +398,7 @@ export class Guard {
     if (own === 0) return IPV4_UNBOUND;
     if (sourceAddress(bytes, packet) !== own) return IPV4_SOURCE;
     const destination = destinationAddress(bytes, packet);
-    if (isNever(destination)) return IPV4_LOOPBACK;
+    if (isLoopback(destination)) return IPV4_LOOPBACK;
     if (isGroupFrame(bytes, frame) && !this.#policy.isGroup(destination)) return GROUP_FRAME;
     if (protocol === PROTOCOL_ICMP && headerAtHand) {
       const type = icmpType(bytes, payload);

@@ -8,7 +8,7 @@ import { formatRule, type Rule } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
 import { METADATA_ADDRESSES } from "./special-purpose.ts";
 import { PolicyTable } from "./table.ts";
-import { holds, meet, rangesOf } from "./target-ranges.ts";
+import { contain, overlap, rangesOf } from "./target-ranges.ts";
 
 /** A rule this wide was hardly written with the metadata address in mind (threat row I7). */
 const NARROW_ENOUGH = 16;
@@ -43,16 +43,16 @@ export function metadataAdvice(rules: readonly Rule[]): string | undefined {
   return `allow ${listed(by)} also opens cloud metadata (${addresses}): close it with block @metadata unless it is meant`;
 }
 
-/** The allowed CIDRs that meet the VM's own subnet: isolation still keeps its neighbours apart. */
+/** The allowed CIDRs that overlap the VM's own subnet, whose VMs stay isolated from each other all the same. */
 export function isolationAdvice(rules: readonly Rule[], subnet: Cidr): string | undefined {
   const closed = isInBlockedAlias(rules, "out", subnet.address);
-  const meeting = allowed(rules).filter(
+  const covering = allowed(rules).filter(
     ({ rule, cidr }) => (contains(cidr, subnet) || contains(subnet, cidr)) && (!closed || countsInBlockedAlias(rule)),
   );
-  if (meeting.length === 0) return undefined;
+  if (covering.length === 0) return undefined;
   return (
-    `--allow ${listed(meeting)} covers this VM's own subnet ${formatIPv4(subnet.address)}/${subnet.length}, ` +
-    "but isolated VMs do not reach each other: start both with --allow 0.0.0.0/0 for that"
+    `allow ${listed(covering)} covers this VM's own subnet ${formatIPv4(subnet.address)}/${subnet.length}, ` +
+    "but isolated VMs do not reach each other: start both with allow 0.0.0.0/0 for that"
   );
 }
 
@@ -60,8 +60,9 @@ export function isolationAdvice(rules: readonly Rule[], subnet: Cidr): string | 
 const MOST_NAMED = 4;
 
 /**
- * The block rules without a port before which an allow rule with a port comes, as one line of text; but for those whose
- * target holds all of the allow rule's, where the exception is meant, and for `@private` and `@metadata`, which hold.
+ * The block rules without a port before which an allow rule with a port comes, as one line of text. Not those whose target
+ * contains all of the allow rule's, since there the exception is meant, and not `@private` and `@metadata`, which such a
+ * rule does not open.
  * `gateway`: in host order, 0 = not known.
  */
 export function outrankedAdvice(rules: readonly Rule[], gateway: number): string | undefined {
@@ -77,7 +78,7 @@ export function outrankedAdvice(rules: readonly Rule[], gateway: number): string
   );
   const found: string[] = [];
   for (const block of blocks) {
-    // The aliases that hold against other rules with a port.
+    // Aliases that a wider rule with a port does not open.
     if (block.ports !== undefined || blockedClassOf(block) !== CLASS_OTHER) continue;
     const closers = closing.get(block.target.text) ?? [];
     const closed = placed(block);
@@ -108,7 +109,7 @@ function opensPartOf({ rule: allow, ranges }: Placed, { rule: block, ranges: clo
     return false;
   // Its addresses come with DHCP: only a wide rule probably covers them.
   if (block.target.followsNetwork && closed.length === 0) return allow.target.rank < NARROW_ENOUGH;
-  return meet(ranges, closed) && !holds(closed, ranges);
+  return overlap(ranges, closed) && !contain(closed, ranges);
 }
 
 /** Whether a rule about the same target blocks the allowed ports, too, and comes before the allow rule. */

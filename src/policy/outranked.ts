@@ -2,11 +2,12 @@
 import { blockedClassOf } from "./alias-blocks.ts";
 import { CLASS_OTHER, type KnownNetwork } from "./default-layer.ts";
 import { formatRule, type Rule, type RuleDirection } from "./rule.ts";
-import { holds, includes, rangesOf } from "./target-ranges.ts";
+import { contain, includes, rangesOf } from "./target-ranges.ts";
 
 /**
- * The block rules without a port that would decide if it were not for an allow rule with one, but for those whose target
- * holds all of that rule's, where the exception is meant, and `@private` and `@metadata`, which hold against others. In normal form, behind the word "block".
+ * The block rules without a port before which an allow rule with a port comes, in normal form. Not those whose target
+ * contains all of that rule's, since there the exception is meant, and not `@private` and `@metadata`, which such a rule
+ * does not open (alias-blocks.ts).
  */
 export function outranked(
   rules: readonly Rule[],
@@ -21,7 +22,7 @@ export function outranked(
     if (rule.action === "allow" || rule.ports !== undefined || blockedClassOf(rule) !== CLASS_OTHER) return false;
     if (rule.direction !== undefined && rule.direction !== direction) return false;
     const closed = rangesOf(rule.target, knownNetwork);
-    return includes(closed, remote) && !holds(closed, opened);
+    return includes(closed, remote) && !contain(closed, opened);
   });
   return [...new Set(found.map(formatRule))];
 }

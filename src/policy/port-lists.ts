@@ -1,6 +1,6 @@
 /**
- * Lists of port intervals. One list holds what the rules with ports of one prefix say; a list goes on in that of the
- * next shorter prefix that has any, so that 4,096 nested rules are stored once each and the longest prefix speaks first.
+ * Lists of port intervals. One list is made of the rules with ports of one prefix, and links to that of the next shorter
+ * prefix that has any, so that 4,096 nested rules are stored once each and the longest prefix comes first.
  */
 import { ALLOWED, BLOCKED } from "./default-layer.ts";
 import type { Rule } from "./rule.ts";
@@ -19,7 +19,7 @@ const ALLOW_BEGINS = 2;
 const BLOCK_BEGINS = 3;
 
 export class PortLists {
-  /** Where a list begins and ends in `#starts`, and the list it goes on in. */
+  /** Where a list begins and ends in `#starts`, and the list that it links to. */
   readonly #begin: number[] = [];
   readonly #end: number[] = [];
   readonly #next: number[] = [];
@@ -29,7 +29,7 @@ export class PortLists {
   /** What each list was made of. */
   readonly #rules: (readonly Rule[])[] = [];
 
-  /** Makes the list of some rules with ports, all of the same prefix; where none of them decides, `next` goes on. */
+  /** Makes the list of some rules with ports, all of the same prefix; where none of them decides, `next` is looked into. */
   add(rules: readonly Rule[], next: number): number {
     this.#begin.push(this.#starts.length);
     this.#sweep(rules);
@@ -38,7 +38,7 @@ export class PortLists {
     return this.#next.push(next) - 1;
   }
 
-  /** Of ranges that overlap in one list, those that block win. */
+  /** Where ranges overlap in one list, block comes before allow. */
   #sweep(rules: readonly Rule[]): void {
     const events = new Int32Array(rules.length * 2);
     let count = 0;

@@ -1,4 +1,4 @@
-/** Which addresses a target covers, as ranges: for what is said to people about rules that meet. Slow; not for frames. */
+/** Which addresses a target covers, as ranges: for advice about rules that overlap. Slow; not for frames. */
 import { lastOf } from "./cidr.ts";
 import { classOf, defaultLayer, type KnownNetwork, NO_NETWORK } from "./default-layer.ts";
 import { END_OF_SPACE, type Ranges } from "./intervals.ts";
@@ -27,16 +27,16 @@ export function includes(ranges: Ranges, address: number): boolean {
 }
 
 /** Whether two have an address in common. */
-export function meet(one: Ranges, other: Ranges): boolean {
+export function overlap(one: Ranges, other: Ranges): boolean {
   return one.some(([first, last]) => other.some((of) => of[0] <= last && first <= of[1]));
 }
 
 /** Whether all addresses of `inner` are in `outer`, too. */
-export function holds(outer: Ranges, inner: Ranges): boolean {
-  return inner.every(([first, last]) => isHeld(outer, first, last));
+export function contain(outer: Ranges, inner: Ranges): boolean {
+  return inner.every(([first, last]) => isContained(outer, first, last));
 }
 
-function isHeld(ranges: Ranges, first: number, last: number): boolean {
+function isContained(ranges: Ranges, first: number, last: number): boolean {
   let from = first;
   for (const [begin, end] of ranges) {
     if (begin > from) continue;

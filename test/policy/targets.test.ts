@@ -12,7 +12,7 @@ import {
 import { formatRule, parseRule, parseRules, type Rule } from "../../src/policy/rule.ts";
 import { IN, OUT } from "../../src/policy/rule-tree.ts";
 import { NO_PORT, PolicyTable } from "../../src/policy/table.ts";
-import { holds, includes, meet, rangesOf } from "../../src/policy/target-ranges.ts";
+import { contain, includes, overlap, rangesOf } from "../../src/policy/target-ranges.ts";
 import { HOST } from "../../src/policy/targets/alias.ts";
 import { parseTarget, TARGET_FORMS, targetRemedy } from "../../src/policy/targets/kinds.ts";
 import type { Target } from "../../src/policy/targets/target.ts";
@@ -61,8 +61,8 @@ test("what a target covers", () => {
   ]);
   assert.equal(includes(rangesOf(parseTarget("@global")!, network), ip("169.254.169.254")), false);
   const [all, one, dns] = ["0.0.0.0/0", "8.8.8.8/32", "@dns"].map((text) => rangesOf(parseTarget(text)!, network));
-  assert.ok(holds(all!, dns!) && holds(dns!, one!) && !holds(one!, dns!) && meet(one!, dns!));
-  assert.ok(!meet(one!, rangesOf(parseTarget("@private")!, network)));
+  assert.ok(contain(all!, dns!) && contain(dns!, one!) && !contain(one!, dns!) && overlap(one!, dns!));
+  assert.ok(!overlap(one!, rangesOf(parseTarget("@private")!, network)));
 });
 
 test("an error names every kind of target, and a remedy where one is near", () => {
