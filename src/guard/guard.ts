@@ -131,7 +131,6 @@ export class Guard {
 
   constructor(options: GuardOptions) {
     this.#mac = required(
-      "SOFTNET_ERR_MAC_ADDRESS",
       "MAC address",
       options.macAddress,
       parseMac,
@@ -156,23 +155,11 @@ export class Guard {
     const rules = [...parseRules(options.allow ?? [], options.block ?? []), ...(options.rules ?? [])];
     checkRuleCount(rules.length);
     this.#exposed = new ExposedPorts(options.exposedPorts ?? []);
-    this.#configuredGateway = optional("SOFTNET_ERR_GATEWAY", "gateway", options.gateway, parseHost, A_HOST) ?? 0;
-    const gatewayMac = optional(
-      "SOFTNET_ERR_GATEWAY_MAC_ADDRESS",
-      "gateway's MAC address",
-      options.gatewayMacAddress,
-      parseCardMac,
-      A_MAC,
-    );
-    const subnet = optional(
-      "SOFTNET_ERR_SUBNET",
-      "subnet",
-      options.subnet,
-      parseCidr,
-      "an IPv4 CIDR such as 192.168.64.0/24",
-    );
+    this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
+    const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseCardMac, A_MAC);
+    const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
     this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
-    const staticAddress = optional("SOFTNET_ERR_ADDRESS", "VM's address", options.address, parseHost, A_HOST) ?? 0;
+    const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
     this.#diagnostics = new Diagnostics(this.#mac);
     this.#onBinding = options.onBinding;
     this.#lease = new Lease(
@@ -185,23 +172,11 @@ export class Guard {
     this.#ownRequest = new OwnRequest(this.#mac, options.ask ?? false);
     const dhcp: DhcpState = {
       mac: this.#mac,
-      trustedServer: optional("SOFTNET_ERR_DHCP_SERVER", "DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
+      trustedServer: optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0,
       serverMac:
-        optional(
-          "SOFTNET_ERR_DHCP_SERVER_MAC_ADDRESS",
-          "DHCP server's MAC address",
-          options.dhcpServerMacAddress,
-          parseCardMac,
-          A_MAC,
-        ) ?? UNKNOWN_MAC,
+        optional("DHCP server's MAC address", options.dhcpServerMacAddress, parseCardMac, A_MAC) ?? UNKNOWN_MAC,
       configuredGateway: this.#configuredGateway,
-      hostname: optional(
-        "SOFTNET_ERR_HOSTNAME",
-        "VM's host name",
-        options.hostname,
-        parseHostname,
-        "a name such as web1 or web1.example.com",
-      ),
+      hostname: optional("VM's host name", options.hostname, parseHostname, "a name such as web1 or web1.example.com"),
       subnet,
       lease: this.#lease,
       pending: this.#pending,
@@ -523,25 +498,31 @@ function parseHost(text: string): number | undefined {
   return address !== undefined && isHostAddress(address) ? address : undefined;
 }
 
-function required<T>(
-  code: ErrorCode,
-  what: string,
-  text: string,
-  parse: (text: string) => T | undefined,
-  wanted: string,
-): T {
+/** What an option is called in a message, and the code of its error. */
+const OPTION_ERRORS = {
+  "MAC address": "SOFTNET_ERR_MAC_ADDRESS",
+  gateway: "SOFTNET_ERR_GATEWAY",
+  "gateway's MAC address": "SOFTNET_ERR_GATEWAY_MAC_ADDRESS",
+  subnet: "SOFTNET_ERR_SUBNET",
+  "VM's address": "SOFTNET_ERR_ADDRESS",
+  "DHCP server": "SOFTNET_ERR_DHCP_SERVER",
+  "DHCP server's MAC address": "SOFTNET_ERR_DHCP_SERVER_MAC_ADDRESS",
+  "VM's host name": "SOFTNET_ERR_HOSTNAME",
+} as const satisfies Record<string, ErrorCode>;
+
+type OptionName = keyof typeof OPTION_ERRORS;
+
+function required<T>(what: OptionName, text: string, parse: (text: string) => T | undefined, wanted: string): T {
   const value = parse(text);
-  if (value === undefined)
-    throw new OptionError(code, `the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
-  return value;
+  if (value !== undefined) return value;
+  throw new OptionError(OPTION_ERRORS[what], `the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
 }
 
 function optional<T>(
-  code: ErrorCode,
-  what: string,
+  what: OptionName,
   text: string | undefined,
   parse: (text: string) => T | undefined,
   wanted: string,
 ): T | undefined {
-  return text === undefined ? undefined : required(code, what, text, parse, wanted);
+  return text === undefined ? undefined : required(what, text, parse, wanted);
 }

@@ -1,4 +1,4 @@
-/** What a guard is told, and what it tells. The rules behind it are written down in docs/guard.md. */
+/** A guard's options and results. What they mean is specified in docs/guard.md. */
 
 import type { Rule } from "../policy/rule.ts";
 import type { DefaultLine } from "./default-policy.ts";
@@ -23,7 +23,7 @@ export interface GuardOptions {
   readonly exposedPorts?: readonly number[];
   /** A static binding: the only IPv4 address of the VM; DHCP can teach no other. */
   readonly address?: string;
-  /** The gateway's IPv4 address, where it is known: then DHCP may name no other router. Else DHCP tells it. */
+  /** The gateway's IPv4 address, where it is known: then DHCP may name no other router. Else it comes with DHCP. */
   readonly gateway?: string;
   /** The gateway's MAC address, where the network knows it; else learned from the answer to the VM's own ARP request. */
   readonly gatewayMacAddress?: string;
