@@ -7,6 +7,7 @@ export {
   captureOf,
   openCapture,
 } from "./capture/index.ts";
+export type { BindingMessage, VerdictMessage } from "./guard/diagnostics.ts";
 export { createGuard, type Guard } from "./guard/guard.ts";
 export { DROP_REASONS, type DropReason } from "./guard/reasons.ts";
 export type {
@@ -22,4 +23,4 @@ export type {
   Verdict,
 } from "./guard/types.ts";
 export { formatRule, parseRules, type Rule } from "./policy/rule.ts";
-export { UserError } from "./user-error.ts";
+export { ERROR_CODES, type ErrorCode, OptionError, UserError } from "./user-error.ts";

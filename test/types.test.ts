@@ -9,20 +9,25 @@ import {
   type Binding,
   type BindingChange,
   type BindingEnd,
+  type BindingMessage,
   type BindingOrigin,
   createGuard,
   DROP_REASONS,
   type DropReason,
+  type ERROR_CODES,
+  type ErrorCode,
   type Explanation,
   formatRule,
   type Guard,
   type GuardOptions,
+  OptionError,
   type PolicyQuestion,
   parseRules,
   type RestoredBinding,
   type Rule,
   UserError,
   type Verdict,
+  type VerdictMessage,
 } from "../src/index.ts";
 
 /** Exactly the same type, not only one that fits. */
@@ -69,6 +74,7 @@ test("every option has its type, and lists may be read-only", () => {
     macAddress: "7e:1a:00:00:00:01",
     allow: rules,
     block: [],
+    rules: parseRules(["@dns"], []),
     address: "192.168.64.5",
     gateway: "192.168.64.1",
     gatewayMacAddress: "02:00:00:00:00:64",
@@ -153,4 +159,28 @@ test("a change of the binding is told apart by its kind", () => {
 test("a user's mistake is an error of its own class", () => {
   assert.throws(() => createGuard({ macAddress: "nonsense" }), UserError);
   assert.ok(new UserError("words") instanceof Error);
+});
+
+test("messages of the diagnostics channels have types", () => {
+  same<VerdictMessage["direction"], "egress" | "ingress">(true);
+  same<VerdictMessage["verdict"], Verdict["verdict"]>(true);
+  same<VerdictMessage["frame"], Uint8Array>(true);
+  same<BindingMessage, { readonly macAddress: string; readonly change: BindingChange }>(true);
+});
+
+test("an error of the library has a code of a closed list", () => {
+  same<ErrorCode, (typeof ERROR_CODES)[number]>(true);
+  same<OptionError["code"], ErrorCode>(true);
+  try {
+    parseRules(["nonsense"], []);
+    assert.fail("it is no rule");
+  } catch (error) {
+    assert.ok(error instanceof OptionError);
+    const code: ErrorCode = error.code;
+    assert.equal(code, "SOFTNET_ERR_RULE");
+    // @ts-expect-error no such code
+    assert.notEqual(error.code === "SOFTNET_ERR_NONE", true);
+    // @ts-expect-error read-only
+    error.code = "SOFTNET_ERR_MTU";
+  }
 });

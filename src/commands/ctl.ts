@@ -1,13 +1,14 @@
 /** `softnet ctl PATH… COMMAND`: talks to running softnets' --control-socket. Tables for people, JSON for programs. */
 import { type Answer, ControlClient } from "../control/client.ts";
+import { formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { findTargets, splitAtCommand } from "./ctl-targets.ts";
 import { describeEvent, describeExplanation, describeStatus, policyLines } from "./ctl-text.ts";
 import { Output } from "./output.ts";
 
 export interface CtlArguments {
-  readonly allow?: readonly string[];
-  readonly block?: readonly string[];
+  readonly allow?: readonly Rule[];
+  readonly block?: readonly Rule[];
   /** Only `keep`. */
   readonly isolation?: string;
   readonly json?: boolean;
@@ -85,8 +86,8 @@ async function askOne(
     if (command === "status") print(await client.ask("softnet.status"), describeStatus);
     if (command === "get") print(await client.ask("softnet.policy.get"), policyLines);
     if (command === "set") {
-      const { allow, block, isolation } = given;
-      print(await client.ask("softnet.policy.set", { allow, block, isolation }), policyLines);
+      const [allow, block] = [given.allow, given.block].map((rules) => rules?.map(formatRule));
+      print(await client.ask("softnet.policy.set", { allow, block, isolation: given.isolation }), policyLines);
     }
     if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
     if (interrupted) await watch(client, output, interrupted, (event) => print(event, describeEvent));

@@ -11,7 +11,7 @@ export function addGuardOptions(command: Command): Command {
     )
     .option(
       "--allow <list>",
-      "rules that allow, comma-separated: [in|out ]CIDR-or-name[:port]; 0.0.0.0/0 also ends isolation",
+      "rules that allow, comma-separated: [in|out ]CIDR-or-alias[:port]; 0.0.0.0/0 also ends isolation",
       ruleList("allow"),
     )
     .option(

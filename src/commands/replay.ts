@@ -12,7 +12,7 @@ import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import { parseExposures } from "../networks/exposures.ts";
 import { DIRECTION_NAMES, type Direction, type DirectionName, EGRESS, INGRESS } from "../relay/direction.ts";
 import { type GuardArguments, guardOptions } from "../session/options.ts";
-import { policyOf } from "../session/policy-lists.ts";
+import { rulesOf } from "../session/policy-rules.ts";
 import { CAPTURE_INTERFACES } from "../session/recording.ts";
 import { UserError } from "../user-error.ts";
 import { getMac, parseMac } from "../wire/address.ts";
@@ -68,7 +68,7 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   const chosen = choices.filter((choice) => choice);
   if (chosen.length > 1) throw new UserError(`${chosen.join(" and ")} exclude each other: give one`);
   const exposedPorts = parseExposures(given.expose ?? "").map(({ internal }) => internal);
-  const guard = createGuard({ ...guardOptions({ ...given, ...policyOf(given) }), exposedPorts });
+  const guard = createGuard({ ...guardOptions(given, rulesOf(given)), exposedPorts });
   const output = new Output(descriptor);
   const report = given.json ? new JsonReport(output) : new Table(output);
   const capture = openCapture(path);

@@ -1,5 +1,5 @@
 /** What the values of options must look like. Each parser throws UserError: one line with the value and the remedy. */
-import { parseRule } from "../policy/rule.ts";
+import { parseRule, type Rule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
@@ -60,9 +60,13 @@ export function oneOf<T extends string>(option: string, words: readonly T[]) {
 
 /** A comma-separated list of rules; the option may be given several times. An empty list is no rule at all. */
 export function ruleList(action: "allow" | "block") {
-  return (text: string, before: readonly string[] = []): readonly string[] => {
-    const rules = text.trim() === "" ? [] : text.split(",").map((rule) => rule.trim());
-    for (const rule of rules) parseRule(action, rule);
-    return [...before, ...rules];
+  return (text: string, before: readonly Rule[] = []): readonly Rule[] => {
+    if (text.trim() === "") return before;
+    try {
+      return [...before, ...text.split(",").map((rule) => parseRule(action, rule.trim()))];
+    } catch (error) {
+      // What is wrong begins with the action, after which the option is called.
+      throw error instanceof UserError ? new UserError(`--${error.message}`) : error;
+    }
   };
 }

@@ -6,12 +6,13 @@
  * overtake each other on different connections the newer one stays. The same one again is taken: its answer was lost.
  *
  * Whether the VM is isolated from others was decided by the rules at start, and cannot follow: a policy under which it would
- * have been decided otherwise is refused, unless whoever sets it says that the isolation stays as it is.
+ * have been decided otherwise is refused, unless the one who sets it says that the isolation stays as it is.
  */
-import { allowsEverything, formatRule, parseRules, type Rule } from "../policy/rule.ts";
+import { allowsEverything, formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { INVALID_PARAMS, ISOLATION_DECIDED, RpcError, STALE_REVISION } from "./rpc.ts";
 
+/** A policy as text: each list in normal form, sorted, without duplicates. */
 export interface PolicyLists {
   readonly allow: readonly string[];
   readonly block: readonly string[];
@@ -45,49 +46,50 @@ export class LivePolicy {
   #lists: PolicyLists;
   #revision = 0n;
 
-  /** `lists` are in force already. Throws UserError. */
-  constructor(lists: PolicyLists, apply: Apply) {
-    const { lists: normal, rules } = normalize(lists);
+  /** `rules` are in force already. */
+  constructor(rules: readonly Rule[], apply: Apply) {
     this.#apply = apply;
     this.#isolated = !allowsEverything(rules);
-    this.#lists = normal;
+    this.#lists = normalize(rules).lists;
   }
 
-  /** Each list in normal form, sorted, without duplicates. */
   get lists(): PolicyLists {
     return this.#lists;
   }
 
   /** Replaces everything. Throws UserError; then nothing has changed. */
-  replace(lists: PolicyLists, { keepsIsolation = false }: SetOptions = {}): void {
-    const { lists: normal, rules } = normalize(lists);
+  replace(rules: readonly Rule[], { keepsIsolation = false }: SetOptions = {}): void {
     if (!keepsIsolation && allowsEverything(rules) === this.#isolated) throw new IsolationError(this.#isolated);
-    this.#apply(rules);
-    this.#lists = normal;
+    const { lists, rules: distinct } = normalize(rules);
+    this.#apply(distinct);
+    this.#lists = lists;
   }
 
-  /** As `replace` for a controller. Throws RpcError; then nothing has changed. */
-  set(lists: PolicyLists, options: SetOptions = {}): void {
+  /**
+   * As `replace` for a controller. `read` returns the rules or throws UserError; it is called once the revision is known
+   * to count. Throws RpcError; then nothing has changed.
+   */
+  set(read: () => readonly Rule[], options: SetOptions = {}): void {
     const { revision } = options;
     const wanted = revision === undefined ? this.#revision : BigInt(revision);
     if (wanted < this.#revision) {
       throw new RpcError(STALE_REVISION, `revision ${wanted} is stale: ${this.#revision} is in force`);
     }
     try {
-      this.replace(lists, options);
+      this.replace(read(), options);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       const code = error instanceof IsolationError ? ISOLATION_DECIDED : INVALID_PARAMS;
-      throw new RpcError(code, error.message.replace(/^--/, ""));
+      throw new RpcError(code, error.message);
     }
     this.#revision = wanted;
   }
 }
 
-/** The same rules in normal form, sorted by their text, each once. Throws UserError. */
-function normalize({ allow, block }: PolicyLists): { readonly lists: PolicyLists; readonly rules: Rule[] } {
+/** The rules as text, and each of them once. */
+function normalize(rules: readonly Rule[]): { readonly lists: PolicyLists; readonly rules: Rule[] } {
   const found = { allow: new Map<string, Rule>(), block: new Map<string, Rule>() };
-  for (const rule of parseRules(allow, block)) found[rule.action].set(formatRule(rule), rule);
+  for (const rule of rules) found[rule.action].set(formatRule(rule), rule);
   return {
     lists: { allow: [...found.allow.keys()].toSorted(), block: [...found.block.keys()].toSorted() },
     rules: [...found.allow.values(), ...found.block.values()],

@@ -3,6 +3,7 @@
  * our own. Parameters are looked at closely: what is missing, not known or twice there is refused, never guessed.
  */
 import type { PolicyQuestion } from "../guard/types.ts";
+import { parseRules } from "../policy/rule.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import type { Channel } from "./channel.ts";
 import type { Events } from "./events.ts";
@@ -62,7 +63,7 @@ function setPolicy({ policy, isolated }: ControlTarget, given: Members): string 
   if (desired !== undefined && revision === undefined) throw wrong("desiredRevision is not an unsigned 64-bit integer");
   const keepsIsolation = given.has("isolation");
   if (keepsIsolation && given.get("isolation") !== "keep") throw wrong('isolation is not "keep"');
-  policy.set(lists, { revision, keepsIsolation });
+  policy.set(() => parseRules(lists.allow, lists.block), { revision, keepsIsolation });
   return policyResult(policy, {
     ...(revision !== undefined && { desiredRevision: revision }),
     ...(keepsIsolation && { isolated: String(isolated) }),

@@ -3,15 +3,14 @@
  * not understood is an error with the line's number, and then the whole file counts for nothing (threat row I10).
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { MOST_RULES, parseRule } from "../policy/rule.ts";
+import { MOST_RULES, parseRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
-import type { PolicyLists } from "./live-policy.ts";
 
 /** Bytes: room for as many rules as there may be, with a comment each. */
 export const LARGEST_POLICY_FILE = 1_048_576;
 
 /** Reads a file with the rights that the process has now. Throws UserError. */
-export function readPolicyFile(path: string): PolicyLists {
+export function readPolicyFile(path: string): Rule[] {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(readBounded(path));
@@ -27,29 +26,28 @@ export function readPolicyFile(path: string): PolicyLists {
 }
 
 /** `label` begins the error messages. Throws UserError with the line's number. */
-export function parsePolicy(text: string, label: string): PolicyLists {
-  const lists = { allow: [] as string[], block: [] as string[] };
+export function parsePolicy(text: string, label: string): Rule[] {
+  const rules: Rule[] = [];
   for (const [index, line] of text.split("\n").entries()) {
-    const rule = line.replace(/#.*/, "").trim();
-    if (rule === "") continue;
+    const written = line.replace(/#.*/, "").trim();
+    if (written === "") continue;
     const where = `${label} line ${index + 1}`;
-    const [, action, target] = /^(allow|block)[ \t]+(.*)$/.exec(rule) ?? [];
+    const [, action, target] = /^(allow|block)[ \t]+(.*)$/.exec(written) ?? [];
     if (action === undefined || target === undefined) {
       throw new UserError(
-        `${where}: ${JSON.stringify(rule.slice(0, 80))} is not a rule: write allow RULE or block RULE`,
+        `${where}: ${JSON.stringify(written.slice(0, 80))} is not a rule: write allow RULE or block RULE`,
       );
     }
     try {
-      parseRule(action as "allow" | "block", target);
+      rules.push(parseRule(action as Rule["action"], target));
     } catch (error) {
-      throw new UserError(`${where}: ${(error as Error).message.replace(/^--/, "")}`);
+      throw new UserError(`${where}: ${(error as Error).message}`);
     }
-    lists[action as "allow" | "block"].push(target);
-    if (lists.allow.length + lists.block.length > MOST_RULES) {
+    if (rules.length > MOST_RULES) {
       throw new UserError(`${where}: more than ${MOST_RULES} rules: join neighbouring CIDRs`);
     }
   }
-  return lists;
+  return rules;
 }
 
 function readBounded(path: string): Uint8Array {

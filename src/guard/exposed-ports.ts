@@ -4,18 +4,18 @@
  * gateway passes as long as it opens no connection. That the host's own kernel takes such a segment only for a
  * connection that was led to the VM, is the network's part (networks/nat/rules.ts).
  */
-import { UserError } from "../user-error.ts";
+import { OptionError } from "../user-error.ts";
 import { destinationAddress, fragmentBits, IPV4_HEADER, ipProtocol, PROTOCOL_TCP } from "../wire/ipv4.ts";
 import { TCP_ACK, TCP_SYN, tcpFlags, tcpSourcePort } from "../wire/tcp.ts";
 
 export class ExposedPorts {
   readonly #ports: ReadonlySet<number>;
 
-  /** Throws UserError for what is no port. */
+  /** Throws OptionError for what is no port. */
   constructor(ports: readonly number[]) {
     for (const port of ports) {
       if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-        throw new UserError(`the exposed port ${port} is out of range: give 1 to 65535`);
+        throw new OptionError("SOFTNET_ERR_EXPOSED_PORT", `the exposed port ${port} is out of range: give 1 to 65535`);
       }
     }
     this.#ports = new Set(ports);

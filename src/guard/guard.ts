@@ -6,9 +6,9 @@
  * The relay calls `advance` once a batch and the two judges for each frame; nothing on that way allocates, and all that
  * is compared is a number.
  */
-import { netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
-import { isNever } from "../policy/special-purpose.ts";
-import { UserError } from "../user-error.ts";
+import { checkRuleCount, netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
+import { isLoopback } from "../policy/special-purpose.ts";
+import { type ErrorCode, OptionError } from "../user-error.ts";
 import { BROADCAST_MAC, isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
 import { ARP_REQUEST, emitArp } from "../wire/arp.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
@@ -45,6 +45,7 @@ import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
+import { Diagnostics } from "./diagnostics.ts";
 import { ExposedPorts } from "./exposed-ports.ts";
 import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
@@ -96,7 +97,7 @@ export function verdictObject(verdict: number): Verdict {
 }
 
 /**
- * Makes a guard for one VM. Throws UserError when an option is wrong.
+ * Makes a guard for one VM. Throws OptionError when an option is wrong.
  *
  * @example
  * const guard = createGuard({ macAddress: "02:00:00:00:00:01", block: ["10.0.0.0/8"] });
@@ -123,6 +124,7 @@ export class Guard {
   readonly #configuredGateway: number;
   /** Of the subnet that the network knows; 0 = it does not. */
   readonly #netmask: number;
+  readonly #diagnostics: Diagnostics;
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
   /** Microseconds; in a typed array, because a number in a field would be boxed anew each time. */
   readonly #clock = new Float64Array(1);
@@ -135,22 +137,30 @@ export class Guard {
       "six hexadecimal bytes such as 7e:1a:00:00:00:01",
     );
     if (this.#mac === 0 || isGroupMac(this.#mac)) {
-      throw new UserError(`the MAC address ${options.macAddress} cannot be a network card's: give a unicast one`);
+      throw new OptionError(
+        "SOFTNET_ERR_MAC_ADDRESS",
+        `the MAC address ${options.macAddress} cannot be a network card's: give a unicast one`,
+      );
     }
     this.#macHigh = Math.floor(this.#mac / 0x100000000);
     this.#macLow = this.#mac >>> 0;
     const mtu = options.mtu ?? DEFAULT_MTU;
     if (!Number.isInteger(mtu) || mtu < SMALLEST_MTU || mtu > LARGEST_MTU) {
-      throw new UserError(`the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`);
+      throw new OptionError(
+        "SOFTNET_ERR_MTU",
+        `the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`,
+      );
     }
     this.#longestFrame = mtu + ETHERNET_HEADER;
-    const rules = parseRules(options.allow ?? [], options.block ?? []);
+    const rules = [...parseRules(options.allow ?? [], options.block ?? []), ...(options.rules ?? [])];
+    checkRuleCount(rules.length);
     this.#exposed = new ExposedPorts(options.exposedPorts ?? []);
     this.#configuredGateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
     const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseCardMac, A_MAC);
     const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
     this.#netmask = subnet ? netmaskOf(subnet.length) : 0;
     const staticAddress = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
+    this.#diagnostics = new Diagnostics(this.#mac);
     this.#onBinding = options.onBinding;
     this.#lease = new Lease(
       staticAddress,
@@ -220,10 +230,11 @@ export class Guard {
   }
 
   /**
-   * Puts other rules (of `parseRules`) into force, all at once; flows that they no longer allow are cut. Answers how many
-   * those were.
+   * Puts other rules (of `parseRules`) into force, all at once; flows that they no longer allow are cut. Returns how many
+   * those were. Throws OptionError for too many rules; then nothing has changed.
    */
   setRules(rules: readonly Rule[]): number {
+    checkRuleCount(rules.length);
     return this.#policy.setRules(rules);
   }
 
@@ -277,13 +288,19 @@ export class Guard {
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
   egress(frame: Uint8Array, time: number): Verdict {
     this.advance(time);
-    return verdictObject(this.judgeEgress(frame, 0, frame.length));
+    const verdict = this.judgeEgress(frame, 0, frame.length);
+    if (this.#diagnostics.observed)
+      this.#diagnostics.verdict("egress", verdict, this.#clock[0]!, frame, 0, frame.length);
+    return verdictObject(verdict);
   }
 
   /** Judges a frame to the VM; `time` as in `egress`. */
   ingress(frame: Uint8Array, time: number): Verdict {
     this.advance(time);
-    return verdictObject(this.judgeIngress(frame, 0, frame.length));
+    const verdict = this.judgeIngress(frame, 0, frame.length);
+    if (this.#diagnostics.observed)
+      this.#diagnostics.verdict("ingress", verdict, this.#clock[0]!, frame, 0, frame.length);
+    return verdictObject(verdict);
   }
 
   /**
@@ -356,7 +373,7 @@ export class Guard {
     if (own === 0) return IPV4_UNBOUND;
     if (sourceAddress(bytes, packet) !== own) return IPV4_SOURCE;
     const destination = destinationAddress(bytes, packet);
-    if (isNever(destination)) return IPV4_LOOPBACK;
+    if (isLoopback(destination)) return IPV4_LOOPBACK;
     if (isGroupFrame(bytes, frame) && !this.#policy.isGroup(destination)) return GROUP_FRAME;
     if (protocol === PROTOCOL_ICMP && headerAtHand) {
       const type = icmpType(bytes, payload);
@@ -423,7 +440,15 @@ export class Guard {
     if (change.kind === "lost") this.#gateway.dropQuestion();
     else this.#ownRequest.drop();
     if (change.kind === "lost" && change.why !== "expired") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
-    this.#onBinding?.(change);
+    try {
+      this.#onBinding?.(change);
+    } catch (error) {
+      // A frame may be in the middle of its checks, which an error of the caller's code must not end.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+    this.#diagnostics.bindingChanged(change);
   }
 
   #formerIsGone(): void {
@@ -473,14 +498,28 @@ function parseHost(text: string): number | undefined {
   return address !== undefined && isHostAddress(address) ? address : undefined;
 }
 
-function required<T>(what: string, text: string, parse: (text: string) => T | undefined, wanted: string): T {
+/** What an option is called in a message, and the code of its error. */
+const OPTION_ERRORS = {
+  "MAC address": "SOFTNET_ERR_MAC_ADDRESS",
+  gateway: "SOFTNET_ERR_GATEWAY",
+  "gateway's MAC address": "SOFTNET_ERR_GATEWAY_MAC_ADDRESS",
+  subnet: "SOFTNET_ERR_SUBNET",
+  "VM's address": "SOFTNET_ERR_ADDRESS",
+  "DHCP server": "SOFTNET_ERR_DHCP_SERVER",
+  "DHCP server's MAC address": "SOFTNET_ERR_DHCP_SERVER_MAC_ADDRESS",
+  "VM's host name": "SOFTNET_ERR_HOSTNAME",
+} as const satisfies Record<string, ErrorCode>;
+
+type OptionName = keyof typeof OPTION_ERRORS;
+
+function required<T>(what: OptionName, text: string, parse: (text: string) => T | undefined, wanted: string): T {
   const value = parse(text);
-  if (value === undefined) throw new UserError(`the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
-  return value;
+  if (value !== undefined) return value;
+  throw new OptionError(OPTION_ERRORS[what], `the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
 }
 
 function optional<T>(
-  what: string,
+  what: OptionName,
   text: string | undefined,
   parse: (text: string) => T | undefined,
   wanted: string,

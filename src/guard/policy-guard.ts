@@ -6,8 +6,8 @@
  * table. Else it is looked for among the flows first, and asks the rules only where it belongs to none.
  */
 import { directedBroadcastOf } from "../policy/cidr.ts";
-import { ALLOWED, BLOCKED, GLOBAL, type KnownNetwork, LOOPBACK } from "../policy/default-layer.ts";
-import { decidingRule, outranked } from "../policy/explain.ts";
+import { ALLOWED, GLOBAL, type KnownNetwork, LOOPBACK } from "../policy/default-layer.ts";
+import { outranked } from "../policy/outranked.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { IN, OUT, type Way } from "../policy/rule-tree.ts";
 import { isMetadata } from "../policy/special-purpose.ts";
@@ -440,8 +440,7 @@ export class PolicyGuard {
       verdict === PASS
         ? { verdict: "pass" as const }
         : { verdict: "drop" as const, reason: DROP_REASONS[verdict - 1]!.name };
-    const byRule = kind === ALLOWED || kind === BLOCKED;
-    const rule = byRule ? decidingRule(this.#rules, this.#knownNetwork, direction, remote, port) : undefined;
+    const rule = this.#table.decidingRule(way, remote, port ?? NO_PORT);
     if (rule) {
       const before = outranked(this.#rules, this.#knownNetwork, direction, remote, rule);
       const decides = { ...said, rule: { action: rule.action, text: formatRule(rule) } };

@@ -1,5 +1,6 @@
-/** What a guard is told, and what it tells. The rules behind it are written down in docs/guard.md. */
+/** A guard's options and results. What they mean is specified in docs/guard.md. */
 
+import type { Rule } from "../policy/rule.ts";
 import type { DefaultLine } from "./default-policy.ts";
 
 /** What a guard needs to know about its VM and about the network in front of it. */
@@ -10,6 +11,8 @@ export interface GuardOptions {
   readonly allow?: readonly string[];
   /** Rules that do not, in the same form. */
   readonly block?: readonly string[];
+  /** Rules of `parseRules`, in force beside those: what is parsed once may be given to many guards. */
+  readonly rules?: readonly Rule[];
   /** The policy may change (`setRules`): flows are noted also while no rule has a direction. */
   readonly live?: boolean;
   /** Makes answers to what is denied (`answer`, `takeReset`). */
@@ -20,7 +23,7 @@ export interface GuardOptions {
   readonly exposedPorts?: readonly number[];
   /** A static binding: the only IPv4 address of the VM; DHCP can teach no other. */
   readonly address?: string;
-  /** The gateway's IPv4 address, where it is known: then DHCP may name no other router. Else DHCP tells it. */
+  /** The gateway's IPv4 address, where it is known: then DHCP may name no other router. Else it comes with DHCP. */
   readonly gateway?: string;
   /** The gateway's MAC address, where the network knows it; else learned from the answer to the VM's own ARP request. */
   readonly gatewayMacAddress?: string;
@@ -43,7 +46,10 @@ export interface GuardOptions {
    * would make a binding or move it, as the last check; may do I/O. What it throws counts as held.
    */
   readonly heldElsewhere?: (address: number) => boolean;
-  /** Called inline when the binding changes; must not throw. */
+  /**
+   * Called inline when the binding changes. What it throws does not reach the caller of the guard: it is thrown again once
+   * the running code has ended, as an uncaught exception.
+   */
   readonly onBinding?: (change: BindingChange) => void;
 }
 

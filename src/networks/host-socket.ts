@@ -14,6 +14,7 @@ import {
   SOCK_STREAM,
 } from "../native/linux/libc.ts";
 import type { Rule } from "../policy/rule.ts";
+import { HOST } from "../policy/targets/alias.ts";
 import { DatagramPort } from "../ports/datagram.ts";
 import { connectedSocket } from "../ports/descriptor.ts";
 import { linuxUnix } from "../ports/linux-unix.ts";
@@ -67,8 +68,8 @@ function connectError(errno: number): string {
 export function gatewayAdvice(label: string, rules: readonly Rule[]): string | undefined {
   const considered = rules.some(({ action, direction, target, ports }) => {
     if (direction === "in") return false;
-    if (target.kind === "name") return target.name === "@host";
-    return action === "block" && ports === undefined && target.cidr.length === 0;
+    if (target === HOST) return true;
+    return action === "block" && ports === undefined && target.cidr?.length === 0;
   });
   if (considered) return undefined;
   return (

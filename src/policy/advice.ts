@@ -1,13 +1,14 @@
-/** What a user should be told about rules that do what they say, but perhaps not what was meant. */
+/** Advice about rules that do what they say, but perhaps not what was meant. */
 import { formatIPv4 } from "../wire/address.ts";
-import { blockedClassOf, contains, countsInBlockedAlias, isInBlockedAlias } from "./alias-blocks.ts";
-import type { Cidr } from "./cidr.ts";
-import { CLASS_OTHER, type KnownNetwork } from "./default-layer.ts";
-import { formatRule, type Rule, rankOf } from "./rule.ts";
+import { blockedClassOf, countsInBlockedAlias, isInBlockedAlias } from "./alias-blocks.ts";
+import { type Cidr, contains } from "./cidr.ts";
+import { CLASS_OTHER, NO_NETWORK } from "./default-layer.ts";
+import type { Ranges } from "./intervals.ts";
+import { formatRule, type Rule } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
 import { METADATA_ADDRESSES } from "./special-purpose.ts";
 import { PolicyTable } from "./table.ts";
-import { holdsTarget, meets } from "./targets.ts";
+import { contain, overlap, rangesOf } from "./target-ranges.ts";
 
 /** A rule this wide was hardly written with the metadata address in mind (threat row I7). */
 const NARROW_ENOUGH = 16;
@@ -20,7 +21,7 @@ interface CidrRule {
 /** The allowed CIDRs that let something out. */
 function allowed(rules: readonly Rule[]): CidrRule[] {
   return rules.flatMap((rule) =>
-    rule.action === "allow" && rule.direction !== "in" && rule.target.kind === "cidr"
+    rule.action === "allow" && rule.direction !== "in" && rule.target.cidr !== undefined
       ? [{ rule, cidr: rule.target.cidr }]
       : [],
   );
@@ -32,7 +33,7 @@ const listed = (rules: readonly CidrRule[]): string => rules.map(({ rule }) => f
 export function metadataAdvice(rules: readonly Rule[]): string | undefined {
   const wide = allowed(rules).filter(({ cidr }) => cidr.length < NARROW_ENOUGH);
   if (wide.length === 0) return undefined;
-  const table = new PolicyTable(rules, { gateway: 0, address: 0, netmask: 0, dnsServers: [] });
+  const table = new PolicyTable(rules, NO_NETWORK);
   const opened = METADATA_ADDRESSES.filter(
     (metadata) => wide.some(({ cidr }) => contains(cidr, metadata)) && table.mayBeAllowed(OUT, metadata.address),
   );
@@ -42,16 +43,16 @@ export function metadataAdvice(rules: readonly Rule[]): string | undefined {
   return `allow ${listed(by)} also opens cloud metadata (${addresses}): close it with block @metadata unless it is meant`;
 }
 
-/** The allowed CIDRs that meet the VM's own subnet: isolation still keeps its neighbours apart. */
+/** The allowed CIDRs that overlap the VM's own subnet, whose VMs stay isolated from each other all the same. */
 export function isolationAdvice(rules: readonly Rule[], subnet: Cidr): string | undefined {
   const closed = isInBlockedAlias(rules, "out", subnet.address);
-  const meeting = allowed(rules).filter(
+  const covering = allowed(rules).filter(
     ({ rule, cidr }) => (contains(cidr, subnet) || contains(subnet, cidr)) && (!closed || countsInBlockedAlias(rule)),
   );
-  if (meeting.length === 0) return undefined;
+  if (covering.length === 0) return undefined;
   return (
-    `--allow ${listed(meeting)} covers this VM's own subnet ${formatIPv4(subnet.address)}/${subnet.length}, ` +
-    "but isolated VMs do not reach each other: start both with --allow 0.0.0.0/0 for that"
+    `allow ${listed(covering)} covers this VM's own subnet ${formatIPv4(subnet.address)}/${subnet.length}, ` +
+    "but isolated VMs do not reach each other: start both with allow 0.0.0.0/0 for that"
   );
 }
 
@@ -59,25 +60,30 @@ export function isolationAdvice(rules: readonly Rule[], subnet: Cidr): string | 
 const MOST_NAMED = 4;
 
 /**
- * The block rules without a port before which an allow rule with a port comes, as one line of text; but for those whose
- * target holds all of the allow rule's, where the exception is meant, and for `@private` and `@metadata`, which hold.
+ * The block rules without a port before which an allow rule with a port comes, as one line of text. Not those whose target
+ * contains all of the allow rule's, since there the exception is meant, and not `@private` and `@metadata`, which such a
+ * rule does not open.
  * `gateway`: in host order, 0 = not known.
  */
 export function outrankedAdvice(rules: readonly Rule[], gateway: number): string | undefined {
-  const known: KnownNetwork = { gateway, address: 0, netmask: 0, dnsServers: [] };
-  const allows = distinct(rules.filter(({ action, ports }) => action === "allow" && ports !== undefined));
+  const placed = (rule: Rule): Placed => ({ rule, ranges: rangesOf(rule.target, { ...NO_NETWORK, gateway }) });
+  // What follows the network is as narrow as an exception can be.
+  const allows = distinct(
+    rules.filter(({ action, target, ports }) => action === "allow" && ports !== undefined && !target.followsNetwork),
+  ).map(placed);
   const blocks = distinct(rules.filter(({ action }) => action === "block"));
   const closing = Map.groupBy(
     blocks.filter(({ ports }) => ports !== undefined),
-    ({ target }) => textOf(target),
+    ({ target }) => target.text,
   );
   const found: string[] = [];
   for (const block of blocks) {
-    // The aliases that hold against other rules with a port.
+    // Aliases that a wider rule with a port does not open.
     if (block.ports !== undefined || blockedClassOf(block) !== CLASS_OTHER) continue;
-    const closers = closing.get(textOf(block.target)) ?? [];
-    const allow = allows.find((one) => opensPartOf(one, block, known) && !isClosedAgain(closers, one, block));
-    if (allow !== undefined) found.push(`allow ${formatRule(allow)} comes before block ${formatRule(block)}`);
+    const closers = closing.get(block.target.text) ?? [];
+    const closed = placed(block);
+    const allow = allows.find((one) => opensPartOf(one, closed) && !isClosedAgain(closers, one.rule, block));
+    if (allow !== undefined) found.push(`allow ${formatRule(allow.rule)} comes before block ${formatRule(block)}`);
   }
   if (found.length === 0) return undefined;
   const more = found.length > MOST_NAMED ? `, and ${found.length - MOST_NAMED} more` : "";
@@ -87,26 +93,23 @@ export function outrankedAdvice(rules: readonly Rule[], gateway: number): string
   );
 }
 
-const textOf = (target: Rule["target"]): string => formatRule({ action: "block", target });
-
 /** One rule for each direction, target and ports. */
 function distinct(rules: readonly Rule[]): Rule[] {
   return [...new Map(rules.map((rule) => [formatRule(rule), rule])).values()];
 }
 
-function opensPartOf(allow: Rule, block: Rule, known: KnownNetwork): boolean {
+/** A rule with what its target covers. */
+interface Placed {
+  readonly rule: Rule;
+  readonly ranges: Ranges;
+}
+
+function opensPartOf({ rule: allow, ranges }: Placed, { rule: block, ranges: closed }: Placed): boolean {
   if (allow.direction !== undefined && block.direction !== undefined && allow.direction !== block.direction)
     return false;
-  if (allow.target.kind === "cidr" && block.target.kind === "cidr") {
-    return allow.target.cidr.length < block.target.cidr.length && contains(allow.target.cidr, block.target.cidr);
-  }
-  // `@host` and `@dns` with a port are as narrow as an exception can be.
-  if (allow.target.kind === "name" && (allow.target.name === "@host" || allow.target.name === "@dns")) return false;
-  const { target } = block;
-  const comesWithDhcp =
-    target.kind === "name" && (target.name === "@dns" || (target.name === "@host" && known.gateway === 0));
-  if (comesWithDhcp) return rankOf(allow) < NARROW_ENOUGH;
-  return meets(allow.target, target, known) && !holdsTarget(target, allow.target, known);
+  // Its addresses come with DHCP: only a wide rule probably covers them.
+  if (block.target.followsNetwork && closed.length === 0) return allow.target.rank < NARROW_ENOUGH;
+  return overlap(ranges, closed) && !contain(closed, ranges);
 }
 
 /** Whether a rule about the same target blocks the allowed ports, too, and comes before the allow rule. */
@@ -117,6 +120,6 @@ function isClosedAgain(closers: readonly Rule[], allow: Rule, block: Rule): bool
       rule.ports!.first <= allow.ports!.first &&
       rule.ports!.last >= allow.ports!.last &&
       (rule.direction === undefined || rule.direction === direction) &&
-      rankOf(block) >= rankOf(allow),
+      block.target.rank >= allow.target.rank,
   );
 }

@@ -3,27 +3,19 @@
  * with a port opens a part of it only if it is about that part: `--block @metadata --allow 0.0.0.0/0:80` leaves cloud metadata
  * closed (threat row I7). All other rules with a port come before those without.
  */
-import { type Cidr, covers } from "./cidr.ts";
+import { covers } from "./cidr.ts";
 import { CLASS_METADATA, CLASS_OTHER, CLASS_PRIVATE } from "./default-layer.ts";
 import type { Rule, RuleDirection } from "./rule.ts";
-import { isMetadata, METADATA_ADDRESSES, PRIVATE } from "./special-purpose.ts";
-
-/** Whether all addresses of one prefix are in another. */
-export function contains(outer: Cidr, inner: Cidr): boolean {
-  return outer.length <= inner.length && covers(outer, inner.address);
-}
+import { isMetadata, PRIVATE } from "./special-purpose.ts";
 
 /** The class of the addresses of an alias whose block is stronger than others: CLASS_OTHER for everything else. */
 export function blockedClassOf({ action, target, ports }: Rule): number {
-  if (action !== "block" || ports !== undefined || target.kind === "cidr") return CLASS_OTHER;
-  if (target.name === "@private") return CLASS_PRIVATE;
-  return target.name === "@metadata" ? CLASS_METADATA : CLASS_OTHER;
+  return action === "block" && ports === undefined ? target.blockedClass : CLASS_OTHER;
 }
 
 /** Whether a rule counts also at an address of an alias that is blocked without a port. */
 export function countsInBlockedAlias({ action, target, ports }: Rule): boolean {
-  if (action === "block" || ports === undefined || target.kind === "name") return true;
-  return [...PRIVATE, ...METADATA_ADDRESSES].some((alias) => contains(alias, target.cidr));
+  return action === "block" || ports === undefined || target.countsInBlockedAlias;
 }
 
 /** Whether rules for a direction block the alias of an address without a port. */

@@ -42,6 +42,11 @@ export function covers(cidr: Cidr, address: number): boolean {
   return (address & netmaskOf(cidr.length)) >>> 0 === cidr.address;
 }
 
+/** Whether all addresses of one prefix are in another. */
+export function contains(outer: Cidr, inner: Cidr): boolean {
+  return outer.length <= inner.length && covers(outer, inner.address);
+}
+
 /** Parses `A.B.C.D/LENGTH`; host bits are masked. Undefined for anything else. */
 export function parseCidr(text: string): Cidr | undefined {
   const match = /^([\d.]+)\/(0|[1-9]\d?)$/.exec(text);

@@ -1,12 +1,11 @@
 /**
- * What holds for an address without rules: its kind, which the default policy judges (the IANA registry, multicast,
- * metadata, broadcast, the gateway, DNS servers), and its class, which tells whether `@private`, `@global` or
- * `@metadata` covers it.
+ * What holds for an address without rules: its kind, by which the default policy decides (the IANA registry, multicast,
+ * metadata, broadcast, the gateway, DNS servers), and its class: which of `@private`, `@global` and `@metadata` covers it.
  */
 import { LIMITED_BROADCAST } from "../wire/address.ts";
 import { type Cidr, directedBroadcastOf } from "./cidr.ts";
 import { flatten, type Intervals, overlay, type Valued, valueAt } from "./intervals.ts";
-import { isNever, METADATA_ADDRESSES, MULTICAST, PRIVATE, SPECIAL_PURPOSE } from "./special-purpose.ts";
+import { isLoopback, METADATA_ADDRESSES, MULTICAST, PRIVATE, SPECIAL_PURPOSE } from "./special-purpose.ts";
 
 /** Globally routable. */
 export const GLOBAL = 0;
@@ -43,8 +42,9 @@ export const CLASS_GLOBAL = 2;
 /** Covered by `@metadata`. */
 export const CLASS_METADATA = 3;
 export const CLASSES = 4;
+export const ALL_CLASSES: readonly number[] = Object.freeze([CLASS_OTHER, CLASS_PRIVATE, CLASS_GLOBAL, CLASS_METADATA]);
 
-/** What verdicts depend on beside the rules; it comes with the binding. Addresses in host order, 0 = none. */
+/** What verdicts depend on besides the rules; it comes with the binding. Addresses in host order, 0 = none. */
 export interface KnownNetwork {
   readonly gateway: number;
   /** The bound address and its netmask: they give the directed broadcast address. */
@@ -53,17 +53,25 @@ export interface KnownNetwork {
   readonly dnsServers: readonly number[];
 }
 
+/** Nothing is known of the network. */
+export const NO_NETWORK: KnownNetwork = Object.freeze({
+  gateway: 0,
+  address: 0,
+  netmask: 0,
+  dnsServers: Object.freeze([]),
+});
+
 const host = (address: number): Cidr => ({ address, length: 32 });
 const isPrivate = (cidr: Cidr): boolean =>
   PRIVATE.some(({ address, length }) => address === cidr.address && length === cidr.length);
 
 function registered(cidr: Cidr, global: boolean): number {
-  if (isNever(cidr.address)) return layerValue(LOOPBACK, CLASS_OTHER);
+  if (isLoopback(cidr.address)) return layerValue(LOOPBACK, CLASS_OTHER);
   if (global) return layerValue(GLOBAL, CLASS_GLOBAL);
   return layerValue(NOT_GLOBAL, isPrivate(cidr) ? CLASS_PRIVATE : CLASS_OTHER);
 }
 
-/** What is so in every network. */
+/** The same in every network. */
 const EVERYWHERE: Intervals = flatten([
   { cidr: { address: 0, length: 0 }, value: layerValue(GLOBAL, CLASS_GLOBAL) },
   ...SPECIAL_PURPOSE.map(({ cidr, global }): Valued => ({ cidr, value: registered(cidr, global) })),
@@ -77,8 +85,8 @@ export function defaultLayer({ gateway, address, netmask, dnsServers }: KnownNet
   const at = (of: number): number => hosts.get(of) ?? valueAt(EVERYWHERE, of);
   const broadcast = directedBroadcastOf(address, netmask);
   const set = (of: number, value: number): void => {
-    // Addresses that never pass stay what they are.
-    if (!isNever(of)) hosts.set(of, value);
+    // The host's own addresses stay so.
+    if (!isLoopback(of)) hosts.set(of, value);
   };
   set(broadcast, layerValue(BROADCAST, classOf(at(broadcast))));
   for (const server of dnsServers) set(server, at(server) | DNS_SERVER);

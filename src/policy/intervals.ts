@@ -1,7 +1,6 @@
 /**
- * The whole IPv4 address space as consecutive intervals, each with a value: what longest prefix match becomes when all
- * prefixes are known beforehand. Prefixes are nested or disjoint, never half overlapping, so one walk with a stack lays
- * them flat.
+ * The whole IPv4 address space as consecutive intervals, each with a value: longest prefix match
+ * when all prefixes are known in advance. Prefixes are nested or disjoint, so one walk with a stack flattens them.
  */
 import { type Cidr, lastOf } from "./cidr.ts";
 
@@ -19,7 +18,11 @@ export interface Intervals {
 /** The value of an interval that no prefix covers. */
 export const UNCOVERED = -1;
 
-const END_OF_SPACE = 2 ** 32;
+/** Address ranges, ascending: first and last address of each. */
+export type Ranges = readonly (readonly [first: number, last: number])[];
+
+/** The first number behind the last address. */
+export const END_OF_SPACE = 2 ** 32;
 
 function push(into: Intervals, start: number, value: number): void {
   if (start >= END_OF_SPACE) return;
@@ -36,7 +39,7 @@ function push(into: Intervals, start: number, value: number): void {
   }
 }
 
-/** Lays prefixes flat: the longest that covers an address gives its value; of equal prefixes the last in the list does. */
+/** Flattens prefixes: the longest that covers an address gives its value; of equal prefixes the last in the list does. */
 export function flatten(prefixes: readonly Valued[]): Intervals {
   const order = prefixes.toSorted((a, b) => a.cidr.address - b.cidr.address || a.cidr.length - b.cidr.length);
   const flat: Intervals = { starts: [0], values: [UNCOVERED] };
@@ -56,7 +59,7 @@ export function flatten(prefixes: readonly Valued[]): Intervals {
   return flat;
 }
 
-/** Lays `top` over `base`: base shows through where top is uncovered. */
+/** The values of `top`, and those of `base` where top is uncovered. */
 export function overlay(base: Intervals, top: Intervals): Intervals {
   const merged: Intervals = { starts: [], values: [] };
   let below = 0;
@@ -74,7 +77,7 @@ export function overlay(base: Intervals, top: Intervals): Intervals {
   return merged;
 }
 
-/** The value of an address. For what is rare: it looks through all. */
+/** The value of an address. Not for frames: it goes through all intervals. */
 export function valueAt(intervals: Intervals, address: number): number {
   const next = intervals.starts.findIndex((start) => start > address);
   return intervals.values.at(next < 0 ? -1 : next - 1)!;

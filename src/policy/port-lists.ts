@@ -1,6 +1,6 @@
 /**
- * Lists of port intervals. One list holds what the rules with ports of one prefix say; a list goes on in that of the
- * next shorter prefix that has any, so that 4,096 nested rules are stored once each and the longest prefix speaks first.
+ * Lists of port intervals. One list is made of the rules with ports of one prefix, and links to that of the next shorter
+ * prefix that has any, so that 4,096 nested rules are stored once each and the longest prefix comes first.
  */
 import { ALLOWED, BLOCKED } from "./default-layer.ts";
 import type { Rule } from "./rule.ts";
@@ -19,23 +19,26 @@ const ALLOW_BEGINS = 2;
 const BLOCK_BEGINS = 3;
 
 export class PortLists {
-  /** Where a list begins and ends in `#starts`, and the list it goes on in. */
+  /** Where a list begins and ends in `#starts`, and the list that it links to. */
   readonly #begin: number[] = [];
   readonly #end: number[] = [];
   readonly #next: number[] = [];
   /** First port of each interval, ascending within a list, the first is 0; and what holds from there. */
   readonly #starts: number[] = [];
   readonly #values: number[] = [];
+  /** What each list was made of. */
+  readonly #rules: (readonly Rule[])[] = [];
 
-  /** Makes the list of some rules with ports, all of the same prefix; where none of them decides, `next` goes on. */
+  /** Makes the list of some rules with ports, all of the same prefix; where none of them decides, `next` is looked into. */
   add(rules: readonly Rule[], next: number): number {
     this.#begin.push(this.#starts.length);
     this.#sweep(rules);
     this.#end.push(this.#starts.length);
+    this.#rules.push(rules);
     return this.#next.push(next) - 1;
   }
 
-  /** Of ranges that overlap in one list, those that block win. */
+  /** Where ranges overlap in one list, block comes before allow. */
   #sweep(rules: readonly Rule[]): void {
     const events = new Int32Array(rules.length * 2);
     let count = 0;
@@ -81,6 +84,21 @@ export class PortLists {
       if (value !== UNDECIDED) return value;
     }
     return UNDECIDED;
+  }
+
+  /** The rule behind what `find` returns; undefined for UNDECIDED. */
+  ruleAt(list: number, port: number): Rule | undefined {
+    const decision = this.find(list, port);
+    if (decision === UNDECIDED) return undefined;
+    const action = decision === BLOCKED ? "block" : "allow";
+    const decides = (rule: Rule): boolean =>
+      rule.action === action && rule.ports!.first <= port && port <= rule.ports!.last;
+    // A list before the one that decides has no rule with this port at all.
+    for (let at = list; at !== NO_LIST; at = this.#next[at]!) {
+      const rule = this.#rules[at]!.find(decides);
+      if (rule !== undefined) return rule;
+    }
+    return undefined;
   }
 
   /** Whether some list of the chain has an interval with this decision that reaches ports from `least` on. */

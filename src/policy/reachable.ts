@@ -1,11 +1,12 @@
 /**
- * What of a policy a host's own forwarding must know, as ranges of addresses. The guard judges every frame itself; this only
- * tells whom the host may bring together with the VM at all, and under which address.
+ * What a host's own forwarding must know of a policy, as ranges of addresses. The guard judges every frame itself; this says
+ * only which machines the host may connect with the VM at all, and under which address.
  */
 import { ALLOWED, BLOCKED, DNS_SERVER, GLOBAL, type KnownNetwork, LOOPBACK } from "./default-layer.ts";
+import type { Ranges } from "./intervals.ts";
 import type { Rule } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
-import { NO_PORT, PolicyTable, type Ranges } from "./table.ts";
+import { NO_PORT, PolicyTable } from "./table.ts";
 
 /** First and last address. */
 export type Range = Ranges[number];
@@ -15,13 +16,13 @@ export interface Reachable {
   readonly allowed: Ranges;
   /** From where the VM's answers to a TCP client pass: clients from there may appear under their own address. */
   readonly answerable: Ranges;
-  /** The gateway, where a rule keeps the VM from it or from a port of it. */
+  /** The gateway, where a rule blocks it or a port of it. */
   readonly closed: Ranges;
-  /** The DNS servers that the VM was told: on the host's own addresses, too, it may ask them. */
+  /** The DNS servers that DHCP announces to the VM: it may send queries to them also on the host's own addresses. */
   readonly dns: Ranges;
 }
 
-/** Clients' ports begin behind the well-known ones: a rule about those alone keeps no answer back. */
+/** Clients' ports begin after the well-known ones: a rule about those alone blocks no answer. */
 const FIRST_CLIENT_PORT = 1024;
 
 export function reachable(rules: readonly Rule[], knownNetwork: KnownNetwork): Reachable {
@@ -31,7 +32,7 @@ export function reachable(rules: readonly Rule[], knownNetwork: KnownNetwork): R
   const dns = knownNetwork.dnsServers.map((server) => [server, server] as const);
   const closed: Ranges = isClosed(table, rules, gateway) ? [[gateway, gateway]] : [];
   if (table.stateful) {
-    // Answers belong to their client's flow, and it is the client's own address that rules for the way in are about.
+    // Answers belong to their client's flow, and rules for the way in are about the client's own address.
     const answerable = table.outRanges((value) => value !== LOOPBACK, Number.POSITIVE_INFINITY);
     return { allowed, answerable, closed, dns };
   }

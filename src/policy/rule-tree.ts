@@ -1,55 +1,48 @@
 /**
- * The rules of a policy, laid over the address space. Every prefix that a rule names is a node; below all of them lies
- * the ground: rules that rank as length 0, which differ by the address's class (`@private`, `@global`, 0.0.0.0/0). A node
- * knows, for each way, what holds without a port (its own rules or else the next shorter prefix's) and where its chain of
- * port lists begins, so that a rule costs its own place only, however deep it is nested. Where an alias is blocked
+ * The rules of a policy, laid over the address space. Every prefix that a rule names is a node; above all of them is
+ * the root: rules that rank as length 0, which differ by the address's class (`@private`, `@global`, 0.0.0.0/0). A node
+ * has, for each way, what holds without a port (by its own rules, else by the next shorter prefix's) and where its chain of
+ * port lists begins, so that a rule is stored once, however deep it is nested. Where an alias is blocked
  * (alias-blocks.ts), a node has a second chain, without the rules that do not count there.
  */
 import { blockedClassOf, countsInBlockedAlias } from "./alias-blocks.ts";
-import {
-  ALLOWED,
-  BLOCKED,
-  CLASS_GLOBAL,
-  CLASS_OTHER,
-  CLASS_PRIVATE,
-  CLASSES,
-  type KnownNetwork,
-} from "./default-layer.ts";
+import { ALLOWED, BLOCKED, CLASS_OTHER, CLASSES, type KnownNetwork } from "./default-layer.ts";
+import { END_OF_SPACE } from "./intervals.ts";
 import { NO_LIST, PortLists, UNDECIDED } from "./port-lists.ts";
-import { MOST_RULES, type Rule, rankOf } from "./rule.ts";
-import { METADATA_ADDRESSES } from "./special-purpose.ts";
+import { MOST_RULES, type Rule } from "./rule.ts";
 
-/** From the VM, and to it: a packet's way, as a number for the hot path. */
+/** From the VM, and to it: a packet's way, as a number, since every frame is looked up with it. */
 export const OUT = 0;
 export const IN = 1;
 export type Way = typeof OUT | typeof IN;
 const WAY_NAMES = ["out", "in"] as const;
 
 /** The node of addresses that no prefix covers. */
-export const GROUND = -1;
+export const ROOT = -1;
 
 /** What a place in the tree says: without a port, and where its port lists begin. */
 export interface Place {
   readonly decision: number;
+  /** The rule that made the decision; undefined for UNDECIDED. */
+  readonly rule: Rule | undefined;
   readonly list: number;
   /** Where its port lists begin for addresses of a blocked alias. */
   readonly listInBlockedAlias: number;
 }
 
-/** A sort key holds address, length and rule: 32 + 6 + 13 bits, exact in a number. */
+/** A sort key is made of address, length and rule: 32 + 6 + 13 bits, exact in a number. */
 const LENGTHS = 64;
 const RULES = 8192;
-const END_OF_SPACE = 2 ** 32;
 
 export class RuleTree {
   /** First address of each interval, ascending, the first is 0; and its node. */
   readonly starts: number[] = [0];
-  readonly nodes: number[] = [GROUND];
+  readonly nodes: number[] = [ROOT];
   readonly portLists = new PortLists();
   /** For each way, by node. */
   readonly #places: readonly [Place[], Place[]] = [[], []];
   /** For each way, by class. */
-  readonly #ground: readonly [Place[], Place[]] = [[], []];
+  readonly #root: readonly [Place[], Place[]] = [[], []];
   readonly #rules: readonly Rule[];
   /** For each way, by class: whether it is a blocked alias's. */
   readonly #blocked: readonly [boolean[], boolean[]] = [[], []];
@@ -62,17 +55,17 @@ export class RuleTree {
       if (addressClass === CLASS_OTHER) continue;
       for (const way of [OUT, IN] as const) if (isOfWay(rule, way)) this.#blocked[way][addressClass] = true;
     }
-    this.#makeGround();
+    this.#makeRoot();
     this.#grow(this.#sorted(knownNetwork));
   }
 
-  /** What a node says on a way; what the ground says is UNDECIDED here. */
+  /** What a node says on a way; what the root says is UNDECIDED here. */
   place(way: Way, node: number): Place {
-    return node === GROUND ? UNDECIDED_PLACE : this.#places[way][node]!;
+    return node === ROOT ? UNDECIDED_PLACE : this.#places[way][node]!;
   }
 
-  ground(way: Way, addressClass: number): Place {
-    return this.#ground[way][addressClass]!;
+  root(way: Way, addressClass: number): Place {
+    return this.#root[way][addressClass]!;
   }
 
   /** Where the port lists of a place begin, for addresses of a class. */
@@ -80,10 +73,10 @@ export class RuleTree {
     return this.#blocked[way][addressClass] === true ? place.listInBlockedAlias : place.list;
   }
 
-  #makeGround(): void {
+  #makeRoot(): void {
     for (let addressClass = 0; addressClass < CLASSES; addressClass++) {
-      const rules = this.#rules.filter((rule) => rankOf(rule) === 0 && coversClass(rule, addressClass));
-      for (const way of [OUT, IN] as const) this.#ground[way].push(this.#settle(rules, way, UNDECIDED_PLACE));
+      const rules = this.#rules.filter((rule) => rule.target.classes.includes(addressClass));
+      for (const way of [OUT, IN] as const) this.#root[way].push(this.#placeOf(rules, way, UNDECIDED_PLACE));
     }
   }
 
@@ -91,17 +84,8 @@ export class RuleTree {
   #sorted(knownNetwork: KnownNetwork): Float64Array {
     const keys: number[] = [];
     for (const [index, { target }] of this.#rules.entries()) {
-      const add = (address: number, length: number): void => {
+      for (const { address, length } of target.prefixes(knownNetwork)) {
         keys.push((address * LENGTHS + length) * RULES + index);
-      };
-      if (target.kind === "cidr") {
-        if (target.cidr.length > 0) add(target.cidr.address, target.cidr.length);
-      } else if (target.name === "@host") {
-        if (knownNetwork.gateway !== 0) add(knownNetwork.gateway, 32);
-      } else if (target.name === "@dns") {
-        for (const server of knownNetwork.dnsServers) add(server, 32);
-      } else if (target.name === "@metadata") {
-        for (const { address } of METADATA_ADDRESSES) add(address, 32);
       }
     }
     return Float64Array.from(keys).sort();
@@ -116,7 +100,7 @@ export class RuleTree {
       while (ends.length > 0 && ends.at(-1)! <= start) {
         const end = ends.pop()!;
         open.pop();
-        this.#push(end, open.at(-1) ?? GROUND);
+        this.#push(end, open.at(-1) ?? ROOT);
       }
     };
     for (let at = 0; at < keys.length; ) {
@@ -126,9 +110,9 @@ export class RuleTree {
         rules.push(this.#rules[keys[at]! % RULES]!);
       const start = Math.floor(prefix / LENGTHS);
       closeBefore(start);
-      const around = open.at(-1) ?? GROUND;
+      const parent = open.at(-1) ?? ROOT;
       const node = this.#places[OUT].length;
-      for (const way of [OUT, IN] as const) this.#places[way].push(this.#settle(rules, way, this.place(way, around)));
+      for (const way of [OUT, IN] as const) this.#places[way].push(this.#placeOf(rules, way, this.place(way, parent)));
       this.#push(start, node);
       ends.push(start + 2 ** (32 - (prefix % LENGTHS)));
       open.push(node);
@@ -146,28 +130,32 @@ export class RuleTree {
     }
   }
 
-  /** What rules of the same rank say, where they say nothing what is around them does. */
-  #settle(rules: readonly Rule[], way: Way, around: Place): Place {
+  /** What rules of the same prefix say; where they say nothing, what their parent says. */
+  #placeOf(rules: readonly Rule[], way: Way, parent: Place): Place {
     let decision = UNDECIDED;
+    let decisive: Rule | undefined;
     const withPorts: Rule[] = [];
     for (const rule of rules) {
       if (!isOfWay(rule, way)) continue;
       if (rule.ports !== undefined) withPorts.push(rule);
-      else if (rule.action === "block") decision = BLOCKED;
-      else if (decision === UNDECIDED) decision = ALLOWED;
+      else if (decision === UNDECIDED || (decision === ALLOWED && rule.action === "block")) {
+        decision = rule.action === "block" ? BLOCKED : ALLOWED;
+        decisive = rule;
+      }
     }
-    const list = this.#listFor(withPorts, around.list);
+    const list = this.#listFor(withPorts, parent.list);
     let listInBlockedAlias = list;
     if (this.#blocked[way].length > 0) {
       const counting = withPorts.filter(countsInBlockedAlias);
-      const same = counting.length === withPorts.length && around.listInBlockedAlias === around.list;
-      if (!same) listInBlockedAlias = this.#listFor(counting, around.listInBlockedAlias);
+      const same = counting.length === withPorts.length && parent.listInBlockedAlias === parent.list;
+      if (!same) listInBlockedAlias = this.#listFor(counting, parent.listInBlockedAlias);
     }
-    return { decision: decision === UNDECIDED ? around.decision : decision, list, listInBlockedAlias };
+    const decided = decision === UNDECIDED ? parent : { decision, rule: decisive };
+    return { decision: decided.decision, rule: decided.rule, list, listInBlockedAlias };
   }
 
-  #listFor(withPorts: readonly Rule[], around: number): number {
-    return withPorts.length === 0 ? around : this.portLists.add(withPorts, around);
+  #listFor(withPorts: readonly Rule[], parent: number): number {
+    return withPorts.length === 0 ? parent : this.portLists.add(withPorts, parent);
   }
 }
 
@@ -177,12 +165,7 @@ function isOfWay({ direction }: Rule, way: Way): boolean {
 
 const UNDECIDED_PLACE: Place = Object.freeze({
   decision: UNDECIDED,
+  rule: undefined,
   list: NO_LIST,
   listInBlockedAlias: NO_LIST,
 });
-
-/** Whether a rule that ranks as length 0 covers addresses of this class. */
-export function coversClass({ target }: Rule, addressClass: number): boolean {
-  if (target.kind === "cidr") return true;
-  return addressClass !== CLASS_OTHER && addressClass === (target.name === "@private" ? CLASS_PRIVATE : CLASS_GLOBAL);
-}

@@ -3,24 +3,14 @@
  *
  *   [in |out ]TARGET[:PORT|:FIRST-LAST]
  *
- * TARGET is an IPv4 CIDR or a name for addresses that people need and get wrong. docs/guard.md tells what a rule means;
+ * TARGET is of one of the kinds in targets/. Text is parsed here and nowhere else. docs/guard.md says what a rule means;
  * table.ts is what a policy becomes.
  */
-import { UserError } from "../user-error.ts";
-import { parseIPv4 } from "../wire/address.ts";
-import { type Cidr, formatCidr, parseCidr } from "./cidr.ts";
+import { OptionError } from "../user-error.ts";
+import { parseTarget, TARGET_FORMS, targetRemedy } from "./targets/kinds.ts";
+import type { Target } from "./targets/target.ts";
 
 export { type Cidr, covers, formatCidr, lastOf, netmaskOf, parseCidr, prefixLengthOf, subnetOf } from "./cidr.ts";
-
-/** The names, and how each of them ranks: as a prefix of this length, whatever it covers. */
-export const NAME_RANKS = Object.freeze({ "@host": 32, "@dns": 32, "@metadata": 32, "@private": 0, "@global": 0 });
-
-export type TargetName = keyof typeof NAME_RANKS;
-
-/** What a rule is about. */
-export type Target =
-  | { readonly kind: "cidr"; readonly cidr: Cidr }
-  | { readonly kind: "name"; readonly name: TargetName };
 
 /** To the VM, or from it. */
 export type RuleDirection = "in" | "out";
@@ -49,7 +39,7 @@ const LONGEST_ECHO = 80;
 const HIGHEST_PORT = 65_535;
 const FORM = /^(?:(in|out) +)?([^ :]+)(?::([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?)?$/;
 
-/** Parses one rule. Throws UserError with one line that names it. */
+/** Parses one rule. Throws OptionError with one line that begins with the action and the text. */
 export function parseRule(action: Rule["action"], text: string): Rule {
   // Longer than any rule but for its spaces: nothing that a pattern should walk over.
   const match = text.length > 4096 ? null : FORM.exec(text);
@@ -65,45 +55,39 @@ export function parseRule(action: Rule["action"], text: string): Rule {
 
 const PORTS = "ports go from 1 to 65535, the first one first, as in 10.0.0.0/8:80 or 10.0.0.0/8:8000-8999";
 
-function parseTarget(text: string): Target | undefined {
-  if (Object.hasOwn(NAME_RANKS, text)) return { kind: "name", name: text as TargetName };
-  const cidr = parseCidr(text);
-  return cidr && { kind: "cidr", cidr };
-}
-
-function wrong(action: string, text: string, remedy: string): UserError {
+function wrong(action: string, text: string, remedy: string): OptionError {
   const echo = text.length > LONGEST_ECHO ? `${text.slice(0, LONGEST_ECHO)}…` : text;
-  return new UserError(`--${action} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
+  return new OptionError("SOFTNET_ERR_RULE", `${action} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
 }
 
 function remedyFor(text: string): string {
-  if (parseIPv4(text) !== undefined) return `did you mean ${text}/32?`;
+  const nearly = targetRemedy(text);
+  if (nearly !== undefined) return nearly;
   const [, , target = "", port] = /^(?:(in|out) +)?([^ :]{1,32})(?::(.*))?$/.exec(text.slice(0, LONGEST_ECHO)) ?? [];
   if (port !== undefined && parseTarget(target)) return PORTS;
-  return `give an IPv4 CIDR such as 192.168.0.0/24 or one of ${Object.keys(NAME_RANKS).join(", ")}, with "in " or "out " before it and :PORT or :FIRST-LAST behind it if wanted`;
+  return `give ${TARGET_FORMS}, with "in " or "out " before it and :PORT or :FIRST-LAST behind it if wanted`;
 }
 
 /** The rule's normal form without its action: what `parseRule` reads back as the same rule. */
 export function formatRule({ direction, target, ports }: Rule): string {
   const before = direction === undefined ? "" : `${direction} `;
-  const middle = target.kind === "cidr" ? formatCidr(target.cidr) : target.name;
-  if (ports === undefined) return before + middle;
-  return `${before}${middle}:${ports.first === ports.last ? ports.first : `${ports.first}-${ports.last}`}`;
+  if (ports === undefined) return before + target.text;
+  return `${before}${target.text}:${ports.first === ports.last ? ports.first : `${ports.first}-${ports.last}`}`;
 }
 
-/** Parses all rules of a policy or none: one bad rule refuses the set (threat row I10). Throws UserError. */
+/** Throws OptionError for more rules than a policy may have. */
+export function checkRuleCount(count: number): void {
+  if (count <= MOST_RULES) return;
+  throw new OptionError(
+    "SOFTNET_ERR_RULE_COUNT",
+    `${count} rules are too many: at most ${MOST_RULES}, join neighbouring CIDRs`,
+  );
+}
+
+/** Parses all rules of a policy or none: one bad rule refuses the set (threat row I10). Throws OptionError. */
 export function parseRules(allow: readonly string[], block: readonly string[]): Rule[] {
-  if (allow.length + block.length > MOST_RULES) {
-    throw new UserError(
-      `${allow.length + block.length} rules are too many: at most ${MOST_RULES}, join neighbouring CIDRs`,
-    );
-  }
+  checkRuleCount(allow.length + block.length);
   return [...allow.map((text) => parseRule("allow", text)), ...block.map((text) => parseRule("block", text))];
-}
-
-/** The length of the prefix that a rule ranks as, 0 … 32. */
-export function rankOf({ target }: Rule): number {
-  return target.kind === "cidr" ? target.cidr.length : NAME_RANKS[target.name];
 }
 
 /** Whether a policy judges both directions and tracks flows: as soon as one rule has a direction. */
@@ -120,10 +104,6 @@ export function isByPort(rules: readonly Rule[]): boolean {
 export function allowsEverything(rules: readonly Rule[]): boolean {
   return rules.some(
     ({ action, direction, target, ports }) =>
-      action === "allow" &&
-      direction === undefined &&
-      ports === undefined &&
-      target.kind === "cidr" &&
-      target.cidr.length === 0,
+      action === "allow" && direction === undefined && ports === undefined && target.cidr?.length === 0,
   );
 }

@@ -3,8 +3,8 @@
  *
  * Source: IANA IPv4 Special-Purpose Address Registry (RFC 6890, RFC 8190), column "Globally Reachable", as of 2026; N/A
  * and "False" are both not global. 224.0.0.0/4 (RFC 1112, RFC 5771) is not in that registry and not global either.
- * 192.88.99.0/24, the 6to4 relay anycast prefix, is deprecated (RFC 7526) and not global: what is sent there is handed to
- * whoever still announces it.
+ * 192.88.99.0/24, the 6to4 relay anycast prefix, is deprecated (RFC 7526) and not global: what is sent there goes to
+ * any network that still announces it.
  */
 import { type Cidr, covers, parseCidr } from "./cidr.ts";
 
@@ -18,7 +18,7 @@ export interface SpecialPurpose {
 const block = (cidr: string, name: string, global: boolean, source: string): SpecialPurpose =>
   Object.freeze({ cidr: Object.freeze(parseCidr(cidr)!), name, global, source });
 
-/** The registry; a longer prefix in it speaks before a shorter one. */
+/** The registry; a longer prefix in it comes before a shorter one. */
 export const SPECIAL_PURPOSE: readonly SpecialPurpose[] = Object.freeze([
   block("0.0.0.0/8", "This network", false, "RFC 791 3.2"),
   block("0.0.0.0/32", "This host on this network", false, "RFC 1122 3.2.1.3"),
@@ -47,7 +47,7 @@ export const SPECIAL_PURPOSE: readonly SpecialPurpose[] = Object.freeze([
   block("255.255.255.255/32", "Limited Broadcast", false, "RFC 919 7, RFC 8190"),
 ]);
 
-/** Whether the registry calls an address globally reachable; multicast is not. For what is rare: it looks through all. */
+/** Whether the registry calls an address globally reachable; multicast is not. Not for frames: it goes through all entries. */
 export function isGloballyRoutable(address: number): boolean {
   if (covers(MULTICAST, address)) return false;
   let longest: SpecialPurpose | undefined;
@@ -77,13 +77,13 @@ export function isMetadata(address: number): boolean {
   return false;
 }
 
-/** Never passed from a VM, whatever the rules say: a host takes them for itself (threat row I6). */
-export const NEVER: readonly Cidr[] = Object.freeze(
+/** Addresses of the host itself: no rule lets a VM send to them (threat row I6). */
+export const LOOPBACK_PREFIXES: readonly Cidr[] = Object.freeze(
   ["0.0.0.0/8", "127.0.0.0/8"].map((cidr) => Object.freeze(parseCidr(cidr)!)),
 );
 
-/** Whether an address is in one of NEVER; written out, because every packet from a VM is asked. */
-export function isNever(address: number): boolean {
+/** Whether an address is in one of LOOPBACK_PREFIXES; written out, because it is checked for every packet from a VM. */
+export function isLoopback(address: number): boolean {
   const firstByte = address >>> 24;
   return firstByte === 0 || firstByte === 127;
 }

@@ -1,8 +1,10 @@
 /**
  * The policy table: what rules and the default policy make of an address, a way and a port. The address space is cut into
- * intervals within which everything is the same; finding one's place is one step through the upper 16 bits and a short
- * binary search within them. Where no rule has a port or a direction, that place's value is the answer; else the port is
- * looked for in a chain of lists of the prefixes that cover the address, the longest first.
+ * intervals within which everything is the same; the one of an address is found with one step through the upper 16 bits
+ * and a short binary search within them. Where no rule has a port or a direction, the interval's value is the result; else
+ * the port is looked for in a chain of lists of the prefixes that cover the address, the longest first.
+ *
+ * For people the table also keeps which rule put each value there (`decidingRule`), in places that frames do not use.
  *
  * A table is never changed: a policy or a network that changes makes a new one, which takes the old one's place as a
  * whole.
@@ -17,18 +19,14 @@ import {
   kindOf,
   LOOPBACK,
 } from "./default-layer.ts";
+import { END_OF_SPACE, type Ranges } from "./intervals.ts";
 import type { PortLists } from "./port-lists.ts";
 import { UNDECIDED } from "./port-lists.ts";
 import { isByPort, isStateful, type Rule } from "./rule.ts";
 import { IN, OUT, RuleTree, type Way } from "./rule-tree.ts";
 
-/** Asks without a port: what is no TCP or UDP, or has its ports elsewhere. */
+/** No port: for what is neither TCP nor UDP, and for fragments without their header. */
 export const NO_PORT = -1;
-
-/** Address ranges, ascending: first and last address of each. */
-export type Ranges = readonly (readonly [first: number, last: number])[];
-
-const END_OF_SPACE = 2 ** 32;
 
 export class PolicyTable {
   /** The policy judges both directions and tracks flows. */
@@ -39,11 +37,14 @@ export class PolicyTable {
   readonly #starts: Uint32Array;
   /** For each upper half of an address the interval in which its first address lies. */
   readonly #first = new Uint16Array(65537);
-  /** By way, then by interval: the answer without a port, where its port lists begin, and the ground's, asked last. */
+  /** By way, then by interval: the value without a port, where its port lists begin, and the root's, looked up last. */
   readonly #plain: readonly [Uint8Array, Uint8Array];
   readonly #lists: readonly [Int16Array, Int16Array];
-  readonly #groundLists: readonly [Int16Array, Int16Array];
+  readonly #rootLists: readonly [Int16Array, Int16Array];
   readonly #portLists: PortLists;
+  /** For `decidingRule`: first addresses of the intervals before equal ones were joined; by way the rule behind `#plain`. */
+  readonly #ruleStarts: number[] = [];
+  readonly #plainRules: readonly [(Rule | undefined)[], (Rule | undefined)[]] = [[], []];
 
   constructor(rules: readonly Rule[], knownNetwork: KnownNetwork) {
     this.stateful = isStateful(rules);
@@ -55,7 +56,7 @@ export class PolicyTable {
     const starts = new Uint32Array(most);
     const plain = [new Uint8Array(most), new Uint8Array(most)] as const;
     const lists = [new Int16Array(most), new Int16Array(most)] as const;
-    const groundLists = [new Int16Array(most), new Int16Array(most)] as const;
+    const rootLists = [new Int16Array(most), new Int16Array(most)] as const;
     // The tree laid over the default layer; neighbours between which nothing differs become one.
     let count = 0;
     let below = 0;
@@ -66,16 +67,18 @@ export class PolicyTable {
       let same = count > 0;
       for (const way of [OUT, IN] as const) {
         const place = tree.place(way, node);
-        const ground = tree.ground(way, classOf(value));
+        const root = tree.root(way, classOf(value));
         const kind = way === OUT ? kindOf(value) : INBOUND;
-        plain[way][count] = kind === LOOPBACK ? LOOPBACK : place.decision || ground.decision || kind;
+        plain[way][count] = kind === LOOPBACK ? LOOPBACK : place.decision || root.decision || kind;
+        this.#plainRules[way].push(kind === LOOPBACK ? undefined : (place.rule ?? root.rule));
         lists[way][count] = tree.listOf(way, place, classOf(value));
-        groundLists[way][count] = tree.listOf(way, ground, classOf(value));
+        rootLists[way][count] = tree.listOf(way, root, classOf(value));
         same &&=
           plain[way][count] === plain[way][count - 1] &&
           lists[way][count] === lists[way][count - 1] &&
-          groundLists[way][count] === groundLists[way][count - 1];
+          rootLists[way][count] === rootLists[way][count - 1];
       }
+      this.#ruleStarts.push(start);
       if (!same) starts[count++] = start;
       const nextBelow = layer.starts[below + 1] ?? END_OF_SPACE;
       const nextAbove = tree.starts[above + 1] ?? END_OF_SPACE;
@@ -86,7 +89,7 @@ export class PolicyTable {
     this.#starts = starts.slice(0, count);
     this.#plain = [plain[OUT].slice(0, count), plain[IN].slice(0, count)];
     this.#lists = [lists[OUT].slice(0, count), lists[IN].slice(0, count)];
-    this.#groundLists = [groundLists[OUT].slice(0, count), groundLists[IN].slice(0, count)];
+    this.#rootLists = [rootLists[OUT].slice(0, count), rootLists[IN].slice(0, count)];
     this.#index();
   }
 
@@ -102,7 +105,7 @@ export class PolicyTable {
     this.#first.fill(starts.length - 1, from);
   }
 
-  /** Where an address in host order lies. */
+  /** The interval of an address in host order. */
   #find(address: number): number {
     const upper = address >>> 16;
     let low = this.#first[upper]!;
@@ -122,8 +125,8 @@ export class PolicyTable {
   }
 
   /**
-   * What holds for a packet on a way, with this remote address (host order) and port (or NO_PORT): ALLOWED, BLOCKED, and
-   * where no rule counts INBOUND on the way in, else the address's kind.
+   * What holds for a packet on a way, with this remote address (host order) and port (or NO_PORT): ALLOWED or BLOCKED; where
+   * no rule counts INBOUND on the way in, else the address's kind.
    */
   ask(way: Way, address: number, port: number): number {
     const at = this.#find(address);
@@ -131,10 +134,22 @@ export class PolicyTable {
     if (!this.byPort || port === NO_PORT || plain === LOOPBACK) return plain;
     const decision = this.#portLists.find(this.#lists[way][at]!, port);
     if (decision !== UNDECIDED) return decision;
-    return this.#portLists.find(this.#groundLists[way][at]!, port) || plain;
+    return this.#portLists.find(this.#rootLists[way][at]!, port) || plain;
   }
 
-  /** Whether a packet without a port, or with some port, might be allowed by a rule; at the most: longer prefixes may forbid it. */
+  /** The rule that put there what `ask` returns; undefined where the default policy did. For people: it allocates. */
+  decidingRule(way: Way, address: number, port: number): Rule | undefined {
+    const at = this.#find(address);
+    if (this.#plain[way][at] === LOOPBACK) return undefined;
+    if (this.byPort && port !== NO_PORT) {
+      const lists = this.#portLists;
+      const rule = lists.ruleAt(this.#lists[way][at]!, port) ?? lists.ruleAt(this.#rootLists[way][at]!, port);
+      if (rule !== undefined) return rule;
+    }
+    return this.#plainRules[way][this.#ruleStarts.findLastIndex((start) => start <= address)];
+  }
+
+  /** Whether a rule may allow a packet without a port or with some port. An upper bound: longer prefixes may block it. */
   mayBeAllowed(way: Way, address: number): boolean {
     return this.#mayBeAllowed(way, this.#find(address));
   }
@@ -146,28 +161,28 @@ export class PolicyTable {
 
   #has(way: Way, at: number, decision: number, least: number): boolean {
     const lists = this.#portLists;
-    return lists.has(this.#lists[way][at]!, decision, least) || lists.has(this.#groundLists[way][at]!, decision, least);
+    return lists.has(this.#lists[way][at]!, decision, least) || lists.has(this.#rootLists[way][at]!, decision, least);
   }
 
-  /** What a rule might allow, on any way and port; not what never passes. */
+  /** What a rule may allow, on any way and port, without the addresses that never pass. */
   allowedRanges(): Ranges {
     return this.#ranges(
       (at) => this.#plain[OUT][at] !== LOOPBACK && (this.#mayBeAllowed(OUT, at) || this.#mayBeAllowed(IN, at)),
     );
   }
 
-  /** Where the answer on the way out is wanted, whatever the port, as far as ports from `least` on go. */
-  outRanges(wanted: (value: number) => boolean, least: number): Ranges {
+  /** Where the value on the way out is one that `accepts` takes, for every port from `least` on. */
+  outRanges(accepts: (value: number) => boolean, least: number): Ranges {
     return this.#ranges((at) => {
       const plain = this.#plain[OUT][at]!;
-      return wanted(plain) && (plain === LOOPBACK || !this.#has(OUT, at, BLOCKED, least));
+      return accepts(plain) && (plain === LOOPBACK || !this.#has(OUT, at, BLOCKED, least));
     });
   }
 
-  #ranges(wanted: (at: number) => boolean): Ranges {
+  #ranges(accepts: (at: number) => boolean): Ranges {
     const found: [number, number][] = [];
     for (const [at, first] of this.#starts.entries()) {
-      if (!wanted(at)) continue;
+      if (!accepts(at)) continue;
       const last = (this.#starts[at + 1] ?? END_OF_SPACE) - 1;
       const before = found.at(-1);
       if (before !== undefined && before[1] + 1 === first) before[1] = last;

@@ -58,6 +58,8 @@ export interface RelayOptions {
   readonly stages?: readonly [egress: Stage | undefined, ingress: Stage | undefined];
   /** Called for every frame. */
   readonly onFrame?: FrameObserver;
+  /** Asked once a batch whether `onFrame` is called for its frames; missing: it always is. */
+  readonly observesFrames?: () => boolean;
   /** Called for every frame that the guard drops. */
   readonly onDrop?: FrameObserver;
   /** Called between two batches, at the latest after 128 frames, however busy the lanes keep the event loop. */

@@ -68,6 +68,7 @@ export class Relay {
   readonly #guard: RelayGuard;
   readonly #clock: () => number;
   readonly #onFrame: FrameObserver | undefined;
+  readonly #observesFrames: (() => boolean) | undefined;
   readonly #onDrop: FrameObserver | undefined;
   readonly #onSlice: (() => void) | undefined;
   /** Frames since `onSlice` was called. */
@@ -91,6 +92,7 @@ export class Relay {
     this.#guard = options.guard;
     this.#clock = options.clock;
     this.#onFrame = options.onFrame;
+    this.#observesFrames = options.observesFrames;
     this.#onDrop = options.onDrop;
     this.#onSlice = options.onSlice;
     this.#egress = new Lane(options, EGRESS);
@@ -217,6 +219,7 @@ export class Relay {
     const { bytes, offset, length, count } = batch;
     const guard = this.#guard;
     const egress = direction === EGRESS;
+    const onFrame = this.#observesFrames?.() === false ? undefined : this.#onFrame;
     let kept = 0;
     let keptBytes = 0;
     for (let index = 0; index < count; index++) {
@@ -232,7 +235,7 @@ export class Relay {
         if (egress && this.#answering !== undefined) this.#answering.answer(bytes, at, size, verdict);
         if (this.#onDrop !== undefined) this.#onDrop(direction, verdict, time, bytes, at, size);
       }
-      if (this.#onFrame !== undefined) this.#onFrame(direction, verdict, time, bytes, at, size);
+      if (onFrame !== undefined) onFrame(direction, verdict, time, bytes, at, size);
     }
     batch.count = kept;
     this.counters.frames[direction] += kept;

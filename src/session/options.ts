@@ -1,11 +1,13 @@
 /** What is said of one VM: where it is, which network it is on, what it may do, and what is written about it. */
 import { createGuard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
+import type { Rule } from "../policy/rule.ts";
 import type { VmNetType } from "../privileges/conf.ts";
 import { UserError } from "../user-error.ts";
+import { optionRules, type PolicyArguments } from "./policy-rules.ts";
 
 /** What the guard needs to know about its VM. */
-export interface GuardArguments {
+export interface GuardArguments extends PolicyArguments {
   /** Required; checked in guardOptions, so that an unknown option or command is reported first. */
   readonly vmMacAddress?: string;
   readonly vmIpAddress?: string;
@@ -15,9 +17,6 @@ export interface GuardArguments {
   readonly dhcpServerMac?: string;
   readonly vmHostname?: string;
   readonly mtu?: number;
-  readonly allow?: readonly string[];
-  readonly block?: readonly string[];
-  readonly policy?: string;
 }
 
 /** The options of one session. */
@@ -45,15 +44,14 @@ export interface SessionArguments extends GuardArguments {
   readonly logFile?: string;
 }
 
-/** The guard's options out of the command line's. Throws UserError without a MAC address. */
-export function guardOptions(given: GuardArguments): GuardOptions {
+/** The guard's options out of the command line's, with the rules in force. Throws UserError without a MAC address. */
+export function guardOptions(given: GuardArguments, rules: readonly Rule[]): GuardOptions {
   if (given.vmMacAddress === undefined) {
     throw new UserError("--vm-mac-address is missing: give the VM's MAC address, such as 7e:1a:00:00:00:01");
   }
   return {
     macAddress: given.vmMacAddress,
-    allow: given.allow ?? [],
-    block: given.block ?? [],
+    rules,
     ...(given.gateway !== undefined && { gateway: given.gateway }),
     ...(given.gatewayMac !== undefined && { gatewayMacAddress: given.gatewayMac }),
     ...(given.dhcpServerMac !== undefined && { dhcpServerMacAddress: given.dhcpServerMac }),
@@ -66,7 +64,7 @@ export function guardOptions(given: GuardArguments): GuardOptions {
 
 /** Throws for options that no guard takes, before anything is opened. */
 export function checkOptions(args: SessionArguments): void {
-  createGuard(guardOptions(args));
+  createGuard(guardOptions(args, optionRules(args)));
 }
 
 /** Whether anybody may change the policy while the session runs. */

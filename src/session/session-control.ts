@@ -6,7 +6,7 @@
 
 import { Controllers } from "../control/controllers.ts";
 import { type EventFields, Events } from "../control/events.ts";
-import { LivePolicy, type PolicyLists } from "../control/live-policy.ts";
+import { LivePolicy } from "../control/live-policy.ts";
 import { remoteOf } from "../control/remote.ts";
 import type { Guard } from "../guard/guard.ts";
 import { DROP_REASONS } from "../guard/reasons.ts";
@@ -21,7 +21,7 @@ import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { describeFrame } from "../wire/describe.ts";
 import type { SessionArguments } from "./options.ts";
-import { policyOf } from "./policy-lists.ts";
+import { rulesOf } from "./policy-rules.ts";
 import { addressText, describeBinding, describeState } from "./status.ts";
 import type { ControlListener, SessionSystem } from "./system.ts";
 
@@ -32,7 +32,7 @@ export interface SessionControlOptions {
   readonly system: SessionSystem;
   readonly given: SessionArguments;
   /** What options and file said at start, and what is in force. */
-  readonly lists: PolicyLists;
+  readonly rules: readonly Rule[];
   /** `--control-fd`. */
   readonly inherited: ByteStream | undefined;
   readonly guard: Guard;
@@ -66,7 +66,7 @@ export class SessionControl {
     this.#options = options;
     this.#started = system.clock();
     this.#advice = rulesAdvice(guard);
-    this.#policy = new LivePolicy(options.lists, (rules) => this.#apply(rules));
+    this.#policy = new LivePolicy(options.rules, (rules) => this.#apply(rules));
     this.#events = new Events(describeDrop);
     this.#controllers = new Controllers({
       target: {
@@ -100,7 +100,7 @@ export class SessionControl {
     this.#logChanges(this.#options.system.clock()); // in their order
     try {
       this.#by = "file";
-      this.#policy.replace(policyOf(this.#options.given));
+      this.#policy.replace(rulesOf(this.#options.given));
       this.#logChanges(this.#options.system.clock());
     } catch (error) {
       if (!(error instanceof UserError)) throw error;

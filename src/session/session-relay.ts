@@ -1,4 +1,5 @@
 /** A session's relay with its memory, and what observes it: the drop log, the capture, the controllers. */
+import { Diagnostics } from "../guard/diagnostics.ts";
 import type { Guard } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { Network } from "../networks/network.ts";
@@ -45,13 +46,16 @@ export class SessionRelay {
   readonly #options: SessionRelayOptions;
   readonly #relay: Relay;
   readonly #moved: MovedVm;
+  readonly #diagnostics: Diagnostics;
   readonly #slabs: Slab[] = [];
   #started: number | undefined;
 
   /** Allocates the batches; `free` gives them back. */
   constructor(options: SessionRelayOptions) {
     this.#options = options;
-    this.#moved = new MovedVm(parseMac(options.given.vmMacAddress ?? "") ?? 0);
+    const mac = parseMac(options.given.vmMacAddress ?? "") ?? 0;
+    this.#moved = new MovedVm(mac);
+    this.#diagnostics = new Diagnostics(mac);
     const { promise, resolve } = Promise.withResolvers<RelayEnd>();
     this.ended = promise;
     // A watch's callback resolves nothing by itself (native/poll.ts).
@@ -101,6 +105,7 @@ export class SessionRelay {
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
     const batches = [this.#allocate(longest), this.#allocate(longest)] as const;
+    const diagnostics = this.#diagnostics;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
       vm,
@@ -113,10 +118,13 @@ export class SessionRelay {
         batch: this.#allocate(LONGEST_OWN_FRAME, MOST_OWN_FRAMES),
         take: (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at),
       },
-      ...(recording && {
-        onFrame: (direction, verdict, time, bytes, offset, length) =>
-          recording.add(direction, verdict, time, bytes, offset, length),
-      }),
+      observesFrames: () => recording !== undefined || diagnostics.observed,
+      onFrame: (direction, verdict, time, bytes, offset, length) => {
+        recording?.add(direction, verdict, time, bytes, offset, length);
+        if (diagnostics.observed) {
+          diagnostics.verdict(DIRECTION_NAMES[direction], verdict, time, bytes, offset, length);
+        }
+      },
       onDrop: (direction, verdict, time, bytes, offset, length) => {
         if (dropLog.isFirst(verdict)) {
           dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length), time);

@@ -7,11 +7,10 @@
  * Several sessions may live in one process. What belongs to the process is not here: its rights, signals, the log's file,
  * the service manager (commands/run.ts).
  */
-import type { PolicyLists } from "../control/live-policy.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
-import { allowsEverything, parseRules } from "../policy/rule.ts";
+import { allowsEverything, type Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { ListeningPort } from "../ports/listening.ts";
 import type { PrivilegeWalk } from "../privileges/privileges.ts";
@@ -27,7 +26,7 @@ import { LeftLeases } from "./left-leases.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
 import { openRecording } from "./open-recording.ts";
 import { guardOptions, hasLivePolicy, type SessionArguments } from "./options.ts";
-import { policyOf } from "./policy-lists.ts";
+import { rulesOf } from "./policy-rules.ts";
 import type { Recording } from "./recording.ts";
 import { beginWithBinding, register, registryOptions, releaseAddress } from "./registry-entry.ts";
 import { SessionControl } from "./session-control.ts";
@@ -50,11 +49,9 @@ export class Session {
   readonly #privileges: PrivilegeWalk;
   readonly #log: Log;
   readonly #inherited: ByteStream | undefined;
-  /** As the user wrote them. */
-  readonly #args: SessionArguments;
-  /** With the policy file's rules. */
   readonly #given: SessionArguments;
-  readonly #lists: PolicyLists;
+  /** What options and policy file say at the start. */
+  readonly #rules: readonly Rule[];
   readonly #closing = new AsyncDisposableStack();
   #registration: Registration | undefined;
   #vm: FramePort | undefined;
@@ -83,15 +80,14 @@ export class Session {
     this.#privileges = privileges;
     this.#log = log;
     this.#inherited = control;
-    this.#args = args;
+    this.#given = args;
     try {
       // The file is the caller's to name, so it is read with his rights, though root's are needed for what it decides.
-      this.#lists = privileges.asTarget(() => policyOf(args));
+      this.#rules = privileges.asTarget(() => rulesOf(args));
     } catch (error) {
       control?.close();
       throw error;
     }
-    this.#given = { ...args, ...this.#lists };
     this.#closeInOrder();
   }
 
@@ -182,7 +178,7 @@ export class Session {
   /** Opens files anew and reads the policy file again. Returns false where there is no policy file. */
   reload(): boolean {
     this.#recording?.reopen();
-    if (this.#args.policy === undefined) return false;
+    if (this.#given.policy === undefined) return false;
     this.#control?.reload();
     return true;
   }
@@ -230,7 +226,8 @@ export class Session {
   async #openNetwork(): Promise<Network> {
     this.#network ??= await this.#system.openNetwork({
       given: this.#given,
-      isolated: !allowsEverything(parseRules(this.#lists.allow, this.#lists.block)),
+      rules: this.#rules,
+      isolated: !allowsEverything(this.#rules),
       privileges: this.#privileges,
       log: this.#log,
     });
@@ -246,7 +243,7 @@ export class Session {
     const given = this.#given;
     refuseForeignAddress(network, given);
     return {
-      ...guardOptions(given),
+      ...guardOptions(given, this.#rules),
       ...knownToNetwork(network),
       mtu: given.mtu ?? network.mtu,
       live: hasLivePolicy(given),
@@ -279,8 +276,8 @@ export class Session {
     if (!hasLivePolicy(this.#given)) return undefined;
     return new SessionControl({
       system: this.#system,
-      given: this.#args,
-      lists: this.#lists,
+      given: this.#given,
+      rules: this.#rules,
       inherited: this.#inherited,
       guard,
       network,
@@ -292,7 +289,7 @@ export class Session {
     const log = this.#log;
     logHostNotices(log, network);
     logStart({ log, given: this.#given, vm, network, guard, privileges: this.#privileges.describe() });
-    for (const line of this.#system.advice(this.#given, vm, network)) log.warn(line);
+    for (const line of this.#system.advice(this.#given, this.#rules, vm, network)) log.warn(line);
     if (vm instanceof ListeningPort) logWaiting(log, vm, onStatus);
   }
 }

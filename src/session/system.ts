@@ -1,5 +1,6 @@
 /** What a session needs of the system that it runs on. There is one implementation a system (commands/platform/). */
 import type { Network } from "../networks/network.ts";
+import type { Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import type { PrivilegeWalk } from "../privileges/privileges.ts";
 import type { RegistrySystem } from "../registry/system.ts";
@@ -10,6 +11,8 @@ import type { SessionArguments } from "./options.ts";
 /** What a network is opened with. */
 export interface NetworkRequest {
   readonly given: SessionArguments;
+  /** The rules in force at the start. */
+  readonly rules: readonly Rule[];
   /** No rule allows everything: the VM is kept apart from others. */
   readonly isolated: boolean;
   readonly privileges: PrivilegeWalk;
@@ -38,5 +41,5 @@ export interface SessionSystem {
   /** Listens at `--control-socket` with the rights that the process has now. Throws UserError. */
   listenForControl(path: string, onClient: (stream: ByteStream) => void): ControlListener;
   /** What a user should know about the ports that were opened, and about options without effect here. */
-  advice(given: SessionArguments, vm: FramePort, network: Network): readonly string[];
+  advice(given: SessionArguments, rules: readonly Rule[], vm: FramePort, network: Network): readonly string[];
 }

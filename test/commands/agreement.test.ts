@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
 import { replay } from "../../src/commands/replay.ts";
 import { createGuard } from "../../src/guard/guard.ts";
+import { parseRules } from "../../src/policy/rule.ts";
 import { Batch, strideFor } from "../../src/relay/batch.ts";
 import { Relay } from "../../src/relay/relay.ts";
 import { Recording } from "../../src/session/recording.ts";
@@ -78,6 +79,8 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
       heldElsewhere,
       onBinding,
       exposedPorts,
+      allow,
+      block,
       ...options
     } = session.options;
     // What only a network or the registry tells has no option of replay's.
@@ -93,6 +96,8 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
       ...options,
       vmMacAddress: macAddress,
       json: true,
+      allow: parseRules(allow ?? [], []),
+      block: parseRules([], block ?? []),
       // Which number it has outside says nothing about what passes.
       expose: [...new Set(exposedPorts ?? [])].map((port, index) => `${20_000 + index}:${port}`).join(","),
       ...(address !== undefined && { vmIpAddress: address }),

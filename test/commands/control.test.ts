@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
+import { parseRules } from "../../src/policy/rule.ts";
 import { emitEthernet } from "../../src/wire/ethernet.ts";
 import { emitUdp } from "../../src/wire/udp.ts";
 import { Controller } from "../control/support.ts";
@@ -323,7 +324,7 @@ test("softnet ctl: tables for people, JSON for programs", READABLE, async (t) =>
   const file = place(t, "policy");
   writeFileSync(file, ctl("get").stdout);
   const { readPolicyFile } = await import("../../src/control/policy-file.ts");
-  assert.deepEqual(readPolicyFile(file), { allow: ["@dns", "out 10.0.0.0/8:80"], block: [] });
+  assert.deepEqual(readPolicyFile(file), parseRules(["@dns", "out 10.0.0.0/8:80"], []));
 });
 
 test(

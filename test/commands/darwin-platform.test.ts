@@ -19,7 +19,7 @@ const given = (options: Partial<RunArguments>) =>
 function open(t: TestContext, options: Partial<RunArguments>): Promise<Network> {
   twin().control.preferencesFolder(temporaryFolder(t));
   const log = new Log({ level: "error", format: "text", write: () => true });
-  return host().openNetwork({ given: given(options), isolated: true, privileges: {} as PrivilegeWalk, log });
+  return host().openNetwork({ given: given(options), rules: [], isolated: true, privileges: {} as PrivilegeWalk, log });
 }
 
 for (const [options, error] of [

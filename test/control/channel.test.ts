@@ -166,7 +166,7 @@ test("clients take turns, one request in each turn of the event loop, however mu
   busy!.end.send(Buffer.from(set("10.0.0.0/8").repeat(100)));
   for (const [index, other] of others.entries()) other.end.send(Buffer.from(set(`10.${index}.0.0/16`)));
   await until("all are done", () => here.applied.length === 103);
-  const order = here.applied.map(([rule]) => (rule!.target.kind === "cidr" ? rule!.target.cidr.length : 0));
+  const order = here.applied.map(([rule]) => rule!.target.rank);
   assert.deepEqual(order.slice(8), Array(95).fill(8), "the others did not wait for all of the first one's");
 });
 

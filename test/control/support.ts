@@ -8,7 +8,7 @@ import { LivePolicy, type PolicyLists } from "../../src/control/live-policy.ts";
 import type { ControlTarget } from "../../src/control/methods.ts";
 import { EAGAIN } from "../../src/native/linux/errno.ts";
 import { SOCK_STREAM } from "../../src/native/linux/libc.ts";
-import type { Rule } from "../../src/policy/rule.ts";
+import { parseRules, type Rule } from "../../src/policy/rule.ts";
 import { UnixStream } from "../../src/ports/unix-stream.ts";
 import { until } from "../support/running.ts";
 import { type End, libc, pair } from "../support/sockets.ts";
@@ -36,7 +36,7 @@ export function house(
   const broken: string[] = [];
   const faults: unknown[] = [];
   const target: ControlTarget = {
-    policy: new LivePolicy(lists, (rules) => {
+    policy: new LivePolicy(parseRules(lists.allow, lists.block), (rules) => {
       applied.push(rules);
       onApply();
     }),

@@ -11,6 +11,7 @@ import {
   parseRules,
   prefixLengthOf,
 } from "../../src/policy/rule.ts";
+import { CidrTarget } from "../../src/policy/targets/cidr.ts";
 import { UserError } from "../../src/user-error.ts";
 
 test("a CIDR masks its host bits and prints as it counts", () => {
@@ -87,7 +88,7 @@ test("rules with direction and ports are told in their normal form", () => {
     {
       action: "block",
       direction: "in",
-      target: { kind: "cidr", cidr: { address: 0x0a000000, length: 8 } },
+      target: new CidrTarget({ address: 0x0a000000, length: 8 }),
       ports: { first: 22, last: 80 },
     },
   ]);

@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import * as layer from "../../src/policy/default-layer.ts";
-import { decidingRule } from "../../src/policy/explain.ts";
 import { reachable } from "../../src/policy/reachable.ts";
 import {
   type Cidr,
@@ -39,8 +38,8 @@ function isGlobal(address: number): boolean {
 }
 
 function isCovered({ target }: Rule, address: number, { gateway, dnsServers }: layer.KnownNetwork): boolean {
-  if (target.kind === "cidr") return inside(address, target.cidr);
-  switch (target.name) {
+  if (target.cidr !== undefined) return inside(address, target.cidr);
+  switch (target.text) {
     case "@host":
       return gateway !== 0 && address === gateway;
     case "@dns":
@@ -51,23 +50,24 @@ function isCovered({ target }: Rule, address: number, { gateway, dnsServers }: l
       return isPrivate(address);
     case "@global":
       return isGlobal(address) && !isMetadata(address);
+    default:
+      throw new Error(target.text);
   }
 }
 
 function rank({ target }: Rule): number {
-  if (target.kind === "cidr") return target.cidr.length;
-  return target.name === "@private" || target.name === "@global" ? 0 : 32;
+  if (target.cidr !== undefined) return target.cidr.length;
+  return target.text === "@private" || target.text === "@global" ? 0 : 32;
 }
 
-const named = ({ target }: Rule): string => (target.kind === "name" ? target.name : "");
 const isPrivate = (address: number): boolean =>
   /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(formatIPv4(address));
 
 /** Where an alias is blocked without a port: allow rules with a port that are of it, and all other rules. */
 function countsThere(rule: Rule, alias: string): boolean {
   if (rule.action === "block" || rule.ports === undefined) return true;
-  if (rule.target.kind === "name") return [alias, "@host", "@dns"].includes(rule.target.name);
   const { cidr } = rule.target;
+  if (cidr === undefined) return [alias, "@host", "@dns"].includes(rule.target.text);
   if (alias === "@metadata") return cidr.length === 32 && isMetadata(cidr.address);
   // Longer than each of the three, and in one of them.
   const shortest = cidr.address >>> 24 === 10 ? 8 : cidr.address >>> 24 === 172 ? 12 : 16;
@@ -82,7 +82,9 @@ function slowDecision(rules: readonly Rule[], around: layer.KnownNetwork, way: s
     return isCovered(rule, address, around);
   });
   const alias = isMetadata(address) ? "@metadata" : isPrivate(address) ? "@private" : "none";
-  const blocked = count.some((rule) => rule.action === "block" && rule.ports === undefined && named(rule) === alias);
+  const blocked = count.some(
+    (rule) => rule.action === "block" && rule.ports === undefined && rule.target.text === alias,
+  );
   const left = blocked ? count.filter((rule) => countsThere(rule, alias)) : count;
   const order = (rule: Rule): number =>
     (rule.ports === undefined ? 0 : 1000) + rank(rule) * 2 + (rule.action === "block" ? 1 : 0);
@@ -156,7 +158,7 @@ function outsideLoopback(value: number): number {
 
 /** The addresses at which a policy changes, and those beside them. */
 function edges(rules: readonly Rule[], around: layer.KnownNetwork): number[] {
-  const ofRules = rules.flatMap(({ target: of }) => (of.kind === "cidr" ? [of.cidr.address, lastOf(of.cidr)] : []));
+  const ofRules = rules.flatMap(({ target: of }) => (of.cidr ? [of.cidr.address, lastOf(of.cidr)] : []));
   const special = SPECIAL_PURPOSE.flatMap((entry) => [entry.cidr.address, lastOf(entry.cidr)]);
   const known = [...around.dnsServers, around.gateway, ...METADATA_ADDRESSES.map((metadata) => metadata.address)];
   return [...ofRules, ...special, ...known].flatMap((at) => [(at - 1) >>> 0, at, (at + 1) >>> 0]);
@@ -193,18 +195,24 @@ for (const [title, rule, some] of [
   });
 }
 
-test("the rule that is said to decide is the one that decides", () => {
+test("the rule that the table says decides is the one that decides, and gave the value that a frame gets", () => {
   const rules = fc.array(ruleOf(directions, ports), { maxLength: 12 });
-  const port = fc.option(portNumber, { nil: undefined });
+  const port = fc.oneof(fc.constant(NO_PORT), portNumber);
   fc.assert(
-    fc.property(rules, rules, knownNetwork, address, port, (allow, block, around, at, asked) => {
+    fc.property(rules, rules, knownNetwork, address, port, (allow, block, around, other, asked) => {
       const parsed = parseRules(allow, block);
-      for (const way of ["in", "out"] as const) {
-        const told = decidingRule(parsed, around, way, at, asked);
-        const wanted = slowDecision(parsed, around, way, at, asked ?? NO_PORT);
-        assert.equal(told?.action, wanted?.action);
-        assert.equal(told && rank(told), wanted && rank(wanted));
-        assert.equal(told?.ports === undefined, wanted?.ports === undefined);
+      const table = new PolicyTable(parsed, around);
+      for (const at of [other, ...edges(parsed, around)]) {
+        for (const [way, name] of [
+          [OUT, "out"],
+          [IN, "in"],
+        ] as const) {
+          const value = table.ask(way, at, asked);
+          const decides = table.decidingRule(way, at, asked);
+          assert.equal(decides !== undefined, value === ALLOWED || value === BLOCKED, formatIPv4(at));
+          if (decides !== undefined) assert.equal(decides.action === "block" ? BLOCKED : ALLOWED, value);
+          if (value !== LOOPBACK) assert.equal(decides, slowDecision(parsed, around, name, at, asked), formatIPv4(at));
+        }
       }
     }),
     { numRuns: RUNS },

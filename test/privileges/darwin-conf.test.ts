@@ -35,7 +35,7 @@ async function opened(t: TestContext, text: string, vmNetType?: VmNetType): Prom
   const host = darwinPlatform({ libraries: twin().libraries, release: RELEASE, conf: conf(t, text) });
   const log = new Log({ level: "error", format: "text", write: () => true });
   const given = tartGives(vmNetType);
-  const network = await host.openNetwork({ given, isolated: true, privileges: {} as PrivilegeWalk, log });
+  const network = await host.openNetwork({ given, rules: [], isolated: true, privileges: {} as PrivilegeWalk, log });
   await network.close();
   return network.label;
 }

@@ -197,6 +197,28 @@ test("observers see every frame with its verdict, drops by themselves, and ticks
   );
 });
 
+test("whether frames are observed is asked once a batch, and drops are seen all the same", (t) => {
+  const seen: number[] = [];
+  const drops: number[] = [];
+  let asked = 0;
+  let observed = false;
+  const { vm } = setUp(t, {
+    observesFrames: () => {
+      asked++;
+      return observed;
+    },
+    onFrame: (_direction, verdict) => seen.push(verdict),
+    onDrop: (_direction, verdict) => drops.push(verdict),
+  });
+  vm.waiting = [passed(1), [3], passed(2)];
+  vm.wake(true, false);
+  assert.deepEqual([asked, seen, drops], [1, [], [3]]);
+  observed = true;
+  vm.waiting = [passed(1), [3]];
+  vm.wake(true, false);
+  assert.deepEqual([asked, seen, drops], [2, [0, 3], [3, 3]]);
+});
+
 test("what a port can never send is counted in the direction that leads to it", async (t) => {
   const { vm, network, relay } = setUp(t);
   network.unsendable = 3;

@@ -43,9 +43,8 @@ function setUp(t: TestContext, policyChanged?: (rules: readonly Rule[]) => void)
     captureFiles: 1,
     logFormat: "json",
   };
-  const lists = { allow: [], block: [] };
   const inherited = new UnixStream(libc, fd);
-  const control = new SessionControl({ system: linuxPlatform(), given, lists, inherited, guard, network, log });
+  const control = new SessionControl({ system: linuxPlatform(), given, rules: [], inherited, guard, network, log });
   control.open();
   t.after(() => control.close());
   return { controller: new Controller(t, end), control, guard, lines };

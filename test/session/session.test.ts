@@ -1,11 +1,13 @@
 /** Several sessions in one process: each with its own ports, policy, counters, log context and end. */
 import assert from "node:assert/strict";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
 import { linuxPlatform } from "../../src/commands/platform/linux.ts";
+import type { VerdictMessage } from "../../src/guard/diagnostics.ts";
 import { SOCK_DGRAM, SOCK_STREAM } from "../../src/native/linux/libc.ts";
 import { UnixStream } from "../../src/ports/unix-stream.ts";
 import { PortClosed } from "../../src/relay/port.ts";
@@ -20,6 +22,7 @@ import { Controller } from "../control/support.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/running.ts";
 import { type End, libc, pair } from "../support/sockets.ts";
+import { collectUncaught } from "../support/uncaught.ts";
 
 const ROUTER = 0x020000000001;
 const FAR = 0x01010101;
@@ -217,4 +220,31 @@ test("a session that cannot be opened takes away what it had made, in order, and
   assert.deepEqual(closed, ["network", "vm"]); // the VM's port last: nothing passes from the moment the network is closed
   assert.equal(descriptors(), before + 3); // the test's own ends
   await passes(good, out(0));
+});
+
+test("verdicts of a running session can be observed, also from the middle on, and a subscriber that throws stops nothing", async (t) => {
+  const thrown = collectUncaught(t);
+  const { logOf } = logs();
+  const scene = await start(t, { number: 0, log: logOf(0) });
+  await passes(scene, out(0));
+  const seen: string[] = [];
+  const fault = new Error("a subscriber's own");
+  const listen = (message: unknown): void => {
+    const { macAddress, direction, verdict, reason, frame } = message as VerdictMessage;
+    seen.push(
+      `${macAddress} ${direction} ${reason ?? verdict} ${Buffer.from(frame).equals(out(0)) ? "first" : "other"}`,
+    );
+    throw fault;
+  };
+  subscribe("softnet:verdict", listen);
+  t.after(() => unsubscribe("softnet:verdict", listen));
+  await passes(scene, out(0));
+  scene.vm.send(out(1)); // another VM's addresses
+  await until("the spoofed frame", async () => seen.length > 1 || undefined);
+  const mac = formatMac(FIRST_MAC);
+  assert.deepEqual(seen, [`${mac} egress pass first`, `${mac} egress ethernet.source other`]);
+  unsubscribe("softnet:verdict", listen);
+  await passes(scene, out(0));
+  assert.equal(seen.length, 2);
+  assert.deepEqual(thrown, [fault, fault]);
 });

@@ -10,7 +10,7 @@ import { openNat } from "../../networks/nat/nat.ts";
 import { isSimplyFree, refuseOthers } from "../../networks/nat/others.ts";
 import { DEFAULT_MTU, type Network } from "../../networks/network.ts";
 import type { OnPortState } from "../../networks/port-state.ts";
-import { parseRules } from "../../policy/rule.ts";
+import type { Rule } from "../../policy/rule.ts";
 import { checkControlDescriptor, takeControlDescriptor } from "../../ports/control-descriptor.ts";
 import { DatagramPort } from "../../ports/datagram.ts";
 import { linuxUnix } from "../../ports/linux-unix.ts";
@@ -74,7 +74,7 @@ function openVmPort(libc: LinuxLibc, given: SessionArguments, newTap?: boolean):
 }
 
 async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Network> {
-  const { given, isolated, privileges, log } = request;
+  const { given, rules, isolated, privileges, log } = request;
   const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
   const chosen = oneOfOptions({
     "--bridge": bridge,
@@ -110,7 +110,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     );
   }
   if (privileges.permits !== undefined) await refuseOthers(privileges.permits, { subnet, expose });
-  const { vmMacAddress = "", allow = [], block = [] } = given;
+  const { vmMacAddress = "" } = given;
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
   if (process.geteuid!() === 0) prepareRegistry(registry);
@@ -120,8 +120,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
   return await openNat(libc, {
     type,
     vmMac: vmMacAddress,
-    allow,
-    block,
+    rules,
     mtu,
     connections: maxConnections ?? DEFAULT_CONNECTIONS,
     directory: registry.directory,
@@ -144,7 +143,7 @@ function logPortState(log: Log): OnPortState {
 const WHY_NOT =
   "a new port waits for the bridge's forward delay (with STP twice, up to 30 s), and is disabled while the bridge or the TAP is down";
 
-function advice(given: SessionArguments, vm: FramePort, network: Network): string[] {
+function advice(given: SessionArguments, rules: readonly Rule[], vm: FramePort, network: Network): string[] {
   const lines: string[] = [];
   for (const port of [vm, network.port]) {
     if (port instanceof DatagramPort && !port.seesPeer) {
@@ -154,7 +153,7 @@ function advice(given: SessionArguments, vm: FramePort, network: Network): strin
     }
   }
   if (given.hostSocket !== undefined || given.hostFd !== undefined) {
-    const line = gatewayAdvice(network.label, parseRules(given.allow ?? [], given.block ?? []));
+    const line = gatewayAdvice(network.label, rules);
     if (line !== undefined) lines.push(line);
   }
   if (given.bootpdLeaseTime !== undefined) lines.push("--bootpd-lease-time has no effect on Linux");

@@ -19,15 +19,7 @@ import { changeLinks, type LinkChanges } from "../../native/linux/link-changes.t
 import { LinkEvents } from "../../native/linux/link-events.ts";
 import { Links } from "../../native/linux/links.ts";
 import { reachable } from "../../policy/reachable.ts";
-import {
-  allowsEverything,
-  type Cidr,
-  formatCidr,
-  netmaskOf,
-  parseCidr,
-  parseRules,
-  type Rule,
-} from "../../policy/rule.ts";
+import { allowsEverything, type Cidr, formatCidr, netmaskOf, parseCidr, type Rule } from "../../policy/rule.ts";
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
 import { PortClosed } from "../../relay/port.ts";
@@ -48,8 +40,8 @@ export interface NatOptions {
   readonly type: "nat" | "host";
   /** The VM's MAC address, as the user wrote it. */
   readonly vmMac: string;
-  readonly allow: readonly string[];
-  readonly block: readonly string[];
+  /** The rules in force at the start. */
+  readonly rules: readonly Rule[];
   /** What `--subnet`, `--dns` and `--expose` said. */
   readonly subnet?: string;
   readonly dns?: string;
@@ -308,7 +300,7 @@ function makePlan(options: NatOptions): Plan {
   }
   return {
     vmMac: parseMac(options.vmMac) ?? 0,
-    rules: parseRules(options.allow, options.block),
+    rules: options.rules,
     dnsServers: type === "nat" ? findResolvers(dns) : [],
     exposures: parseExposures(expose ?? ""),
   };

@@ -26,8 +26,7 @@ const vm = openVmTap(libc, "--vm-tap", vmTap, Uint8Array.from(Buffer.from(vmMac.
 const network = await openNat(libc, {
   type: "nat",
   vmMac,
-  allow: [],
-  block: [],
+  rules: [],
   subnet,
   dns: "9.9.9.9",
   mtu: MTU,

@@ -1,0 +1,38 @@
+/**
+ * A target: the addresses that a rule is about. Each kind of target (a CIDR, an alias such as `@private`) is one file of
+ * this folder and one entry of the list in kinds.ts. Everything else asks a target through this interface and does not
+ * know of which kind it is.
+ *
+ * A target either ranks as a length of 1 … 32 and covers `prefixes`, or ranks as 0 and covers whole `classes` of addresses
+ * (default-layer.ts).
+ */
+import type { Cidr } from "../cidr.ts";
+import type { KnownNetwork } from "../default-layer.ts";
+
+export interface Target {
+  /** The normal form: what the kind's `parse` reads back as the same target. */
+  readonly text: string;
+  /** The length of the prefix that it ranks as, 0 … 32, whatever it covers. */
+  readonly rank: number;
+  /** The prefix, where the target is written as one; undefined for what stands for addresses by another word. */
+  readonly cidr: Cidr | undefined;
+  /** The classes that it covers; empty unless `rank` is 0. */
+  readonly classes: readonly number[];
+  /** Which addresses it covers depends on the network and comes with the binding. */
+  readonly followsNetwork: boolean;
+  /** The class that a block of it without a port closes against allow rules with a port, too; CLASS_OTHER = none. */
+  readonly blockedClass: number;
+  /** Whether an allow rule with a port about it counts also where such a class is blocked. */
+  readonly countsInBlockedAlias: boolean;
+  /** What it covers in this network, prefixes of length 1 … 32 in any order; empty where `rank` is 0. */
+  prefixes(knownNetwork: KnownNetwork): readonly Cidr[];
+}
+
+export interface TargetKind {
+  /** What an error message advises to write. */
+  readonly form: string;
+  /** Returns undefined for what is none of this kind. */
+  parse(text: string): Target | undefined;
+  /** The remedy for a text that is nearly one of this kind. */
+  remedy?(text: string): string | undefined;
+}

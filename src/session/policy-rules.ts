@@ -1,0 +1,26 @@
+/** The rules of options and file together: what is in force at start, and again after SIGHUP. */
+import { resolve } from "node:path";
+import { readPolicyFile } from "../control/policy-file.ts";
+import { checkRuleCount, type Rule } from "../policy/rule.ts";
+
+export interface PolicyArguments {
+  /** What `--allow` and `--block` say. */
+  readonly allow?: readonly Rule[];
+  readonly block?: readonly Rule[];
+  /** A file of more rules. */
+  readonly policy?: string;
+}
+
+/** The rules of the options alone. */
+export function optionRules({ allow = [], block = [] }: PolicyArguments): readonly Rule[] {
+  return [...allow, ...block];
+}
+
+/** Reads the file with the rights that the process has now. Throws UserError, also when both together are too many. */
+export function rulesOf(args: PolicyArguments): readonly Rule[] {
+  const rules = optionRules(args);
+  if (args.policy === undefined) return rules;
+  const all = [...rules, ...readPolicyFile(resolve(args.policy))];
+  checkRuleCount(all.length);
+  return all;
+}
