@@ -23,3 +23,4 @@ export type {
 } from "./guard/types.ts";
 export { formatRule, parseRules, type Rule } from "./policy/rule.ts";
 export { UserError } from "./user-error.ts";
+export { FrameView } from "./wire/frame-view.ts";

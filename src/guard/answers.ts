@@ -4,40 +4,12 @@
  * ports of its own packet. docs/guard.md tells who gets which.
  */
 import { isGroupMac, LIMITED_BROADCAST } from "../wire/address.ts";
-import {
-  destinationMac,
-  ETHERNET_HEADER,
-  putEthernet,
-  SHORTEST_FRAME,
-  sourceMac,
-  TYPE_IPV4,
-} from "../wire/ethernet.ts";
-import { ICMP_PROHIBITED, ICMP_REDIRECT, ICMP_UNREACHABLE, icmpType, isIcmpError, putIcmpError } from "../wire/icmp.ts";
-import {
-  destinationAddress,
-  fragmentOffset,
-  IPV4_HEADER,
-  ipProtocol,
-  PROTOCOL_ICMP,
-  PROTOCOL_TCP,
-  putIPv4Header,
-  sourceAddress,
-  totalLength,
-} from "../wire/ipv4.ts";
-import {
-  isBareSyn,
-  putTcp,
-  TCP_ACK,
-  TCP_FIN,
-  TCP_HEADER,
-  TCP_RST,
-  tcpAcknowledgement,
-  tcpDestinationPort,
-  tcpFlags,
-  tcpHeaderLength,
-  tcpSequence,
-  tcpSourcePort,
-} from "../wire/tcp.ts";
+import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV4 } from "../wire/ethernet.ts";
+import type { FrameView } from "../wire/frame-view.ts";
+import { ICMP_PROHIBITED, ICMP_REDIRECT, ICMP_UNREACHABLE, isIcmpError, putIcmpError } from "../wire/icmp.ts";
+import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, putIPv4Header } from "../wire/ipv4.ts";
+import { SOUND } from "../wire/malformed.ts";
+import { isBareSyn, putTcp, TCP_ACK, TCP_FIN, TCP_HEADER, TCP_RST } from "../wire/tcp.ts";
 import { FLOW_TCP, type FlowTable, MOST_FLOWS, NO_FLOW } from "./flow-table.ts";
 import { DROP_REASONS, verdictOf } from "./reasons.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -67,12 +39,11 @@ export class Answers {
   readonly #bucket = new TokenBucket(ANSWERS_PER_SECOND, ANSWER_BURST);
 
   /**
-   * Writes the answer to a frame of the VM's that was dropped to `out` at `at`, and answers its length; 0 = there is none.
+   * Writes the answer to a frame of the VM's that was dropped to `out` at `at`, and returns its length; 0 = there is none.
    * `lost`: it is a TCP segment of a flow that is cut or not known; `gateway`: in host order, 0 = none; `directedBroadcast`: likewise, -1 = none.
    */
   write(
-    bytes: Uint8Array,
-    frame: number,
+    view: FrameView,
     verdict: number,
     lost: boolean,
     now: number,
@@ -81,57 +52,34 @@ export class Answers {
     out: Uint8Array,
     at: number,
   ): number {
-    if (IS_ANSWERED[verdict] !== 1) return 0;
-    const router = destinationMac(bytes, frame);
-    const packet = frame + ETHERNET_HEADER;
-    if (isGroupMac(router) || fragmentOffset(bytes, packet) !== 0) return 0;
-    const remote = destinationAddress(bytes, packet);
+    if (IS_ANSWERED[verdict] !== 1 || view.type !== TYPE_IPV4 || view.malformed !== SOUND) return 0;
+    const { destination: remote, source: own, tcpFlags: flags } = view;
+    if (view.isToGroup || view.fragmentOffset !== 0) return 0;
     // RFC 1122 3.2.2: nothing that went to many is answered.
     if (remote >>> 28 === 14 || remote === LIMITED_BROADCAST || remote === directedBroadcast) return 0;
-    const payload = packet + IPV4_HEADER;
-    const length = totalLength(bytes, packet) - IPV4_HEADER;
-    const protocol = ipProtocol(bytes, packet);
-    let data = -1;
-    let resets = false;
-    if (protocol === PROTOCOL_TCP) {
-      const flags = tcpFlags(bytes, payload);
-      if ((flags & TCP_RST) !== 0) return 0;
-      if (isBareSyn(flags)) {
-        const header = tcpHeaderLength(bytes, payload);
-        data = length - header;
-        if (header < TCP_HEADER || data < 0) return 0;
-      } else {
-        resets = lost && (flags & TCP_ACK) !== 0;
-      }
-    } else if (protocol === PROTOCOL_ICMP) {
-      const type = icmpType(bytes, payload);
-      if (isIcmpError(type) || type === ICMP_REDIRECT) return 0;
-    }
+    if ((flags & TCP_RST) !== 0 || isIcmpError(view.icmpType) || view.icmpType === ICMP_REDIRECT) return 0;
+    const data = isBareSyn(flags) ? view.transportLength - view.tcpHeaderLength : 0;
+    if (isBareSyn(flags) && (view.tcpHeaderLength < TCP_HEADER || data < 0)) return 0;
     if (!this.#bucket.take(now)) return 0;
 
-    const own = sourceAddress(bytes, packet);
     const to = at + ETHERNET_HEADER;
-    let total: number;
-    if (data >= 0) {
-      total = IPV4_HEADER + TCP_HEADER;
+    let total = IPV4_HEADER + TCP_HEADER;
+    if (isBareSyn(flags)) {
       putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
-      const end = (tcpFlags(bytes, payload) & TCP_FIN) !== 0 ? 1 : 0;
-      const acknowledgement = (tcpSequence(bytes, payload) + 1 + data + end) >>> 0;
-      const sourcePort = tcpDestinationPort(bytes, payload);
-      putTcp(out, to, sourcePort, tcpSourcePort(bytes, payload), 0, acknowledgement, TCP_RST | TCP_ACK);
-    } else if (resets) {
-      total = IPV4_HEADER + TCP_HEADER;
+      const end = (flags & TCP_FIN) !== 0 ? 1 : 0;
+      const acknowledgement = (view.tcpSequence + 1 + data + end) >>> 0;
+      putTcp(out, to, view.destinationPort, view.sourcePort, 0, acknowledgement, TCP_RST | TCP_ACK);
+    } else if (lost && (flags & TCP_ACK) !== 0) {
       putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
-      const sourcePort = tcpDestinationPort(bytes, payload);
-      const sequence = tcpAcknowledgement(bytes, payload);
-      putTcp(out, to, sourcePort, tcpSourcePort(bytes, payload), sequence, 0, TCP_RST);
+      putTcp(out, to, view.destinationPort, view.sourcePort, view.tcpAcknowledgement, 0, TCP_RST);
     } else {
-      const quoted = IPV4_HEADER + Math.min(length, QUOTED_PAYLOAD);
+      const quoted = IPV4_HEADER + Math.min(view.transportLength, QUOTED_PAYLOAD);
+      const message = to + IPV4_HEADER;
       total =
-        IPV4_HEADER + putIcmpError(out, to + IPV4_HEADER, ICMP_UNREACHABLE, ICMP_PROHIBITED, bytes, packet, quoted);
+        IPV4_HEADER + putIcmpError(out, message, ICMP_UNREACHABLE, ICMP_PROHIBITED, view.bytes, view.packet, quoted);
       putIPv4Header(out, to, total, PROTOCOL_ICMP, gateway === 0 ? remote : gateway, own);
     }
-    return finish(out, at, total, sourceMac(bytes, frame), router);
+    return finish(out, at, total, view.sourceMac, view.destinationMac);
   }
 }
 

@@ -232,16 +232,8 @@ export class FlowTable {
     }
   }
 
-  /** Opens a flow that is not there and was not refused, and ends others where that needs room; the 6 bytes at `mac` are the other side's Ethernet address. */
-  open(
-    kind: number,
-    remote: number,
-    ports: number,
-    byOther: boolean,
-    bareSyn: boolean,
-    bytes: Uint8Array,
-    mac: number,
-  ): number {
+  /** Opens a flow that is not there and was not refused, and ends others where that needs room. */
+  open(kind: number, remote: number, ports: number, byOther: boolean, bareSyn: boolean): number {
     this.#makeRoom(byOther);
     let flow = this.#free;
     if (flow === END) flow = this.extent++;
@@ -256,14 +248,19 @@ export class FlowTable {
     flows[at + STATE] = state;
     flows[at + LAST] = this.#second;
     flows[at + NEXT] = this.#heads[head]!;
-    flows[at + MAC_HIGH] = (bytes[mac]! << 8) | bytes[mac + 1]!;
-    flows[at + MAC_LOW] = (bytes[mac + 2]! << 24) | (bytes[mac + 3]! << 16) | (bytes[mac + 4]! << 8) | bytes[mac + 5]!;
     this.#heads[head] = flow;
     if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(remote);
     if (byOther) this.#fromOther++;
     this.#wheel.place(flow, delayFor(patienceOf(state)));
     this.size++;
     return flow;
+  }
+
+  /** Notes the other side's Ethernet address: its upper 16 bits and its lower 32. */
+  noteMac(flow: number, high: number, low: number): void {
+    const at = flow * WORDS;
+    this.#flows[at + MAC_HIGH] = high;
+    this.#flows[at + MAC_LOW] = low;
   }
 
   /** How many flows are live. */

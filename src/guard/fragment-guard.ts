@@ -3,16 +3,7 @@
  * the VM have a rate, but for packets that become whole: what stays in pieces costs the machines that it goes to memory (I13).
  */
 import { OUT, type Way } from "../policy/rule-tree.ts";
-import {
-  destinationAddress,
-  fragmentOffset,
-  IPV4_HEADER,
-  ipIdentification,
-  ipProtocol,
-  moreFragments,
-  sourceAddress,
-  totalLength,
-} from "../wire/ipv4.ts";
+import type { FrameView } from "../wire/frame-view.ts";
 import { FragmentTable } from "./fragments.ts";
 import { NO_SLOT } from "./keyed-slots.ts";
 import { PASS, verdictOf } from "./reasons.ts";
@@ -40,34 +31,30 @@ export class FragmentGuard {
   }
 
   /** Notes a first fragment that passes; `now` in microseconds, `second`: the same in whole seconds. */
-  begin(way: Way, bytes: Uint8Array, packet: number, now: number, second: number): void {
+  begin(way: Way, view: FrameView, now: number, second: number): void {
     if (way === OUT) this.#bucket.take(now);
-    const length = totalLength(bytes, packet) - IPV4_HEADER;
-    const source = sourceAddress(bytes, packet);
-    const destination = destinationAddress(bytes, packet);
-    const name = nameOf(bytes, packet);
-    if (way === OUT) this.#tables[way].note(destination, source, name, length, second);
-    else this.#tables[way].note(source, destination, name, length, second);
+    const { source, destination, transportLength } = view;
+    const name = nameOf(view);
+    if (way === OUT) this.#tables[way].note(destination, source, name, transportLength, second);
+    else this.#tables[way].note(source, destination, name, transportLength, second);
   }
 
   /** Judges a later fragment. */
-  follow(way: Way, bytes: Uint8Array, packet: number, now: number, second: number): number {
+  follow(way: Way, view: FrameView, now: number, second: number): number {
     const table = this.#tables[way];
-    const source = sourceAddress(bytes, packet);
-    const destination = destinationAddress(bytes, packet);
-    const name = nameOf(bytes, packet);
+    const { source, destination } = view;
+    const name = nameOf(view);
     const slot =
       way === OUT ? table.find(destination, source, name, second) : table.find(source, destination, name, second);
     if (slot === NO_SLOT) return FRAGMENT_UNKNOWN;
     if (way === OUT && !this.#bucket.take(now)) return FRAGMENT_RATE;
-    const length = totalLength(bytes, packet) - IPV4_HEADER;
-    const whole = table.follow(slot, fragmentOffset(bytes, packet) * 8, length, !moreFragments(bytes, packet));
+    const whole = table.follow(slot, view.fragmentOffset * 8, view.transportLength, !view.moreFragments);
     if (way === OUT) this.#bucket.giveBack(whole);
     return PASS;
   }
 }
 
 /** Protocol and identification. */
-function nameOf(bytes: Uint8Array, packet: number): number {
-  return (ipProtocol(bytes, packet) << 16) | ipIdentification(bytes, packet);
+function nameOf(view: FrameView): number {
+  return (view.protocol << 16) | view.identification;
 }

@@ -13,34 +13,11 @@ import { BROADCAST_MAC, isGroupMac, isHostAddress, parseIPv4, parseMac } from ".
 import { ARP_REQUEST, emitArp } from "../wire/arp.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../wire/dhcp.ts";
 import { parseHostname } from "../wire/dhcp-names.ts";
-import {
-  ETHERNET_HEADER,
-  emitEthernet,
-  etherType,
-  isReservedDestination,
-  sourceMac,
-  TYPE_ARP,
-  TYPE_IPV4,
-  TYPE_IPV6,
-} from "../wire/ethernet.ts";
-import {
-  ICMP_REDIRECT,
-  ICMP_ROUTER_ADVERTISEMENT,
-  ICMP_ROUTER_SOLICITATION,
-  icmpType,
-  isIcmpError,
-} from "../wire/icmp.ts";
-import {
-  destinationAddress,
-  fragmentBits,
-  fragmentOffset,
-  IPV4_HEADER,
-  ipProtocol,
-  PROTOCOL_ICMP,
-  PROTOCOL_UDP,
-  sourceAddress,
-} from "../wire/ipv4.ts";
-import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
+import { ETHERNET_HEADER, emitEthernet, TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "../wire/ethernet.ts";
+import { FrameView } from "../wire/frame-view.ts";
+import { ICMP_REDIRECT, ICMP_ROUTER_ADVERTISEMENT, ICMP_ROUTER_SOLICITATION, isIcmpError } from "../wire/icmp.ts";
+import { PROTOCOL_UDP } from "../wire/ipv4.ts";
+import { SHORT } from "../wire/malformed.ts";
 import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
@@ -49,7 +26,7 @@ import { ExposedPorts } from "./exposed-ports.ts";
 import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
-import { Lease, NO_ADDRESS } from "./lease.ts";
+import { Lease } from "./lease.ts";
 import { OwnRequest } from "./own-request.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
@@ -126,6 +103,8 @@ export class Guard {
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
   /** Microseconds; in a typed array, because a number in a field would be boxed anew each time. */
   readonly #clock = new Float64Array(1);
+  readonly #fromVm = new FrameView();
+  readonly #toVm = new FrameView();
 
   constructor(options: GuardOptions) {
     this.#mac = required(
@@ -138,7 +117,7 @@ export class Guard {
       throw new UserError(`the MAC address ${options.macAddress} cannot be a network card's: give a unicast one`);
     }
     this.#macHigh = Math.floor(this.#mac / 0x100000000);
-    this.#macLow = this.#mac >>> 0;
+    this.#macLow = this.#mac | 0;
     const mtu = options.mtu ?? DEFAULT_MTU;
     if (!Number.isInteger(mtu) || mtu < SMALLEST_MTU || mtu > LARGEST_MTU) {
       throw new UserError(`the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`);
@@ -234,10 +213,10 @@ export class Guard {
 
   /**
    * Writes the answer that a dropped frame of the VM's gets (option `reject`) to `out` at `at`, at most 70 bytes, and
-   * answers its length; 0 = none. `bytes`, `frame` and `length` as they were given to `judgeEgress`, `verdict` what it said.
+   * returns its length; 0 = none. `view` as it was given to `judgeEgress`, `verdict` what that returned.
    */
-  answer(bytes: Uint8Array, frame: number, length: number, verdict: number, out: Uint8Array, at: number): number {
-    return length < ETHERNET_HEADER ? 0 : this.#policy.answer(bytes, frame, verdict, out, at);
+  answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number {
+    return this.#policy.answer(view, verdict, out, at);
   }
 
   /**
@@ -277,13 +256,15 @@ export class Guard {
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
   egress(frame: Uint8Array, time: number): Verdict {
     this.advance(time);
-    return verdictObject(this.judgeEgress(frame, 0, frame.length));
+    this.#fromVm.read(frame, 0, frame.length);
+    return verdictObject(this.judgeEgress(this.#fromVm));
   }
 
   /** Judges a frame to the VM; `time` as in `egress`. */
   ingress(frame: Uint8Array, time: number): Verdict {
     this.advance(time);
-    return verdictObject(this.judgeIngress(frame, 0, frame.length));
+    this.#toVm.read(frame, 0, frame.length);
+    return verdictObject(this.judgeIngress(this.#toVm));
   }
 
   /**
@@ -303,94 +284,71 @@ export class Guard {
     if (this.#clock[0]! >= this.#lease.expiry) this.#expire();
   }
 
-  /** As `egress` for `length` bytes at `frame`, after `advance`; answers PASS or a drop reason's number. */
-  judgeEgress(bytes: Uint8Array, frame: number, length: number): number {
-    if (length < ETHERNET_HEADER) return FRAME_SHORT;
-    if (length > this.#longestFrame) return FRAME_LONG;
-    if (!this.#isVm(bytes, frame + 6)) return ETHERNET_SOURCE;
-    if (isReservedDestination(bytes, frame)) return ETHERNET_DESTINATION;
-    const type = etherType(bytes, frame);
-    if (type === TYPE_IPV4) return this.#judgeEgressIPv4(bytes, frame, length);
-    if (type === TYPE_ARP) return this.#arp.egress(bytes, frame, length, this.#clock[0]!);
+  /** As `egress`, after `advance`, for a frame that was read; returns PASS or a drop reason's number. */
+  judgeEgress(view: FrameView): number {
+    if (view.malformed === SHORT) return FRAME_SHORT;
+    if (view.length > this.#longestFrame) return FRAME_LONG;
+    if (view.sourceLow !== this.#macLow || view.sourceHigh !== this.#macHigh) return ETHERNET_SOURCE;
+    if (view.isToReserved) return ETHERNET_DESTINATION;
+    const { type } = view;
+    if (type === TYPE_IPV4) return this.#judgeEgressIPv4(view);
+    if (type === TYPE_ARP) return this.#arp.egress(view, this.#clock[0]!);
     return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
   }
 
-  /** As `ingress` for `length` bytes at `frame`, after `advance`; answers PASS or a drop reason's number. */
-  judgeIngress(bytes: Uint8Array, frame: number, length: number): number {
-    if (length < ETHERNET_HEADER) return FRAME_SHORT;
-    if (length > this.#longestFrame) return FRAME_LONG;
-    if ((bytes[frame + 6]! & 1) !== 0 || this.#isVm(bytes, frame + 6)) return ETHERNET_SOURCE;
-    if (sourceMac(bytes, frame) === 0) return ETHERNET_SOURCE;
-    const group = isGroupFrame(bytes, frame);
-    if (group ? isReservedDestination(bytes, frame) : !this.#isVm(bytes, frame)) return ETHERNET_DESTINATION;
-    const type = etherType(bytes, frame);
-    if (type === TYPE_IPV4) return this.#judgeIngressIPv4(bytes, frame, length);
-    if (type === TYPE_ARP) return this.#arp.ingress(bytes, frame, length, this.#clock[0]!);
+  /** As `ingress`, after `advance`, for a frame that was read; returns PASS or a drop reason's number. */
+  judgeIngress(view: FrameView): number {
+    if (view.malformed === SHORT) return FRAME_SHORT;
+    if (view.length > this.#longestFrame) return FRAME_LONG;
+    const { sourceHigh, sourceLow } = view;
+    if ((sourceHigh & 0x100) !== 0 || (sourceHigh === 0 && sourceLow === 0)) return ETHERNET_SOURCE;
+    if (sourceLow === this.#macLow && sourceHigh === this.#macHigh) return ETHERNET_SOURCE;
+    if (view.isToGroup) {
+      if (view.isToReserved) return ETHERNET_DESTINATION;
+    } else if (view.destinationLow !== this.#macLow || view.destinationHigh !== this.#macHigh) {
+      return ETHERNET_DESTINATION;
+    }
+    const { type } = view;
+    if (type === TYPE_IPV4) return this.#judgeIngressIPv4(view);
+    if (type === TYPE_ARP) return this.#arp.ingress(view, this.#clock[0]!);
     return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
   }
 
-  /** Whether the 6 bytes at `at` are the VM's MAC: two whole numbers, no 48-bit arithmetic. */
-  #isVm(bytes: Uint8Array, at: number): boolean {
-    const high = (bytes[at]! << 8) | bytes[at + 1]!;
-    const low = (bytes[at + 2]! << 24) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 8) | bytes[at + 5]!;
-    return high === this.#macHigh && low >>> 0 === this.#macLow;
-  }
-
-  #judgeEgressIPv4(bytes: Uint8Array, frame: number, length: number): number {
-    const packet = frame + ETHERNET_HEADER;
-    const malformed = judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER);
+  #judgeEgressIPv4(view: FrameView): number {
+    const malformed = judgeIPv4Form(view);
     if (malformed !== PASS) return malformed;
-    const payload = packet + IPV4_HEADER;
-    const protocol = ipProtocol(bytes, packet);
-    const headerAtHand = fragmentOffset(bytes, packet) === 0;
-    if (protocol === PROTOCOL_UDP && headerAtHand) {
-      const from = udpSourcePort(bytes, payload);
-      const to = udpDestinationPort(bytes, payload);
-      if (isDhcpPort(from) || isDhcpPort(to)) {
-        if (from !== DHCP_CLIENT_PORT || to !== DHCP_SERVER_PORT) return DHCP_PORTS;
-        if (fragmentBits(bytes, packet) !== 0) return DHCP_FRAGMENT;
-        return this.#dhcpEgress.judge(bytes, frame, this.#clock[0]!);
-      }
+    const { sourcePort: from, destinationPort: to } = view;
+    if (view.protocol === PROTOCOL_UDP && (isDhcpPort(from) || isDhcpPort(to))) {
+      if (from !== DHCP_CLIENT_PORT || to !== DHCP_SERVER_PORT) return DHCP_PORTS;
+      if (view.fragmentBits !== 0) return DHCP_FRAGMENT;
+      return this.#dhcpEgress.judge(view, this.#clock[0]!);
     }
     const own = this.#lease.address;
     if (own === 0) return IPV4_UNBOUND;
-    if (sourceAddress(bytes, packet) !== own) return IPV4_SOURCE;
-    const destination = destinationAddress(bytes, packet);
+    if (view.source !== own) return IPV4_SOURCE;
+    const { destination, icmpType } = view;
     if (isNever(destination)) return IPV4_LOOPBACK;
-    if (isGroupFrame(bytes, frame) && !this.#policy.isGroup(destination)) return GROUP_FRAME;
-    if (protocol === PROTOCOL_ICMP && headerAtHand) {
-      const type = icmpType(bytes, payload);
-      if (isRouterMessage(type)) return ICMP_ROUTER;
-      if (isIcmpError(type) && !isAboutPacketTo(own, bytes, packet)) return ICMP_QUOTE;
-    }
-    const verdict = this.#policy.egress(bytes, packet, protocol, destination);
+    if (view.isToGroup && !this.#policy.isGroup(destination)) return GROUP_FRAME;
+    if (isRouterMessage(icmpType)) return ICMP_ROUTER;
+    if (isIcmpError(icmpType) && !isAboutPacketTo(own, view)) return ICMP_QUOTE;
+    const verdict = this.#policy.egress(view);
     if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
-    return this.#exposed.isAnswer(bytes, packet, this.#gateway.address) ? PASS : verdict;
+    return this.#exposed.isAnswer(view, this.#gateway.address) ? PASS : verdict;
   }
 
-  #judgeIngressIPv4(bytes: Uint8Array, frame: number, length: number): number {
-    const packet = frame + ETHERNET_HEADER;
-    const malformed = judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER);
+  #judgeIngressIPv4(view: FrameView): number {
+    const malformed = judgeIPv4Form(view);
     if (malformed !== PASS) return malformed;
-    const protocol = ipProtocol(bytes, packet);
-    const payload = packet + IPV4_HEADER;
-    const toClient =
-      protocol === PROTOCOL_UDP &&
-      fragmentOffset(bytes, packet) === 0 &&
-      udpDestinationPort(bytes, payload) === DHCP_CLIENT_PORT;
-    if (!toClient) {
-      const former = this.#lease.formerAddress;
-      if (former !== NO_ADDRESS && destinationAddress(bytes, packet) === former) return IPV4_UNBOUND;
-      if (isGroupFrame(bytes, frame) && this.#isForOne(destinationAddress(bytes, packet))) return GROUP_FRAME;
-      const headerAtHand = fragmentOffset(bytes, packet) === 0;
-      if (protocol === PROTOCOL_ICMP && headerAtHand && isIcmpError(icmpType(bytes, payload))) {
-        if (!isAboutPacketOf(this.#lease.address, bytes, packet)) return ICMP_QUOTE;
-      }
-      return this.#policy.ingress(bytes, packet, protocol);
+    if (view.protocol === PROTOCOL_UDP && view.destinationPort === DHCP_CLIENT_PORT) {
+      if (view.sourcePort !== DHCP_SERVER_PORT) return DHCP_PORTS;
+      if (view.fragmentBits !== 0) return DHCP_FRAGMENT;
+      return this.#dhcpIngress.judge(view, this.#clock[0]!);
     }
-    if (udpSourcePort(bytes, payload) !== DHCP_SERVER_PORT) return DHCP_PORTS;
-    if (fragmentBits(bytes, packet) !== 0) return DHCP_FRAGMENT;
-    return this.#dhcpIngress.judge(bytes, frame, this.#clock[0]!);
+    const { destination } = view;
+    if (destination === this.#lease.formerAddress) return IPV4_UNBOUND;
+    if (view.isToGroup && this.#isForOne(destination)) return GROUP_FRAME;
+    if (isIcmpError(view.icmpType) && !isAboutPacketOf(this.#lease.address, view)) return ICMP_QUOTE;
+    return this.#policy.ingress(view);
   }
 
   /** Whether a packet to the VM with this destination is for one machine. */
@@ -448,11 +406,6 @@ export class Guard {
 
 function isDhcpPort(port: number): boolean {
   return port === DHCP_CLIENT_PORT || port === DHCP_SERVER_PORT;
-}
-
-/** Whether a frame goes to all machines of the segment, or to many. */
-function isGroupFrame(bytes: Uint8Array, frame: number): boolean {
-  return (bytes[frame]! & 1) !== 0;
 }
 
 function isRouterMessage(type: number): boolean {

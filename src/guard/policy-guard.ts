@@ -13,26 +13,15 @@ import { IN, OUT, type Way } from "../policy/rule-tree.ts";
 import { isMetadata } from "../policy/special-purpose.ts";
 import { NO_PORT, PolicyTable } from "../policy/table.ts";
 import { LIMITED_BROADCAST } from "../wire/address.ts";
-import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, icmpIdentifier, icmpType, isIcmpError } from "../wire/icmp.ts";
-import {
-  destinationAddress,
-  fragmentBits,
-  fragmentOffset,
-  IPV4_HEADER,
-  ipProtocol,
-  PROTOCOL_ICMP,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
-  sourceAddress,
-} from "../wire/ipv4.ts";
-import { isBareSyn, TCP_ACK, tcpAcknowledgement, tcpFlags } from "../wire/tcp.ts";
-import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
+import { NONE } from "../wire/frame-headers.ts";
+import type { FrameView } from "../wire/frame-view.ts";
+import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, isIcmpError } from "../wire/icmp.ts";
+import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
+import { isBareSyn, TCP_ACK } from "../wire/tcp.ts";
 import { Answers, Resets } from "./answers.ts";
 import { defaultLine, judgeKind } from "./default-policy.ts";
 import { FLOW_ECHO_FROM_VM, FLOW_ECHO_TO_VM, FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW, NO_KIND } from "./flow-table.ts";
 import { FRAGMENT_RATE, FragmentGuard } from "./fragment-guard.ts";
-import { quotedPacket } from "./icmp-quote.ts";
 import type { Lease } from "./lease.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -162,62 +151,45 @@ export class PolicyGuard {
     this.#plain = !notes && !this.#table.byPort;
   }
 
-  /** Judges a packet from the VM to `remote`, which is not in 0.0.0.0/8 or 127.0.0.0/8. */
-  egress(bytes: Uint8Array, packet: number, protocol: number, remote: number): number {
-    const fragment = fragmentBits(bytes, packet);
-    if (fragment !== 0) return this.#judgeFragment(OUT, bytes, packet, protocol, remote, fragment);
-    if (!this.#plain) return this.#judgeWhole(OUT, bytes, packet, protocol, remote, 0);
-    return this.#judgePlain(bytes, packet, protocol, remote, 0);
+  /** Judges a packet from the VM whose destination is not in 0.0.0.0/8 or 127.0.0.0/8. */
+  egress(view: FrameView): number {
+    if (view.fragmentBits !== 0) return this.#judgeFragment(OUT, view);
+    return this.#plain ? this.#judgePlain(view) : this.#judgeWhole(OUT, view);
   }
 
   /** Judges a packet from the VM that has its first bytes at hand, where the policy is plain. */
-  #judgePlain(bytes: Uint8Array, packet: number, protocol: number, remote: number, fragment: number): number {
-    const kind = this.#table.lookup(remote);
+  #judgePlain(view: FrameView): number {
+    const kind = this.#table.lookup(view.destination);
     if (kind !== GLOBAL && kind !== ALLOWED) {
-      const port = hasPorts(protocol) && fragment === 0 ? udpDestinationPort(bytes, packet + IPV4_HEADER) : NO_PORT;
-      const verdict = judgeKind(kind, protocol, port, fragment !== 0);
+      const verdict = judgeKind(kind, view.protocol, view.destinationPort, view.fragmentBits !== 0);
       if (verdict !== PASS) return verdict;
     }
-    const echo = protocol === PROTOCOL_ICMP && isEcho(bytes, packet);
-    return echo && !this.#echoBucket.take(this.#clock[0]!) ? ICMP_RATE : PASS;
+    return isEcho(view.icmpType) && !this.#echoBucket.take(this.#clock[0]!) ? ICMP_RATE : PASS;
   }
 
   /** Judges a packet to the VM. */
-  ingress(bytes: Uint8Array, packet: number, protocol: number): number {
+  ingress(view: FrameView): number {
     if (this.#noted === undefined) return PASS;
-    const remote = sourceAddress(bytes, packet);
-    const fragment = fragmentBits(bytes, packet);
-    if (fragment !== 0) return this.#judgeFragment(IN, bytes, packet, protocol, remote, fragment);
-    return this.#judgeWhole(IN, bytes, packet, protocol, remote, 0);
+    return view.fragmentBits !== 0 ? this.#judgeFragment(IN, view) : this.#judgeWhole(IN, view);
   }
 
   /** Judges a fragment: a first one like a whole packet, a later one by its first one. */
-  #judgeFragment(
-    way: Way,
-    bytes: Uint8Array,
-    packet: number,
-    protocol: number,
-    remote: number,
-    fragment: number,
-  ): number {
-    const later = fragmentOffset(bytes, packet) !== 0;
+  #judgeFragment(way: Way, view: FrameView): number {
+    const later = view.fragmentOffset !== 0;
     // The policy says nothing of what comes to the VM.
-    if (way === IN && !this.#stateful) {
-      return later ? PASS : this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
-    }
+    if (way === IN && !this.#stateful) return later ? PASS : this.#judgeWhole(way, view);
     const now = this.#clock[0]!;
-    if (later) return this.#fragments.follow(way, bytes, packet, now, this.#second);
+    if (later) return this.#fragments.follow(way, view, now, this.#second);
     if (!this.#fragments.mayBegin(way, now)) return FRAGMENT_RATE;
-    const verdict = this.#plain
-      ? this.#judgePlain(bytes, packet, protocol, remote, fragment)
-      : this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
-    if (verdict === PASS) this.#fragments.begin(way, bytes, packet, now, this.#second);
+    const verdict = this.#plain ? this.#judgePlain(view) : this.#judgeWhole(way, view);
+    if (verdict === PASS) this.#fragments.begin(way, view, now, this.#second);
     return verdict;
   }
 
   /** Judges a packet that has its first bytes at hand, unfragmented or a first fragment. */
-  #judgeWhole(way: Way, bytes: Uint8Array, packet: number, protocol: number, remote: number, fragment: number): number {
-    const payload = packet + IPV4_HEADER;
+  #judgeWhole(way: Way, view: FrameView): number {
+    const { protocol } = view;
+    const remote = way === OUT ? view.destination : view.source;
     let kind = NO_KIND;
     let ports = 0;
     let port = NO_PORT;
@@ -226,20 +198,20 @@ export class PolicyGuard {
     let opens = true;
     let quotes = false;
     if (hasPorts(protocol)) {
-      port = udpDestinationPort(bytes, payload);
-      ports = portsOf(way, udpSourcePort(bytes, payload), port);
+      port = view.destinationPort;
+      ports = portsOf(way, view.sourcePort, port);
       kind = FLOW_UDP;
       if (protocol === PROTOCOL_TCP) {
         kind = FLOW_TCP;
-        flags = tcpFlags(bytes, payload);
+        flags = view.tcpFlags;
         bareSyn = isBareSyn(flags);
       }
     } else if (protocol === PROTOCOL_ICMP) {
-      const type = icmpType(bytes, payload);
-      if (type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY) {
+      const type = view.icmpType;
+      if (isEcho(type)) {
         opens = type === ICMP_ECHO_REQUEST;
         kind = opens === (way === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
-        ports = icmpIdentifier(bytes, payload);
+        ports = view.icmpIdentifier;
       } else {
         quotes = isIcmpError(type);
       }
@@ -250,9 +222,9 @@ export class PolicyGuard {
     let former = NO_FLOW;
     let belongs = false;
     let opening = false;
-    if (flows !== undefined && (kind !== NO_KIND || quotes) && this.#mayBelong(way, bytes, packet, remote)) {
+    if (flows !== undefined && (kind !== NO_KIND || quotes) && this.#mayBelong(way, view, remote)) {
       if (quotes) {
-        if (this.#stateful) return this.#judgeError(flows, way, bytes, packet);
+        if (this.#stateful) return this.#judgeError(flows, way, view);
       } else {
         belongs = true;
         flow = flows.find(kind, remote, ports);
@@ -277,7 +249,7 @@ export class PolicyGuard {
       const value = this.#table.ask(way, remote, port);
       allowed = value === ALLOWED;
       if (value !== GLOBAL && value !== ALLOWED) {
-        const verdict = judgeKind(value, protocol, port, fragment !== 0);
+        const verdict = judgeKind(value, protocol, port, view.fragmentBits !== 0);
         if (verdict !== PASS) {
           // The middle of a connection that nobody knows: the rule that drops it is hardly what its user should look at.
           const unknown = this.#stateful && belongs && kind === FLOW_TCP && !bareSyn && former === NO_FLOW;
@@ -299,8 +271,9 @@ export class PolicyGuard {
     const echo = way === OUT && (kind === FLOW_ECHO_FROM_VM || kind === FLOW_ECHO_TO_VM);
     if (echo && !this.#echoBucket.take(this.#clock[0]!)) return ICMP_RATE;
     if (opening) {
-      const frame = packet - ETHERNET_HEADER;
-      flow = flows!.open(kind, remote, ports, way === IN, bareSyn, bytes, way === OUT ? frame : frame + 6);
+      flow = flows!.open(kind, remote, ports, way === IN, bareSyn);
+      if (way === OUT) flows!.noteMac(flow, view.destinationHigh, view.destinationLow);
+      else flows!.noteMac(flow, view.sourceHigh, view.sourceLow);
     } else if (flow !== NO_FLOW) {
       flows!.touch(flow);
     }
@@ -311,17 +284,17 @@ export class PolicyGuard {
       // A bare SYN of a flow that is there already follows nothing.
       if (!bareSyn && flows!.follow(flow, way === IN, flags, opening)) return PASS;
       if (way === OUT && (flags & TCP_ACK) !== 0) {
-        flows!.noteAcknowledgement(flow, tcpAcknowledgement(bytes, payload));
+        flows!.noteAcknowledgement(flow, view.tcpAcknowledgement);
       }
     }
     return PASS;
   }
 
   /** Whether a packet is one between the bound address and an address that flows are made with. */
-  #mayBelong(way: Way, bytes: Uint8Array, packet: number, remote: number): boolean {
+  #mayBelong(way: Way, view: FrameView, remote: number): boolean {
     if (way === IN) {
       const own = this.#lease.address;
-      if (own === 0 || destinationAddress(bytes, packet) !== own) return false;
+      if (own === 0 || view.destination !== own) return false;
     }
     return !this.isGroup(remote);
   }
@@ -337,21 +310,19 @@ export class PolicyGuard {
   }
 
   /** An ICMP error, whose form is right, passes for a live flow of which it quotes a packet (threat row I14). */
-  #judgeError(flows: FlowTable, way: Way, bytes: Uint8Array, packet: number): number {
-    const quoted = quotedPacket(packet);
+  #judgeError(flows: FlowTable, way: Way, view: FrameView): number {
     const quotedWay = way === IN ? OUT : IN;
-    const other = quotedWay === OUT ? destinationAddress(bytes, quoted) : sourceAddress(bytes, quoted);
-    const protocol = ipProtocol(bytes, quoted);
-    const payload = quoted + IPV4_HEADER;
+    const other = quotedWay === OUT ? view.quotedDestination : view.quotedSource;
+    const protocol = view.quotedProtocol;
     let kind: number;
     let ports: number;
     if (hasPorts(protocol)) {
       kind = protocol === PROTOCOL_TCP ? FLOW_TCP : FLOW_UDP;
-      ports = portsOf(quotedWay, udpSourcePort(bytes, payload), udpDestinationPort(bytes, payload));
-    } else if (protocol === PROTOCOL_ICMP && isEcho(bytes, quoted)) {
-      const request = icmpType(bytes, payload) === ICMP_ECHO_REQUEST;
+      ports = portsOf(quotedWay, view.quotedSourcePort, view.quotedDestinationPort);
+    } else if (protocol === PROTOCOL_ICMP && isEcho(view.quotedIcmpType)) {
+      const request = view.quotedIcmpType === ICMP_ECHO_REQUEST;
       kind = request === (quotedWay === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
-      ports = icmpIdentifier(bytes, payload);
+      ports = view.quotedIdentifier;
     } else {
       return FLOW_ICMP;
     }
@@ -392,13 +363,12 @@ export class PolicyGuard {
   }
 
   /** As `Guard.answer`. */
-  answer(bytes: Uint8Array, frame: number, verdict: number, out: Uint8Array, at: number): number {
+  answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number {
     if (this.#answers === undefined) return 0;
     return this.#answers.write(
-      bytes,
-      frame,
+      view,
       verdict,
-      verdict === FLOW_UNKNOWN || this.#isOfCutFlow(bytes, frame + ETHERNET_HEADER),
+      verdict === FLOW_UNKNOWN || this.#isOfCutFlow(view),
       this.#clock[0]!,
       this.#knownNetwork.gateway,
       this.#directedBroadcast,
@@ -408,13 +378,10 @@ export class PolicyGuard {
   }
 
   /** Whether a packet of the VM's is a TCP segment of a flow that is cut. */
-  #isOfCutFlow(bytes: Uint8Array, packet: number): boolean {
+  #isOfCutFlow(view: FrameView): boolean {
     const flows = this.#flows;
-    if (flows === undefined || ipProtocol(bytes, packet) !== PROTOCOL_TCP || fragmentOffset(bytes, packet) !== 0)
-      return false;
-    const payload = packet + IPV4_HEADER;
-    const ports = portsOf(OUT, udpSourcePort(bytes, payload), udpDestinationPort(bytes, payload));
-    const flow = flows.find(FLOW_TCP, destinationAddress(bytes, packet), ports);
+    if (flows === undefined || view.protocol !== PROTOCOL_TCP || view.sourcePort === NONE) return false;
+    const flow = flows.find(FLOW_TCP, view.destination, portsOf(OUT, view.sourcePort, view.destinationPort));
     return flow !== NO_FLOW && flows.isCut(flow);
   }
 
@@ -461,10 +428,9 @@ function portsOf(way: Way, source: number, destination: number): number {
   return way === OUT ? (destination << 16) | source : (source << 16) | destination;
 }
 
-/** An echo request or its answer; the packet's first bytes are at hand. */
-function isEcho(bytes: Uint8Array, packet: number): boolean {
-  const type = icmpType(bytes, packet + IPV4_HEADER);
-  return type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY;
+/** An echo request or its answer. */
+function isEcho(icmpType: number): boolean {
+  return icmpType === ICMP_ECHO_REQUEST || icmpType === ICMP_ECHO_REPLY;
 }
 
 function protocolNumber(protocol: PolicyQuestion["protocol"]): number {
