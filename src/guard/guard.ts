@@ -18,21 +18,21 @@ import { FrameView } from "../wire/frame-view.ts";
 import { ICMP_REDIRECT, ICMP_ROUTER_ADVERTISEMENT, ICMP_ROUTER_SOLICITATION, isIcmpError } from "../wire/icmp.ts";
 import { PROTOCOL_UDP } from "../wire/ipv4.ts";
 import { SHORT } from "../wire/malformed.ts";
-import { ArpGuard } from "./arp-guard.ts";
-import { DhcpEgress } from "./dhcp-egress.ts";
-import { DhcpIngress } from "./dhcp-ingress.ts";
-import type { DhcpState } from "./dhcp-state.ts";
-import { ExposedPorts } from "./exposed-ports.ts";
-import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
-import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
-import { judgeIPv4Form } from "./ipv4-form.ts";
-import { Lease } from "./lease.ts";
-import { OwnRequest } from "./own-request.ts";
+import { ArpGuard } from "./ipv4/arp-guard.ts";
+import { DhcpEgress } from "./ipv4/dhcp-egress.ts";
+import { DhcpIngress } from "./ipv4/dhcp-ingress.ts";
+import type { DhcpState } from "./ipv4/dhcp-state.ts";
+import { ExposedPorts } from "./ipv4/exposed-ports.ts";
+import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./ipv4/gateway-watch.ts";
+import { isAboutPacketOf, isAboutPacketTo } from "./ipv4/icmp-quote.ts";
+import { judgeIPv4Form } from "./ipv4/ipv4-form.ts";
+import { Lease } from "./ipv4/lease.ts";
+import { OwnRequest } from "./ipv4/own-request.ts";
+import { PendingAddresses } from "./ipv4/recent.ts";
+import { restore } from "./ipv4/restore.ts";
+import { Transactions } from "./ipv4/transactions.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
-import { PendingAddresses } from "./recent.ts";
-import { restore } from "./restore.ts";
-import { Transactions } from "./transactions.ts";
 import type {
   Binding,
   BindingChange,

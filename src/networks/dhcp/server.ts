@@ -17,7 +17,7 @@
  * the guest's bytes it repeats xid, broadcast flag and client identifier, the other fields that RFC 2131 table 3 copies
  * being known beforehand (threat row D30).
  */
-import { readDhcp } from "../../guard/dhcp-form.ts";
+import { readDhcp } from "../../guard/ipv4/dhcp-form.ts";
 import { PASS } from "../../guard/reasons.ts";
 import { BROADCAST_MAC, LIMITED_BROADCAST } from "../../wire/address.ts";
 import { put16, put32 } from "../../wire/bytes.ts";

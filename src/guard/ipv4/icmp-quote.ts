@@ -2,7 +2,7 @@
  * What an ICMP error quotes must be a packet that its receiver has sent (docs/guard.md, IPv4; threat row I14): hosts believe
  * quotations of others, too.
  */
-import type { FrameView } from "../wire/frame-view.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
 
 /** Whether an ICMP error to the VM is about a packet from its own address, in host order; 0 = it has none. */
 export function isAboutPacketOf(own: number, view: FrameView): boolean {

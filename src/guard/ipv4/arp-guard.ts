@@ -1,13 +1,13 @@
 /** ARP (RFC 826, RFC 5227): docs/guard.md, section ARP. Nobody speaks for an address that is not theirs. */
-import { isGroupMac } from "../wire/address.ts";
-import { ARP_REPLY, ARP_REQUEST } from "../wire/arp.ts";
-import type { FrameView } from "../wire/frame-view.ts";
-import { SOUND } from "../wire/malformed.ts";
+import { isGroupMac } from "../../wire/address.ts";
+import { ARP_REPLY, ARP_REQUEST } from "../../wire/arp.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { SOUND } from "../../wire/malformed.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { type DhcpState, isHeldElsewhere } from "./dhcp-state.ts";
 import { UNKNOWN_MAC } from "./gateway-watch.ts";
-import { PASS, verdictOf } from "./reasons.ts";
 import { ProbeMemory } from "./recent.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 const FORMAT = verdictOf("arp.format");
 const OPERATION = verdictOf("arp.operation");

@@ -1,7 +1,7 @@
 /** What a DHCP message must look like in either direction before its meaning is asked (docs/guard.md, DHCP, 1 to 3). */
-import type { DhcpMessage } from "../wire/dhcp.ts";
-import type { FrameView } from "../wire/frame-view.ts";
-import { PASS, verdictOf } from "./reasons.ts";
+import type { DhcpMessage } from "../../wire/dhcp.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PASS, verdictOf } from "../reasons.ts";
 
 const CHECKSUM = verdictOf("dhcp.checksum");
 const FORMAT = verdictOf("dhcp.format");

@@ -4,12 +4,12 @@
  * may not reply for an address that is not known as its own (threat row D6). So its question is asked once more as
  * INIT-REBOOT with the broadcast flag (RFC 2131 4.1, 4.3.2), whose ACK needs no ARP. docs/guard.md tells the rules.
  */
-import { BROADCAST_MAC, LIMITED_BROADCAST } from "../wire/address.ts";
-import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, putAsInitReboot, REQUESTED_ADDRESS_LENGTH } from "../wire/dhcp.ts";
-import { ETHERNET_HEADER, putEthernet, TYPE_IPV4 } from "../wire/ethernet.ts";
-import type { FrameView } from "../wire/frame-view.ts";
-import { IPV4_HEADER, PROTOCOL_UDP, putIPv4Header } from "../wire/ipv4.ts";
-import { putUdpHeader, UDP_HEADER } from "../wire/udp.ts";
+import { BROADCAST_MAC, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, putAsInitReboot, REQUESTED_ADDRESS_LENGTH } from "../../wire/dhcp.ts";
+import { ETHERNET_HEADER, putEthernet, TYPE_IPV4 } from "../../wire/ethernet.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { IPV4_HEADER, PROTOCOL_UDP, putIPv4Header } from "../../wire/ipv4.ts";
+import { putUdpHeader, UDP_HEADER } from "../../wire/udp.ts";
 
 /** Bytes of the longest frame; what would be longer is not sent. */
 export const LONGEST_REQUEST = 640;

@@ -2,12 +2,12 @@
  * Fragments (docs/guard.md, Fragments): a later one follows its first one, whose ports were judged (threat row I1). Those from
  * the VM have a rate, but for packets that become whole: what stays in pieces costs the machines that it goes to memory (I13).
  */
-import { OUT, type Way } from "../policy/rule-tree.ts";
-import type { FrameView } from "../wire/frame-view.ts";
+import { OUT, type Way } from "../../policy/rule-tree.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { NO_SLOT } from "../keyed-slots.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { FragmentTable } from "./fragments.ts";
-import { NO_SLOT } from "./keyed-slots.ts";
-import { PASS, verdictOf } from "./reasons.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 const FRAGMENT_UNKNOWN = verdictOf("ipv4.fragment-unknown");
 export const FRAGMENT_RATE = verdictOf("ipv4.fragment-rate");

@@ -2,14 +2,14 @@
  * DHCP from the VM (RFC 2131 4.4): docs/guard.md tells each check. A message is first judged whole, without changing
  * anything; only one that passes is noted. User rules are never asked: policy cannot cut off a renewal (threat row D27).
  */
-import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
-import { BOOT_REQUEST, DHCP_DECLINE, DHCP_DISCOVER, DHCP_INFORM, DHCP_RELEASE, DHCP_REQUEST } from "../wire/dhcp.ts";
-import type { FrameView } from "../wire/frame-view.ts";
+import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { BOOT_REQUEST, DHCP_DECLINE, DHCP_DISCOVER, DHCP_INFORM, DHCP_RELEASE, DHCP_REQUEST } from "../../wire/dhcp.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { ClientIdentifiers } from "./client-identifiers.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, serverOf } from "./dhcp-state.ts";
-import { PASS, verdictOf } from "./reasons.ts";
-import { TokenBucket } from "./token-bucket.ts";
 import type { Transaction, TransactionKind } from "./transactions.ts";
 
 const ADDRESSES = verdictOf("dhcp.addresses");

@@ -1,6 +1,6 @@
 /** What an IPv4 packet must look like before its addresses are asked (docs/guard.md, IPv4, 7 and 8), in either direction. */
-import type { FrameView } from "../wire/frame-view.ts";
-import { PROTOCOL_IGMP } from "../wire/ipv4.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PROTOCOL_IGMP } from "../../wire/ipv4.ts";
 import {
   IPV4_CHECKSUM,
   IPV4_FRAGMENT,
@@ -9,8 +9,8 @@ import {
   IPV4_TRANSPORT,
   IPV4_VERSION,
   SOUND,
-} from "../wire/malformed.ts";
-import { PASS, verdictOf } from "./reasons.ts";
+} from "../../wire/malformed.ts";
+import { PASS, verdictOf } from "../reasons.ts";
 
 const IGMP = verdictOf("ipv4.igmp");
 

@@ -4,18 +4,18 @@
  * an ACK teaches, before it is forwarded (threat rows D7, D13, D20, D25, D29). docs/guard.md tells each check.
  */
 
-import { covers, lastOf, subnetOf } from "../policy/rule.ts";
-import { isGloballyRoutable } from "../policy/special-purpose.ts";
-import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
-import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../wire/dhcp.ts";
-import type { FrameView } from "../wire/frame-view.ts";
+import { covers, lastOf, subnetOf } from "../../policy/rule.ts";
+import { isGloballyRoutable } from "../../policy/special-purpose.ts";
+import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../../wire/dhcp.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import type { Binding } from "../types.ts";
 import { isAssignable, mayBeRouter } from "./assignable.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, isHeldElsewhere, serverOf } from "./dhcp-state.ts";
 import { UNKNOWN_MAC } from "./gateway-watch.ts";
-import { PASS, verdictOf } from "./reasons.ts";
 import { Transaction } from "./transactions.ts";
-import type { Binding } from "./types.ts";
 
 const ADDRESSES = verdictOf("dhcp.addresses");
 const HARDWARE_ADDRESS = verdictOf("dhcp.hardware-address");

@@ -3,16 +3,16 @@
  * router (RFC 1812 5.2.7.1), instead of waiting. They are made from nothing that the guest could not have known: addresses and
  * ports of its own packet. docs/guard.md tells who gets which.
  */
-import { isGroupMac, LIMITED_BROADCAST } from "../wire/address.ts";
-import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV4 } from "../wire/ethernet.ts";
-import type { FrameView } from "../wire/frame-view.ts";
-import { ICMP_PROHIBITED, ICMP_REDIRECT, ICMP_UNREACHABLE, isIcmpError, putIcmpError } from "../wire/icmp.ts";
-import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, putIPv4Header } from "../wire/ipv4.ts";
-import { SOUND } from "../wire/malformed.ts";
-import { isBareSyn, putTcp, TCP_ACK, TCP_FIN, TCP_HEADER, TCP_RST } from "../wire/tcp.ts";
-import { FLOW_TCP, type FlowTable, MOST_FLOWS, NO_FLOW } from "./flow-table.ts";
-import { DROP_REASONS, verdictOf } from "./reasons.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { isGroupMac, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV4 } from "../../wire/ethernet.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { ICMP_PROHIBITED, ICMP_REDIRECT, ICMP_UNREACHABLE, isIcmpError, putIcmpError } from "../../wire/icmp.ts";
+import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, putIPv4Header } from "../../wire/ipv4.ts";
+import { SOUND } from "../../wire/malformed.ts";
+import { isBareSyn, putTcp, TCP_ACK, TCP_FIN, TCP_HEADER, TCP_RST } from "../../wire/tcp.ts";
+import { FLOW_TCP, type FlowTable, MOST_FLOWS, NO_FLOW } from "../flow-table.ts";
+import { DROP_REASONS, verdictOf } from "../reasons.ts";
+import { TokenBucket } from "../token-bucket.ts";
 
 const ANSWERS_PER_SECOND = 100;
 const ANSWER_BURST = 200;
