@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { FLOW_ECHO_FROM_VM, FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW } from "../../src/guard/flow-table.ts";
+import { FLOW_ECHO_FROM_VM, FLOW_TCP, FLOW_UDP } from "../../src/guard/flow-state.ts";
+import { FlowTable, NO_FLOW } from "../../src/guard/flow-table.ts";
 import { KeyedHash } from "../../src/guard/keyed-hash.ts";
 import { PASS, verdictOf } from "../../src/guard/reasons.ts";
 import { RemoteCounts } from "../../src/guard/remote-counts.ts";

@@ -3,14 +3,13 @@
  * router (RFC 1812 5.2.7.1), instead of waiting. They are made from nothing that the guest could not have known: addresses and
  * ports of its own packet. docs/guard.md tells who gets which.
  */
-import { isGroupMac, LIMITED_BROADCAST } from "../../wire/address.ts";
 import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV4 } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { ICMP_PROHIBITED, ICMP_REDIRECT, ICMP_UNREACHABLE, isIcmpError, putIcmpError } from "../../wire/icmp.ts";
 import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, putIPv4Header } from "../../wire/ipv4.ts";
 import { SOUND } from "../../wire/malformed.ts";
 import { isBareSyn, putTcp, TCP_ACK, TCP_FIN, TCP_HEADER, TCP_RST } from "../../wire/tcp.ts";
-import { FLOW_TCP, type FlowTable, MOST_FLOWS, NO_FLOW } from "../flow-table.ts";
+import type { FlowTable } from "../flow-table.ts";
 import { DROP_REASONS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 
@@ -39,8 +38,9 @@ export class Answers {
   readonly #bucket = new TokenBucket(ANSWERS_PER_SECOND, ANSWER_BURST);
 
   /**
-   * Writes the answer to a frame of the VM's that was dropped to `out` at `at`, and returns its length; 0 = there is none.
-   * `lost`: it is a TCP segment of a flow that is cut or not known; `gateway`: in host order, 0 = none; `directedBroadcast`: likewise, -1 = none.
+   * Writes the answer to a frame of the VM's that was dropped, and that did not go to many, to `out` at `at`, and returns
+   * its length; 0 = there is none. `lost`: it is a TCP segment of a flow that is cut or not known; `gateway`: in host
+   * order, 0 = none.
    */
   write(
     view: FrameView,
@@ -48,15 +48,12 @@ export class Answers {
     lost: boolean,
     now: number,
     gateway: number,
-    directedBroadcast: number,
     out: Uint8Array,
     at: number,
   ): number {
     if (IS_ANSWERED[verdict] !== 1 || view.type !== TYPE_IPV4 || view.malformed !== SOUND) return 0;
     const { destination: remote, source: own, tcpFlags: flags } = view;
     if (view.isToGroup || view.fragmentOffset !== 0) return 0;
-    // RFC 1122 3.2.2: nothing that went to many is answered.
-    if (remote >>> 28 === 14 || remote === LIMITED_BROADCAST || remote === directedBroadcast) return 0;
     if ((flags & TCP_RST) !== 0 || isIcmpError(view.icmpType) || view.icmpType === ICMP_REDIRECT) return 0;
     const data = isBareSyn(flags) ? view.transportLength - view.tcpHeaderLength : 0;
     if (isBareSyn(flags) && (view.tcpHeaderLength < TCP_HEADER || data < 0)) return 0;
@@ -83,48 +80,20 @@ export class Answers {
   }
 }
 
-/**
- * RSTs that wait to be sent: for the TCP flows that a change of the rules cut. A flow waits once, however often it is cut,
- * and what it says is read when its turn comes: it may have been allowed, and have gone on, meanwhile.
- */
-export class Resets {
-  /** Remote address, remote and own port: places in the table go to others. */
-  readonly #ring = new Uint32Array(MOST_FLOWS * 2);
-  #first = 0;
-  #count = 0;
-
-  clear(): void {
-    this.#count = 0;
-  }
-
-  /** A TCP flow was cut. Further ones than there is room for are left out. */
-  add(flows: FlowTable, flow: number): void {
-    if (this.#count === MOST_FLOWS || !flows.queue(flow)) return;
-    const at = ((this.#first + this.#count) % MOST_FLOWS) * 2;
-    this.#ring[at] = flows.remoteOf(flow);
-    this.#ring[at + 1] = flows.remotePortOf(flow) * 65536 + flows.ownPortOf(flow);
-    this.#count++;
-  }
-
-  /** Writes the next RST to `out` at `at`, and answers its length; 0 = none waits. `own`: the VM's address. */
-  take(flows: FlowTable, vmMac: number, own: number, out: Uint8Array, at: number): number {
-    while (this.#count > 0) {
-      const remote = this.#ring[this.#first * 2]!;
-      const ports = this.#ring[this.#first * 2 + 1]!;
-      this.#first = (this.#first + 1) % MOST_FLOWS;
-      this.#count--;
-      const flow = flows.find(FLOW_TCP, remote, ports);
-      if (flow === NO_FLOW || !flows.dequeue(flow) || !flows.hasAcknowledgement(flow)) continue;
-      const mac = flows.macOf(flow);
-      if (isGroupMac(mac)) continue;
-      const to = at + ETHERNET_HEADER;
-      const total = IPV4_HEADER + TCP_HEADER;
-      putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
-      putTcp(out, to, ports >>> 16, ports & 0xffff, flows.acknowledgementOf(flow), 0, TCP_RST);
-      return finish(out, at, total, vmMac, mac);
-    }
-    return 0;
-  }
+/** Writes the RST for a TCP flow to `out` at `at`, and returns its length. `own`: the VM's address, which the flow is of. */
+export function putReset(
+  flows: FlowTable,
+  flow: number,
+  vmMac: number,
+  own: number,
+  out: Uint8Array,
+  at: number,
+): number {
+  const to = at + ETHERNET_HEADER;
+  const total = IPV4_HEADER + TCP_HEADER;
+  putIPv4Header(out, to, total, PROTOCOL_TCP, flows.remoteOf(flow), own);
+  putTcp(out, to, flows.remotePortOf(flow), flows.ownPortOf(flow), flows.acknowledgementOf(flow), 0, TCP_RST);
+  return finish(out, at, total, vmMac, flows.macOf(flow));
 }
 
 /** Writes the Ethernet header in front of a packet of `total` bytes and the padding behind it; answers the frame's length. */

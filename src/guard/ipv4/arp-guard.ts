@@ -1,12 +1,13 @@
 /** ARP (RFC 826, RFC 5227): docs/guard.md, section ARP. Nobody speaks for an address that is not theirs. */
-import { isGroupMac } from "../../wire/address.ts";
-import { ARP_REPLY, ARP_REQUEST } from "../../wire/arp.ts";
+import { BROADCAST_MAC, isGroupMac } from "../../wire/address.ts";
+import { ARP_REPLY, ARP_REQUEST, emitArp } from "../../wire/arp.ts";
+import { emitEthernet, TYPE_ARP } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { SOUND } from "../../wire/malformed.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import { type DhcpState, isHeldElsewhere } from "./dhcp-state.ts";
-import { UNKNOWN_MAC } from "./gateway-watch.ts";
+import { NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { ProbeMemory } from "./recent.ts";
 
 const FORMAT = verdictOf("arp.format");
@@ -92,6 +93,24 @@ export class ArpGuard {
     const verdict = this.#judgeGateway(view, now);
     if (verdict !== PASS && lease.address !== 0) gateway.claimed(now);
     return verdict;
+  }
+
+  /** Writes a question of softnet's own about the gateway's address, in the VM's name; returns its length, 0 = none. */
+  takeQuestion(out: Uint8Array, at: number, now: number): number {
+    const { mac, lease, gateway } = this.#state;
+    const asked = lease.address === 0 ? NO_QUESTION : gateway.takeQuestion(now);
+    if (asked === NO_QUESTION) return 0;
+    const known = asked !== UNKNOWN_MAC;
+    const packet = emitArp({
+      operation: ARP_REQUEST,
+      senderHardware: mac,
+      senderProtocol: lease.address,
+      targetHardware: known ? asked : 0,
+      targetProtocol: gateway.address,
+    });
+    const frame = emitEthernet(known ? asked : BROADCAST_MAC, mac, TYPE_ARP, packet);
+    out.set(frame, at);
+    return frame.length;
   }
 
   /** Somebody speaks as the gateway. */
