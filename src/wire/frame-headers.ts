@@ -3,8 +3,8 @@
  * of this frame: what the frame does not have is NONE, an address is 0.
  *
  * All fields are small integers: 32 bits are kept as a signed number, which V8 keeps in the object itself. Headers are
- * read in words through a DataView, with a third of the loads and checks that single bytes cost. It is made when the array
- * is another one than before: who reads from two arrays in turn has two views.
+ * read in words through a DataView, with a third of the loads and checks that single bytes cost. It is made when the
+ * array's buffer is another one than before: who reads from two buffers in turn has two views.
  */
 import { isArpForIPv4 } from "./arp.ts";
 import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4 } from "./ethernet.ts";
@@ -67,7 +67,9 @@ export class FrameHeaders {
   /** ICMP's type; NONE in a later fragment. */
   icmpType = NONE;
 
+  /** Of the whole buffer that `bytes` is part of, and where `bytes` begins in it. */
   #data: DataView = new DataView(new ArrayBuffer(0));
+  #origin = 0;
 
   /** Reads the frame `bytes[frame] … bytes[frame + length - 1]`, which must lie within the array. */
   read(bytes: Uint8Array, frame: number, length: number): void {
@@ -79,11 +81,12 @@ export class FrameHeaders {
       return;
     }
     const data = this.#data;
-    this.destinationHigh = data.getInt16(frame) & 0xffff;
-    this.destinationLow = data.getInt32(frame + 2);
-    this.sourceHigh = data.getInt16(frame + 6) & 0xffff;
-    this.sourceLow = data.getInt32(frame + 8);
-    const type = data.getInt16(frame + 12) & 0xffff;
+    const at = this.#origin + frame;
+    this.destinationHigh = data.getInt16(at) & 0xffff;
+    this.destinationLow = data.getInt32(at + 2);
+    this.sourceHigh = data.getInt16(at + 6) & 0xffff;
+    this.sourceLow = data.getInt32(at + 8);
+    const type = data.getInt16(at + 12) & 0xffff;
     this.type = type;
     if (type === TYPE_IPV4 && length >= ETHERNET_HEADER + IPV4_HEADER) this.#readIPv4();
     else this.#readOther(type);
@@ -91,7 +94,8 @@ export class FrameHeaders {
 
   #attach(bytes: Uint8Array): void {
     this.bytes = bytes;
-    this.#data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#origin = bytes.byteOffset;
+    if (bytes.buffer !== this.#data.buffer) this.#data = new DataView(bytes.buffer);
   }
 
   #clearEthernet(): void {
@@ -131,7 +135,7 @@ export class FrameHeaders {
 
   #readIPv4(): void {
     const data = this.#data;
-    const packet = this.frame + ETHERNET_HEADER;
+    const packet = this.#origin + this.frame + ETHERNET_HEADER;
     const first = data.getInt32(packet);
     const second = data.getInt32(packet + 4);
     const third = data.getInt32(packet + 8);
@@ -174,7 +178,7 @@ export class FrameHeaders {
     else this.malformed = payloadFault(fragment, total - IPV4_HEADER, protocol);
   }
 
-  /** Reads what `left` bytes at `at` have of a transport header; of a packet that is not sound, too. */
+  /** Reads what `left` bytes at `at`, in the buffer, have of a transport header; of a packet that is not sound, too. */
   #readTransport(protocol: number, at: number, left: number): void {
     let sourcePort = NONE;
     let destinationPort = NONE;
@@ -185,10 +189,10 @@ export class FrameHeaders {
         const ports = this.#data.getInt32(at);
         sourcePort = ports >>> 16;
         destinationPort = ports & 0xffff;
-        if (protocol === PROTOCOL_TCP && left >= TCP_FLAGS_END) flags = this.bytes[at + TCP_FLAGS]!;
+        if (protocol === PROTOCOL_TCP && left >= TCP_FLAGS_END) flags = this.#data.getInt8(at + TCP_FLAGS) & 0xff;
       }
     } else if (protocol === PROTOCOL_ICMP && left >= ICMP_CODE_END) {
-      type = this.bytes[at]!;
+      type = this.#data.getInt8(at) & 0xff;
     }
     this.sourcePort = sourcePort;
     this.destinationPort = destinationPort;
