@@ -3,6 +3,7 @@
  * the address space, and what ten million frames leave on the heap. Prints one JSON line.
  */
 import { createGuard } from "../src/guard/guard.ts";
+import { FrameView } from "../src/wire/frame-view.ts";
 import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
 
 const RULES = 1000;
@@ -25,6 +26,7 @@ for (let index = 0; index < FRAMES; index++) {
   lengths[index] = frame.length;
 }
 
+const view = new FrameView();
 let time = 0;
 let passed = 0;
 function judge(count: number): void {
@@ -34,7 +36,8 @@ function judge(count: number): void {
       time += 50;
       guard.advance(time);
     }
-    if (guard.judgeEgress(bytes, slot * STRIDE + HEADROOM, lengths[slot]!) === 0) passed++;
+    view.read(bytes, slot * STRIDE + HEADROOM, lengths[slot]!);
+    if (guard.judgeEgress(view) === 0) passed++;
   }
 }
 

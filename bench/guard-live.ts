@@ -7,6 +7,7 @@
  */
 import { createGuard, type Guard } from "../src/guard/guard.ts";
 import { parseRules } from "../src/policy/rule.ts";
+import { FrameView } from "../src/wire/frame-view.ts";
 import { VM_ADDRESS, VM_MAC } from "./frames.ts";
 import { FLOWS, LENGTH, liveFrames, RULE_TEXTS } from "./live-frames.ts";
 
@@ -26,12 +27,14 @@ const contestants = {
 };
 
 const bytes = liveFrames();
+const view = new FrameView();
 // The flows are opened in another order than they are used in, so that their places in memory follow no pattern.
 for (let index = 0; index < FLOWS; index++) {
   const slot = (index * PRIME) % FLOWS;
   const at = slot * LENGTH;
+  view.read(bytes, at, LENGTH);
   for (const guard of Object.values(contestants)) {
-    if (guard.judgeEgress(bytes, at, LENGTH) !== 0) throw new Error(`frame ${slot} does not pass`);
+    if (guard.judgeEgress(view) !== 0) throw new Error(`frame ${slot} does not pass`);
   }
 }
 if (contestants.stateful.flows < FLOWS) throw new Error(`only ${contestants.stateful.flows} flows are live`);
@@ -45,7 +48,8 @@ function judge(guard: Guard, count: number): void {
       guard.advance(time);
     }
     const slot = index % FLOWS;
-    if (guard.judgeEgress(bytes, slot * LENGTH, LENGTH) === 0) passed++;
+    view.read(bytes, slot * LENGTH, LENGTH);
+    if (guard.judgeEgress(view) === 0) passed++;
   }
 }
 

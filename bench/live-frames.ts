@@ -1,5 +1,6 @@
 /** A policy as large as one may be, and frames for as many flows as one nearly may have, none of which a rule covers. */
 import { createGuard } from "../src/guard/guard.ts";
+import { FrameView } from "../src/wire/frame-view.ts";
 import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
 
 const RULES = 4096;
@@ -23,7 +24,7 @@ export function liveFrames(): Uint8Array {
     // Multiplicative hashing spreads the destinations; the upper byte stays within 1 … 126.
     const destination = (((1 + (index % 126)) << 24) | ((Math.imul(index, 2_654_435_761) >>> 8) & 0xffffff)) >>> 0;
     const frame = frameOf(LENGTH, destination);
-    if (sieve.judgeEgress(frame, 0, frame.length) === 0) bytes.set(frame, LENGTH * count++);
+    if (sieve.judgeEgress(FrameView.of(frame)) === 0) bytes.set(frame, LENGTH * count++);
   }
   return bytes;
 }

@@ -24,3 +24,4 @@ export type {
 } from "./guard/types.ts";
 export { formatRule, parseRules, type Rule } from "./policy/rule.ts";
 export { ERROR_CODES, type ErrorCode, OptionError, UserError } from "./user-error.ts";
+export { FrameView } from "./wire/frame-view.ts";

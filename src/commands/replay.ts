@@ -15,8 +15,9 @@ import { type GuardArguments, guardOptions } from "../session/options.ts";
 import { rulesOf } from "../session/policy-rules.ts";
 import { CAPTURE_INTERFACES } from "../session/recording.ts";
 import { UserError } from "../user-error.ts";
-import { getMac, parseMac } from "../wire/address.ts";
+import { parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
+import { FrameView } from "../wire/frame-view.ts";
 import { isLeftToCard } from "../wire/offloads.ts";
 import { Output } from "./output.ts";
 
@@ -88,19 +89,22 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
 /** Judges the frames in order, until the file or the interest of whoever reads the output ends. */
 function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: ReplayArguments, report: Report): void {
   const directionOf = directionBy(given, capture, path);
+  const view = new FrameView();
   let first: number | undefined;
   let latest = 0;
   for (const frame of capture) {
     first ??= frame.time;
     latest = Math.max(latest, frame.time);
-    const direction = directionOf(frame);
     const unfinished = isLeftToCard(frame.bytes, 0, frame.bytes.length, given.offloads === true);
-    const verdict = verdictObject(judge(guard, frame, direction, latest));
+    view.read(frame.bytes, 0, frame.bytes.length);
+    const direction = directionOf(frame, view);
+    guard.advance(latest);
+    const verdict = verdictObject(judge(guard, view, frame.originalLength, direction));
     if (unfinished && verdict.reason !== undefined && UNFINISHED.has(verdict.reason)) report.offloads++;
     const time = (latest - first) / 1e6;
     report.frame(
       { frame: frame.number, time, direction: DIRECTION_NAMES[direction], ...verdict, length: frame.originalLength },
-      frame.bytes,
+      view,
     );
     if (!report.wanted) return;
   }
@@ -108,12 +112,9 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
   if (linkType !== undefined) throw notEthernet(path, linkType);
 }
 
-function judge(guard: Guard, frame: CapturedFrame, direction: Direction, time: number): number {
-  guard.advance(time);
-  if (frame.bytes.length < frame.originalLength) return TRUNCATED;
-  return direction === EGRESS
-    ? guard.judgeEgress(frame.bytes, 0, frame.bytes.length)
-    : guard.judgeIngress(frame.bytes, 0, frame.bytes.length);
+function judge(guard: Guard, view: FrameView, originalLength: number, direction: Direction): number {
+  if (view.length < originalLength) return TRUNCATED;
+  return direction === EGRESS ? guard.judgeEgress(view) : guard.judgeIngress(view);
 }
 
 /**
@@ -124,7 +125,7 @@ function directionBy(
   given: ReplayArguments,
   capture: CaptureReader,
   path: string,
-): (frame: CapturedFrame) => Direction {
+): (frame: CapturedFrame, view: FrameView) => Direction {
   if (given.fromVm) return () => EGRESS;
   if (given.fromHost) return () => INGRESS;
   const chosen = given.vmInterface;
@@ -133,9 +134,9 @@ function directionBy(
   }
   if (chosen !== undefined) return (frame) => (frame.interfaceIndex === chosen ? EGRESS : INGRESS);
   const mac = parseMac(given.vmMacAddress ?? "");
-  return (frame) => {
+  return (frame, view) => {
     if (wroteIt(capture)) return frame.interfaceIndex === 0 ? EGRESS : INGRESS;
-    return frame.bytes.length >= 12 && getMac(frame.bytes, 6) === mac ? EGRESS : INGRESS;
+    return view.sourceMac === mac ? EGRESS : INGRESS;
   };
 }
 
@@ -165,13 +166,13 @@ abstract class Report {
     return this.output.open;
   }
 
-  frame(line: Line, bytes: Uint8Array): void {
+  frame(line: Line, view: FrameView): void {
     if (line.reason === undefined) this.#pass++;
     else {
       this.#drop++;
       this.#counts.set(line.reason, (this.#counts.get(line.reason) ?? 0) + 1);
     }
-    this.print(line, bytes);
+    this.print(line, view);
   }
 
   /** `skipped`: frames that were left out. */
@@ -185,7 +186,7 @@ abstract class Report {
     });
   }
 
-  protected abstract print(line: Line, bytes: Uint8Array): void;
+  protected abstract print(line: Line, view: FrameView): void;
   protected abstract summarize(summary: Summary): void;
 }
 
@@ -216,11 +217,11 @@ class Table extends Report {
     );
   }
 
-  protected print(line: Line, bytes: Uint8Array): void {
+  protected print(line: Line, view: FrameView): void {
     this.#head();
     const verdict = (line.reason ?? "pass").padEnd(REASON_WIDTH);
     const time = line.time.toFixed(6).padStart(13);
-    const what = describeFrame(bytes, 0, bytes.length);
+    const what = describeFrame(view);
     this.output.line(
       `${String(line.frame).padStart(7)} ${time}  ${line.direction.padEnd(7)}  ${verdict} ${String(line.length).padStart(6)}  ${what}`,
     );

@@ -8,6 +8,7 @@
  * is told as an event of its own, `skipped`, at most once a second.
  */
 import type { Direction } from "../relay/direction.ts";
+import type { FrameView } from "../wire/frame-view.ts";
 import type { Channel } from "./channel.ts";
 import { FirstDrops } from "./first-drops.ts";
 import { remoteOf } from "./remote.ts";
@@ -25,13 +26,7 @@ interface Subscriber {
 }
 
 /** Tells what a dropped frame was. */
-export type DescribeDrop = (
-  direction: Direction,
-  verdict: number,
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-) => EventFields;
+export type DescribeDrop = (direction: Direction, verdict: number, view: FrameView) => EventFields;
 
 export class Events {
   readonly #subscribers: Subscriber[] = [];
@@ -76,8 +71,8 @@ export class Events {
   }
 
   /** A dropped frame. Allocates nothing unless it is the first of its kind for somebody. */
-  drop(direction: Direction, verdict: number, bytes: Uint8Array, offset: number, length: number): void {
-    const remote = remoteOf(direction, bytes, offset, length);
+  drop(direction: Direction, verdict: number, view: FrameView): void {
+    const remote = remoteOf(direction, view);
     let line: string | undefined;
     for (const one of this.#subscribers) {
       const first = one.drops.note(verdict, remote);
@@ -86,7 +81,7 @@ export class Events {
         one.skipped++;
         continue;
       }
-      line ??= eventLine("drop", this.#describe(direction, verdict, bytes, offset, length));
+      line ??= eventLine("drop", this.#describe(direction, verdict, view));
       send(one, line);
     }
   }

@@ -7,6 +7,7 @@
  */
 import { channel } from "node:diagnostics_channel";
 import { formatMac } from "../wire/address.ts";
+import type { FrameView } from "../wire/frame-view.ts";
 import { DROP_REASONS, PASS } from "./reasons.ts";
 import type { BindingChange, Verdict } from "./types.ts";
 
@@ -50,21 +51,14 @@ export class Diagnostics {
     return verdicts.hasSubscribers;
   }
 
-  /** `verdict`: PASS or a drop reason's number, for `length` bytes at `offset`. */
-  verdict(
-    direction: VerdictMessage["direction"],
-    verdict: number,
-    time: number,
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-  ): void {
+  /** `verdict`: PASS or a drop reason's number. */
+  verdict(direction: VerdictMessage["direction"], verdict: number, time: number, view: FrameView): void {
     const message: VerdictMessage = {
       macAddress: this.#macAddress,
       direction,
       ...(verdict === PASS ? { verdict: "pass" } : { verdict: "drop", reason: DROP_REASONS[verdict - 1]!.name }),
       time,
-      frame: bytes.subarray(offset, offset + length),
+      frame: view.bytes.subarray(view.frame, view.frame + view.length),
     };
     verdicts.publish(message);
   }

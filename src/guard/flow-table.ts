@@ -1,16 +1,6 @@
 /**
- * The flows of a VM: who talks to whom, so that answers pass without asking the rules (docs/guard.md, Flows).
- *
- *   TCP    half-open → open     a bare SYN opens it; the other side's SYN and ACK and then the opening side's segment without
- *                               SYN and RST complete it; what the VM begins in the middle is open at once, what the
- *                               other side begins there once the VM has sent a segment without RST
- *          half-open → over       the side that did not open it sends a RST
- *          open ⇄ closed        FIN from both sides, for good; or a RST, until either side sends a segment without one: a
- *                               RST that its receiver does not believe (RFC 5961) closes nothing
- *   all    live → over          nothing of it passed for 7,440 s (TCP), 60 s (half-open), 240 s (closed), 30 s (UDP), 120 s
- *                               (answered UDP), 60 s (echo)
- *   all    live ⇄ cut → over    a changed policy no longer allows it, or does again; its place remembers it, so that what
- *                               the far side goes on sending is not taken for something new
+ * The flows of a VM: who talks to whom, so that answers pass without asking the rules (docs/guard.md, Flows). What states
+ * a flow has, and for how long it lives in each: flow-state.ts.
  *
  * Everything is made once: 32 bytes a flow in one array, chained by a keyed hash, and a wheel of seconds that ends what is
  * over: 1,048,576 bytes of flows and 132,288 of the wheel. Whoever passes only writes down the second; the wheel finds out by
@@ -21,7 +11,29 @@
  * which it is idle for that long, so each list is in the order of last packets without sorting: its first flows are those that
  * are over next, and those that make room where the table is full.
  */
-import { TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN } from "../wire/tcp.ts";
+import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
+import {
+  ACKNOWLEDGED,
+  ANSWERED,
+  CLOSED_SECONDS,
+  CUT,
+  delayFor,
+  firstState,
+  IDLE,
+  IN_USE,
+  IS_HALF_OPEN,
+  isClosed,
+  KIND,
+  OPENED_BY_OTHER,
+  OVER,
+  patienceOf,
+  QUEUED,
+  RESET,
+  SAFE_SECONDS,
+  sideOf,
+  stateAfter,
+  TCP_SECONDS,
+} from "./flow-state.ts";
 import { HASH_BITS, KeyedHash } from "./keyed-hash.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import { RemoteCounts } from "./remote-counts.ts";
@@ -35,36 +47,8 @@ export const MOST_FLOWS = 32_768;
 /** Half-open flows of one remote address that the same side opened. */
 export const MOST_HALF_OPEN = 256;
 
-/** What a flow is of. */
-export const FLOW_TCP = 0;
-export const FLOW_UDP = 1;
-/** The VM asks, the other side answers; the ports are the identifier. */
-export const FLOW_ECHO_FROM_VM = 2;
-/** The other side asks. */
-export const FLOW_ECHO_TO_VM = 3;
-/** What belongs to no flow. */
-export const NO_KIND = -1;
-
 /** No flow. */
 export const NO_FLOW = -1;
-
-/*
- * Seconds without a packet after which a flow is over once they are exceeded.
- */
-/** RFC 5382 REQ-5: 2 hours and 4 minutes, so that keep-alives every 2 hours (RFC 1122 4.2.3.6) keep it. */
-const TCP_SECONDS = 7440;
-const HALF_OPEN_SECONDS = 60;
-/** RFC 5382 REQ-5: twice the longest life of a segment (RFC 9293 3.4.2). */
-const CLOSED_SECONDS = 240;
-/** A question that nobody has answered. */
-const UDP_SECONDS = 30;
-/** RFC 4787 REQ-5 */
-const ANSWERED_UDP_SECONDS = 120;
-/** RFC 5508 REQ-1 */
-const ECHO_SECONDS = 60;
-
-/** A flow with a packet in the last seconds, as many as this, makes no room for others. */
-const SAFE_SECONDS = 300;
 
 /** The lists beside the wheel, of what is idle for longer: flows that the VM opened, and those that the other side did. */
 const IDLE_OF_VM = 0;
@@ -83,30 +67,6 @@ const ACKNOWLEDGEMENT = 5;
 /** The Ethernet address of the other side when it was opened. */
 const MAC_HIGH = 6;
 const MAC_LOW = 7;
-
-/** Bits of the state. */
-const KIND = 3;
-const OPENED_BY_OTHER = 1 << 2;
-const AWAITS_ANSWER = 1 << 3;
-const AWAITS_OPENER = 1 << 4;
-/** The other side began in the middle. */
-const AWAITS_VM = 1 << 8;
-const IS_HALF_OPEN = AWAITS_ANSWER | AWAITS_OPENER | AWAITS_VM;
-const ACKNOWLEDGED = 1 << 5;
-const IN_USE = 1 << 6;
-const CUT = 1 << 7;
-/** It waits in the queue of those that get a RST. */
-const QUEUED = 1 << 9;
-/** It stands in a list of idle ones, not in the wheel. */
-const IDLE = 1 << 10;
-/** A FIN without RST passed, from the VM and from the other side. */
-const FIN_OF_VM = 1 << 11;
-const FIN_OF_OTHER = 1 << 12;
-const BOTH_FINS = FIN_OF_VM | FIN_OF_OTHER;
-/** The last segment that passed, of whichever side, has RST. */
-const RESET = 1 << 13;
-/** UDP: a packet of the side that did not open it passed. */
-const ANSWERED = 1 << 14;
 
 const END = 0xffff;
 
@@ -152,8 +112,8 @@ export class FlowTable {
     while (this.#second < second) {
       this.#second++;
       this.#wheel.turn(1, this.#look);
-      this.#endOutlived(IDLE_OF_VM);
-      this.#endOutlived(IDLE_OF_OTHER);
+      this.#endFrom(IDLE_OF_VM, TCP_SECONDS + 1);
+      this.#endFrom(IDLE_OF_OTHER, TCP_SECONDS + 1);
     }
   }
 
@@ -176,9 +136,10 @@ export class FlowTable {
     return ((this.#second | 0) - this.#flows[flow * WORDS + LAST]!) >>> 0;
   }
 
-  #endOutlived(list: number): void {
+  /** Ends the flows of a list of idle ones that are at least so many seconds old; the oldest stand first. */
+  #endFrom(list: number, age: number): void {
     for (let flow = this.#wheel.first(list); flow !== NO_SLOT; flow = this.#wheel.first(list)) {
-      if (this.#ageOf(flow) <= TCP_SECONDS) return;
+      if (this.#ageOf(flow) < age) return;
       this.end(flow);
     }
   }
@@ -221,27 +182,12 @@ export class FlowTable {
     const ageOfVm = ofVm === NO_SLOT ? 0 : this.#ageOf(ofVm);
     const ageOfOther = ofOther === NO_SLOT ? 0 : this.#ageOf(ofOther);
     const age = Math.max(ageOfVm, ageOfOther);
-    if (ageOfVm === age) this.#endOfAge(IDLE_OF_VM, age);
-    if (ageOfOther === age) this.#endOfAge(IDLE_OF_OTHER, age);
+    if (ageOfVm === age) this.#endFrom(IDLE_OF_VM, age);
+    if (ageOfOther === age) this.#endFrom(IDLE_OF_OTHER, age);
   }
 
-  #endOfAge(list: number, age: number): void {
-    for (let flow = this.#wheel.first(list); flow !== NO_SLOT; flow = this.#wheel.first(list)) {
-      if (this.#ageOf(flow) !== age) return;
-      this.end(flow);
-    }
-  }
-
-  /** Opens a flow that is not there and was not refused, and ends others where that needs room; the 6 bytes at `mac` are the other side's Ethernet address. */
-  open(
-    kind: number,
-    remote: number,
-    ports: number,
-    byOther: boolean,
-    bareSyn: boolean,
-    bytes: Uint8Array,
-    mac: number,
-  ): number {
+  /** Opens a flow that is not there and was not refused, and ends others where that needs room. */
+  open(kind: number, remote: number, ports: number, byOther: boolean, bareSyn: boolean): number {
     this.#makeRoom(byOther);
     let flow = this.#free;
     if (flow === END) flow = this.extent++;
@@ -256,14 +202,19 @@ export class FlowTable {
     flows[at + STATE] = state;
     flows[at + LAST] = this.#second;
     flows[at + NEXT] = this.#heads[head]!;
-    flows[at + MAC_HIGH] = (bytes[mac]! << 8) | bytes[mac + 1]!;
-    flows[at + MAC_LOW] = (bytes[mac + 2]! << 24) | (bytes[mac + 3]! << 16) | (bytes[mac + 4]! << 8) | bytes[mac + 5]!;
     this.#heads[head] = flow;
     if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(remote);
     if (byOther) this.#fromOther++;
     this.#wheel.place(flow, delayFor(patienceOf(state)));
     this.size++;
     return flow;
+  }
+
+  /** Notes the other side's Ethernet address: its upper 16 bits and its lower 32. */
+  noteMac(flow: number, high: number, low: number): void {
+    const at = flow * WORDS;
+    this.#flows[at + MAC_HIGH] = high;
+    this.#flows[at + MAC_LOW] = low;
   }
 
   /** How many flows are live. */
@@ -331,48 +282,24 @@ export class FlowTable {
    * was opened. Returns whether the flow is over with it.
    */
   follow(flow: number, fromOther: boolean, flags: number, opening: boolean): boolean {
-    const before = this.#flows[flow * WORDS + STATE]!;
+    const at = flow * WORDS;
+    const before = this.#flows[at + STATE]!;
     if ((before & (IS_HALF_OPEN | RESET)) === 0 && (flags & (TCP_FIN | TCP_RST)) === 0) return false;
-    const halfOpen = (before & IS_HALF_OPEN) !== 0 && !opening;
-    if (halfOpen && this.#followHalfOpen(flow, before, fromOther, flags)) return true;
-    let state = this.#flows[flow * WORDS + STATE]!;
-    if ((flags & TCP_RST) !== 0) {
-      state |= RESET;
-    } else {
-      state &= ~RESET;
-      if ((flags & TCP_FIN) !== 0) state |= fromOther ? FIN_OF_OTHER : FIN_OF_VM;
+    const state = stateAfter(before, fromOther, flags, opening);
+    if (state === OVER) {
+      this.end(flow);
+      return true;
     }
-    this.#flows[flow * WORDS + STATE] = state;
+    this.#flows[at + STATE] = state;
+    if ((before & IS_HALF_OPEN) !== 0 && (state & IS_HALF_OPEN) === 0) {
+      this.#halfOpen[sideOf(state)].subtract(this.#flows[at]!);
+    }
     if (isClosed(state) && !isClosed(before)) {
       // The wheel would look at it too late else.
       this.#wheel.remove(flow);
       this.#wheel.place(flow, CLOSED_SECONDS + 1);
     }
     return false;
-  }
-
-  /** Follows the handshake. Returns whether the flow is over. */
-  #followHalfOpen(flow: number, state: number, fromOther: boolean, flags: number): boolean {
-    const fromOpener = ((state & OPENED_BY_OTHER) !== 0) === fromOther;
-    const reset = (flags & TCP_RST) !== 0;
-    if (reset && !fromOpener && (state & CUT) === 0) {
-      this.end(flow);
-      return true;
-    }
-    if ((state & AWAITS_ANSWER) !== 0) {
-      const answer = !fromOpener && (flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
-      if (answer) this.#flows[flow * WORDS + STATE] = (state & ~IS_HALF_OPEN) | AWAITS_OPENER;
-    } else if ((state & AWAITS_VM) !== 0) {
-      if (!fromOther && !reset) this.#complete(flow, state);
-    } else if (fromOpener && !reset && (flags & TCP_SYN) === 0) {
-      this.#complete(flow, state);
-    }
-    return false;
-  }
-
-  #complete(flow: number, state: number): void {
-    this.#flows[flow * WORDS + STATE] = state & ~IS_HALF_OPEN;
-    this.#halfOpen[sideOf(state)].subtract(this.#flows[flow * WORDS]!);
   }
 
   /** The VM sent this acknowledgement number. */
@@ -465,34 +392,4 @@ export class FlowTable {
     this.#free = flow;
     this.size--;
   }
-}
-
-/** What a flow waits for first, where it begins half-open. */
-function firstState(kind: number, byOther: boolean, bareSyn: boolean): number {
-  if (kind !== FLOW_TCP) return 0;
-  if (bareSyn) return AWAITS_ANSWER;
-  return byOther ? AWAITS_VM : 0;
-}
-
-function sideOf(state: number): 0 | 1 {
-  return (state & OPENED_BY_OTHER) === 0 ? 0 : 1;
-}
-
-/** The bits that close a flow are TCP's alone. */
-function isClosed(state: number): boolean {
-  return (state & IS_HALF_OPEN) === 0 && ((state & RESET) !== 0 || (state & BOTH_FINS) === BOTH_FINS);
-}
-
-/** Seconds that a flow in a state lives on without a packet. */
-function patienceOf(state: number): number {
-  const kind = state & KIND;
-  if (kind === FLOW_UDP) return (state & ANSWERED) !== 0 ? ANSWERED_UDP_SECONDS : UDP_SECONDS;
-  if (kind !== FLOW_TCP) return ECHO_SECONDS;
-  if ((state & IS_HALF_OPEN) !== 0) return HALF_OPEN_SECONDS;
-  return isClosed(state) ? CLOSED_SECONDS : TCP_SECONDS;
-}
-
-/** Seconds after its last packet in which the wheel looks at a flow. */
-function delayFor(patience: number): number {
-  return Math.min(patience, SAFE_SECONDS) + 1;
 }

@@ -1,100 +1,56 @@
 /**
- * Policy (docs/guard.md): rules, flows, fragments, and the rate of the VM's pings. What comes here is an IPv4 packet of good form
- * between addresses that may stand there; what policy says of it is the last word.
+ * Policy (docs/guard.md): rules, flows, and the rate of the VM's pings. What comes here is a packet of good form between
+ * addresses that may stand there, with its first bytes at hand; what policy says of it is the last word.
  *
- * Without ports and directions in the rules, and where the policy cannot change, a packet costs one look into the policy
- * table. Else it is looked for among the flows first, and asks the rules only where it belongs to none.
+ * Without directions in the rules, and where the policy cannot change, a packet costs one look into the policy table.
+ * Else it is looked for among the flows first (flow-guard.ts), and asks the rules only where it belongs to none.
  */
-import { directedBroadcastOf } from "../policy/cidr.ts";
-import { ALLOWED, GLOBAL, type KnownNetwork, LOOPBACK } from "../policy/default-layer.ts";
-import { outranked } from "../policy/outranked.ts";
-import { formatRule, type Rule } from "../policy/rule.ts";
-import { IN, OUT, type Way } from "../policy/rule-tree.ts";
-import { isMetadata } from "../policy/special-purpose.ts";
-import { NO_PORT, PolicyTable } from "../policy/table.ts";
-import { LIMITED_BROADCAST } from "../wire/address.ts";
-import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, icmpIdentifier, icmpType, isIcmpError } from "../wire/icmp.ts";
-import {
-  destinationAddress,
-  fragmentBits,
-  fragmentOffset,
-  IPV4_HEADER,
-  ipProtocol,
-  PROTOCOL_ICMP,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
-  sourceAddress,
-} from "../wire/ipv4.ts";
-import { isBareSyn, TCP_ACK, tcpAcknowledgement, tcpFlags } from "../wire/tcp.ts";
-import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
-import { Answers, Resets } from "./answers.ts";
-import { defaultLine, judgeKind } from "./default-policy.ts";
-import { FLOW_ECHO_FROM_VM, FLOW_ECHO_TO_VM, FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW, NO_KIND } from "./flow-table.ts";
-import { FRAGMENT_RATE, FragmentGuard } from "./fragment-guard.ts";
-import { quotedPacket } from "./icmp-quote.ts";
-import type { Lease } from "./lease.ts";
-import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
+import { ALLOWED, GLOBAL, type KnownNetwork } from "../policy/default-layer.ts";
+import type { Rule } from "../policy/rule.ts";
+import { IN, OUT } from "../policy/rule-tree.ts";
+import { PolicyTable } from "../policy/table.ts";
+import type { FrameView } from "../wire/frame-view.ts";
+import { judgeKind } from "./default-policy.ts";
+import { FlowGuard } from "./flow-guard.ts";
+import { isEcho } from "./flow-key.ts";
+import { type FlowTable, NO_FLOW } from "./flow-table.ts";
+import type { GuardSettings } from "./guard-settings.ts";
+import { OwnAddresses } from "./own-addresses.ts";
+import { explainPolicy } from "./policy-explanation.ts";
+import { PASS, verdictOf } from "./reasons.ts";
+import { Resets } from "./resets.ts";
 import { TokenBucket } from "./token-bucket.ts";
 import type { Explanation, PolicyQuestion } from "./types.ts";
 
-const FLOW_ICMP = verdictOf("flow.icmp");
-const FLOW_CUT = verdictOf("flow.cut");
-const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const ICMP_RATE = verdictOf("icmp.rate");
 
 const ECHOES_PER_SECOND = 100;
 const ECHO_BURST = 200;
 
-/** Equal to no address. */
-const NO_ADDRESS = -1;
-
 const NOWHERE: KnownNetwork = Object.freeze({ gateway: 0, address: 0, netmask: 0, dnsServers: Object.freeze([]) });
-
-export interface PolicyOptions {
-  readonly rules: readonly Rule[];
-  readonly live: boolean;
-  readonly reject: boolean;
-  readonly lease: Lease;
-  readonly mac: number;
-  /** The guard's clock in microseconds, in place 0. */
-  readonly clock: Float64Array;
-}
 
 export class PolicyGuard {
   readonly #live: boolean;
-  readonly #lease: Lease;
-  readonly #mac: number;
+  /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
-  readonly #answers: Answers | undefined;
   readonly #resets: Resets | undefined;
   readonly #echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
-  readonly #fragments = new FragmentGuard();
+  readonly #own = new OwnAddresses();
   #rules: readonly Rule[];
   #knownNetwork = NOWHERE;
   #table: PolicyTable;
-  #directedBroadcast = NO_ADDRESS;
-  /** Made when they are needed first, and kept from then on. */
-  #flows: FlowTable | undefined;
-  /** The flows, while packets are noted in them. */
-  #noted: FlowTable | undefined;
-  /** The flows answer for packets. */
-  #stateful = false;
-  /** All that there is to ask is the table, and only on the way out. */
-  #plain = true;
-  /** The VM's address that the flows are of; 0 = none yet. */
+  /** Made when flows are needed first, and kept from then on. */
+  #flowGuard: FlowGuard | undefined;
+  /** The same, while packets are noted in flows. */
+  #noting: FlowGuard | undefined;
+  /** The VM's address that the flows are of, host order; 0 = none yet. */
   #flowsOf = 0;
   #second = 0;
 
-  constructor({ rules, live, reject, lease, mac, clock }: PolicyOptions) {
+  constructor({ rules, live, reject }: GuardSettings, clock: Float64Array) {
     this.#live = live;
-    this.#lease = lease;
-    this.#mac = mac;
     this.#clock = clock;
-    if (reject) {
-      this.#answers = new Answers();
-      this.#resets = new Resets();
-    }
+    this.#resets = reject ? new Resets() : undefined;
     this.#rules = rules;
     this.#table = new PolicyTable(rules, NOWHERE);
     this.#configure();
@@ -104,13 +60,19 @@ export class PolicyGuard {
     return this.#rules;
   }
 
+  /** The policy judges both directions, by flows. */
   get stateful(): boolean {
-    return this.#stateful;
+    return this.#table.stateful;
   }
 
-  /** How many flows are live. */
-  get flows(): number {
-    return this.#flows?.live ?? 0;
+  /** Undefined while there never was a need for flows. */
+  get flows(): FlowTable | undefined {
+    return this.#flowGuard?.flows;
+  }
+
+  /** The VM's address that the flows are of, host order; 0 = none yet. */
+  get flowsOf(): number {
+    return this.#flowsOf;
   }
 
   /** Ends what is over. To be called whenever the clock was moved. */
@@ -118,364 +80,92 @@ export class PolicyGuard {
     const second = Math.floor(this.#clock[0]! / 1_000_000);
     if (second === this.#second) return;
     this.#second = second;
-    this.#flows?.advance(second);
+    this.#flowGuard?.flows.advance(second);
   }
 
-  /** Puts other rules into force as a whole; answers how many flows they cut. */
+  /** Puts other rules into force as a whole; returns how many flows they cut. */
   setRules(rules: readonly Rule[]): number {
     this.#table = new PolicyTable(rules, this.#knownNetwork);
     this.#rules = rules;
     this.#configure();
-    this.#fragments.clear();
-    return this.#judgeFlows(this.#resets);
+    return this.#judgeAgain(this.#resets);
   }
 
   /** Follows the binding and what came along with it. */
   updateNetwork(knownNetwork: KnownNetwork): void {
+    const { address, netmask } = knownNetwork;
     const before = this.#knownNetwork;
-    const moved = knownNetwork.address !== 0 && knownNetwork.address !== this.#flowsOf;
+    const moved = address !== 0 && address !== this.#flowsOf;
     const renamed = knownNetwork.gateway !== before.gateway || !isSameList(knownNetwork.dnsServers, before.dnsServers);
-    const same = !renamed && knownNetwork.address === before.address && knownNetwork.netmask === before.netmask;
-    if (!same) {
+    if (renamed || address !== before.address || netmask !== before.netmask) {
       this.#knownNetwork = knownNetwork;
       this.#table = new PolicyTable(this.#rules, knownNetwork);
-      const { address, netmask } = knownNetwork;
-      this.#directedBroadcast = (address !== 0 && directedBroadcastOf(address, netmask)) || NO_ADDRESS;
+      this.#own.update(address, netmask);
     }
     if (moved) {
-      this.#flowsOf = knownNetwork.address;
-      this.#flows?.clear();
+      this.#flowsOf = address;
+      this.#flowGuard?.flows.clear();
       this.#resets?.clear();
     } else if (renamed) {
-      this.#judgeFlows(undefined);
+      this.#judgeAgain(undefined);
     }
   }
 
   #configure(): void {
-    this.#stateful = this.#table.stateful;
-    const notes = this.#stateful || this.#live;
-    if (notes && this.#flows === undefined) {
-      this.#flows = new FlowTable();
-      this.#flows.advance(this.#second);
+    const notes = this.#table.stateful || this.#live;
+    if (notes && this.#flowGuard === undefined) {
+      this.#flowGuard = new FlowGuard(this.#own, this.#echoBucket, this.#clock);
+      this.#flowGuard.flows.advance(this.#second);
     }
-    this.#noted = notes ? this.#flows : undefined;
-    this.#plain = !notes && !this.#table.byPort;
+    this.#noting = notes ? this.#flowGuard : undefined;
   }
 
-  /** Judges a packet from the VM to `remote`, which is not in 0.0.0.0/8 or 127.0.0.0/8. */
-  egress(bytes: Uint8Array, packet: number, protocol: number, remote: number): number {
-    const fragment = fragmentBits(bytes, packet);
-    if (fragment !== 0) return this.#judgeFragment(OUT, bytes, packet, protocol, remote, fragment);
-    if (!this.#plain) return this.#judgeWhole(OUT, bytes, packet, protocol, remote, 0);
-    return this.#judgePlain(bytes, packet, protocol, remote, 0);
+  #judgeAgain(resets: Resets | undefined): number {
+    return this.#flowGuard?.judgeAgain(this.#table, resets) ?? 0;
   }
 
-  /** Judges a packet from the VM that has its first bytes at hand, where the policy is plain. */
-  #judgePlain(bytes: Uint8Array, packet: number, protocol: number, remote: number, fragment: number): number {
-    const kind = this.#table.lookup(remote);
+  /** Judges a packet from the VM whose destination is not in 0.0.0.0/8 or 127.0.0.0/8. */
+  egress(view: FrameView): number {
+    const table = this.#table;
+    if (this.#noting !== undefined) return this.#noting.judge(OUT, view, table);
+    const port = view.destinationPort;
+    const kind = table.byPort ? table.ask(OUT, view.destination, port) : table.lookup(view.destination);
     if (kind !== GLOBAL && kind !== ALLOWED) {
-      const port = hasPorts(protocol) && fragment === 0 ? udpDestinationPort(bytes, packet + IPV4_HEADER) : NO_PORT;
-      const verdict = judgeKind(kind, protocol, port, fragment !== 0);
+      const verdict = judgeKind(kind, view.protocol, port, view.fragmentBits !== 0);
       if (verdict !== PASS) return verdict;
     }
-    const echo = protocol === PROTOCOL_ICMP && isEcho(bytes, packet);
-    return echo && !this.#echoBucket.take(this.#clock[0]!) ? ICMP_RATE : PASS;
+    return isEcho(view.icmpType) && !this.#echoBucket.take(this.#clock[0]!) ? ICMP_RATE : PASS;
   }
 
   /** Judges a packet to the VM. */
-  ingress(bytes: Uint8Array, packet: number, protocol: number): number {
-    if (this.#noted === undefined) return PASS;
-    const remote = sourceAddress(bytes, packet);
-    const fragment = fragmentBits(bytes, packet);
-    if (fragment !== 0) return this.#judgeFragment(IN, bytes, packet, protocol, remote, fragment);
-    return this.#judgeWhole(IN, bytes, packet, protocol, remote, 0);
-  }
-
-  /** Judges a fragment: a first one like a whole packet, a later one by its first one. */
-  #judgeFragment(
-    way: Way,
-    bytes: Uint8Array,
-    packet: number,
-    protocol: number,
-    remote: number,
-    fragment: number,
-  ): number {
-    const later = fragmentOffset(bytes, packet) !== 0;
-    // The policy says nothing of what comes to the VM.
-    if (way === IN && !this.#stateful) {
-      return later ? PASS : this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
-    }
-    const now = this.#clock[0]!;
-    if (later) return this.#fragments.follow(way, bytes, packet, now, this.#second);
-    if (!this.#fragments.mayBegin(way, now)) return FRAGMENT_RATE;
-    const verdict = this.#plain
-      ? this.#judgePlain(bytes, packet, protocol, remote, fragment)
-      : this.#judgeWhole(way, bytes, packet, protocol, remote, fragment);
-    if (verdict === PASS) this.#fragments.begin(way, bytes, packet, now, this.#second);
-    return verdict;
-  }
-
-  /** Judges a packet that has its first bytes at hand, unfragmented or a first fragment. */
-  #judgeWhole(way: Way, bytes: Uint8Array, packet: number, protocol: number, remote: number, fragment: number): number {
-    const payload = packet + IPV4_HEADER;
-    let kind = NO_KIND;
-    let ports = 0;
-    let port = NO_PORT;
-    let flags = 0;
-    let bareSyn = false;
-    let opens = true;
-    let quotes = false;
-    if (hasPorts(protocol)) {
-      port = udpDestinationPort(bytes, payload);
-      ports = portsOf(way, udpSourcePort(bytes, payload), port);
-      kind = FLOW_UDP;
-      if (protocol === PROTOCOL_TCP) {
-        kind = FLOW_TCP;
-        flags = tcpFlags(bytes, payload);
-        bareSyn = isBareSyn(flags);
-      }
-    } else if (protocol === PROTOCOL_ICMP) {
-      const type = icmpType(bytes, payload);
-      if (type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY) {
-        opens = type === ICMP_ECHO_REQUEST;
-        kind = opens === (way === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
-        ports = icmpIdentifier(bytes, payload);
-      } else {
-        quotes = isIcmpError(type);
-      }
-    }
-    const flows = this.#noted;
-    let flow = NO_FLOW;
-    /** Cut or closed, and opened anew if the packet passes. */
-    let former = NO_FLOW;
-    let belongs = false;
-    let opening = false;
-    if (flows !== undefined && (kind !== NO_KIND || quotes) && this.#mayBelong(way, bytes, packet, remote)) {
-      if (quotes) {
-        if (this.#stateful) return this.#judgeError(flows, way, bytes, packet);
-      } else {
-        belongs = true;
-        flow = flows.find(kind, remote, ports);
-        if (flow !== NO_FLOW && flows.isCut(flow)) {
-          if (this.#stateful) {
-            if (!bareSyn && flows.isFromOther(flow) !== (way === IN)) {
-              flows.touch(flow);
-              return FLOW_CUT;
-            }
-            former = flow;
-          }
-        } else if (bareSyn && flow !== NO_FLOW && flows.isClosed(flow)) {
-          // The next connection between the same ports (RFC 9293 3.6.1); what was of the last one is none of its.
-          former = flow;
-        }
-        if (former !== NO_FLOW) flow = NO_FLOW;
-        opening = flow === NO_FLOW && opens;
-      }
-    }
-    let allowed = false;
-    if (this.#stateful ? flow === NO_FLOW || bareSyn : way === OUT) {
-      const value = this.#table.ask(way, remote, port);
-      allowed = value === ALLOWED;
-      if (value !== GLOBAL && value !== ALLOWED) {
-        const verdict = judgeKind(value, protocol, port, fragment !== 0);
-        if (verdict !== PASS) {
-          // The middle of a connection that nobody knows: the rule that drops it is hardly what its user should look at.
-          const unknown = this.#stateful && belongs && kind === FLOW_TCP && !bareSyn && former === NO_FLOW;
-          return unknown ? FLOW_UNKNOWN : verdict;
-        }
-      }
-    }
-    // Nobody outside opens a way to what answers with credentials (threat row I7).
-    if (opening && way === IN && !allowed && isMetadata(remote)) opening = false;
-    if (opening) {
-      if (former !== NO_FLOW) flows!.end(former);
-      const refusal = flows!.refusal(kind, way === IN, bareSyn, remote);
-      if (refusal !== PASS) {
-        if (this.#stateful) return refusal;
-        opening = false;
-      }
-    }
-    // Last of all, since a token is for what passes.
-    const echo = way === OUT && (kind === FLOW_ECHO_FROM_VM || kind === FLOW_ECHO_TO_VM);
-    if (echo && !this.#echoBucket.take(this.#clock[0]!)) return ICMP_RATE;
-    if (opening) {
-      const frame = packet - ETHERNET_HEADER;
-      flow = flows!.open(kind, remote, ports, way === IN, bareSyn, bytes, way === OUT ? frame : frame + 6);
-    } else if (flow !== NO_FLOW) {
-      flows!.touch(flow);
-    }
-    if (flow === NO_FLOW) return PASS;
-    if (kind === FLOW_UDP) {
-      flows!.followUdp(flow, way === IN);
-    } else if (kind === FLOW_TCP) {
-      // A bare SYN of a flow that is there already follows nothing.
-      if (!bareSyn && flows!.follow(flow, way === IN, flags, opening)) return PASS;
-      if (way === OUT && (flags & TCP_ACK) !== 0) {
-        flows!.noteAcknowledgement(flow, tcpAcknowledgement(bytes, payload));
-      }
-    }
-    return PASS;
-  }
-
-  /** Whether a packet is one between the bound address and an address that flows are made with. */
-  #mayBelong(way: Way, bytes: Uint8Array, packet: number, remote: number): boolean {
-    if (way === IN) {
-      const own = this.#lease.address;
-      if (own === 0 || destinationAddress(bytes, packet) !== own) return false;
-    }
-    return !this.isGroup(remote);
+  ingress(view: FrameView): number {
+    return this.#noting === undefined ? PASS : this.#noting.judge(IN, view, this.#table);
   }
 
   /** Whether the directed broadcast address is known. */
   get knowsBroadcast(): boolean {
-    return this.#directedBroadcast !== NO_ADDRESS;
+    return this.#own.knowsBroadcast;
   }
 
   /** Multicast and broadcast addresses, as far as they are known. */
   isGroup(address: number): boolean {
-    return address >>> 28 === 14 || address === LIMITED_BROADCAST || address === this.#directedBroadcast;
-  }
-
-  /** An ICMP error, whose form is right, passes for a live flow of which it quotes a packet (threat row I14). */
-  #judgeError(flows: FlowTable, way: Way, bytes: Uint8Array, packet: number): number {
-    const quoted = quotedPacket(packet);
-    const quotedWay = way === IN ? OUT : IN;
-    const other = quotedWay === OUT ? destinationAddress(bytes, quoted) : sourceAddress(bytes, quoted);
-    const protocol = ipProtocol(bytes, quoted);
-    const payload = quoted + IPV4_HEADER;
-    let kind: number;
-    let ports: number;
-    if (hasPorts(protocol)) {
-      kind = protocol === PROTOCOL_TCP ? FLOW_TCP : FLOW_UDP;
-      ports = portsOf(quotedWay, udpSourcePort(bytes, payload), udpDestinationPort(bytes, payload));
-    } else if (protocol === PROTOCOL_ICMP && isEcho(bytes, quoted)) {
-      const request = icmpType(bytes, payload) === ICMP_ECHO_REQUEST;
-      kind = request === (quotedWay === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
-      ports = icmpIdentifier(bytes, payload);
-    } else {
-      return FLOW_ICMP;
-    }
-    const flow = flows.find(kind, other, ports);
-    return flow === NO_FLOW || flows.isCut(flow) ? FLOW_ICMP : PASS;
-  }
-
-  /** Judges all flows again; answers how many were cut. TCP flows leave a RST in `resets` then, where there is one. */
-  #judgeFlows(resets: Resets | undefined): number {
-    const flows = this.#flows;
-    if (flows === undefined) return 0;
-    let newlyCut = 0;
-    for (let flow = 0; flow < flows.extent; flow++) {
-      if (!flows.isInUse(flow)) continue;
-      const allowed = this.#mayGoOn(flows, flow);
-      if (allowed !== flows.isCut(flow)) continue;
-      if (allowed) {
-        flows.mend(flow);
-        continue;
-      }
-      if (flows.kindOf(flow) === FLOW_TCP) resets?.add(flows, flow);
-      flows.cut(flow);
-      newlyCut++;
-    }
-    return newlyCut;
-  }
-
-  /** Whether the packet that opened a flow would pass now. */
-  #mayGoOn(flows: FlowTable, flow: number): boolean {
-    const fromOther = flows.isFromOther(flow);
-    if (fromOther && !this.#stateful) return true;
-    const kind = flows.kindOf(flow);
-    const protocol = kind === FLOW_TCP ? PROTOCOL_TCP : kind === FLOW_UDP ? PROTOCOL_UDP : PROTOCOL_ICMP;
-    let port = NO_PORT;
-    if (hasPorts(protocol)) port = fromOther ? flows.ownPortOf(flow) : flows.remotePortOf(flow);
-    const value = this.#table.ask(fromOther ? IN : OUT, flows.remoteOf(flow), port);
-    return judgeKind(value, protocol, port, false) === PASS;
-  }
-
-  /** As `Guard.answer`. */
-  answer(bytes: Uint8Array, frame: number, verdict: number, out: Uint8Array, at: number): number {
-    if (this.#answers === undefined) return 0;
-    return this.#answers.write(
-      bytes,
-      frame,
-      verdict,
-      verdict === FLOW_UNKNOWN || this.#isOfCutFlow(bytes, frame + ETHERNET_HEADER),
-      this.#clock[0]!,
-      this.#knownNetwork.gateway,
-      this.#directedBroadcast,
-      out,
-      at,
-    );
+    return this.#own.isGroup(address);
   }
 
   /** Whether a packet of the VM's is a TCP segment of a flow that is cut. */
-  #isOfCutFlow(bytes: Uint8Array, packet: number): boolean {
-    const flows = this.#flows;
-    if (flows === undefined || ipProtocol(bytes, packet) !== PROTOCOL_TCP || fragmentOffset(bytes, packet) !== 0)
-      return false;
-    const payload = packet + IPV4_HEADER;
-    const ports = portsOf(OUT, udpSourcePort(bytes, payload), udpDestinationPort(bytes, payload));
-    const flow = flows.find(FLOW_TCP, destinationAddress(bytes, packet), ports);
-    return flow !== NO_FLOW && flows.isCut(flow);
+  isOfCutFlow(view: FrameView): boolean {
+    return this.#flowGuard?.isOfCutFlow(view) ?? false;
   }
 
-  /** As `Guard.takeReset`. */
-  takeReset(out: Uint8Array, at: number): number {
-    // The address that the flows were made with: the binding may have ended meanwhile.
-    const resets = this.#resets;
-    const flows = this.#flows;
-    if (resets === undefined || flows === undefined) return 0;
-    return resets.take(flows, this.#mac, this.#flowsOf, out, at);
+  /** The next flow that gets a RST (option `reject`), which waits no longer; NO_FLOW = none. */
+  nextReset(): number {
+    const flows = this.#flowGuard?.flows;
+    return this.#resets === undefined || flows === undefined ? NO_FLOW : this.#resets.take(flows);
   }
 
   /** As `Guard.explain`. */
   explain(question: PolicyQuestion): Explanation {
-    const { direction, remote } = question;
-    const protocol = protocolNumber(question.protocol);
-    const way = direction === "out" ? OUT : IN;
-    if (way === IN && !this.#stateful) return { verdict: "pass", default: "inbound" };
-    const port = hasPorts(protocol) ? question.port : undefined;
-    const kind = this.#table.ask(way, remote, port ?? NO_PORT);
-    const verdict = judgeKind(kind, protocol, port ?? NO_PORT, false);
-    const said =
-      verdict === PASS
-        ? { verdict: "pass" as const }
-        : { verdict: "drop" as const, reason: DROP_REASONS[verdict - 1]!.name };
-    const rule = this.#table.decidingRule(way, remote, port ?? NO_PORT);
-    if (rule) {
-      const before = outranked(this.#rules, this.#knownNetwork, direction, remote, rule);
-      const decides = { ...said, rule: { action: rule.action, text: formatRule(rule) } };
-      return before.length === 0 ? decides : { ...decides, outranks: before };
-    }
-    return { ...said, default: kind === LOOPBACK ? "loopback" : defaultLine(kind, protocol, port ?? NO_PORT) };
-  }
-}
-
-/** TCP and UDP have their ports in the same place. */
-function hasPorts(protocol: number): boolean {
-  return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
-}
-
-/** The remote port in the upper half, the VM's in the lower. */
-function portsOf(way: Way, source: number, destination: number): number {
-  return way === OUT ? (destination << 16) | source : (source << 16) | destination;
-}
-
-/** An echo request or its answer; the packet's first bytes are at hand. */
-function isEcho(bytes: Uint8Array, packet: number): boolean {
-  const type = icmpType(bytes, packet + IPV4_HEADER);
-  return type === ICMP_ECHO_REQUEST || type === ICMP_ECHO_REPLY;
-}
-
-function protocolNumber(protocol: PolicyQuestion["protocol"]): number {
-  switch (protocol) {
-    case "tcp":
-      return PROTOCOL_TCP;
-    case "udp":
-      return PROTOCOL_UDP;
-    case "icmp":
-      return PROTOCOL_ICMP;
-    default:
-      return protocol;
+    return explainPolicy(question, this.#table, this.#rules, this.#knownNetwork);
   }
 }
 

@@ -3,6 +3,7 @@
  * ended. They wait in a small batch of their own, which never grows: where it is full, the VM has no room for more answers
  * and gets none. Frames come first: nothing is sent here while frames wait for the VM.
  */
+import type { FrameView } from "../wire/frame-view.ts";
 import type { Batch } from "./batch.ts";
 import type { Answerer } from "./options.ts";
 import type { FramePort } from "./port.ts";
@@ -26,11 +27,11 @@ export class Answering {
   }
 
   /** A frame of the VM's was dropped. */
-  answer(bytes: Uint8Array, at: number, size: number, verdict: number): void {
+  answer(view: FrameView, verdict: number): void {
     const batch = this.#batch;
     const { count } = batch;
     if (count === batch.capacity) return;
-    this.#add(this.#guard.answer(bytes, at, size, verdict, batch.bytes, batch.slotOffset(count)));
+    this.#add(this.#guard.answer(view, verdict, batch.bytes, batch.slotOffset(count)));
   }
 
   /** Fills the batch up with RSTs; returns whether there is something to send. */

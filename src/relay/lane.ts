@@ -2,6 +2,7 @@
  * One direction of a relay: from where, to where, what waits in between, and the one state that it is in. The relay moves
  * it; here stand its states and which may follow which.
  */
+import { FrameView } from "../wire/frame-view.ts";
 import type { Batch } from "./batch.ts";
 import { type Direction, EGRESS } from "./direction.ts";
 import { type FaultOrigin, NETWORK_PORT, VM_PORT } from "./fault-origin.ts";
@@ -41,6 +42,8 @@ const FOLLOWING: readonly number[] = [
 export class Lane {
   readonly direction: Direction;
   readonly batch: Batch;
+  /** What each of the batch's frames is read into, one after the other. */
+  readonly view = new FrameView();
   readonly source: FramePort;
   readonly destination: FramePort;
   readonly sourceOrigin: FaultOrigin;

@@ -1,4 +1,5 @@
 /** What a relay is given, and what it reports. */
+import type { FrameView } from "../wire/frame-view.ts";
 import type { Batch } from "./batch.ts";
 import type { Direction } from "./direction.ts";
 import type { OwnFrameSource } from "./own-frames.ts";
@@ -11,27 +12,20 @@ export interface RelayGuard {
   readonly deadline?: number;
   /** Moves the guard's clock, in microseconds, to the time of the frames that follow. */
   advance(time: number): void;
-  judgeEgress(bytes: Uint8Array, offset: number, length: number): number;
-  judgeIngress(bytes: Uint8Array, offset: number, length: number): number;
+  judgeEgress(view: FrameView): number;
+  judgeIngress(view: FrameView): number;
 }
 
 /** A guard that answers in the network's place (`--reject`). Both write a frame to `out` at `at` and return its length; 0 = none. */
 export interface Answerer {
   /** The answer to a frame from the VM that was dropped with this verdict. */
-  answer(bytes: Uint8Array, offset: number, length: number, verdict: number, out: Uint8Array, at: number): number;
+  answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number;
   /** The next RST for a flow that has ended. */
   takeReset(out: Uint8Array, at: number): number;
 }
 
-/** Sees a frame with its verdict; `time` is in microseconds on the relay's clock. The bytes are valid during the call. */
-export type FrameObserver = (
-  direction: Direction,
-  verdict: number,
-  time: number,
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-) => void;
+/** Sees a frame with its verdict; `time` is in microseconds on the relay's clock. The view is the frame's during the call. */
+export type FrameObserver = (direction: Direction, verdict: number, time: number, view: FrameView) => void;
 
 /** Why the relay ended. `side` is missing when neither port was at fault. */
 export interface RelayEnd {

@@ -215,27 +215,27 @@ export class Relay {
 
   /** Asks the guard about every frame, and leaves only those that pass in the batch. */
   #judge(lane: Lane, time: number): void {
-    const { batch, direction } = lane;
+    const { batch, direction, view } = lane;
+    const onFrame = this.#observesFrames?.() === false ? undefined : this.#onFrame;
     const { bytes, offset, length, count } = batch;
     const guard = this.#guard;
     const egress = direction === EGRESS;
-    const onFrame = this.#observesFrames?.() === false ? undefined : this.#onFrame;
     let kept = 0;
     let keptBytes = 0;
     for (let index = 0; index < count; index++) {
-      const at = offset[index];
       const size = length[index];
-      const verdict = egress ? guard.judgeEgress(bytes, at, size) : guard.judgeIngress(bytes, at, size);
+      view.read(bytes, offset[index], size);
+      const verdict = egress ? guard.judgeEgress(view) : guard.judgeIngress(view);
       if (verdict === PASS) {
         if (kept !== index) batch.keep(index, kept);
         kept++;
         keptBytes += size;
       } else {
         this.counters.drops[direction][verdict]++;
-        if (egress && this.#answering !== undefined) this.#answering.answer(bytes, at, size, verdict);
-        if (this.#onDrop !== undefined) this.#onDrop(direction, verdict, time, bytes, at, size);
+        if (egress && this.#answering !== undefined) this.#answering.answer(view, verdict);
+        if (this.#onDrop !== undefined) this.#onDrop(direction, verdict, time, view);
       }
-      if (onFrame !== undefined) onFrame(direction, verdict, time, bytes, at, size);
+      if (onFrame !== undefined) onFrame(direction, verdict, time, view);
     }
     batch.count = kept;
     this.counters.frames[direction] += kept;

@@ -8,7 +8,7 @@
  * frames (ethernet.source); what they carry does not matter. Who forges one keeps an address taken until its lease is over,
  * no more.
  */
-import { ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
+import type { FrameView } from "../wire/frame-view.ts";
 
 /** Microseconds: from the announcement to the end of the VM's old place, with a slow manager of both. */
 const RECENT = 60_000_000;
@@ -23,8 +23,8 @@ export class MovedVm {
   }
 
   /** A frame from the network that the guard dropped for its source; `time` in microseconds. */
-  note(time: number, bytes: Uint8Array, frame: number, length: number): void {
-    if (length >= ETHERNET_HEADER && sourceMac(bytes, frame) === this.#mac) this.#lastSeen = time;
+  note(time: number, view: FrameView): void {
+    if (view.sourceMac === this.#mac) this.#lastSeen = time;
   }
 
   /** Whether the VM was heard from the network's side just before `time`. */

@@ -10,6 +10,7 @@ import { DROP_REASONS, PASS } from "../guard/reasons.ts";
 import { TokenBucket } from "../guard/token-bucket.ts";
 import type { Direction } from "../relay/direction.ts";
 import type { Log } from "../telemetry/log.ts";
+import type { FrameView } from "../wire/frame-view.ts";
 
 /** Interfaces in the order of the directions; `replay` knows a capture of ours by these names. */
 export const CAPTURE_INTERFACES = [
@@ -75,14 +76,14 @@ export class Recording {
   }
 
   /** Adds one judged frame; allocates nothing. `time` is the guard's. */
-  add(direction: Direction, verdict: number, time: number, bytes: Uint8Array, offset: number, length: number): void {
+  add(direction: Direction, verdict: number, time: number, { bytes, frame, length }: FrameView): void {
     if (verdict !== PASS && this.#limits !== undefined && !this.#limits[verdict]!.take(time)) {
       if (this.#leftOut++ === 0)
         this.#log.info("the capture leaves out most of a flood", { reason: reasonOf(verdict) });
       return;
     }
     const comment = verdict === PASS ? undefined : this.#comments[verdict];
-    this.#writer.write(direction, this.#epoch + time, bytes, offset, length, comment);
+    this.#writer.write(direction, this.#epoch + time, bytes, frame, length, comment);
   }
 
   flush(): void {

@@ -20,6 +20,7 @@ import { DIRECTION_NAMES, type Direction } from "../relay/direction.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { describeFrame } from "../wire/describe.ts";
+import type { FrameView } from "../wire/frame-view.ts";
 import type { SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
 import { addressText, describeBinding, describeState } from "./status.ts";
@@ -125,8 +126,8 @@ export class SessionControl {
   }
 
   /** A dropped frame; allocates nothing unless somebody subscribed and has not been sent such a one. */
-  dropped(direction: Direction, verdict: number, bytes: Uint8Array, offset: number, length: number): void {
-    if (this.#events.wanted) this.#events.drop(direction, verdict, bytes, offset, length);
+  dropped(direction: Direction, verdict: number, view: FrameView): void {
+    if (this.#events.wanted) this.#events.drop(direction, verdict, view);
   }
 
   /** When `tick` has something to do if nothing happens until then, microseconds; Infinity = nothing. */
@@ -202,19 +203,13 @@ function hostState({ host }: Network): { host?: { notices: readonly string[] } }
   return host === undefined || host.notices.length === 0 ? {} : { host: { notices: host.notices } };
 }
 
-function describeDrop(
-  direction: Direction,
-  verdict: number,
-  bytes: Uint8Array,
-  offset: number,
-  length: number,
-): EventFields {
-  const remote = remoteOf(direction, bytes, offset, length);
+function describeDrop(direction: Direction, verdict: number, view: FrameView): EventFields {
+  const remote = remoteOf(direction, view);
   return {
     reason: DROP_REASONS[verdict - 1]!.name,
     direction: DIRECTION_NAMES[direction],
     remote: addressText(remote),
-    frame: describeFrame(bytes, offset, length),
+    frame: describeFrame(view),
   };
 }
 

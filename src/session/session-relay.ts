@@ -6,7 +6,7 @@ import type { Network } from "../networks/network.ts";
 import { allocateSlab, type Slab } from "../ports/slab.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
 import type { Batch } from "../relay/batch.ts";
-import { DIRECTION_NAMES, type Direction, EGRESS, INGRESS } from "../relay/direction.ts";
+import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
 import { LONGEST_OWN_FRAME } from "../relay/own-frames.ts";
 import type { FramePort } from "../relay/port.ts";
 import { Relay, type RelayEnd, type RelayOptions } from "../relay/relay.ts";
@@ -102,10 +102,10 @@ export class SessionRelay {
 
   #relayOptions(): Omit<RelayOptions, "onEnd"> {
     const { vm, network, guard, leftLeases, recording, control, given, clock, log } = this.#options;
+    const diagnostics = this.#diagnostics;
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
     const batches = [this.#allocate(longest), this.#allocate(longest)] as const;
-    const diagnostics = this.#diagnostics;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
       vm,
@@ -119,18 +119,16 @@ export class SessionRelay {
         take: (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at),
       },
       observesFrames: () => recording !== undefined || diagnostics.observed,
-      onFrame: (direction, verdict, time, bytes, offset, length) => {
-        recording?.add(direction, verdict, time, bytes, offset, length);
-        if (diagnostics.observed) {
-          diagnostics.verdict(DIRECTION_NAMES[direction], verdict, time, bytes, offset, length);
-        }
+      onFrame: (direction, verdict, time, view) => {
+        recording?.add(direction, verdict, time, view);
+        if (diagnostics.observed) diagnostics.verdict(DIRECTION_NAMES[direction], verdict, time, view);
       },
-      onDrop: (direction, verdict, time, bytes, offset, length) => {
+      onDrop: (direction, verdict, time, view) => {
         if (dropLog.isFirst(verdict)) {
-          dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length), time);
+          dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(view), time);
         }
-        this.#noteMove(direction, verdict, time, bytes, offset, length);
-        control?.dropped(direction, verdict, bytes, offset, length);
+        if (direction === INGRESS && verdict === ETHERNET_SOURCE) this.#moved.note(time, view);
+        control?.dropped(direction, verdict, view);
       },
       ...(control && { onSlice: control.serve }),
       onTick: (time) => {
@@ -140,18 +138,6 @@ export class SessionRelay {
       },
       deadline: () => Math.min(dropLog.deadline, control?.deadline ?? Number.POSITIVE_INFINITY),
     };
-  }
-
-  /** A frame with the VM's own address that comes from the network says that the VM lives on elsewhere. */
-  #noteMove(
-    direction: Direction,
-    verdict: number,
-    time: number,
-    bytes: Uint8Array,
-    offset: number,
-    length: number,
-  ): void {
-    if (direction === INGRESS && verdict === ETHERNET_SOURCE) this.#moved.note(time, bytes, offset, length);
   }
 
   #dropsOf(verdict: number): number {

@@ -7,45 +7,15 @@
  * snapshot length cuts innocent packets too.
  */
 import { formatIPv4, formatMac } from "./address.ts";
-import {
-  ARP_REPLY,
-  ARP_REQUEST,
-  arpOperation,
-  isArpForIPv4,
-  senderHardwareAddress,
-  senderProtocolAddress,
-  targetProtocolAddress,
-} from "./arp.ts";
+import { ARP_REPLY, ARP_REQUEST } from "./arp.ts";
 import { get16 } from "./bytes.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "./dhcp.ts";
-import { ETHERNET_HEADER, etherType, TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "./ethernet.ts";
-import { icmpCode, icmpType } from "./icmp.ts";
-import {
-  destinationAddress,
-  fragmentOffset,
-  headerLength,
-  IPV4_HEADER,
-  ipProtocol,
-  ipVersion,
-  moreFragments,
-  PROTOCOL_ICMP,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
-  sourceAddress,
-  totalLength,
-} from "./ipv4.ts";
-import {
-  TCP_ACK,
-  TCP_FIN,
-  TCP_PSH,
-  TCP_RST,
-  TCP_SYN,
-  TCP_URG,
-  tcpDestinationPort,
-  tcpFlags,
-  tcpSourcePort,
-} from "./tcp.ts";
-import { UDP_HEADER, udpDestinationPort, udpLength, udpSourcePort } from "./udp.ts";
+import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "./ethernet.ts";
+import type { FrameView } from "./frame-view.ts";
+import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ipv4.ts";
+import { IPV4_VERSION, SHORT, SOUND } from "./malformed.ts";
+import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from "./tcp.ts";
+import { UDP_HEADER } from "./udp.ts";
 
 /** Tag protocol identifiers (IEEE 802.1Q, 802.1ad, and the older Q-in-Q); a tag is followed by the type within. */
 const VLAN_TYPES: readonly number[] = [0x8100, 0x88a8, 0x9100];
@@ -88,71 +58,57 @@ const TCP_FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
 /** By option 53 (RFC 2132 9.6). */
 const DHCP_NAMES = ["", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM"] as const;
 
-/** Describes the frame `bytes[offset] … bytes[offset + length - 1]`. Never throws. */
-export function describeFrame(bytes: Uint8Array, offset: number, length: number): string {
-  if (length < ETHERNET_HEADER) return `${length} ${length === 1 ? "byte" : "bytes"}`;
-  const type = etherType(bytes, offset);
-  const payload = offset + ETHERNET_HEADER;
-  const payloadLength = length - ETHERNET_HEADER;
-  if (type === TYPE_ARP) return describeArp(bytes, payload, payloadLength);
-  if (type === TYPE_IPV4) return describeIPv4(bytes, payload, payloadLength);
+/** Describes a frame. Never throws. */
+export function describeFrame(view: FrameView): string {
+  const { malformed, length, type } = view;
+  if (malformed === SHORT) return `${length} ${length === 1 ? "byte" : "bytes"}`;
+  if (type === TYPE_ARP) return describeArp(view);
+  if (type === TYPE_IPV4) return describeIPv4(view);
   if (type === TYPE_IPV6) return "IPv6";
   if (type <= LARGEST_LENGTH) return `802.3 length ${type}`;
-  if (VLAN_TYPES.includes(type)) {
-    if (payloadLength < VLAN_TAG) return `VLAN ${hex(type, 4)} cut short`;
-    return `VLAN ${hex(type, 4)} id ${get16(bytes, payload) & 0xfff} type ${hex(get16(bytes, payload + 2), 4)}`;
-  }
-  return `type ${hex(type, 4)}`;
+  if (!VLAN_TYPES.includes(type)) return `type ${hex(type, 4)}`;
+  if (length < ETHERNET_HEADER + VLAN_TAG) return `VLAN ${hex(type, 4)} cut short`;
+  const { bytes, packet: tag } = view;
+  return `VLAN ${hex(type, 4)} id ${get16(bytes, tag) & 0xfff} type ${hex(get16(bytes, tag + 2), 4)}`;
 }
 
-function describeArp(bytes: Uint8Array, packet: number, length: number): string {
-  if (!isArpForIPv4(bytes, packet, length)) return "ARP malformed";
-  const operation = arpOperation(bytes, packet);
-  const sender = formatIPv4(senderProtocolAddress(bytes, packet));
-  const target = formatIPv4(targetProtocolAddress(bytes, packet));
-  if (operation === ARP_REPLY) return `ARP ${sender} is-at ${formatMac(senderHardwareAddress(bytes, packet))}`;
+function describeArp(view: FrameView): string {
+  if (view.malformed !== SOUND) return "ARP malformed";
+  const { arpOperation: operation } = view;
+  const sender = formatIPv4(view.senderProtocol);
+  const target = formatIPv4(view.targetProtocol);
+  if (operation === ARP_REPLY) return `ARP ${sender} is-at ${formatMac(view.senderHardware)}`;
   if (operation !== ARP_REQUEST) return `ARP operation ${operation}`;
   // RFC 5227 section 2.1.1: asking with no address of one's own; section 2.3: telling one's own to everyone.
   if (sender === "0.0.0.0") return `ARP probe ${target}`;
   return sender === target ? `ARP announcement ${sender}` : `ARP who-has ${target} tell ${sender}`;
 }
 
-function describeIPv4(bytes: Uint8Array, packet: number, length: number): string {
-  if (length < IPV4_HEADER || ipVersion(bytes, packet) !== 4) return "IPv4 malformed";
-  const header = headerLength(bytes, packet);
-  const end = Math.min(totalLength(bytes, packet), length);
-  if (header < IPV4_HEADER || header > end) return "IPv4 malformed";
-  const protocol = ipProtocol(bytes, packet);
+function describeIPv4(view: FrameView): string {
+  const { malformed, headerLength, transportLength: size, protocol, sourcePort, destinationPort } = view;
+  if (malformed === IPV4_VERSION || headerLength < IPV4_HEADER || size < 0) return "IPv4 malformed";
   const name = PROTOCOL_NAMES.get(protocol) ?? `IPv4 protocol ${protocol}`;
-  const source = formatIPv4(sourceAddress(bytes, packet));
-  const destination = formatIPv4(destinationAddress(bytes, packet));
+  const source = formatIPv4(view.source);
+  const destination = formatIPv4(view.destination);
   const hosts = `${source} > ${destination}`;
-  const part = fragmentOffset(bytes, packet) * 8;
+  const part = view.fragmentOffset * 8;
   if (part > 0) return `${name} fragment ${hosts} offset ${part}`;
-  const first = moreFragments(bytes, packet) ? " first fragment" : "";
-  const at = packet + header;
-  const size = end - header;
+  const first = view.moreFragments ? " first fragment" : "";
+  const ports = `${source}:${sourcePort} > ${destination}:${destinationPort}`;
   switch (protocol) {
-    case PROTOCOL_UDP: {
+    case PROTOCOL_UDP:
       if (size < UDP_HEADER) break;
-      const ports = [udpSourcePort(bytes, at), udpDestinationPort(bytes, at)] as const;
-      const udp = `${source}:${ports[0]} > ${destination}:${ports[1]}`;
-      if (!isDhcp(...ports)) return `UDP ${udp}${first}`;
-      const message = Math.min(udpLength(bytes, at), size) - UDP_HEADER;
-      return `${describeDhcp(bytes, at + UDP_HEADER, message) ?? `DHCP malformed ${udp}`}${first}`;
-    }
+      if (!isDhcp(sourcePort, destinationPort)) return `UDP ${ports}${first}`;
+      return `${describeDhcp(view) ?? `DHCP malformed ${ports}`}${first}`;
     case PROTOCOL_TCP: {
       if (size < TCP_TOLD) break;
-      const flags = tcpFlags(bytes, at);
-      const names = TCP_FLAG_NAMES.filter(([flag]) => (flags & flag) !== 0).map(([, flag]) => flag);
-      const ports = `${source}:${tcpSourcePort(bytes, at)} > ${destination}:${tcpDestinationPort(bytes, at)}`;
+      const names = TCP_FLAG_NAMES.filter(([flag]) => (view.tcpFlags & flag) !== 0).map(([, flag]) => flag);
       return `TCP ${ports} [${names.join(" ")}]${first}`;
     }
     case PROTOCOL_ICMP: {
       if (size < ICMP_TOLD) break;
-      const type = icmpType(bytes, at);
-      const known = ICMP_NAMES.get(type);
-      return `ICMP ${known ?? `type ${type} code ${icmpCode(bytes, at)}`} ${hosts}${first}`;
+      const known = ICMP_NAMES.get(view.icmpType);
+      return `ICMP ${known ?? `type ${view.icmpType} code ${view.icmpCode}`} ${hosts}${first}`;
     }
     default:
       return `${name} ${hosts}${first}`;
@@ -167,10 +123,11 @@ function isDhcp(sourcePort: number, destinationPort: number): boolean {
   );
 }
 
-/** A DHCP message with the addresses that it is about; undefined when the bytes are none. */
-function describeDhcp(bytes: Uint8Array, at: number, length: number): string | undefined {
+/** A DHCP message with the addresses that it is about; undefined when the payload is none. */
+function describeDhcp(view: FrameView): string | undefined {
   const message = new DhcpMessage();
-  if (!message.read(bytes, at, length)) return undefined;
+  const length = Math.min(view.udpLength, view.transportLength) - UDP_HEADER;
+  if (!message.read(view.bytes, view.transport + UDP_HEADER, length)) return undefined;
   const words = [
     `DHCP ${DHCP_NAMES[message.messageType] ?? `type ${message.messageType}`}`,
     `xid ${hex(message.xid, 8)}`,

@@ -16,6 +16,8 @@ const DO_NOT_FRAGMENT = 0x40;
 
 /** Bytes of a header without options. */
 export const IPV4_HEADER = 20;
+/** First byte of a header without options: version 4, and an IHL of 5 words. */
+export const PLAIN_HEADER = 0x45;
 
 export const PROTOCOL_ICMP = 1;
 export const PROTOCOL_IGMP = 2;
@@ -86,7 +88,7 @@ export function putIPv4Header(
   destination: number,
 ): void {
   bytes.fill(0, packet, packet + IPV4_HEADER);
-  bytes[packet] = 0x45;
+  bytes[packet] = PLAIN_HEADER;
   put16(bytes, packet + TOTAL_LENGTH, total);
   bytes[packet + FLAGS_AND_OFFSET] = DO_NOT_FRAGMENT;
   bytes[packet + TIME_TO_LIVE] = 64;
@@ -108,7 +110,7 @@ export interface IPv4Fields {
 /** A whole packet without options around a payload. */
 export function emitIPv4(fields: IPv4Fields, payload: Uint8Array): Uint8Array {
   const packet = new Uint8Array(IPV4_HEADER + payload.length);
-  packet[0] = 0x45;
+  packet[0] = PLAIN_HEADER;
   put16(packet, TOTAL_LENGTH, packet.length);
   put16(packet, IDENTIFICATION, fields.identification ?? 0);
   packet[TIME_TO_LIVE] = fields.timeToLive ?? 64;

@@ -44,9 +44,9 @@ function record(session: Session, path: string): number {
     guard: createGuard(session.options),
     clock: () => now,
     batches: [batch(), batch()],
-    onFrame: (direction, verdict, time, bytes, offset, length) => {
+    onFrame: (direction, verdict, time, view) => {
       judged++;
-      recording.add(direction, verdict, time, bytes, offset, length);
+      recording.add(direction, verdict, time, view);
     },
     onEnd: ({ error }) => assert.fail(error),
   });

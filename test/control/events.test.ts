@@ -6,26 +6,29 @@ import { remoteOf } from "../../src/control/remote.ts";
 import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
 import { emitArp } from "../../src/wire/arp.ts";
 import { emitEthernet } from "../../src/wire/ethernet.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import { emitIPv4 } from "../../src/wire/ipv4.ts";
 import { until } from "../support/running.ts";
 import { Controller, house } from "./support.ts";
 
 const SUBSCRIBE = '{"jsonrpc":"2.0","id":1,"method":"softnet.events"}';
-const to = (destination: number): Uint8Array =>
-  emitEthernet(1, 2, 0x0800, emitIPv4({ source: 0x0a000002, destination, protocol: 17 }, new Uint8Array(8)));
+const to = (destination: number): FrameView =>
+  FrameView.of(
+    emitEthernet(1, 2, 0x0800, emitIPv4({ source: 0x0a000002, destination, protocol: 17 }, new Uint8Array(8))),
+  );
 const params = (line: string) => JSON.parse(line).params;
 
 test("a first drop is one of its reason and remote address, until the policy changes", async (t) => {
   const here = house(t);
   const { events } = here.target;
   assert.equal(events.wanted, false);
-  events.drop(EGRESS, 25, to(1), 0, 42); // nobody listens
+  events.drop(EGRESS, 25, to(1)); // nobody listens
   const controller = Controller.client(t, here);
   await controller.ask(SUBSCRIBE);
   await controller.ask(SUBSCRIBE); // no second subscription
   for (let round = 0; round < 3; round++) {
     for (const verdict of [25, 26]) {
-      for (const address of [1, 2, 0xffffffff]) events.drop(EGRESS, verdict, to(address), 0, 42);
+      for (const address of [1, 2, 0xffffffff]) events.drop(EGRESS, verdict, to(address));
     }
   }
   const told = (await controller.lines(6)).map(params);
@@ -35,14 +38,14 @@ test("a first drop is one of its reason and remote address, until the policy cha
   );
   await controller.quiet();
   events.policyChanged({ by: "file" });
-  events.drop(EGRESS, 25, to(1), 0, 42);
+  events.drop(EGRESS, 25, to(1));
   assert.deepEqual(
     (await controller.lines(2)).map((line) => params(line).event),
     ["policy", "drop"],
   );
   const late = Controller.client(t, here);
   await late.ask(SUBSCRIBE);
-  events.drop(EGRESS, 25, to(1), 0, 42);
+  events.drop(EGRESS, 25, to(1));
   assert.equal(params(await late.line()).verdict, 25);
   await controller.quiet();
   late.end.close();
@@ -82,8 +85,7 @@ test("first drops beyond the table's room are counted", async (t) => {
   const here = house(t);
   const controller = Controller.inherited(t, here);
   await controller.ask(SUBSCRIBE);
-  for (let address = 0; address < MOST_FIRST_DROPS + 500; address++)
-    here.target.events.drop(EGRESS, 25, to(address), 0, 42);
+  for (let address = 0; address < MOST_FIRST_DROPS + 500; address++) here.target.events.drop(EGRESS, 25, to(address));
   const lines = (await controller.lines(MOST_FIRST_DROPS + 1)).map(params);
   assert.deepEqual({ ...lines.at(-1), time: undefined }, { event: "skipped", time: undefined, count: 500 });
 });
@@ -128,12 +130,12 @@ test("the remote address of a frame: the other side's, 0 where none can be read"
     0x0800,
     emitIPv4({ source: 7, destination: 0xfffffffe, protocol: 17 }, new Uint8Array(8)),
   );
-  assert.equal(remoteOf(EGRESS, packet, 0, packet.length), 0xfffffffe);
-  assert.equal(remoteOf(INGRESS, packet, 0, packet.length), 7);
+  assert.equal(remoteOf(EGRESS, FrameView.of(packet)), 0xfffffffe);
+  assert.equal(remoteOf(INGRESS, FrameView.of(packet)), 7);
   const fields = { operation: 1, senderHardware: 1, senderProtocol: 5, targetHardware: 0, targetProtocol: 6 };
   const arp = emitEthernet(1, 2, 0x0806, emitArp(fields));
-  assert.equal(remoteOf(EGRESS, arp, 0, arp.length), 6);
-  assert.equal(remoteOf(INGRESS, arp, 0, arp.length), 5);
-  for (const length of [0, 13, 14, 33]) assert.equal(remoteOf(EGRESS, packet, 0, length), 0);
-  assert.equal(remoteOf(EGRESS, arp, 0, 41), 0);
+  assert.equal(remoteOf(EGRESS, FrameView.of(arp)), 6);
+  assert.equal(remoteOf(INGRESS, FrameView.of(arp)), 5);
+  for (const length of [0, 13, 14, 33]) assert.equal(remoteOf(EGRESS, FrameView.of(packet, 0, length)), 0);
+  assert.equal(remoteOf(EGRESS, FrameView.of(arp, 0, 41)), 0);
 });

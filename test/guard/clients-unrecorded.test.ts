@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LONGEST_REQUEST } from "../../src/guard/own-request.ts";
+import { LONGEST_REQUEST } from "../../src/guard/ipv4/own-request.ts";
 import { LONGEST_OWN_FRAME } from "../../src/relay/own-frames.ts";
 import {
   ADDRESS,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { type TestContext, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
-import { type BindingMessage, createGuard, type VerdictMessage } from "../../src/index.ts";
+import { type BindingMessage, createGuard, FrameView, type VerdictMessage } from "../../src/index.ts";
 import { collectUncaught } from "../support/uncaught.ts";
 import { ADDRESS, Bench, bytes, Client, SECOND, VM } from "./support.ts";
 
@@ -63,8 +63,8 @@ test("judging in batches publishes nothing of its own", (t) => {
   const messages = follow<VerdictMessage>(t, "softnet:verdict");
   const guard = createGuard({ macAddress: VM });
   guard.advance(1);
-  assert.notEqual(guard.judgeEgress(bytes(), 0, 0), 0);
-  assert.notEqual(guard.judgeIngress(bytes(), 0, 0), 0);
+  assert.notEqual(guard.judgeEgress(FrameView.of(bytes())), 0);
+  assert.notEqual(guard.judgeIngress(FrameView.of(bytes())), 0);
   assert.deepEqual(messages, []);
 });
 

@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { FLOW_ECHO_FROM_VM, FLOW_TCP, FLOW_UDP, FlowTable, NO_FLOW } from "../../src/guard/flow-table.ts";
+import { FLOW_ECHO_FROM_VM, FLOW_TCP, FLOW_UDP } from "../../src/guard/flow-state.ts";
+import { FlowTable, NO_FLOW } from "../../src/guard/flow-table.ts";
 import { KeyedHash } from "../../src/guard/keyed-hash.ts";
 import { PASS, verdictOf } from "../../src/guard/reasons.ts";
 import { RemoteCounts } from "../../src/guard/remote-counts.ts";
 import { NO_SLOT, TimeWheel } from "../../src/guard/time-wheel.ts";
 import { put16 } from "../../src/wire/bytes.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import { ACK_FLAG, FIN, middle, RST, remote, SYN, tcpOut, tracking, udpIn, udpOut } from "./flow-support.ts";
 
 const FULL = verdictOf("flow.full");
@@ -208,7 +210,6 @@ test("G12 the flow table equals a map over openings, segments, times and room, w
     { weight: 1, arbitrary: fc.record({ end: key }) },
     { weight: 4, arbitrary: fc.record({ wait }) },
   );
-  const mac = new Uint8Array([0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54]);
   fc.assert(
     fc.property(fc.array(act, { maxLength: 200 }), (acts) => {
       const table = new FlowTable(MOST);
@@ -231,7 +232,8 @@ test("G12 the flow table equals a map over openings, segments, times and room, w
           assert.equal(table.refusal(kind, byOther, syn, remoteOf(at)), room === undefined ? FULL : PASS);
           if (room === undefined) continue;
           for (const name of room) map.delete(name);
-          const flow = table.open(kind, remoteOf(at), ports * 0x2aaa_aaab, byOther, syn, mac, 0);
+          const flow = table.open(kind, remoteOf(at), ports * 0x2aaa_aaab, byOther, syn);
+          table.noteMac(flow, 0xfedc, 0xba987654);
           assert.equal(table.macOf(flow), 0xfedcba987654);
           assert.equal(table.remoteOf(flow), remoteOf(at));
           const awaits = kind !== FLOW_TCP ? "nothing" : syn ? "answer" : byOther ? "vm" : "nothing";
@@ -292,6 +294,7 @@ test("judging by flows and rules leaves nothing on the heap", () => {
     frames.push([tcpOut({ destination, ...middle }), true], [udpIn({ source: "10.0.3.1", own: index }), false]);
   }
   const out = new Uint8Array(128);
+  const view = new FrameView();
   const judge = (rounds: number): void => {
     for (let round = 0; round < rounds; round++) {
       bench.now += 1000;
@@ -299,8 +302,9 @@ test("judging by flows and rules leaves nothing on the heap", () => {
       for (const [frame, leaves] of frames) {
         // New connections come and go, too.
         put16(frame, 34, 20_000 + (round % 500));
-        if (leaves) guard.judgeEgress(frame, 0, frame.length);
-        else guard.judgeIngress(frame, 0, frame.length);
+        view.read(frame, 0, frame.length);
+        if (leaves) guard.judgeEgress(view);
+        else guard.judgeIngress(view);
       }
       guard.takeReset(out, 0);
     }

@@ -1,6 +1,7 @@
 /** IPv4 to one machine in a frame to many (threat row I17, finding G13): one frame would cost every machine of the segment. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import { echoOut, REMOTE, tcpIn, tcpOut, udpIn, udpOut } from "./flow-support.ts";
 import {
   ADDRESS,
@@ -132,10 +133,11 @@ test("G13 the directed broadcast address is the lease's, and there is none witho
 test("G13 400,000 frames to all machines in 4 s: none reaches the segment", () => {
   const bench = new Bench({ address: ADDRESS, gateway: GATEWAY });
   const frame = udpOut({ to: EVERYONE_MAC });
+  const view = FrameView.of(frame);
   let passed = 0;
   for (let index = 0; index < 400_000; index++) {
     bench.guard.advance(bench.now + index * 10);
-    if (bench.guard.judgeEgress(frame, 0, frame.length) === 0) passed++;
+    if (bench.guard.judgeEgress(view) === 0) passed++;
   }
   assert.equal(passed, 0);
 });

@@ -18,6 +18,7 @@ import {
 } from "../../src/index.ts";
 import { parseRules } from "../../src/policy/rule.ts";
 import { formatIPv4, parseIPv4 } from "../../src/wire/address.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import {
   ADDRESS,
   arp,
@@ -435,7 +436,7 @@ function checkAnswer(
   reason: string,
   counts: Map<string, number>,
 ): void {
-  const length = guard.answer(frame, 0, frame.length, verdictOf(reason), answers, 16);
+  const length = guard.answer(FrameView.of(frame), verdictOf(reason), answers, 16);
   if (length === 0) return;
   count(counts, "answered");
   const answer = answers.subarray(16, 16 + length);

@@ -5,6 +5,7 @@ import { verdictOf } from "../../src/guard/reasons.ts";
 import type { GuardOptions } from "../../src/index.ts";
 import { parseRules } from "../../src/policy/rule.ts";
 import { addToSum, foldSum } from "../../src/wire/checksum.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import {
   ACK_FLAG,
   change,
@@ -53,7 +54,7 @@ const SLOT = 16;
 function answerTo(bench: Bench, frame: Uint8Array): Uint8Array | undefined {
   const reason = bench.out(frame);
   const out = new Uint8Array(128).fill(0xee);
-  const length = bench.guard.answer(frame, 0, frame.length, reason === "pass" ? 0 : verdictOf(reason), out, SLOT);
+  const length = bench.guard.answer(FrameView.of(frame), reason === "pass" ? 0 : verdictOf(reason), out, SLOT);
   assert.ok([...out.subarray(0, SLOT), ...out.subarray(SLOT + length)].every((byte) => byte === 0xee));
   return length === 0 ? undefined : out.slice(SLOT, SLOT + length);
 }
@@ -71,6 +72,17 @@ function isWhole(frame: Uint8Array): boolean {
   const pseudo = frame[23] === 6 ? addToSum(0, frame, 26, 8) + 6 + length : 0;
   return foldSum(addToSum(0, frame, 14, 20)) === 0xffff && foldSum(addToSum(pseudo, frame, 34, length)) === 0xffff;
 }
+
+test("L10 a frame that is cut short is not answered, whatever lies behind it in memory", () => {
+  const bench = new Bench({ address: ADDRESS, ...BLOCKED });
+  const frame = tcpOut({ destination: "93.184.216.34", flags: 2 });
+  assert.notEqual(answerTo(bench, frame), undefined);
+  const out = new Uint8Array(128);
+  for (let length = 0; length < 54; length++) {
+    const view = FrameView.of(frame, 0, length);
+    assert.equal(bench.guard.answer(view, verdictOf("policy.block"), out, SLOT), 0, `${length} bytes`);
+  }
+});
 
 test("a denied SYN gets RST and ACK from its destination, which acknowledges it", () => {
   const frame = tcpOut({ own: 40_000, port: 443, sequence: 0x01020304 });

@@ -11,6 +11,7 @@ import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { DhcpServer, type DhcpServerOptions } from "../../src/networks/dhcp/server.ts";
 import { parseIPv4, parseMac } from "../../src/wire/address.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import {
   ACK,
   address,
@@ -139,7 +140,7 @@ function sum(data: Buffer): number {
   return total;
 }
 
-const ask = (frame: Uint8Array, of = server()): Uint8Array | undefined => of.answer(frame, 0, frame.length);
+const ask = (frame: Uint8Array, of = server()): Uint8Array | undefined => of.answer(FrameView.of(frame));
 
 /** The reply to a frame; there must be one. */
 function answered(frame: Uint8Array, of?: DhcpServer): Reply {
@@ -450,8 +451,8 @@ test("D17 fragments, IP options, wrong lengths and wrong checksums: not answered
 test("a frame anywhere in a slab is read where it is, and padding behind it is not", () => {
   const frame = client.discover();
   const slab = join(new Uint8Array(37).fill(0xff), frame, new Uint8Array(99).fill(0xff));
-  assert.deepEqual(server().answer(slab, 37, frame.length), ask(frame));
-  assert.deepEqual(server().answer(slab, 37, frame.length + 50), ask(frame));
+  assert.deepEqual(server().answer(FrameView.of(slab, 37, frame.length)), ask(frame));
+  assert.deepEqual(server().answer(FrameView.of(slab, 37, frame.length + 50)), ask(frame));
 });
 
 /* D31: whatever comes */

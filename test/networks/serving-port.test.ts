@@ -12,6 +12,7 @@ import { INGRESS } from "../../src/relay/direction.ts";
 import type { FramePort } from "../../src/relay/port.ts";
 import { Relay, type RelayEnd } from "../../src/relay/relay.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
+import type { FrameView } from "../../src/wire/frame-view.ts";
 import {
   arp,
   Client,
@@ -47,7 +48,7 @@ const served = (): DhcpServer =>
 /** Answers every frame with its last byte, and keeps what it was asked. */
 class Echo implements ReplySource {
   asked: number[] = [];
-  answer(bytes: Uint8Array, frame: number, length: number): Uint8Array {
+  answer({ bytes, frame, length }: FrameView): Uint8Array {
     const last = bytes[frame + length - 1];
     this.asked.push(last);
     return Uint8Array.of(0xee, last);

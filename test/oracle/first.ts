@@ -3,6 +3,7 @@ import { createGuard, type Guard } from "../../src/guard/guard.ts";
 import { verdictOf } from "../../src/guard/reasons.ts";
 import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { parseRules } from "../../src/policy/rule.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import type { Explained } from "./guard.ts";
 import type { Judge } from "./judge.ts";
 import type { Way } from "./rules.ts";
@@ -29,8 +30,9 @@ class FirstGuard implements Judge {
 
   answer(frame: Uint8Array, verdict: Verdict): Uint8Array | undefined {
     const whole = new Uint8Array(frame.buffer); // as a batch has it, with other frames around
+    const view = FrameView.of(whole, frame.byteOffset, frame.length);
     const dropped = verdictOf(verdict.reason!);
-    return this.#taken((at) => this.#guard.answer(whole, frame.byteOffset, frame.length, dropped, this.#out, at));
+    return this.#taken((at) => this.#guard.answer(view, dropped, this.#out, at));
   }
 
   takeResets(): Uint8Array[] {

@@ -2,6 +2,7 @@
 import { Batch, HEADROOM, strideFor } from "../../src/relay/batch.ts";
 import type { FramePort, Interest } from "../../src/relay/port.ts";
 import type { Answerer, RelayGuard } from "../../src/relay/relay.ts";
+import type { FrameView } from "../../src/wire/frame-view.ts";
 
 export const plainBatch = (capacity = 4): Batch => {
   const stride = strideFor(100);
@@ -83,18 +84,18 @@ export class FakeGuard implements RelayGuard {
     this.times.push(time);
   }
 
-  judgeEgress(bytes: Uint8Array, offset: number, length: number): number {
-    return this.#judge("egress", bytes, offset, length);
+  judgeEgress(view: FrameView): number {
+    return this.#judge("egress", view);
   }
 
-  judgeIngress(bytes: Uint8Array, offset: number, length: number): number {
-    return this.#judge("ingress", bytes, offset, length);
+  judgeIngress(view: FrameView): number {
+    return this.#judge("ingress", view);
   }
 
-  #judge(direction: string, bytes: Uint8Array, offset: number, length: number): number {
+  #judge(direction: string, { bytes, frame, length }: FrameView): number {
     if (this.fail) throw new TypeError("a fault in the guard");
-    this.judged.push(`${direction} ${bytes.subarray(offset, offset + length).join(",")}`);
-    return bytes[offset];
+    this.judged.push(`${direction} ${bytes.subarray(frame, frame + length).join(",")}`);
+    return bytes[frame];
   }
 }
 
@@ -103,10 +104,10 @@ export class AnsweringGuard extends FakeGuard implements Answerer {
   resets = 0;
   asked = 0;
 
-  answer(bytes: Uint8Array, offset: number, length: number, verdict: number, out: Uint8Array, at: number): number {
+  answer({ bytes, frame, length }: FrameView, verdict: number, out: Uint8Array, at: number): number {
     this.asked++;
     if (length < 2) return 0;
-    out.set([0xa, verdict, ...bytes.subarray(offset + 1, offset + length)], at);
+    out.set([0xa, verdict, ...bytes.subarray(frame + 1, frame + length)], at);
     return length + 1;
   }
 

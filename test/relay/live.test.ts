@@ -30,8 +30,8 @@ interface Scene {
 /** Drops frames whose last byte is 0xee. */
 const guard: RelayGuard = {
   advance: () => {},
-  judgeEgress: (bytes, offset, length) => (bytes[offset + length - 1] === 0xee ? 2 : 0),
-  judgeIngress: (bytes, offset, length) => (bytes[offset + length - 1] === 0xee ? 2 : 0),
+  judgeEgress: ({ bytes, frame, length }) => (bytes[frame + length - 1] === 0xee ? 2 : 0),
+  judgeIngress: ({ bytes, frame, length }) => (bytes[frame + length - 1] === 0xee ? 2 : 0),
 };
 
 function setUp(t: TestContext, networkType: number = SOCK_DGRAM): Scene {

@@ -6,6 +6,7 @@ import { SEND_TIMEOUT } from "../../src/relay/delivery.ts";
 import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
 import { type FramePort, PortClosed, PortFailed } from "../../src/relay/port.ts";
 import { Relay, type RelayEnd, type RelayOptions } from "../../src/relay/relay.ts";
+import type { FrameView } from "../../src/wire/frame-view.ts";
 import { FakeGuard, FakePort, plainBatch } from "./fakes.ts";
 
 interface Scene {
@@ -180,8 +181,8 @@ test("observers see every frame with its verdict, drops by themselves, and ticks
   let ticks = 0;
   const note =
     (name: string) =>
-    (direction: number, verdict: number, _time: number, bytes: Uint8Array, offset: number, length: number): void => {
-      seen.push(`${name} ${direction} ${verdict} ${bytes.subarray(offset, offset + length).join(",")}`);
+    (direction: number, verdict: number, _time: number, { bytes, frame, length }: FrameView): void => {
+      seen.push(`${name} ${direction} ${verdict} ${bytes.subarray(frame, frame + length).join(",")}`);
     };
   const { vm, network, guard } = setUp(t, { onFrame: note("frame"), onDrop: note("drop"), onTick: () => ticks++ });
   vm.waiting = [passed(1), [3, 7]];
@@ -294,8 +295,8 @@ for (const [what, side, fail] of [
 
 test("the frames of a batch in which the guard fails are not forwarded, not even the ones before", (t) => {
   const { vm, network, ends } = setUp(t, {
-    onFrame: (_direction, _verdict, _time, bytes, offset) => {
-      if (bytes[offset + 1] === 2) throw new Error("an observer's fault");
+    onFrame: (_direction, _verdict, _time, { bytes, frame }) => {
+      if (bytes[frame + 1] === 2) throw new Error("an observer's fault");
     },
   });
   vm.waiting = [passed(1), passed(2), passed(3)];

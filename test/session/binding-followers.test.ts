@@ -58,9 +58,9 @@ test("a fault while a batch is judged ends the relay before a frame of it is for
     (error) => relay.fail(error),
   );
   const judge = guard.judgeIngress.bind(guard);
-  guard.judgeIngress = (...frame) => {
+  guard.judgeIngress = (view) => {
     onBinding(change);
-    return judge(...frame);
+    return judge(view);
   };
   relay.start();
   network.waiting = [

@@ -6,6 +6,7 @@ import { PASS, verdictOf } from "../../src/guard/reasons.ts";
 import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
 import { Recording } from "../../src/session/recording.ts";
 import { Log } from "../../src/telemetry/log.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 function setUp(t: TestContext, files: number) {
@@ -25,10 +26,10 @@ const SECOND = 1_000_000;
 /** A flood of one reason, 10,000 frames in 5 s, and a frame of another reason and one that passes behind it. */
 function flood(recording: Recording): void {
   for (let index = 0; index < 10_000; index++) {
-    recording.add(EGRESS, verdictOf("ethernet.source"), index * 500, FRAME, 0, 60);
+    recording.add(EGRESS, verdictOf("ethernet.source"), index * 500, FrameView.of(FRAME, 0, 60));
   }
-  recording.add(EGRESS, verdictOf("arp.probe"), 5 * SECOND, FRAME, 0, 60);
-  recording.add(INGRESS, PASS, 5 * SECOND, FRAME, 0, 60);
+  recording.add(EGRESS, verdictOf("arp.probe"), 5 * SECOND, FrameView.of(FRAME, 0, 60));
+  recording.add(INGRESS, PASS, 5 * SECOND, FrameView.of(FRAME, 0, 60));
   recording.close();
 }
 

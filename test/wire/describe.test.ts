@@ -7,6 +7,7 @@ import { emitArp } from "../../src/wire/arp.ts";
 import { describeFrame } from "../../src/wire/describe.ts";
 import { emitDhcp } from "../../src/wire/dhcp.ts";
 import { emitEthernet } from "../../src/wire/ethernet.ts";
+import { FrameView } from "../../src/wire/frame-view.ts";
 import { emitIcmpEcho } from "../../src/wire/icmp.ts";
 import { emitIPv4 } from "../../src/wire/ipv4.ts";
 import { emitUdp } from "../../src/wire/udp.ts";
@@ -20,7 +21,7 @@ const address = (text: string) => bytes(...text.split(".").map(Number));
 function told(frame: Uint8Array, length = frame.length): string {
   const around = new Uint8Array(frame.length + 64).fill(0x41);
   around.set(frame, 32);
-  return describeFrame(around, 32, length);
+  return describeFrame(FrameView.of(around, 32, length));
 }
 
 const ethernet = (type: number, payload: Uint8Array) => emitEthernet(0xffffffffffff, VM, type, payload);
@@ -164,7 +165,7 @@ test("any bytes at all are one short line of printable ASCII, and bytes beyond t
     fc.property(fc.oneof(frame, random, dhcp), (packet) => {
       const text = told(packet);
       assert.match(text, /^[\x20-\x7e]{1,120}$/);
-      assert.equal(describeFrame(packet, 0, packet.length), text);
+      assert.equal(describeFrame(FrameView.of(packet)), text);
     }),
     { numRuns: 5000 },
   );

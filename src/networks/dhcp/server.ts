@@ -17,8 +17,7 @@
  * the guest's bytes it repeats xid, broadcast flag and client identifier, the other fields that RFC 2131 table 3 copies
  * being known beforehand (threat row D30).
  */
-import { readDhcp } from "../../guard/dhcp-form.ts";
-import { judgeIPv4Form } from "../../guard/ipv4-form.ts";
+import { readDhcp } from "../../guard/ipv4/dhcp-form.ts";
 import { PASS } from "../../guard/reasons.ts";
 import { BROADCAST_MAC, LIMITED_BROADCAST } from "../../wire/address.ts";
 import { put16, put32 } from "../../wire/bytes.ts";
@@ -49,9 +48,11 @@ import {
   OPTION_SERVER_IDENTIFIER,
   OPTION_SUBNET_MASK,
 } from "../../wire/dhcp.ts";
-import { ETHERNET_HEADER, emitEthernet, etherType, TYPE_IPV4 } from "../../wire/ethernet.ts";
-import { destinationAddress, fragmentBits, IPV4_HEADER, ipProtocol, PROTOCOL_UDP } from "../../wire/ipv4.ts";
-import { emitUdp, udpDestinationPort, udpSourcePort } from "../../wire/udp.ts";
+import { emitEthernet, TYPE_IPV4 } from "../../wire/ethernet.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
+import { SOUND } from "../../wire/malformed.ts";
+import { emitUdp } from "../../wire/udp.ts";
 
 /** A lease that does not end (RFC 2131 3.3). */
 export const INFINITE_LEASE = 0xffffffff;
@@ -117,9 +118,9 @@ export class DhcpServer {
     this.#dnsServers = servers.slice(0, MOST_DNS_SERVERS);
   }
 
-  /** Answers the frame of `length` bytes at `frame` with a whole frame; undefined when there is nothing to say to it. */
-  answer(bytes: Uint8Array, frame: number, length: number): Uint8Array | undefined {
-    if (!this.#read(bytes, frame, length)) return undefined;
+  /** Answers a frame with a whole frame; undefined when there is nothing to say to it. */
+  answer(view: FrameView): Uint8Array | undefined {
+    if (!this.#read(view)) return undefined;
     const { messageType, ciaddr, serverIdentifier, rapidCommit } = this.#message;
     if (serverIdentifier !== 0 && serverIdentifier !== this.#gateway) return undefined;
     if (messageType === DHCP_DISCOVER) return rapidCommit ? this.#assign(DHCP_ACK, true) : this.#assign(DHCP_OFFER);
@@ -130,17 +131,13 @@ export class DhcpServer {
   }
 
   /** Reads a frame from the VM's client to this server, or to any; false when it is nothing of the kind. */
-  #read(bytes: Uint8Array, frame: number, length: number): boolean {
-    if (length < ETHERNET_HEADER || etherType(bytes, frame) !== TYPE_IPV4) return false;
-    const packet = frame + ETHERNET_HEADER;
-    if (judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER) !== PASS) return false;
-    if (ipProtocol(bytes, packet) !== PROTOCOL_UDP || fragmentBits(bytes, packet) !== 0) return false;
-    const datagram = packet + IPV4_HEADER;
-    if (udpSourcePort(bytes, datagram) !== DHCP_CLIENT_PORT) return false;
-    if (udpDestinationPort(bytes, datagram) !== DHCP_SERVER_PORT) return false;
-    const destination = destinationAddress(bytes, packet);
+  #read(view: FrameView): boolean {
+    if (view.type !== TYPE_IPV4 || view.malformed !== SOUND) return false;
+    if (view.protocol !== PROTOCOL_UDP || view.fragmentBits !== 0) return false;
+    if (view.sourcePort !== DHCP_CLIENT_PORT || view.destinationPort !== DHCP_SERVER_PORT) return false;
+    const { destination } = view;
     if (destination !== LIMITED_BROADCAST && destination !== this.#gateway) return false;
-    if (readDhcp(bytes, packet, BOOT_REQUEST, this.#vmMac, this.#message) !== PASS) return false;
+    if (readDhcp(view, BOOT_REQUEST, this.#vmMac, this.#message) !== PASS) return false;
     // There is no relay between a VM and its own network; an answer to one would go elsewhere (threat row D9).
     const { giaddr, hops, relayAgent } = this.#message;
     return giaddr === 0 && hops === 0 && !relayAgent;

@@ -20,17 +20,12 @@ import { verdictOf } from "../../guard/reasons.ts";
 import type { Batch } from "../../relay/batch.ts";
 import { INGRESS } from "../../relay/direction.ts";
 import type { DropCounter, FramePort, Interest } from "../../relay/port.ts";
-import { get16 } from "../../wire/bytes.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../../wire/dhcp.ts";
-import { ETHERNET_HEADER, etherType, TYPE_IPV4 } from "../../wire/ethernet.ts";
-import { fragmentOffset, headerLength, IPV4_HEADER, ipProtocol, PROTOCOL_UDP } from "../../wire/ipv4.ts";
+import { FrameView } from "../../wire/frame-view.ts";
+import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
 
 /** Replies that wait while the VM takes none; a further one is dropped, and its client asks again. */
 const MOST_REPLIES = 8;
-
-/** UDP's two ports, the first bytes of its header. */
-const PORTS = 4;
-const SHORTEST = ETHERNET_HEADER + IPV4_HEADER + PORTS;
 
 /** Under which reasons this port's drops are counted. */
 const FOREIGN_SERVER = verdictOf("dhcp.server");
@@ -43,7 +38,7 @@ const FROM_SERVER = 2;
 
 /** The server as this port sees it (server.ts). */
 export interface ReplySource {
-  answer(bytes: Uint8Array, frame: number, length: number): Uint8Array | undefined;
+  answer(view: FrameView): Uint8Array | undefined;
 }
 
 export class ServingPort implements FramePort {
@@ -57,6 +52,9 @@ export class ServingPort implements FramePort {
   readonly #port: FramePort;
   readonly #server: ReplySource;
   readonly #replies: Uint8Array[] = [];
+  /** Of frames that are sent, and of those that are received: their batches are two. */
+  readonly #sent = new FrameView();
+  readonly #received = new FrameView();
   /** The wrapped port may have frames that no event reports. */
   #maybeMore = false;
   #readable = false;
@@ -94,11 +92,12 @@ export class ServingPort implements FramePort {
     const { bytes, offset, length, count } = batch;
     let unsent = first;
     for (let index = first; index < count; index++) {
-      if (kindOf(bytes, offset[index], length[index]) !== TO_SERVER) continue;
+      this.#sent.read(bytes, offset[index], length[index]);
+      if (kindOf(this.#sent) !== TO_SERVER) continue;
       // In order, and asked once only: when the frames in front of it are not all taken, it is not taken either.
       unsent += this.#sendRun(batch, unsent, index);
       if (unsent < index) return unsent - first;
-      this.#ask(bytes, offset[index], length[index]);
+      this.#ask(this.#sent);
       unsent = index + 1;
     }
     return unsent + this.#sendRun(batch, unsent, count) - first;
@@ -142,8 +141,8 @@ export class ServingPort implements FramePort {
     }
   }
 
-  #ask(bytes: Uint8Array, frame: number, length: number): void {
-    const reply = this.#server.answer(bytes, frame, length);
+  #ask(view: FrameView): void {
+    const reply = this.#server.answer(view);
     if (reply === undefined) return;
     if (this.#replies.length === MOST_REPLIES) {
       this.dropped++;
@@ -178,7 +177,8 @@ export class ServingPort implements FramePort {
     const { bytes, offset, length, count } = batch;
     let kept = 0;
     for (let index = 0; index < count; index++) {
-      if (kindOf(bytes, offset[index], length[index]) === FROM_SERVER) {
+      this.#received.read(bytes, offset[index], length[index]);
+      if (kindOf(this.#received) === FROM_SERVER) {
         this.refused++;
       } else {
         if (kept !== index) batch.keep(index, kept);
@@ -218,13 +218,8 @@ export class ServingPort implements FramePort {
  * Whether a frame is a client's to a server (to port 67, whatever it comes from), a server's to a client (67 → 68), or
  * neither. Nothing is trusted: a network's frames come here before the guard has seen them.
  */
-function kindOf(bytes: Uint8Array, frame: number, length: number): number {
-  if (length < SHORTEST || etherType(bytes, frame) !== TYPE_IPV4) return NOT_DHCP;
-  const packet = frame + ETHERNET_HEADER;
-  if (ipProtocol(bytes, packet) !== PROTOCOL_UDP || fragmentOffset(bytes, packet) !== 0) return NOT_DHCP;
-  const header = headerLength(bytes, packet);
-  if (length < ETHERNET_HEADER + header + PORTS) return NOT_DHCP;
-  const to = get16(bytes, packet + header + 2);
-  if (to === DHCP_SERVER_PORT) return TO_SERVER;
-  return to === DHCP_CLIENT_PORT && get16(bytes, packet + header) === DHCP_SERVER_PORT ? FROM_SERVER : NOT_DHCP;
+function kindOf({ protocol, sourcePort, destinationPort }: FrameView): number {
+  if (protocol !== PROTOCOL_UDP) return NOT_DHCP;
+  if (destinationPort === DHCP_SERVER_PORT) return TO_SERVER;
+  return destinationPort === DHCP_CLIENT_PORT && sourcePort === DHCP_SERVER_PORT ? FROM_SERVER : NOT_DHCP;
 }

@@ -7,16 +7,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Batch } from "../../relay/batch.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { BROADCAST_MAC } from "../../wire/address.ts";
-import {
-  ARP_REPLY,
-  ARP_REQUEST,
-  arpOperation,
-  emitArp,
-  isArpForIPv4,
-  senderHardwareAddress,
-  senderProtocolAddress,
-} from "../../wire/arp.ts";
-import { ETHERNET_HEADER, emitEthernet, etherType, TYPE_ARP } from "../../wire/ethernet.ts";
+import { ARP_REPLY, ARP_REQUEST, emitArp } from "../../wire/arp.ts";
+import { emitEthernet, TYPE_ARP } from "../../wire/ethernet.ts";
+import { FrameView } from "../../wire/frame-view.ts";
+import { SOUND } from "../../wire/malformed.ts";
 
 /** Milliseconds between two looks for an answer. */
 const LOOK = 5;
@@ -59,12 +53,11 @@ export async function askGatewayMac(port: FramePort, batch: Batch, question: Que
 function findAnswer(port: FramePort, batch: Batch, gateway: number): number | undefined {
   port.receive(batch);
   const { bytes, offset, length, count } = batch;
+  const view = new FrameView();
   for (let index = 0; index < count; index++) {
-    const frame = offset[index];
-    const arp = frame + ETHERNET_HEADER;
-    if (length[index] < ETHERNET_HEADER || etherType(bytes, frame) !== TYPE_ARP) continue;
-    if (!isArpForIPv4(bytes, arp, length[index] - ETHERNET_HEADER) || arpOperation(bytes, arp) !== ARP_REPLY) continue;
-    if (senderProtocolAddress(bytes, arp) === gateway) return senderHardwareAddress(bytes, arp);
+    view.read(bytes, offset[index], length[index]);
+    if (view.type !== TYPE_ARP || view.malformed !== SOUND || view.arpOperation !== ARP_REPLY) continue;
+    if (view.senderProtocol === gateway) return view.senderHardware;
   }
   return undefined;
 }

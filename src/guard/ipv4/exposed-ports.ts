@@ -4,9 +4,10 @@
  * gateway passes as long as it opens no connection. That the host's own kernel takes such a segment only for a
  * connection that was led to the VM, is the network's part (networks/nat/rules.ts).
  */
-import { OptionError } from "../user-error.ts";
-import { destinationAddress, fragmentBits, IPV4_HEADER, ipProtocol, PROTOCOL_TCP } from "../wire/ipv4.ts";
-import { TCP_ACK, TCP_SYN, tcpFlags, tcpSourcePort } from "../wire/tcp.ts";
+import { OptionError } from "../../user-error.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PROTOCOL_TCP } from "../../wire/ipv4.ts";
+import { isBareSyn } from "../../wire/tcp.ts";
 
 export class ExposedPorts {
   readonly #ports: ReadonlySet<number>;
@@ -21,12 +22,10 @@ export class ExposedPorts {
     this.#ports = new Set(ports);
   }
 
-  /** Whether the well-formed packet without options is an answer to the gateway, an address in host order. */
-  isAnswer(bytes: Uint8Array, packet: number, gateway: number): boolean {
-    if (this.#ports.size === 0 || ipProtocol(bytes, packet) !== PROTOCOL_TCP) return false;
-    if (destinationAddress(bytes, packet) !== gateway || fragmentBits(bytes, packet) !== 0) return false;
-    const segment = packet + IPV4_HEADER;
-    const opens = (tcpFlags(bytes, segment) & (TCP_SYN | TCP_ACK)) === TCP_SYN;
-    return !opens && this.#ports.has(tcpSourcePort(bytes, segment));
+  /** Whether the packet is an answer to the gateway, an address in host order. */
+  isAnswer(view: FrameView, gateway: number): boolean {
+    if (this.#ports.size === 0 || view.protocol !== PROTOCOL_TCP) return false;
+    if (view.destination !== gateway || view.fragmentBits !== 0) return false;
+    return !isBareSyn(view.tcpFlags) && this.#ports.has(view.sourcePort);
   }
 }

@@ -3,7 +3,7 @@
  * cost the pool an address (threat row D2). Four places; a further identifier gets the place of the one that was used
  * longest ago, once that is 10 minutes ago. One boot may use several: the firmware's, the installer's, the system's.
  */
-import type { DhcpMessage } from "../wire/dhcp.ts";
+import type { DhcpMessage } from "../../wire/dhcp.ts";
 
 interface Entry {
   readonly bytes: Uint8Array;

@@ -7,7 +7,7 @@
  * A REQUEST waits for its answer for a while: meanwhile the VM cannot change what it asked for, so that it cannot let a
  * server lease an address that the guard does not hear of (threat row D2).
  */
-import type { DhcpMessage } from "../wire/dhcp.ts";
+import type { DhcpMessage } from "../../wire/dhcp.ts";
 import { fresh } from "./recent.ts";
 
 export type TransactionKind = "DISCOVER" | "SELECTING" | "INIT-REBOOT" | "RENEWING" | "REBINDING" | "INFORM";

@@ -1,21 +1,14 @@
 /** ARP (RFC 826, RFC 5227): docs/guard.md, section ARP. Nobody speaks for an address that is not theirs. */
-import { isGroupMac } from "../wire/address.ts";
-import {
-  ARP_REPLY,
-  ARP_REQUEST,
-  arpOperation,
-  isArpForIPv4,
-  senderHardwareAddress,
-  senderProtocolAddress,
-  targetHardwareAddress,
-  targetProtocolAddress,
-} from "../wire/arp.ts";
-import { destinationMac, ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
+import { BROADCAST_MAC, isGroupMac } from "../../wire/address.ts";
+import { ARP_REPLY, ARP_REQUEST, emitArp } from "../../wire/arp.ts";
+import { emitEthernet, TYPE_ARP } from "../../wire/ethernet.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { SOUND } from "../../wire/malformed.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { type DhcpState, isHeldElsewhere } from "./dhcp-state.ts";
-import { UNKNOWN_MAC } from "./gateway-watch.ts";
-import { PASS, verdictOf } from "./reasons.ts";
+import { NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { ProbeMemory } from "./recent.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 const FORMAT = verdictOf("arp.format");
 const OPERATION = verdictOf("arp.operation");
@@ -42,19 +35,18 @@ export class ArpGuard {
     this.#state = state;
   }
 
-  egress(bytes: Uint8Array, frame: number, length: number, now: number): number {
-    const packet = frame + ETHERNET_HEADER;
-    const malformed = formOf(bytes, packet, length - ETHERNET_HEADER);
+  egress(view: FrameView, now: number): number {
+    const malformed = formOf(view);
     if (malformed !== PASS) return malformed;
     const { mac, lease, gateway } = this.#state;
-    if (senderHardwareAddress(bytes, packet) !== mac) return HARDWARE_ADDRESS;
-    const sender = senderProtocolAddress(bytes, packet);
-    const target = targetProtocolAddress(bytes, packet);
-    const request = arpOperation(bytes, packet) === ARP_REQUEST;
+    if (view.senderHardware !== mac) return HARDWARE_ADDRESS;
+    const sender = view.senderProtocol;
+    const target = view.targetProtocol;
+    const request = view.arpOperation === ARP_REQUEST;
     if (sender === 0) {
       if (!request || !this.#isOwn(target, now)) return PROBE;
     } else if (sender !== lease.address) {
-      const direct = request || !isGroupMac(destinationMac(bytes, frame));
+      const direct = request || !view.isToGroup;
       if (sender !== lease.formerAddress || !direct || !this.#mayRenew(target, request, now)) return SENDER_ADDRESS;
     }
     if (!this.#bucket.take(now)) return RATE;
@@ -87,47 +79,63 @@ export class ArpGuard {
     return SENDER_ADDRESS;
   }
 
-  ingress(bytes: Uint8Array, frame: number, length: number, now: number): number {
-    const packet = frame + ETHERNET_HEADER;
-    const malformed = formOf(bytes, packet, length - ETHERNET_HEADER);
+  ingress(view: FrameView, now: number): number {
+    const malformed = formOf(view);
     if (malformed !== PASS) return malformed;
     const { mac, lease, gateway } = this.#state;
-    const sender = senderProtocolAddress(bytes, packet);
+    const sender = view.senderProtocol;
     if (sender === 0) return PASS;
-    const reply = arpOperation(bytes, packet) === ARP_REPLY;
-    const hardware = senderHardwareAddress(bytes, packet);
+    const reply = view.arpOperation === ARP_REPLY;
+    const hardware = view.senderHardware;
     if (sender === lease.formerAddress && hardware !== mac) lease.forgetFormer();
     if (this.#isOwn(sender, now) && !(reply && this.#probes.answers(sender, now))) return CONFLICT;
     if (sender !== gateway.address) return PASS;
-    const verdict = this.#judgeGateway(bytes, frame, now);
+    const verdict = this.#judgeGateway(view, now);
     if (verdict !== PASS && lease.address !== 0) gateway.claimed(now);
     return verdict;
   }
 
-  /** Somebody speaks as the gateway. */
-  #judgeGateway(bytes: Uint8Array, frame: number, now: number): number {
+  /** Writes a question of softnet's own about the gateway's address, in the VM's name; returns its length, 0 = none. */
+  takeQuestion(out: Uint8Array, at: number, now: number): number {
     const { mac, lease, gateway } = this.#state;
-    const packet = frame + ETHERNET_HEADER;
-    const hardware = senderHardwareAddress(bytes, packet);
+    const asked = lease.address === 0 ? NO_QUESTION : gateway.takeQuestion(now);
+    if (asked === NO_QUESTION) return 0;
+    const known = asked !== UNKNOWN_MAC;
+    const packet = emitArp({
+      operation: ARP_REQUEST,
+      senderHardware: mac,
+      senderProtocol: lease.address,
+      targetHardware: known ? asked : 0,
+      targetProtocol: gateway.address,
+    });
+    const frame = emitEthernet(known ? asked : BROADCAST_MAC, mac, TYPE_ARP, packet);
+    out.set(frame, at);
+    return frame.length;
+  }
+
+  /** Somebody speaks as the gateway. */
+  #judgeGateway(view: FrameView, now: number): number {
+    const { mac, lease, gateway } = this.#state;
+    const hardware = view.senderHardware;
     if (gateway.mac !== UNKNOWN_MAC) {
       if (hardware !== gateway.mac) return GATEWAY;
       gateway.heard(hardware);
       return PASS;
     }
-    if (arpOperation(bytes, packet) === ARP_REPLY) {
-      const target = targetProtocolAddress(bytes, packet);
+    if (view.arpOperation === ARP_REPLY) {
+      const target = view.targetProtocol;
       const answersVm =
         target !== 0 &&
         (target === lease.address || target === lease.formerAddress) &&
         gateway.expectsAnswer(now) &&
         !isGroupMac(hardware) &&
-        destinationMac(bytes, frame) === mac &&
-        targetHardwareAddress(bytes, packet) === mac;
+        view.destinationMac === mac &&
+        view.targetHardware === mac;
       if (!answersVm) return GATEWAY;
       gateway.heard(hardware);
       return PASS;
     }
-    const source = sourceMac(bytes, frame);
+    const source = view.sourceMac;
     return hardware === source && hardware === gateway.acknowledgedFrom ? PASS : GATEWAY;
   }
 
@@ -138,8 +146,8 @@ export class ArpGuard {
   }
 }
 
-function formOf(bytes: Uint8Array, packet: number, length: number): number {
-  if (!isArpForIPv4(bytes, packet, length)) return FORMAT;
-  const operation = arpOperation(bytes, packet);
+function formOf(view: FrameView): number {
+  if (view.malformed !== SOUND) return FORMAT;
+  const operation = view.arpOperation;
   return operation === ARP_REQUEST || operation === ARP_REPLY ? PASS : OPERATION;
 }

@@ -11,7 +11,7 @@
  *
  * A static binding never ends; an ACK for its address only completes it.
  */
-import type { Acknowledged, Binding, BindingChange, BindingEnd, BindingOrigin } from "./types.ts";
+import type { Acknowledged, Binding, BindingChange, BindingEnd, BindingOrigin } from "../types.ts";
 
 /** What an ACK says about the address it assigns; 0 or empty where an option was not there. */
 export interface Acknowledgement {

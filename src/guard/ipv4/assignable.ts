@@ -1,7 +1,7 @@
 /** What a lease may say: which addresses a VM can have at all, and which router it can have with them. */
-import { type Cidr, covers, lastOf, subnetOf } from "../policy/rule.ts";
-import { METADATA_ADDRESSES } from "../policy/special-purpose.ts";
-import { isHostAddress } from "../wire/address.ts";
+import { type Cidr, covers, lastOf, subnetOf } from "../../policy/rule.ts";
+import { METADATA_ADDRESSES } from "../../policy/special-purpose.ts";
+import { isHostAddress } from "../../wire/address.ts";
 
 /** What comes along with an address; 0 = not told. */
 export interface Told {

@@ -4,11 +4,12 @@
  * may not reply for an address that is not known as its own (threat row D6). So its question is asked once more as
  * INIT-REBOOT with the broadcast flag (RFC 2131 4.1, 4.3.2), whose ACK needs no ARP. docs/guard.md tells the rules.
  */
-import { BROADCAST_MAC, LIMITED_BROADCAST } from "../wire/address.ts";
-import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, putAsInitReboot, REQUESTED_ADDRESS_LENGTH } from "../wire/dhcp.ts";
-import { ETHERNET_HEADER, putEthernet, TYPE_IPV4 } from "../wire/ethernet.ts";
-import { IPV4_HEADER, PROTOCOL_UDP, putIPv4Header } from "../wire/ipv4.ts";
-import { putUdpHeader, UDP_HEADER, udpLength } from "../wire/udp.ts";
+import { BROADCAST_MAC, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, putAsInitReboot, REQUESTED_ADDRESS_LENGTH } from "../../wire/dhcp.ts";
+import { ETHERNET_HEADER, putEthernet, TYPE_IPV4 } from "../../wire/ethernet.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { IPV4_HEADER, PROTOCOL_UDP, putIPv4Header } from "../../wire/ipv4.ts";
+import { putUdpHeader, UDP_HEADER } from "../../wire/udp.ts";
 
 /** Bytes of the longest frame; what would be longer is not sent. */
 export const LONGEST_REQUEST = 640;
@@ -39,17 +40,16 @@ export class OwnRequest {
     return this.#times[0]!;
   }
 
-  /** The VM's REBINDING in the IPv4 packet at `packet` passes: makes its copy, unless one is due or was taken just now. */
-  make(bytes: Uint8Array, packet: number, now: number): void {
+  /** The VM's REBINDING in this frame passes: makes its copy, unless one is due or was taken just now. */
+  make(view: FrameView, now: number): void {
     if (!this.#asks || this.due !== NOT_DUE || now - this.#times[1]! < SPACING) return;
-    const datagram = packet + IPV4_HEADER;
-    const message = udpLength(bytes, datagram) - UDP_HEADER;
+    const message = view.udpLength - UDP_HEADER;
     const length = MESSAGE + message + REQUESTED_ADDRESS_LENGTH;
     if (length > LONGEST_REQUEST) return;
     const frame = this.#frame;
     putEthernet(frame, 0, BROADCAST_MAC, this.#mac, TYPE_IPV4);
     putIPv4Header(frame, PACKET, length - PACKET, PROTOCOL_UDP, 0, LIMITED_BROADCAST);
-    putAsInitReboot(bytes, datagram + UDP_HEADER, message, frame, MESSAGE);
+    putAsInitReboot(view.bytes, view.transport + UDP_HEADER, message, frame, MESSAGE);
     putUdpHeader(frame, PACKET, length - DATAGRAM, DHCP_CLIENT_PORT, DHCP_SERVER_PORT);
     this.#length = length;
     this.#times[0] = now;

@@ -1,6 +1,6 @@
 /** What DHCP's two directions share: one VM's transactions, addresses and binding, and whom the VM may believe. */
-import type { Cidr } from "../policy/rule.ts";
-import type { DhcpMessage } from "../wire/dhcp.ts";
+import type { Cidr } from "../../policy/rule.ts";
+import type { DhcpMessage } from "../../wire/dhcp.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
 import type { Lease } from "./lease.ts";
 import type { OwnRequest } from "./own-request.ts";

@@ -2,15 +2,14 @@
  * DHCP from the VM (RFC 2131 4.4): docs/guard.md tells each check. A message is first judged whole, without changing
  * anything; only one that passes is noted. User rules are never asked: policy cannot cut off a renewal (threat row D27).
  */
-import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
-import { BOOT_REQUEST, DHCP_DECLINE, DHCP_DISCOVER, DHCP_INFORM, DHCP_RELEASE, DHCP_REQUEST } from "../wire/dhcp.ts";
-import { destinationMac, ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { destinationAddress, sourceAddress } from "../wire/ipv4.ts";
+import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { BOOT_REQUEST, DHCP_DECLINE, DHCP_DISCOVER, DHCP_INFORM, DHCP_RELEASE, DHCP_REQUEST } from "../../wire/dhcp.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import { TokenBucket } from "../token-bucket.ts";
 import { ClientIdentifiers } from "./client-identifiers.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, serverOf } from "./dhcp-state.ts";
-import { PASS, verdictOf } from "./reasons.ts";
-import { TokenBucket } from "./token-bucket.ts";
 import type { Transaction, TransactionKind } from "./transactions.ts";
 
 const ADDRESSES = verdictOf("dhcp.addresses");
@@ -53,19 +52,17 @@ export class DhcpEgress {
   }
 
   /** Judges a frame with an unfragmented UDP datagram 68 → 67. */
-  judge(bytes: Uint8Array, frame: number, now: number): number {
+  judge(view: FrameView, now: number): number {
     const { message, mac, trustedServer, transactions, lease, hostname } = this.#state;
-    const packet = frame + ETHERNET_HEADER;
-    const form = readDhcp(bytes, packet, BOOT_REQUEST, mac, message);
+    const form = readDhcp(view, BOOT_REQUEST, mac, message);
     if (form !== PASS) return form;
     if (message.hops !== 0 || message.giaddr !== 0 || message.relayAgent) return RELAY;
     if (!isClientType(message.messageType)) return MESSAGE_TYPE;
     if (hostname !== undefined && !message.hasNoNameBut(hostname)) return HOSTNAME;
     if (message.yiaddr !== 0) return CLIENT_ADDRESS;
-    const source = sourceAddress(bytes, packet);
-    const destination = destinationAddress(bytes, packet);
+    const { source, destination } = view;
     if (!this.#mayClaim(message.ciaddr, source === 0 && destination === LIMITED_BROADCAST)) return CLIENT_ADDRESS;
-    if (destination === LIMITED_BROADCAST && destinationMac(bytes, frame) !== BROADCAST_MAC) return ADDRESSES;
+    if (destination === LIMITED_BROADCAST && view.destinationMac !== BROADCAST_MAC) return ADDRESSES;
     if (source !== 0 && source !== lease.address && !(this.#renewsUnbound() && source === message.ciaddr)) {
       return ADDRESSES;
     }
@@ -89,7 +86,7 @@ export class DhcpEgress {
     if (this.#offered) transactions.move(this.#offered, message.xid);
     if (opens) transactions.open(message.xid, now).ask(this.#kind, message, destination, now);
     else this.#giveUp(now);
-    if (this.#asksUnknown()) this.#state.ownRequest.make(bytes, packet, now);
+    if (this.#asksUnknown()) this.#state.ownRequest.make(view, now);
     return PASS;
   }
 

@@ -4,19 +4,18 @@
  * an ACK teaches, before it is forwarded (threat rows D7, D13, D20, D25, D29). docs/guard.md tells each check.
  */
 
-import { covers, lastOf, subnetOf } from "../policy/rule.ts";
-import { isGloballyRoutable } from "../policy/special-purpose.ts";
-import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../wire/address.ts";
-import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../wire/dhcp.ts";
-import { destinationMac, ETHERNET_HEADER, sourceMac } from "../wire/ethernet.ts";
-import { destinationAddress, sourceAddress } from "../wire/ipv4.ts";
+import { covers, lastOf, subnetOf } from "../../policy/rule.ts";
+import { isGloballyRoutable } from "../../policy/special-purpose.ts";
+import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../../wire/dhcp.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import type { Binding } from "../types.ts";
 import { isAssignable, mayBeRouter } from "./assignable.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, isHeldElsewhere, serverOf } from "./dhcp-state.ts";
 import { UNKNOWN_MAC } from "./gateway-watch.ts";
-import { PASS, verdictOf } from "./reasons.ts";
 import { Transaction } from "./transactions.ts";
-import type { Binding } from "./types.ts";
 
 const ADDRESSES = verdictOf("dhcp.addresses");
 const HARDWARE_ADDRESS = verdictOf("dhcp.hardware-address");
@@ -45,10 +44,9 @@ export class DhcpIngress {
   }
 
   /** Judges a frame with an unfragmented UDP datagram 67 → 68. */
-  judge(bytes: Uint8Array, frame: number, now: number): number {
+  judge(view: FrameView, now: number): number {
     const { message, mac, transactions, trustedServer, serverMac, configuredGateway } = this.#state;
-    const packet = frame + ETHERNET_HEADER;
-    const form = readDhcp(bytes, packet, BOOT_REPLY, mac, message);
+    const form = readDhcp(view, BOOT_REPLY, mac, message);
     // On a shared segment the answers to other clients are broadcast: nothing to worry about.
     if (form !== PASS) return form === HARDWARE_ADDRESS && isForAnother(message, mac) ? OTHER_CLIENT : form;
     const type = message.messageType;
@@ -59,11 +57,10 @@ export class DhcpIngress {
     if (!unnamed && !isHostAddress(message.serverIdentifier)) return SERVER;
     if (trustedServer !== 0 && message.serverIdentifier !== trustedServer) return SERVER;
 
-    const source = sourceAddress(bytes, packet);
-    const hardware = sourceMac(bytes, frame);
+    const { source, sourceMac: hardware } = view;
     if (serverMac !== UNKNOWN_MAC && hardware !== serverMac) return SERVER;
     const teaches = type === DHCP_OFFER || (type === DHCP_ACK && transaction.kind !== "INFORM");
-    if (teaches && !this.#isSentFromHere(transaction, source, bytes, frame)) return ADDRESSES;
+    if (teaches && !this.#isSentFromHere(transaction, view)) return ADDRESSES;
     // The guest would take it, whatever we make of it: another default route is another way out.
     if (type !== DHCP_NAK && configuredGateway !== 0 && message.namesOtherRouter(configuredGateway)) return ROUTER;
     if (type === DHCP_OFFER) return this.#judgeOffer(transaction, source, hardware, now);
@@ -76,12 +73,12 @@ export class DhcpIngress {
    * address of the VM's came routed from somewhere else: an accomplice far away could assign it anybody's. At the VM's
    * own address he can be heard too, so there the sender must be one that no router stands before.
    */
-  #isSentFromHere(transaction: Transaction, source: number, bytes: Uint8Array, frame: number): boolean {
+  #isSentFromHere(transaction: Transaction, view: FrameView): boolean {
     const { message, lease } = this.#state;
-    const destination = destinationAddress(bytes, frame + ETHERNET_HEADER);
+    const { source, destination } = view;
     if (destination === LIMITED_BROADCAST) return true;
     if (destination !== message.yiaddr) {
-      return destinationMac(bytes, frame) === BROADCAST_MAC && this.#isSubnetBroadcast(source, destination);
+      return view.destinationMac === BROADCAST_MAC && this.#isSubnetBroadcast(source, destination);
     }
     const known = lease.lastAddress !== 0 && destination === lease.lastAddress;
     const own = known || (transaction.renews && destination === transaction.requestedAddress);

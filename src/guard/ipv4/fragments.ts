@@ -3,8 +3,8 @@
  * Fragments; threat rows I1 and I13). A packet has a place until its last fragment has followed all others in their order,
  * which is what hosts send; what stays in pieces makes room for what comes, that of the same remote address first.
  */
-import { KeyedSlots, NO_SLOT } from "./keyed-slots.ts";
-import { Rings } from "./rings.ts";
+import { KeyedSlots, NO_SLOT } from "../keyed-slots.ts";
+import { Rings } from "../rings.ts";
 
 /** Packets noted at once are 2^8. */
 const BITS = 8;

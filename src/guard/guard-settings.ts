@@ -1,0 +1,122 @@
+/** A guard's options, parsed and checked once. */
+import { type Cidr, checkRuleCount, netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
+import { type ErrorCode, OptionError } from "../user-error.ts";
+import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
+import { parseHostname } from "../wire/dhcp-names.ts";
+import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import { ExposedPorts } from "./ipv4/exposed-ports.ts";
+import { UNKNOWN_MAC } from "./ipv4/gateway-watch.ts";
+import type { GuardOptions } from "./types.ts";
+
+const DEFAULT_MTU = 1500;
+const SMALLEST_MTU = 68;
+const LARGEST_MTU = 65_521;
+
+/** Addresses are numbers in host order, MAC addresses 48 bits (wire/address.ts); 0 and UNKNOWN_MAC = not known. */
+export interface GuardSettings {
+  readonly mac: number;
+  /** Bytes. */
+  readonly longestFrame: number;
+  readonly rules: readonly Rule[];
+  readonly live: boolean;
+  readonly reject: boolean;
+  readonly ask: boolean;
+  readonly exposed: ExposedPorts;
+  readonly gateway: number;
+  readonly gatewayMac: number;
+  readonly subnet: Cidr | undefined;
+  /** Of `subnet`; 0 = not known. */
+  readonly netmask: number;
+  readonly address: number;
+  readonly dhcpServer: number;
+  readonly dhcpServerMac: number;
+  readonly hostname: string | undefined;
+}
+
+/** Throws OptionError when an option is wrong. */
+export function guardSettings(options: GuardOptions): GuardSettings {
+  const mac = required("MAC address", options.macAddress, parseMac, "six hexadecimal bytes such as 7e:1a:00:00:00:01");
+  if (mac === 0 || isGroupMac(mac)) {
+    throw new OptionError(
+      "SOFTNET_ERR_MAC_ADDRESS",
+      `the MAC address ${options.macAddress} cannot be a network card's: give a unicast one`,
+    );
+  }
+  const mtu = options.mtu ?? DEFAULT_MTU;
+  if (!Number.isInteger(mtu) || mtu < SMALLEST_MTU || mtu > LARGEST_MTU) {
+    throw new OptionError(
+      "SOFTNET_ERR_MTU",
+      `the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`,
+    );
+  }
+  const rules = [...parseRules(options.allow ?? [], options.block ?? []), ...(options.rules ?? [])];
+  checkRuleCount(rules.length);
+  const exposed = new ExposedPorts(options.exposedPorts ?? []);
+  const gateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
+  const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseCardMac, A_MAC);
+  const subnet = optional("subnet", options.subnet, parseCidr, "an IPv4 CIDR such as 192.168.64.0/24");
+  const address = optional("VM's address", options.address, parseHost, A_HOST) ?? 0;
+  const dhcpServer = optional("DHCP server", options.dhcpServer, parseHost, A_HOST) ?? 0;
+  const dhcpServerMac = optional("DHCP server's MAC address", options.dhcpServerMacAddress, parseCardMac, A_MAC);
+  const aName = "a name such as web1 or web1.example.com";
+  return {
+    mac,
+    longestFrame: mtu + ETHERNET_HEADER,
+    rules,
+    live: options.live ?? false,
+    reject: options.reject ?? false,
+    ask: options.ask ?? false,
+    exposed,
+    gateway,
+    gatewayMac: gatewayMac ?? UNKNOWN_MAC,
+    subnet,
+    netmask: subnet ? netmaskOf(subnet.length) : 0,
+    address,
+    dhcpServer,
+    dhcpServerMac: dhcpServerMac ?? UNKNOWN_MAC,
+    hostname: optional("VM's host name", options.hostname, parseHostname, aName),
+  };
+}
+
+const A_MAC = "six hexadecimal bytes such as 02:00:00:00:00:01, of one network card";
+
+function parseCardMac(text: string): number | undefined {
+  const mac = parseMac(text);
+  return mac === undefined || mac === 0 || isGroupMac(mac) ? undefined : mac;
+}
+
+const A_HOST = "an IPv4 address such as 192.168.64.1";
+
+function parseHost(text: string): number | undefined {
+  const address = parseIPv4(text);
+  return address !== undefined && isHostAddress(address) ? address : undefined;
+}
+
+/** What an option is called in a message, and the code of its error. */
+const OPTION_ERRORS = {
+  "MAC address": "SOFTNET_ERR_MAC_ADDRESS",
+  gateway: "SOFTNET_ERR_GATEWAY",
+  "gateway's MAC address": "SOFTNET_ERR_GATEWAY_MAC_ADDRESS",
+  subnet: "SOFTNET_ERR_SUBNET",
+  "VM's address": "SOFTNET_ERR_ADDRESS",
+  "DHCP server": "SOFTNET_ERR_DHCP_SERVER",
+  "DHCP server's MAC address": "SOFTNET_ERR_DHCP_SERVER_MAC_ADDRESS",
+  "VM's host name": "SOFTNET_ERR_HOSTNAME",
+} as const satisfies Record<string, ErrorCode>;
+
+type OptionName = keyof typeof OPTION_ERRORS;
+
+function required<T>(what: OptionName, text: string, parse: (text: string) => T | undefined, wanted: string): T {
+  const value = parse(text);
+  if (value !== undefined) return value;
+  throw new OptionError(OPTION_ERRORS[what], `the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
+}
+
+function optional<T>(
+  what: OptionName,
+  text: string | undefined,
+  parse: (text: string) => T | undefined,
+  wanted: string,
+): T | undefined {
+  return text === undefined ? undefined : required(what, text, parse, wanted);
+}

@@ -1,0 +1,234 @@
+/**
+ * The headers of one frame, read once into the fields of an object that is used again for the next frame. Every field is
+ * of this frame: what the frame does not have is NONE, an address is 0.
+ *
+ * All fields are small integers: 32 bits are kept as a signed number, which V8 keeps in the object itself. Headers are
+ * read in words through a DataView, with a third of the loads and checks that single bytes cost. It is made when the
+ * array's buffer is another one than before: who reads from two buffers in turn has two views.
+ */
+import { isArpForIPv4 } from "./arp.ts";
+import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4 } from "./ethernet.ts";
+import { ICMP_HEADER } from "./icmp.ts";
+import { IPV4_HEADER, PLAIN_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ipv4.ts";
+import {
+  ARP_FORM,
+  IPV4_CHECKSUM,
+  IPV4_FRAGMENT,
+  IPV4_LENGTH,
+  IPV4_OPTIONS,
+  IPV4_TRANSPORT,
+  IPV4_VERSION,
+  SHORT,
+  SOUND,
+} from "./malformed.ts";
+import { TCP_HEADER } from "./tcp.ts";
+import { UDP_HEADER } from "./udp.ts";
+
+/** What the frame does not have: no port, no protocol, no type. */
+export const NONE = -1;
+
+/** The largest payload of an IPv4 packet without options. */
+const LARGEST_PAYLOAD = 65_515;
+/** Bytes of a transport header up to the end of its ports, of TCP up to the flags, of ICMP's type and code. */
+const PORTS_END = 4;
+const TCP_FLAGS = 13;
+const TCP_FLAGS_END = 14;
+const ICMP_CODE_END = 2;
+export class FrameHeaders {
+  /** The array in which the frame lies, from `frame` on, `length` bytes. */
+  bytes: Uint8Array = new Uint8Array(0);
+  frame = 0;
+  length = 0;
+  malformed = SHORT;
+
+  /** Ethernet addresses: the upper 16 bits, and the lower 32 as a signed number. */
+  destinationHigh = 0;
+  destinationLow = 0;
+  sourceHigh = 0;
+  sourceLow = 0;
+  /** Ethernet's type field. */
+  type = NONE;
+
+  /** IPv4's protocol. */
+  protocol = NONE;
+  /** IHL, in bytes. */
+  headerLength = 0;
+  totalLength = 0;
+  /** MF and fragment offset at once: 0 = the packet is whole. */
+  fragmentBits = 0;
+  /** IPv4 addresses as signed numbers, to be compared with others that are. */
+  sourceWord = 0;
+  destinationWord = 0;
+  /** Ports of TCP and UDP, in a first fragment too; NONE in a later one. */
+  sourcePort = NONE;
+  destinationPort = NONE;
+  /** TCP's; 0 where there are none. */
+  tcpFlags = 0;
+  /** ICMP's type; NONE in a later fragment. */
+  icmpType = NONE;
+
+  /** Of the whole buffer that `bytes` is part of, and where `bytes` begins in it. */
+  #data: DataView = new DataView(new ArrayBuffer(0));
+  #origin = 0;
+
+  /** Reads the frame `bytes[frame] … bytes[frame + length - 1]`, which must lie within the array. */
+  read(bytes: Uint8Array, frame: number, length: number): void {
+    if (bytes !== this.bytes) this.#attach(bytes);
+    this.frame = frame;
+    this.length = length;
+    if (length < ETHERNET_HEADER) {
+      this.#clearEthernet();
+      return;
+    }
+    const data = this.#data;
+    const at = this.#origin + frame;
+    this.destinationHigh = data.getInt16(at) & 0xffff;
+    this.destinationLow = data.getInt32(at + 2);
+    this.sourceHigh = data.getInt16(at + 6) & 0xffff;
+    this.sourceLow = data.getInt32(at + 8);
+    const type = data.getInt16(at + 12) & 0xffff;
+    this.type = type;
+    if (type === TYPE_IPV4 && length >= ETHERNET_HEADER + IPV4_HEADER) this.#readIPv4();
+    else this.#readOther(type);
+  }
+
+  #attach(bytes: Uint8Array): void {
+    this.bytes = bytes;
+    this.#origin = bytes.byteOffset;
+    if (bytes.buffer !== this.#data.buffer) this.#data = new DataView(bytes.buffer);
+  }
+
+  #clearEthernet(): void {
+    this.malformed = SHORT;
+    this.destinationHigh = 0;
+    this.destinationLow = 0;
+    this.sourceHigh = 0;
+    this.sourceLow = 0;
+    this.type = NONE;
+    this.#clearIPv4();
+  }
+
+  #clearIPv4(): void {
+    this.protocol = NONE;
+    this.headerLength = 0;
+    this.totalLength = 0;
+    this.fragmentBits = 0;
+    this.sourceWord = 0;
+    this.destinationWord = 0;
+    this.sourcePort = NONE;
+    this.destinationPort = NONE;
+    this.tcpFlags = 0;
+    this.icmpType = NONE;
+  }
+
+  #readOther(type: number): void {
+    this.#clearIPv4();
+    this.malformed = SOUND;
+    if (type === TYPE_IPV4) this.malformed = IPV4_VERSION;
+    else if (
+      type === TYPE_ARP &&
+      !isArpForIPv4(this.bytes, this.frame + ETHERNET_HEADER, this.length - ETHERNET_HEADER)
+    ) {
+      this.malformed = ARP_FORM;
+    }
+  }
+
+  #readIPv4(): void {
+    const data = this.#data;
+    const packet = this.#origin + this.frame + ETHERNET_HEADER;
+    const first = data.getInt32(packet);
+    const second = data.getInt32(packet + 4);
+    const third = data.getInt32(packet + 8);
+    const source = data.getInt32(packet + 12);
+    const destination = data.getInt32(packet + 16);
+    const header = (first >>> 22) & 0x3c;
+    const total = first & 0xffff;
+    const fragment = second & 0x3fff;
+    const protocol = (third >>> 16) & 0xff;
+    this.headerLength = header;
+    this.totalLength = total;
+    this.fragmentBits = fragment;
+    this.protocol = protocol;
+    this.sourceWord = source;
+    this.destinationWord = destination;
+    this.#readTransport(
+      protocol,
+      packet + header,
+      (fragment & 0x1fff) === 0 ? this.length - ETHERNET_HEADER - header : 0,
+    );
+    if (first >>> 24 !== PLAIN_HEADER || total < IPV4_HEADER || total > this.length - ETHERNET_HEADER) {
+      this.malformed = this.#lengthFault(first >>> 28);
+      return;
+    }
+    // Ones' complement sum of 16-bit words (RFC 1071): both halves of all words.
+    const sum =
+      (first >>> 16) +
+      total +
+      (second >>> 16) +
+      (second & 0xffff) +
+      (third >>> 16) +
+      (third & 0xffff) +
+      (source >>> 16) +
+      (source & 0xffff) +
+      (destination >>> 16) +
+      (destination & 0xffff);
+    // Ten words carry at most 9: adding them once leaves no further carry where the sum is right.
+    if ((sum & 0xffff) + (sum >>> 16) !== 0xffff) this.malformed = IPV4_CHECKSUM;
+    else if (fragment === 0 && total >= IPV4_HEADER + TCP_HEADER) this.malformed = SOUND;
+    else this.malformed = payloadFault(fragment, total - IPV4_HEADER, protocol);
+  }
+
+  /** Reads what `left` bytes at `at`, in the buffer, have of a transport header; of a packet that is not sound, too. */
+  #readTransport(protocol: number, at: number, left: number): void {
+    let sourcePort = NONE;
+    let destinationPort = NONE;
+    let flags = 0;
+    let type = NONE;
+    if (protocol === PROTOCOL_UDP || protocol === PROTOCOL_TCP) {
+      if (left >= PORTS_END) {
+        const ports = this.#data.getInt32(at);
+        sourcePort = ports >>> 16;
+        destinationPort = ports & 0xffff;
+        if (protocol === PROTOCOL_TCP && left >= TCP_FLAGS_END) flags = this.#data.getInt8(at + TCP_FLAGS) & 0xff;
+      }
+    } else if (protocol === PROTOCOL_ICMP && left >= ICMP_CODE_END) {
+      type = this.#data.getInt8(at) & 0xff;
+    }
+    this.sourcePort = sourcePort;
+    this.destinationPort = destinationPort;
+    this.tcpFlags = flags;
+    this.icmpType = type;
+  }
+
+  /** What is wrong with a header that is not plain, or does not fit. */
+  #lengthFault(version: number): number {
+    const { headerLength, totalLength } = this;
+    const room = this.length - ETHERNET_HEADER;
+    if (version !== 4) return IPV4_VERSION;
+    if (headerLength < IPV4_HEADER || headerLength > room) return IPV4_LENGTH;
+    if (totalLength < headerLength || totalLength > room) return IPV4_LENGTH;
+    return IPV4_OPTIONS;
+  }
+}
+
+/** What is wrong with the payload of a plain header, in its place in the packet. */
+function payloadFault(fragmentBits: number, length: number, protocol: number): number {
+  const offset = fragmentBits & 0x1fff;
+  if (offset > 0) return offset === 1 || offset * 8 + length > LARGEST_PAYLOAD ? IPV4_FRAGMENT : SOUND;
+  if (length >= transportHeader(protocol)) return SOUND;
+  return fragmentBits === 0 ? IPV4_TRANSPORT : IPV4_FRAGMENT;
+}
+
+/** Bytes that a protocol's header needs before it can be judged. */
+function transportHeader(protocol: number): number {
+  switch (protocol) {
+    case PROTOCOL_TCP:
+      return TCP_HEADER;
+    case PROTOCOL_UDP:
+      return UDP_HEADER;
+    case PROTOCOL_ICMP:
+      return ICMP_HEADER;
+    default:
+      return 0;
+  }
+}
