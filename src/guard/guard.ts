@@ -41,6 +41,7 @@ import {
   sourceAddress,
 } from "../wire/ipv4.ts";
 import { udpDestinationPort, udpSourcePort } from "../wire/udp.ts";
+import { COMPLETE, segmentSizeOf } from "../wire/virtio-net.ts";
 import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
@@ -50,6 +51,7 @@ import { GatewayWatch, NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease, NO_ADDRESS } from "./lease.ts";
+import { judgeOffload } from "./offload.ts";
 import { OwnRequest } from "./own-request.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
@@ -68,6 +70,7 @@ import type {
 
 const FRAME_SHORT = verdictOf("frame.short");
 const FRAME_LONG = verdictOf("frame.long");
+const FRAME_OFFLOAD = verdictOf("frame.offload");
 const ETHERNET_SOURCE = verdictOf("ethernet.source");
 const ETHERNET_DESTINATION = verdictOf("ethernet.destination");
 const ETHERNET_TYPE = verdictOf("ethernet.type");
@@ -303,30 +306,35 @@ export class Guard {
     if (this.#clock[0]! >= this.#lease.expiry) this.#expire();
   }
 
-  /** As `egress` for `length` bytes at `frame`, after `advance`; answers PASS or a drop reason's number. */
-  judgeEgress(bytes: Uint8Array, frame: number, length: number): number {
+  /**
+   * As `egress` for `length` bytes at `frame`, after `advance`; answers PASS or a drop reason's number. `offload`: what its
+   * sender left to do (wire/virtio-net.ts), DHCP's checksums being complete already (`completeDhcp`).
+   */
+  judgeEgress(bytes: Uint8Array, frame: number, length: number, offload = COMPLETE): number {
     if (length < ETHERNET_HEADER) return FRAME_SHORT;
-    if (length > this.#longestFrame) return FRAME_LONG;
+    if (length > this.#longestFrame && segmentSizeOf(offload) === 0) return FRAME_LONG;
     if (!this.#isVm(bytes, frame + 6)) return ETHERNET_SOURCE;
     if (isReservedDestination(bytes, frame)) return ETHERNET_DESTINATION;
     const type = etherType(bytes, frame);
-    if (type === TYPE_IPV4) return this.#judgeEgressIPv4(bytes, frame, length);
-    if (type === TYPE_ARP) return this.#arp.egress(bytes, frame, length, this.#clock[0]!);
-    return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+    if (type === TYPE_IPV4) return this.#judgeEgressIPv4(bytes, frame, length, offload);
+    if (type !== TYPE_ARP) return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+    if (offload !== COMPLETE) return FRAME_OFFLOAD;
+    return this.#arp.egress(bytes, frame, length, this.#clock[0]!);
   }
 
-  /** As `ingress` for `length` bytes at `frame`, after `advance`; answers PASS or a drop reason's number. */
-  judgeIngress(bytes: Uint8Array, frame: number, length: number): number {
+  /** As `ingress` for `length` bytes at `frame`, after `advance`; `offload` and what it answers as of `judgeEgress`. */
+  judgeIngress(bytes: Uint8Array, frame: number, length: number, offload = COMPLETE): number {
     if (length < ETHERNET_HEADER) return FRAME_SHORT;
-    if (length > this.#longestFrame) return FRAME_LONG;
+    if (length > this.#longestFrame && segmentSizeOf(offload) === 0) return FRAME_LONG;
     if ((bytes[frame + 6]! & 1) !== 0 || this.#isVm(bytes, frame + 6)) return ETHERNET_SOURCE;
     if (sourceMac(bytes, frame) === 0) return ETHERNET_SOURCE;
     const group = isGroupFrame(bytes, frame);
     if (group ? isReservedDestination(bytes, frame) : !this.#isVm(bytes, frame)) return ETHERNET_DESTINATION;
     const type = etherType(bytes, frame);
-    if (type === TYPE_IPV4) return this.#judgeIngressIPv4(bytes, frame, length);
-    if (type === TYPE_ARP) return this.#arp.ingress(bytes, frame, length, this.#clock[0]!);
-    return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+    if (type === TYPE_IPV4) return this.#judgeIngressIPv4(bytes, frame, length, offload);
+    if (type !== TYPE_ARP) return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+    if (offload !== COMPLETE) return FRAME_OFFLOAD;
+    return this.#arp.ingress(bytes, frame, length, this.#clock[0]!);
   }
 
   /** Whether the 6 bytes at `at` are the VM's MAC: two whole numbers, no 48-bit arithmetic. */
@@ -336,9 +344,16 @@ export class Guard {
     return high === this.#macHigh && low >>> 0 === this.#macLow;
   }
 
-  #judgeEgressIPv4(bytes: Uint8Array, frame: number, length: number): number {
+  /** An IPv4 packet of `length` bytes, before its addresses are asked. */
+  #judgeForm(bytes: Uint8Array, packet: number, length: number, offload: number): number {
+    const malformed = judgeIPv4Form(bytes, packet, length);
+    if (malformed !== PASS || offload === COMPLETE) return malformed;
+    return judgeOffload(bytes, packet, length, offload, this.#longestFrame - ETHERNET_HEADER);
+  }
+
+  #judgeEgressIPv4(bytes: Uint8Array, frame: number, length: number, offload: number): number {
     const packet = frame + ETHERNET_HEADER;
-    const malformed = judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER);
+    const malformed = this.#judgeForm(bytes, packet, length - ETHERNET_HEADER, offload);
     if (malformed !== PASS) return malformed;
     const payload = packet + IPV4_HEADER;
     const protocol = ipProtocol(bytes, packet);
@@ -368,9 +383,9 @@ export class Guard {
     return this.#exposed.isAnswer(bytes, packet, this.#gateway.address) ? PASS : verdict;
   }
 
-  #judgeIngressIPv4(bytes: Uint8Array, frame: number, length: number): number {
+  #judgeIngressIPv4(bytes: Uint8Array, frame: number, length: number, offload: number): number {
     const packet = frame + ETHERNET_HEADER;
-    const malformed = judgeIPv4Form(bytes, packet, length - ETHERNET_HEADER);
+    const malformed = this.#judgeForm(bytes, packet, length - ETHERNET_HEADER, offload);
     if (malformed !== PASS) return malformed;
     const protocol = ipProtocol(bytes, packet);
     const payload = packet + IPV4_HEADER;
