@@ -38,13 +38,7 @@ const UDP_CHECKSUM = 6;
  * Judges the offload, not COMPLETE, of an IPv4 packet whose form is right: `length` bytes at `packet`, without the Ethernet
  * header. `mtu`: bytes of the longest packet that a segment may be. Returns PASS or a drop reason's number.
  */
-export function judgeOffload(
-  bytes: Uint8Array,
-  packet: number,
-  length: number,
-  offload: number,
-  mtu: number,
-): number {
+export function judgeOffload(bytes: Uint8Array, packet: number, length: number, offload: number, mtu: number): number {
   const kind = offloadKind(offload);
   const isTcp = kind === PARTIAL_TCP || kind === VERIFIED_TCP;
   if (!isTcp && kind !== PARTIAL_UDP) return OFFLOAD;
