@@ -11,6 +11,7 @@ import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import { parseExposures } from "../networks/exposures.ts";
 import { DIRECTION_NAMES, type Direction, type DirectionName, EGRESS, INGRESS } from "../relay/direction.ts";
+import { parseOffloadNote } from "../session/offload-notes.ts";
 import { type GuardArguments, guardOptions } from "../session/options.ts";
 import { policyOf } from "../session/policy-lists.ts";
 import { CAPTURE_INTERFACES } from "../session/recording.ts";
@@ -18,6 +19,7 @@ import { UserError } from "../user-error.ts";
 import { getMac, parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { isLeftToCard } from "../wire/offloads.ts";
+import { COMPLETE } from "../wire/virtio-net.ts";
 import { Output } from "./output.ts";
 
 export interface ReplayArguments extends GuardArguments {
@@ -95,12 +97,14 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
     latest = Math.max(latest, frame.time);
     const direction = directionOf(frame);
     const unfinished = isLeftToCard(frame.bytes, 0, frame.bytes.length, given.offloads === true);
-    const verdict = verdictObject(judge(guard, frame, direction, latest));
+    const offload = wroteIt(capture) ? offloadOf(frame) : COMPLETE;
+    const verdict = verdictObject(judge(guard, frame, direction, latest, offload));
     if (unfinished && verdict.reason !== undefined && UNFINISHED.has(verdict.reason)) report.offloads++;
     const time = (latest - first) / 1e6;
     report.frame(
       { frame: frame.number, time, direction: DIRECTION_NAMES[direction], ...verdict, length: frame.originalLength },
       frame.bytes,
+      offload,
     );
     if (!report.wanted) return;
   }
@@ -108,12 +112,17 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
   if (linkType !== undefined) throw notEthernet(path, linkType);
 }
 
-function judge(guard: Guard, frame: CapturedFrame, direction: Direction, time: number): number {
+function judge(guard: Guard, frame: CapturedFrame, direction: Direction, time: number, offload: number): number {
   guard.advance(time);
   if (frame.bytes.length < frame.originalLength) return TRUNCATED;
   return direction === EGRESS
-    ? guard.judgeEgress(frame.bytes, 0, frame.bytes.length)
-    : guard.judgeIngress(frame.bytes, 0, frame.bytes.length);
+    ? guard.judgeEgress(frame.bytes, 0, frame.bytes.length, offload)
+    : guard.judgeIngress(frame.bytes, 0, frame.bytes.length, offload);
+}
+
+/** What the frame's sender had left to do, as softnet noted it. */
+function offloadOf({ comment = "", secondComment = "" }: CapturedFrame): number {
+  return parseOffloadNote(secondComment) ?? parseOffloadNote(comment) ?? COMPLETE;
 }
 
 /**
@@ -165,13 +174,13 @@ abstract class Report {
     return this.output.open;
   }
 
-  frame(line: Line, bytes: Uint8Array): void {
+  frame(line: Line, bytes: Uint8Array, offload: number): void {
     if (line.reason === undefined) this.#pass++;
     else {
       this.#drop++;
       this.#counts.set(line.reason, (this.#counts.get(line.reason) ?? 0) + 1);
     }
-    this.print(line, bytes);
+    this.print(line, bytes, offload);
   }
 
   /** `skipped`: frames that were left out. */
@@ -185,7 +194,7 @@ abstract class Report {
     });
   }
 
-  protected abstract print(line: Line, bytes: Uint8Array): void;
+  protected abstract print(line: Line, bytes: Uint8Array, offload: number): void;
   protected abstract summarize(summary: Summary): void;
 }
 
@@ -216,11 +225,11 @@ class Table extends Report {
     );
   }
 
-  protected print(line: Line, bytes: Uint8Array): void {
+  protected print(line: Line, bytes: Uint8Array, offload: number): void {
     this.#head();
     const verdict = (line.reason ?? "pass").padEnd(REASON_WIDTH);
     const time = line.time.toFixed(6).padStart(13);
-    const what = describeFrame(bytes, 0, bytes.length);
+    const what = describeFrame(bytes, 0, bytes.length, offload);
     this.output.line(
       `${String(line.frame).padStart(7)} ${time}  ${line.direction.padEnd(7)}  ${verdict} ${String(line.length).padStart(6)}  ${what}`,
     );

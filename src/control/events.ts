@@ -31,6 +31,7 @@ export type DescribeDrop = (
   bytes: Uint8Array,
   offset: number,
   length: number,
+  offload: number,
 ) => EventFields;
 
 export class Events {
@@ -76,7 +77,7 @@ export class Events {
   }
 
   /** A dropped frame. Allocates nothing unless it is the first of its kind for somebody. */
-  drop(direction: Direction, verdict: number, bytes: Uint8Array, offset: number, length: number): void {
+  drop(direction: Direction, verdict: number, bytes: Uint8Array, offset: number, length: number, offload = 0): void {
     const remote = remoteOf(direction, bytes, offset, length);
     let line: string | undefined;
     for (const one of this.#subscribers) {
@@ -86,7 +87,7 @@ export class Events {
         one.skipped++;
         continue;
       }
-      line ??= eventLine("drop", this.#describe(direction, verdict, bytes, offset, length));
+      line ??= eventLine("drop", this.#describe(direction, verdict, bytes, offset, length, offload));
       send(one, line);
     }
   }

@@ -11,8 +11,9 @@ export interface RelayGuard {
   readonly deadline?: number;
   /** Moves the guard's clock, in microseconds, to the time of the frames that follow. */
   advance(time: number): void;
-  judgeEgress(bytes: Uint8Array, offset: number, length: number): number;
-  judgeIngress(bytes: Uint8Array, offset: number, length: number): number;
+  /** `offload`: what the frame's sender has left to do, 0 = nothing (wire/virtio-net.ts). */
+  judgeEgress(bytes: Uint8Array, offset: number, length: number, offload: number): number;
+  judgeIngress(bytes: Uint8Array, offset: number, length: number, offload: number): number;
 }
 
 /** A guard that answers in the network's place (`--reject`). Both write a frame to `out` at `at` and return its length; 0 = none. */
@@ -31,6 +32,7 @@ export type FrameObserver = (
   bytes: Uint8Array,
   offset: number,
   length: number,
+  offload: number,
 ) => void;
 
 /** Why the relay ended. `side` is missing when neither port was at fault. */

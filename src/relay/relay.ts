@@ -18,6 +18,7 @@
  * It fails closed: whatever is thrown, by a port, the guard or an observer, ends the relay before another frame is
  * forwarded, and is handed to `onEnd`.
  */
+import { completeDhcp } from "../guard/offload.ts";
 import { PASS } from "../guard/reasons.ts";
 import { Answering } from "./answering.ts";
 import { Counters } from "./counters.ts";
@@ -214,7 +215,7 @@ export class Relay {
   /** Asks the guard about every frame, and leaves only those that pass in the batch. */
   #judge(lane: Lane, time: number): void {
     const { batch, direction } = lane;
-    const { bytes, offset, length, count } = batch;
+    const { bytes, offset, length, offload, count } = batch;
     const guard = this.#guard;
     const egress = direction === EGRESS;
     let kept = 0;
@@ -222,7 +223,9 @@ export class Relay {
     for (let index = 0; index < count; index++) {
       const at = offset[index];
       const size = length[index];
-      const verdict = egress ? guard.judgeEgress(bytes, at, size) : guard.judgeIngress(bytes, at, size);
+      const left = completeDhcp(bytes, at, size, offload[index]);
+      offload[index] = left;
+      const verdict = egress ? guard.judgeEgress(bytes, at, size, left) : guard.judgeIngress(bytes, at, size, left);
       if (verdict === PASS) {
         if (kept !== index) batch.keep(index, kept);
         kept++;
@@ -230,9 +233,9 @@ export class Relay {
       } else {
         this.counters.drops[direction][verdict]++;
         if (egress && this.#answering !== undefined) this.#answering.answer(bytes, at, size, verdict);
-        if (this.#onDrop !== undefined) this.#onDrop(direction, verdict, time, bytes, at, size);
+        if (this.#onDrop !== undefined) this.#onDrop(direction, verdict, time, bytes, at, size, left);
       }
-      if (this.#onFrame !== undefined) this.#onFrame(direction, verdict, time, bytes, at, size);
+      if (this.#onFrame !== undefined) this.#onFrame(direction, verdict, time, bytes, at, size, left);
     }
     batch.count = kept;
     this.counters.frames[direction] += kept;

@@ -1,5 +1,6 @@
 /**
- * `--capture FILE`: the frames of a running softnet as pcapng, with each drop's reason as the packet's comment.
+ * `--capture FILE`: the frames of a running softnet as pcapng, with each drop's reason as the packet's comment, and behind
+ * it what a large frame's sender left to do (offload-notes.ts).
  *
  * With `--capture-files N` the last minutes are always there. So that a flood does not push them out, of each drop reason
  * only so many frames a second are written then; the counters count them all.
@@ -10,6 +11,8 @@ import { DROP_REASONS, PASS } from "../guard/reasons.ts";
 import { TokenBucket } from "../guard/token-bucket.ts";
 import type { Direction } from "../relay/direction.ts";
 import type { Log } from "../telemetry/log.ts";
+import { COMPLETE } from "../wire/virtio-net.ts";
+import { OffloadNote } from "./offload-notes.ts";
 
 /** Interfaces in the order of the directions; `replay` knows a capture of ours by these names. */
 export const CAPTURE_INTERFACES = [
@@ -39,6 +42,7 @@ export class Recording {
   readonly #epoch: number;
   /** By verdict: what the packet's comment says. */
   readonly #comments: readonly (Uint8Array | undefined)[];
+  readonly #note = new OffloadNote();
   readonly #log: Log;
   /** By verdict; undefined with one file. */
   readonly #limits: readonly TokenBucket[] | undefined;
@@ -74,15 +78,24 @@ export class Recording {
     });
   }
 
-  /** Adds one judged frame; allocates nothing. `time` is the guard's. */
-  add(direction: Direction, verdict: number, time: number, bytes: Uint8Array, offset: number, length: number): void {
+  /** Adds one judged frame; allocates nothing. `time` is the guard's; `offload`: what its sender left to do. */
+  add(
+    direction: Direction,
+    verdict: number,
+    time: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    offload = COMPLETE,
+  ): void {
     if (verdict !== PASS && this.#limits !== undefined && !this.#limits[verdict]!.take(time)) {
       if (this.#leftOut++ === 0)
         this.#log.info("the capture leaves out most of a flood", { reason: reasonOf(verdict) });
       return;
     }
     const comment = verdict === PASS ? undefined : this.#comments[verdict];
-    this.#writer.write(direction, this.#epoch + time, bytes, offset, length, comment);
+    const note = this.#note.write(offload, verdict);
+    this.#writer.write(direction, this.#epoch + time, bytes, offset, length, comment, this.#note.bytes, note);
   }
 
   flush(): void {

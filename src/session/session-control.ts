@@ -125,8 +125,15 @@ export class SessionControl {
   }
 
   /** A dropped frame; allocates nothing unless somebody subscribed and has not been sent such a one. */
-  dropped(direction: Direction, verdict: number, bytes: Uint8Array, offset: number, length: number): void {
-    if (this.#events.wanted) this.#events.drop(direction, verdict, bytes, offset, length);
+  dropped(
+    direction: Direction,
+    verdict: number,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+    offload: number,
+  ): void {
+    if (this.#events.wanted) this.#events.drop(direction, verdict, bytes, offset, length, offload);
   }
 
   /** When `tick` has something to do if nothing happens until then, microseconds; Infinity = nothing. */
@@ -208,13 +215,14 @@ function describeDrop(
   bytes: Uint8Array,
   offset: number,
   length: number,
+  offload: number,
 ): EventFields {
   const remote = remoteOf(direction, bytes, offset, length);
   return {
     reason: DROP_REASONS[verdict - 1]!.name,
     direction: DIRECTION_NAMES[direction],
     remote: addressText(remote),
-    frame: describeFrame(bytes, offset, length),
+    frame: describeFrame(bytes, offset, length, offload),
   };
 }
 

@@ -2,7 +2,7 @@
 import type { Guard } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { Network } from "../networks/network.ts";
-import { allocateSlab, type Slab } from "../ports/slab.ts";
+import { allocateLargeSlab, allocateSlab, type Slab } from "../ports/slab.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
 import type { Batch } from "../relay/batch.ts";
 import { DIRECTION_NAMES, type Direction, EGRESS, INGRESS } from "../relay/direction.ts";
@@ -100,7 +100,12 @@ export class SessionRelay {
     const { vm, network, guard, leftLeases, recording, control, given, clock, log } = this.#options;
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
-    const batches = [this.#allocate(longest), this.#allocate(longest)] as const;
+    const offloads = given.offloads !== false && vm.takesOffloads === true && network.port.takesOffloads === true;
+    // Each direction by itself: what one port brings, the other takes in any case.
+    const batches = [
+      offloads && vm.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
+      offloads && network.port.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
+    ] as const;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
       vm,
@@ -114,15 +119,15 @@ export class SessionRelay {
         take: (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at),
       },
       ...(recording && {
-        onFrame: (direction, verdict, time, bytes, offset, length) =>
-          recording.add(direction, verdict, time, bytes, offset, length),
+        onFrame: (direction, verdict, time, bytes, offset, length, offload) =>
+          recording.add(direction, verdict, time, bytes, offset, length, offload),
       }),
-      onDrop: (direction, verdict, time, bytes, offset, length) => {
+      onDrop: (direction, verdict, time, bytes, offset, length, offload) => {
         if (dropLog.isFirst(verdict)) {
-          dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length), time);
+          dropLog.first(verdict, DIRECTION_NAMES[direction], describeFrame(bytes, offset, length, offload), time);
         }
         this.#noteMove(direction, verdict, time, bytes, offset, length);
-        control?.dropped(direction, verdict, bytes, offset, length);
+        control?.dropped(direction, verdict, bytes, offset, length, offload);
       },
       ...(control && { onSlice: control.serve }),
       onTick: (time) => {
@@ -152,7 +157,14 @@ export class SessionRelay {
   }
 
   #allocate(longestFrame: number, capacity?: number): Batch {
-    const slab = allocateSlab(longestFrame, capacity);
+    return this.#keep(allocateSlab(longestFrame, capacity));
+  }
+
+  #allocateLarge(): Batch {
+    return this.#keep(allocateLargeSlab());
+  }
+
+  #keep(slab: Slab): Batch {
     this.#slabs.push(slab);
     return slab.batch;
   }

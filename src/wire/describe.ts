@@ -46,6 +46,7 @@ import {
   tcpSourcePort,
 } from "./tcp.ts";
 import { UDP_HEADER, udpDestinationPort, udpLength, udpSourcePort } from "./udp.ts";
+import { COMPLETE, MALFORMED, offloadKind, segmentSizeOf } from "./virtio-net.ts";
 
 /** Tag protocol identifiers (IEEE 802.1Q, 802.1ad, and the older Q-in-Q); a tag is followed by the type within. */
 const VLAN_TYPES: readonly number[] = [0x8100, 0x88a8, 0x9100];
@@ -88,8 +89,18 @@ const TCP_FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
 /** By option 53 (RFC 2132 9.6). */
 const DHCP_NAMES = ["", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM"] as const;
 
-/** Describes the frame `bytes[offset] … bytes[offset + length - 1]`. Never throws. */
-export function describeFrame(bytes: Uint8Array, offset: number, length: number): string {
+/**
+ * Describes the frame `bytes[offset] … bytes[offset + length - 1]`. `offload`: what its sender has left to do
+ * (virtio-net.ts). Never throws.
+ */
+export function describeFrame(bytes: Uint8Array, offset: number, length: number, offload = COMPLETE): string {
+  const what = describeComplete(bytes, offset, length);
+  if (offloadKind(offload) === MALFORMED) return `${what} with a malformed virtio-net header`;
+  const size = segmentSizeOf(offload);
+  return size === 0 ? what : `${what} large, segments of ${size} bytes`;
+}
+
+function describeComplete(bytes: Uint8Array, offset: number, length: number): string {
   if (length < ETHERNET_HEADER) return `${length} ${length === 1 ? "byte" : "bytes"}`;
   const type = etherType(bytes, offset);
   const payload = offset + ETHERNET_HEADER;

@@ -38,12 +38,22 @@ import {
 const ACK = 0x10;
 
 /** A TCP segment with `payload` bytes behind `options` bytes of options. */
-function segment(payload: number, { flags = ACK, options = 0, dataOffset = 20 + options } = {}): Uint8Array {
+interface SegmentWords {
+  readonly flags?: number;
+  /** Bytes. */
+  readonly options?: number;
+  /** What the header claims to be long, in bytes. */
+  readonly dataOffset?: number;
+}
+
+function segment(payload: number, words: SegmentWords = {}): Uint8Array {
+  const { flags = ACK, options = 0 } = words;
+  const dataOffset = words.dataOffset ?? 20 + options;
   const head = bytes(0xc0, 0, 0x01, 0xbb, 0, 0, 0, 1, 0, 0, 0, 1, (dataOffset / 4) << 4, flags, 0xff, 0xff, 0, 0, 0, 0);
   return join(head, new Uint8Array(options + payload).fill(1));
 }
 
-const large = (payload: number, words = {}): Uint8Array => packet(TCP, segment(payload, words));
+const large = (payload: number, words: SegmentWords = {}): Uint8Array => packet(TCP, segment(payload, words));
 const datagram = (payload: number, ports: readonly [number, number] = [40_000, 443]): Uint8Array =>
   udp(...ports, {}, new Uint8Array(payload));
 

@@ -24,6 +24,7 @@ import { get16 } from "../../wire/bytes.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../../wire/dhcp.ts";
 import { ETHERNET_HEADER, etherType, TYPE_IPV4 } from "../../wire/ethernet.ts";
 import { fragmentOffset, headerLength, IPV4_HEADER, ipProtocol, PROTOCOL_UDP } from "../../wire/ipv4.ts";
+import { COMPLETE } from "../../wire/virtio-net.ts";
 
 /** Replies that wait while the VM takes none; a further one is dropped, and its client asks again. */
 const MOST_REPLIES = 8;
@@ -79,6 +80,15 @@ export class ServingPort implements FramePort {
 
   get unsendable(): number {
     return this.#port.unsendable;
+  }
+
+  get takesOffloads(): boolean {
+    return this.#port.takesOffloads ?? false;
+  }
+
+  /** DHCP is complete when it comes here (guard/offload.ts), so the server sees what it would see without. */
+  enableOffloads(): boolean {
+    return this.#port.enableOffloads?.() ?? false;
   }
 
   receive(batch: Batch): number {
@@ -166,6 +176,7 @@ export class ServingPort implements FramePort {
       batch.bytes.set(reply, at);
       batch.offset[count] = at;
       batch.length[count] = reply.length;
+      batch.offload[count] = COMPLETE;
       count++;
     }
     batch.count = count;
