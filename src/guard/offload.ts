@@ -27,10 +27,12 @@ const OFFLOAD = verdictOf("frame.offload");
 const LONG = verdictOf("frame.long");
 
 /**
- * Segments that one frame may become. Ordinary senders make up to 139 (64 KiB for a path of 552 bytes, Linux's least, with
- * 40 bytes of TCP options), and 128 by UDP.
+ * Segments that one frame may become. Ordinary senders of TCP make up to 139: 64 KiB for a path of 552 bytes, Linux's least,
+ * with 40 bytes of options.
  */
-export const MOST_SEGMENTS = 256;
+const MOST_TCP_SEGMENTS = 256;
+/** Linux's own bound (UDP_MAX_SEGMENTS). */
+const MOST_UDP_SEGMENTS = 128;
 
 const UDP_CHECKSUM = 6;
 
@@ -49,7 +51,8 @@ export function judgeOffload(bytes: Uint8Array, packet: number, length: number, 
   const transport = packet + IPV4_HEADER;
   const header = isTcp ? tcpHeaderLength(bytes, transport) : UDP_HEADER;
   const payload = length - IPV4_HEADER - header;
-  if (header < (isTcp ? TCP_HEADER : UDP_HEADER) || payload < 0 || payload > MOST_SEGMENTS * size) return OFFLOAD;
+  const most = isTcp ? MOST_TCP_SEGMENTS : MOST_UDP_SEGMENTS;
+  if (header < (isTcp ? TCP_HEADER : UDP_HEADER) || payload < 0 || payload > most * size) return OFFLOAD;
   if (isTcp) {
     if ((tcpFlags(bytes, transport) & (TCP_SYN | TCP_RST)) !== 0) return OFFLOAD;
   } else if (udpLength(bytes, transport) !== length - IPV4_HEADER || hasDhcpPort(bytes, transport)) {
