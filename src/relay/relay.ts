@@ -20,6 +20,7 @@
  */
 import { completeDhcp } from "../guard/offload.ts";
 import { PASS } from "../guard/reasons.ts";
+import { segmentSizeOf } from "../wire/virtio-net.ts";
 import { Answering } from "./answering.ts";
 import { Counters } from "./counters.ts";
 import { Delivery, type DeliveryOptions } from "./delivery.ts";
@@ -220,6 +221,7 @@ export class Relay {
     const egress = direction === EGRESS;
     let kept = 0;
     let keptBytes = 0;
+    let large = 0;
     for (let index = 0; index < count; index++) {
       const at = offset[index];
       const size = length[index];
@@ -230,6 +232,7 @@ export class Relay {
         if (kept !== index) batch.keep(index, kept);
         kept++;
         keptBytes += size;
+        if (segmentSizeOf(left) !== 0) large++;
       } else {
         this.counters.drops[direction][verdict]++;
         if (egress && this.#answering !== undefined) this.#answering.answer(bytes, at, size, verdict);
@@ -240,6 +243,7 @@ export class Relay {
     batch.count = kept;
     this.counters.frames[direction] += kept;
     this.counters.bytes[direction] += keptBytes;
+    this.counters.large[direction] += large;
   }
 
   /** Sends a batch of answers, unless frames wait for the VM; returns whether more may wait. */

@@ -67,6 +67,11 @@ export class SessionRelay {
     return this.#slabs[EGRESS]!.batch;
   }
 
+  /** The batch for frames to the VM. */
+  get ingressBatch(): Batch {
+    return this.#slabs[INGRESS]!.batch;
+  }
+
   start(): void {
     this.#started = this.#options.clock();
     this.#relay.start();

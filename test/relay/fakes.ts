@@ -17,6 +17,10 @@ export class FakePort implements FramePort {
   taken: number[][] = [];
   /** How many more frames it takes. */
   room = Number.POSITIVE_INFINITY;
+  /** What each frame that is received has left to do, in turn; 0 where there is none any more. */
+  left: number[] = [];
+  /** The same of those that were sent here. */
+  takenLeft: number[] = [];
   receives = 0;
   checks = 0;
   interest: Interest = { readable: false, writable: false };
@@ -39,6 +43,7 @@ export class FakePort implements FramePort {
       batch.offset[batch.count] = batch.slotOffset(batch.count);
       batch.length[batch.count] = frame.length;
       batch.bytes.set(frame, batch.offset[batch.count]);
+      batch.offload[batch.count] = this.left.shift() ?? 0;
       batch.count++;
     }
     return batch.count;
@@ -50,6 +55,7 @@ export class FakePort implements FramePort {
     for (; next < batch.count && this.room > 0; next++, this.room--) {
       const at = batch.offset[next];
       this.taken.push([...batch.bytes.subarray(at, at + batch.length[next])]);
+      this.takenLeft.push(batch.offload[next]);
     }
     return next - first;
   }
@@ -76,6 +82,7 @@ export class FakePort implements FramePort {
 export class FakeGuard implements RelayGuard {
   deadline = Number.POSITIVE_INFINITY;
   times: number[] = [];
+  offloads: number[] = [];
   judged: string[] = [];
   fail = false;
 
@@ -83,11 +90,13 @@ export class FakeGuard implements RelayGuard {
     this.times.push(time);
   }
 
-  judgeEgress(bytes: Uint8Array, offset: number, length: number): number {
+  judgeEgress(bytes: Uint8Array, offset: number, length: number, offload: number): number {
+    this.offloads.push(offload);
     return this.#judge("egress", bytes, offset, length);
   }
 
-  judgeIngress(bytes: Uint8Array, offset: number, length: number): number {
+  judgeIngress(bytes: Uint8Array, offset: number, length: number, offload: number): number {
+    this.offloads.push(offload);
     return this.#judge("ingress", bytes, offset, length);
   }
 
