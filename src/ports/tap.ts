@@ -14,7 +14,15 @@ import type { LinkEvents } from "../native/linux/link-events.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
 import { type FramePort, type Interest, LARGEST_FRAME } from "../relay/port.ts";
-import { COMPLETE, MALFORMED, putVirtioNetHeader, readVirtioNetHeader, VIRTIO_NET_HEADER } from "../wire/virtio-net.ts";
+import {
+  COMPLETE,
+  completeElsewhere,
+  ELSEWHERE,
+  MALFORMED,
+  putVirtioNetHeader,
+  readVirtioNetHeader,
+  VIRTIO_NET_HEADER,
+} from "../wire/virtio-net.ts";
 import { failure } from "./failure.ts";
 import { disableOffloads, enableOffloads, openTap, setHardwareAddress, type TapDevice } from "./tap-device.ts";
 import { checkTapName } from "./tap-name.ts";
@@ -73,10 +81,13 @@ export class TapPort implements FramePort {
         throw failure(this.label, "receive", errno);
       }
       offset[count] = at;
-      length[count] = Math.max(0, received - VIRTIO_NET_HEADER);
       // Nothing was to be left to do without offloads: what says so all the same does not pass.
       const left = readVirtioNetHeader(bytes, header);
-      offload[count] = left === COMPLETE || this.#offloads ? left : MALFORMED;
+      const size = Math.max(0, received - VIRTIO_NET_HEADER);
+      length[count] = size;
+      if (left === COMPLETE) offload[count] = COMPLETE;
+      else if (!this.#offloads) offload[count] = MALFORMED;
+      else offload[count] = left === ELSEWHERE ? completeElsewhere(bytes, at, size) : left;
       count++;
     }
     batch.count = count;

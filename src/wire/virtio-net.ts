@@ -5,10 +5,11 @@
  * What a header says becomes one number, the frame's *offload*, which travels beside offset and length: 0 where the frame
  * is complete, else one of the kinds below, with the segment size in its low 16 bits. docs/guard.md has the table. The
  * number is the header's word alone: whether the frame bears it out, guard/offload.ts asks. A header is never passed on; a
- * port that sends has one written from the number and the frame.
+ * port that sends has one written from the number and the frame. A checksum that is neither the frame's own TCP nor UDP
+ * checksum is completed before anything reads the frame.
  */
 import { put16 } from "./bytes.ts";
-import { foldSum } from "./checksum.ts";
+import { addToSum, checksumOf, foldSum } from "./checksum.ts";
 import { ETHERNET_HEADER } from "./ethernet.ts";
 import { IPV4_HEADER, pseudoHeaderSum } from "./ipv4.ts";
 import { tcpHeaderLength } from "./tcp.ts";
@@ -50,13 +51,18 @@ export const PARTIAL_UDP = 0x2_0000;
 export const VERIFIED_TCP = 0x4_0000;
 /** A header that no frame can have. */
 export const MALFORMED = 0x8_0000;
+/**
+ * A checksum at another place, as of what is carried in a tunnel: `completeElsewhere` makes the frame complete, or
+ * malformed. No frame has this kind when it is judged.
+ */
+export const ELSEWHERE = 0x10_0000;
 
 /** Bytes of payload in each segment that the frame will be cut into, the last one's excepted; 0 = it is none such. */
 export const segmentSizeOf = (offload: number): number => offload & 0xffff;
 /** PARTIAL_TCP, PARTIAL_UDP, VERIFIED_TCP, MALFORMED or COMPLETE. */
 export const offloadKind = (offload: number): number => offload & ~0xffff;
 
-/** The offload that the 10 bytes at `at` say. */
+/** The offload that the 10 bytes at `at` say, or ELSEWHERE. */
 export function readVirtioNetHeader(bytes: Uint8Array, at: number): number {
   const flags = bytes[at + FLAGS]!;
   const type = bytes[at + TYPE]!;
@@ -68,8 +74,22 @@ export function readVirtioNetHeader(bytes: Uint8Array, at: number): number {
   const isTcp = (type & ~WITH_ECN) === SEGMENTED_TCP;
   if (size === 0 || (!isTcp && type !== SEGMENTED_UDP)) return MALFORMED;
   if (flags === DATA_VALID && isTcp) return VERIFIED_TCP | size;
-  if (flags !== NEEDS_CHECKSUM || partialKind(bytes, at) !== (isTcp ? PARTIAL_TCP : PARTIAL_UDP)) return MALFORMED;
-  return (isTcp ? PARTIAL_TCP : PARTIAL_UDP) | size;
+  const kind = isTcp ? PARTIAL_TCP : PARTIAL_UDP;
+  return flags === NEEDS_CHECKSUM && partialKind(bytes, at) === kind ? kind | size : MALFORMED;
+}
+
+/**
+ * Completes a checksum that is ELSEWHERE in the frame of `length` bytes whose header is in front of it, as the kernel
+ * would, so that everybody reads what will be on the wire. Returns COMPLETE, or MALFORMED where the place is in front of
+ * what IPv4 carries or not in the frame.
+ */
+export function completeElsewhere(bytes: Uint8Array, frame: number, length: number): number {
+  const start = little16(bytes, frame - VIRTIO_NET_HEADER + CHECKSUM_START);
+  const field = start + little16(bytes, frame - VIRTIO_NET_HEADER + CHECKSUM_OFFSET);
+  if (start < TRANSPORT || field + 2 > length) return MALFORMED;
+  // 0 would say of UDP that there is none, and of the others it is the same number.
+  put16(bytes, frame + field, checksumOf(addToSum(0, bytes, frame + start, length - start)) || 0xffff);
+  return COMPLETE;
 }
 
 /**
@@ -94,11 +114,11 @@ export function putVirtioNetHeader(bytes: Uint8Array, frame: number, length: num
   putLittle16(bytes, at + SEGMENT_SIZE, size);
 }
 
-/** Which protocol's checksum the header's place is; MALFORMED where it is neither's. */
+/** Which protocol's checksum the header's place is; ELSEWHERE where it is neither's. */
 function partialKind(bytes: Uint8Array, at: number): number {
-  if (little16(bytes, at + CHECKSUM_START) !== TRANSPORT) return MALFORMED;
+  if (little16(bytes, at + CHECKSUM_START) !== TRANSPORT) return ELSEWHERE;
   const offset = little16(bytes, at + CHECKSUM_OFFSET);
-  return offset === TCP_CHECKSUM ? PARTIAL_TCP : offset === UDP_CHECKSUM ? PARTIAL_UDP : MALFORMED;
+  return offset === TCP_CHECKSUM ? PARTIAL_TCP : offset === UDP_CHECKSUM ? PARTIAL_UDP : ELSEWHERE;
 }
 
 function makePartial(bytes: Uint8Array, frame: number, length: number): void {

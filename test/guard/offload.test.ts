@@ -4,10 +4,12 @@ import { test } from "node:test";
 import { createGuard, type Guard, verdictObject } from "../../src/guard/guard.ts";
 import { completeDhcp } from "../../src/guard/offload.ts";
 import { get16, put16 } from "../../src/wire/bytes.ts";
-import { addToSum, foldSum } from "../../src/wire/checksum.ts";
+import { addToSum, checksumOf, foldSum } from "../../src/wire/checksum.ts";
 import { pseudoHeaderSum } from "../../src/wire/ipv4.ts";
 import {
   COMPLETE,
+  completeElsewhere,
+  ELSEWHERE,
   MALFORMED,
   PARTIAL_TCP,
   PARTIAL_UDP,
@@ -72,8 +74,8 @@ const incoming = (frame: Uint8Array): Uint8Array =>
 class OffloadBench {
   readonly #guard: Guard;
 
-  constructor(mtu?: number) {
-    this.#guard = createGuard({ macAddress: VM, address: ADDRESS, ...(mtu !== undefined && { mtu }) });
+  constructor(mtu?: number, block: readonly string[] = []) {
+    this.#guard = createGuard({ macAddress: VM, address: ADDRESS, block, ...(mtu !== undefined && { mtu }) });
   }
 
   out(frame: Uint8Array, offload: number): string {
@@ -102,7 +104,41 @@ function header(start: number, offset: number): Uint8Array {
   return out;
 }
 
-test("L11 a checksum at any other place than the protocol's own drops, in both directions", () => {
+test("L11 a checksum at any other place is completed before the frame is judged, and the guard reads what it became", () => {
+  // The checksum goes where the destination port is, and the payload makes it 53.
+  const frame = join(new Uint8Array(10), udp(40_000, 443, {}, bytes(0, 0)));
+  frame.set(header(34, 2));
+  put16(frame, frame.length - 2, checksumOf(addToSum(53, frame, 44, frame.length - 44)));
+  const bench = new OffloadBench(undefined, [`${GLOBAL}/32:53`]);
+  assert.equal(bench.out(frame.subarray(10), COMPLETE), "pass");
+  assert.equal(readVirtioNetHeader(frame, 0), ELSEWHERE);
+  assert.equal(completeElsewhere(frame, 10, frame.length - 10), COMPLETE);
+  assert.equal(get16(frame, 10 + 36), 53);
+  assert.equal(bench.out(frame.subarray(10), COMPLETE), "policy.block");
+});
+
+test("L11 a place in front of what IPv4 carries, or not in the frame, drops", () => {
+  const bench = new OffloadBench();
+  const places: readonly (readonly [number, number, number])[] = [
+    ...[0, 14, 20, 24, 33].map((start) => [start, 16, MALFORMED] as const),
+    [20, 10, MALFORMED],
+    [34, 118, COMPLETE],
+    [34, 119, MALFORMED],
+    [34, 65_535, MALFORMED],
+    [65_535, 0, MALFORMED],
+    [152, 0, COMPLETE],
+    [153, 0, MALFORMED],
+  ];
+  for (const [start, offset, expected] of places) {
+    const frame = join(header(start, offset), large(100));
+    assert.equal(frame.length, 10 + 154);
+    assert.equal(completeElsewhere(frame, 10, 154), expected, `${start}+${offset}`);
+    assert.equal(bench.out(frame.slice(10), expected), expected === COMPLETE ? "pass" : "frame.offload");
+    if (expected === MALFORMED) assert.deepEqual(frame.slice(10), large(100), "not touched");
+  }
+});
+
+test("L11 TCP's and UDP's own checksum are the only ones that are left to do, in both directions", () => {
   const bench = new OffloadBench();
   const frames = [
     { frame: large(100), own: 16 },
@@ -113,7 +149,8 @@ test("L11 a checksum at any other place than the protocol's own drops, in both d
   for (const { frame, own } of frames) {
     for (const start of [0, 14, 20, 26, 33, 34, 35, 42, 54, 1000, 65_535]) {
       for (let offset = 0; offset < 64; offset++) {
-        const offload = readVirtioNetHeader(header(start, offset), 0);
+        const read = readVirtioNetHeader(header(start, offset), 0);
+        const offload = read === ELSEWHERE ? MALFORMED : read;
         const right = start === 34 && offset === own;
         bench.both(frame, offload, right ? "pass" : "frame.offload", `${start}+${offset}`);
       }

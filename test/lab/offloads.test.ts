@@ -12,9 +12,11 @@ import type { Guest } from "./harness/guest.ts";
 import { natGuest, tapOf } from "./harness/nat.ts";
 import { DhcpServer } from "./harness/servers.ts";
 import { assertInnocent } from "./harness/softnet.ts";
-import { DNS_SERVER, INTERNET, Lab, labNeeds, NAME_ADDRESS, tool } from "./harness/topology.ts";
+import { DNS_SERVER, GATEWAY, INTERNET, Lab, labNeeds, NAME_ADDRESS, tool } from "./harness/topology.ts";
 import type { Feature } from "./tools/features.ts";
 
+/** The other end of the host's uplink. */
+const UPLINK_INTERNET = "100.64.0.2";
 const MEGABYTE = 1 << 20;
 /** Of the MTU of 1,500. */
 const LONGEST = 1514;
@@ -25,9 +27,9 @@ const OFFLOADS = [
 ] as const;
 
 /** One transfer each way, intact. */
-async function transfer(guest: Guest, bytes: number): Promise<void> {
-  assert.equal(await guest.download(bytes), bytes, "the download is not intact");
-  const args = [tool("upload.ts"), `http://${INTERNET}/`, String(bytes)];
+async function transfer(guest: Guest, bytes: number, server: string = INTERNET): Promise<void> {
+  assert.equal(await guest.download(bytes, server), bytes, "the download is not intact");
+  const args = [tool("upload.ts"), `http://${server}/`, String(bytes)];
   const { stdout, stderr } = await guest.namespace.run(process.execPath, args);
   assert.equal(stdout.trim(), String(bytes), `the upload is not intact: ${stderr}`);
 }
@@ -121,6 +123,30 @@ suite("offloads", { concurrency: 1 }, () => {
       }
       assertInnocent(await guest.stop());
     }
+  });
+
+  test("what a guest's tunnel carries passes, whose checksums are not where TCP's and UDP's own are", {
+    ...labNeeds(),
+    ...LIMIT,
+  }, async (t) => {
+    const lab = Lab.open(t);
+    const [here, there] = ["10.77.0.77", UPLINK_INTERNET];
+    const guest = await lab.guest({
+      args: ["--vm-ip-address", here, "--gateway", GATEWAY, "--allow", `${there}/32`],
+      address: `${here}/24`,
+    });
+    for (const [namespace, remote, own] of [
+      [guest.namespace, there, "10.200.0.1/24"],
+      [lab.internet, here, "10.200.0.2/24"],
+    ] as const) {
+      namespace.ip("link", "add", "tunnel", "type", "vxlan", "id", "5", "remote", remote, "dstport", "4789");
+      namespace.ip("address", "add", own, "dev", "tunnel");
+      namespace.ip("link", "set", "tunnel", "up");
+    }
+    const server = lab.start(lab.internet, process.execPath, [tool("services.ts"), "--http", "10.200.0.2"]);
+    await server.line(/^ready$/);
+    await transfer(guest, MEGABYTE, "10.200.0.2");
+    assertInnocent(await guest.stop());
   });
 
   test("with the features of the TAP on the host turned off, transfers go on", {

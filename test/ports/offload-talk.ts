@@ -3,6 +3,7 @@
  * large frame must become.
  */
 import { addToSum, checksumOf, foldSum } from "../../src/wire/checksum.ts";
+import { completeElsewhere, ELSEWHERE, readVirtioNetHeader, VIRTIO_NET_HEADER } from "../../src/wire/virtio-net.ts";
 import {
   arp,
   Client,
@@ -213,6 +214,14 @@ function makePartial(frame: Uint8Array): void {
   const total = at16(frame, 16) - 20;
   if (at < 0 || frame.length < at + 2 || total < 0) return;
   put16(frame, at, foldSum(addToSum(frame[23]! + total, frame, 26, 8)));
+}
+
+/** What a port makes of the header in front of a frame, whose bytes may change. */
+export function takeHeader({ header, frame }: Offered): { readonly frame: Uint8Array; readonly offload: number } {
+  const bytes = new Uint8Array(Buffer.concat([header, frame]));
+  const read = readVirtioNetHeader(bytes, 0);
+  const offload = read === ELSEWHERE ? completeElsewhere(bytes, VIRTIO_NET_HEADER, frame.length) : read;
+  return { frame: bytes.subarray(VIRTIO_NET_HEADER), offload };
 }
 
 export function offer(dice: Dice): Offered {

@@ -13,16 +13,9 @@ import { LARGEST_FRAME } from "../../src/relay/port.ts";
 import { OffloadNote, parseOffloadNote } from "../../src/session/offload-notes.ts";
 import { Recording } from "../../src/session/recording.ts";
 import { Log } from "../../src/telemetry/log.ts";
-import {
-  COMPLETE,
-  MALFORMED,
-  PARTIAL_TCP,
-  PARTIAL_UDP,
-  readVirtioNetHeader,
-  VERIFIED_TCP,
-} from "../../src/wire/virtio-net.ts";
+import { COMPLETE, MALFORMED, PARTIAL_TCP, PARTIAL_UDP, VERIFIED_TCP } from "../../src/wire/virtio-net.ts";
 import { ADDRESS, VM } from "../guard/support.ts";
-import { Dice, offer } from "../ports/offload-talk.ts";
+import { Dice, offer, takeHeader } from "../ports/offload-talk.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 const FRAMES = 3000;
@@ -80,9 +73,10 @@ test(`a capture of ${FRAMES} frames with hostile headers is replayed with the sa
   const dice = new Dice(3);
   const verdicts: string[] = [];
   for (let index = 0; index < FRAMES; index++) {
-    const { direction, header, frame } = offer(dice);
-    const bytes = frame.slice();
-    const left = completeDhcp(bytes, 0, bytes.length, readVirtioNetHeader(header, 0));
+    const offered = offer(dice);
+    const { direction } = offered;
+    const { frame: bytes, offload } = takeHeader(offered);
+    const left = completeDhcp(bytes, 0, bytes.length, offload);
     guard.advance(index * 1000);
     const egress = direction === "egress";
     const verdict = egress
