@@ -309,3 +309,18 @@ test("partial and large frames are judged by policy like any other", () => {
     assert.equal(reasonOf(guard.judgeEgress(frame, 0, frame.length, offload)), "policy.block");
   }
 });
+
+test("--reject: a large frame that policy denies gets one answer, of the usual length", () => {
+  const options = { macAddress: VM, address: ADDRESS, reject: true, allow: ["out 0.0.0.0/0:80"], block: ["0.0.0.0/0"] };
+  const guard = createGuard(options);
+  const out = new Uint8Array(128);
+  for (const [frame, offload, reason, length, protocol] of [
+    [large(20_000), PARTIAL_TCP | 1448, "flow.unknown", 60, TCP],
+    [datagram(20_000), PARTIAL_UDP | 1200, "policy.block", 70, 1],
+  ] as const) {
+    const verdict = guard.judgeEgress(frame, 0, frame.length, offload);
+    assert.equal(reasonOf(verdict), reason);
+    assert.equal(guard.answer(frame, 0, frame.length, verdict, out, 0), length);
+    assert.equal(out[23], protocol);
+  }
+});
