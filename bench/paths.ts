@@ -2,8 +2,8 @@
  * Four ways from a guest to a server, each with a host of its own (test/lab/harness/topology.ts), so that no path pays for
  * the rules and the connection tracking of another. Guest, host and server are network namespaces.
  *
- * The links carry frames of 1,514 bytes at most, with their checksums, everywhere and whatever the path: a TAP
- * without vnet header cannot do otherwise, and of the virtual cables the offloads are turned off.
+ * Where a path is asked for plain links, they carry frames of 1,514 bytes at most, with their checksums, everywhere: the
+ * offloads of the virtual cables and of the TAPs are turned off. Else links have what the kernel gives them.
  */
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
@@ -24,6 +24,15 @@ export interface Helpers {
   readonly plain: string;
 }
 
+export interface PathOptions {
+  /** No link carries large frames. */
+  readonly plain: boolean;
+  /** More options for softnet. */
+  readonly args?: readonly string[];
+  /** What the path is called; its own name where it is left out. */
+  readonly name?: string;
+}
+
 export interface Path {
   readonly name: string;
   readonly lab: Lab;
@@ -33,26 +42,26 @@ export interface Path {
 }
 
 /** softnet with a private network for the VM. */
-export async function natPath(helpers: Helpers): Promise<Path> {
-  const lab = await openLab(helpers);
+export async function natPath(helpers: Helpers, options: PathOptions): Promise<Path> {
+  const lab = await openLab(helpers, options);
   const args = ["--vm-net-type", "nat", "--subnet", "10.99.0.4/30", "--vm-ip-address", "10.99.0.6", "--dns", INTERNET];
-  const { guest, softnet } = await behindSoftnet(lab, args);
+  const { guest, softnet } = await behindSoftnet(lab, helpers, args, options);
   setAddress(guest, "10.99.0.6/30", "10.99.0.5");
-  return { name: "softnet --vm-net-type nat", lab, guest, forwarders: [softnet] };
+  return { name: options.name ?? "softnet --vm-net-type nat", lab, guest, forwarders: [softnet] };
 }
 
 /** softnet on a bridge whose host routes. */
-export async function bridgePath(helpers: Helpers): Promise<Path> {
-  const lab = await openLab(helpers);
+export async function bridgePath(helpers: Helpers, options: PathOptions): Promise<Path> {
+  const lab = await openLab(helpers, options);
   const args = ["--bridge", BRIDGE, "--vm-ip-address", ADDRESS, "--gateway", GATEWAY];
-  const { guest, softnet } = await behindSoftnet(lab, args);
+  const { guest, softnet } = await behindSoftnet(lab, helpers, args, options);
   setAddress(guest, `${ADDRESS}/24`, GATEWAY);
-  return { name: "softnet --bridge", lab, guest, forwarders: [softnet] };
+  return { name: options.name ?? "softnet --bridge", lab, guest, forwarders: [softnet] };
 }
 
 /** passt, and the cable between its socket and the guest's TAP. */
-export async function passtPath({ cable: program, plain }: Helpers): Promise<Path> {
-  const lab = await openLab({ plain });
+export async function passtPath({ cable: program, plain }: Helpers, options: PathOptions): Promise<Path> {
+  const lab = await openLab({ plain }, options);
   chmodSync(lab.directory, 0o777); // passt gives up being root first
   const socket = join(lab.directory, "passt.sock");
   const addresses = ["-4", "-a", "10.0.2.15", "-n", "24", "-g", "10.0.2.2", "-D", INTERNET];
@@ -67,29 +76,42 @@ export async function passtPath({ cable: program, plain }: Helpers): Promise<Pat
 }
 
 /** Nothing but the kernel: the guest's virtual cable is a port of the bridge, and the host routes. */
-export async function unfilteredPath({ plain }: Helpers): Promise<Path> {
-  const lab = await openLab({ plain });
+export async function unfilteredPath({ plain }: Helpers, options: PathOptions): Promise<Path> {
+  const lab = await openLab({ plain }, options);
   const { namespace } = await Guest.create(lab, { bare: true, link: LINK, mac: MAC, address: `${ADDRESS}/24` });
-  await makePlain(plain, namespace, [LINK]);
   const port = lab.host.links().find((name) => name.startsWith("port"));
-  await makePlain(plain, lab.host, [port!]);
+  if (options.plain) {
+    await makePlain(plain, namespace, [LINK]);
+    await makePlain(plain, lab.host, [port!]);
+  }
   return { name: "unfiltered", lab, guest: namespace, forwarders: [] };
 }
 
-async function openLab({ plain }: Pick<Helpers, "plain">): Promise<Lab> {
+async function openLab({ plain }: Pick<Helpers, "plain">, options: PathOptions): Promise<Lab> {
   const lab = new Lab();
+  if (!options.plain) return lab;
   await makePlain(plain, lab.host, ["up0"]);
   await makePlain(plain, lab.internet, ["up0"]);
   return lab;
 }
 
-async function behindSoftnet(lab: Lab, args: readonly string[]): Promise<{ guest: Namespace; softnet: Program }> {
-  const all = [PUBLISHED, "--vm-tap", LINK, "--vm-mac-address", MAC, ...args];
+async function behindSoftnet(
+  lab: Lab,
+  { plain }: Pick<Helpers, "plain">,
+  args: readonly string[],
+  options: PathOptions,
+): Promise<{ guest: Namespace; softnet: Program }> {
+  const all = [PUBLISHED, "--vm-tap", LINK, "--vm-mac-address", MAC, ...args, ...(options.args ?? [])];
   const softnet = lab.start(lab.host, process.execPath, all, { label: "softnet" });
   await softnet.line(/started/);
   const guest = lab.namespace("guest");
   lab.host.ip("link", "set", LINK, "netns", guest.name);
   guest.ip("link", "set", LINK, "up");
+  if (options.plain) {
+    await makePlain(plain, guest, [LINK]);
+    const taps = lab.host.links().filter((name) => name.startsWith("softnet"));
+    await makePlain(plain, lab.host, taps);
+  }
   return { guest, softnet };
 }
 

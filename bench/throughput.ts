@@ -17,14 +17,14 @@ const SECONDS = 2;
 const PATIENCE = 10;
 /** Milliseconds before each round. */
 const PAUSE = 500;
-const DIRECTIONS = ["up", "down"] as const;
+export const DIRECTIONS = ["up", "down"] as const;
 /** In /proc/stat: USER_HZ, which every architecture that Node runs on has at 100. */
 const TICKS = 100;
 
-type Direction = (typeof DIRECTIONS)[number];
+export type Direction = (typeof DIRECTIONS)[number];
 
 /** What one transfer was and cost. */
-interface Sample {
+export interface Sample {
   /** Gbit/s of TCP payload. */
   readonly rate: number;
   /** CPU seconds per gigabyte (10^9 bytes) of each forwarder, and of the whole machine. */
@@ -47,7 +47,7 @@ export async function throughput(): Promise<void> {
   const others: number[] = [];
   try {
     for (const open of [natPath, bridgePath, passtPath, unfilteredPath]) {
-      measured.push({ path: await open(helpers), up: [], down: [] });
+      measured.push({ path: await open(helpers, { plain: true }), up: [], down: [] });
     }
     for (const { path } of measured) await serve(path);
     for (const direction of DIRECTIONS) for (const { path } of measured) await transfer(path, direction, 1);
@@ -67,13 +67,19 @@ export async function throughput(): Promise<void> {
   report(measured, others);
 }
 
-async function serve({ lab }: Path): Promise<void> {
+export async function serve({ lab }: Path): Promise<void> {
   await lab.start(lab.internet, "iperf3", ["-s", "--forceflush"]).line(/Server listening/);
 }
 
-/** One TCP connection for so many seconds, and what it cost in CPU time. */
-async function transfer({ name, guest, forwarders }: Path, direction: Direction, seconds: number): Promise<Sample> {
-  const args = ["-c", INTERNET, "-t", String(seconds), "-J", ...(direction === "down" ? ["-R"] : [])];
+/** Some TCP connections for so many seconds, and what they cost in CPU time. */
+export async function transfer(
+  { name, guest, forwarders }: Path,
+  direction: Direction,
+  seconds: number,
+  streams = 1,
+): Promise<Sample> {
+  const way = direction === "down" ? ["-R"] : [];
+  const args = ["-c", INTERNET, "-t", String(seconds), "-P", String(streams), "-J", ...way];
   const before = forwarders.map(({ pid }) => cpuTime(pid));
   const machineBefore = machineTime();
   const { code, stdout, stderr } = await guest.run("iperf3", args, (seconds + PATIENCE) * 1000).catch((cause) => {
@@ -92,13 +98,13 @@ async function transfer({ name, guest, forwarders }: Path, direction: Direction,
 }
 
 /** Seconds that all processors were busy, for whomever: user, nice, system, interrupts (proc(5), /proc/stat). */
-function machineTime(): number {
+export function machineTime(): number {
   const [, user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8").split("\n")[0]!.split(/ +/);
   return [user, nice, system, irq, softirq].reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS;
 }
 
 /** Which part of the machine, in percent, is busy while nothing is transferred. */
-async function otherWork(): Promise<number> {
+export async function otherWork(): Promise<number> {
   const [begin, before] = [performance.now(), machineTime()];
   await sleep(PAUSE);
   return (((machineTime() - before) * 1000) / (performance.now() - begin) / cpus().length) * 100;
@@ -133,7 +139,7 @@ function notes(measured: readonly Measured[], others: readonly number[]): void {
   const { up, down } = measured.find(({ path }) => path.forwarders.length === 2)!;
   const cable = [up, down].map((samples) => spread(samples.map(({ forwarders }) => forwarders[1]!)).median.toFixed(2));
   const lines = [
-    "MTU 1500 in every row, no offloads: no link carries more than 1,514 bytes at once or leaves out a checksum.",
+    "MTU 1500 in every row, plain links: none carries more than 1,514 bytes at once or leaves out a checksum.",
     `passt speaks on a socket only: a C program moves its frames from and to the TAP, ${cable.join(" up, ")} down of its CPU s/GB.`,
     "The forwarder's CPU time has in it what the kernel does in its calls: routing, NAT, delivery. The whole machine's has in",
     "it guest, server and all other work; it alone compares with unfiltered, where only the kernel forwards.",

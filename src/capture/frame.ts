@@ -13,6 +13,8 @@ export interface CapturedFrame {
   readonly originalLength: number;
   /** The frame's first comment (pcapng opt_comment). */
   readonly comment?: string;
+  /** Its second one, where it has several. */
+  readonly secondComment?: string;
 }
 
 /**
@@ -30,9 +32,11 @@ export function capturedFrame(
   originalLength: number,
   fcsLength: number,
   comment: string | undefined,
+  secondComment?: string,
 ): CapturedFrame {
   const length = Math.max(Math.max(originalLength, captured.length) - fcsLength, 0);
   const bytes = captured.length > length ? captured.subarray(0, length) : captured;
   const frame = { number, time, interfaceIndex, bytes, originalLength: length };
-  return comment === undefined ? frame : { ...frame, comment };
+  if (comment === undefined) return frame;
+  return secondComment === undefined ? { ...frame, comment } : { ...frame, comment, secondComment };
 }

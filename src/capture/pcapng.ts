@@ -204,14 +204,17 @@ export class PcapngDecoder {
     if (Number.isNaN(time)) throw source.malformed(`frame ${number} has a time that is out of range`);
     const captured = this.#captured(EPB_DATA, this.#u32(EPB_CAPTURED_LENGTH), length);
     let comment: string | undefined;
+    let second: string | undefined;
     let flags = 0;
     this.#options(EPB_DATA + padded(captured.length), length, (code, at, size) => {
-      if (code === OPT_COMMENT) comment ??= optionText(source.bytes, at, size);
-      else if (code === EPB_FLAGS && size === 4) flags = source.view.getUint32(at, this.#littleEndian);
+      if (code === OPT_COMMENT) {
+        if (comment === undefined) comment = optionText(source.bytes, at, size);
+        else second ??= optionText(source.bytes, at, size);
+      } else if (code === EPB_FLAGS && size === 4) flags = source.view.getUint32(at, this.#littleEndian);
     });
     // Bits 5 to 8 of epb_flags are this frame's own frame check sequence in bytes, 0 = not told (section 4.3.1).
     const fcs = (flags >>> 5) & 0xf || fcsLength;
-    return capturedFrame(number, time, index, captured, this.#u32(EPB_ORIGINAL_LENGTH), fcs, comment);
+    return capturedFrame(number, time, index, captured, this.#u32(EPB_ORIGINAL_LENGTH), fcs, comment, second);
   }
 
   /** Section 4.4: a frame of interface 0 without a time of its own, cut where the interface's snapshot length says. */

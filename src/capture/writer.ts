@@ -96,7 +96,7 @@ export class CaptureWriter {
     this.#maximumFrame = maximumFrame;
     this.#interfaceCount = interfaces.length;
     this.#onStop = options.onStop;
-    const largestBlock = DATA + padded(maximumFrame) + commentSize(MAXIMUM_COMMENT) + BLOCK_TRAILER;
+    const largestBlock = DATA + padded(maximumFrame) + 2 * commentSize(MAXIMUM_COMMENT) + OPTION_HEADER + BLOCK_TRAILER;
     this.#buffer = Buffer.alloc(Math.max(BUFFER, largestBlock, head.length));
     this.#view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.length);
     this.#files = new CaptureFiles(path, options.files ?? 1, head, options.descriptor);
@@ -110,8 +110,9 @@ export class CaptureWriter {
 
   /**
    * Adds the frame `bytes[offset] … bytes[offset + length - 1]`, seen on interface `interfaceIndex` at `time`
-   * (microseconds since 1970, an integer). `comment` is UTF-8 text made beforehand. Answers false when the capture has
-   * ended; never throws for what a disk or a frame does.
+   * (microseconds since 1970, an integer). `comment` is UTF-8 text made beforehand; the first `noteLength` bytes of `note`
+   * are a second comment, where they are not 0. Answers false when the capture has ended; never throws for what a disk or a
+   * frame does.
    */
   write(
     interfaceIndex: number,
@@ -120,13 +121,16 @@ export class CaptureWriter {
     offset: number,
     length: number,
     comment: Uint8Array | undefined,
+    note?: Uint8Array,
+    noteLength = 0,
   ): boolean {
     if (this.full || this.failure !== undefined || this.#closed) return false;
     if (interfaceIndex >= this.#interfaceCount) throw new RangeError(`no interface ${interfaceIndex}`);
     const captured = Math.min(length, this.#maximumFrame);
     const commentLength = comment === undefined ? 0 : Math.min(comment.length, MAXIMUM_COMMENT);
     const options = DATA + padded(captured);
-    const total = options + commentSize(commentLength) + BLOCK_TRAILER;
+    const comments = commentSize(commentLength) + commentSize(noteLength);
+    const total = options + (comments === 0 ? 0 : comments + OPTION_HEADER) + BLOCK_TRAILER;
     if (this.size + total > this.#maximumSize && !this.#makeRoom(total)) return false;
     if (this.#used + total > this.#buffer.length) {
       this.flush();
@@ -145,18 +149,25 @@ export class CaptureWriter {
     view.setUint32(at + CAPTURED_LENGTH, captured, true);
     view.setUint32(at + ORIGINAL_LENGTH, length, true);
     copy.call(bytes as Buffer, this.#buffer, at + DATA, offset, offset + captured);
-    if (comment !== undefined && commentLength > 0) {
-      const option = at + options;
-      view.setUint16(option, OPT_COMMENT, true);
-      view.setUint16(option + 2, commentLength, true);
-      view.setUint32(option + padded(commentLength), 0, true);
-      copy.call(comment as Buffer, this.#buffer, option + OPTION_HEADER, 0, commentLength);
-      view.setUint32(option + OPTION_HEADER + padded(commentLength), OPT_ENDOFOPT, true);
+    if (comments > 0) {
+      const second = this.#putComment(at + options, comment, commentLength);
+      view.setUint32(this.#putComment(second, note, noteLength), OPT_ENDOFOPT, true);
     }
     view.setUint32(at + total - BLOCK_TRAILER, total, true);
     this.#used += total;
     this.size += total;
     return true;
+  }
+
+  /** Puts an option into the buffer, unless it is empty; returns where the next one begins. */
+  #putComment(option: number, text: Uint8Array | undefined, length: number): number {
+    if (text === undefined || length === 0) return option;
+    const view = this.#view;
+    view.setUint16(option, OPT_COMMENT, true);
+    view.setUint16(option + 2, length, true);
+    view.setUint32(option + padded(length), 0, true);
+    copy.call(text as Buffer, this.#buffer, option + OPTION_HEADER, 0, length);
+    return option + OPTION_HEADER + padded(length);
   }
 
   /** Writes what the buffer holds. Never throws. */
@@ -257,7 +268,7 @@ export class CaptureWriter {
   }
 }
 
-/** Bytes that a comment of `length` bytes and the end of options take; nothing for no comment. */
+/** Bytes that a comment of `length` bytes takes; nothing for no comment. */
 function commentSize(length: number): number {
-  return length === 0 ? 0 : 2 * OPTION_HEADER + padded(length);
+  return length === 0 ? 0 : OPTION_HEADER + padded(length);
 }

@@ -75,7 +75,7 @@ function counterLines(counters: Fields): string[] {
     ["from the VM", fieldsOf(counters.egress)],
     ["to the VM", fieldsOf(counters.ingress)],
   ] as const;
-  const columns = ["frames", "bytes", "undelivered", "unsendable"];
+  const columns = ["frames", "bytes", "large", "undelivered", "unsendable"];
   const lines = [`${"".padEnd(11)}${columns.map((name) => name.padStart(15)).join("")}`];
   const drops = new Map<string, number>();
   for (const [name, counts] of directions) {

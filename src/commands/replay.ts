@@ -11,6 +11,7 @@ import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import { parseExposures } from "../networks/exposures.ts";
 import { DIRECTION_NAMES, type Direction, type DirectionName, EGRESS, INGRESS } from "../relay/direction.ts";
+import { parseOffloadNote } from "../session/offload-notes.ts";
 import { type GuardArguments, guardOptions } from "../session/options.ts";
 import { rulesOf } from "../session/policy-rules.ts";
 import { CAPTURE_INTERFACES } from "../session/recording.ts";
@@ -19,6 +20,7 @@ import { parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { FrameView } from "../wire/frame-view.ts";
 import { isLeftToCard } from "../wire/offloads.ts";
+import { COMPLETE } from "../wire/virtio-net.ts";
 import { Output } from "./output.ts";
 
 export interface ReplayArguments extends GuardArguments {
@@ -96,7 +98,7 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
     first ??= frame.time;
     latest = Math.max(latest, frame.time);
     const unfinished = isLeftToCard(frame.bytes, 0, frame.bytes.length, given.offloads === true);
-    view.read(frame.bytes, 0, frame.bytes.length);
+    view.read(frame.bytes, 0, frame.bytes.length, wroteIt(capture) ? offloadOf(frame) : COMPLETE);
     const direction = directionOf(frame, view);
     guard.advance(latest);
     const verdict = verdictObject(judge(guard, view, frame.originalLength, direction));
@@ -115,6 +117,11 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
 function judge(guard: Guard, view: FrameView, originalLength: number, direction: Direction): number {
   if (view.length < originalLength) return TRUNCATED;
   return direction === EGRESS ? guard.judgeEgress(view) : guard.judgeIngress(view);
+}
+
+/** What the frame's sender had left to do, as softnet noted it. */
+function offloadOf({ comment = "", secondComment = "" }: CapturedFrame): number {
+  return parseOffloadNote(secondComment) ?? parseOffloadNote(comment) ?? COMPLETE;
 }
 
 /**

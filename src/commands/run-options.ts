@@ -42,6 +42,7 @@ function addPortOptions(command: Command): Command {
       "nat; host, which leads nowhere else; private, a nat network of the VM's own (macOS 26) (default: nat)",
       oneOf("--vm-net-type", ["nat", "host", "private"]),
     )
+    .option("--no-offloads", "move no large frames and no partial checksums between TAPs (Linux)")
     .optionsGroup("With a network of the VM's own:")
     .option("--expose <list>", "TCP ports of the host that lead to the VM, EXTERNAL:INTERNAL, comma-separated")
     .option("--dns <list>", "the VM's DNS servers, comma-separated (default: the host's)")

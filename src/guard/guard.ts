@@ -10,6 +10,7 @@ import { checkRuleCount, type Rule } from "../policy/rule.ts";
 import { TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "../wire/ethernet.ts";
 import { FrameView } from "../wire/frame-view.ts";
 import { SHORT } from "../wire/malformed.ts";
+import { segmentSizeOf } from "../wire/virtio-net.ts";
 import { Diagnostics } from "./diagnostics.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { IPv4Family } from "./ipv4/ipv4-family.ts";
@@ -99,7 +100,7 @@ export class Guard {
   /** As `egress`, after `advance`, for a frame that was read; returns PASS or a drop reason's number. */
   judgeEgress(view: FrameView): number {
     if (view.malformed === SHORT) return FRAME_SHORT;
-    if (view.length > this.#longestFrame) return FRAME_LONG;
+    if (view.length > this.#longestFrame && segmentSizeOf(view.offload) === 0) return FRAME_LONG;
     if (view.sourceLow !== this.#macLow || view.sourceHigh !== this.#macHigh) return ETHERNET_SOURCE;
     if (view.isToReserved) return ETHERNET_DESTINATION;
     const { type } = view;
@@ -110,7 +111,7 @@ export class Guard {
   /** As `ingress`, after `advance`, for a frame that was read; returns PASS or a drop reason's number. */
   judgeIngress(view: FrameView): number {
     if (view.malformed === SHORT) return FRAME_SHORT;
-    if (view.length > this.#longestFrame) return FRAME_LONG;
+    if (view.length > this.#longestFrame && segmentSizeOf(view.offload) === 0) return FRAME_LONG;
     const { sourceHigh, sourceLow } = view;
     if ((sourceHigh & GROUP_BIT) !== 0 || (sourceHigh === 0 && sourceLow === 0)) return ETHERNET_SOURCE;
     if (sourceLow === this.#macLow && sourceHigh === this.#macHigh) return ETHERNET_SOURCE;

@@ -93,6 +93,7 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
     "belongs to no connection that is known: it was idle for too long, or never opened",
     "I12 I15",
   ),
+  reason("frame.offload", "what the sender left to the network card does not fit the frame", "L11"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

@@ -1,6 +1,10 @@
 /** Makes a batch in native memory, for ports that hand its frames to the kernel without a copy. */
 import { allocate } from "../native/memory.ts";
 import { Batch, HEADROOM, strideFor } from "../relay/batch.ts";
+import { LARGEST_FRAME } from "../relay/port.ts";
+
+/** Large frames in a batch: each costs a system call of its own, so more would save nothing. */
+const LARGE_CAPACITY = 16;
 
 /** Frames in a batch: as many as make a system call's own cost small, and few enough for a slab to stay in cache. */
 const CAPACITY = 64;
@@ -12,6 +16,11 @@ export interface Slab {
   readonly batch: Batch;
   /** Gives the memory back. No port may use the batch afterwards. */
   free(): void;
+}
+
+/** A batch for large frames, between two ports that take them: 1 MiB, of which little traffic uses little. */
+export function allocateLargeSlab(): Slab {
+  return allocateSlab(LARGEST_FRAME, LARGE_CAPACITY);
 }
 
 /** A batch for frames of up to `maximumFrame` bytes (MTU + 14). */

@@ -9,15 +9,25 @@ import {
   IFF_NO_PI,
   IFF_TAP,
   IFF_TUN_EXCL,
+  IFF_VNET_HDR,
   IFREQ,
   type LinuxLibc,
   O_CLOEXEC,
   O_NONBLOCK,
   O_RDWR,
   SIOCSIFHWADDR,
+  TUN_F_CSUM,
+  TUN_F_TSO_ECN,
+  TUN_F_TSO4,
+  TUN_F_USO4,
+  TUN_F_USO6,
   TUNSETIFF,
+  TUNSETOFFLOAD,
+  TUNSETVNETHDRSZ,
+  TUNSETVNETLE,
 } from "../native/linux/libc.ts";
 import { UserError } from "../user-error.ts";
+import { VIRTIO_NET_HEADER } from "../wire/virtio-net.ts";
 
 const DEVICE = "/dev/net/tun";
 
@@ -64,14 +74,45 @@ function open(libc: LinuxLibc, what: string, name: string, created: boolean): Ta
   const request = new Uint8Array(IFREQ.size);
   request.set(Buffer.from(name));
   // Exclusive: an interface that somebody else makes between the look and the call is not taken over.
-  new DataView(request.buffer).setUint16(IFREQ.flags, IFF_TAP | IFF_NO_PI | (created ? IFF_TUN_EXCL : 0), true);
+  const flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (created ? IFF_TUN_EXCL : 0);
+  new DataView(request.buffer).setUint16(IFREQ.flags, flags, true);
   if (libc.ioctl(fd, TUNSETIFF, "void *", request) < 0) {
     const errno = libc.errno();
     libc.close(fd);
     throw new UserError(`${what}: ${attachError(errno, created)}`);
   }
+  if (!resetHeader(libc, fd)) {
+    const errno = libc.errno();
+    libc.close(fd);
+    throw new UserError(`${what}: the TAP does not take the virtio-net header's form: ${describeError(errno)}`);
+  }
   const end = request.indexOf(0);
   return { fd, name: Buffer.from(request.subarray(0, end)).toString("utf8"), created };
+}
+
+/**
+ * Sets what a TAP remembers of the program that had it before: the header's size and byte order, and offloads, which softnet
+ * may not want. Returns false, with the error number set, when that fails.
+ */
+function resetHeader(libc: LinuxLibc, fd: number): boolean {
+  const int = (value: number) => new Uint8Array(Int32Array.of(value).buffer);
+  libc.ioctl(fd, TUNSETVNETLE, "void *", int(1)); // before Linux 4.0 there is no other order than the machine's
+  if (libc.ioctl(fd, TUNSETVNETHDRSZ, "void *", int(VIRTIO_NET_HEADER)) < 0) return false;
+  return disableOffloads(libc, fd);
+}
+
+/** The kernel finishes every frame before it hands it over. Returns false, with the error number set, when that fails. */
+export function disableOffloads(libc: LinuxLibc, fd: number): boolean {
+  return libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", 0) >= 0;
+}
+
+/** Lets the kernel leave checksums and the cutting of large frames to us. Returns false when it does not take that. */
+export function enableOffloads(libc: LinuxLibc, fd: number): boolean {
+  const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN;
+  return (
+    libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", tcp | TUN_F_USO4 | TUN_F_USO6) >= 0 ||
+    libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", tcp) >= 0
+  );
 }
 
 function deviceError(errno: number): string {

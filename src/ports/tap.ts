@@ -2,6 +2,9 @@
  * A TAP as a port: one read or write moves one frame, as a TAP's descriptor is no socket. The kernel is on its other
  * side: a bridge, or the TCP/IP stack of whatever namespace the interface was moved to.
  *
+ * In front of each frame lies a virtio-net header (wire/virtio-net.ts), in the slot's headroom. Without offloads it is zero:
+ * the kernel finishes each frame before it hands it over. With them one read or write moves a large frame of up to 64 KiB.
+ *
  * While the interface is down, the kernel refuses frames with EIO, as a card without a cable does: they are counted as
  * unsendable and the port lives on. Once the interface is deleted, reads and writes give EBADFD: the port is closed.
  */
@@ -10,14 +13,24 @@ import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { LinkEvents } from "../native/linux/link-events.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
-import type { FramePort, Interest } from "../relay/port.ts";
+import { type FramePort, type Interest, LARGEST_FRAME } from "../relay/port.ts";
+import {
+  COMPLETE,
+  completeElsewhere,
+  ELSEWHERE,
+  MALFORMED,
+  putVirtioNetHeader,
+  readVirtioNetHeader,
+  VIRTIO_NET_HEADER,
+} from "../wire/virtio-net.ts";
 import { failure } from "./failure.ts";
-import { openTap, setHardwareAddress, type TapDevice } from "./tap-device.ts";
+import { disableOffloads, enableOffloads, openTap, setHardwareAddress, type TapDevice } from "./tap-device.ts";
 import { checkTapName } from "./tap-name.ts";
 
 export class TapPort implements FramePort {
   readonly label: string;
   readonly device: TapDevice;
+  readonly takesOffloads = true;
   unsendable = 0;
   readonly #libc: LinuxLibc;
   readonly #poll: Poll;
@@ -27,6 +40,7 @@ export class TapPort implements FramePort {
   #fd: number;
   #wake: Wake = () => {};
   #failure: unknown;
+  #offloads = false;
 
   /**
    * Takes over an open TAP. `inspect` looks at what else must hold, and throws PortClosed: it is called by `check`, and
@@ -45,13 +59,20 @@ export class TapPort implements FramePort {
     if (inspect === undefined || events !== undefined) this.checkInterval = Number.POSITIVE_INFINITY;
   }
 
+  enableOffloads(): boolean {
+    this.#offloads = enableOffloads(this.#libc, this.#fd);
+    return this.#offloads;
+  }
+
   receive(batch: Batch): number {
     this.#throwFailure();
-    const { offset, length, capacity, slotSize } = batch;
+    const { bytes, offset, length, offload, capacity, slotSize } = batch;
+    if (this.#offloads && slotSize <= LARGEST_FRAME) throw new Error(`a slot takes ${slotSize} bytes: too few`);
     let count = 0;
     while (count < capacity) {
       const at = batch.slotOffset(count);
-      const received = this.#libc.read(this.#fd, batch.address + at, slotSize);
+      const header = at - VIRTIO_NET_HEADER;
+      const received = this.#libc.read(this.#fd, batch.address + header, VIRTIO_NET_HEADER + slotSize);
       if (received < 0) {
         const errno = this.#libc.errno();
         if (errno === EAGAIN || errno === ENOMEM || errno === ENOBUFS) break;
@@ -60,7 +81,13 @@ export class TapPort implements FramePort {
         throw failure(this.label, "receive", errno);
       }
       offset[count] = at;
-      length[count] = received;
+      // Nothing was to be left to do without offloads: what says so all the same does not pass.
+      const left = readVirtioNetHeader(bytes, header);
+      const size = Math.max(0, received - VIRTIO_NET_HEADER);
+      length[count] = size;
+      if (left === COMPLETE) offload[count] = COMPLETE;
+      else if (!this.#offloads) offload[count] = MALFORMED;
+      else offload[count] = left === ELSEWHERE ? completeElsewhere(bytes, at, size) : left;
       count++;
     }
     batch.count = count;
@@ -69,10 +96,13 @@ export class TapPort implements FramePort {
 
   send(batch: Batch, first: number): number {
     this.#throwFailure();
-    const { offset, length, count, address } = batch;
+    const { bytes, offset, length, offload, count, address } = batch;
     let next = first;
     while (next < count) {
-      if (this.#libc.write(this.#fd, address + offset[next], length[next]) < 0) {
+      const at = offset[next];
+      putVirtioNetHeader(bytes, at, length[next], offload[next]);
+      const size = VIRTIO_NET_HEADER + length[next];
+      if (this.#libc.write(this.#fd, address + at - VIRTIO_NET_HEADER, size) < 0) {
         const errno = this.#libc.errno();
         if (errno === EAGAIN || errno === ENOBUFS || errno === ENOMEM) break;
         if (errno === EINTR) continue;
@@ -99,6 +129,8 @@ export class TapPort implements FramePort {
     if (this.#fd < 0) return;
     this.#poll.close();
     this.#events?.close();
+    // Who attaches to a TAP that stays may know no large frames.
+    if (this.#offloads && !this.device.created) disableOffloads(this.#libc, this.#fd);
     this.#libc.close(this.#fd);
     this.#fd = -1;
   }

@@ -7,12 +7,16 @@
  * the relay can be tested without any foreign function.
  */
 
-/** Bytes free in front of each frame in a slot, so that frames lie on 16-byte boundaries. */
+/**
+ * Bytes free in front of each frame in a slot: room for a virtio-net header (10), and frames lie on 16-byte boundaries. The
+ * first frame of a batch has them in any case.
+ */
 export const HEADROOM = 16;
 
 /**
  * Bytes that a sending port may overwrite in front of each frame (the 4-byte length of stream sockets). A port that
- * receives frames side by side, not one a slot, leaves at least these between them.
+ * receives frames side by side, not one a slot, leaves at least these between them. A port that sends frames one by one,
+ * in order, may overwrite HEADROOM: what lies there is of a frame that was sent already.
  */
 export const PREFIX = 4;
 
@@ -31,6 +35,11 @@ export class Batch {
   readonly offset: Uint32Array;
   /** Each frame's length in bytes. */
   readonly length: Uint32Array;
+  /**
+   * What each frame's sender has left to do (wire/virtio-net.ts), 0 = nothing. Set by a port that takes offloads
+   * (FramePort.takesOffloads); in any other batch all are 0.
+   */
+  readonly offload: Uint32Array;
   /** Frames in the batch: indexes 0 … count - 1 are valid. */
   count = 0;
 
@@ -44,6 +53,7 @@ export class Batch {
     this.slotSize = stride - HEADROOM;
     this.offset = new Uint32Array(capacity);
     this.length = new Uint32Array(capacity);
+    this.offload = new Uint32Array(capacity);
   }
 
   /** Where slot `index` puts its frame when a port receives one frame a slot. */
@@ -55,6 +65,7 @@ export class Batch {
   keep(from: number, to: number): void {
     this.offset[to] = this.offset[from];
     this.length[to] = this.length[from];
+    this.offload[to] = this.offload[from];
   }
 }
 

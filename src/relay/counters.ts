@@ -13,6 +13,8 @@ export interface DirectionCounts {
   /** Frames that the guard passed, and their bytes. */
   readonly frames: number;
   readonly bytes: number;
+  /** Those among them that the kernel will cut into several: each counts as one frame. */
+  readonly large: number;
   /** Passed frames that a full receiver never took. */
   readonly undelivered: number;
   /** Passed frames that the destination can never take. */
@@ -30,6 +32,7 @@ export class Counters {
   /** Indexed by direction. */
   readonly frames = new Float64Array(2);
   readonly bytes = new Float64Array(2);
+  readonly large = new Float64Array(2);
   readonly undelivered = new Float64Array(2);
   readonly unsendable = new Float64Array(2);
   /** Indexed by direction, then by verdict; place 0 (PASS) stays empty. */
@@ -50,6 +53,7 @@ export class Counters {
     return {
       frames: this.frames[direction],
       bytes: this.bytes[direction],
+      large: this.large[direction],
       undelivered: this.undelivered[direction],
       unsendable: this.unsendable[direction],
       drops,

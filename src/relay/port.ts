@@ -5,6 +5,9 @@
 import type { Batch } from "./batch.ts";
 import type { Direction } from "./direction.ts";
 
+/** Bytes of the longest large frame: an IPv4 packet of 65,535 bytes and an Ethernet header. */
+export const LARGEST_FRAME = 65_535 + 14;
+
 /** What a port is watched for. */
 export interface Interest {
   readonly readable: boolean;
@@ -19,6 +22,16 @@ export interface FramePort {
   readonly label: string;
   /** Frames that this port gave up on because they can never be sent (larger than the socket takes): counted drops. */
   readonly unsendable: number;
+  /**
+   * Whether frames with something left to do (Batch.offload) can be sent here, large ones among them. Missing: no. Such a
+   * port brings them too, from `enableOffloads` on.
+   */
+  readonly takesOffloads?: boolean;
+  /**
+   * From now on frames may come with something left to do, in batches whose slots take LARGEST_FRAME bytes. Only where what
+   * is received here goes to a port that takes them. Returns false where the system does not let it: then none come so.
+   */
+  enableOffloads?(): boolean;
   /**
    * Receives frames that wait here, at most `batch.capacity`; sets `batch.count`, offsets and lengths; returns the count,
    * 0 when nothing waits. A full batch means that more may wait, also where no event says so: ask again. A port may keep

@@ -18,7 +18,9 @@
  * It fails closed: whatever is thrown, by a port, the guard or an observer, ends the relay before another frame is
  * forwarded, and is handed to `onEnd`.
  */
+import { completeDhcp } from "../guard/ipv4/offload.ts";
 import { PASS } from "../guard/reasons.ts";
+import { COMPLETE, segmentSizeOf } from "../wire/virtio-net.ts";
 import { Answering } from "./answering.ts";
 import { Counters } from "./counters.ts";
 import { Delivery, type DeliveryOptions } from "./delivery.ts";
@@ -217,19 +219,25 @@ export class Relay {
   #judge(lane: Lane, time: number): void {
     const { batch, direction, view } = lane;
     const onFrame = this.#observesFrames?.() === false ? undefined : this.#onFrame;
-    const { bytes, offset, length, count } = batch;
+    const { bytes, offset, length, offload, count } = batch;
     const guard = this.#guard;
     const egress = direction === EGRESS;
     let kept = 0;
     let keptBytes = 0;
+    let large = 0;
     for (let index = 0; index < count; index++) {
       const size = length[index];
-      view.read(bytes, offset[index], size);
+      view.read(bytes, offset[index], size, offload[index]);
+      if (offload[index] !== COMPLETE) {
+        completeDhcp(view);
+        offload[index] = view.offload;
+      }
       const verdict = egress ? guard.judgeEgress(view) : guard.judgeIngress(view);
       if (verdict === PASS) {
         if (kept !== index) batch.keep(index, kept);
         kept++;
         keptBytes += size;
+        if (segmentSizeOf(view.offload) !== 0) large++;
       } else {
         this.counters.drops[direction][verdict]++;
         if (egress && this.#answering !== undefined) this.#answering.answer(view, verdict);
@@ -240,6 +248,7 @@ export class Relay {
     batch.count = kept;
     this.counters.frames[direction] += kept;
     this.counters.bytes[direction] += keptBytes;
+    this.counters.large[direction] += large;
   }
 
   /** Sends a batch of answers, unless frames wait for the VM; returns whether more may wait. */

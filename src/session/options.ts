@@ -34,6 +34,8 @@ export interface SessionArguments extends GuardArguments {
   readonly expose?: string;
   readonly maxConnections?: number;
   readonly reject?: boolean;
+  /** False: the kernel finishes each frame before softnet sees it, though both ports take offloads. */
+  readonly offloads?: boolean;
   readonly controlFd?: number;
   readonly controlSocket?: string;
   readonly bootpdLeaseTime?: number;

@@ -1,5 +1,6 @@
 /**
- * `--capture FILE`: the frames of a running softnet as pcapng, with each drop's reason as the packet's comment.
+ * `--capture FILE`: the frames of a running softnet as pcapng, with each drop's reason as the packet's comment, and behind
+ * it what a large frame's sender left to do (offload-notes.ts).
  *
  * With `--capture-files N` the last minutes are always there. So that a flood does not push them out, of each drop reason
  * only so many frames a second are written then; the counters count them all.
@@ -11,6 +12,7 @@ import { TokenBucket } from "../guard/token-bucket.ts";
 import type { Direction } from "../relay/direction.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { FrameView } from "../wire/frame-view.ts";
+import { OffloadNote } from "./offload-notes.ts";
 
 /** Interfaces in the order of the directions; `replay` knows a capture of ours by these names. */
 export const CAPTURE_INTERFACES = [
@@ -40,6 +42,7 @@ export class Recording {
   readonly #epoch: number;
   /** By verdict: what the packet's comment says. */
   readonly #comments: readonly (Uint8Array | undefined)[];
+  readonly #note = new OffloadNote();
   readonly #log: Log;
   /** By verdict; undefined with one file. */
   readonly #limits: readonly TokenBucket[] | undefined;
@@ -76,14 +79,15 @@ export class Recording {
   }
 
   /** Adds one judged frame; allocates nothing. `time` is the guard's. */
-  add(direction: Direction, verdict: number, time: number, { bytes, frame, length }: FrameView): void {
+  add(direction: Direction, verdict: number, time: number, { bytes, frame, length, offload }: FrameView): void {
     if (verdict !== PASS && this.#limits !== undefined && !this.#limits[verdict]!.take(time)) {
       if (this.#leftOut++ === 0)
         this.#log.info("the capture leaves out most of a flood", { reason: reasonOf(verdict) });
       return;
     }
     const comment = verdict === PASS ? undefined : this.#comments[verdict];
-    this.#writer.write(direction, this.#epoch + time, bytes, frame, length, comment);
+    const note = this.#note.write(offload, verdict);
+    this.#writer.write(direction, this.#epoch + time, bytes, frame, length, comment, this.#note.bytes, note);
   }
 
   flush(): void {

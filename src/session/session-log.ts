@@ -82,6 +82,7 @@ export function logSummary(log: Log, { egress, ingress }: Snapshot, seconds: num
     "egress-bytes": egress.bytes,
     "ingress-frames": ingress.frames,
     "ingress-bytes": ingress.bytes,
+    large: egress.large + ingress.large,
     undelivered: egress.undelivered + ingress.undelivered,
     unsendable: egress.unsendable + ingress.unsendable,
     ...drops,

@@ -3,7 +3,7 @@ import { Diagnostics } from "../guard/diagnostics.ts";
 import type { Guard } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { Network } from "../networks/network.ts";
-import { allocateSlab, type Slab } from "../ports/slab.ts";
+import { allocateLargeSlab, allocateSlab, type Slab } from "../ports/slab.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
 import type { Batch } from "../relay/batch.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
@@ -71,6 +71,11 @@ export class SessionRelay {
     return this.#slabs[EGRESS]!.batch;
   }
 
+  /** The batch for frames to the VM. */
+  get ingressBatch(): Batch {
+    return this.#slabs[INGRESS]!.batch;
+  }
+
   start(): void {
     this.#started = this.#options.clock();
     this.#relay.start();
@@ -105,7 +110,12 @@ export class SessionRelay {
     const diagnostics = this.#diagnostics;
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
-    const batches = [this.#allocate(longest), this.#allocate(longest)] as const;
+    const offloads = given.offloads !== false && vm.takesOffloads === true && network.port.takesOffloads === true;
+    // Each direction by itself: what one port brings, the other takes in any case.
+    const batches = [
+      offloads && vm.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
+      offloads && network.port.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
+    ] as const;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
       vm,
@@ -146,7 +156,14 @@ export class SessionRelay {
   }
 
   #allocate(longestFrame: number, capacity?: number): Batch {
-    const slab = allocateSlab(longestFrame, capacity);
+    return this.#keep(allocateSlab(longestFrame, capacity));
+  }
+
+  #allocateLarge(): Batch {
+    return this.#keep(allocateLargeSlab());
+  }
+
+  #keep(slab: Slab): Batch {
     this.#slabs.push(slab);
     return slab.batch;
   }

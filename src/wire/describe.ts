@@ -16,6 +16,7 @@ import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ipv4.t
 import { IPV4_VERSION, SHORT, SOUND } from "./malformed.ts";
 import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from "./tcp.ts";
 import { UDP_HEADER } from "./udp.ts";
+import { MALFORMED, offloadKind, segmentSizeOf } from "./virtio-net.ts";
 
 /** Tag protocol identifiers (IEEE 802.1Q, 802.1ad, and the older Q-in-Q); a tag is followed by the type within. */
 const VLAN_TYPES: readonly number[] = [0x8100, 0x88a8, 0x9100];
@@ -58,8 +59,15 @@ const TCP_FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
 /** By option 53 (RFC 2132 9.6). */
 const DHCP_NAMES = ["", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM"] as const;
 
-/** Describes a frame. Never throws. */
+/** Describes a frame, and what its sender has left to do. Never throws. */
 export function describeFrame(view: FrameView): string {
+  const what = describeComplete(view);
+  if (offloadKind(view.offload) === MALFORMED) return `${what} with a malformed virtio-net header`;
+  const size = segmentSizeOf(view.offload);
+  return size === 0 ? what : `${what} large, segments of ${size} bytes`;
+}
+
+function describeComplete(view: FrameView): string {
   const { malformed, length, type } = view;
   if (malformed === SHORT) return `${length} ${length === 1 ? "byte" : "bytes"}`;
   if (type === TYPE_ARP) return describeArp(view);

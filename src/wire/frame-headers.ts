@@ -23,6 +23,7 @@ import {
 } from "./malformed.ts";
 import { TCP_HEADER } from "./tcp.ts";
 import { UDP_HEADER } from "./udp.ts";
+import { COMPLETE } from "./virtio-net.ts";
 
 /** What the frame does not have: no port, no protocol, no type. */
 export const NONE = -1;
@@ -40,6 +41,8 @@ export class FrameHeaders {
   frame = 0;
   length = 0;
   malformed = SHORT;
+  /** What its sender has left to do (virtio-net.ts). */
+  offload = COMPLETE;
 
   /** Ethernet addresses: the upper 16 bits, and the lower 32 as a signed number. */
   destinationHigh = 0;
@@ -71,11 +74,15 @@ export class FrameHeaders {
   #data: DataView = new DataView(new ArrayBuffer(0));
   #origin = 0;
 
-  /** Reads the frame `bytes[frame] … bytes[frame + length - 1]`, which must lie within the array. */
-  read(bytes: Uint8Array, frame: number, length: number): void {
+  /**
+   * Reads the frame `bytes[frame] … bytes[frame + length - 1]`, which must lie within the array. `offload`: what its sender
+   * has left to do, COMPLETE where the frame is as it will be on the wire.
+   */
+  read(bytes: Uint8Array, frame: number, length: number, offload = COMPLETE): void {
     if (bytes !== this.bytes) this.#attach(bytes);
     this.frame = frame;
     this.length = length;
+    this.offload = offload;
     if (length < ETHERNET_HEADER) {
       this.#clearEthernet();
       return;

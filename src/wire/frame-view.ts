@@ -29,15 +29,16 @@ import {
 } from "./ipv4.ts";
 import { tcpAcknowledgement, tcpHeaderLength, tcpSequence } from "./tcp.ts";
 import { UDP_HEADER, udpChecksumIsRight, udpDestinationPort, udpLength, udpSourcePort } from "./udp.ts";
+import { COMPLETE } from "./virtio-net.ts";
 
 /** An ICMP error quotes a header without options and 8 bytes more (RFC 792). */
 const QUOTED_LENGTH = IPV4_HEADER + 8;
 
 export class FrameView extends FrameHeaders {
   /** A view of its own for one frame; for what is rare. */
-  static of(bytes: Uint8Array, frame = 0, length = bytes.length): FrameView {
+  static of(bytes: Uint8Array, frame = 0, length = bytes.length, offload = COMPLETE): FrameView {
     const view = new FrameView();
-    view.read(bytes, frame, length);
+    view.read(bytes, frame, length, offload);
     return view;
   }
 

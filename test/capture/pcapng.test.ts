@@ -54,6 +54,7 @@ for (const little of [true, false]) {
           bytes,
           originalLength: 99,
           comment: "arp.sender-address",
+          secondComment: "a second one",
         },
       ]);
     });

@@ -13,6 +13,7 @@ import type { FramePort } from "../../src/relay/port.ts";
 import { Relay, type RelayEnd } from "../../src/relay/relay.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
 import type { FrameView } from "../../src/wire/frame-view.ts";
+import { COMPLETE, PARTIAL_TCP } from "../../src/wire/virtio-net.ts";
 import {
   arp,
   Client,
@@ -382,6 +383,26 @@ test("label, unsendable frames, checks, events and errors are the wrapped port's
   port.watch(IMPATIENT, (...events) => woken.push(events));
   inner.wake(false, true);
   assert.deepEqual(woken, [[false, true]]);
+});
+
+test("a reply is complete, whatever the frame before it in that slot had left to do", () => {
+  const { port, inner } = scene();
+  const batch = emptyBatch();
+  inner.waiting = [[...tcp(443)]];
+  inner.left = [PARTIAL_TCP];
+  port.receive(batch);
+  assert.equal(batch.offload[0], PARTIAL_TCP);
+  port.send(batchOf(question(1)), 0);
+  assert.equal(port.receive(batch), 1);
+  assert.equal(batch.offload[0], COMPLETE);
+});
+
+test("it takes offloads where the wrapped port does", () => {
+  const inner = Object.assign(new FakePort("tap"), { takesOffloads: true, enableOffloads: () => true });
+  const port = new ServingPort(inner, served());
+  assert.deepEqual([port.takesOffloads, port.enableOffloads()], [true, true]);
+  const without = new ServingPort(new FakePort("socket"), served());
+  assert.deepEqual([without.takesOffloads, without.enableOffloads()], [false, false]);
 });
 
 /* Under a relay, with a guard */

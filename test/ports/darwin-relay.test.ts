@@ -97,6 +97,7 @@ test(
     assert.deepEqual(relay.counters.snapshot().egress, {
       frames: FRAMES,
       bytes: FRAMES * 100,
+      large: 0,
       undelivered: 0,
       unsendable: 0,
       drops: {},

@@ -1,16 +1,26 @@
 import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
-import { allocateSlab } from "../../src/ports/slab.ts";
+import { TUNSETVNETHDRSZ } from "../../src/native/linux/libc.ts";
+import { allocateLargeSlab, allocateSlab } from "../../src/ports/slab.ts";
 import { openVmTap, type TapPort } from "../../src/ports/tap.ts";
-import { createTap, openTap } from "../../src/ports/tap-device.ts";
-import type { Batch } from "../../src/relay/batch.ts";
+import { createTap, enableOffloads, openTap } from "../../src/ports/tap-device.ts";
+import { type Batch, PREFIX } from "../../src/relay/batch.ts";
 import { UserError } from "../../src/user-error.ts";
+import { put16 } from "../../src/wire/bytes.ts";
+import { addToSum, foldSum } from "../../src/wire/checksum.ts";
+import { emitEthernet } from "../../src/wire/ethernet.ts";
+import { emitIPv4, pseudoHeaderSum } from "../../src/wire/ipv4.ts";
+import { COMPLETE, PARTIAL_TCP } from "../../src/wire/virtio-net.ts";
+import { featuresOf } from "../lab/tools/features.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
 import { sleep, until } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
 import { needs, needsTun } from "../support/tools.ts";
 
 const skip = { ...needsTun(), ...needs("ip") };
+/** linux/if_tun.h; only where the kernel is built for it. */
+const TUNSETVNETBE = 0x400454de;
+
 const MAC = Uint8Array.of(0x7e, 0x1a, 0, 0, 0, 1);
 
 let leave = (): void => {};
@@ -189,3 +199,136 @@ test("wrong names and devices are one line that names value and remedy", skip, (
   ip("tuntap", "add", "dev", "tun5", "mode", "tun");
   refused("tun5", /not a TAP/);
 });
+
+/* Offloads */
+
+/** A bridge that carries frames from one TAP to another. */
+function bridged(t: TestContext, name: string): { from: TapPort; to: TapPort; batch: Batch; received: Batch } {
+  const ports = ["a", "b"].map((end) => openVmTap(libc, "--vm-tap", `${name}${end}`, MAC));
+  const slabs = [allocateLargeSlab(), allocateLargeSlab()];
+  ip("link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0");
+  ip("link", "set", name, "up");
+  for (const end of ["a", "b"]) ip("link", "set", `${name}${end}`, "master", name, "up");
+  t.after(() => {
+    for (const port of ports) port.close();
+    for (const slab of slabs) slab.free();
+    ip("link", "delete", name);
+  });
+  return { from: ports[0]!, to: ports[1]!, batch: slabs[0]!.batch, received: slabs[1]!.batch };
+}
+
+/** TCP from 192.0.2.9 to 192.0.2.1, to everybody, with so many bytes in it; its checksum is partial. */
+function tcpFrame(payload: number): Buffer {
+  const segment = Buffer.alloc(20 + payload, 0x55);
+  segment.set([0x10, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+  const packet = emitIPv4({ source: 0xc0000209, destination: 0xc0000201, protocol: 6 }, segment);
+  put16(packet, 36, foldSum(pseudoHeaderSum(packet, 0, segment.length)));
+  return Buffer.from(emitEthernet(0xffffffffffff, 0x020000000009, 0x0800, packet));
+}
+
+async function receiveTcp(port: TapPort, batch: Batch, count: number): Promise<{ frame: Buffer; offload: number }[]> {
+  const found: { frame: Buffer; offload: number }[] = [];
+  return await until(`${count} TCP frames`, () => {
+    port.receive(batch);
+    for (let index = 0; index < batch.count; index++) {
+      const at = batch.offset[index];
+      const frame = Buffer.from(batch.bytes.subarray(at, at + batch.length[index]));
+      if (frame.readUInt16BE(12) === 0x0800 && frame[23] === 6) found.push({ frame, offload: batch.offload[index] });
+    }
+    return found.length >= count ? found : undefined;
+  });
+}
+
+const rightChecksum = (frame: Buffer): boolean =>
+  foldSum(addToSum(pseudoHeaderSum(frame, 14, frame.length - 34), frame, 34, frame.length - 34)) === 0xffff;
+
+test(
+  "with offloads a large frame comes whole, with its segment size; a small one with its checksum left to do",
+  skip,
+  async (t) => {
+    const { from, to, batch, received } = bridged(t, "with");
+    assert.equal(to.enableOffloads(), true);
+    for (const [frame, offload] of [
+      [tcpFrame(60_000), PARTIAL_TCP | 1460],
+      [tcpFrame(100), PARTIAL_TCP],
+    ] as const) {
+      put(batch, frame);
+      batch.offload[0] = offload;
+      assert.equal(from.send(batch, 0), 1);
+      assert.deepEqual(await receiveTcp(to, received, 1), [{ frame, offload }]);
+    }
+    assert.equal(from.unsendable, 0);
+  },
+);
+
+test("without offloads the kernel cuts and completes before a frame comes", skip, async (t) => {
+  const { from, to, batch, received } = bridged(t, "less");
+  put(batch, tcpFrame(3000));
+  batch.offload[0] = PARTIAL_TCP | 1460;
+  assert.equal(from.send(batch, 0), 1);
+  const pieces = await receiveTcp(to, received, 3);
+  assert.deepEqual(
+    pieces.map(({ frame, offload }) => [frame.length, offload, rightChecksum(frame)]),
+    [1514, 1514, 134].map((length) => [length, COMPLETE, true]),
+  );
+});
+
+test("what an earlier program had set on a TAP is gone: header size, byte order and offloads", skip, async (t) => {
+  const int = (value: number) => new Uint8Array(Int32Array.of(value).buffer);
+  ip("tuntap", "add", "dev", "keepb", "mode", "tap");
+  const earlier = openTap(libc, "--vm-tap", "keepb");
+  assert.equal(libc.ioctl(earlier.fd, TUNSETVNETHDRSZ, "void *", int(12)), 0);
+  libc.ioctl(earlier.fd, TUNSETVNETBE, "void *", int(1)); // where the kernel knows it
+  assert.equal(enableOffloads(libc, earlier.fd), true);
+  libc.close(earlier.fd);
+  const { from, to, batch, received } = bridged(t, "keep");
+  put(batch, tcpFrame(3000));
+  batch.offload[0] = PARTIAL_TCP | 1460;
+  from.send(batch, 0);
+  const pieces = await receiveTcp(to, received, 3);
+  assert.deepEqual(
+    pieces.map(({ frame, offload }) => [frame.length, offload]),
+    [1514, 1514, 134].map((length) => [length, COMPLETE]),
+  );
+});
+
+test("a TAP that stays has no offloads once softnet leaves it", skip, (t) => {
+  ip("tuntap", "add", "dev", "left0", "mode", "tap");
+  t.after(() => ip("link", "delete", "left0"));
+  const before = featuresOf("left0");
+  const port = openVmTap(libc, "--vm-tap", "left0", MAC);
+  port.enableOffloads();
+  assert.deepEqual(new Set(featuresOf("left0")), new Set([...before, "tx", "tso"]));
+  port.close();
+  assert.deepEqual(featuresOf("left0"), before);
+});
+
+test("a batch whose slots are too small for large frames is refused", skip, (t) => {
+  const { port, batch } = setUp(t, "small0");
+  port.enableOffloads();
+  assert.throws(() => port.receive(batch), /a slot takes [0-9]+ bytes: too few/);
+});
+
+test(
+  "frames that lie side by side are sent whole, though a header needs more room than is between them",
+  skip,
+  async (t) => {
+    const { from, to, batch, received } = bridged(t, "side");
+    const frames = [100, 200, 300].map((payload) => tcpFrame(payload));
+    let at = batch.slotOffset(0);
+    for (const [index, frame] of frames.entries()) {
+      batch.offset[index] = at;
+      batch.length[index] = frame.length;
+      batch.offload[index] = PARTIAL_TCP;
+      batch.bytes.set(frame, at);
+      at += frame.length + PREFIX;
+    }
+    batch.count = frames.length;
+    assert.equal(from.send(batch, 0), 3);
+    const sent = await receiveTcp(to, received, 3);
+    assert.deepEqual(
+      sent.map(({ frame }) => [frame.length, rightChecksum(frame)]),
+      frames.map(({ length }) => [length, true]),
+    );
+  },
+);

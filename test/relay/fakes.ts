@@ -18,6 +18,10 @@ export class FakePort implements FramePort {
   taken: number[][] = [];
   /** How many more frames it takes. */
   room = Number.POSITIVE_INFINITY;
+  /** What each frame that is received has left to do, in turn; 0 where there is none any more. */
+  left: number[] = [];
+  /** The same of those that were sent here. */
+  takenLeft: number[] = [];
   receives = 0;
   checks = 0;
   interest: Interest = { readable: false, writable: false };
@@ -40,6 +44,7 @@ export class FakePort implements FramePort {
       batch.offset[batch.count] = batch.slotOffset(batch.count);
       batch.length[batch.count] = frame.length;
       batch.bytes.set(frame, batch.offset[batch.count]);
+      batch.offload[batch.count] = this.left.shift() ?? 0;
       batch.count++;
     }
     return batch.count;
@@ -51,6 +56,7 @@ export class FakePort implements FramePort {
     for (; next < batch.count && this.room > 0; next++, this.room--) {
       const at = batch.offset[next];
       this.taken.push([...batch.bytes.subarray(at, at + batch.length[next])]);
+      this.takenLeft.push(batch.offload[next]);
     }
     return next - first;
   }
@@ -77,6 +83,7 @@ export class FakePort implements FramePort {
 export class FakeGuard implements RelayGuard {
   deadline = Number.POSITIVE_INFINITY;
   times: number[] = [];
+  offloads: number[] = [];
   judged: string[] = [];
   fail = false;
 

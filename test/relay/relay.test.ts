@@ -56,8 +56,8 @@ test("frames that the guard passes go through in both directions, the others are
     "ingress 5,2",
   ]);
   assert.deepEqual(relay.counters.snapshot(), {
-    egress: { frames: 2, bytes: 4, undelivered: 0, unsendable: 0, drops: { [DROP_REASONS[2].name]: 1 } },
-    ingress: { frames: 1, bytes: 2, undelivered: 0, unsendable: 0, drops: { [DROP_REASONS[4].name]: 2 } },
+    egress: { frames: 2, bytes: 4, large: 0, undelivered: 0, unsendable: 0, drops: { [DROP_REASONS[2].name]: 1 } },
+    ingress: { frames: 1, bytes: 2, large: 0, undelivered: 0, unsendable: 0, drops: { [DROP_REASONS[4].name]: 2 } },
   });
   assert.deepEqual(ends, []);
 });

@@ -11,6 +11,7 @@ import { FrameView } from "../../src/wire/frame-view.ts";
 import { emitIcmpEcho } from "../../src/wire/icmp.ts";
 import { emitIPv4 } from "../../src/wire/ipv4.ts";
 import { emitUdp } from "../../src/wire/udp.ts";
+import { COMPLETE, MALFORMED, PARTIAL_UDP } from "../../src/wire/virtio-net.ts";
 
 const VM = parseMac("7e:1a:00:00:00:01")!;
 const ip = (text: string) => parseIPv4(text)!;
@@ -169,4 +170,21 @@ test("any bytes at all are one short line of printable ASCII, and bytes beyond t
     }),
     { numRuns: 5000 },
   );
+});
+
+test("large frames and headers that no frame can have are told as what they are", () => {
+  const packet = emitUdp(
+    { source: ip("192.168.64.9"), destination: ip("1.1.1.1"), sourcePort: 5000, destinationPort: 443 },
+    new Uint8Array(3000),
+  );
+  const frame = ethernet(0x0800, packet);
+  const words = "UDP 192.168.64.9:5000 > 1.1.1.1:443";
+  for (const [offload, text] of [
+    [COMPLETE, words],
+    [PARTIAL_UDP, words],
+    [PARTIAL_UDP | 1200, `${words} large, segments of 1200 bytes`],
+    [MALFORMED, `${words} with a malformed virtio-net header`],
+  ] as const) {
+    assert.equal(describeFrame(FrameView.of(frame, 0, frame.length, offload)), text);
+  }
 });

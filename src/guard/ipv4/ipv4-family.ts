@@ -5,10 +5,11 @@
 import { IN, OUT } from "../../policy/rule-tree.ts";
 import { isLoopback } from "../../policy/special-purpose.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../../wire/dhcp.ts";
-import { TYPE_ARP } from "../../wire/ethernet.ts";
+import { ETHERNET_HEADER, TYPE_ARP } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { ICMP_REDIRECT, ICMP_ROUTER_ADVERTISEMENT, ICMP_ROUTER_SOLICITATION, isIcmpError } from "../../wire/icmp.ts";
 import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
+import { COMPLETE } from "../../wire/virtio-net.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
 import { NO_FLOW } from "../flow-table.ts";
@@ -26,11 +27,13 @@ import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { Lease } from "./lease.ts";
+import { judgeOffload } from "./offload.ts";
 import { OwnRequest } from "./own-request.ts";
 import { PendingAddresses } from "./recent.ts";
 import { restore } from "./restore.ts";
 import { Transactions } from "./transactions.ts";
 
+const OFFLOAD = verdictOf("frame.offload");
 const UNBOUND = verdictOf("ipv4.unbound");
 const SOURCE = verdictOf("ipv4.source");
 const LOOPBACK = verdictOf("ipv4.loopback");
@@ -47,6 +50,8 @@ export type FamilyCallbacks = Pick<GuardOptions, "origin" | "restored" | "heldEl
 
 export class IPv4Family implements AddressFamily {
   readonly #settings: GuardSettings;
+  /** Bytes of the longest packet. */
+  readonly #mtu: number;
   readonly #policy: PolicyGuard;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
@@ -74,6 +79,7 @@ export class IPv4Family implements AddressFamily {
     const { mac, ask, gateway, subnet, hostname } = settings;
     const { origin, restored, heldElsewhere, onBinding } = callbacks;
     this.#settings = settings;
+    this.#mtu = settings.longestFrame - ETHERNET_HEADER;
     this.#policy = policy;
     this.#clock = clock;
     this.#onBinding = onBinding;
@@ -130,9 +136,13 @@ export class IPv4Family implements AddressFamily {
   }
 
   judgeEgress(view: FrameView): number {
-    if (view.type === TYPE_ARP) return this.#arp.egress(view, this.#clock[0]!);
+    if (view.type === TYPE_ARP) return view.offload === COMPLETE ? this.#arp.egress(view, this.#clock[0]!) : OFFLOAD;
     const malformed = judgeIPv4Form(view);
     if (malformed !== PASS) return malformed;
+    if (view.offload !== COMPLETE) {
+      const unborne = judgeOffload(view, this.#mtu);
+      if (unborne !== PASS) return unborne;
+    }
     const { sourcePort: from, destinationPort: to } = view;
     if (view.protocol === PROTOCOL_UDP && (isDhcpPort(from) || isDhcpPort(to))) {
       if (from !== DHCP_CLIENT_PORT || to !== DHCP_SERVER_PORT) return DHCP_PORTS;
@@ -152,9 +162,13 @@ export class IPv4Family implements AddressFamily {
   }
 
   judgeIngress(view: FrameView): number {
-    if (view.type === TYPE_ARP) return this.#arp.ingress(view, this.#clock[0]!);
+    if (view.type === TYPE_ARP) return view.offload === COMPLETE ? this.#arp.ingress(view, this.#clock[0]!) : OFFLOAD;
     const malformed = judgeIPv4Form(view);
     if (malformed !== PASS) return malformed;
+    if (view.offload !== COMPLETE) {
+      const unborne = judgeOffload(view, this.#mtu);
+      if (unborne !== PASS) return unborne;
+    }
     if (view.protocol === PROTOCOL_UDP && view.destinationPort === DHCP_CLIENT_PORT) {
       if (view.sourcePort !== DHCP_SERVER_PORT) return DHCP_PORTS;
       if (view.fragmentBits !== 0) return DHCP_FRAGMENT;

@@ -44,6 +44,7 @@ export interface LinuxLibc {
   if_nametoindex(name: string): number;
   /** Variadic: the argument's C type comes before its value. */
   ioctl(fd: number, request: number, type: "void *", argument: Uint8Array): number;
+  ioctl(fd: number, request: number, type: "unsigned long", argument: number): number;
   /** bpf(2), for which the C library has no function; variadic, as `syscall` is. */
   bpf(command: number, attributes: Uint8Array): number;
   /** capset(2) for the calling thread; `header` and `data` as linux/capability.h has them. */
@@ -256,8 +257,19 @@ export const IFREQ = { size: 40, nameSize: 16, flags: 16, hardwareFamily: 16, ha
 
 // linux/if_tun.h, linux/sockios.h, linux/if_arp.h
 export const TUNSETIFF = 0x400454ca;
+/** The argument of TUNSETOFFLOAD is a number; of the other two it points to an int. */
+export const TUNSETOFFLOAD = 0x400454d0;
+export const TUNSETVNETHDRSZ = 0x400454d8;
+export const TUNSETVNETLE = 0x400454dc;
+export const TUN_F_CSUM = 0x1;
+export const TUN_F_TSO4 = 0x2;
+export const TUN_F_TSO_ECN = 0x8;
+/** Since Linux 6.2, and only both at once. */
+export const TUN_F_USO4 = 0x20;
+export const TUN_F_USO6 = 0x40;
 export const IFF_TAP = 0x2;
 export const IFF_NO_PI = 0x1000;
+export const IFF_VNET_HDR = 0x4000;
 export const IFF_TUN_EXCL = 0x8000;
 export const SIOCSIFHWADDR = 0x8924;
 export const ARPHRD_ETHER = 1;

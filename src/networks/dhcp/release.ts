@@ -21,6 +21,7 @@ import {
 } from "../../wire/dhcp.ts";
 import { emitEthernet, TYPE_IPV4 } from "../../wire/ethernet.ts";
 import { emitUdp } from "../../wire/udp.ts";
+import { COMPLETE } from "../../wire/virtio-net.ts";
 
 /** Whether there is something to give back: an address that was learned from the network's own server. */
 export function isReleasable(binding: Binding | undefined): binding is Binding {
@@ -61,6 +62,7 @@ export function sendRelease(port: FramePort, batch: Batch, mac: number, binding:
   batch.bytes.set(frame, at);
   batch.offset[0] = at;
   batch.length[0] = frame.length;
+  batch.offload[0] = COMPLETE;
   batch.count = 1;
   port.send(batch, 0);
 }

@@ -23,6 +23,7 @@ import type { DropCounter, FramePort, Interest } from "../../relay/port.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../../wire/dhcp.ts";
 import { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
+import { COMPLETE } from "../../wire/virtio-net.ts";
 
 /** Replies that wait while the VM takes none; a further one is dropped, and its client asks again. */
 const MOST_REPLIES = 8;
@@ -77,6 +78,15 @@ export class ServingPort implements FramePort {
 
   get unsendable(): number {
     return this.#port.unsendable;
+  }
+
+  get takesOffloads(): boolean {
+    return this.#port.takesOffloads ?? false;
+  }
+
+  /** DHCP is complete when it comes here (guard/ipv4/offload.ts), so the server sees what it would see without. */
+  enableOffloads(): boolean {
+    return this.#port.enableOffloads?.() ?? false;
   }
 
   receive(batch: Batch): number {
@@ -165,6 +175,7 @@ export class ServingPort implements FramePort {
       batch.bytes.set(reply, at);
       batch.offset[count] = at;
       batch.length[count] = reply.length;
+      batch.offload[count] = COMPLETE;
       count++;
     }
     batch.count = count;

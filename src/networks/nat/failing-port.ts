@@ -24,6 +24,14 @@ export class FailingPort implements FramePort {
     return this.#port.unsendable;
   }
 
+  get takesOffloads(): boolean {
+    return this.#port.takesOffloads ?? false;
+  }
+
+  enableOffloads(): boolean {
+    return this.#port.enableOffloads?.() ?? false;
+  }
+
   /** Ends it: from now on every use throws, and the relay is woken to meet that. */
   fail(how: string): void {
     this.#failure ??= new PortFailed(this.label, how);

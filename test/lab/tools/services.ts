@@ -1,6 +1,6 @@
 /**
  * HTTP and DNS for the lab: `services.ts --http ADDRESS --dns ADDRESS`. `GET /N` answers N bytes of a known pattern on
- * port 80; every question for a name is answered with 9.9.9.9, on port 53 over UDP and TCP. Prints "ready".
+ * port 80, `POST /` how many bytes of it came, or -1; every question for a name is answered with 9.9.9.9, on port 53 over UDP and TCP. Prints "ready".
  */
 import { createSocket } from "node:dgram";
 import { createServer as createHttpServer } from "node:http";
@@ -24,6 +24,15 @@ const listening: Promise<void>[] = [];
 
 if (values.http !== undefined) {
   const server = createHttpServer((request, response) => {
+    if (request.method === "POST") {
+      const chunks: Buffer[] = [];
+      request.on("data", (chunk: Buffer) => chunks.push(chunk));
+      request.on("end", () => {
+        const body = Buffer.concat(chunks);
+        response.end(String(body.equals(pattern(body.length)) ? body.length : -1));
+      });
+      return;
+    }
     const size = Number(request.url?.slice(1)) || 0;
     response.setHeader("content-length", size);
     response.end(pattern(size));

@@ -1,0 +1,286 @@
+/**
+ * For the fuzzer of virtio-net headers: frames with headers, some right, most bent; and a plain cutter that says what a
+ * large frame must become.
+ */
+import { addToSum, checksumOf, foldSum } from "../../src/wire/checksum.ts";
+import { completeElsewhere, ELSEWHERE, readVirtioNetHeader, VIRTIO_NET_HEADER } from "../../src/wire/virtio-net.ts";
+import {
+  arp,
+  Client,
+  ethernet,
+  GATEWAY_MAC,
+  GLOBAL,
+  icmp,
+  NEIGHBOUR,
+  packet,
+  patch,
+  udp,
+  VM,
+  withChecksum,
+} from "../guard/support.ts";
+
+export type Direction = "egress" | "ingress";
+
+/** A frame with the ten bytes that came in front of it. */
+export interface Offered {
+  readonly direction: Direction;
+  readonly header: Uint8Array;
+  readonly frame: Uint8Array;
+}
+
+/** Small, fast and deterministic (mulberry32). */
+export class Dice {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = seed >>> 0;
+  }
+
+  number(): number {
+    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return (mixed ^ (mixed >>> 14)) >>> 0;
+  }
+
+  below(limit: number): number {
+    return this.number() % limit;
+  }
+
+  chance(percent: number): boolean {
+    return this.below(100) < percent;
+  }
+
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)]!;
+  }
+}
+
+const IP = 14;
+const TRANSPORT = 34;
+const TCP = 6;
+const UDP = 17;
+
+const at16 = (frame: Uint8Array, at: number): number => (frame[at]! << 8) | frame[at + 1]!;
+
+const put16 = (frame: Uint8Array, at: number, value: number): void => {
+  frame[at] = value >>> 8;
+  frame[at + 1] = value;
+};
+
+/** Bytes that show where they belong. */
+const CONTENT = Uint8Array.from({ length: 65_536 }, (_, index) => (index * 7 + (index >>> 8)) & 255);
+const content = (length: number): Uint8Array => CONTENT.subarray(0, length);
+
+/** Payload lengths around what matters. */
+function payloadLength(dice: Dice): number {
+  if (dice.chance(20)) return dice.below(40);
+  if (dice.chance(50)) return dice.below(1500);
+  if (dice.chance(60)) return dice.below(9000);
+  return dice.below(65_480);
+}
+
+/** Sometimes one that the policy blocks. */
+const destination = (dice: Dice): string => (dice.chance(90) ? GLOBAL : NEIGHBOUR);
+
+function tcpFrame(dice: Dice): Uint8Array {
+  const options = dice.chance(60) ? 0 : 4 * dice.below(11);
+  const flags = dice.chance(80) ? dice.pick([0x10, 0x18, 0x11, 0x19, 0x90, 0x98, 0x30]) : dice.below(256);
+  const payload = Math.min(payloadLength(dice), 65_495 - options);
+  const segment = new Uint8Array(20 + options + payload);
+  put16(segment, 0, 1024 + dice.below(8));
+  put16(segment, 2, dice.pick([80, 443]));
+  for (let at = 4; at < 12; at++) segment[at] = dice.below(256);
+  segment[12] = ((20 + options) / 4) << 4;
+  segment[13] = flags;
+  put16(segment, 14, dice.below(65_536));
+  if (flags & 0x20) put16(segment, 18, dice.below(65_536));
+  segment.fill(1, 20, 20 + options);
+  segment.set(content(payload), 20 + options);
+  return packet(TCP, segment, { destination: destination(dice) });
+}
+
+function udpFrame(dice: Dice): Uint8Array {
+  const ports = dice.chance(95)
+    ? ([1024 + dice.below(8), 443] as const)
+    : dice.pick([
+        [68, 67],
+        [5000, 67],
+        [68, 443],
+        [67, 68],
+      ] as const);
+  return udp(ports[0], ports[1], { destination: destination(dice) }, content(payloadLength(dice)));
+}
+
+function otherFrame(dice: Dice): Uint8Array {
+  switch (dice.below(7)) {
+    case 0:
+      return arp();
+    case 1:
+      return icmp(8);
+    case 2:
+      return ethernet(GATEWAY_MAC, VM, 0x86dd, content(60 + dice.below(100)));
+    case 3:
+      return packet(dice.pick([2, 47, 132, 0]), content(dice.below(400)));
+    case 4:
+      return udp(1024, 443, { more: true, offset: dice.pick([0, 0, 2, 100]) }, content(8 * dice.below(100)));
+    case 5:
+      return new Client().discover();
+    default:
+      return Uint8Array.from({ length: dice.below(2000) }, () => dice.below(256));
+  }
+}
+
+/** The same frame on its way to the VM. */
+function turned(frame: Uint8Array): Uint8Array {
+  if (frame.length < TRANSPORT) return frame;
+  const copy = frame.slice();
+  copy.set(frame.subarray(0, 6), 6);
+  copy.set(frame.subarray(6, 12), 0);
+  copy.set(frame.subarray(26, 30), 30);
+  copy.set(frame.subarray(30, 34), 26);
+  const transport = frame[23] === TCP || frame[23] === UDP;
+  if (transport && frame.length >= 38 && at16(frame, 12) === 0x0800) {
+    copy.set(frame.subarray(34, 36), 36);
+    copy.set(frame.subarray(36, 38), 34);
+  }
+  return copy;
+}
+
+/** One field of the frame other than it was; with a right IPv4 checksum most times, or the change shows nothing else. */
+function bent(dice: Dice, frame: Uint8Array): Uint8Array {
+  if (frame.length < 54) return frame;
+  const at = dice.pick([14, 16, 17, 20, 21, 23, 34, 36, 37, 38, 39, 46, 47, dice.below(54)]);
+  const copy = patch(frame, at, dice.chance(50) ? dice.below(256) : frame[at]! ^ (1 << dice.below(8)));
+  const length = (copy[14]! & 15) * 4;
+  return dice.chance(90) && length <= copy.length - IP ? withChecksum(copy) : copy;
+}
+
+/** The header that a kernel would write, as far as the frame lets it; `size` 0: no segments. */
+function ordinaryHeader(frame: Uint8Array, size: number): Uint8Array {
+  const header = new Uint8Array(10);
+  const view = new DataView(header.buffer);
+  const tcp = frame[23] === TCP;
+  view.setUint8(0, 1);
+  view.setUint8(1, size === 0 ? 0 : tcp ? 1 : 5);
+  view.setUint16(4, size, true);
+  view.setUint16(6, TRANSPORT, true);
+  view.setUint16(8, tcp ? 16 : 6, true);
+  return header;
+}
+
+function segmentSize(dice: Dice, frame: Uint8Array): number {
+  if (dice.chance(25)) return 0;
+  const longest = frame[23] === TCP && frame.length > 46 ? 1480 - (frame[46]! >>> 4) * 4 : 1472;
+  if (dice.chance(40)) return Math.max(1, longest);
+  if (dice.chance(40)) return 1 + dice.below(1500);
+  return dice.pick([1, 2, 8, 100, 255, 256, 257, 536, longest + 1, 1460, 1461, 9000, 65_535]);
+}
+
+function bentHeader(dice: Dice, header: Uint8Array): Uint8Array {
+  const copy = header.slice();
+  const view = new DataView(copy.buffer);
+  switch (dice.below(8)) {
+    case 0:
+      view.setUint8(0, dice.pick([0, 2, 3, 4, 5, 8, dice.below(256)]));
+      break;
+    case 1:
+      view.setUint8(1, dice.pick([0, 1, 3, 4, 5, 0x80, 0x81, 0x83, 0x84, 0x85, 0x20, 0x40, dice.below(256)]));
+      break;
+    case 2:
+      view.setUint16(4, dice.below(65_536), true);
+      break;
+    case 3:
+      view.setUint16(6, dice.pick([0, 14, 20, 33, 35, 38, 54, dice.below(65_536)]), true);
+      break;
+    case 4:
+      view.setUint16(8, dice.pick([0, 2, 6, 10, 16, 17, dice.below(65_536)]), true);
+      break;
+    case 5:
+      view.setUint16(2, dice.below(65_536), true);
+      break;
+    case 6:
+      for (let at = 0; at < 10; at++) copy[at] = dice.below(256);
+      break;
+    default:
+      copy.fill(0);
+  }
+  return copy;
+}
+
+/** Puts the pseudo-header's sum where the checksum goes, as a sender does that leaves the rest to the card. */
+function makePartial(frame: Uint8Array): void {
+  const at = frame[23] === TCP ? 50 : frame[23] === UDP ? 40 : -1;
+  const total = at16(frame, 16) - 20;
+  if (at < 0 || frame.length < at + 2 || total < 0) return;
+  put16(frame, at, foldSum(addToSum(frame[23]! + total, frame, 26, 8)));
+}
+
+/** What a port makes of the header in front of a frame, whose bytes may change. */
+export function takeHeader({ header, frame }: Offered): { readonly frame: Uint8Array; readonly offload: number } {
+  const bytes = new Uint8Array(Buffer.concat([header, frame]));
+  const read = readVirtioNetHeader(bytes, 0);
+  const offload = read === ELSEWHERE ? completeElsewhere(bytes, VIRTIO_NET_HEADER, frame.length) : read;
+  return { frame: bytes.subarray(VIRTIO_NET_HEADER), offload };
+}
+
+export function offer(dice: Dice): Offered {
+  let frame = dice.chance(45) ? tcpFrame(dice) : dice.chance(70) ? udpFrame(dice) : otherFrame(dice);
+  const direction = dice.pick(["egress", "ingress"] as const);
+  if (direction === "ingress") frame = turned(frame);
+  if (dice.chance(25)) frame = bent(dice, frame);
+  if (dice.chance(3)) frame = Uint8Array.from([...frame, ...content(1 + dice.below(20))]);
+  if (dice.chance(90)) makePartial(frame);
+  let header = ordinaryHeader(frame, segmentSize(dice, frame));
+  if (dice.chance(35)) header = bentHeader(dice, header);
+  return { direction, header, frame };
+}
+
+/** Whether the IPv4 header's checksum is right, and TCP's or UDP's. */
+export function hasRightChecksums(frame: Uint8Array): boolean {
+  const total = at16(frame, 16);
+  if (checksumOf(addToSum(0, frame, IP, 20)) !== 0) return false;
+  if (frame[23] === UDP && at16(frame, 40) === 0) return true;
+  return checksumOf(addToSum(frame[23]! + total - 20, frame, 26, 8 + total - 20)) === 0;
+}
+
+/** Whether the sender's part of a checksum was right, so that the whole one will be. */
+export function hasPseudoSum(frame: Uint8Array): boolean {
+  const at = frame[23] === TCP ? 50 : 40;
+  return at16(frame, at) === foldSum(addToSum(frame[23]! + at16(frame, 16) - 20, frame, 26, 8));
+}
+
+/**
+ * What a large frame becomes, in plain steps: its headers in front of each piece of its payload. Checksums and IPv4's
+ * identification are 0; `strip` makes them so in what the kernel cut.
+ */
+export function cut(frame: Uint8Array, size: number): Uint8Array[] {
+  const tcp = frame[23] === TCP;
+  const headers = TRANSPORT + (tcp ? (frame[46]! >>> 4) * 4 : 8);
+  const payload = frame.subarray(headers);
+  if (payload.length <= size) return [strip(frame)];
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < payload.length; at += size) {
+    const piece = new Uint8Array(Buffer.concat([frame.subarray(0, headers), payload.subarray(at, at + size)]));
+    put16(piece, 16, piece.length - IP);
+    if (tcp) {
+      const sequence = new DataView(frame.buffer, frame.byteOffset).getUint32(38) + at;
+      new DataView(piece.buffer).setUint32(38, sequence >>> 0);
+      if (at + size < payload.length) piece[47]! &= ~0x09;
+      if (at > 0) piece[47]! &= ~0x80;
+    } else {
+      put16(piece, 38, piece.length - TRANSPORT);
+    }
+    pieces.push(strip(piece));
+  }
+  return pieces;
+}
+
+/** A copy without what the kernel fills in: checksums, and IPv4's identification. */
+export function strip(frame: Uint8Array): Uint8Array {
+  const copy = frame.slice();
+  put16(copy, 18, 0);
+  put16(copy, 24, 0);
+  put16(copy, frame[23] === TCP ? 50 : 40, 0);
+  return copy;
+}
