@@ -4,7 +4,7 @@
  *
  * What a header says becomes one number, the frame's *offload*, which travels beside offset and length: 0 where the frame
  * is complete, else one of the kinds below, with the segment size in its low 16 bits. docs/guard.md has the table. The
- * number is the header's word alone: whether the frame bears it out, guard/offload.ts asks. A header is never passed on; a
+ * number is the header's word alone: guard/ipv4/offload.ts checks it against the frame. A header is never passed on; a
  * port that sends has one written from the number and the frame. A checksum that is neither the frame's own TCP nor UDP
  * checksum is completed before anything reads the frame.
  */
@@ -43,11 +43,11 @@ const TCP_FLAGS = 13;
 
 /** Nothing is left to do: the frame is as it will be on the wire. */
 export const COMPLETE = 0;
-/** TCP's checksum is the sum of the pseudo-header, and is completed by whoever takes the frame last. */
+/** TCP's checksum is the sum of the pseudo-header, which the last receiver completes. */
 export const PARTIAL_TCP = 0x1_0000;
 /** The same for UDP. */
 export const PARTIAL_UDP = 0x2_0000;
-/** Large TCP whose checksum somebody has verified. */
+/** Large TCP whose checksum the sender has verified. */
 export const VERIFIED_TCP = 0x4_0000;
 /** A header that no frame can have. */
 export const MALFORMED = 0x8_0000;
@@ -80,7 +80,7 @@ export function readVirtioNetHeader(bytes: Uint8Array, at: number): number {
 
 /**
  * Completes a checksum that is ELSEWHERE in the frame of `length` bytes whose header is in front of it, as the kernel
- * would, so that everybody reads what will be on the wire. Returns COMPLETE, or MALFORMED where the place is in front of
+ * would, so that every reader gets what will be on the wire. Returns COMPLETE, or MALFORMED where the place is in front of
  * what IPv4 carries or not in the frame.
  */
 export function completeElsewhere(bytes: Uint8Array, frame: number, length: number): number {

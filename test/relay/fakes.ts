@@ -92,10 +92,12 @@ export class FakeGuard implements RelayGuard {
   }
 
   judgeEgress(view: FrameView): number {
+    this.offloads.push(view.offload);
     return this.#judge("egress", view);
   }
 
   judgeIngress(view: FrameView): number {
+    this.offloads.push(view.offload);
     return this.#judge("ingress", view);
   }
 
