@@ -50,11 +50,33 @@ function program(): Command {
     process.exitCode = await run(given);
   });
 
+  addAttach(softnet);
   addReplay(softnet);
   addCtl(softnet);
   addList(softnet);
   addDemo(softnet);
   return softnet;
+}
+
+function addAttach(softnet: Command): void {
+  const attach = softnet
+    .command("attach <interface>")
+    .description("filter at an interface that a hypervisor or a container already has (Linux, root)");
+  addRunOptions(addGuardOptions(attach))
+    .option("--open-on-exit", "put the interface back where it was at the end, instead of leaving it closed")
+    .action(async (name: string, given: RunArguments) => {
+      if (heldRights() === "borrowed" || isSea()) refuseTightLimits();
+      const { run } = await import("./run.ts");
+      process.exitCode = await run({ ...given, attach: name });
+    });
+  softnet
+    .command("detach <interface>")
+    .description("put an interface back where it was before softnet was attached to it (Linux, root)")
+    .action(async (name: string) => {
+      await refuseBorrowedRights("softnet detach");
+      const { detach } = await import("./detach.ts");
+      await detach(name);
+    });
 }
 
 function addReplay(softnet: Command): void {

@@ -7,6 +7,7 @@
  * Several sessions may live in one process. What belongs to the process is not here: its rights, signals, the log's file,
  * the service manager (commands/run.ts).
  */
+import { AttachedPort } from "../attach/port.ts";
 import type { PolicyLists } from "../control/live-policy.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
@@ -19,6 +20,7 @@ import type { Registration } from "../registry/registration.ts";
 import type { FramePort } from "../relay/port.ts";
 import type { RelayEnd } from "../relay/relay.ts";
 import type { Log } from "../telemetry/log.ts";
+import { UserError } from "../user-error.ts";
 import { parseMac } from "../wire/address.ts";
 import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
@@ -112,7 +114,7 @@ export class Session {
 
   async #prepare(): Promise<void> {
     const { first } = this.#privileges.needs;
-    if (first.vm) this.#openVmPort();
+    if (first.vm) await this.#openVmPort();
     if (first.network) await this.#openNetwork();
     if (first.capture) this.#openRecording();
     if (this.#network === undefined) return;
@@ -139,7 +141,7 @@ export class Session {
   }
 
   async #open(onStatus: (status: string) => void): Promise<void> {
-    const vm = this.#openVmPort();
+    const vm = await this.#openVmPort();
     const network = await this.#openNetwork();
     const leftLeases = new LeftLeases(parseMac(this.#given.vmMacAddress ?? "") ?? 0);
     const guard = this.#createGuard(network, leftLeases);
@@ -162,6 +164,7 @@ export class Session {
       log: this.#log,
     });
     if (this.#fault !== undefined) throw this.#fault;
+    if (vm instanceof AttachedPort) await vm.settle();
   }
 
   /** Forwards frames from now on. */
@@ -191,6 +194,7 @@ export class Session {
   stop(inOrder: boolean): void {
     const relay = this.#opened;
     relay.stop();
+    if (this.#vm instanceof AttachedPort) this.#vm.endsInOrder = inOrder;
     const time = this.#system.clock();
     this.#guard!.advance(time);
     if (!this.#given.releaseOnExit || !inOrder) return;
@@ -222,8 +226,13 @@ export class Session {
     return this.#relay;
   }
 
-  #openVmPort(): FramePort {
-    this.#vm ??= this.#system.openVmPort(this.#given, this.#privileges.newTap);
+  async #openVmPort(): Promise<FramePort> {
+    if (this.#given.attach === undefined) {
+      this.#vm ??= this.#system.openVmPort(this.#given, this.#privileges.newTap);
+      return this.#vm;
+    }
+    if (this.#system.attachVm === undefined) throw new UserError("softnet attach is for Linux");
+    this.#vm ??= await this.#system.attachVm(this.#given, this.#log);
     return this.#vm;
   }
 
@@ -231,6 +240,7 @@ export class Session {
     this.#network ??= await this.#system.openNetwork({
       given: this.#given,
       isolated: !allowsEverything(parseRules(this.#lists.allow, this.#lists.block)),
+      vm: this.#vm,
       privileges: this.#privileges,
       log: this.#log,
     });

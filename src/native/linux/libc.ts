@@ -256,6 +256,8 @@ export const IFREQ = { size: 40, nameSize: 16, flags: 16, hardwareFamily: 16, ha
 
 // linux/if_tun.h, linux/sockios.h, linux/if_arp.h
 export const TUNSETIFF = 0x400454ca;
+/** Before TUNSETIFF: the number that the interface shall have. */
+export const TUNSETIFINDEX = 0x400454da;
 export const IFF_TAP = 0x2;
 export const IFF_NO_PI = 0x1000;
 export const IFF_TUN_EXCL = 0x8000;
