@@ -14,7 +14,7 @@ import type { Hook } from "../native/linux/tcx.ts";
 import { createTap, type TapDevice } from "../ports/tap-device.ts";
 import { UserError } from "../user-error.ts";
 import { findInterface } from "./interface.ts";
-import { putBack } from "./put-back.ts";
+import { nameOf, putBack } from "./put-back.ts";
 import { type AttachRecord, AttachRecords } from "./record.ts";
 import { closeSettings, readSettings, readTag, writeTag } from "./settings.ts";
 
@@ -62,11 +62,21 @@ export function attach(libc: LinuxLibc, options: AttachOptions): Attachment {
   try {
     return takeOver(libc, links, options, undoing);
   } catch (error) {
-    undoing.dispose();
-    if (error instanceof UserError) throw error;
-    throw new UserError(`attach ${options.name}: ${(error as Error).message}`);
+    const { message } = error as Error;
+    const what = error instanceof UserError ? message : `attach ${options.name}: ${message}`;
+    throw new UserError(`${what}${undoAll(undoing)}`);
   } finally {
     links.close();
+  }
+}
+
+/** Returns what went wrong with it, to be added to a message. */
+function undoAll(undoing: DisposableStack): string {
+  try {
+    undoing.dispose();
+    return "";
+  } catch (error) {
+    return `; and ${(error as Error).message}`;
   }
 }
 
@@ -78,6 +88,7 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
   const lock = records.lock(index);
   if (lock === undefined) throw new UserError(`attach ${name}: another softnet is attached to it; end that one first`);
   undoing.defer(() => libc.close(lock));
+  forgetGone(libc, records);
   const before = records.read(index);
   const former = before !== undefined && readTag(name) === before.tag ? before : undefined;
 
@@ -130,6 +141,13 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
     return { name, index, tap, record: settled, token, bridgeAddress, others, undo, close: closeTap, unlock };
   } finally {
     programs.close(); // softnet keeps none of them
+  }
+}
+
+/** Removes records of interfaces that are no more, or were put back. */
+function forgetGone(libc: LinuxLibc, records: AttachRecords): void {
+  for (const record of records.list()) {
+    if (!records.isLive(record.index) && nameOf(libc, record) === undefined) records.forget(record.index);
   }
 }
 

@@ -90,9 +90,14 @@ export class AttachRecords {
     renameSync(`${path}.new`, path);
   }
 
-  /** As root. Harmless where there is none. */
+  /** As root. Harmless where there is none. The lock stays: another softnet may wait for it. */
   remove(index: number): void {
     rmSync(this.#path(index), { force: true });
+  }
+
+  /** As root: removes the record and the lock of an interface that is no more. */
+  forget(index: number): void {
+    this.remove(index);
     rmSync(this.#path(index) + LOCK, { force: true });
   }
 

@@ -124,13 +124,13 @@ function addCtl(softnet: Command): void {
 function addList(softnet: Command): void {
   softnet
     .command("list")
-    .description("print which VM of this host has which address")
+    .description("print which VM of this host has which address, and which interfaces are closed")
     .option("--json", "print one JSON object a line")
     .action(async (given: ListArguments) => {
       const { list } = await import("./list.ts");
-      const { hostRegistry } = await import("./platform/find-registry.ts");
+      const { closedInterfacesHere, hostRegistry } = await import("./platform/find-registry.ts");
       await returnRights();
-      list(await hostRegistry(), given, STDOUT);
+      list(await hostRegistry(), given, STDOUT, await closedInterfacesHere());
     });
 }
 

@@ -37,8 +37,8 @@ import type { Platform } from "./platform.ts";
 
 const STDERR = 2;
 
-export function linuxPlatform(): Platform {
-  const libc = loadLibc();
+/** `libc` is there for tests. */
+export function linuxPlatform(libc: LinuxLibc = loadLibc()): Platform {
   nameProcess(libc, "softnet"); // Node calls it node-MainThread
   const unix = linuxUnix(libc);
   return {

@@ -1,5 +1,6 @@
 /** Guests on networks of their own: `--vm-net-type nat` and `host` on the lab's host. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { type Card, cardOfAll, makeCard } from "./attached.ts";
 import { Guest } from "./guest.ts";
 import type { Namespace } from "./netns.ts";
 import { until } from "./program.ts";
@@ -14,10 +15,27 @@ export async function natGuest(lab: Lab, args: readonly string[] = [], dns = INT
   const link = `nvm${number}`;
   const mac = `7e:1a:00:00:01:${number.toString(16).padStart(2, "0")}`;
   const servers = args.includes("host") ? [] : ["--dns", dns];
+  const card = cardOfAll();
+  if (card !== undefined) return await attachedNatGuest(lab, card, { link, mac, args: [...servers, ...args] });
   const softnet = Softnet.start(lab, lab.host, ["--vm-tap", link, "--vm-mac-address", mac, ...servers, ...args]);
   await softnet.ready();
   const namespace = lab.namespace(link);
   lab.host.ip("link", "set", link, "netns", namespace.name);
+  namespace.ip("link", "set", link, "up");
+  return Guest.at(lab, namespace, link, mac, softnet);
+}
+
+/** The same, with softnet attached to a card that was there before. */
+export async function attachedNatGuest(
+  lab: Lab,
+  card: Card,
+  { link, mac, args }: { readonly link: string; readonly mac: string; readonly args: readonly string[] },
+): Promise<Guest> {
+  const namespace = lab.namespace(link);
+  const port = await makeCard(lab, card, { namespace, link, mac, bridged: false });
+  const type = args.includes("--vm-net-type") ? [] : ["--vm-net-type", "nat"];
+  const softnet = Softnet.start(lab, lab.host, ["attach", port, "--vm-mac-address", mac, ...type, ...args]);
+  await softnet.ready();
   namespace.ip("link", "set", link, "up");
   return Guest.at(lab, namespace, link, mac, softnet);
 }
