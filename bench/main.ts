@@ -45,6 +45,8 @@ try {
 // Not before: what it imports ends this process on a signal, after clearing up.
 const { throughput } = await import("./throughput.ts");
 await throughput();
+const { attaching } = await import("./attaching.ts");
+await attaching();
 
 /** CPU time of the forwarding process for each frame. */
 async function relayCost(size: number): Promise<void> {

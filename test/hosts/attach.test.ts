@@ -21,13 +21,21 @@ import { PrivateHost } from "./harness/private-host.ts";
 
 const MAC = "52:54:00:00:00:01";
 
-/** Pastes lines of the documentation, with this source as `softnet`. */
+/** Pastes lines of the documentation, with this source as `softnet`. Processes of the host have numbers of their own. */
 function paste(host: PrivateHost, lines: string): Softnet {
   const log = ["--log-format", "json", "--log-level", "debug"];
   const command = softnetCommand([]).map((word) => `'${word}'`);
+  const pid = join(host.lab.directory, "softnet.pid");
   const script = join(host.lab.directory, "paste.sh");
-  writeFileSync(script, `set -e\nsoftnet() { exec ${command.join(" ")} "$@" ${log.join(" ")}; }\n${lines}`);
-  return new Softnet(host.start(`bash ${script}`));
+  writeFileSync(
+    script,
+    `set -e\nsoftnet() { echo $$ >${pid}; exec ${command.join(" ")} "$@" ${log.join(" ")}; }\n${lines}`,
+  );
+  const program = host.start(`bash ${script}`);
+  return new Softnet(program, {
+    signal: async (signal) => void (await host.run(`kill -${signal.slice(3)} $(cat ${pid})`)),
+    ended: (timeout) => program.ended(timeout),
+  });
 }
 
 /** A domain that boots the lab's system, on the lab's bridge. */

@@ -27,7 +27,7 @@ header += socket.inet_aton(source) + socket.inet_aton(target)
 header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
 for mark in sys.argv[6:]:
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-    s.setsockopt(socket.SOL_SOCKET, SO_MARK, int(mark, 0))
+    s.setsockopt(socket.SOL_SOCKET, SO_MARK, struct.pack("I", int(mark, 0)))
     s.bind((link, 0))
     for _ in range(5):
         try:
