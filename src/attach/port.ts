@@ -23,7 +23,8 @@ export interface Keeper {
 
 export interface AttachedPortOptions {
   readonly attachment: Attachment;
-  readonly keeper: Keeper;
+  /** It may take a while to come: nothing waits for it but `ready`. */
+  readonly keeper: Promise<Keeper>;
   /** The bridge on which softnet's own TAP takes the interface's place. */
   readonly bridge?: string;
   /** Tells what the user should know. */
@@ -36,6 +37,8 @@ const MOST_UNBRIDGINGS = 100;
 export class AttachedPort extends TapPort {
   /** Whether softnet ends as it was asked to, or because the VM is gone. */
   endsInOrder = false;
+  /** The interface is no more, so the VM is not, as far as softnet can know. */
+  isGone = false;
   readonly bridge: string | undefined;
   readonly #libc: LinuxLibc;
   readonly #options: AttachedPortOptions;
@@ -74,9 +77,15 @@ export class AttachedPort extends TapPort {
     }
   }
 
-  /** To be awaited before the first frame. Throws UserError. */
+  /** To be awaited while the process is root. Rejects with UserError. */
+  async ready(): Promise<void> {
+    await this.#options.keeper;
+  }
+
+  /** To be awaited before the first frame. Rejects with UserError. */
   async settle(): Promise<void> {
-    await this.#options.keeper.settle();
+    const keeper = await this.#options.keeper;
+    await keeper.settle();
     this.#settled = true;
   }
 
@@ -84,18 +93,19 @@ export class AttachedPort extends TapPort {
   override async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    const { attachment, keeper, warn } = this.#options;
+    const { attachment, warn } = this.#options;
+    const keeper = await this.#options.keeper.catch(() => undefined); // that there is none was said by `ready`
     const wanted = !this.#settled || (this.endsInOrder && attachment.record.openOnExit);
     try {
       if (wanted && process.geteuid!() === 0) attachment.undo();
-      else if (wanted) await keeper.detach();
+      else if (wanted) await keeper?.detach();
     } catch (error) {
       warn(`${(error as Error).message}; "softnet detach ${attachment.name}" as root tries it again`);
     } finally {
       super.close();
       this.#links.close();
       attachment.unlock();
-      keeper.close();
+      keeper?.close();
     }
   }
 
@@ -118,6 +128,7 @@ export class AttachedPort extends TapPort {
     const { name, index } = this.#options.attachment;
     const link = this.#links.byIndex(index);
     if (link !== undefined) return link;
+    this.isGone = true;
     throw new PortClosed(this.label, `${name} was deleted, or moved to another network namespace`);
   }
 
@@ -127,7 +138,7 @@ export class AttachedPort extends TapPort {
     if (++this.#unbridgings > MOST_UNBRIDGINGS) throw new Error(`${name} is put into a bridge again and again`);
     warn(`another program put ${name} into a bridge: it is taken out again`);
     keeper
-      .unbridge()
+      .then((one) => one.unbridge())
       .catch((error: Error) => warn(`${name} stays a bridge's port, to which nothing passes: ${error.message}`));
   }
 }

@@ -117,6 +117,7 @@ export class Session {
     if (first.vm) await this.#openVmPort();
     if (first.network) await this.#openNetwork();
     if (first.capture) this.#openRecording();
+    if (this.#vm instanceof AttachedPort) await this.#vm.ready();
     if (this.#network === undefined) return;
     // What can be refused is refused now: once root's rights are gone, nobody here can take the record away.
     createGuard(this.#guardOptions(this.#network));
@@ -194,10 +195,14 @@ export class Session {
   stop(inOrder: boolean): void {
     const relay = this.#opened;
     relay.stop();
-    if (this.#vm instanceof AttachedPort) this.#vm.endsInOrder = inOrder;
+    let livesOn = false;
+    if (this.#vm instanceof AttachedPort) {
+      this.#vm.endsInOrder = inOrder;
+      livesOn = !this.#vm.isGone; // with its address
+    }
     const time = this.#system.clock();
     this.#guard!.advance(time);
-    if (!this.#given.releaseOnExit || !inOrder) return;
+    if (!this.#given.releaseOnExit || !inOrder || livesOn) return;
     releaseAddress({
       registration: this.#registration,
       guard: this.#guard!,

@@ -19,8 +19,8 @@ const SLOW = 32 << 20;
 
 suite("attached, among others", SIDE_BY_SIDE, () => {
   for (const [what, args] of [
-    ["isolated", ["--block", "10.77.0.16/28"]],
-    ["that allow everything but each other", ["--allow", "0.0.0.0/0", "--block", "10.77.0.16/28"]],
+    ["isolated", ["--block", "in 10.77.0.16/28"]],
+    ["that allow everything but each other", ["--allow", "0.0.0.0/0", "--block", "10.77.0.16/28,in 10.77.0.16/28"]],
   ] as const) {
     test(`two attached VMs on one bridge, ${what}: no frame from one to the other, and no mark of a host program passes`, {
       ...labNeeds(),

@@ -34,12 +34,15 @@ export interface CardPlace {
 /** Makes a card without softnet. Returns the name of its interface on the host. */
 export async function makeCard(lab: Lab, card: Card, { namespace, link, mac, bridged }: CardPlace): Promise<string> {
   const port = `a-${link}`;
-  const peer = card === "veth" ? port : `i-${link}`;
-  lab.host.ip("link", "add", peer, "type", "veth", "peer", "name", link, "address", mac, "netns", namespace.name);
-  if (card === "tap") await namespace.run(PYTHON, [tool("plain_card.py"), link]);
-  if (card !== "veth") {
-    const args = card === "tap" ? [] : ["--offloads"];
-    await lab.start(lab.host, PYTHON, [tool("vmm.py"), port, peer, ...args], { label: "vmm" }).line(/^ready$/);
+  const guest = ["type", "veth", "peer", "name", link, "address", mac, "netns", namespace.name];
+  if (card === "veth") {
+    lab.host.ip("link", "add", port, ...guest);
+  } else {
+    const within = lab.namespace("vmm");
+    within.ip("link", "add", "card", ...guest);
+    if (card === "tap") await namespace.run(PYTHON, [tool("plain_card.py"), link]);
+    const args = [port, within.name, "card", ...(card === "tap" ? [] : ["--offloads"])];
+    await lab.start(lab.host, PYTHON, [tool("vmm.py"), ...args], { label: "vmm" }).line(/^ready$/);
   }
   lab.host.ipBatch([`link set ${port} ${bridged ? `master ${BRIDGE} ` : ""}up`]);
   return port;

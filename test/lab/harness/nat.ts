@@ -81,7 +81,7 @@ export async function hostState(host: Namespace): Promise<Readonly<Record<string
 }
 
 /** Interfaces of attached guests (attached.ts), which were there before softnet and are there afterwards. */
-const CARD = /(^|[ .])[ai]-[a-z]+\d+/;
+const CARD = /(^|[ .])a-[a-z]+\d+/;
 
 function withoutCards(text: string): string {
   return text
