@@ -30,11 +30,34 @@ async function listed(lab: Lab): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
 
+/** Sends bytes to the internet as fast as the guest's kernel likes: as large segments, where its card takes them. */
+async function upload(lab: Lab, guest: Guest): Promise<void> {
+  const sink = lab.start(lab.internet, PYTHON, ["-c", SINK]);
+  await sink.line(/^ready$/);
+  const { code, stderr } = await guest.namespace.run(PYTHON, ["-c", SOURCE]);
+  assert.equal(code, 0, stderr);
+  await sink.line(new RegExp(`^${SIZE} intact$`));
+}
+
 /** Kills softnet in a way that leaves it no time. */
 async function kill(guest: Guest): Promise<void> {
   guest.softnet!.program.kill();
   await guest.softnet!.program.ended();
 }
+
+const SINK = `
+import socket
+s = socket.create_server(("${INTERNET}", 9999))
+print("ready", flush=True)
+c, _ = s.accept()
+data = b"".join(iter(lambda: c.recv(1 << 16), b""))
+print(len(data), "intact" if data == bytes(range(256)) * (len(data) // 256) else "broken", flush=True)
+`;
+const SOURCE = `
+import socket
+s = socket.create_connection(("${INTERNET}", 9999), 20)
+s.sendall(bytes(range(256)) * ${SIZE / 256})
+`;
 
 suite("attached", SIDE_BY_SIDE, () => {
   for (const card of CARDS) {
@@ -48,6 +71,7 @@ suite("attached", SIDE_BY_SIDE, () => {
       assert.equal(masterOf(lab.host, guest.port), undefined);
       assert.ok(await guest.ping(GATEWAY));
       assert.equal(await guest.download(SIZE), SIZE);
+      await upload(lab, guest);
       assert.equal(await guest.ping(NEIGHBOUR, 1), false);
       const internet = await lab.watch(lab.internet, "up0");
       guest.namespace.ip("address", "add", `${OTHER}/24`, "dev", guest.link);
@@ -59,6 +83,7 @@ suite("attached", SIDE_BY_SIDE, () => {
       const summary = await guest.stop();
       assertDropped(summary, "policy.destination");
       assertDropped(summary, "ipv4.source", "arp.sender-address");
+      assert.equal(summary.drops["frame.long"] ?? 0, 0, "a segment was not cut");
       assert.deepEqual(summary.exit, { code: 0, signal: null });
     });
   }
