@@ -64,7 +64,8 @@ function addAttach(softnet: Command): void {
     .description("filter at an interface that a hypervisor or a container already has (Linux, root)");
   addRunOptions(addGuardOptions(attach))
     .option("--open-on-exit", "put the interface back where it was at the end, instead of leaving it closed")
-    .action(async (name: string, given: RunArguments) => {
+    .action(async (name: string, given: RunArguments, command: Command) => {
+      refuseOptionsBefore(softnet, command.name());
       if (heldRights() === "borrowed" || isSea()) refuseTightLimits();
       const { run } = await import("./run.ts");
       process.exitCode = await run({ ...given, attach: name });
@@ -72,11 +73,19 @@ function addAttach(softnet: Command): void {
   softnet
     .command("detach <interface>")
     .description("put an interface back where it was before softnet was attached to it (Linux, root)")
-    .action(async (name: string) => {
+    .action(async (name: string, _given: object, command: Command) => {
+      refuseOptionsBefore(softnet, command.name());
       await refuseBorrowedRights("softnet detach");
       const { detach } = await import("./detach.ts");
       await detach(name);
     });
+}
+
+/** `softnet --block … attach vnet0` would attach without the rule: throws UserError. */
+function refuseOptionsBefore(softnet: Command, command: string): void {
+  const given = softnet.options.find((option) => softnet.getOptionValueSource(option.attributeName()) === "cli");
+  if (given === undefined) return;
+  throw new UserError(`${given.long}: options of softnet ${command} stand behind it: softnet ${command} INTERFACE …`);
 }
 
 function addReplay(softnet: Command): void {

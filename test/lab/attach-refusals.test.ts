@@ -107,6 +107,14 @@ suite("refused", SIDE_BY_SIDE, () => {
     assert.equal((await namespace.run("ping", ["-c", "3", "-W", "2", GATEWAY])).code, 0);
   });
 
+  test("an option before the command is not lost: one line", { ...labNeeds(), ...LIMIT }, async (t) => {
+    const lab = Lab.open(t);
+    const [command, ...args] = softnetCommand(["--block", "@private", "attach", "up0", "--vm-mac-address", MAC]);
+    const { code, stderr } = await lab.host.run(command!, args);
+    assert.equal(code, 1);
+    assert.match(stderr, /^softnet: --block: options of softnet attach stand behind it[^\n]*$/);
+  });
+
   test("detach of what softnet has not closed: one line", { ...labNeeds(), ...LIMIT }, async (t) => {
     const lab = Lab.open(t);
     const [command, ...args] = softnetCommand(["detach", "up0"]);
