@@ -1,7 +1,7 @@
 /**
- * How long softnet takes to attach, from its start until it forwards: the first on its host, and where a helper runs already.
- * As long is the window in which nothing passes when a softnet is replaced by a newer one. `node bench/attaching.ts` runs this
- * part alone.
+ * How long softnet takes to attach, from its start until it forwards: the first on its host, and where a helper runs already; and
+ * how long nothing passes when a softnet is ended and a newer one takes over, which is an upgrade. `node bench/attaching.ts`
+ * runs this part alone.
  */
 import { makeCard } from "../test/lab/harness/attached.ts";
 import type { Program } from "../test/lab/harness/program.ts";
@@ -23,14 +23,19 @@ export async function attaching(): Promise<void> {
       const place = { namespace: lab.namespace(link), link, mac: mac(index), bridged: true };
       ports.push(await makeCard(lab, "veth", place));
     }
-    const [first, second]: [number[], number[]] = [[], []];
+    const [first, second, replaced]: [number[], number[], number[]] = [[], [], []];
     for (let round = 0; round < ROUNDS; round++) {
       const one = await attach(lab, ports[0]!, mac(0), first);
       const other = await attach(lab, ports[1]!, mac(1), second);
-      for (const softnet of [one, other]) await softnet.stop("SIGTERM");
+      const begin = performance.now();
+      await other.stop("SIGTERM");
+      const next = await attach(lab, ports[1]!, mac(1), []);
+      replaced.push(performance.now() - begin);
+      for (const softnet of [one, next]) await softnet.stop("SIGTERM");
     }
     console.log(`\nAttached after the start, and the helper's: ${show(spread(first))} ms (goal 400)`);
     console.log(`Attached after the start, with a helper there: ${show(spread(second))} ms`);
+    console.log(`Ended, and the next one attached:           ${show(spread(replaced))} ms in which nothing passes`);
   } finally {
     lab.close();
   }

@@ -4,7 +4,8 @@
  *
  * - With `rp_filter`, no IPv4 packet comes in on an interface that has no address and no route (RFC 3704; ip-sysctl: the
  *   higher of this setting and that of `all` counts, and without an address both of its kinds refuse everything).
- * - The host does not reply to ARP, for none of its addresses, and forwards nothing.
+ * - The host does not reply to ARP, for none of its addresses, and forwards nothing (which whoever turns ip_forward on for
+ *   all changes again; the first rule stands).
  * - There is no IPv6 on it.
  *
  * `tag` is a number for anybody's use that goes with the interface. softnet writes one there that its record has too
