@@ -47,6 +47,8 @@ const { throughput } = await import("./throughput.ts");
 await throughput();
 const { largeFrames } = await import("./large-frames.ts");
 await largeFrames();
+const { attaching } = await import("./attaching.ts");
+await attaching();
 
 /** CPU time of the forwarding process for each frame. */
 async function relayCost(size: number): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * Four ways from a guest to a server, each with a host of its own (test/lab/harness/topology.ts), so that no path pays for
+ * Five ways from a guest to a server, each with a host of its own (test/lab/harness/topology.ts), so that no path pays for
  * the rules and the connection tracking of another. Guest, host and server are network namespaces.
  *
  * Where a path is asked for plain links, they carry frames of 1,514 bytes at most, with their checksums, everywhere: the
@@ -7,6 +7,7 @@
  */
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
+import { makeCard } from "../test/lab/harness/attached.ts";
 import { Guest } from "../test/lab/harness/guest.ts";
 import type { Namespace } from "../test/lab/harness/netns.ts";
 import type { Program } from "../test/lab/harness/program.ts";
@@ -57,6 +58,23 @@ export async function bridgePath(helpers: Helpers, options: PathOptions): Promis
   const { guest, softnet } = await behindSoftnet(lab, helpers, args, options);
   setAddress(guest, `${ADDRESS}/24`, GATEWAY);
   return { name: options.name ?? "softnet --bridge", lab, guest, forwarders: [softnet] };
+}
+
+/** softnet attached to the host's end of a veth that was on that bridge. */
+export async function attachedPath(helpers: Helpers, options: PathOptions): Promise<Path> {
+  const lab = await openLab(helpers, options);
+  const namespace = lab.namespace("guest");
+  const port = await makeCard(lab, "veth", { namespace, link: LINK, mac: MAC, bridged: true });
+  if (options.plain) {
+    await makePlain(helpers.plain, namespace, [LINK]);
+    await makePlain(helpers.plain, lab.host, [port]);
+  }
+  namespace.ip("link", "set", LINK, "up");
+  const args = [PUBLISHED, "attach", port, "--vm-mac-address", MAC, "--vm-ip-address", ADDRESS, "--gateway", GATEWAY];
+  const softnet = lab.start(lab.host, process.execPath, args, { label: "softnet" });
+  await softnet.line(/started/);
+  setAddress(namespace, `${ADDRESS}/24`, GATEWAY);
+  return { name: "softnet attach, on a bridge", lab, guest: namespace, forwarders: [softnet] };
 }
 
 /** passt, and the cable between its socket and the guest's TAP. */

@@ -7,7 +7,7 @@ import { cpus } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { INTERNET } from "../test/lab/harness/topology.ts";
 import { needs, needsRoot } from "../test/support/tools.ts";
-import { bridgePath, natPath, type Path, passtPath, unfilteredPath } from "./paths.ts";
+import { attachedPath, bridgePath, natPath, type Path, passtPath, unfilteredPath } from "./paths.ts";
 import { compile, cpuTime } from "./processes.ts";
 import { show, spread } from "./statistics.ts";
 
@@ -46,7 +46,7 @@ export async function throughput(): Promise<void> {
   const measured: Measured[] = [];
   const others: number[] = [];
   try {
-    for (const open of [natPath, bridgePath, passtPath, unfilteredPath]) {
+    for (const open of [natPath, bridgePath, attachedPath, passtPath, unfilteredPath]) {
       measured.push({ path: await open(helpers, { plain: true }), up: [], down: [] });
     }
     for (const { path } of measured) await serve(path);

@@ -1,4 +1,8 @@
-/** `softnet list`: which VM of this host has which address, as the registry has it. Anybody may ask. */
+/**
+ * `softnet list`: which VM of this host has which address, as the registry has it, and which interfaces ended softnets have
+ * left closed. Anybody may ask.
+ */
+import type { ClosedInterface } from "../attach/closed.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
 import { type Holder, readHolders } from "../registry/holders.ts";
 import type { RegistrySystem } from "../registry/system.ts";
@@ -12,11 +16,18 @@ export interface ListArguments {
 
 const HEADINGS = ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "CONTROL", "NETWORK"];
 
-/** Prints to `descriptor` (stdout); nothing where no VM has an address. Throws UserError. */
-export function list(system: RegistrySystem, { json }: ListArguments, descriptor: number): void {
+/** Prints to `descriptor` (stdout); nothing where no VM has an address and nothing is closed. Throws UserError. */
+export function list(
+  system: RegistrySystem,
+  { json }: ListArguments,
+  descriptor: number,
+  closed: readonly ClosedInterface[] = [],
+): void {
   const holders = read(system);
   const output = new Output(descriptor);
-  const lines = json ? holders.map((holder) => JSON.stringify(toJson(holder))) : table(holders);
+  const lines = json
+    ? [...holders.map(toJson), ...closed.map(closedToJson)].map((line) => JSON.stringify(line))
+    : table([...holders.map(toRow), ...closed.map(closedToRow)]);
   for (const line of lines) output.line(line);
   output.flush();
 }
@@ -46,10 +57,25 @@ function toJson({ address, mac, state, origin, expires, pid, control, network }:
   };
 }
 
+/** The same members, and the interface. */
+function closedToJson({ name, mac, bridge }: ClosedInterface): object {
+  return {
+    address: null,
+    mac,
+    state: "closed",
+    origin: null,
+    expires: null,
+    pid: null,
+    control: null,
+    network: bridge === undefined ? null : `bridge ${bridge}`,
+    interface: name,
+  };
+}
+
 /** Columns as wide as their longest cell; no headings without a line below them. */
-function table(holders: readonly Holder[]): string[] {
-  if (holders.length === 0) return [];
-  const rows = [HEADINGS, ...holders.map(toRow)];
+function table(lines: readonly (readonly string[])[]): string[] {
+  if (lines.length === 0) return [];
+  const rows = [HEADINGS, ...lines];
   const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) =>
     row
@@ -62,4 +88,9 @@ function table(holders: readonly Holder[]): string[] {
 function toRow({ address, mac, state, expires, pid, control = "-", network }: Holder): string[] {
   const ends = Number.isFinite(expires) ? new Date(expires).toISOString().replace(/\.\d+/, "") : "never";
   return [formatIPv4(address), formatMac(mac), state, ends, pid === undefined ? "-" : String(pid), control, network];
+}
+
+function closedToRow({ name, mac, bridge }: ClosedInterface): string[] {
+  const where = bridge === undefined ? name : `${name}, before on bridge ${bridge}`;
+  return ["-", mac, "closed", "-", "-", "-", where];
 }

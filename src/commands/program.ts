@@ -50,11 +50,42 @@ function program(): Command {
     process.exitCode = await run(given);
   });
 
+  addAttach(softnet);
   addReplay(softnet);
   addCtl(softnet);
   addList(softnet);
   addDemo(softnet);
   return softnet;
+}
+
+function addAttach(softnet: Command): void {
+  const attach = softnet
+    .command("attach <interface>")
+    .description("filter at an interface that a hypervisor or a container already has (Linux, root)");
+  addRunOptions(addGuardOptions(attach))
+    .option("--open-on-exit", "put the interface back where it was at the end, instead of leaving it closed")
+    .action(async (name: string, given: RunArguments, command: Command) => {
+      refuseOptionsBefore(softnet, command.name());
+      if (heldRights() === "borrowed" || isSea()) refuseTightLimits();
+      const { run } = await import("./run.ts");
+      process.exitCode = await run({ ...given, attach: name });
+    });
+  softnet
+    .command("detach <interface>")
+    .description("put an interface back where it was before softnet was attached to it (Linux, root)")
+    .action(async (name: string, _given: object, command: Command) => {
+      refuseOptionsBefore(softnet, command.name());
+      await refuseBorrowedRights("softnet detach");
+      const { detach } = await import("./detach.ts");
+      await detach(name);
+    });
+}
+
+/** `softnet --block … attach vnet0` would attach without the rule: throws UserError. */
+function refuseOptionsBefore(softnet: Command, command: string): void {
+  const given = softnet.options.find((option) => softnet.getOptionValueSource(option.attributeName()) === "cli");
+  if (given === undefined) return;
+  throw new UserError(`${given.long}: options of softnet ${command} stand behind it: softnet ${command} INTERFACE …`);
 }
 
 function addReplay(softnet: Command): void {
@@ -102,13 +133,13 @@ function addCtl(softnet: Command): void {
 function addList(softnet: Command): void {
   softnet
     .command("list")
-    .description("print which VM of this host has which address")
+    .description("print which VM of this host has which address, and which interfaces are closed")
     .option("--json", "print one JSON object a line")
     .action(async (given: ListArguments) => {
       const { list } = await import("./list.ts");
-      const { hostRegistry } = await import("./platform/find-registry.ts");
+      const { closedInterfacesHere, hostRegistry } = await import("./platform/find-registry.ts");
       await returnRights();
-      list(await hostRegistry(), given, STDOUT);
+      list(await hostRegistry(), given, STDOUT, await closedInterfacesHere());
     });
 }
 

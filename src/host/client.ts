@@ -15,7 +15,16 @@ import { Poll } from "../native/poll.ts";
 import type { Reachable } from "../policy/reachable.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { UserError } from "../user-error.ts";
-import { encode, type OpenRequest, parseReply, type Reply, type Request, type ReserveRequest } from "./messages.ts";
+import {
+  type AttachedRequest,
+  type AttachRequest,
+  encode,
+  type OpenRequest,
+  parseReply,
+  type Reply,
+  type Request,
+  type ReserveRequest,
+} from "./messages.ts";
 import { connectToHelper } from "./start.ts";
 
 /** Milliseconds for a reply: with many softnets that start at once, the last one waits for all others. */
@@ -81,6 +90,11 @@ export class HostHelper {
     const copy = this.#libc.fcntl(this.#owners[0]!, F_DUPFD_CLOEXEC, "int", this.#owners[0]! + 1);
     if (copy >= 0) this.#owners.push(copy);
     await this.#ask({ kind: "open", ...request });
+  }
+
+  /** Says something of an attached interface, one thing after the other. Throws UserError. */
+  async attached(request: AttachRequest | AttachedRequest): Promise<void> {
+    await this.#ask(request);
   }
 
   /** Other reach. `reach` is called when its turn comes, if no newer change has come by then. Never throws. */

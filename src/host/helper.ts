@@ -22,13 +22,14 @@ import type { Reachable } from "../policy/reachable.ts";
 import { type Cidr, covers, formatCidr } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { formatIPv4 } from "../wire/address.ts";
+import { AttachedInterface } from "./attached.ts";
 import { chooseSubnet } from "./choose.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { type Firewalls, findBlocks } from "./firewalls/firewalls.ts";
 import { FirewallWatch } from "./firewalls/watch.ts";
 import { listHost, readHostState, stateOf, uplinkOf } from "./host-state.ts";
 import { IpForwarding, type IpForwardingRecord } from "./ip-forwarding.ts";
-import type { OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
+import type { AttachedRequest, AttachRequest, OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
 import { portsInUse } from "./services.ts";
 import { overlapOf, SUBNET_LENGTH } from "./subnet.ts";
 import { addVm, changeReach, removeVm, setServices, TABLE_NAMES, tableCommands, type Vm } from "./table.ts";
@@ -41,6 +42,8 @@ export interface HelperOptions {
   /** What an earlier helper left of forwarding. */
   readonly readRecord: () => IpForwardingRecord | undefined;
   readonly isBridge: (link: string) => boolean;
+  /** The registry's folder. */
+  readonly directory: string;
   /** What other firewalls have set up. */
   readonly readFirewalls: () => Promise<Firewalls>;
   /** Deletes the connections of an address. Returns how many at most `most` were. */
@@ -62,6 +65,7 @@ interface Member {
   readonly connection: ClientConnection;
   subnet: Cidr | undefined;
   vm: Vm | undefined;
+  attached: AttachedInterface | undefined;
   reach: Reachable;
   /** What is wrong at present: networks that overlap, firewalls that drop. */
   overlaps: readonly string[];
@@ -105,7 +109,15 @@ export class Helper {
       serve: (request) => this.#serve(member, request),
       onEnd: () => this.#remove(member),
     });
-    const member: Member = { connection, subnet: undefined, vm: undefined, reach: NO_REACH, overlaps: [], blocks: [] };
+    const member: Member = {
+      connection,
+      subnet: undefined,
+      vm: undefined,
+      attached: undefined,
+      reach: NO_REACH,
+      overlaps: [],
+      blocks: [],
+    };
     this.#members.add(member);
   }
 
@@ -131,10 +143,21 @@ export class Helper {
   #serve(member: Member, request: Request): Omit<Reply, "kind"> {
     if (request.kind === "reserve") return this.#reserve(member, request);
     if (request.kind === "open") return this.#openVm(member, request);
+    if (request.kind !== "change") return this.#serveAttached(member, request);
     const { vm } = member;
     if (vm === undefined) throw new Error("there is no VM whose reach could change");
     this.#run(changeReach(this.#table, vm, member.reach, request.reach));
     member.reach = request.reach;
+    return {};
+  }
+
+  #serveAttached(member: Member, request: AttachRequest | AttachedRequest): Omit<Reply, "kind"> {
+    if (request.kind === "attach") {
+      if (member.attached !== undefined) throw new Error("a softnet is attached to one interface");
+      member.attached = new AttachedInterface(this.#options, request);
+    } else {
+      member.attached?.serve(request.kind);
+    }
     return {};
   }
 

@@ -33,6 +33,7 @@ import { nameProcess } from "../native/linux/process-name.ts";
 import { Poll } from "../native/poll.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { findNobody } from "../privileges/target.ts";
+import { DIRECTORY } from "../registry/linux.ts";
 import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
 import { putOffCallerLimits } from "./caller-limits.ts";
 import { readFirewalls } from "./firewalls/firewalls.ts";
@@ -101,6 +102,7 @@ function start(libc: LinuxLibc, nft: Nftables): Helper {
     ip,
     readRecord: () => readRecord(program),
     readFirewalls,
+    directory: DIRECTORY,
     isBridge: (name) => links.byName(name)?.kind === "bridge",
     deleteConnections: (address, most) => deleteConnections(libc, address, most),
     onIdle: () => process.exit(0),

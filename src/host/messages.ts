@@ -7,6 +7,8 @@
  *   reserve  which subnet it would like    →   the /30 that it has from now on
  *   open     TAP, exposed ports, reach     →   its rules stand, and its traffic may be forwarded
  *   change   other reach                   →   the sets are changed
+ *   attach   an interface that root closed →   it is this softnet's, if root's record says so
+ *   settle, unbridge, detach               →   see attached.ts
  *                                          ←   notices: all that is wrong at present, whenever that changes
  *                                          ←   event: something that happened on the host
  *
@@ -43,7 +45,19 @@ export interface ChangeRequest {
   readonly reach: Reachable;
 }
 
-export type Request = ReserveRequest | OpenRequest | ChangeRequest;
+/** An attached interface, by number; `token` is what its record knows the hash of. */
+export interface AttachRequest {
+  readonly kind: "attach";
+  readonly index: number;
+  readonly token: string;
+}
+
+/** What becomes of the attached interface. */
+export interface AttachedRequest {
+  readonly kind: "settle" | "unbridge" | "detach";
+}
+
+export type Request = ReserveRequest | OpenRequest | ChangeRequest | AttachRequest | AttachedRequest;
 
 /** The helper's reply to a request; `error` is for people. */
 export interface Reply {
@@ -86,6 +100,10 @@ export function parseRequest(line: Uint8Array): Request | undefined {
   const message = parseObject(line);
   if (message?.kind === "reserve") return parseReserve(message);
   if (message?.kind === "open") return parseOpen(message);
+  if (message?.kind === "attach") return parseAttach(message);
+  if (message?.kind === "settle" || message?.kind === "unbridge" || message?.kind === "detach") {
+    return { kind: message.kind };
+  }
   if (message?.kind !== "change") return undefined;
   const reach = parseReach(message.reach);
   return reach && { kind: "change", reach };
@@ -127,6 +145,11 @@ function parseOpen(message: Readonly<Record<string, unknown>>): OpenRequest | un
   const isPair = (pair: unknown): boolean => Array.isArray(pair) && pair.length === 2 && pair.every(isPort);
   if (!exposures.every(isPair)) return undefined;
   return { kind: "open", tap, nat, exposures, connections, reach };
+}
+
+function parseAttach({ index, token }: Readonly<Record<string, unknown>>): AttachRequest | undefined {
+  if (!isWhole(index, 1, 0x7fffffff) || typeof token !== "string" || !/^[0-9a-f]{64}$/.test(token)) return undefined;
+  return { kind: "attach", index, token };
 }
 
 function parseReach(value: unknown): Reachable | undefined {

@@ -29,6 +29,8 @@ export interface BridgeOptions {
   readonly bridge: string;
   /** Whether this port may exchange frames with ports that are not isolated alone. */
   readonly isolated: boolean;
+  /** The TAP's own MAC address, six bytes in hexadecimal, where it matters. */
+  readonly address?: string;
   /** Called when frames can pass between TAP and bridge, or cannot, for reasons of the bridge's. */
   readonly onPortState?: OnPortState;
   /** Tells what the user should know. */
@@ -43,7 +45,7 @@ export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promi
   try {
     const bridge = findBridge(links, name);
     device = createTap(libc, `--bridge ${name}`);
-    attach(libc, device, bridge, isolated);
+    attach(libc, device, bridge, options);
     await warnOfFilteredBridge(device.name, bridge.name, warn);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
@@ -77,11 +79,8 @@ function findBridge(links: Links, name: string): Link {
   return bridge;
 }
 
-function attach(libc: LinuxLibc, device: TapDevice, bridge: Link, isolated: boolean): void {
-  const address = randomBytes(6);
-  address[0] = 0xfe;
-  address[1] = 0xff; // above libvirt's, too, which begin with fe:54:00
-  setHardwareAddress(libc, device, address);
+function attach(libc: LinuxLibc, device: TapDevice, bridge: Link, { address, isolated }: BridgeOptions): void {
+  setHardwareAddress(libc, device, address === undefined ? highAddress() : Buffer.from(address, "hex"));
   const index = libc.if_nametoindex(device.name);
   const change = (changes: (links: LinkChanges) => void): void => {
     try {
@@ -104,6 +103,13 @@ function attach(libc: LinuxLibc, device: TapDevice, bridge: Link, isolated: bool
     throw new UserError(`--bridge ${bridge.name}: the VM cannot be kept apart from others: ${why}`);
   }
   change((links) => links.up(index));
+}
+
+function highAddress(): Uint8Array {
+  const address = randomBytes(6);
+  address[0] = 0xfe;
+  address[1] = 0xff; // above libvirt's, too, which begin with fe:54:00
+  return address;
 }
 
 /** Returns what the TAP is now. Throws PortClosed unless it is still a port of that bridge. */

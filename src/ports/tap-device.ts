@@ -22,6 +22,7 @@ import {
   TUN_F_USO4,
   TUN_F_USO6,
   TUNSETIFF,
+  TUNSETIFINDEX,
   TUNSETOFFLOAD,
   TUNSETVNETHDRSZ,
   TUNSETVNETLE,
@@ -53,9 +54,12 @@ export function openTap(libc: LinuxLibc, option: string, name: string, onlyNew =
   return open(libc, `${option} ${name}`, name, onlyNew || libc.if_nametoindex(name) === 0);
 }
 
-/** Creates a TAP called softnet0, softnet1 … whichever is free. `what` is what it is for, for errors. */
-export function createTap(libc: LinuxLibc, what: string): TapDevice {
-  return open(libc, what, "softnet%d", true);
+/**
+ * Creates a TAP called softnet0, softnet1 … whichever is free. `what` is what it is for, for errors; `index`: the number
+ * that the interface shall have, where it matters.
+ */
+export function createTap(libc: LinuxLibc, what: string, index?: number): TapDevice {
+  return open(libc, what, "softnet%d", true, index);
 }
 
 /** Sets the interface's own MAC address (6 bytes). Throws UserError when the kernel refuses it. */
@@ -68,9 +72,10 @@ export function setHardwareAddress(libc: LinuxLibc, tap: TapDevice, address: Uin
   }
 }
 
-function open(libc: LinuxLibc, what: string, name: string, created: boolean): TapDevice {
+function open(libc: LinuxLibc, what: string, name: string, created: boolean, index?: number): TapDevice {
   const fd = libc.open(DEVICE, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) throw new UserError(`${what}: ${deviceError(libc.errno())}`);
+  if (index !== undefined) chooseIndex(libc, what, fd, index);
   const request = new Uint8Array(IFREQ.size);
   request.set(Buffer.from(name));
   // Exclusive: an interface that somebody else makes between the look and the call is not taken over.
@@ -113,6 +118,13 @@ export function enableOffloads(libc: LinuxLibc, fd: number): boolean {
     libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", tcp | TUN_F_USO4 | TUN_F_USO6) >= 0 ||
     libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", tcp) >= 0
   );
+}
+
+function chooseIndex(libc: LinuxLibc, what: string, fd: number, index: number): void {
+  if (libc.ioctl(fd, TUNSETIFINDEX, "void *", new Uint8Array(Uint32Array.of(index).buffer)) === 0) return;
+  const errno = libc.errno();
+  libc.close(fd);
+  throw new UserError(`${what}: the TAP does not get its number: ${describeError(errno)}`);
 }
 
 function deviceError(errno: number): string {

@@ -12,11 +12,11 @@ export async function returnRights(): Promise<void> {
   if (privileges !== undefined && privileges.caller.kind !== "root") privileges.drop();
 }
 
-/** Throws UserError where root's rights are borrowed by somebody who is not root. */
-export async function refuseBorrowedRights(): Promise<void> {
+/** Throws UserError where root's rights are borrowed by somebody who is not root. `what` is for the message. */
+export async function refuseBorrowedRights(what = "the demo"): Promise<void> {
   const privileges = await lookAtCaller();
   if (privileges === undefined || privileges.callerIsRoot()) return;
-  throw new UserError("the demo needs root itself, not only a softnet that may become root: run it as root");
+  throw new UserError(`${what} needs root itself, not only a softnet that may become root: run it as root`);
 }
 
 /** Answers undefined where there are no rights to lose. */

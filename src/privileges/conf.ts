@@ -5,6 +5,7 @@
  *
  *     allow-bridge br0 user alice     this bridge, for one user
  *     allow-tap vm0 group kvm         this TAP that exists already, for a group's members
+ *     allow-attach vnet0 user alice   softnet attach, to this interface of a hypervisor or a container
  *     allow-new-tap web* user alice   new TAPs of such a name
  *     allow-ports 80                  this external port, for everybody
  *     allow-ports 443-500 user 1001   a range
@@ -19,7 +20,7 @@ import { UserError } from "../user-error.ts";
 export type Grantee = { readonly kind: "everybody" } | { readonly kind: "user" | "group"; readonly name: string };
 
 export type Permission =
-  | { readonly what: "bridge" | "tap"; readonly name: string; readonly grantee: Grantee }
+  | { readonly what: "bridge" | "tap" | "attach"; readonly name: string; readonly grantee: Grantee }
   | { readonly what: "new-tap"; readonly name: string; readonly isPrefix: boolean; readonly grantee: Grantee }
   | { readonly what: "ports"; readonly first: number; readonly last: number; readonly grantee: Grantee }
   | { readonly what: "subnet"; readonly subnet: Cidr; readonly grantee: Grantee }
@@ -29,12 +30,16 @@ export type Permission =
 const PERMISSIONS = {
   "allow-bridge": "a name",
   "allow-tap": "a name",
+  "allow-attach": "a name",
   "allow-new-tap": "a name",
   "allow-ports": "a port",
   "allow-subnet": "a subnet",
   "max-vms": "a number",
 } as const;
 type Keyword = keyof typeof PERMISSIONS;
+
+/** Those for one interface each. */
+const NAMED = { "allow-bridge": "bridge", "allow-tap": "tap", "allow-attach": "attach" } as const;
 
 /** Softnets of one user at once that a line may allow: also the number of places kept for each user (places.ts). */
 export const MOST_VMS = 4096;
@@ -102,7 +107,7 @@ function parseLine(words: readonly string[], refuse: (why: string) => never): Pe
       return { what: "new-tap", name: parseName(isPrefix ? subject.slice(0, -1) : subject, refuse), isPrefix, grantee };
     }
     default:
-      return { what: keyword === "allow-bridge" ? "bridge" : "tap", name: parseName(subject, refuse), grantee };
+      return { what: NAMED[keyword], name: parseName(subject, refuse), grantee };
   }
 }
 

@@ -74,6 +74,11 @@ export class Permits {
     this.#require({ option: `--vm-tap ${name}`, line: `allow-tap ${name}`, granted: isNamed("tap", name) });
   }
 
+  /** An interface that a hypervisor or a container has. */
+  attach(name: string): void {
+    this.#require({ option: `attach ${name}`, line: `allow-attach ${name}`, granted: isNamed("attach", name) });
+  }
+
   newTap(name: string): void {
     if (name.startsWith(TAP_PREFIX)) return;
     this.#require({
@@ -159,7 +164,7 @@ export function parseReserved(text: string): (readonly [first: number, last: num
   return [...text.matchAll(/(\d+)(?:-(\d+))?/g)].map(([, first, last = first]) => [Number(first), Number(last)]);
 }
 
-function isNamed(what: "bridge" | "tap", name: string): Asked["granted"] {
+function isNamed(what: "bridge" | "tap" | "attach", name: string): Asked["granted"] {
   return (permission) => permission.what === what && permission.name === name;
 }
 

@@ -74,8 +74,8 @@ export class Privileges implements PrivilegeWalk {
     ports: readonly number[] = [],
     more: readonly string[] = [],
   ): void {
-    const { tap, network } = this.needs;
-    if (tap === undefined && !network) return;
+    const { tap, attach, network } = this.needs;
+    if (tap === undefined && attach === undefined && !network) return;
     if (!this.#hasRights()) {
       if (given.sudoEscalationDone) {
         throw new UserError("sudo has started softnet, but not as root: let its rule in sudoers say (root)");
@@ -91,7 +91,8 @@ export class Privileges implements PrivilegeWalk {
 
   /** Refuses what the caller may not have, as far as that can be said without a look at the host's network. */
   #ask(permits: Permits, bridge: string | undefined, ports: readonly number[]): void {
-    const { tap } = this.needs;
+    const { tap, attach } = this.needs;
+    if (attach !== undefined) permits.attach(attach);
     if (bridge !== undefined) permits.bridge(bridge);
     if (tap !== undefined) {
       this.#newTap = this.#libc.if_nametoindex(tap) === 0;
@@ -131,9 +132,12 @@ export class Privileges implements PrivilegeWalk {
     return describeRights(this.#libc);
   }
 
-  /** Root, or what root gave an ordinary user's process: CAP_NET_ADMIN. */
+  /** Root, or what root gave an ordinary user's process: CAP_NET_ADMIN, which is not enough to load programs. */
   #hasRights(): boolean {
-    return process.geteuid!() === 0 || threadRights().every(({ effective }) => (effective & CAP_NET_ADMIN) !== 0n);
+    if (process.geteuid!() === 0) return true;
+    return (
+      this.needs.attach === undefined && threadRights().every(({ effective }) => (effective & CAP_NET_ADMIN) !== 0n)
+    );
   }
 
   /** A TAP that may be opened with the caller's own rights. Root itself keeps to its own. */

@@ -25,6 +25,9 @@ export interface SessionArguments extends GuardArguments {
   readonly vmTap?: string;
   readonly vmSocket?: string;
   readonly vmReconnect?: boolean;
+  /** The interface that `softnet attach` is to take over, and whether it goes back at the end. */
+  readonly attach?: string;
+  readonly openOnExit?: boolean;
   readonly vmNetType?: VmNetType;
   readonly bridge?: string;
   readonly hostFd?: number;

@@ -7,6 +7,7 @@
  * Several sessions may live in one process. What belongs to the process is not here: its rights, signals, the log's file,
  * the service manager (commands/run.ts).
  */
+import { AttachedPort } from "../attach/port.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
@@ -18,6 +19,7 @@ import type { Registration } from "../registry/registration.ts";
 import type { FramePort } from "../relay/port.ts";
 import type { RelayEnd } from "../relay/relay.ts";
 import type { Log } from "../telemetry/log.ts";
+import { UserError } from "../user-error.ts";
 import { parseMac } from "../wire/address.ts";
 import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
@@ -108,9 +110,10 @@ export class Session {
 
   async #prepare(): Promise<void> {
     const { first } = this.#privileges.needs;
-    if (first.vm) this.#openVmPort();
+    if (first.vm) await this.#openVmPort();
     if (first.network) await this.#openNetwork();
     if (first.capture) this.#openRecording();
+    if (this.#vm instanceof AttachedPort) await this.#vm.ready();
     if (this.#network === undefined) return;
     // What can be refused is refused now: once root's rights are gone, nobody here can take the record away.
     createGuard(this.#guardOptions(this.#network));
@@ -135,7 +138,7 @@ export class Session {
   }
 
   async #open(onStatus: (status: string) => void): Promise<void> {
-    const vm = this.#openVmPort();
+    const vm = await this.#openVmPort();
     const network = await this.#openNetwork();
     const leftLeases = new LeftLeases(parseMac(this.#given.vmMacAddress ?? "") ?? 0);
     const guard = this.#createGuard(network, leftLeases);
@@ -158,6 +161,7 @@ export class Session {
       log: this.#log,
     });
     if (this.#fault !== undefined) throw this.#fault;
+    if (vm instanceof AttachedPort) await vm.settle();
   }
 
   /** Forwards frames from now on. */
@@ -187,9 +191,14 @@ export class Session {
   stop(inOrder: boolean): void {
     const relay = this.#opened;
     relay.stop();
+    let livesOn = false;
+    if (this.#vm instanceof AttachedPort) {
+      this.#vm.endsInOrder = inOrder;
+      livesOn = !this.#vm.isGone; // with its address
+    }
     const time = this.#system.clock();
     this.#guard!.advance(time);
-    if (!this.#given.releaseOnExit || !inOrder) return;
+    if (!this.#given.releaseOnExit || !inOrder || livesOn) return;
     releaseAddress({
       registration: this.#registration,
       guard: this.#guard!,
@@ -218,8 +227,13 @@ export class Session {
     return this.#relay;
   }
 
-  #openVmPort(): FramePort {
-    this.#vm ??= this.#system.openVmPort(this.#given, this.#privileges.newTap);
+  async #openVmPort(): Promise<FramePort> {
+    if (this.#given.attach === undefined) {
+      this.#vm ??= this.#system.openVmPort(this.#given, this.#privileges.newTap);
+      return this.#vm;
+    }
+    if (this.#system.attachVm === undefined) throw new UserError("softnet attach is for Linux");
+    this.#vm ??= await this.#system.attachVm(this.#given, this.#log);
     return this.#vm;
   }
 
@@ -228,6 +242,7 @@ export class Session {
       given: this.#given,
       rules: this.#rules,
       isolated: !allowsEverything(this.#rules),
+      vm: this.#vm,
       privileges: this.#privileges,
       log: this.#log,
     });

@@ -1,4 +1,5 @@
 /** What a session needs of the system that it runs on. There is one implementation a system (commands/platform/). */
+import type { AttachedPort } from "../attach/port.ts";
 import type { Network } from "../networks/network.ts";
 import type { Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
@@ -15,6 +16,8 @@ export interface NetworkRequest {
   readonly rules: readonly Rule[];
   /** No rule allows everything: the VM is kept apart from others. */
   readonly isolated: boolean;
+  /** The VM's port, where it was opened first. */
+  readonly vm?: FramePort | undefined;
   readonly privileges: PrivilegeWalk;
   readonly log: Log;
 }
@@ -36,6 +39,8 @@ export interface SessionSystem {
   readonly registry?: RegistrySystem;
   /** Throws UserError, also when no VM's port was given, or two. `newTap`: a TAP that is there already is refused. */
   openVmPort(given: SessionArguments, newTap?: boolean): FramePort;
+  /** For `attach`: takes the interface over, as root. Absent where the system cannot. Rejects with UserError. */
+  attachVm?(given: SessionArguments, log: Log): Promise<AttachedPort>;
   /** Throws UserError, also when two networks were given. */
   openNetwork(request: NetworkRequest): Promise<Network>;
   /** Listens at `--control-socket` with the rights that the process has now. Throws UserError. */

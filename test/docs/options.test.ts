@@ -16,6 +16,14 @@ const sections = new Map(
 const optionsIn = (text: string): string[] =>
   [...new Set([...text.matchAll(/--[a-z][a-z-]+/g)].map(([option]) => option))].toSorted();
 
+test("attach has the options of softnet itself and its own; detach has none", () => {
+  const all = optionsIn(softnet(["--help"]).stdout);
+  const more = optionsIn(softnet(["attach", "--help"]).stdout).filter((option) => !all.includes(option));
+  assert.deepEqual(more, ["--open-on-exit"]);
+  assert.deepEqual(optionsIn(sections.get("attach")!), more);
+  assert.deepEqual(optionsIn(softnet(["detach", "--help"]).stdout), ["--help"]);
+});
+
 for (const command of ["", "replay", "ctl", "list", "demo"]) {
   test(`softnet ${command}`.trimEnd(), () => {
     const { stdout } = softnet(command === "" ? ["--help"] : [command, "--help"]);

@@ -21,6 +21,10 @@ test("what softnet says is read as it was meant", () => {
     { kind: "reserve", chosen: "10.0.0.0/30", preferred: "10.0.0.4/30", avoid: [1, 0xffffffff] },
     OPEN,
     { kind: "change", reach: REACH },
+    { kind: "attach", index: 12, token: "0f".repeat(32) },
+    { kind: "settle" },
+    { kind: "unbridge" },
+    { kind: "detach" },
   ];
   for (const request of requests) assert.deepEqual(parseRequest(encode(request)), request);
 });
@@ -49,6 +53,8 @@ test("no word reaches nft that is not a number, a TAP of softnet's or a subnet",
       kind: "change",
       reach: { ...REACH, allowed },
     })),
+    ...[0, -1, 1.5, 2 ** 31, "12", undefined].map((index) => ({ kind: "attach", index, token: "0f".repeat(32) })),
+    ...["", "0f", "0F".repeat(32), hostile, 7, undefined].map((token) => ({ kind: "attach", index: 12, token })),
     { kind: "change" },
     { kind: "change", reach: { allowed: [], answerable: [], closed: [] } },
   ];

@@ -123,6 +123,25 @@ test("Linux in QEMU behind --vm-socket and before passt: no privilege in any par
   assertInnocent(await softnet.ended(), "policy.block"); // the pings to the gateway
 });
 
+test(
+  "Linux in QEMU on a TAP that QEMU opened, softnet attached: lease, ping, TCP download",
+  boots("dnsmasq"),
+  async (t) => {
+    const lab = Lab.open(t);
+    await Promise.all([DhcpServer.start(lab, "dnsmasq"), lab.services()]);
+    const desk = new Desk(lab, { url: URL });
+    const [first, second] = blocks("QEMU", "sh", "attach.md");
+    const qemu = desk.paste(first!);
+    await until("QEMU has made its TAP", () => lab.host.hasLink("tap1"));
+    const softnet = new Softnet(desk.paste(second!));
+    await softnet.ready();
+    await worked(qemu, { router: GATEWAY });
+    assert.equal((await qemu.ended()).code, 0);
+    assertInnocent(await softnet.ended()); // its TAP is gone
+    assert.ok(messages(softnet).includes("binding learned"));
+  },
+);
+
 test("the libvirt domain hands QEMU the options that the lab runs", needs("python3"), () => {
   const [domain] = blocks("libvirt", "xml");
   run("python3", "-c", "import sys, xml.dom.minidom as dom; dom.parseString(sys.argv[1])", domain!);

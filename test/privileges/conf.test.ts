@@ -35,12 +35,14 @@ test("bridges, TAPs and ports, for users, groups and everybody; comments and emp
 allow-bridge br0 user alice
 allow-bridge br-lan   # for everybody
 \tallow-tap vm0\tgroup kvm\r
+allow-attach vnet0 user alice
 allow-ports 80
 allow-ports 443-500 user 1001`;
   assert.deepEqual(parse(text), [
     { what: "bridge", name: "br0", grantee: { kind: "user", name: "alice" } },
     { what: "bridge", name: "br-lan", grantee: everybody },
     { what: "tap", name: "vm0", grantee: { kind: "group", name: "kvm" } },
+    { what: "attach", name: "vnet0", grantee: { kind: "user", name: "alice" } },
     { what: "ports", first: 80, last: 80, grantee: everybody },
     { what: "ports", first: 443, last: 500, grantee: { kind: "user", name: "1001" } },
   ]);

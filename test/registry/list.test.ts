@@ -2,15 +2,21 @@
 import assert from "node:assert/strict";
 import { chownSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
+import type { ClosedInterface } from "../../src/attach/closed.ts";
 import { type ListArguments, list } from "../../src/commands/list.ts";
 import { UserError } from "../../src/user-error.ts";
 import { needsRoot } from "../support/tools.ts";
 import { ADDRESS, Bench, NETWORK, ONLY_LINUX, OTHER_ADDRESS, OTHER_VM, temporaryFolder, VM } from "./support.ts";
 
 /** Runs it with a file as its output. */
-function printed(t: TestContext, bench: Bench, given: ListArguments = {}): string {
+function printed(
+  t: TestContext,
+  bench: Bench,
+  given: ListArguments = {},
+  closed: readonly ClosedInterface[] = [],
+): string {
   const path = `${temporaryFolder(t)}.txt`;
-  list(bench.system, given, openSync(path, "w"));
+  list(bench.system, given, openSync(path, "w"), closed);
   return readFileSync(path, "utf8");
 }
 
@@ -54,6 +60,33 @@ test(
     assert.equal(new Set(columns).size, 1);
   },
 );
+
+test("interfaces that ended softnets have left closed come last, also where no VM has an address", ONLY_LINUX, (t) => {
+  const closed = [
+    { name: "vnet0", mac: "7e:1a:00:00:00:09", bridge: "br0" },
+    { name: "fc0", mac: "7e:1a:00:00:00:0a" },
+  ];
+  const lines = printed(t, new Bench(t), {}, closed).trimEnd().split("\n");
+  assert.deepEqual(
+    lines.slice(1).map((line) => line.split(/ {2,}/)),
+    [
+      ["-", "7e:1a:00:00:00:09", "closed", "-", "-", "-", "vnet0, before on bridge br0"],
+      ["-", "7e:1a:00:00:00:0a", "closed", "-", "-", "-", "fc0"],
+    ],
+  );
+  const [first] = printed(t, new Bench(t), { json: true }, closed).split("\n");
+  assert.deepEqual(JSON.parse(first!), {
+    address: null,
+    mac: "7e:1a:00:00:00:09",
+    state: "closed",
+    origin: null,
+    expires: null,
+    pid: null,
+    control: null,
+    network: "bridge br0",
+    interface: "vnet0",
+  });
+});
 
 test("--json: one object a line", ONLY_LINUX, (t) => {
   const lines = printed(t, busy(t), { json: true }).trimEnd().split("\n");

@@ -32,6 +32,7 @@ const PACKAGES = {
   dhcpcd: "dhcpcd-base",
   dhcpd: "isc-dhcp-server",
   dhcpstarv: "dhcpstarv",
+  clang: "clang",
   "dbus-daemon": "dbus-daemon",
   dnsmasq: "dnsmasq-base",
   dockerd: "docker.io",

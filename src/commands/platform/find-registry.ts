@@ -1,4 +1,5 @@
 /** The registry of the system that this runs on, for commands that only read it. Only that system's part is loaded. */
+import type { ClosedInterface } from "../../attach/closed.ts";
 import type { RegistrySystem } from "../../registry/system.ts";
 import { UserError } from "../../user-error.ts";
 
@@ -16,4 +17,13 @@ export async function hostRegistry(): Promise<RegistrySystem> {
     return darwinRegistry(loadDarwinLibc(), loadRegistryCalls());
   }
   throw new UserError(`softnet keeps no registry on ${process.platform}`);
+}
+
+/** What ended softnets have left closed; nothing but on Linux. */
+export async function closedInterfacesHere(): Promise<ClosedInterface[]> {
+  if (process.platform !== "linux") return [];
+  const { closedInterfaces } = await import("../../attach/closed.ts");
+  const { loadLibc } = await import("../../native/linux/libc.ts");
+  const { DIRECTORY } = await import("../../registry/linux.ts");
+  return closedInterfaces(loadLibc(), DIRECTORY);
 }

@@ -1,4 +1,5 @@
 /** Linux: the VM on a unix socket or a TAP; the network a bridge, a socket, or one of the VM's own (nftables). */
+import { AttachedPort } from "../../attach/port.ts";
 import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
 import { bootClock } from "../../native/linux/clock.ts";
 import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
@@ -31,12 +32,13 @@ import { serviceManager } from "../../telemetry/service-manager.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
 import { oneOfOptions, refuseReconnect } from "./exclusive-options.ts";
+import { attachVm } from "./linux-attach.ts";
 import type { Platform } from "./platform.ts";
 
 const STDERR = 2;
 
-export function linuxPlatform(): Platform {
-  const libc = loadLibc();
+/** `libc` is there for tests. */
+export function linuxPlatform(libc: LinuxLibc = loadLibc()): Platform {
   nameProcess(libc, "softnet"); // Node calls it node-MainThread
   const unix = linuxUnix(libc);
   return {
@@ -50,6 +52,7 @@ export function linuxPlatform(): Platform {
       return new Privileges(libc, given);
     },
     openVmPort: (given, newTap) => openVmPort(libc, given, newTap),
+    attachVm: (given, log) => attachVm(libc, given, log),
     openNetwork: (request) => openNetwork(libc, request),
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
@@ -75,7 +78,9 @@ function openVmPort(libc: LinuxLibc, given: SessionArguments, newTap?: boolean):
 
 async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Network> {
   const { given, rules, isolated, privileges, log } = request;
-  const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
+  const { hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
+  const attached = request.vm instanceof AttachedPort ? request.vm : undefined;
+  const bridge = given.bridge ?? attached?.bridge;
   const chosen = oneOfOptions({
     "--bridge": bridge,
     "--host-fd": hostFd,
@@ -94,7 +99,11 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
   }
   const warn = (message: string): void => log.warn(message);
-  if (bridge !== undefined) return await openBridge(libc, { bridge, isolated, warn, onPortState: logPortState(log) });
+  if (bridge !== undefined) {
+    const address = attached?.bridgeAddress;
+    const onPortState = logPortState(log);
+    return await openBridge(libc, { bridge, isolated, warn, onPortState, ...(address !== undefined && { address }) });
+  }
   if (hostFd !== undefined) {
     if (hostFd === given.vmFd)
       throw new UserError(`--host-fd ${hostFd}: that is the VM's descriptor too; pass another`);

@@ -13,6 +13,7 @@ export const EAGAIN = 11;
 export const ENOMEM = 12;
 export const EACCES = 13;
 export const EBUSY = 16;
+export const EEXIST = 17;
 export const ENODEV = 19;
 export const ENOTDIR = 20;
 export const EINVAL = 22;
@@ -42,7 +43,7 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [EACCES, "EACCES, permission denied"],
   [14, "EFAULT, bad address"],
   [EBUSY, "EBUSY, in use"],
-  [17, "EEXIST, exists already"],
+  [EEXIST, "EEXIST, exists already"],
   [ENODEV, "ENODEV, no such device"],
   [ENOTDIR, "ENOTDIR, not a directory"],
   [EINVAL, "EINVAL, invalid"],

@@ -267,6 +267,8 @@ export const TUN_F_TSO_ECN = 0x8;
 /** Since Linux 6.2, and only both at once. */
 export const TUN_F_USO4 = 0x20;
 export const TUN_F_USO6 = 0x40;
+/** Before TUNSETIFF: the number that the interface shall have. */
+export const TUNSETIFINDEX = 0x400454da;
 export const IFF_TAP = 0x2;
 export const IFF_NO_PI = 0x1000;
 export const IFF_VNET_HDR = 0x4000;

@@ -52,16 +52,21 @@ export class LinkChanges {
     this.#setLink(index, [nested(IFLA_AF_SPEC, nested(AF_INET6, mode))]);
   }
 
-  /** Puts it on the bridge with that index. */
+  /** Puts it on the bridge with that index; 0 takes it off. */
   setMaster(index: number, bridge: number): void {
     this.#setLink(index, [number32(IFLA_MASTER, bridge)]);
   }
 
   /** Whether the bridge that it is on keeps it from other isolated ports. */
   setIsolated(index: number, isolated: boolean): void {
-    const data = makeAttribute(IFLA_BRPORT_ISOLATED, Uint8Array.of(isolated ? 1 : 0));
+    this.setPort(index, { [IFLA_BRPORT_ISOLATED]: isolated ? 1 : 0 });
+  }
+
+  /** Settings of a bridge's port, of one byte each, by attribute (linux/if_link.h, IFLA_BRPORT_…). */
+  setPort(index: number, settings: Readonly<Record<number, number>>): void {
+    const data = Object.entries(settings).map(([type, value]) => makeAttribute(Number(type), Uint8Array.of(value)));
     const kind = makeAttribute(IFLA_INFO_SLAVE_KIND, Buffer.from("bridge\0"));
-    this.#setLink(index, [nested(IFLA_LINKINFO, kind, nested(IFLA_INFO_SLAVE_DATA, data))]);
+    this.#setLink(index, [nested(IFLA_LINKINFO, kind, nested(IFLA_INFO_SLAVE_DATA, ...data))]);
   }
 
   /** Gives it an IPv4 address (host order), which it must not have yet. */

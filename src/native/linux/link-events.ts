@@ -27,7 +27,9 @@ import {
 
 const NETLINK_ROUTE = 0;
 const RTMGRP_LINK = 1;
-/** Of the interface's index in a link message: behind the header of 16 bytes, in struct ifinfomsg. */
+/** Messages about an interface's queueing disciplines and filters. */
+export const RTMGRP_TC = 8;
+/** Of the interface's index in a link message, or one of traffic control: behind the header of 16 bytes, in struct ifinfomsg, or tcmsg. */
 const INDEX = 20;
 const WHOLE = 0xffffffff;
 /** Messages that are taken at once; the watch comes back for more. */
@@ -44,14 +46,17 @@ export class LinkEvents {
   readonly #memory = allocate(ROOM);
   #open = true;
 
-  /** Listens from now on in this network namespace; undefined where the kernel does not let it. */
-  static open(libc: LinuxLibc, index: number): LinkEvents | undefined {
+  /**
+   * Listens from now on in this network namespace; undefined where the kernel does not let it. `more`: groups beside that of
+   * links.
+   */
+  static open(libc: LinuxLibc, index: number, more = 0): LinkEvents | undefined {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
     if (fd < 0) return undefined;
     const address = new Uint8Array(SOCKADDR_NL.size);
     const view = new DataView(address.buffer);
     view.setUint16(0, AF_NETLINK, true);
-    view.setUint32(SOCKADDR_NL.groups, RTMGRP_LINK, true);
+    view.setUint32(SOCKADDR_NL.groups, RTMGRP_LINK | more, true);
     // The filter first: then nothing else ever waits in the socket.
     if (attachFilter(libc, fd, index) && libc.bind(fd, address, address.length) === 0) return new LinkEvents(libc, fd);
     libc.close(fd);

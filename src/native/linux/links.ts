@@ -5,6 +5,7 @@ import type { LinuxLibc } from "./libc.ts";
 import { findAttribute, makeAttribute, NETLINK_ROUTE, Netlink } from "./netlink.ts";
 
 const RTM_GETLINK = 18;
+const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
@@ -16,11 +17,17 @@ const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BRPORT_STATE = 1;
 const IFLA_TUN_OWNER = 1;
 const IFLA_TUN_GROUP = 2;
+const IFLA_BR_VLAN_FILTERING = 7;
 const IFLA_EXT_MASK = 29;
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 /** struct ifinfomsg. */
-const IFINFOMSG = { size: 16, index: 4 } as const;
+const IFINFOMSG = { size: 16, type: 2, index: 4, flags: 8 } as const;
+const IFF_UP = 1;
+const IFF_LOOPBACK = 8;
+
+/** A bridge's port's settings of one byte that may be changed (linux/if_link.h, IFLA_BRPORT_…). */
+const PORT_SETTINGS = [4, 5, 7, 8, 9, 27, 30, 32, 33] as const;
 
 /** linux/if_bridge.h: before it a port is disabled (0), listening (1) or learning (2); blocked (4) to break a loop. */
 export const BR_STATE_FORWARDING = 3;
@@ -39,6 +46,16 @@ export interface Link {
   /** Of a TAP: the only user, and the only group, that may attach to it without privileges. */
   readonly owner: number | undefined;
   readonly group: number | undefined;
+  /** Its own MAC address, six bytes in hexadecimal; empty where it has none. */
+  readonly address: string;
+  /** ARPHRD_ETHER or another type of hardware. */
+  readonly type: number;
+  readonly isUp: boolean;
+  readonly isLoopback: boolean;
+  /** Of a bridge: whether it keeps VLANs apart. */
+  readonly vlanFiltering: boolean;
+  /** Of a bridge's port: its settings by attribute, as LinkChanges.setPort takes them. */
+  readonly portSettings: Readonly<Record<number, number>> | undefined;
 }
 
 export class Links {
@@ -76,6 +93,8 @@ export class Links {
     const kind = info === undefined ? "" : text(findAttribute(info, 0, IFLA_INFO_KIND));
     const isPort = info !== undefined && text(findAttribute(info, 0, IFLA_INFO_SLAVE_KIND)) === "bridge";
     const port = isPort ? findAttribute(info, 0, IFLA_INFO_SLAVE_DATA) : undefined;
+    const bridge = info === undefined || kind !== "bridge" ? undefined : findAttribute(info, 0, IFLA_INFO_DATA);
+    const flags = message.getUint32(IFINFOMSG.flags, true);
     const tun = info === undefined || kind !== "tun" ? undefined : findAttribute(info, 0, IFLA_INFO_DATA);
     return {
       index: message.getInt32(IFINFOMSG.index, true),
@@ -86,8 +105,28 @@ export class Links {
       portState: port && findAttribute(port, 0, IFLA_BRPORT_STATE)?.getUint8(0),
       owner: tun && findAttribute(tun, 0, IFLA_TUN_OWNER)?.getUint32(0, true),
       group: tun && findAttribute(tun, 0, IFLA_TUN_GROUP)?.getUint32(0, true),
+      address: hexadecimal(findAttribute(message, IFINFOMSG.size, IFLA_ADDRESS)),
+      type: message.getUint16(IFINFOMSG.type, true),
+      isUp: (flags & IFF_UP) !== 0,
+      isLoopback: (flags & IFF_LOOPBACK) !== 0,
+      vlanFiltering: bridge !== undefined && findAttribute(bridge, 0, IFLA_BR_VLAN_FILTERING)?.getUint8(0) === 1,
+      portSettings: port && settingsOf(port),
     };
   }
+}
+
+function settingsOf(port: DataView): Record<number, number> {
+  return Object.fromEntries(
+    PORT_SETTINGS.flatMap((attribute) => {
+      const value = findAttribute(port, 0, attribute);
+      return value?.byteLength === 1 ? [[attribute, value.getUint8(0)]] : [];
+    }),
+  );
+}
+
+function hexadecimal(value: DataView | undefined): string {
+  if (value === undefined) return "";
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex");
 }
 
 /** A value that ends with a zero byte. */

@@ -2,18 +2,31 @@
  * eBPF programs at an interface's two ends (rtnetlink(7), linux/pkt_cls.h, linux/pkt_sched.h): the queueing discipline
  * `clsact` with one filter for what comes in from the interface and one for what goes out to it. Both go with the interface.
  */
-import { describeError } from "./errno.ts";
+import { describeError, EEXIST, EINVAL, ENOENT } from "./errno.ts";
 import type { LinuxLibc } from "./libc.ts";
-import { makeAttribute, Netlink, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from "./netlink.ts";
+import {
+  type Answer,
+  findAttribute,
+  makeAttribute,
+  NETLINK_ROUTE,
+  Netlink,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+} from "./netlink.ts";
+import type { Hook } from "./tcx.ts";
 
-const NETLINK_ROUTE = 0;
 const RTM_NEWQDISC = 36;
+export const RTM_DELQDISC = 37;
 const RTM_NEWTFILTER = 44;
+export const RTM_DELTFILTER = 45;
+const RTM_GETTFILTER = 46;
 const TCA_KIND = 1;
 const TCA_OPTIONS = 2;
 const TCA_BPF_FD = 6;
 const TCA_BPF_NAME = 7;
 const TCA_BPF_FLAGS = 8;
+const TCA_BPF_ID = 11;
 const TCA_BPF_FLAG_ACT_DIRECT = 1;
 const CLSACT_HANDLE = 0xffff0000;
 const CLSACT_PARENT = 0xfffffff1;
@@ -21,24 +34,73 @@ const INGRESS = 0xfffffff2;
 const EGRESS = 0xfffffff3;
 /** Priority 1 and all protocols, ETH_P_ALL in network order. */
 const FIRST_FOR_ALL = 0x00010300;
+const PARENTS: Readonly<Record<Hook, number>> = { ingress: INGRESS, egress: EGRESS };
+/** Softnet's filter among those of its priority, where it is attached to somebody else's interface. */
+const OWN_HANDLE = 1;
 
 /** struct tcmsg. */
-const TCMSG = { size: 20, index: 4, handle: 8, parent: 12, info: 16 } as const;
+export const TCMSG = { size: 20, index: 4, handle: 8, parent: 12, info: 16 } as const;
 
 const MAKE = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
 
 /** Attaches a program at each end of the interface with this index. Throws Error when the kernel refuses. */
 export function attachPrograms(libc: LinuxLibc, index: number, ingressProgram: number, egressProgram: number): void {
-  const netlink = Netlink.open(libc, NETLINK_ROUTE);
-  if (typeof netlink === "number") throw new Error(`cannot open a route netlink socket: ${describeError(netlink)}`);
-  const change = (type: number, message: Buffer, attributes: readonly Uint8Array[]): void => {
-    const { errno } = netlink.request(type, Buffer.concat([message, ...attributes]), MAKE);
-    if (errno !== 0) throw new Error(`the kernel refuses traffic control with eBPF: ${describeError(errno)}`);
-  };
-  try {
+  withNetlink(libc, (request) => {
+    const change = (type: number, message: Buffer, attributes: readonly Uint8Array[]): void => {
+      const { errno } = request(type, Buffer.concat([message, ...attributes]), MAKE);
+      if (errno !== 0) throw new Error(`the kernel refuses traffic control with eBPF: ${describeError(errno)}`);
+    };
     change(RTM_NEWQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), [word(TCA_KIND, "clsact")]);
     change(RTM_NEWTFILTER, tcmsg(index, 0, INGRESS, FIRST_FOR_ALL), filter(ingressProgram));
     change(RTM_NEWTFILTER, tcmsg(index, 0, EGRESS, FIRST_FOR_ALL), filter(egressProgram));
+  });
+}
+
+/**
+ * Attaches a program at one end of an interface that may have a `clsact` already, before all other filters; it replaces an
+ * earlier one of softnet's at once. Throws Error when the kernel refuses, also where another filter is first.
+ */
+export function attachFilter(libc: LinuxLibc, index: number, hook: Hook, program: number): void {
+  withNetlink(libc, (request) => {
+    const clsact = Buffer.concat([tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), word(TCA_KIND, "clsact")]);
+    const made = request(RTM_NEWQDISC, clsact, MAKE).errno;
+    if (made !== 0 && made !== EEXIST) throw new Error(`the kernel has no clsact: ${describeError(made)}`);
+    const message = tcmsg(index, OWN_HANDLE, PARENTS[hook], FIRST_FOR_ALL);
+    const { errno } = request(RTM_NEWTFILTER, Buffer.concat([message, ...filter(program)]), NLM_F_ACK | NLM_F_CREATE);
+    if (errno === 0) return;
+    throw new Error(`another program's filter or queueing discipline is in the way (${describeError(errno)})`);
+  });
+}
+
+/** The id of the program of softnet's filter, where `attachFilter` put it; undefined where it is gone. */
+export function filterProgram(libc: LinuxLibc, index: number, hook: Hook): number | undefined {
+  return withNetlink(libc, (request) => {
+    const { errno, message } = request(RTM_GETTFILTER, tcmsg(index, OWN_HANDLE, PARENTS[hook], FIRST_FOR_ALL), 0);
+    if (errno === ENOENT || errno === EINVAL) return undefined; // EINVAL: there is no such queueing discipline
+    if (errno !== 0) throw new Error(`the kernel does not show a filter: ${describeError(errno)}`);
+    const options = findAttribute(message, TCMSG.size, TCA_OPTIONS);
+    return options && findAttribute(options, 0, TCA_BPF_ID)?.getUint32(0, true);
+  });
+}
+
+/** Takes away what `attachFilter` put there. Others' filters, and the queueing discipline, stay. */
+export function removeFilter(libc: LinuxLibc, index: number, hook: Hook): void {
+  withNetlink(libc, (request) => {
+    const { errno } = request(RTM_DELTFILTER, tcmsg(index, OWN_HANDLE, PARENTS[hook], FIRST_FOR_ALL), NLM_F_ACK);
+    if (errno !== 0 && errno !== ENOENT && errno !== EINVAL) {
+      throw new Error(`the kernel keeps a filter: ${describeError(errno)}`);
+    }
+  });
+}
+
+function withNetlink<T>(
+  libc: LinuxLibc,
+  action: (request: (type: number, body: Uint8Array, flags: number) => Answer) => T,
+): T {
+  const netlink = Netlink.open(libc, NETLINK_ROUTE);
+  if (typeof netlink === "number") throw new Error(`cannot open a route netlink socket: ${describeError(netlink)}`);
+  try {
+    return action((type, body, flags) => netlink.request(type, body, flags));
   } finally {
     netlink.close();
   }

@@ -6,6 +6,7 @@
  * test's fault or the tool's, not softnet's.
  */
 import { join } from "node:path";
+import { type Card, cardOfAll, makeCard } from "./attached.ts";
 import type { Namespace } from "./netns.ts";
 import type { Program } from "./program.ts";
 import { Softnet, type Summary } from "./softnet.ts";
@@ -14,6 +15,8 @@ import { BRIDGE, GATEWAY, INTERNET, type Lab, tool } from "./topology.ts";
 export interface GuestOptions {
   /** True: no softnet between the guest and the bridge. */
   readonly bare?: boolean;
+  /** Softnet is attached to such a card, which was there before. */
+  readonly card?: Card | undefined;
   /** The card's name; default: one of its own for each guest of the process. */
   readonly link?: string;
   /** The card's MAC address; default: one of its own for each guest of the lab. */
@@ -54,12 +57,17 @@ export class Guest {
     const link = options.link ?? `vm${number}`;
     const mac = options.mac ?? `7e:1a:00:00:00:${number.toString(16).padStart(2, "0")}`;
     const namespace = lab.namespace(link);
+    const card = options.card ?? cardOfAll();
     let softnet: Softnet | undefined;
     if (options.bare ?? process.env.SOFTNET_LAB_BARE === "1") {
       lab.host.ipBatch([
         `link add port${number} type veth peer name ${link} address ${mac} netns ${namespace.name}`,
         `link set port${number} master ${BRIDGE} up`,
       ]);
+    } else if (card !== undefined) {
+      const port = await makeCard(lab, card, { namespace, link, mac, bridged: true });
+      softnet = Softnet.start(lab, lab.host, ["attach", port, "--vm-mac-address", mac, ...(options.args ?? [])]);
+      await softnet.ready();
     } else {
       const args = ["--vm-tap", link, "--vm-mac-address", mac, "--bridge", BRIDGE, ...(options.args ?? [])];
       softnet = Softnet.start(lab, lab.host, args);

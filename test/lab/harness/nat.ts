@@ -1,5 +1,6 @@
 /** Guests on networks of their own: `--vm-net-type nat` and `host` on the lab's host. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
+import { type Card, cardOfAll, makeCard } from "./attached.ts";
 import { Guest } from "./guest.ts";
 import type { Namespace } from "./netns.ts";
 import { until } from "./program.ts";
@@ -14,10 +15,27 @@ export async function natGuest(lab: Lab, args: readonly string[] = [], dns = INT
   const link = `nvm${number}`;
   const mac = `7e:1a:00:00:01:${number.toString(16).padStart(2, "0")}`;
   const servers = args.includes("host") ? [] : ["--dns", dns];
+  const card = cardOfAll();
+  if (card !== undefined) return await attachedNatGuest(lab, card, { link, mac, args: [...servers, ...args] });
   const softnet = Softnet.start(lab, lab.host, ["--vm-tap", link, "--vm-mac-address", mac, ...servers, ...args]);
   await softnet.ready();
   const namespace = lab.namespace(link);
   lab.host.ip("link", "set", link, "netns", namespace.name);
+  namespace.ip("link", "set", link, "up");
+  return Guest.at(lab, namespace, link, mac, softnet);
+}
+
+/** The same, with softnet attached to a card that was there before. */
+export async function attachedNatGuest(
+  lab: Lab,
+  card: Card,
+  { link, mac, args }: { readonly link: string; readonly mac: string; readonly args: readonly string[] },
+): Promise<Guest> {
+  const namespace = lab.namespace(link);
+  const port = await makeCard(lab, card, { namespace, link, mac, bridged: false });
+  const type = args.includes("--vm-net-type") ? [] : ["--vm-net-type", "nat"];
+  const softnet = Softnet.start(lab, lab.host, ["attach", port, "--vm-mac-address", mac, ...type, ...args]);
+  await softnet.ready();
   namespace.ip("link", "set", link, "up");
   return Guest.at(lab, namespace, link, mac, softnet);
 }
@@ -51,14 +69,25 @@ export function helperOf(host: Namespace): number | undefined {
 export async function hostState(host: Namespace): Promise<Readonly<Record<string, unknown>>> {
   const all = ["-a", "-r", String.raw`^net\.ipv4\.(ip_forward|conf\..*\.(forwarding|accept_redirects))$`];
   const { code, stdout: rules } = await host.run("nft", ["list", "ruleset"]);
+  const settings = (await host.run("sysctl", all)).stdout;
   return {
-    links: host.links(),
-    addresses: host.ip("-brief", "address"),
+    links: host.links().filter((name) => !CARD.test(name)),
+    addresses: withoutCards(host.ip("-brief", "address")),
     routes: host.ip("route", "show", "table", "all"),
     neighbours: host.ip("rule", "show"),
     rules: code === 0 ? rules : `nft ended with ${code}`, // 1.0.6 may crash over a table that has an owner
-    settings: (await host.run("sysctl", all)).stdout,
+    settings: withoutCards(settings),
   };
+}
+
+/** Interfaces of attached guests (attached.ts), which were there before softnet and are there afterwards. */
+const CARD = /(^|[ .])a-[a-z]+\d+/;
+
+function withoutCards(text: string): string {
+  return text
+    .split("\n")
+    .filter((line) => !CARD.test(line))
+    .join("\n");
 }
 
 /** Waits until the host is as it was; throws with the difference. */

@@ -1,8 +1,10 @@
 /** The host's registry, as far as a lab's namespaces wrote to it. */
-import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import type { Namespace } from "./netns.ts";
 
 const DIRECTORY = "/run/softnet";
+/** Of interfaces that softnet was attached to: their names begin with the namespace's inode. */
+const ATTACHED = `${DIRECTORY}/attached`;
 
 /** What the records say of a namespace: its inode's number. */
 export function registryScope(namespace: Namespace): string {
@@ -12,6 +14,10 @@ export function registryScope(namespace: Namespace): string {
 /** Removes the records of softnets that ran in a namespace, all of which have ended. */
 export function clearRegistry(namespace: Namespace): void {
   for (const path of recordsOf(namespace)) rmSync(path, { force: true });
+  const own = `${statSync(`/run/netns/${namespace.name}`).ino}-`;
+  for (const name of existsSync(ATTACHED) ? readdirSync(ATTACHED) : []) {
+    if (name.startsWith(own)) rmSync(`${ATTACHED}/${name}`, { force: true });
+  }
 }
 
 /** Paths of the records of a namespace's softnets. */

@@ -43,7 +43,7 @@ export class Desk {
     writeFileSync(archive, initramfs(linux, system));
     const qemu = [pathOf("qemu-system-x86_64") ?? "", ...HEADLESS, "-kernel", linux.image, "-initrd", archive];
     this.#program("qemu-system-x86_64", [...qemu, "-append", KERNEL_ARGUMENTS]);
-    this.#program("softnet", [...softnetCommand([]), "--log-format", "json", "--log-level", "debug"]);
+    this.#program("softnet", softnetCommand([]), ["--log-format", "json", "--log-level", "debug"]);
     this.#program("sudo", []);
   }
 
@@ -53,9 +53,10 @@ export class Desk {
     return this.#lab.start(this.#lab.host, "bash", ["-ec", `${WITHOUT_KVM}\ncd '${this.folder}'\n${lines}`], { env });
   }
 
-  /** A program of the desk's own: `command` with what it is given behind. */
-  #program(name: string, command: readonly string[]): void {
-    const words = ["exec setpriv --pdeathsig KILL", ...command.map((word) => `'${word}'`), '"$@"'];
+  /** A program of the desk's own: `command` with what it is given, and `more` behind that. */
+  #program(name: string, command: readonly string[], more: readonly string[] = []): void {
+    const quote = (word: string): string => `'${word}'`;
+    const words = ["exec setpriv --pdeathsig KILL", ...command.map(quote), '"$@"', ...more.map(quote)];
     writeFileSync(join(this.#programs, name), `#!/bin/sh\n${words.join(" ")}\n`, { mode: 0o755 });
   }
 }

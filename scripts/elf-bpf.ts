@@ -1,0 +1,132 @@
+/**
+ * Reads what `clang -target bpf` writes (ELF, 64 bits, little-endian): programs in sections "tc/…", and the places where
+ * they name a map, of the section "maps". Nothing else may be in it that would have to be filled in when it is loaded.
+ */
+
+export interface MapDefinition {
+  readonly name: string;
+  readonly type: number;
+  readonly keySize: number;
+  readonly valueSize: number;
+  readonly entries: number;
+  readonly flags: number;
+}
+
+export interface CompiledProgram {
+  readonly name: string;
+  /** Instructions of 8 bytes. */
+  readonly code: Buffer;
+  /** Which instruction wants a map's descriptor, in order. */
+  readonly maps: readonly { readonly at: number; readonly map: string }[];
+}
+
+export interface Compiled {
+  readonly maps: readonly MapDefinition[];
+  readonly programs: readonly CompiledProgram[];
+}
+
+/** Offsets in the headers of the file, of a section, of a symbol and of a relocation (elf(5)). */
+const FILE = { sections: 40, sectionSize: 58, sectionCount: 60, names: 62 } as const;
+const SECTION = { name: 0, type: 4, offset: 24, size: 32, link: 40, info: 44 } as const;
+const SYMBOL = { size: 24, name: 0, section: 6, value: 8 } as const;
+const RELOCATION = { size: 16, offset: 0, symbol: 12, type: 8 } as const;
+const SYMBOLS = 2;
+const RELOCATIONS = 9;
+/** A 64-bit constant: two instructions, into the first of which a map's descriptor goes. */
+const R_BPF_64_64 = 1;
+const MAP_WORDS = 5;
+
+interface Section {
+  readonly name: string;
+  readonly type: number;
+  readonly link: number;
+  readonly info: number;
+  readonly bytes: Buffer;
+}
+
+interface Symbol {
+  readonly name: string;
+  readonly section: number;
+  readonly value: number;
+}
+
+/** Throws Error for a relocation of another kind. */
+export function readCompiled(file: Buffer): Compiled {
+  const sections = readSections(file);
+  const symbols = readSymbols(sections);
+  const mapsAt = sections.findIndex(({ name }) => name === "maps");
+  const maps = symbols
+    .filter(({ section, name }) => section === mapsAt && mapsAt >= 0 && name !== "")
+    .map(({ name, value }) => readMap(name, sections[mapsAt]!.bytes, value));
+  const programs = sections.flatMap(({ name, bytes }, index) => {
+    if (!name.startsWith("tc/")) return [];
+    return { name: name.slice(3), code: bytes, maps: readPlaces(sections, index, symbols, mapsAt) };
+  });
+  return { maps, programs };
+}
+
+function readSections(file: Buffer): Section[] {
+  const start = Number(file.readBigUInt64LE(FILE.sections));
+  const size = file.readUInt16LE(FILE.sectionSize);
+  const headers = Array.from({ length: file.readUInt16LE(FILE.sectionCount) }, (_, index) =>
+    file.subarray(start + index * size, start + (index + 1) * size),
+  );
+  const bytesOf = (header: Buffer): Buffer => {
+    const offset = Number(header.readBigUInt64LE(SECTION.offset));
+    return file.subarray(offset, offset + Number(header.readBigUInt64LE(SECTION.size)));
+  };
+  const names = bytesOf(headers[file.readUInt16LE(FILE.names)]!);
+  return headers.map((header) => ({
+    name: textAt(names, header.readUInt32LE(SECTION.name)),
+    type: header.readUInt32LE(SECTION.type),
+    link: header.readUInt32LE(SECTION.link),
+    info: header.readUInt32LE(SECTION.info),
+    bytes: bytesOf(header),
+  }));
+}
+
+function readSymbols(sections: readonly Section[]): Symbol[] {
+  const table = sections.find(({ type }) => type === SYMBOLS);
+  if (table === undefined) throw new Error("the object file has no symbols");
+  const names = sections[table.link]!.bytes;
+  return Array.from({ length: table.bytes.length / SYMBOL.size }, (_, index) => {
+    const symbol = table.bytes.subarray(index * SYMBOL.size);
+    return {
+      name: textAt(names, symbol.readUInt32LE(SYMBOL.name)),
+      section: symbol.readUInt16LE(SYMBOL.section),
+      value: Number(symbol.readBigUInt64LE(SYMBOL.value)),
+    };
+  });
+}
+
+function readMap(name: string, bytes: Buffer, at: number): MapDefinition {
+  const words = Array.from({ length: MAP_WORDS }, (_, index) => bytes.readUInt32LE(at + index * 4));
+  const [type = 0, keySize = 0, valueSize = 0, entries = 0, flags = 0] = words;
+  return { name, type, keySize, valueSize, entries, flags };
+}
+
+function readPlaces(
+  sections: readonly Section[],
+  program: number,
+  symbols: readonly Symbol[],
+  maps: number,
+): CompiledProgram["maps"] {
+  const places = sections
+    .filter(({ type, info }) => type === RELOCATIONS && info === program)
+    .flatMap(({ bytes }) =>
+      Array.from({ length: bytes.length / RELOCATION.size }, (_, index) => {
+        const relocation = bytes.subarray(index * RELOCATION.size);
+        const symbol = symbols[relocation.readUInt32LE(RELOCATION.symbol)]!;
+        const type = relocation.readUInt32LE(RELOCATION.type);
+        if (type !== R_BPF_64_64 || symbol.section !== maps || maps < 0) {
+          throw new Error(`${sections[program]!.name} needs ${symbol.name || "something"} when it is loaded`);
+        }
+        return { at: Number(relocation.readBigUInt64LE(RELOCATION.offset)) / 8, map: symbol.name };
+      }),
+    );
+  return places.toSorted((a, b) => a.at - b.at);
+}
+
+function textAt(names: Buffer, at: number): string {
+  return names.toString("latin1", at, names.indexOf(0, at));
+}

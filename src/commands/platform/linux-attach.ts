@@ -1,0 +1,66 @@
+/** `softnet attach` on Linux: which network the interface's VM gets, and how its port is made. */
+import { type Attachment, attach, formerBridge } from "../../attach/attachment.ts";
+import { findInterface } from "../../attach/interface.ts";
+import { AttachedPort } from "../../attach/port.ts";
+import { connectKeeper, keep } from "../../host/keeper.ts";
+import type { LinuxLibc } from "../../native/linux/libc.ts";
+import { Links } from "../../native/linux/links.ts";
+import { linuxRegistry } from "../../registry/linux.ts";
+import type { SessionArguments } from "../../session/options.ts";
+import { prepareRegistry } from "../../session/registry-entry.ts";
+import type { Log } from "../../telemetry/log.ts";
+import { UserError } from "../../user-error.ts";
+import { oneOfOptions } from "./exclusive-options.ts";
+
+/** Takes the interface over. Rejects with UserError; then everything is as before. */
+export async function attachVm(libc: LinuxLibc, given: SessionArguments, log: Log): Promise<AttachedPort> {
+  const { attach: name = "", vmFd, vmTap, vmSocket, vmMacAddress = "", openOnExit = false } = given;
+  oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket, attach: name });
+  const registry = linuxRegistry(libc);
+  const { directory } = registry;
+  const bridge = chooseBridge(libc, given, directory);
+  prepareRegistry(registry);
+  const warn = (message: string): void => log.warn(message);
+  // It starts while the rest is made: the time in which nothing passes is shorter by that.
+  const connecting = connectKeeper(libc, { directory, warn });
+  connecting.catch(() => {}); // the port's `ready` says it
+  let attachment: Attachment;
+  try {
+    attachment = attach(libc, { name, mac: vmMacAddress, openOnExit, directory });
+  } catch (error) {
+    await connecting.then((helper) => helper.close()).catch(() => {});
+    throw error;
+  }
+  const keeper = connecting.then((helper) => keep(helper, attachment));
+  keeper.catch(() => {});
+  return new AttachedPort(libc, { attachment, keeper, warn, ...(bridge !== undefined && { bridge }) });
+}
+
+/** The bridge on which softnet's TAP takes the interface's place. Throws UserError where no network is named, or two. */
+function chooseBridge(libc: LinuxLibc, given: SessionArguments, directory: string): string | undefined {
+  const { attach: name = "", bridge, hostFd, hostSocket, vmNetType } = given;
+  const links = new Links(libc);
+  let own: string | undefined;
+  try {
+    own = findInterface(libc, links, name).bridge?.name ?? formerBridge(libc, directory, name);
+  } finally {
+    links.close();
+  }
+  const chosen = oneOfOptions({
+    "--bridge": bridge,
+    "--host-fd": hostFd,
+    "--host-socket": hostSocket,
+    "--vm-net-type": vmNetType,
+  });
+  if (chosen === undefined && own === undefined) {
+    throw new UserError(
+      `attach ${name}: it is on no bridge; give its VM a network with --vm-net-type nat, or --bridge NAME`,
+    );
+  }
+  if (chosen !== undefined && own !== undefined && bridge !== own) {
+    throw new UserError(
+      `attach ${name}: it is on bridge ${own}, where softnet takes its place; leave ${chosen} out, or take it off that bridge first`,
+    );
+  }
+  return chosen === undefined ? own : undefined;
+}
