@@ -74,7 +74,7 @@ export async function attachedPath(helpers: Helpers, options: PathOptions): Prom
   const softnet = lab.start(lab.host, process.execPath, args, { label: "softnet" });
   await softnet.line(/started/);
   setAddress(namespace, `${ADDRESS}/24`, GATEWAY);
-  return { name: "softnet attach, on a bridge", lab, guest: namespace, forwarders: [softnet] };
+  return { name: "softnet attach, bridge", lab, guest: namespace, forwarders: [softnet] };
 }
 
 /** passt, and the cable between its socket and the guest's TAP. */
