@@ -1,10 +1,10 @@
-/** Whom a frame goes to or comes from, as far as that can be read: what first drops are told apart by. */
+/** The remote address of a frame: the key of the table of first drops. */
 import { type Direction, EGRESS } from "../relay/direction.ts";
 import { isArpForIPv4, senderProtocolAddress, targetProtocolAddress } from "../wire/arp.ts";
 import { ETHERNET_HEADER, etherType, TYPE_ARP, TYPE_IPV4 } from "../wire/ethernet.ts";
 import { destinationAddress, IPV4_HEADER, sourceAddress } from "../wire/ipv4.ts";
 
-/** The address beyond the network, host order: of the destination from the VM, of the source to it; 0 where there is none. */
+/** Host order: the destination of a frame from the VM, the source of a frame to it; 0 when the frame has none. */
 export function remoteOf(direction: Direction, bytes: Uint8Array, frame: number, length: number): number {
   if (length < ETHERNET_HEADER) return 0;
   const type = etherType(bytes, frame);
