@@ -16,7 +16,7 @@ import { escalate, type Move } from "./escalation.ts";
 import { findNeeds, type Needs, type Sides } from "./needs.ts";
 import { endWithSudo } from "./parent.ts";
 import { mayBeRoot, Permits } from "./permits.ts";
-import { takePlace } from "./places.ts";
+import { takeSlot } from "./vm-slots.ts";
 import { lookAtTap } from "./taps.ts";
 import { chooseTarget, findNobody, type Target } from "./target.ts";
 import { CAP_NET_ADMIN, threadRights } from "./threads.ts";
@@ -100,7 +100,7 @@ export class Privileges implements PrivilegeWalk {
     }
     for (const port of ports) permits.port(port);
     const most = permits.mostVms();
-    if (!takePlace(this.#libc, this.caller.uid, most)) permits.tooManyVms(most);
+    if (!takeSlot(this.#libc, this.caller.uid, most)) permits.tooManyVms(most);
   }
 
   /** Whether it had root's rights and has given them up. */

@@ -15,10 +15,10 @@ const NAME = "places";
 const OPEN_TO_OTHERS = 0o077;
 
 /** Takes a place of the user's for the rest of this process; false when he has as many as that. Throws UserError. */
-export function takePlace(libc: LinuxLibc, uid: number, most: number): boolean {
+export function takeSlot(libc: LinuxLibc, uid: number, most: number): boolean {
   const fd = openFile();
-  for (let place = 0; place < most; place++) {
-    const start = BigInt(uid) * BigInt(MOST_VMS) + BigInt(place);
+  for (let slot = 0; slot < most; slot++) {
+    const start = BigInt(uid) * BigInt(MOST_VMS) + BigInt(slot);
     if (takeLock(libc, fd, start)) return true;
   }
   libc.close(fd);
