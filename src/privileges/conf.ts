@@ -1,21 +1,21 @@
 /**
- * The grammar of /etc/softnet.conf (docs/privileges.md): what root lets ordinary users ask of a softnet that has root's
- * rights, and what softnet shall do where the caller does not say. One a line; `#` begins a comment; what is not
- * understood is an error, never ignored.
+ * The grammar of /etc/softnet.conf (docs/privileges.md): what ordinary users may request of a softnet that has root's
+ * rights, and defaults for options that the caller does not give. One entry a line; `#` begins a comment; an invalid
+ * line is an error.
  *
  *     allow-bridge br0 user alice     this bridge, for one user
- *     allow-tap vm0 group kvm         this TAP that exists already, for a group's members
- *     allow-new-tap web* user alice   new TAPs of such a name
- *     allow-ports 80                  this external port, for everybody
+ *     allow-tap vm0 group kvm         this existing TAP, for a group's members
+ *     allow-new-tap web* user alice   new TAPs with such a name
+ *     allow-ports 80                  this external port, for every user
  *     allow-ports 443-500 user 1001   a range
  *     allow-subnet 10.9.0.0/24        --subnet within it
- *     max-vms 50 group kvm            so many softnets at once for each of a group's members
+ *     max-vms 50 group kvm            at most 50 softnets at once for each of a group's members
  *     vm-net-type private             macOS: the network's type where --vm-net-type is not given, as by Tart
  */
 import { type Cidr, formatCidr, parseCidr } from "../policy/cidr.ts";
 import { UserError } from "../user-error.ts";
 
-/** For whom a line is: everybody, or the user or group of that name or number. */
+/** The users that a line is for: all, or the user or group of that name or number. */
 export type Grantee = { readonly kind: "everybody" } | { readonly kind: "user" | "group"; readonly name: string };
 
 export type Permission =
@@ -25,7 +25,7 @@ export type Permission =
   | { readonly what: "subnet"; readonly subnet: Cidr; readonly grantee: Grantee }
   | { readonly what: "vms"; readonly most: number; readonly grantee: Grantee };
 
-/** Every permission's keyword, and what stands behind it. */
+/** Every permission's keyword and its argument. */
 const PERMISSIONS = {
   "allow-bridge": "a name",
   "allow-tap": "a name",
@@ -36,7 +36,7 @@ const PERMISSIONS = {
 } as const;
 type Keyword = keyof typeof PERMISSIONS;
 
-/** Softnets of one user at once that a line may allow: also the number of places kept for each user (places.ts). */
+/** Most softnets of one user at once that a line may allow: also the number of each user's slots (vm-slots.ts). */
 export const MOST_VMS = 4096;
 /** The longest prefix that a network for a VM fits into. */
 const LONGEST_SUBNET = 30;
@@ -44,7 +44,7 @@ const LONGEST_SUBNET = 30;
 export type VmNetType = "nat" | "host" | "private";
 const VM_NET_TYPES: readonly VmNetType[] = ["nat", "host", "private"];
 
-/** What softnet shall do where the caller does not say. */
+/** Defaults for options that the caller does not give. */
 export interface Settings {
   readonly vmNetType?: VmNetType;
 }

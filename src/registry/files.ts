@@ -44,7 +44,8 @@ export function checkDirectory(system: Pick<RegistrySystem, "directory" | "owner
   const { directory, owner } = system;
   if (!stats.isDirectory()) throw new UntrustedRegistry(`${directory} is not a folder`);
   if (stats.uid !== owner) throw new UntrustedRegistry(`${directory} does not belong to root`);
-  if ((stats.mode & OTHERS_MAY_WRITE) !== 0) throw new UntrustedRegistry(`users other than root may write to ${directory}`);
+  if ((stats.mode & OTHERS_MAY_WRITE) !== 0)
+    throw new UntrustedRegistry(`users other than root may write to ${directory}`);
 }
 
 /** Opens a record; undefined when it is gone, is being made, or does not belong to root. */
