@@ -1,4 +1,4 @@
-/** `softnet list`: which VM of this host has which address, as the registry has it. Anybody may ask. */
+/** `softnet list`: prints which VM of this host has which address, from the registry. Any user may run it. */
 import { UntrustedRegistry } from "../registry/files.ts";
 import { type Holder, readHolders } from "../registry/holders.ts";
 import type { RegistrySystem } from "../registry/system.ts";
@@ -12,7 +12,7 @@ export interface ListArguments {
 
 const HEADINGS = ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "CONTROL", "NETWORK"];
 
-/** Prints to `descriptor` (stdout); nothing where no VM has an address. Throws UserError. */
+/** Prints to `descriptor` (stdout); nothing when no VM has an address. Throws UserError. */
 export function list(system: RegistrySystem, { json }: ListArguments, descriptor: number): void {
   const holders = read(system);
   const output = new Output(descriptor);
@@ -26,13 +26,13 @@ function read(system: RegistrySystem): Holder[] {
     return readHolders(system);
   } catch (error) {
     if (error instanceof UntrustedRegistry) {
-      throw new UserError(`${error.message}, so what it says cannot be believed: let root remove it`);
+      throw new UserError(`${error.message}, so it cannot be trusted: let root remove it`);
     }
     throw new UserError(`the registry cannot be read: ${(error as Error).message}`);
   }
 }
 
-/** Names as in the table's headings; times as other programs like them. */
+/** Keys as in the table's headings; times in ISO 8601. */
 function toJson({ address, mac, state, origin, expires, pid, control, network }: Holder): object {
   return {
     address: formatIPv4(address),

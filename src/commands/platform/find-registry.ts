@@ -1,4 +1,4 @@
-/** The registry of the system that this runs on, for commands that only read it. Only that system's part is loaded. */
+/** The running system's registry, for commands that only read it. Only that system's code is loaded. */
 import type { RegistrySystem } from "../../registry/system.ts";
 import { UserError } from "../../user-error.ts";
 
