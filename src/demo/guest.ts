@@ -11,7 +11,7 @@ import type { Softnet } from "./softnet.ts";
 
 const TIMEOUT = 1_500; // milliseconds for a lease
 const PING_TIMEOUT = 500; // milliseconds
-const SETTLE_TRIES = 5;
+const RESTORE_TRIES = 5;
 
 /** The true gateway, whatever an attack made the guest believe. */
 export interface Gateway {
@@ -101,7 +101,7 @@ export class Guest {
 
   async #findsGateway(): Promise<boolean> {
     const { address, mac } = this.gateway;
-    for (let tries = 0; tries < SETTLE_TRIES; tries++) {
+    for (let tries = 0; tries < RESTORE_TRIES; tries++) {
       this.namespace.ip("neighbour", "flush", "dev", this.link);
       if ((await this.ping(address)) && this.namespace.macOf(address) === mac) return true;
     }

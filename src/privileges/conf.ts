@@ -81,7 +81,7 @@ function parseLine(words: readonly string[], refuse: (why: string) => never): Pe
   if (keyword === "vm-net-type") {
     const type = VM_NET_TYPES.find((each) => each === subject);
     if (type === undefined) return refuse(`vm-net-type wants ${VM_NET_TYPES.join(" or ")}`);
-    if (rest.length > 0) return refuse(`${JSON.stringify(rest[0])} is too much: a type is for everybody`);
+    if (rest.length > 0) return refuse(`${JSON.stringify(rest[0])} is too much: a type is for all users`);
     return { what: "vm-net-type", type };
   }
   if (!isKeyword(keyword)) {
