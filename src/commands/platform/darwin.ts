@@ -148,7 +148,7 @@ async function openNetwork(
 async function acceptMtu(network: Network, mtu: number | undefined): Promise<Network> {
   if (mtu === undefined || mtu <= network.mtu) return network;
   await network.close();
-  throw new UserError(`--mtu ${mtu}: ${network.label} carries packets of at most ${network.mtu} bytes`);
+  throw new UserError(`--mtu ${mtu}: ${network.label} carries packets of ${network.mtu} bytes at most`);
 }
 
 /** For networks that start afterwards. The VM gets its network also when this fails. */
