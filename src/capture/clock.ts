@@ -2,7 +2,7 @@
  * The clock of a pcapng interface: how its 64-bit time stamps become microseconds since 1970.
  *
  * if_tsresol (section 4.2) is a negative power: of 10, or of 2 when its highest bit is set; if_tsoffset are whole
- * seconds to be added. Powers up to 127 do not fit into a number, so all but the usual case is computed with bigints.
+ * seconds to be added. Powers up to 127 do not fit into a number, so all but the usual case are computed with bigints.
  */
 
 /** Microseconds for a time stamp's two halves; NaN when they are no safe integer (years beyond 2255). */

@@ -1,6 +1,6 @@
 /**
- * The one error class of this room. Whatever a capture file holds, reading it ends with frames or with a CaptureError:
- * one line for people that names the file, what is wrong and what to do, and a stable `code` for programs.
+ * The only error class of this folder. Whatever a capture file contains, reading it returns frames or throws a
+ * CaptureError. Its message is one line that names the file, what is wrong and what to do; `code` is stable.
  */
 
 export type CaptureErrorCode =
@@ -21,7 +21,7 @@ export class CaptureError extends Error {
   readonly path: string;
 
   constructor(code: CaptureErrorCode, path: string, what: string, remedy: string) {
-    // A file name may hold any byte but the message stays one line that a terminal shows as it is.
+    // A file name may contain any byte, but the message must stay one line without control characters.
     super(`${path.replace(/\p{Cc}/gu, "?")}: ${what}; ${remedy}`);
     this.name = "CaptureError";
     this.code = code;

@@ -1,7 +1,7 @@
 /**
- * The files of a capture: one, or several that are written in turn, FILE, FILE.1, FILE.2 … All are opened at the start:
- * what is emptied and written again later needs neither the rights nor the folder of then. Each begins with a section of
- * its own, so each is a whole capture; `mergecap` puts them in the order of time.
+ * The files of a capture: one, or several that are written in turn, FILE, FILE.1, FILE.2 … All are opened at the start,
+ * so that emptying and rewriting one later needs no right to open it. Each begins with its own section and is a whole
+ * capture; `mergecap` joins them in the order of time.
  *
  * A file that was moved away (logrotate) is replaced by a new one at its path when `reopen` is called.
  */
@@ -31,7 +31,7 @@ export class CaptureFiles {
     }
   }
 
-  /** What is written to now. */
+  /** The file that is written to now. */
   get path(): string {
     return this.#paths[this.#current]!;
   }
@@ -45,15 +45,15 @@ export class CaptureFiles {
     return this.#descriptors.length > 1;
   }
 
-  /** Goes on with the next file, emptied. Throws what the system says. */
+  /** Empties the next file and writes to it from now on. Throws the system's error. */
   turn(): void {
     this.#current = (this.#current + 1) % this.#descriptors.length;
     ftruncateSync(this.descriptor, 0);
   }
 
   /**
-   * Opens anew the files that are no more at their paths. Returns whether the one that is written to is another one now,
-   * and empty, and the first failure: what could not be opened stays as it was.
+   * Opens the files anew that were moved away from their paths. Returns whether the file that is written to was
+   * replaced by an empty one, and the first failure; a file that could not be replaced stays in use.
    */
   reopen(): { readonly changed: boolean; readonly failure: CaptureError | undefined } {
     let changed = false;
@@ -74,7 +74,7 @@ export class CaptureFiles {
     return { changed, failure };
   }
 
-  /** Throws what the system says, once all are closed. */
+  /** Throws the system's error once all files are closed. */
   close(): void {
     let failure: unknown;
     for (const fd of this.#descriptors) {
@@ -96,7 +96,7 @@ export class CaptureFiles {
   }
 }
 
-/** Whether the open file is the one at that path; what is no file cannot be moved away. */
+/** Whether the open file is still the one at that path; true for pipes and devices. */
 function isAt(path: string, fd: number): boolean {
   const open = fstatSync(fd);
   if (!open.isFile()) return true;
@@ -105,11 +105,11 @@ function isAt(path: string, fd: number): boolean {
 }
 
 /**
- * Creates the file for its owner alone, since frames hold whatever the VM sends. An existing file is emptied and keeps
- * its mode, as with every capture program; a symbolic link is refused, so that nobody who may write to the folder can
- * choose where a privileged softnet writes. O_NONBLOCK matters to pipes only: one that nobody reads is an error rather
- * than a softnet that hangs, and one that is read too slowly ends the capture, not the relay. O_APPEND: what is emptied is
- * written from its beginning again.
+ * Creates the file with access for its owner only, since frames contain whatever the VM sends. An existing file is
+ * emptied and keeps its mode, as with other capture programs. A symbolic link is refused: otherwise a user who may
+ * write to the folder could choose where a privileged softnet writes. O_NONBLOCK matters for pipes only: a pipe without
+ * a reader is an error instead of a wait, and a slow reader ends the capture, not the relay. With O_APPEND an emptied
+ * file is written from its beginning again.
  */
 function create(path: string, appending: boolean): number {
   const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK, O_APPEND } = constants;

@@ -1,13 +1,13 @@
-/** One frame out of a capture file, the same for every file format. */
+/** One frame of a capture file, in any format. */
 
 export interface CapturedFrame {
-  /** 1 for the first frame of the file; sections do not start it anew. */
+  /** 1 for the first frame of the file; not restarted by sections. */
   readonly number: number;
   /** Microseconds since 1970-01-01 UTC, a safe integer; finer clocks are rounded down. */
   readonly time: number;
   /** The interface's number in its pcapng section, counted from 0; always 0 for pcap. */
   readonly interfaceIndex: number;
-  /** The bytes that were captured, without a frame check sequence. Valid until the next frame is read. */
+  /** The captured bytes, without a frame check sequence. Valid until the next frame is read. */
   readonly bytes: Uint8Array;
   /** The frame's length on the wire, without a frame check sequence; never less than `bytes.length`. */
   readonly originalLength: number;
@@ -18,11 +18,11 @@ export interface CapturedFrame {
 }
 
 /**
- * Makes a frame from what a record says.
+ * Makes a frame from a record's fields.
  *
- * A record that claims more captured bytes than the frame had is taken at its bytes: the frame was at least that long.
- * A frame check sequence (`fcsLength` bytes at the frame's end, where the file declares one) is cut off: no port of
- * softnet ever sees one.
+ * If a record has more captured bytes than its original length says, the number of bytes counts: the frame was at least
+ * that long. A frame check sequence (`fcsLength` bytes at the frame's end, if the file declares one) is removed, since
+ * softnet's ports never receive one.
  */
 export function capturedFrame(
   number: number,

@@ -1,6 +1,6 @@
 /**
- * Link types: what the first bytes of a captured frame are. The guard judges Ethernet frames; for anything else the
- * error names what the file holds and how to capture Ethernet instead.
+ * Link types: the protocol of a captured frame's first bytes. The guard judges Ethernet frames; for anything else the
+ * error names the file's link type and how to capture Ethernet instead.
  *
  * Source of numbers and names: https://www.tcpdump.org/linktypes.html
  */
@@ -8,16 +8,18 @@ import { CaptureError } from "./errors.ts";
 
 export const LINKTYPE_ETHERNET = 1;
 
-/** What a reader left out: frames of interfaces that are not Ethernet. */
+/** Frames that a reader skipped, because their interfaces are not Ethernet. */
 export interface SkippedFrames {
   readonly frames: number;
-  /** Link types by the interfaces' numbers in their section; with several sections the last such interface of a number. */
+  /**
+   * Link types by the interfaces' numbers in their section; with several sections the last such interface of a number.
+   */
   readonly linkTypes: ReadonlyMap<number, number>;
 }
 
 export const NOTHING_SKIPPED: SkippedFrames = Object.freeze({ frames: 0, linkTypes: new Map() });
 
-/** What people meet when they captured in the wrong place. */
+/** Link types that users capture by mistake. */
 const NAMES: ReadonlyMap<number, string> = new Map([
   [0, "BSD loopback"],
   [9, "PPP"],

@@ -4,13 +4,13 @@
  */
 import { OPT_ENDOFOPT, OPTION_HEADER, padded } from "./blocks.ts";
 
-/** Longest text that is kept of a name; a file cannot make its reader hold more. */
+/** Characters that are kept of a name, so that a file cannot fill the reader's memory. */
 const MAXIMUM_NAME = 255;
 
 const decoder = new TextDecoder();
 
 /**
- * Calls `visit` with each option between `start` and `end` (both multiples of 4 from the block's beginning). Answers
+ * Calls `visit` with each option between `start` and `end` (both multiples of 4 from the block's beginning). Returns
  * false when an option runs past the end.
  */
 export function eachOption(
@@ -40,7 +40,7 @@ export function optionText(bytes: Uint8Array, at: number, length: number): strin
   return zero < 0 ? text : text.slice(0, zero);
 }
 
-/** The same for what is kept longer than a frame: the names of interfaces and of the writing program. */
+/** The same, shortened, for the names of interfaces and of the writing program, which are kept. */
 export function optionName(bytes: Uint8Array, at: number, length: number): string {
   return optionText(bytes, at, Math.min(length, MAXIMUM_NAME));
 }

@@ -1,12 +1,13 @@
 /**
  * Reads pcap, the older and simpler format: a header of 24 bytes, then records of a 16-byte header and the captured
- * bytes. All numbers are in the byte order of the machine that wrote the file, which the magic shows, and the magic
- * tells microseconds from nanoseconds too.
+ * bytes. All numbers are in the byte order of the machine that wrote the file. The magic shows the byte order, and
+ * whether times are in microseconds or nanoseconds.
  *
  * Specification: draft-ietf-opsawg-pcap, sections 4 (header) and 5 (record).
  *
- * Tolerated, as libpcap does: versions 2.0 to 2.3, whose records have their two lengths in another order; a record longer than the header's snapshot length, and more captured bytes than the
- * frame had (see frame.ts). The header's time zone and accuracy mean nothing, section 4.
+ * Accepted, as by libpcap: versions 2.0 to 2.3, whose records have their two lengths in another order; a record longer
+ * than the header's snapshot length; more captured bytes than the original length (see frame.ts). The header's time
+ * zone and accuracy are ignored (section 4).
  */
 import { CaptureError } from "./errors.ts";
 import { type CapturedFrame, capturedFrame } from "./frame.ts";
@@ -53,7 +54,7 @@ export class PcapDecoder {
   readonly skipped = NOTHING_SKIPPED;
   #number = 0;
 
-  /** `source` stands at the beginning of a file for which `isPcap` holds. */
+  /** `source` must be at the beginning of a file for which `isPcap` returns true. */
   constructor(source: ByteSource) {
     const { view, position } = source;
     const first = view.getUint32(position, true);
@@ -66,7 +67,7 @@ export class PcapDecoder {
       const remedy = "convert it with editcap -F pcapng";
       throw new CaptureError("CAPTURE_FORMAT", source.name, `pcap version ${major}.${minor} is not known`, remedy);
     }
-    // Before 2.4 the two lengths of a record stood in the other order, or in either; libpcap reads them so too.
+    // Before 2.3 a record's original length came first; in 2.3 either order occurs (libpcap, sf-pcap.c).
     this.#order = minor < 3 ? "original first" : minor === 3 ? "either" : "captured first";
     const link = view.getUint32(position + LINK_TYPE, this.#littleEndian);
     if ((link & 0xffff) !== LINKTYPE_ETHERNET) throw notEthernet(source.name, link & 0xffff);
@@ -93,7 +94,7 @@ export class PcapDecoder {
       throw source.malformed(`frame ${number} claims ${capturedLength} captured bytes`);
     }
     if (!source.ensure(RECORD_HEADER + capturedLength)) throw source.truncated(`frame ${number}`);
-    // ensure may have moved the record to the front of the window.
+    // `ensure` may have moved the record to the front of the window.
     const at = source.position;
     const fraction = view.getUint32(at + FRACTION, this.#littleEndian);
     const time =

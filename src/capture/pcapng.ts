@@ -1,14 +1,14 @@
 /**
- * Written by hand because a capture is hostile input that root may read: every length is checked here.
+ * Written by hand because a capture is untrusted input that root may read: every length is checked here.
  *
- * Reads pcapng: a sequence of blocks. A section header block opens a section and tells its byte order; interface
- * description blocks number the section's interfaces from 0; packet blocks carry frames. Every other block is stepped
- * over by its length.
+ * Reads pcapng: a sequence of blocks. A section header block begins a section and gives its byte order; interface
+ * description blocks number the section's interfaces from 0; packet blocks contain frames. Every other block is
+ * skipped.
  *
  * Specification: draft-ietf-opsawg-pcapng, section 4.
  *
- * Every length is checked before it is used, each block must end with its own length again, and each step moves
- * forward by at least 12 bytes, so any input ends. A block that is read (not stepped over) must fit into the window of
+ * Every length is checked before it is used, and each block must end with its own length again. Each step moves forward
+ * by at least 12 bytes, so reading always ends. A block that is read, not skipped, must fit into the window of
  * source.ts.
  */
 import {
@@ -47,7 +47,9 @@ const IDB_LINK_TYPE = 8;
 const IDB_SNAPLEN = 12;
 const IDB_OPTIONS = 16;
 
-/** The obsolete packet block differs from the enhanced one in its first word only: 16 bits of interface, 16 of drops. */
+/**
+ * The obsolete packet block differs from the enhanced one in its first word only: 16 bits of interface, 16 of drops.
+ */
 const EPB_INTERFACE = 8;
 const EPB_TIME_HIGH = 12;
 const EPB_TIME_LOW = 16;
@@ -58,7 +60,7 @@ const EPB_DATA = 28;
 const SPB_ORIGINAL_LENGTH = 8;
 const SPB_DATA = 12;
 
-/** More interfaces than this in one section are an error: each is remembered. */
+/** More interfaces than this in one section are an error, since each one takes memory. */
 const MAXIMUM_INTERFACES = 4096;
 
 interface Interface {
@@ -86,7 +88,9 @@ export class PcapngDecoder {
   #number = 0;
   #time = 0;
 
-  /** `source` stands at a section header block. Reads up to the first packet, so that names are known from the start. */
+  /**
+   * `source` must be at a section header block. Reads up to the first packet, so that names are known from the start.
+   */
   constructor(source: ByteSource) {
     this.#source = source;
     this.#toPacket();
@@ -111,13 +115,13 @@ export class PcapngDecoder {
     }
   }
 
-  /** A file in which nothing was Ethernet was captured in the wrong place. */
+  /** A file without any Ethernet frame was captured on the wrong interface: an error. */
   #end(): undefined {
     if (this.#found) return;
     for (const linkType of this.#otherLinkTypes.values()) throw notEthernet(this.#source.name, linkType);
   }
 
-  /** Reads blocks until the next one is a packet; answers its type, or undefined at the end of the file. */
+  /** Reads blocks until the next one is a packet; returns its type, or undefined at the end of the file. */
   #toPacket(): number | undefined {
     const source = this.#source;
     for (;;) {
@@ -133,7 +137,7 @@ export class PcapngDecoder {
     }
   }
 
-  /** Section 4.1. The block's type reads the same in both byte orders, its length only after the magic was seen. */
+  /** Section 4.1. The block's type is the same in both byte orders; its length can be read once the magic is known. */
   #section(): void {
     const source = this.#source;
     if (!source.ensure(SHB_MAJOR)) throw source.truncated("a section header");
@@ -141,7 +145,7 @@ export class PcapngDecoder {
     if (this.#u32(SHB_MAGIC) !== BYTE_ORDER_MAGIC) throw source.malformed("a section header without byte-order magic");
     const length = this.#wholeBlock("a section header");
     if (length < SHB_OPTIONS + BLOCK_TRAILER) throw source.malformed("a section header that is too short");
-    // Minor versions 0 and 2 are the same format (section 4.1), and a minor version never breaks readers.
+    // Minor versions 0 and 2 are the same format (section 4.1), and later minor versions stay readable.
     const major = this.#u16(SHB_MAJOR);
     if (major !== 1) {
       const what = `pcapng version ${major}.${this.#u16(SHB_MINOR)} is not known`;
@@ -156,7 +160,7 @@ export class PcapngDecoder {
     source.position += length;
   }
 
-  /** Section 4.2. Frames of another link type than Ethernet are left out. */
+  /** Section 4.2. Frames of link types other than Ethernet are skipped. */
   #interface(): void {
     const source = this.#source;
     const length = this.#wholeBlock("an interface description");
@@ -177,7 +181,7 @@ export class PcapngDecoder {
         if (size !== 8) throw source.malformed(`if_tsoffset of ${size} bytes`);
         offset = source.view.getBigInt64(at, this.#littleEndian);
       } else if (code === IF_FCSLEN && size === 1) {
-        // Bits by the specification, bytes in Wireshark's reading; Ethernet's frame check sequence has 32 and 4.
+        // The specification counts bits, Wireshark bytes; Ethernet's frame check sequence has 32 bits, 4 bytes.
         fcsLength = source.bytes[at] === 32 || source.bytes[at] === 4 ? 4 : 0;
       }
     });
@@ -212,12 +216,12 @@ export class PcapngDecoder {
         else second ??= optionText(source.bytes, at, size);
       } else if (code === EPB_FLAGS && size === 4) flags = source.view.getUint32(at, this.#littleEndian);
     });
-    // Bits 5 to 8 of epb_flags are this frame's own frame check sequence in bytes, 0 = not told (section 4.3.1).
+    // Bits 5 to 8 of epb_flags are the length of this frame's check sequence in bytes, 0 = not given (section 4.3.1).
     const fcs = (flags >>> 5) & 0xf || fcsLength;
     return capturedFrame(number, time, index, captured, this.#u32(EPB_ORIGINAL_LENGTH), fcs, comment, second);
   }
 
-  /** Section 4.4: a frame of interface 0 without a time of its own, cut where the interface's snapshot length says. */
+  /** Section 4.4: a frame of interface 0 without a time, cut at the interface's snapshot length. */
   #simplePacket(length: number): CapturedFrame | undefined {
     const source = this.#source;
     const number = this.#number + 1;
@@ -231,7 +235,7 @@ export class PcapngDecoder {
     return capturedFrame(number, this.#time, 0, captured, originalLength, fcsLength, undefined);
   }
 
-  /** Where a frame was captured; undefined, and counted, where that is not Ethernet. */
+  /** The interface of a frame; undefined, and counted, when it is not Ethernet. */
   #interfaceOf(index: number): Interface | undefined {
     const found = this.#interfaces[index];
     if (found === undefined) throw this.#source.malformed(`a frame of interface ${index}, which is not described`);
@@ -256,7 +260,7 @@ export class PcapngDecoder {
     }
   }
 
-  /** The total length of the block ahead, checked; the block is `what` in errors. */
+  /** Returns the next block's total length, checked. */
   #totalLength(): number {
     const length = this.#u32(BLOCK_LENGTH);
     if (length < BLOCK_HEADER + BLOCK_TRAILER || length % 4 !== 0) {
@@ -265,7 +269,7 @@ export class PcapngDecoder {
     return length;
   }
 
-  /** Brings the block ahead into the window as a whole and answers its total length. */
+  /** Reads the whole next block into the window and returns its total length; the block is `what` in errors. */
   #wholeBlock(what: string): number {
     const source = this.#source;
     const length = this.#totalLength();

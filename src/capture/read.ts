@@ -1,14 +1,14 @@
 /**
- * Opens a capture file and iterates over its frames, whatever its format. Reading is synchronous and in order through a
- * window of fixed size, so a file of any length and a pipe will do:
+ * Opens a capture file and iterates over its frames, whatever its format. Reading is synchronous and in order, through
+ * a buffer of fixed size, so files of any length and pipes can be read:
  *
  * ```ts
  * const capture = openCapture("ping.pcapng");
  * for (const frame of capture) console.log(frame.number, frame.time, frame.bytes.length);
  * ```
  *
- * A file that breaks off yields its whole frames and then throws CAPTURE_TRUNCATED. Frames of a pcapng file's interfaces
- * that are not Ethernet are left out (`skipped`); where all are, CAPTURE_LINK_TYPE is thrown at the end.
+ * A truncated file yields its whole frames and then throws CAPTURE_TRUNCATED. Frames of pcapng interfaces that are not
+ * Ethernet are skipped and counted (`skipped`); if there are no others, CAPTURE_LINK_TYPE is thrown at the end.
  */
 import { closeSync, openSync, readSync } from "node:fs";
 import { SECTION_HEADER_BLOCK } from "./blocks.ts";
@@ -21,7 +21,7 @@ import { ByteSource, type ReadBytes } from "./source.ts";
 
 export type CaptureFormat = "pcap" | "pcapng";
 
-/** What a file format's decoder offers. */
+/** A decoder of one file format. */
 interface Decoder {
   readonly format: CaptureFormat;
   readonly writer: string | undefined;
@@ -35,7 +35,7 @@ export class CaptureReader implements Iterable<CapturedFrame> {
   readonly #close: () => void;
   #closed = false;
 
-  /** Throws CaptureError when the beginning is no Ethernet capture; `close` is called in every case, once. */
+  /** Throws CaptureError when the file does not begin as an Ethernet capture; `close` is called once in every case. */
   constructor(name: string, read: ReadBytes, close: () => void) {
     this.#close = close;
     try {
@@ -50,17 +50,20 @@ export class CaptureReader implements Iterable<CapturedFrame> {
     return this.#decoder.format;
   }
 
-  /** The program that wrote the current pcapng section, as far as it told (shb_userappl). */
+  /** The program that wrote the current pcapng section (shb_userappl), if the file names it. */
   get writer(): string | undefined {
     return this.#decoder.writer;
   }
 
-  /** Names of the current pcapng section's interfaces, by `interfaceIndex`; empty where unnamed. One empty name for pcap. */
+  /**
+   * Names of the current pcapng section's interfaces, by `interfaceIndex`; empty where unnamed. One empty name for
+   * pcap.
+   */
   get interfaceNames(): readonly string[] {
     return this.#decoder.interfaceNames;
   }
 
-  /** What was left out so far: frames of a pcapng file's interfaces that are not Ethernet. */
+  /** Frames skipped so far, because their pcapng interfaces are not Ethernet. */
   get skipped(): SkippedFrames {
     return this.#decoder.skipped;
   }
@@ -87,7 +90,7 @@ export class CaptureReader implements Iterable<CapturedFrame> {
     }
   }
 
-  /** Closes the file; the reader's end does so by itself. Harmless when called twice. */
+  /** Closes the file; reading to the end does so, too. Harmless when called twice. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -112,7 +115,7 @@ export function openCapture(path: string): CaptureReader {
   );
 }
 
-/** Reads a capture that is in memory already; `name` stands for the file in errors. */
+/** Reads a capture in memory; `name` is the file's name in errors. */
 export function captureOf(bytes: Uint8Array, name = "capture"): CaptureReader {
   let position = 0;
   const read: ReadBytes = (into, offset, length) => {
@@ -124,7 +127,7 @@ export function captureOf(bytes: Uint8Array, name = "capture"): CaptureReader {
   return new CaptureReader(name, read, () => {});
 }
 
-/** The file's first four bytes tell its format. */
+/** The file's first four bytes determine its format. */
 function decoderOf(source: ByteSource): Decoder {
   const { name, view, position } = source;
   const refuse = (what: string, remedy: string) => new CaptureError("CAPTURE_FORMAT", name, what, remedy);

@@ -34,7 +34,7 @@ export function sectionStart(
   snaplen: number,
   interfaces: readonly InterfaceDescription[],
 ): Uint8Array {
-  // Magic, version 1.0, and -1: the section's length is not known beforehand.
+  // Magic, version 1.0, and -1: the section's length is not specified.
   const section = new Uint8Array(16);
   const view = new DataView(section.buffer);
   view.setUint32(0, BYTE_ORDER_MAGIC, true);
@@ -57,7 +57,7 @@ export function sectionStart(
   return Buffer.concat(parts);
 }
 
-/** A block of a fixed part and its options; empty options are left out. */
+/** A block with its fixed part and its options; empty options are omitted. */
 function block(type: number, body: Uint8Array, options: readonly (readonly [code: number, value: Uint8Array])[]) {
   const present = options.filter(([, value]) => value.length > 0);
   const size = present.reduce((sum, [, value]) => sum + OPTION_HEADER + padded(value.length), OPTION_HEADER);

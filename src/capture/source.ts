@@ -1,7 +1,6 @@
 /**
- * A file's bytes through a window of fixed size. Decoders ask for as many contiguous bytes as a record needs and read
- * them in place; nothing a file says can make the window grow. Works on anything that can be read in order, a pipe
- * included, since it never seeks.
+ * Reads a file through a window of fixed size. Decoders request as many contiguous bytes as a record needs and read
+ * them in place; a file cannot make the window grow. It never seeks, so it can read pipes, too.
  */
 import { CaptureError } from "./errors.ts";
 
@@ -11,10 +10,10 @@ import { CaptureError } from "./errors.ts";
  */
 export const MAXIMUM_CAPTURED_LENGTH = 262_144;
 
-/** The window, and so the largest record with everything around it: such a frame and as much again for options. */
+/** Bytes of the window, and so of the largest record: the largest frame and as much again for options. */
 export const WINDOW = 2 * MAXIMUM_CAPTURED_LENGTH;
 
-/** Puts up to `length` bytes into `into` from `offset` on; answers how many, 0 at the end. */
+/** Reads up to `length` bytes into `into` from `offset` on; returns how many, 0 at the end. */
 export type ReadBytes = (into: Uint8Array, offset: number, length: number) => number;
 
 export class ByteSource {
@@ -22,10 +21,10 @@ export class ByteSource {
   readonly name: string;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly view: DataView;
-  /** Where the next unread byte lies in `bytes`. */
+  /** Offset of the next unread byte in `bytes`. */
   position = 0;
   #end = 0;
-  /** Where `bytes[0]` lies in the file. */
+  /** Offset of `bytes[0]` in the file. */
   #origin = 0;
   readonly #read: ReadBytes;
 
@@ -58,7 +57,7 @@ export class ByteSource {
     return true;
   }
 
-  /** Moves over `count` bytes, however many; false when the file ends before. */
+  /** Skips `count` bytes, which may exceed the window; false when the file ends before. */
   skip(count: number): boolean {
     let left = count;
     while (left > 0) {

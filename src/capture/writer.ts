@@ -1,14 +1,15 @@
 /**
- * Writes the frames of a running softnet as pcapng, so that Wireshark shows what passed and why the rest did not.
+ * Writes the frames of a running softnet as pcapng, so that Wireshark shows which passed and why the others did not.
  *
  * `write` is called for every frame that is forwarded. It copies the frame into a buffer made at the start, allocates
  * nothing and makes a system call only when the buffer is full; the caller empties the buffer with `flush` on its tick.
- * The buffer holds whole blocks only, so the file ends with a whole frame after every flush. What stops a capture,
- * its maximum size or a failing disk, never disturbs the relay: `write` answers false from then on, and `onStop` is
- * called once. With several files (files.ts) a full one is followed by the next, emptied: the last frames are always there.
+ * The buffer contains whole blocks only, so the file ends with a whole frame after every flush. A capture that reaches
+ * its maximum size, or whose disk fails, does not disturb the relay: `write` returns false from then on, and `onStop`
+ * is called once. With several files (files.ts) a full one is followed by the next, which is emptied first, so that the
+ * last frames are always kept.
  *
- * One section, little-endian as every machine that softnet runs on; interfaces in the order in which they are given,
- * Ethernet, microseconds. A frame's comment is meant for its drop reason.
+ * One section, little-endian; the given interfaces in order, Ethernet, microseconds. A frame's comment is its drop
+ * reason.
  */
 import { ftruncateSync, writeSync } from "node:fs";
 import {
@@ -29,20 +30,19 @@ export interface CaptureWriterOptions {
   /** The file; it is created or emptied. Used in errors only where `descriptor` is given. */
   readonly path: string;
   /**
-   * A descriptor to write to from its present position on instead of opening `path`: a fresh file or a pipe. The
-   * writer closes it.
+   * A descriptor of an empty file or a pipe, to write to instead of opening `path`. The writer closes it.
    */
   readonly descriptor?: number;
   /** The writing program, `softnet 0.1.0`. */
   readonly application: string;
-  /** Bytes that a file may have at the most. */
+  /** Largest size of a file in bytes. */
   readonly maximumSize: number;
-  /** How many files are written in turn; 1 unless told. With a `descriptor` there is that one only. */
+  /** How many files are written in turn, default 1. With a `descriptor` there is only that one. */
   readonly files?: number;
   /** Longest frame in bytes that is written whole, at most 262,144; longer ones are cut. */
   readonly maximumFrame: number;
   readonly interfaces: readonly InterfaceDescription[];
-  /** Called once when the capture ends by itself: `full` or `failure` tells why. Must not throw. */
+  /** Called once when the capture ends by itself: `full` or `failure` is the reason. Must not throw. */
   readonly onStop?: (writer: CaptureWriter) => void;
 }
 
@@ -60,7 +60,7 @@ const CAPTURED_LENGTH = 20;
 const ORIGINAL_LENGTH = 24;
 const DATA = 28;
 
-// Copies part of one array into another without a view of the part: subarray would allocate one per frame.
+// Copies a part of one array into another; subarray would allocate a view for each frame.
 const copy = Buffer.prototype.copy;
 
 export class CaptureWriter {
@@ -82,7 +82,7 @@ export class CaptureWriter {
   #used = 0;
   #closed = false;
 
-  /** Creates the file and writes its head. Throws CaptureError (CAPTURE_UNWRITABLE), RangeError on limits that make no sense. */
+  /** Creates the file and writes its head. Throws CaptureError (CAPTURE_UNWRITABLE), RangeError for invalid limits. */
   constructor(options: CaptureWriterOptions) {
     const { path, maximumFrame, maximumSize, interfaces } = options;
     if (!(maximumFrame >= 1 && maximumFrame <= MAXIMUM_CAPTURED_LENGTH)) throw new RangeError("maximumFrame");
@@ -111,8 +111,8 @@ export class CaptureWriter {
   /**
    * Adds the frame `bytes[offset] … bytes[offset + length - 1]`, seen on interface `interfaceIndex` at `time`
    * (microseconds since 1970, an integer). `comment` is UTF-8 text made beforehand; the first `noteLength` bytes of `note`
-   * are a second comment, where they are not 0. Answers false when the capture has ended; never throws for what a disk or a
-   * frame does.
+   * are a second comment, where they are not 0. Returns false when the capture has
+   * ended. Does not throw when the disk fails, nor for any frame.
    */
   write(
     interfaceIndex: number,
@@ -139,7 +139,7 @@ export class CaptureWriter {
     const view = this.#view;
     const at = this.#used;
     const timeHigh = Math.floor(time / 0x1_0000_0000);
-    // Zeros behind the frame first, lest bytes of an earlier one show in the padding; the same for the comment below.
+    // Zeros after the frame, so that the padding does not contain bytes of an earlier frame; so for the comment below.
     view.setUint32(at + options - 4, 0, true);
     view.setUint32(at, ENHANCED_PACKET_BLOCK, true);
     view.setUint32(at + BLOCK_HEADER - 4, total, true);
@@ -185,8 +185,8 @@ export class CaptureWriter {
   }
 
   /**
-   * Opens anew what was moved away from its path, and goes on there, also where the capture had ended. Returns why a file
-   * could not be opened; then the old one is written on.
+   * Opens the files anew that were moved away from their paths, and writes to them, also after the capture had ended.
+   * Returns why a file could not be opened; then the old one stays in use.
    */
   reopen(): CaptureError | undefined {
     if (this.#closed) return undefined;
@@ -200,13 +200,12 @@ export class CaptureWriter {
     return failure ?? this.failure;
   }
 
-  /** A file begins with the section's start. */
   #begin(): void {
     this.#buffer.set(this.#head);
     this.#used = this.size = this.#head.length;
   }
 
-  /** Goes on with the next file, if there are several; returns whether the block has room now. */
+  /** Changes to the next file, if there are several; returns whether the block fits now. */
   #makeRoom(block: number): boolean {
     if (!this.#files.isRing) {
       this.full = true;
@@ -214,7 +213,7 @@ export class CaptureWriter {
       this.#onStop?.(this);
       return false;
     }
-    if (this.#head.length + block > this.#maximumSize) return false; // it fits into none: left out
+    if (this.#head.length + block > this.#maximumSize) return false; // it is larger than any file may be
     this.flush();
     if (this.failure !== undefined) return false;
     try {
@@ -242,7 +241,7 @@ export class CaptureWriter {
     this.#used = 0;
   }
 
-  /** After a write that failed midway: takes the last, half-written block off the file again. */
+  /** After a failed write: removes the last, incomplete block from the file. */
   #cutToWholeBlocks(written: number): void {
     let whole = 0;
     while (whole < written) {
@@ -254,7 +253,7 @@ export class CaptureWriter {
     try {
       ftruncateSync(this.#files.descriptor, this.size);
     } catch {
-      // A pipe cannot take anything back; its reader sees a capture that breaks off.
+      // A pipe cannot be truncated; its reader gets a capture that ends in the middle of a block.
     }
   }
 

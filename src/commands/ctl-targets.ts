@@ -1,9 +1,9 @@
 /**
- * Whom `softnet ctl` asks: one path, several, or all sockets of a folder whose names end with `.ctl`. One start of the
- * program asks many.
+ * The control sockets that `softnet ctl` connects to: one path, several, or all sockets of a folder whose names end
+ * with `.ctl`. One command can ask many softnets.
  *
- * In a folder only those: to connect to another program's socket may do harm, softnet's own `--vm-socket` takes the first
- * one that connects for its VM.
+ * Other sockets of a folder are not used, because connecting to them may do harm: for example, softnet's `--vm-socket`
+ * takes the first program that connects for its VM.
  */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -13,16 +13,16 @@ const SUFFIX = ".ctl";
 
 export interface Targets {
   readonly paths: readonly string[];
-  /** Answers must say whose they are. */
+  /** Whether to print the path with each answer. */
   readonly many: boolean;
 }
 
-/** Splits what stands behind `ctl` at the first of the commands: paths before it, its words behind it. */
+/** Splits the arguments of `ctl` at the first command: paths before it, the command's arguments after it. */
 export function splitAtCommand(
   words: readonly string[],
   commands: readonly string[],
 ): { readonly paths: readonly string[]; readonly name: string; readonly rest: readonly string[] } {
-  // What stands first is a path, whatever it is called.
+  // The first argument is a path, even if it is also a command's name.
   const at = words.findIndex((word, index) => index > 0 && commands.includes(word));
   if (at < 0) return { paths: words.slice(0, 1), name: words[1] ?? "", rest: words.slice(2) };
   return { paths: words.slice(0, at), name: words[at]!, rest: words.slice(at + 1) };
@@ -38,7 +38,7 @@ function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {
-    return false; // connecting has the better words for it
+    return false; // the error of connecting describes it better
   }
 }
 

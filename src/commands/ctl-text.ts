@@ -1,4 +1,4 @@
-/** What `softnet ctl` makes of softnet's answers for people. It takes answers as they come: a newer softnet may tell more. */
+/** softnet's answers as text for `softnet ctl`. Fields are not validated, since another version may answer. */
 import { DROP_REASONS } from "../guard/reasons.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -7,7 +7,7 @@ const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 const shown = (value: unknown): string => (value === null || value === undefined ? "none" : String(value));
 
-/** The policy as a policy file has it. */
+/** The policy in the format of a policy file. */
 export function policyLines(policy: Fields): string[] {
   return [
     ...listOf(policy.allow).map((rule) => `allow ${shown(rule)}`),
@@ -57,7 +57,7 @@ export function describeExplanation(answer: Fields): string[] {
   ];
 }
 
-/** What is wrong on the host itself. */
+/** Problems of the host itself. */
 function hostLines(fields: Fields): string[] {
   return listOf(fieldsOf(fields.host).notices).map((notice) => `host       ${shown(notice)}`);
 }

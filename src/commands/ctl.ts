@@ -1,4 +1,6 @@
-/** `softnet ctl PATH… COMMAND`: talks to running softnets' --control-socket. Tables for people, JSON for programs. */
+/**
+ * `softnet ctl PATH… COMMAND`: sends a command to running softnets through --control-socket, and prints text or JSON.
+ */
 import { type Answer, ControlClient } from "../control/client.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
@@ -17,15 +19,15 @@ export interface CtlArguments {
 const COMMANDS = ["status", "get", "set", "explain", "watch"] as const;
 type CtlCommand = (typeof COMMANDS)[number];
 
-/** How many are asked at a time. */
+/** How many softnets are asked at a time. */
 const AT_ONCE = 32;
 
-/** What one of them answers, or an event of its. */
+/** Prints one softnet's answer or event. */
 type Print = (answer: Answer, lines: (answer: Answer) => readonly string[]) => void;
 
 /**
- * `words`: paths, a command and its words. Prints to `descriptor` (stdout); with several paths what cannot be asked is a
- * line for `complain`. Returns the exit code. Throws UserError.
+ * `words`: paths, a command and its arguments. Prints to `descriptor` (stdout). With several paths, an error of one is
+ * a line for `complain`. Returns the exit code. Throws UserError.
  */
 export async function ctl(
   words: readonly string[],
@@ -46,14 +48,14 @@ export async function ctl(
     return 0;
   }
   if (command === "watch" && paths.length > AT_ONCE)
-    throw new UserError(`ctl watch hears ${AT_ONCE} at a time: name fewer`);
+    throw new UserError(`ctl watch follows at most ${AT_ONCE} at a time: name fewer`);
   let failed = 0;
   for (let begin = 0; begin < paths.length; begin += AT_ONCE) {
     const asked = paths.slice(begin, begin + AT_ONCE).map(async (path) => {
       const prints: (() => void)[] = [];
       const print = printer(output, given, path);
       try {
-        // Events as they come; answers in the order of the paths.
+        // Events are printed when they arrive, answers in the order of the paths.
         await askOne(path, task, command === "watch" ? print : (...what) => prints.push(() => print(...what)));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
@@ -96,7 +98,7 @@ async function askOne(
   }
 }
 
-/** With a path, each answer says whose it is: as a heading, or as the first key of the object. */
+/** With `path`, each answer is printed with it: as a heading, or as the first key of the object. */
 function printer(output: Output, { json }: CtlArguments, path?: string): Print {
   return (answer, lines) => {
     if (json) {
@@ -111,7 +113,8 @@ function printer(output: Output, { json }: CtlArguments, path?: string): Print {
 
 function refuseSurplus(command: CtlCommand, words: readonly string[], given: CtlArguments): void {
   const { allow, block, isolation } = given;
-  if (command !== "explain" && words.length > 0) throw new UserError(`ctl ${command} takes no more words: ${words[0]}`);
+  if (command !== "explain" && words.length > 0)
+    throw new UserError(`ctl ${command} takes no more arguments: ${words[0]}`);
   if (command === "set" && (allow === undefined || block === undefined)) {
     throw new UserError('ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none');
   }
@@ -120,12 +123,12 @@ function refuseSurplus(command: CtlCommand, words: readonly string[], given: Ctl
   }
 }
 
-/** `out tcp 1.2.3.4 443`: softnet itself looks at the words closely. */
+/** `out tcp 1.2.3.4 443`; softnet itself validates the values. */
 function parseQuestion(words: readonly string[]): object {
   const [direction, protocol, remote, port, more] = words;
   if (remote === undefined || more !== undefined) {
     throw new UserError(
-      "ctl explain wants in or out, tcp, udp or icmp, an address and perhaps a port: out tcp 1.2.3.4 443",
+      "ctl explain needs in or out, tcp, udp or icmp, an address and perhaps a port: out tcp 1.2.3.4 443",
     );
   }
   const number = /^(0|[1-9]\d{0,2})$/.test(protocol ?? "") ? Number(protocol) : protocol;
@@ -140,7 +143,7 @@ function interruption(): Promise<undefined> {
   });
 }
 
-/** Prints events until Ctrl-C, or until nobody reads them. */
+/** Prints events until Ctrl-C, or until the output's reader has closed it. */
 async function watch(
   client: ControlClient,
   output: Output,
@@ -150,14 +153,14 @@ async function watch(
   await client.ask("softnet.events");
   while (output.open) {
     const event = client.event();
-    event.catch(() => {}); // it is waited for below, or nobody wants it any more
+    event.catch(() => {}); // it is awaited below, or not needed any more
     const next = await Promise.race([event, interrupted]);
     if (next === undefined) return;
     print(next);
   }
 }
 
-/** Whoever listens at that path writes nothing to this terminal but text. */
+/** Removes control characters: the program at that path must not control this terminal. */
 function printable(line: string): string {
   return line.replace(/[^ -~]/g, "?");
 }

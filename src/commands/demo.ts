@@ -1,8 +1,8 @@
 /**
- * `softnet demo`: shows on one Linux machine what softnet is for. Two guests share a network, one of them hostile; first
- * nothing stands between them, then softnet does, and at last each has a network of its own behind softnet's NAT, where
- * this machine has nft. The exit code is 0 only when every attack worked without softnet and failed behind it, and
- * everything else worked. What was made is taken away again, however it ends.
+ * `softnet demo`: shows on one Linux machine what softnet protects against. Two guests share a network, and one of them
+ * is hostile: first without softnet, then behind softnet, and last each on its own network behind softnet's NAT, if
+ * this machine has nft. The exit code is 0 only when every attack succeeded without softnet and failed behind it, and
+ * all services worked. All that was made is removed at the end, also after an error or a signal.
  */
 import { constants } from "node:os";
 import { Cleanup } from "../demo/cleanup.ts";
@@ -16,7 +16,7 @@ import { printHeading, printIntroduction, printNat, printNoNat, printTable } fro
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Ending = (typeof SIGNALS)[number] | "SIGPIPE";
 
-/** Returns the exit code. Throws UserError, before anything is made, where the machine lacks something. */
+/** Returns the exit code. Throws UserError, before anything is made, if the machine lacks a requirement. */
 export async function demo(): Promise<number> {
   checkRequirements();
   const screen = new Screen(process.stdout);
@@ -27,14 +27,14 @@ export async function demo(): Promise<number> {
     cleanup.run().catch(() => {}); // reported below, where it is awaited
   };
   for (const signal of SIGNALS) process.on(signal, interrupt);
-  // Whoever read the output has gone (`| head`): there is nobody to show anything to.
+  // The output's reader has closed it (`| head`): end.
   process.stdout.on("error", () => interrupt("SIGPIPE"));
   let code = 1;
   try {
     code = await play(screen, cleanup);
   } catch (error) {
-    // What fails after an interruption fails because of it.
-    if (signalled === undefined) complain(screen, "the demo broke off", error);
+    // An error after an interruption is its consequence.
+    if (signalled === undefined) complain(screen, "the demo failed", error);
   }
   try {
     await cleanup.run();

@@ -1,6 +1,6 @@
 /**
- * `softnet list`: which VM of this host has which address, as the registry has it, and which interfaces ended softnets have
- * left closed. Anybody may ask.
+ * `softnet list`: prints which VM of this host has which address, from the registry, and which interfaces ended softnets have
+ * left closed. Any user may run it.
  */
 import type { ClosedInterface } from "../attach/closed.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
@@ -37,13 +37,13 @@ function read(system: RegistrySystem): Holder[] {
     return readHolders(system);
   } catch (error) {
     if (error instanceof UntrustedRegistry) {
-      throw new UserError(`${error.message}, so what it says cannot be believed: let root remove it`);
+      throw new UserError(`${error.message}, so it cannot be trusted: let root remove it`);
     }
     throw new UserError(`the registry cannot be read: ${(error as Error).message}`);
   }
 }
 
-/** Names as in the table's headings; times as other programs like them. */
+/** Keys as in the table's headings; times in ISO 8601. */
 function toJson({ address, mac, state, origin, expires, pid, control, network }: Holder): object {
   return {
     address: formatIPv4(address),

@@ -1,17 +1,17 @@
-/** Writing results to stdout: in large pieces, in order, and quietly ending when the reader (`| head`) has gone. */
+/** Writes results to stdout, buffered and in order; ends silently when the reader (`| head`) has closed the pipe. */
 import { writeSync } from "node:fs";
 import { UserError } from "../user-error.ts";
 
 const PIECE = 65_536;
 
-/** Writes what is worth no error where it cannot be written: help, a version, the line that says what was wrong. */
+/** Writes text and ignores errors: help, a version, an error message. */
 export function writeIfPossible(descriptor: number, text: string): void {
   const output = new Output(descriptor);
   output.add(text);
   try {
     output.flush();
   } catch {
-    // Nobody can be informed.
+    // There is no other way to report it.
   }
 }
 
@@ -24,18 +24,18 @@ export class Output {
     this.#descriptor = descriptor;
   }
 
-  /** False once the reader has gone. */
+  /** False once the reader has closed the pipe. */
   get open(): boolean {
     return this.#open;
   }
 
-  /** Throws UserError where what waits cannot be written. */
+  /** Adds a line and writes a full buffer. Throws UserError when it cannot be written. */
   line(text: string): void {
     this.add(`${text}\n`);
     if (this.#text.length >= PIECE) this.flush();
   }
 
-  /** Waits for `flush`. */
+  /** Adds text to the buffer without writing. */
   add(text: string): void {
     this.#text += text;
   }
@@ -59,7 +59,7 @@ export class Output {
         const what = this.#descriptor === 1 ? "standard output" : `descriptor ${this.#descriptor}`;
         throw new UserError(`${what} cannot be written (${code ?? (error as Error).message})`);
       }
-      // A pipe that somebody made non-blocking: wait for its reader.
+      // A pipe that another program has made non-blocking: wait for its reader.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       return 0;
     }

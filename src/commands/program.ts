@@ -1,6 +1,6 @@
 /**
- * The program: arguments become a command. Only what a command needs is loaded. A mistake of the user's is one line on
- * stderr and exit 1.
+ * The program: runs the command that the arguments name. Only the code that a command needs is loaded. A user's mistake
+ * is one line on stderr and exit 1.
  */
 import { isSea } from "node:sea";
 import { Command, CommanderError } from "commander";
@@ -41,7 +41,7 @@ function program(): Command {
     .helpCommand(false)
     .enablePositionalOptions()
     .allowExcessArguments(false)
-    // Tart asks with --help, with nowhere to write to, and looks at the exit code only.
+    // Tart runs softnet --help with closed outputs and uses only the exit code.
     .configureOutput({ writeOut: (text) => writeIfPossible(STDOUT, text), outputError: () => {} })
     .exitOverride();
   addRunOptions(addGuardOptions(softnet)).action(async (given: RunArguments) => {
@@ -91,7 +91,7 @@ function refuseOptionsBefore(softnet: Command, command: string): void {
 function addReplay(softnet: Command): void {
   const replay = softnet
     .command("replay <capture>")
-    .description("run the frames of a pcap or pcapng file through the guard and tell each verdict");
+    .description("run the frames of a pcap or pcapng file through the guard and print each verdict");
   addGuardOptions(replay)
     .option("--expose <list>", "the ports that softnet exposed: their answers reach a gateway that a rule blocks")
     .option("--from-vm", "take every frame as the VM's")
@@ -120,7 +120,7 @@ function addCtl(softnet: Command): void {
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
     .option("--isolation <keep>", "for set: the VM stays as isolated as it is", oneOf("--isolation", ["keep"]))
-    .option("--json", "print the answers as they come")
+    .option("--json", "print the answers as JSON")
     .addHelpText("after", CTL_EXAMPLES)
     .action(async (path: string, command: string, words: string[], given: CtlArguments) => {
       await returnRights();
@@ -154,7 +154,7 @@ function addDemo(softnet: Command): void {
     });
 }
 
-/** One line for a mistake, undefined for a fault of our own. */
+/** The message of a user's mistake; undefined for an error in softnet itself. */
 function mistake(error: unknown): string | undefined {
   if (error instanceof UserError || error instanceof CaptureError) return error.message;
   if (error instanceof CommanderError) {
@@ -163,14 +163,14 @@ function mistake(error: unknown): string | undefined {
   return undefined;
 }
 
-/** What this program starts itself with: no commands for users. Undefined for anything else. */
+/** Runs a command with which softnet starts itself, not for users. Undefined for any other argument. */
 function own([first]: readonly string[]): Promise<void> | undefined {
   if (first === SEND_CRASH) return sendCrash();
   if (first === HOST_HELPER) return helpHost();
   return first === AGENT ? beAgent() : undefined;
 }
 
-/** The SUID bit gives the sender rights again; only without them does it look at what it shall send, and where to. */
+/** The SUID bit gives this process root's rights again; they are given up before the report and its URL are read. */
 async function sendCrash(): Promise<void> {
   await returnRights();
   if (heldRights() !== "none") return;
@@ -178,7 +178,7 @@ async function sendCrash(): Promise<void> {
   await sendCrashReport(process.env, version());
 }
 
-/** Started by a softnet that is root itself, or has the one capability; never by a caller whom root's rights are lent. */
+/** Only a softnet that is root itself, or has CAP_NET_ADMIN, may start it; refused with rights borrowed from root. */
 async function helpHost(): Promise<void> {
   if (heldRights() === "borrowed" && (process.getuid!() === 0 || process.getuid!() !== process.geteuid!())) {
     throw new UserError(`${HOST_HELPER}: softnet starts this by itself`);
@@ -192,12 +192,12 @@ async function beAgent(): Promise<void> {
   await import("../demo/agent/main.ts");
 }
 
-/** Runs the command that these arguments are, and sets the exit code. */
+/** Runs the command of these arguments, and sets the exit code. */
 export async function main(args: readonly string[]): Promise<void> {
   leaveTerminal();
-  // Tart asks through sudo whether it could run softnet as root (the answer is that it could).
+  // Tart runs this through sudo to find out whether sudo would run softnet as root: exit code 0 means that it does.
   if (args.includes("--sudo-escalation-probing")) return;
-  // A sender that fails is no news: it would start the next one.
+  // A crash of the sending process is not reported: that would start another one.
   if (args[0] !== SEND_CRASH) watchForCrashes(process.env);
   try {
     await (own(args) ?? program().parseAsync(args, { from: "user" }));

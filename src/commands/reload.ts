@@ -1,4 +1,4 @@
-/** What SIGHUP asks of a softnet that goes on: files opened anew, the policy read again. A service manager is notified. */
+/** SIGHUP: opens the log and capture files anew, reads the policy again and notifies the service manager. */
 import type { Session } from "../session/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { LogFile } from "../telemetry/log-file.ts";
@@ -29,8 +29,7 @@ export class Reload {
     const { log, logFile, session, service } = this.#options;
     service?.reloading();
     const failure = logFile?.reopen();
-    if (failure !== undefined)
-      log.warn(`the log's file is not opened anew: ${failure}; it goes on in the file of before`);
+    if (failure !== undefined) log.warn(`the log's file is not opened anew: ${failure}; the old file stays in use`);
     const hasPolicyFile = session.reload();
     if (!hasPolicyFile) log.info("SIGHUP: files are opened anew; there is no policy file to read");
     service?.ready(this.#status);

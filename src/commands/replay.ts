@@ -1,6 +1,6 @@
 /**
  * `softnet replay CAPTURE`: runs every frame of a capture through the guard, with the capture's own timestamps as the
- * clock, and prints each verdict: to see what softnet would have made of traffic, or why a running one dropped it.
+ * clock, and prints each verdict: to see how softnet would judge traffic, or why a running one dropped it.
  */
 
 import { CaptureError } from "../capture/errors.ts";
@@ -27,14 +27,14 @@ export interface ReplayArguments extends GuardArguments {
   readonly fromVm?: boolean;
   readonly fromHost?: boolean;
   readonly vmInterface?: number;
-  /** Fill in what the sender left to its card. */
+  /** Fill in checksums and lengths that the sender left to its network card. */
   readonly offloads?: boolean;
-  /** As `softnet` itself had it. */
+  /** As for `softnet` itself. */
   readonly expose?: string;
   readonly json?: boolean;
 }
 
-/** What is printed of one frame. */
+/** The output for one frame. */
 interface Line {
   readonly frame: number;
   /** Seconds since the first frame. */
@@ -50,18 +50,20 @@ interface Summary {
   readonly pass: number;
   readonly drop: number;
   readonly reasons: Readonly<Record<string, number>>;
-  /** Frames of interfaces that are not Ethernet, which were left out; absent where there are none. */
+  /** Skipped frames, of interfaces that are not Ethernet; absent if there are none. */
   readonly skipped?: number;
-  /** Dropped frames in which something was left to the sender's card; absent where there are none. */
+  /** Dropped frames with fields left to the sender's card; absent if there are none. */
   readonly offloads?: number;
 }
 
 const TRUNCATED = verdictOf("frame.truncated");
 
-/** Drops that what was left to the card can be the cause of. */
+/** Drop reasons that fields left to the card can cause. */
 const UNFINISHED = new Set(["ipv4.format", "ipv4.checksum", "dhcp.checksum"]);
 
-/** Prints verdicts to `descriptor` (stdout). Throws UserError; a CaptureError follows the summary of the frames before. */
+/**
+ * Prints verdicts to `descriptor` (stdout). Throws UserError; a CaptureError follows the summary of the frames before.
+ */
 export function replay(path: string, given: ReplayArguments, descriptor: number): void {
   const choices = [
     given.fromVm && "--from-vm",
@@ -79,7 +81,7 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
     judgeAll(path, capture, guard, given, report);
     report.end(capture.skipped.frames);
   } catch (error) {
-    // Wherever a capture ends, what came before was printed.
+    // The frames before the error were printed.
     if (error instanceof CaptureError) report.end(capture.skipped.frames);
     throw error;
   } finally {
@@ -88,7 +90,7 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   }
 }
 
-/** Judges the frames in order, until the file or the interest of whoever reads the output ends. */
+/** Judges the frames in order, until the file ends or the output's reader has closed it. */
 function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: ReplayArguments, report: Report): void {
   const directionOf = directionBy(given, capture, path);
   const view = new FrameView();
@@ -125,8 +127,8 @@ function offloadOf({ comment = "", secondComment = "" }: CapturedFrame): number 
 }
 
 /**
- * Which way a frame went: as the options say; in a capture that softnet wrote, by its interface; else the VM's MAC as the
- * source makes it the VM's.
+ * A frame's direction: as the options say; in a capture that softnet wrote, by its interface; else egress if the source
+ * is the VM's MAC address.
  */
 function directionBy(
   given: ReplayArguments,
@@ -147,7 +149,7 @@ function directionBy(
   };
 }
 
-/** Whether the section being read is from a running softnet (recording.ts). */
+/** Whether a running softnet wrote the current section (recording.ts). */
 function wroteIt(capture: CaptureReader): boolean {
   return (
     (capture.writer ?? "").startsWith("softnet ") &&
@@ -161,14 +163,14 @@ abstract class Report {
   readonly #counts = new Map<string, number>();
   #pass = 0;
   #drop = 0;
-  /** Drops of frames in which something was left to the sender's card. */
+  /** Drops of frames with fields left to the sender's card. */
   offloads = 0;
 
   constructor(output: Output) {
     this.output = output;
   }
 
-  /** False once nobody reads the output any more. */
+  /** False once the output's reader has closed it. */
   get wanted(): boolean {
     return this.output.open;
   }
@@ -182,7 +184,7 @@ abstract class Report {
     this.print(line, view);
   }
 
-  /** `skipped`: frames that were left out. */
+  /** `skipped`: number of skipped frames. */
   end(skipped: number): void {
     this.summarize({
       pass: this.#pass,
@@ -212,7 +214,7 @@ class JsonReport extends Report {
 
 const REASON_WIDTH = Math.max(...DROP_REASONS.map(({ name }) => name.length));
 
-/** Columns for people. */
+/** A table as text. */
 class Table extends Report {
   #headed = false;
 

@@ -1,4 +1,4 @@
-/** The options of `softnet` itself, the command that filters: Tart's contract, and what Linux hosts add to it. */
+/** The options of `softnet` itself, the command that filters: those that Tart uses, and those for other hosts. */
 import { type Command, Option } from "commander";
 import { MOST_CONNECTIONS } from "../host/messages.ts";
 import { DEFAULT_CONNECTIONS } from "../host/table.ts";
@@ -15,7 +15,7 @@ export interface RunArguments extends SessionArguments {
   readonly logLevel?: LogLevel;
 }
 
-/** The largest descriptor that a system hands out is far below. */
+/** Larger than any descriptor that a system allocates. */
 const LARGEST_DESCRIPTOR = 1_048_575;
 
 const MOST_CAPTURE_FILES = 100;
@@ -30,9 +30,9 @@ function addPortOptions(command: Command): Command {
   return command
     .optionsGroup("The VM's side, one of:")
     .option("--vm-fd <n>", "descriptor of the VM's unix datagram socket", descriptor("--vm-fd"))
-    .option("--vm-tap <name>", "a TAP that the guest sits on; made if it does not exist (Linux)", tapName("--vm-tap"))
+    .option("--vm-tap <name>", "the VM's TAP; made if it does not exist (Linux)", tapName("--vm-tap"))
     .option("--vm-socket <path>", "a unix stream socket to make and wait on, for QEMU's -netdev stream or Lima")
-    .option("--vm-reconnect", "with --vm-socket: when the VM goes, wait there for it to come again")
+    .option("--vm-reconnect", "with --vm-socket: when the VM disconnects, wait for it to connect again")
     .optionsGroup("The network's side, one of:")
     .option("--bridge <name>", "an existing bridge (Linux, root)")
     .option("--host-fd <n>", "descriptor of a connected unix socket, datagram or stream", descriptor("--host-fd"))
@@ -80,7 +80,7 @@ function addObservationOptions(command: Command): Command {
     )
     .option(
       "--capture-files <n>",
-      "write n such files in turn, FILE, FILE.1 …, so that the last part is always there",
+      "write n such files in turn, FILE, FILE.1 …, so that the last frames are always kept",
       wholeNumber("--capture-files", 1, MOST_CAPTURE_FILES),
       1,
     )
@@ -102,7 +102,7 @@ function addProcessOptions(command: Command): Command {
       wholeNumber("--bootpd-lease-time", 1, 2 ** 31 - 1),
     )
     .optionsGroup("Privileges:")
-    .option("--user <name>", "whom to become once all is set up (default: who started it; nobody for root itself)")
+    .option("--user <name>", "the user to become after the start (default: who started it; nobody for root itself)")
     .option("--group <name>", "the group to become (default: the user's)")
     .addOption(new Option("--sudo-escalation-probing").hideHelp())
     .addOption(new Option("--sudo-escalation-done").hideHelp());

@@ -1,6 +1,7 @@
 /**
- * `softnet`: filters between one VM and one network until either goes away or a signal says stop. Here is what belongs
- * to the process: the system, the log, root's rights and their end, signals. All that belongs to the VM is its session's.
+ * `softnet`: filters between one VM and one network until either disconnects or a signal ends it. This file handles
+ * what belongs to the process: the operating system, the log, root's rights, signals. All that belongs to the VM is in
+ * its session.
  */
 import { parseExposures } from "../networks/exposures.ts";
 import { PortClosed } from "../relay/port.ts";
@@ -19,8 +20,8 @@ import { Signals } from "./signals.ts";
 type Ending = { readonly signal: string } | RelayEnd;
 
 /**
- * Runs until the end and returns the exit code. Throws UserError for what cannot start; then nothing is left behind.
- * `makePlatform` is there for tests.
+ * Runs until the end and returns the exit code. Throws UserError when it cannot start; then nothing is left behind.
+ * `makePlatform` is for tests.
  */
 export async function run(
   args: RunArguments,
@@ -32,12 +33,12 @@ export async function run(
   const log = platform.openLog(logLevel(args), args.logFormat, logFile?.write);
   platform.checkControlDescriptor(args);
   const privileges = platform.privileges(args);
-  // Through sudo --vm-fd becomes 0, and the log must not fall silent because of it.
+  // Under sudo --vm-fd becomes 0, which must not change the log level.
   const level = args.logLevel === undefined && args.vmFd ? ["--log-level", logLevel(args)] : [];
   const ports = parseExposures(args.expose ?? "").map(({ external }) => external);
   privileges.obtain(args, process.argv.slice(2), ports, level);
-  const control = platform.takeControlDescriptor(args); // before softnet starts a program that would have it too
-  // From here on a signal ends it in order, also while it starts.
+  const control = platform.takeControlDescriptor(args); // before softnet starts a program that would inherit it
+  // From here on signals end softnet in order, also during the start.
   const signals = new Signals({ reloads: args.policy !== undefined });
   let session: Session | undefined;
   try {
@@ -60,7 +61,7 @@ export async function run(
   }
 }
 
-/** Only the chosen system's part is loaded. */
+/** Loads only the running system's code. */
 async function choosePlatform(): Promise<Platform> {
   if (process.platform === "linux") return (await import("./platform/linux.ts")).linuxPlatform();
   if (process.platform === "darwin") return (await import("./platform/darwin.ts")).darwinPlatform();
@@ -69,17 +70,17 @@ async function choosePlatform(): Promise<Platform> {
   );
 }
 
-/** Tart's terminal belongs to its user: only what is wrong is written there. */
+/** Under Tart stderr is the user's terminal: only warnings and errors are written there. */
 function logLevel(given: RunArguments): LogLevel {
   return given.logLevel ?? (given.vmFd === 0 && given.logFile === undefined ? "warn" : "info");
 }
 
-/** It was asked to stop, or its VM went away. */
+/** Whether a signal ended it, or its VM disconnected. */
 function isInOrder(ending: Ending): boolean {
   return "signal" in ending || (ending.side === "vm" && ending.error instanceof PortClosed);
 }
 
-/** Returns the exit code: 0 when it was asked to stop or its VM went away, 1 when the network did or something broke. */
+/** Returns the exit code: 0 after a signal or when the VM disconnected, 1 after the network's end or an error. */
 function logEnd(log: Log, ending: Ending): number {
   if (isInOrder(ending)) {
     log.info("stopped", { why: "signal" in ending ? ending.signal : ending.error.message });

@@ -1,8 +1,7 @@
 /**
- * What signals ask of a running softnet. SIGINT and SIGTERM: to stop. SIGHUP has two meanings (termio and daemons have
- * shared it for decades): the controlling terminal was closed, which stops softnet; or whoever runs it as a service wants
- * files opened anew, as logrotate does, which it does where there is no terminal, or the terminal is still there. With a
- * policy file it never stops.
+ * Signals of a running softnet. SIGINT and SIGTERM stop it. SIGHUP has two meanings. If the controlling terminal was
+ * closed, SIGHUP stops softnet. If there is no controlling terminal, or it is still open, SIGHUP is a request to open
+ * files anew, for example by logrotate. With a policy file SIGHUP never stops softnet.
  */
 import { closeSync, constants, openSync } from "node:fs";
 
@@ -10,9 +9,9 @@ import { closeSync, constants, openSync } from "node:fs";
 export type Stopped = Promise<{ readonly signal: string }>;
 
 export interface SignalOptions {
-  /** There is a policy file: SIGHUP reads it again, whatever has become of the terminal. */
+  /** There is a policy file: SIGHUP reads it again, also after the terminal was closed. */
   readonly reloads: boolean;
-  /** Whether there is a controlling terminal now; a test's may say something else. */
+  /** Whether there is a controlling terminal now; tests pass their own. */
   readonly hasTerminal?: () => boolean;
 }
 
@@ -34,14 +33,14 @@ export class Signals {
     });
   }
 
-  /** Calls `reload` for each SIGHUP that does not stop, also for one that came already. */
+  /** Calls `reload` for each SIGHUP that does not stop softnet, also for one that was received already. */
   onReload(reload: () => void): void {
     this.#reload = reload;
     if (this.#asked) reload();
   }
 }
 
-/** /dev/tty is the process' own terminal; nobody who has none can open it (tty(4)). */
+/** /dev/tty is the process's controlling terminal; without one it cannot be opened (tty(4)). */
 function hasControllingTerminal(): boolean {
   try {
     closeSync(openSync("/dev/tty", constants.O_RDONLY | constants.O_NOCTTY | constants.O_NONBLOCK));

@@ -1,15 +1,15 @@
 /**
- * The terminal stays as it is when softnet ends. Node notes at its start how the terminals on descriptors 0, 1 and 2 are
- * set, and sets them so again at its end. By then they are somebody else's: of `tart run VM &` only stderr is softnet's,
- * and a shell or an editor, which has its own settings while it reads a line, is in the foreground. Node leaves alone what
- * is closed, so at the end they are.
+ * Keeps the terminal's settings when softnet ends. Node saves the settings of the terminals on descriptors 0, 1 and 2
+ * at its start and restores them at its end. By then another program may use the terminal: after `tart run VM &`, for
+ * example, a shell or an editor is in the foreground and has changed the settings. Node does not change closed
+ * descriptors, so softnet closes them at the end.
  */
 import { closeSync } from "node:fs";
 import { isatty } from "node:tty";
 
 const STANDARD = [0, 1, 2];
 
-/** From now on; but for a crash, whose trace Node has yet to print. */
+/** In effect from now on, except for a crash, since Node must print its trace. */
 export function leaveTerminal(): void {
   let crashed = false;
   process.on("uncaughtExceptionMonitor", () => {

@@ -1,11 +1,11 @@
-/** What the values of options must look like. Each parser throws UserError: one line with the value and the remedy. */
+/** Parsers of the options' values. Each throws UserError: one line with the value and the remedy. */
 import { parseRule, type Rule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
 import { parseHostname } from "../wire/dhcp-names.ts";
 
-/** A value that one of the library's parsers must take. */
+/** A value that one of the library's parsers must accept. */
 export function valid<T>(option: string, wanted: string, parse: (text: string) => T | undefined) {
   return (text: string): string => {
     if (parse(text) === undefined)
@@ -19,7 +19,7 @@ export const macAddress = (option: string) =>
 
 export const ipv4Address = (option: string) => valid(option, "an IPv4 address such as 192.168.64.1", parseIPv4);
 
-/** What a TAP of a person's may be called. */
+/** The name of a user's TAP. */
 export function tapName(option: string) {
   return (text: string): string => {
     checkTapName(option, text);
@@ -65,7 +65,7 @@ export function ruleList(action: "allow" | "block") {
     try {
       return [...before, ...text.split(",").map((rule) => parseRule(action, rule.trim()))];
     } catch (error) {
-      // What is wrong begins with the action, after which the option is called.
+      // The message begins with the action, which is also the option's name.
       throw error instanceof UserError ? new UserError(`--${error.message}`) : error;
     }
   };

@@ -1,15 +1,16 @@
 /**
- * One controller: its requests in, its answers and events out. Nothing that it does or leaves undone makes memory grow:
+ * The connection to one controller: receives requests, sends answers and events. Memory is bounded whatever the
+ * controller does:
  *
- * - It keeps one line and one piece of what comes in; while a whole line waits, nothing more is received.
- * - Answers that are not read wait here, up to MOST_UNREAD bytes. Beyond that the channel is closed: whoever asks that
- *   much and reads nothing is broken. The policy stays as it is.
- * - Events are left out while EVENT_ROOM bytes wait, and counted; see events.ts.
+ * - At most one line and one received chunk are kept. While a whole line waits, nothing more is received.
+ * - Answers that the controller does not read are buffered, up to MOST_UNREAD bytes. Beyond that the channel is closed,
+ *   because a controller that asks so much and reads nothing is broken. The policy stays as it is.
+ * - Events are skipped and counted while EVENT_ROOM bytes are buffered; see events.ts.
  *
- * When a request is answered is not decided here, but for all channels together (controllers.ts).
+ * controllers.ts decides for all channels together when a request is answered.
  *
- * At the end of what the controller sends (it closed, or half-closed its side) every whole line is still answered, then
- * the channel closes; one that has asked for events stays until the other side is gone altogether.
+ * When the controller closes or half-closes the connection, every whole line is still answered; then the channel
+ * closes. A channel with a subscription to events stays open until the connection is fully closed.
  */
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { Lines, LONGEST_LINE, TOO_LONG } from "./lines.ts";
@@ -19,7 +20,7 @@ import { errorLine, INTERNAL_ERROR, PARSE_ERROR, type Request, RpcError, readReq
 export const MOST_UNREAD = 4 * 1_048_576;
 const EVENT_ROOM = 262_144;
 
-/** What a channel asks for answers: a result as JSON, or an RpcError that is thrown. */
+/** Returns the result of a request as JSON. Throws RpcError. */
 export type Answerer = (request: Request, channel: Channel) => string;
 
 export interface ChannelOptions {
@@ -27,11 +28,11 @@ export interface ChannelOptions {
   readonly answer: Answerer;
   /** Called when a request waits for `answerOne`. */
   readonly onRequest: (channel: Channel) => void;
-  /** Called when anything has happened here: a tick should follow. */
+  /** Called after any activity on the channel: a tick should follow. */
   readonly onActivity?: () => void;
-  /** Called once, when it has closed; `why` is missing where that was to be expected. */
+  /** Called once, when the channel has closed; `why` is undefined when the controller ended it in order. */
   readonly onClose: (channel: Channel, why?: string) => void;
-  /** Told of a fault of softnet's own. */
+  /** Called with an error in softnet itself. */
   readonly onFault: (error: unknown) => void;
 }
 
@@ -40,42 +41,42 @@ export class Channel {
   readonly #stream: ByteStream;
   readonly #lines = new Lines();
   readonly #outgoing = new Outgoing();
-  /** The other side sends no more. */
+  /** The controller sends no more. */
   #ended = false;
-  /** The other side reads no more; what it had sent before still counts. */
-  #unheard = false;
+  /** The controller reads no more; requests that it sent before are still carried out. */
+  #unread = false;
   #closed = false;
   #subscribed = false;
-  /** When it asked last, or came; on performance.now(). */
-  #heard = performance.now();
+  /** Time of the last whole request, or of the connection; on performance.now(). */
+  #lastRequest = performance.now();
   #flushing: NodeJS.Immediate | undefined;
 
   constructor(options: ChannelOptions) {
     this.#options = options;
     this.#stream = options.stream;
-    this.#settle();
+    this.#update();
   }
 
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Whether it hears events: it need not say anything. */
+  /** Whether it is subscribed to events: such a controller need not send requests. */
   get watching(): boolean {
     return !this.#closed && this.#subscribed;
   }
 
-  /** Whether no event tells when the other side goes away altogether. */
+  /** Whether only `check` notices when the connection is fully closed. */
   get halfClosed(): boolean {
     return !this.#closed && this.#ended;
   }
 
-  /** When it last had a whole request, or came; on performance.now(). */
-  get heard(): number {
-    return this.#heard;
+  /** Time of the last whole request, or of the connection; on performance.now(). */
+  get lastRequest(): number {
+    return this.#lastRequest;
   }
 
-  /** Has events sent here from now on: the channel stays open for them. */
+  /** Keeps the channel open for events from now on. */
   subscribe(): void {
     this.#subscribed = true;
   }
@@ -85,7 +86,7 @@ export class Channel {
     return !this.#closed && this.#lines.waiting;
   }
 
-  /** Receives, unless a request waits already; answers whether one does. Never throws. */
+  /** Receives, unless a request waits already; returns whether a request waits now. Never throws. */
   receive(): boolean {
     if (this.#closed) return false;
     if (this.#lines.waiting) return true;
@@ -98,48 +99,48 @@ export class Channel {
     } catch (error) {
       this.close((error as Error).message);
     }
-    this.#settle();
+    this.#update();
     return this.waiting;
   }
 
-  /** Answers the request that waits, if one does; answers how many milliseconds that took. Never throws. */
+  /** Answers the request that waits, if one does; returns how many milliseconds that took. Never throws. */
   answerOne(): number {
     if (!this.waiting) return 0;
     const begin = performance.now();
-    this.#heard = begin;
+    this.#lastRequest = begin;
     this.#queue(this.#answerTo(this.#lines.next()));
     this.#flush();
-    this.#settle();
+    this.#update();
     return performance.now() - begin;
   }
 
-  /** Sends a line that no request asked for. Answers false, and does nothing, where too much waits already. */
+  /** Sends a notification. Returns false, and does nothing, when too much is buffered already. */
   notify(line: string): boolean {
-    if (this.#closed || this.#unheard || this.#outgoing.length + line.length > EVENT_ROOM) return false;
+    if (this.#closed || this.#unread || this.#outgoing.length + line.length > EVENT_ROOM) return false;
     this.#queue(line);
     this.#flushing ??= setImmediate(() => {
       this.#flushing = undefined;
       this.#flush();
-      this.#settle();
+      this.#update();
     });
     return true;
   }
 
-  /** On a tick: notices what no event tells. */
+  /** On a tick: notices a connection that was fully closed without an event. */
   check(): void {
     if (this.#closed) return;
-    if (this.#stream.check() && this.#ended) this.#loseHearing();
-    this.#settle();
+    if (this.#stream.check() && this.#ended) this.#stopSending();
+    this.#update();
   }
 
-  /** Says a last line, as far as the other side takes it, and ends it. */
+  /** Sends a last line, as far as the socket accepts it without waiting, and closes. */
   dismiss(line: string): void {
     this.#queue(line);
     this.#flush();
     this.close();
   }
 
-  /** Ends it; what waits is lost. Harmless when called twice. */
+  /** Closes the connection; buffered data is lost. Harmless when called twice. */
   close(why?: string): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -153,7 +154,7 @@ export class Channel {
     this.#options.onActivity?.();
     this.#flush();
     if (this.receive()) this.#options.onRequest(this);
-    else this.#settle();
+    else this.#update();
   };
 
   #answerTo(line: Uint8Array | typeof TOO_LONG): string {
@@ -170,38 +171,38 @@ export class Channel {
 
   #fault(error: unknown): RpcError {
     this.#options.onFault(error);
-    return new RpcError(INTERNAL_ERROR, "a fault of softnet's own; the log has it");
+    return new RpcError(INTERNAL_ERROR, "an error in softnet itself; see its log");
   }
 
   #queue(text: string): void {
-    if (!this.#unheard) this.#outgoing.add(text);
+    if (!this.#unread) this.#outgoing.add(text);
   }
 
-  /** Sends what the other side takes, and closes where it has left too much unread. */
+  /** Sends as much as the socket accepts; closes when the controller has left too much unread. */
   #flush(): void {
     try {
       this.#outgoing.flush(this.#send);
     } catch {
-      this.#loseHearing();
+      this.#stopSending();
     }
     const { length } = this.#outgoing;
     if (length > MOST_UNREAD) this.close(`${length} bytes of answers were not read`);
   }
 
-  #loseHearing(): void {
-    this.#unheard = true;
+  #stopSending(): void {
+    this.#unread = true;
     this.#outgoing.clear();
   }
 
   readonly #send = (bytes: Uint8Array): number => this.#stream.send(bytes);
 
-  /** Closes when there is nothing left to do; else watches for what can be done next. */
-  #settle(): void {
+  /** Closes when there is nothing left to do; else chooses the socket events to wait for. */
+  #update(): void {
     if (this.#closed) return;
     const waiting = this.#lines.waiting;
-    const listens = this.#subscribed && !this.#unheard;
+    const listens = this.#subscribed && !this.#unread;
     if (this.#ended && !waiting && !listens && this.#outgoing.length === 0) this.close();
-    // Not readable after the end, which stays readable; nor while a whole request waits.
+    // A socket at its end stays readable for ever, so it is not watched; nor is one while a whole request waits.
     else this.#stream.watch(!this.#ended && !waiting, this.#outgoing.length > 0, this.#wake);
   }
 }

@@ -1,4 +1,6 @@
-/** The other end of a control socket: asks, and hears events. For `softnet ctl`; a controller of one's own needs no more. */
+/**
+ * The client of a control socket: sends requests, receives events. `softnet ctl` uses it; other controllers can, too.
+ */
 import { createConnection, type Socket } from "node:net";
 import { createInterface } from "node:readline";
 import { UserError } from "../user-error.ts";
@@ -13,8 +15,8 @@ interface Message {
   readonly params?: Answer;
 }
 
-/** Milliseconds for an answer: softnet gives it at once, whatever it is doing. */
-const PATIENCE = 10_000;
+/** Milliseconds to wait for an answer; softnet answers at once even under load. */
+const ANSWER_TIMEOUT = 10_000;
 
 export class ControlClient {
   readonly #path: string;
@@ -28,7 +30,7 @@ export class ControlClient {
     this.#messages = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
   }
 
-  /** Throws UserError when nobody listens there. */
+  /** Throws UserError when no softnet listens there. */
   static async connect(path: string): Promise<ControlClient> {
     const socket = createConnection(path);
     await new Promise<void>((resolve, reject) => {
@@ -36,26 +38,26 @@ export class ControlClient {
       socket.once("error", (error) => reject(new UserError(`${path}: ${describe(error)}`)));
     });
     socket.on("timeout", () => socket.destroy());
-    socket.on("error", () => {}); // what is wrong shows as the end of the lines
+    socket.on("error", () => {}); // an error also ends the lines, and that is reported
     return new ControlClient(path, socket);
   }
 
-  /** Throws UserError with softnet's own words where it refuses. */
+  /** Returns the result. Throws UserError with softnet's own message when it refuses. */
   async ask(method: string, params: object = {}): Promise<Answer> {
     const id = ++this.#asked;
     this.#socket.write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`);
-    this.#socket.setTimeout(PATIENCE);
+    this.#socket.setTimeout(ANSWER_TIMEOUT);
     for (;;) {
       const { id: answered, result, error, method: event } = await this.#next(`no answer to ${method}`);
       if (event !== undefined) continue;
       if (error !== undefined) throw new UserError(error.message);
-      if (answered !== id || result === undefined) throw this.#gone("what answers is no softnet");
+      if (answered !== id || result === undefined) throw this.#gone("the program that listens there is not softnet");
       this.#socket.setTimeout(0);
       return result;
     }
   }
 
-  /** Waits for the next event. Throws UserError when softnet has gone. */
+  /** Waits for the next event. Throws UserError when softnet has closed the connection. */
   async event(): Promise<Answer> {
     for (;;) {
       const { method, params } = await this.#next("softnet has closed the connection");
@@ -76,7 +78,7 @@ export class ControlClient {
     } catch {
       // As below.
     }
-    throw this.#gone("what answers is no softnet");
+    throw this.#gone("the program that listens there is not softnet");
   }
 
   #gone(why: string): UserError {
@@ -92,7 +94,7 @@ function describe(error: NodeJS.ErrnoException): string {
     case "ENOTSOCK":
       return "no softnet listens there";
     case "EACCES":
-      return "no permission: it is for the user only who started that softnet";
+      return "permission denied: only the user who started that softnet may connect";
     default:
       return error.message;
   }

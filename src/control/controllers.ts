@@ -1,12 +1,12 @@
 /**
- * All controllers of one softnet: the one on an inherited descriptor, and those on the socket, at most MOST_CLIENTS. Who
- * comes when all places are taken gets the place of a silent one: the client that has asked nothing for the longest time,
- * at least SILENCE, and hears no events. Where there is none it is told so and closed. At most MOST_WATCHING hear events,
- * so that some places always are for questions.
+ * All controllers of one softnet: the one on an inherited descriptor, and at most MOST_CLIENTS on the socket. When all
+ * are taken, a new client replaces the client without events that has sent no request for the longest time, if that is
+ * at least SILENCE. If there is no such client, the new one gets an error and is closed. At most MOST_WATCHING clients
+ * may subscribe to events, so that others can always send requests.
  *
- * One thread serves them and forwards frames, so frames come first: in each turn of the event loop one request is
- * answered, whoever's turn it is, and after one that took a while frames have as long again before the next. However
- * much controllers ask, frames have at least half of the time.
+ * One thread serves controllers and forwards frames, and frames come first. Each turn of the event loop answers one
+ * request. A request that took t milliseconds is followed by t milliseconds for frames alone, so controllers never get
+ * more than half of the time.
  */
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { Channel } from "./channel.ts";
@@ -16,22 +16,22 @@ import { errorLine, type Request, RpcError, TOO_MANY_CLIENTS } from "./rpc.ts";
 export const MOST_CLIENTS = 16;
 export const MOST_WATCHING = 12;
 
-/** Milliseconds without a request after which a client may lose its place. */
+/** Milliseconds without a request after which a new client may replace this one. */
 export const SILENCE = 5_000;
 
-/** Microseconds between two looks at what no event tells. */
+/** Microseconds between two checks of half-closed channels, whose end the event loop does not report. */
 const LOOK_INTERVAL = 1_000_000;
 
-/** Milliseconds of rest that are worth a timer. */
+/** Shortest pause in milliseconds for which a timer is set. */
 const NOTICEABLE = 1;
 
 export interface ControllersOptions {
   readonly target: ControlTarget;
-  /** Told that a channel ended otherwise than by its other side's wish. */
+  /** Called when a channel was closed because of an error. */
   readonly onBroken: (why: string) => void;
-  /** Called when anything has happened: `check` should follow soon. */
+  /** Called after any activity: `check` should follow soon. */
   readonly onActivity?: () => void;
-  /** Told of a fault of softnet's own. */
+  /** Called with an error in softnet itself. */
   readonly onFault: (error: unknown) => void;
 }
 
@@ -43,7 +43,7 @@ export class Controllers {
   readonly #queue: Channel[] = [];
   #nextTurn: NodeJS.Immediate | undefined;
   #rest: NodeJS.Timeout | undefined;
-  /** On performance.now(); 0 = no rest is due. */
+  /** End of the pause for frames, on performance.now(); 0 = none. */
   #restUntil = 0;
   /** When `check` was called last. */
   #checked = 0;
@@ -57,15 +57,15 @@ export class Controllers {
     return this.#clients.size;
   }
 
-  /** The channel on a descriptor that softnet was given. */
+  /** Serves the descriptor that softnet was given. */
   inherit(stream: ByteStream): void {
     this.#inherited = this.#open(stream);
   }
 
-  /** A client of the socket. */
+  /** Serves a client of the socket. */
   admit(stream: ByteStream): void {
     this.#options.onActivity?.();
-    if (this.#clients.size >= MOST_CLIENTS) this.#makePlace();
+    if (this.#clients.size >= MOST_CLIENTS) this.#makeRoom();
     if (this.#clients.size < MOST_CLIENTS) {
       this.#clients.add(this.#open(stream));
       return;
@@ -75,14 +75,15 @@ export class Controllers {
         Buffer.from(errorLine(new RpcError(TOO_MANY_CLIENTS, `${MOST_CLIENTS} clients are connected already`))),
       );
     } catch {
-      // It has gone again.
+      // The client has closed the connection already.
     }
     stream.close();
   }
 
   /**
-   * Between two batches of a busy relay, which may keep the event loop from turning for thousands of frames: a request on the
-   * inherited channel is answered at once, so that no set waits for more than 128 frames. Costs one system call.
+   * Called between two batches of a busy relay, which may keep the event loop from turning for thousands of frames.
+   * Answers a request on the inherited channel at once, so that none waits for more than 128 frames. Costs one system
+   * call.
    */
   serveBetweenBatches(): void {
     const channel = this.#inherited;
@@ -95,7 +96,7 @@ export class Controllers {
     this.#answerOne(channel);
   }
 
-  /** When `check` has something to do if nothing happens until then, microseconds; Infinity = nothing. */
+  /** When `check` must be called at the latest, in microseconds; Infinity = not needed. */
   get deadline(): number {
     const halfClosed = this.#inherited?.halfClosed || [...this.#clients].some((channel) => channel.halfClosed);
     const look = halfClosed ? this.#checked + LOOK_INTERVAL : Number.POSITIVE_INFINITY;
@@ -119,11 +120,11 @@ export class Controllers {
   }
 
   /** Closes the client that has been silent for the longest time, if one has been for long enough. */
-  #makePlace(): void {
+  #makeRoom(): void {
     const silent = [...this.#clients].filter(({ watching, waiting }) => !watching && !waiting);
-    const oldest = silent.toSorted((one, other) => one.heard - other.heard)[0];
-    if (oldest === undefined || performance.now() - oldest.heard < SILENCE) return;
-    oldest.dismiss(errorLine(new RpcError(TOO_MANY_CLIENTS, "others need the place of a client that asks nothing")));
+    const oldest = silent.toSorted((one, other) => one.lastRequest - other.lastRequest)[0];
+    if (oldest === undefined || performance.now() - oldest.lastRequest < SILENCE) return;
+    oldest.dismiss(errorLine(new RpcError(TOO_MANY_CLIENTS, "closed for a new client, because it sent no request")));
   }
 
   #answer(request: Request, channel: Channel): string {
@@ -131,7 +132,7 @@ export class Controllers {
     if (request.method === "softnet.events" && !channel.watching && channel !== this.#inherited) {
       const watching = [...this.#clients].filter((one) => one.watching).length;
       if (watching >= MOST_WATCHING) {
-        throw new RpcError(TOO_MANY_CLIENTS, `${MOST_WATCHING} clients hear events already`);
+        throw new RpcError(TOO_MANY_CLIENTS, `${MOST_WATCHING} clients receive events already`);
       }
     }
     return answerRequest(target, request, channel);

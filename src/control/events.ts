@@ -1,11 +1,12 @@
 /**
- * What controllers hear that have asked for events (`softnet.events`): changes of the binding and of the policy, and the
- * first drop of each reason and remote address since they asked or the policy changed. Each event is a notification, one line:
+ * Events for controllers that have called `softnet.events`: changes of the binding and of the policy, and the first
+ * drop of each reason and remote address since the subscription or the last change of policy. Each is a notification,
+ * one line:
  *
  *     {"jsonrpc":"2.0","method":"softnet.event","params":{"event":"binding","time":…,…}}
  *
- * What a controller does not read in time, and first drops beyond MOST_FIRST_DROPS, are left out and counted; the count
- * is told as an event of its own, `skipped`, at most once a second.
+ * Events that a controller does not read in time, and first drops beyond MOST_FIRST_DROPS, are skipped and counted. The
+ * count is sent as the event `skipped`, at most once a second.
  */
 import type { Direction } from "../relay/direction.ts";
 import type { FrameView } from "../wire/frame-view.ts";
@@ -15,17 +16,18 @@ import { remoteOf } from "./remote.ts";
 
 export type EventFields = Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 
-/** Microseconds between two tellings of what was skipped. */
+/** Microseconds between two `skipped` events. */
 const INTERVAL = 1_000_000;
 
 interface Subscriber {
   readonly channel: Channel;
   readonly drops: FirstDrops;
   skipped: number;
-  told: number;
+  /** Time of the last `skipped` event, in microseconds. */
+  reported: number;
 }
 
-/** Tells what a dropped frame was. */
+/** Returns an event's fields for a dropped frame. */
 export type DescribeDrop = (direction: Direction, verdict: number, view: FrameView) => EventFields;
 
 export class Events {
@@ -36,20 +38,20 @@ export class Events {
     this.#describe = describe;
   }
 
-  /** Whether somebody listens. */
+  /** Whether there is a subscriber. */
   get wanted(): boolean {
     return this.#subscribers.length > 0;
   }
 
-  /** When `tick` has something to tell, microseconds; Infinity = nothing. */
+  /** When `tick` must be called at the latest, in microseconds; Infinity = not needed. */
   get deadline(): number {
     const skipped = this.#subscribers.filter((one) => one.skipped > 0);
-    return Math.min(Number.POSITIVE_INFINITY, ...skipped.map((one) => one.told + INTERVAL));
+    return Math.min(Number.POSITIVE_INFINITY, ...skipped.map((one) => one.reported + INTERVAL));
   }
 
   subscribe(channel: Channel): void {
     if (this.#subscribers.some((one) => one.channel === channel)) return;
-    this.#subscribers.push({ channel, drops: new FirstDrops(), skipped: 0, told: 0 });
+    this.#subscribers.push({ channel, drops: new FirstDrops(), skipped: 0, reported: 0 });
     channel.subscribe();
   }
 
@@ -64,13 +66,13 @@ export class Events {
     for (const one of this.#subscribers) send(one, line);
   }
 
-  /** A policy that changed: what is dropped from now on is worth telling again. */
+  /** Sends the change; the first drops are counted anew. */
   policyChanged(fields: EventFields): void {
     for (const { drops } of this.#subscribers) drops.clear();
     this.tell("policy", fields);
   }
 
-  /** A dropped frame. Allocates nothing unless it is the first of its kind for somebody. */
+  /** Sends a dropped frame to subscribers for which it is the first of its kind; allocates nothing if there is none. */
   drop(direction: Direction, verdict: number, view: FrameView): void {
     const remote = remoteOf(direction, view);
     let line: string | undefined;
@@ -89,8 +91,8 @@ export class Events {
   /** On a tick; `time` in microseconds. */
   tick(time: number): void {
     for (const one of this.#subscribers) {
-      if (one.skipped === 0 || time - one.told < INTERVAL) continue;
-      one.told = time; // also where nobody reads it: then again a second later
+      if (one.skipped === 0 || time - one.reported < INTERVAL) continue;
+      one.reported = time; // also when it cannot be sent: the next try is a second later
       if (one.channel.notify(eventLine("skipped", { count: one.skipped }))) one.skipped = 0;
     }
   }

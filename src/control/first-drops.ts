@@ -1,7 +1,7 @@
 /**
- * Which pairs of drop reason and remote address were seen already, in a table of fixed size: asked for each dropped frame
- * while somebody listens, so it allocates nothing. When it is full, what is new is no more told apart. A guest chooses the
- * addresses that it sends to: the hash is keyed, so that they do not gather in one place of the table.
+ * Which pairs of drop reason and remote address were seen already, in a hash table of fixed size. It is looked up for
+ * each dropped frame while there is a subscriber, so it allocates nothing. When it is full, new pairs are not stored. A
+ * guest chooses the addresses that it sends to, so the hash is keyed: a guest cannot make them collide.
  */
 import { KeyedHash } from "../guard/keyed-hash.ts";
 
@@ -15,7 +15,7 @@ export class FirstDrops {
   readonly #hash = new KeyedHash();
   #count = 0;
 
-  /** Notes a pair: 1 when it is new, 0 when it was there, -1 when it is new and there is no room. */
+  /** Stores a pair. Returns 1 when it is new, 0 when it was there, -1 when it is new and the table is full. */
   note(verdict: number, remote: number): 1 | 0 | -1 {
     let slot = this.#hash.of(remote, 0, verdict) % SLOTS;
     while (this.#verdicts[slot] !== 0) {

@@ -1,23 +1,23 @@
 /**
- * A JSON reader (RFC 8259) for bytes from a stranger. JSON.parse is not enough here: it forgets which of two equal keys came
- * first and that there were two, it rounds integers past 2^53, and it has no bounds. This one
+ * Written by hand because JSON.parse hides duplicate keys, rounds integers above 2^53 and has no limits. This reader
+ * (RFC 8259) for untrusted bytes
  *
- * - keeps a number as it was written;
- * - remembers that a key came twice;
- * - refuses what is nested deeper than DEEPEST (section 9 allows such limits) and strings that are no Unicode;
- * - keeps no more of an array than MOST_KEPT and no more of an object than MOST_KEPT_KEYS, but reads and counts all;
- * - refuses a text that has more than MOST_VALUES values to keep: a mebibyte full of brackets makes nothing that large.
+ * - keeps a number's text;
+ * - reports a key that occurs twice;
+ * - refuses nesting deeper than DEEPEST (section 9 allows such limits) and strings that are not valid Unicode;
+ * - keeps at most MOST_KEPT elements of an array and MOST_KEPT_KEYS members of an object, but reads and counts all;
+ * - refuses a text with more than MOST_VALUES values to keep, so that a mebibyte of brackets does not fill the memory.
  */
 
-/** Arrays and objects in each other; a request has three. */
+/** Nested arrays and objects; a request has three. */
 const DEEPEST = 16;
-/** One more than a policy may have rules, so that too many are told apart from many. */
+/** One more than a policy may have rules, so that a list that is too long can be refused. */
 const MOST_KEPT = 4_097;
 const MOST_KEPT_KEYS = 64;
 /** Elements and members of a whole text; a request has at most some more than 4,096. */
 const MOST_VALUES = 16_384;
 
-/** A number as it was written. */
+/** A number as its text. */
 export class JsonNumber {
   readonly text: string;
   constructor(text: string) {
@@ -35,15 +35,15 @@ export class JsonArray {
 export class JsonObject {
   /** The first members; of two with the same key, the first. */
   readonly members = new Map<string, Json>();
-  /** A key that came twice. */
+  /** A key that occurred twice. */
   duplicate: string | undefined;
-  /** A key for which there was no more room. */
+  /** A key beyond MOST_KEPT_KEYS. */
   surplus: string | undefined;
 }
 
 export type Json = null | boolean | string | JsonNumber | JsonArray | JsonObject;
 
-/** The text is no JSON, or beyond the reader's limits. */
+/** The text is not JSON, or exceeds the reader's limits. */
 export class JsonError extends Error {}
 
 /** Reads a text that is one JSON value. Throws JsonError. */
@@ -53,7 +53,7 @@ export function readJson(text: string): Json {
 
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON wants these escaped
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON requires that these are escaped
 const CONTROL = /[\u0000-\u001f]/;
 const WORDS: readonly (readonly [string, null | boolean])[] = [
   ["null", null],
@@ -136,7 +136,7 @@ class Reader {
     }
   }
 
-  /** Counts what is kept, also where it will go with what it is in. */
+  /** Counts a kept value, also one in an array or object that is not kept itself. */
   #keep(): void {
     if (++this.#kept > MOST_VALUES) throw this.#error(`more than ${MOST_VALUES} values`);
   }

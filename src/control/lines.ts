@@ -1,37 +1,37 @@
 /**
- * Bytes as they come, into lines. At most one line's bytes are kept; of a longer line nothing is, up to its newline. What
- * has no newline at the end of the stream is no line.
+ * Splits a byte stream into lines. At most one line's bytes are kept; a line that is too long is skipped up to its
+ * newline. Bytes without a newline at the end of the stream are not a line.
  */
 
 /** Bytes of a line without its newline. */
 export const LONGEST_LINE = 1_048_576;
 
-/** What `next` answers for a line that was too long, once for each, as soon as it is known. */
+/** What `next` returns once for each line that was too long, as soon as that is known. */
 export const TOO_LONG = "too long";
 
 const NEWLINE = 10;
-/** Bytes of room to begin with, and bytes that are not held on to. */
+/** Bytes of the first buffer; a buffer larger than LARGE is released when it is empty. */
 const SMALL = 4096;
 const LARGE = 65_536;
 
 export class Lines {
-  /** What was received and not yet handed out: bytes `#begin` to `#end` of `#bytes`. */
+  /** Bytes `#begin` to `#end` of `#bytes` were received and not yet returned. */
   #bytes: Buffer = Buffer.alloc(SMALL);
   #begin = 0;
   #end = 0;
-  /** No newline lies before here. */
+  /** There is no newline before this offset. */
   #searched = 0;
   /** The rest of a line that was too long is being skipped. */
   #skipping = false;
-  /** That line has not been told yet. */
+  /** `next` has not returned TOO_LONG for that line yet. */
   #refused = false;
 
-  /** Whether `next` has something. */
+  /** Whether `next` may be called. */
   get waiting(): boolean {
     return this.#refused || this.#newline() >= 0;
   }
 
-  /** Adds what was received. To be called only when nothing waits: so no more than a line and a piece is kept. */
+  /** Adds received bytes. To be called only when no line waits: so at most one line and one chunk are kept. */
   push(bytes: Uint8Array): void {
     this.#append(bytes);
     if (this.#skipping) {
@@ -77,7 +77,7 @@ export class Lines {
     this.#end += bytes.length;
   }
 
-  /** Where the next newline is, or -1. */
+  /** Offset of the next newline, or -1. */
   #newline(): number {
     if (this.#searched === this.#end) return -1;
     const at = this.#bytes.subarray(0, this.#end).indexOf(NEWLINE, this.#searched);

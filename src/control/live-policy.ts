@@ -1,12 +1,13 @@
 /**
- * The policy in force, and how it is replaced while softnet runs: by a controller's set, or by what the options and the
- * file say (SIGHUP). All or nothing: one bad rule changes nothing (threat row I10).
+ * The policy in force, and how it is replaced while softnet runs: by a controller's set, or from the options and the
+ * policy file (SIGHUP). One bad rule changes nothing (threat row I10).
  *
- * A revision is a number that a controller may give along; an older one than the last is refused, so that of two sets that
- * overtake each other on different connections the newer one stays. The same one again is taken: its answer was lost.
+ * A controller may give a revision number. A revision older than the last one is refused, so that of two sets on
+ * different connections the newer one stays in force. The same revision is accepted again, since its answer may have
+ * been lost.
  *
- * Whether the VM is isolated from others was decided by the rules at start, and cannot follow: a policy under which it would
- * have been decided otherwise is refused, unless the one who sets it says that the isolation stays as it is.
+ * Whether the network isolates the VM from other VMs was decided by the rules at start and cannot change. A policy that
+ * would have decided otherwise is refused, unless the set says that the isolation stays as it is.
  */
 import { allowsEverything, formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
@@ -21,14 +22,14 @@ export interface PolicyLists {
 export interface SetOptions {
   /** Decimal digits. */
   readonly revision?: string | undefined;
-  /** The isolation stays as it was decided, whatever the rules would make of it. */
+  /** Accept rules that would have decided the isolation otherwise. */
   readonly keepsIsolation?: boolean;
 }
 
 /** Puts rules in force; must not throw. */
 export type Apply = (rules: readonly Rule[]) => void;
 
-/** A policy under which the VM's isolation would be another one. */
+/** A policy that would have decided the VM's isolation otherwise. */
 export class IsolationError extends UserError {
   constructor(isolated: boolean) {
     const change = isolated ? "allow 0.0.0.0/0 would end" : "a policy without allow 0.0.0.0/0 would bring back";
@@ -57,7 +58,7 @@ export class LivePolicy {
     return this.#lists;
   }
 
-  /** Replaces everything. Throws UserError; then nothing has changed. */
+  /** Replaces all rules. Throws UserError; then nothing has changed. */
   replace(rules: readonly Rule[], { keepsIsolation = false }: SetOptions = {}): void {
     if (!keepsIsolation && allowsEverything(rules) === this.#isolated) throw new IsolationError(this.#isolated);
     const { lists, rules: distinct } = normalize(rules);
@@ -66,8 +67,8 @@ export class LivePolicy {
   }
 
   /**
-   * As `replace` for a controller. `read` returns the rules or throws UserError; it is called once the revision is known
-   * to count. Throws RpcError; then nothing has changed.
+   * As `replace`, for a controller. `read` returns the rules or throws UserError; it is called only when the revision
+   * is not stale. Throws RpcError; then nothing has changed.
    */
   set(read: () => readonly Rule[], options: SetOptions = {}): void {
     const { revision } = options;
@@ -86,7 +87,7 @@ export class LivePolicy {
   }
 }
 
-/** The rules as text, and each of them once. */
+/** The rules without duplicates, as text and as they are. */
 function normalize(rules: readonly Rule[]): { readonly lists: PolicyLists; readonly rules: Rule[] } {
   const found = { allow: new Map<string, Rule>(), block: new Map<string, Rule>() };
   for (const rule of rules) found[rule.action].set(formatRule(rule), rule);

@@ -1,6 +1,6 @@
 /**
- * What controllers may ask. `softnet.policy.get` and `.set` are an interface that others have built against; the rest is
- * our own. Parameters are looked at closely: what is missing, not known or twice there is refused, never guessed.
+ * The methods of the control channel. `softnet.policy.get` and `.set` are an interface that other programs depend on.
+ * Parameters are checked strictly: a missing, unknown or duplicate one is refused.
  */
 import type { PolicyQuestion } from "../guard/types.ts";
 import { parseRules } from "../policy/rule.ts";
@@ -11,18 +11,18 @@ import { type Json, JsonArray, JsonNumber, JsonObject } from "./json.ts";
 import type { LivePolicy } from "./live-policy.ts";
 import { INVALID_PARAMS, METHOD_NOT_FOUND, type Request, RpcError, surplusKey, unsigned64 } from "./rpc.ts";
 
-/** What the methods ask and change. */
+/** What the methods read and change. */
 export interface ControlTarget {
   readonly policy: LivePolicy;
   readonly events: Events;
-  /** Whether the network keeps the VM apart from others. */
+  /** Whether the network isolates the VM from other VMs. */
   readonly isolated: boolean;
-  /** Both answer what becomes JSON as it is. */
+  /** Both return an object that is sent as JSON. */
   status(): object;
   explain(question: PolicyQuestion): object;
 }
 
-/** Answers a request with a result as JSON. Throws RpcError. */
+/** Returns the result of a request as JSON. Throws RpcError. */
 export function answerRequest(target: ControlTarget, { method, params }: Request, channel: Channel): string {
   switch (method) {
     case "softnet.policy.get":
@@ -46,7 +46,7 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
 
 type Members = ReadonlyMap<string, Json>;
 
-/** The parameters by name. Absent ones and null are none. */
+/** The parameters by name; absent params and null are an empty map. */
 function members(params: Json | undefined, known: readonly string[]): Members {
   if (params === undefined) return new Map();
   if (!(params instanceof JsonObject)) throw wrong("params are not an object");
@@ -73,14 +73,14 @@ function setPolicy({ policy, isolated }: ControlTarget, given: Members): string 
 function ruleList(given: Members, key: string): string[] {
   const list = given.get(key);
   if (!(list instanceof JsonArray)) throw wrong(`${key} is ${list === undefined ? "missing" : "not an array"}`);
-  if (list.length > list.elements.length) throw wrong(`${key} has ${list.length} rules: that are too many`);
+  if (list.length > list.elements.length) throw wrong(`${key} has ${list.length} rules: too many`);
   return list.elements.map((rule) => {
     if (typeof rule !== "string") throw wrong(`${key} has something that is not a string`);
     return rule;
   });
 }
 
-/** `more`: values that are JSON already, since a revision may be larger than a number can be. */
+/** `more`: values that are JSON already, since a revision may exceed 2^53. */
 function policyResult({ lists: { allow, block } }: LivePolicy, more: Readonly<Record<string, string>> = {}): string {
   const result = JSON.stringify({ allow, block, ruleCount: allow.length + block.length });
   const members = Object.entries(more).map(([key, value]) => `,"${key}":${value}`);

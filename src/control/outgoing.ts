@@ -1,4 +1,4 @@
-/** Bytes that wait to be sent: one buffer that grows with what waits, and is given back when nothing does. */
+/** Bytes that wait to be sent: one buffer that grows as needed and is released when it is empty. */
 
 const SMALL = 4096;
 
@@ -27,7 +27,7 @@ export class Outgoing {
     this.#end += size;
   }
 
-  /** Hands what waits to `send`, which answers how many bytes it took, until it takes no more. */
+  /** Calls `send`, which returns how many bytes it took, until it takes no more or all are sent. */
   flush(send: (bytes: Uint8Array) => number): void {
     if (this.length === 0) return;
     this.#begin += send(this.#bytes.subarray(this.#begin, this.#end));

@@ -1,15 +1,15 @@
 /**
- * `--policy FILE`: one rule a line, `allow RULE` or `block RULE`; `#` begins a comment, empty lines are nothing. What is
- * not understood is an error with the line's number, and then the whole file counts for nothing (threat row I10).
+ * `--policy FILE`: one rule a line, `allow RULE` or `block RULE`; `#` begins a comment, empty lines are skipped. An
+ * invalid line is an error with its number, and then the whole file is refused (threat row I10).
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { MOST_RULES, parseRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 
-/** Bytes: room for as many rules as there may be, with a comment each. */
+/** Bytes: enough for MOST_RULES rules with a comment each. */
 export const LARGEST_POLICY_FILE = 1_048_576;
 
-/** Reads a file with the rights that the process has now. Throws UserError. */
+/** Reads a file with the process's present rights. Throws UserError. */
 export function readPolicyFile(path: string): Rule[] {
   let text: string;
   try {
@@ -51,7 +51,7 @@ export function parsePolicy(text: string, label: string): Rule[] {
 }
 
 function readBounded(path: string): Uint8Array {
-  // Not blocking: opening a pipe that nobody writes to would stop frames.
+  // Without O_NONBLOCK, open would wait for a writer if this is a pipe, and no frame would be forwarded.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     if (!fstatSync(fd).isFile()) throw new UserError(`--policy ${path}: it is not a file`);

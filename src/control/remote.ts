@@ -1,4 +1,4 @@
-/** Whom a frame goes to or comes from, as far as that can be read: what first drops are told apart by. */
+/** The remote address of a frame: the key of the table of first drops. */
 import { type Direction, EGRESS } from "../relay/direction.ts";
 import { TYPE_ARP, TYPE_IPV4 } from "../wire/ethernet.ts";
 import type { FrameView } from "../wire/frame-view.ts";

@@ -1,22 +1,22 @@
 /**
- * JSON-RPC 2.0 as softnet speaks it: one request or answer a line. A line becomes a request or an RpcError, whose answer
- * carries the id as far as it could be read. Stricter than the standard where being lenient would hide a mistake: keys
- * that are not known or come twice are refused, an id is an unsigned 64-bit integer or a string of at most 256 bytes, a
- * request without one is refused (softnet takes no notifications), and so are batches (arrays).
+ * softnet's JSON-RPC 2.0: one request or answer a line. A line is read as a request or an RpcError, whose answer has
+ * the request's id if that could be read. Stricter than the standard, so that mistakes are noticed: unknown and
+ * duplicate keys are refused, and so are requests without an id (notifications) and batches (arrays). An id is an
+ * unsigned 64-bit integer or a string of at most 256 bytes.
  */
 import { type Json, JsonArray, JsonError, JsonNumber, JsonObject, readJson } from "./json.ts";
 
-/** JSON-RPC 2.0, section 5.1; what is from -32000 to -32099 is softnet's own. */
+/** JSON-RPC 2.0, section 5.1; -32000 to -32099 are softnet's own. */
 export const PARSE_ERROR = -32_700;
 export const INVALID_REQUEST = -32_600;
 export const METHOD_NOT_FOUND = -32_601;
 export const INVALID_PARAMS = -32_602;
 export const INTERNAL_ERROR = -32_603;
-/** A socket that has as many clients as it takes. */
+/** The socket has as many clients as allowed. */
 export const TOO_MANY_CLIENTS = -32_000;
 /** A desiredRevision that is older than the one in force. */
 export const STALE_REVISION = -32_001;
-/** A policy that fits only another isolation than the one that was decided when softnet started. */
+/** A policy that would have decided the VM's isolation otherwise (live-policy.ts). */
 export const ISOLATION_DECIDED = -32_002;
 
 export interface Request {
@@ -39,7 +39,7 @@ export class RpcError extends Error {
   }
 }
 
-/** Characters of an error's message: it may name a value that is a mebibyte long. */
+/** Characters of an error's message, which may quote a value as long as a mebibyte. */
 const LONGEST_MESSAGE = 400;
 const LONGEST_ID = 256;
 const LARGEST_INTEGER = 2n ** 64n - 1n;

@@ -1,4 +1,4 @@
-/** An agent seen from the demo: a child process in a namespace that is given orders and answers them (agent/main.ts). */
+/** The demo's side of an agent: starts the child process in a namespace, sends it orders, receives its reports. */
 import type { ChildProcess } from "node:child_process";
 import type { Actions } from "./agent/actions.ts";
 import type { Order, Report } from "./agent/main.ts";
@@ -6,9 +6,9 @@ import { startIn } from "./child.ts";
 import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
 
-/** Every action ends by itself long before this; milliseconds. */
+/** Milliseconds; every action ends by itself much earlier. */
 const TIMEOUT = 120_000;
-/** How much of what an agent complained about is kept, in characters. */
+/** Characters that are kept of an agent's stderr. */
 const MOST_COMPLAINTS = 2_000;
 
 interface Waiting {
@@ -47,7 +47,7 @@ export class Agent {
     });
   }
 
-  /** Has the agent carry out an action. */
+  /** Sends an order to the agent; resolves with the action's result. */
   call<K extends keyof Actions>(
     action: K,
     ...argument: Parameters<Actions[K]>

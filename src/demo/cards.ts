@@ -2,13 +2,13 @@
 
 import type { Cleanup } from "./cleanup.ts";
 import { Guest } from "./guest.ts";
+import type { Machine } from "./machine.ts";
 import type { Namespace } from "./namespace.ts";
-import type { Place } from "./place.ts";
 import * as plan from "./plan.ts";
 import { Softnet } from "./softnet.ts";
 
 /**
- * bare     a cable to the bridge
+ * bare     a veth pair to the bridge
  * bridge   softnet, and behind it the bridge
  * nat      softnet, and behind it a private network of the guest's own
  */
@@ -16,10 +16,10 @@ export type Way = "bare" | "bridge" | "nat";
 
 const ON_BRIDGE = { address: plan.GATEWAY, mac: plan.GATEWAY_MAC };
 
-/** Gives a guest its card: the end of a cable to the bridge, or the TAP of a softnet. */
+/** Gives a guest its card: the end of a veth pair to the bridge, or the TAP of a softnet. */
 export async function connect(
   name: string,
-  home: Place,
+  home: Machine,
   host: Namespace,
   mac: string,
   way: Way,

@@ -1,4 +1,4 @@
-/** Programs of the demo that run inside a namespace, started from where this one came from. */
+/** Starts programs of the demo in a namespace, from the same installation as this process. */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { extname } from "node:path";
 import { isSea } from "node:sea";
@@ -20,7 +20,7 @@ function pieceCommand(path: Piece): string[] {
   return [process.execPath, ...process.execArgv, fileURLToPath(file)];
 }
 
-/** The executable does not speak with who came through sudo; an agent's parent is the demo. */
+/** Under sudo the executable closes its IPC channel (privileges/hostile.ts), which an agent needs. */
 function withoutSudo(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith("SUDO_")));
 }
@@ -36,12 +36,12 @@ export function startIn(
   cleanup.check();
   const command = ["netns", "exec", namespace.name, ...pieceCommand(path), ...args];
   const child = spawn("ip", command, { ...options, env: path === "../main" ? ENVIRONMENT : withoutSudo(ENVIRONMENT) });
-  child.on("error", () => {}); // told by "close", which follows
+  child.on("error", () => {}); // the event "close" follows
   cleanup.add(() => stop(child, "SIGKILL"));
   return child;
 }
 
-/** Sends a signal and waits for the end; what does not follow is killed. */
+/** Sends a signal and waits for the end; kills the process if it does not end in time. */
 export function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
   return new Promise((resolve) => {

@@ -1,9 +1,9 @@
 /**
- * What the demo made and has to take away again, last made first: on the ordinary way, after a failure, and when it is
- * interrupted in the middle, while something else is still being made.
+ * Removes all that the demo made, in reverse order: at its end, after an error, and after a signal, also while
+ * something is still being made.
  */
 
-/** The demo is being taken away: nothing may be made any more. */
+/** The cleanup has begun: nothing may be made any more. */
 export class Interrupted extends Error {
   constructor() {
     super("interrupted");
@@ -11,29 +11,29 @@ export class Interrupted extends Error {
   }
 }
 
-/** A stack of steps that can be interrupted: whoever asks for the end waits for the same one. */
+/** A stack of cleanup steps; all callers of `run` get the same promise. */
 export class Cleanup {
   readonly #steps = new AsyncDisposableStack();
   #running: Promise<void> | undefined;
 
-  /** True from the moment on at which `run` was called. */
+  /** True once `run` was called. */
   get begun(): boolean {
     return this.#steps.disposed;
   }
 
-  /** Throws Interrupted once the cleanup has begun: to be asked before something is made. */
+  /** Throws Interrupted once the cleanup has begun: to be called before something is made. */
   check(): void {
     if (this.begun) throw new Interrupted();
   }
 
-  /** Adds how to take away what is there now. */
+  /** Adds the step that removes what was just made. */
   add(step: () => void | Promise<void>): void {
     this.#steps.defer(step);
   }
 
   /**
-   * Takes everything away; a step that fails does not keep the others from their turn. Returns the same promise when
-   * called again. It rejects with the steps' errors in one message.
+   * Runs all steps, also after one has failed. Returns the same promise when called again. It rejects with the steps'
+   * errors in one message.
    */
   run(): Promise<void> {
     this.#running ??= this.#steps.disposeAsync().catch((error) => {

@@ -1,6 +1,6 @@
 /**
- * The flood that Mallory's machine sends while Alice works: a thousand frames a second of each kind, ARP, DHCP, and
- * spoofed. Some of them are even well-formed and honest in what they say; of those there are too many.
+ * The flood that Mallory sends while Alice uses her network: a thousand frames a second of each kind, ARP, DHCP, and
+ * spoofed. Some are valid, but too many.
  */
 import { randomInt } from "node:crypto";
 import { BROADCAST_MAC, LIMITED_BROADCAST } from "../wire/address.ts";
@@ -29,7 +29,7 @@ const KINDS = 3;
 export const FLOOD_PER_KIND = 1_000; // frames a second
 /** Different frames of each kind before they repeat. */
 const VARIETY = 200;
-/** Seconds of flood before Alice sets to work: whatever can be used up, softnet's allowances too, is used up by then. */
+/** Seconds of flood before Alice begins: by then tables and rate allowances, softnet's too, are used up. */
 const HEAD_START = { bare: 0.5, guarded: 2 } as const;
 /** The flood ends by itself after this, in seconds. */
 const LONGEST = 20;

@@ -13,7 +13,7 @@ import {
 } from "../wire/ipv4.ts";
 import { emitUdp, UDP_HEADER, udpDestinationPort, udpLength, udpSourcePort } from "../wire/udp.ts";
 
-/** One side of a UDP frame; the addresses are numbers, as in wire/. */
+/** The source or destination of a UDP frame; the addresses are numbers, as in wire/. */
 export interface Endpoint {
   readonly mac: number;
   readonly address: number;
@@ -28,7 +28,7 @@ export function udpFrame(from: Endpoint, to: Endpoint, payload: Uint8Array): Uin
   return emitEthernet(to.mac, from.mac, TYPE_IPV4, packet);
 }
 
-/** An ARP reply that nobody asked for: `claimed` is at `sender`, told to `target` (or to everybody). */
+/** An unsolicited ARP reply to `target` (or to all): `claimed` is at `sender`. */
 export function arpClaim(sender: number, claimed: number, target = BROADCAST_MAC): Uint8Array {
   const packet = emitArp({
     operation: ARP_REPLY,
@@ -61,7 +61,10 @@ export interface ReceivedUdp {
   readonly length: number;
 }
 
-/** The UDP datagram in a frame; undefined when there is none that is whole. Checksums may still be the card's to fill in. */
+/**
+ * The UDP datagram in a frame; undefined when there is none that is whole. Checksums may still be the card's to fill
+ * in.
+ */
 export function readUdp(frame: Uint8Array): ReceivedUdp | undefined {
   const packet = ETHERNET_HEADER;
   if (frame.length < packet + IPV4_HEADER || etherType(frame, 0) !== TYPE_IPV4) return undefined;

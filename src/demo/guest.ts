@@ -1,6 +1,6 @@
 /**
- * A guest: a namespace with a network card and the kernel's own TCP/IP stack behind it. Without softnet the card is one
- * end of a virtual cable to the bridge; with softnet it is the TAP that softnet reads (cards.ts).
+ * A guest: a namespace with a network card and the kernel's own TCP/IP stack. Without softnet the card is one end of a
+ * veth pair to the bridge; with softnet it is the TAP that softnet reads (cards.ts).
  */
 import { putMac } from "../wire/address.ts";
 import type { LeaseGiven } from "./agent/dhcp-client.ts";
@@ -11,9 +11,9 @@ import type { Softnet } from "./softnet.ts";
 
 const TIMEOUT = 1_500; // milliseconds for a lease
 const PING_TIMEOUT = 500; // milliseconds
-const SETTLE_TRIES = 5;
+const RESTORE_TRIES = 5;
 
-/** The gateway as it is, whatever the guest was told. */
+/** The true gateway, whatever an attack made the guest believe. */
 export interface Gateway {
   readonly address: string;
   readonly mac: string;
@@ -51,7 +51,7 @@ export class Guest {
     this.softnet = parts.softnet;
   }
 
-  /** What DHCP gave. */
+  /** The lease from DHCP. */
   get lease(): LeaseGiven {
     if (this.#lease === undefined) throw new Error(`${this.name} has no lease`);
     return this.#lease;
@@ -88,17 +88,20 @@ export class Guest {
     this.#lease = lease;
   }
 
-  /** Makes the guest forget what others told it; finds it the true gateway then, it is as after an ordinary start. */
-  async settle(): Promise<void> {
+  /**
+   * Removes the effects of an attack: clears the guest's ARP table and, if it then cannot find the gateway, restarts
+   * it.
+   */
+  async restore(): Promise<void> {
     if (await this.#findsGateway()) return;
-    // An attack that did more harm than it should have: a restart is what is left.
+    // The attack did more harm than clearing the ARP table can undo.
     await this.boot();
     if (!(await this.#findsGateway())) throw new Error(`${this.name} cannot find the gateway`);
   }
 
   async #findsGateway(): Promise<boolean> {
     const { address, mac } = this.gateway;
-    for (let tries = 0; tries < SETTLE_TRIES; tries++) {
+    for (let tries = 0; tries < RESTORE_TRIES; tries++) {
       this.namespace.ip("neighbour", "flush", "dev", this.link);
       if ((await this.ping(address)) && this.namespace.macOf(address) === mac) return true;
     }

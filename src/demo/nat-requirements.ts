@@ -1,5 +1,6 @@
 /**
- * What the part behind NAT needs beyond the rest (requirements.ts): nft, and a kernel that takes softnet's rules. Where that is missing the demo goes on without this part, and says why in one line.
+ * What the part behind NAT needs in addition (requirements.ts): nft, and a kernel that accepts softnet's rules. Without
+ * them the demo skips this part and prints the reason in one line.
  */
 import { spawnSync } from "node:child_process";
 import { TABLE_NAMES, tableCommands } from "../host/table.ts";

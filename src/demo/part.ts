@@ -1,8 +1,8 @@
 /**
- * One part of the demo: in a new world Alice uses her network, Mallory tries every attack, and Alice uses her network
- * again while Mallory floods it. Each finding is shown as it comes, and judged: without softnet every attack must
- * succeed, or it would prove nothing that softnet stops it; behind softnet none may. Behind NAT there is nobody on the
- * guest's network to flood or to deceive: only the attacks on what is farther away are tried.
+ * One part of the demo: on new machines Alice uses her network, Mallory tries every attack, and Alice uses her network
+ * again while Mallory floods it. Each result is printed at once and judged: without softnet every attack must succeed,
+ * because otherwise it would prove nothing that it fails behind softnet; behind softnet none may succeed. Behind NAT
+ * the guest's network has no other machine: only attacks on remote machines are tried.
  */
 import { ATTACKS } from "./attacks/all.ts";
 import type { Attack, Outcome } from "./attacks/attack.ts";
@@ -42,7 +42,9 @@ export interface Flood {
 
 const NO_FLOOD: Flood = { services: [], rate: 0, dropped: 0 };
 
-/** How often what must succeed or work is tried: on a busy machine an answer may come after the moment allowed for it. */
+/**
+ * How often what must succeed or work is tried: on a busy machine an answer may come after the moment allowed for it.
+ */
 const TRIES = 5;
 
 const WORD_WIDTH = 11;
@@ -58,29 +60,29 @@ export async function playPart(way: Way, screen: Screen, cleanup: Cleanup): Prom
   const attacks: Result[] = [];
   for (const attack of ATTACKS) {
     const reasons = way === "nat" ? attack.natReasons : attack.reasons;
-    if (reasons !== undefined) attacks.push(await suffer(attack, reasons, world, screen));
+    if (reasons !== undefined) attacks.push(await tryAttack(attack, reasons, world, screen));
   }
   let flood = NO_FLOOD;
   if (way !== "nat") {
     screen.line();
-    flood = await sufferFlood(world, screen);
+    flood = await tryFlood(world, screen);
   }
   screen.passing("   taking the machines away …");
   await world.close();
   return { services, attacks, flood };
 }
 
-async function suffer(attack: Attack, reasons: readonly string[], world: World, screen: Screen): Promise<Result> {
+async function tryAttack(attack: Attack, reasons: readonly string[], world: World, screen: Screen): Promise<Result> {
   screen.passing(`   ${"…".padEnd(WORD_WIDTH)} ${attack.title}`);
   const { softnet } = world.mallory;
   const before = softnet?.drops ?? {};
   let outcome = await attack.attempt(world);
   for (let tries = 1; world.way === "bare" && !outcome.succeeded && tries < TRIES; tries++) {
-    await world.settle();
+    await world.restore();
     outcome = await attack.attempt(world);
   }
   const counted = reasons.length > 0 ? softnet?.dropsSince(before, reasons) : undefined;
-  const [since = {}] = await Promise.all([counted, world.settle()]);
+  const [since = {}] = await Promise.all([counted, world.restore()]);
   const drops = reasons.map((reason) => [reason, since[reason] ?? 0] as const);
   const asItShouldBe =
     world.way === "bare" ? outcome.succeeded : isStopped(outcome) && drops.every(([, count]) => count > 0);
@@ -114,7 +116,7 @@ async function use(service: Service, world: World, screen: Screen, mustWork: boo
 }
 
 /** Without softnet nothing is asked of Alice's network then: how much of it breaks is a matter of chance. */
-async function sufferFlood(world: World, screen: Screen): Promise<Flood> {
+async function tryFlood(world: World, screen: Screen): Promise<Flood> {
   screen.line("   Now Mallory floods the network with ARP, DHCP and spoofed frames, a thousand of each a second:");
   const { softnet } = world.mallory;
   const before = softnet?.drops ?? {};
@@ -124,7 +126,7 @@ async function sufferFlood(world: World, screen: Screen): Promise<Flood> {
   });
   const dropped: Drops = (await softnet?.dropsSince(before, [])) ?? {};
   const rate = Math.round(sent.frames / sent.seconds);
-  // A flood that was none proves nothing.
+  // A flood with a lower rate proves nothing.
   if (rate < FLOOD_PER_KIND) results = results.map((result) => ({ ...result, asItShouldBe: false }));
   return { services: results, rate, dropped: Object.values(dropped).reduce((sum, count) => sum + count, 0) };
 }

@@ -1,6 +1,6 @@
 /**
- * The little world of the demo, as addresses and names. The Internet's address is globally routable, and stands for it
- * in a namespace that has no way out.
+ * The addresses and names of the demo's machines. The Internet is a namespace with a globally routable address and no
+ * connection to any real network.
  */
 import { parseIPv4, parseMac } from "../wire/address.ts";
 
@@ -14,11 +14,11 @@ export const NETMASK = "255.255.255.0";
 export const POOL_FIRST = "192.168.64.100";
 export const POOL_SIZE = 16;
 export const LEASE_SECONDS = 600;
-/** A machine on the same bridge that guests have no business with. */
+/** A machine on the same bridge that guests must not reach. */
 export const NEIGHBOUR = "192.168.64.9";
 export const NEIGHBOUR_PAGE = "salaries, confidential";
 
-/** What Alice has on her machine, for those who look after it: the host. */
+/** A page on Alice's machine that only the host may read. */
 export const ALICE_PAGE = "Alice's diary";
 
 export const INTERNET = "9.9.9.9";

@@ -3,7 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const INTERVAL = 20; // milliseconds
 
-/** Asks again and again; returns true as soon as the condition holds, false when it does not within `timeout` milliseconds. */
+/**
+ * Checks repeatedly; returns true as soon as the condition holds, false when it does not within `timeout` milliseconds.
+ */
 export async function within(timeout: number, condition: () => boolean | Promise<boolean>): Promise<boolean> {
   const deadline = performance.now() + timeout;
   for (;;) {

@@ -1,4 +1,4 @@
-/** What the demo needs of its machine, looked at before anything is made: one line with the remedy when it is missing. */
+/** Checks before anything is made that the machine can run the demo; otherwise one line names the remedy. */
 import { closeSync, openSync } from "node:fs";
 import { UserError } from "../user-error.ts";
 import { ip } from "./ip.ts";

@@ -1,6 +1,6 @@
 /**
- * What the demo prints, for a person at a terminal: plain lines, and while something is tried, what it is. Colours and
- * the passing line appear on a terminal only; NO_COLOR is respected (node:util's styleText does).
+ * The demo's output: lines of text, and a temporary line that shows what is being tried. Colours and the temporary line
+ * appear on a terminal only; NO_COLOR is respected (by node:util's styleText).
  */
 import { styleText } from "node:util";
 
@@ -29,7 +29,7 @@ export class Screen {
     this.#passing = true;
   }
 
-  /** Takes the passing line away. */
+  /** Removes the temporary line. */
   clear(): void {
     if (this.#passing) this.#stream.write(ERASE_LINE);
     this.#passing = false;

@@ -1,15 +1,15 @@
-/** softnet as its users run it: a process on the host, of which the demo reads the log. */
+/** Runs softnet as users do: as a process on the host; the demo reads its log. */
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import { startIn, stop } from "./child.ts";
 import { type Cleanup, Interrupted } from "./cleanup.ts";
 import type { Namespace } from "./namespace.ts";
 
-/** Milliseconds until it has to have started, on a machine that has no time: 0.2 s on one that has. */
+/** Milliseconds within which it must start on a busy machine; on an idle one it takes 0.2 s. */
 const START_TIMEOUT = 120_000;
-/** Milliseconds after which the log has told of every drop, on a machine that has time: it sums up once a second. */
+/** Milliseconds after which the log has every drop, on an idle machine: it prints counts once a second. */
 const LOG_DELAY = 1_300;
-/** The same on one that has none. */
+/** The same on a busy machine. */
 const LONGEST_LOG_DELAY = 30_000;
 
 export type Drops = Readonly<Record<string, number>>;
@@ -29,7 +29,7 @@ export interface SoftnetPlan {
 export class Softnet {
   readonly #cleanup: Cleanup;
   readonly #drops: Record<string, number> = {};
-  /** How many sums the log has told. */
+  /** Number of lines with counts so far. */
   #sums = 0;
   #changed: () => void = () => {};
   #gateway: string | undefined;
@@ -62,12 +62,12 @@ export class Softnet {
     return this.#gateway ?? "";
   }
 
-  /** Frames dropped so far, by reason, as far as the log told. */
+  /** Frames dropped so far, by reason, according to the log. */
   get drops(): Drops {
     return { ...this.#drops };
   }
 
-  /** What was dropped since `before`: waits for the log's next sum, or until it is plain that none will come. */
+  /** Frames dropped since `before`: waits for the log's next counts, or until it is certain that none will follow. */
   async dropsSince(before: Drops, reasons: readonly string[]): Promise<Drops> {
     const sums = this.#sums;
     const since = () => difference(this.#drops, before);

@@ -1,4 +1,4 @@
-/** The words around the findings: what is about to happen, and the table of what did. */
+/** The demo's texts: the introduction, headings, and the final table. */
 import { type Part, type Result, styleOf } from "./part.ts";
 import { BANK_NAME, GATEWAY, INTERNET, NEIGHBOUR } from "./plan.ts";
 import type { Screen } from "./screen.ts";
@@ -50,7 +50,7 @@ export function printTable(screen: Screen, parts: readonly Part[]): number {
       const cells = [
         title.padEnd(TITLE_WIDTH),
         ...columns.map(([, width], index) => cell(screen, results[index], width)),
-        tellDrops(results),
+        dropsText(results),
         asItShouldBe ? "" : screen.style("yellow", "  <- not as it should be"),
       ];
       screen.line(`   ${cells.join("")}`.trimEnd());
@@ -76,7 +76,7 @@ function cell(screen: Screen, result: Result | undefined, width: number): string
 }
 
 /** The reasons of all parts together. */
-function tellDrops(results: readonly (Result | undefined)[]): string {
+function dropsText(results: readonly (Result | undefined)[]): string {
   const counts = new Map<string, number>();
   for (const [reason, count] of results.flatMap((result) => result?.drops ?? [])) {
     counts.set(reason, (counts.get(reason) ?? 0) + count);

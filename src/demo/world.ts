@@ -1,24 +1,23 @@
 /**
- * The little world in which everything happens: namespaces that are joined to each other and to nothing else.
+ * The machines of the demo: namespaces that are connected to each other and to no real network.
  *
  *     alice ──┐
  *     mallory ┴─ br0 (host: gateway, DHCP, DNS) ── internet
  *     neighbour ─┘
  *
- * Behind NAT the guests are not on that bridge: each has its own cable to the host, with a softnet in it.
+ * Behind NAT the guests are not on that bridge: each is connected to the host by its own softnet.
  *
- * The host of this world is a namespace as well, so that the true host is never touched: neither its bridges, nor its
- * routes, nor its settings.
+ * The demo's host is a namespace as well, so that the real host's bridges, routes and settings are not changed.
  */
 import { Agent } from "./agent-process.ts";
 import { connect, type Way } from "./cards.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { Guest } from "./guest.ts";
+import type { Machine } from "./machine.ts";
 import { Namespace } from "./namespace.ts";
-import type { Place } from "./place.ts";
 import * as plan from "./plan.ts";
 
-/** IPv6 is another story, and silence makes counts readable. The rest a new namespace may have inherited from the host. */
+/** Without IPv6 the counts are easier to read. The other settings may be inherited from the host. */
 const QUIET = {
   "net/ipv6/conf/all/disable_ipv6": "1",
   "net/ipv6/conf/default/disable_ipv6": "1",
@@ -26,7 +25,7 @@ const QUIET = {
   "net/ipv4/conf/default/rp_filter": "0",
 };
 
-/** Passes packets on, and does not tell the sender that there is a shorter way. */
+/** Forwards packets and sends no ICMP redirects. */
 const ROUTER = {
   ...QUIET,
   "net/ipv4/ip_forward": "1",
@@ -35,8 +34,8 @@ const ROUTER = {
 };
 
 /**
- * A host that takes 127.0.0.1 from its cards too, as the network plugins of containers want it. Behind NAT it does not
- * forward: softnet sees to that itself.
+ * A host that accepts 127.0.0.1 from its cards, as network plugins of containers require. Behind NAT softnet itself
+ * enables forwarding.
  */
 function hostSettings(way: Way): Readonly<Record<string, string>> {
   return {
@@ -51,44 +50,44 @@ const NUMBERS: Readonly<Record<Way, number>> = { bare: 1, bridge: 2, nat: 3 };
 
 export class World {
   readonly way: Way;
-  readonly host: Place;
-  readonly internet: Place;
-  readonly neighbour: Place;
+  readonly host: Machine;
+  readonly internet: Machine;
+  readonly neighbour: Machine;
   readonly alice: Guest;
   readonly mallory: Guest;
   readonly #cleanup: Cleanup;
 
   private constructor(
-    places: { readonly host: Place; readonly internet: Place; readonly neighbour: Place },
+    machines: { readonly host: Machine; readonly internet: Machine; readonly neighbour: Machine },
     guests: { readonly alice: Guest; readonly mallory: Guest },
     way: Way,
     cleanup: Cleanup,
   ) {
-    this.host = places.host;
-    this.internet = places.internet;
-    this.neighbour = places.neighbour;
+    this.host = machines.host;
+    this.internet = machines.internet;
+    this.neighbour = machines.neighbour;
     this.alice = guests.alice;
     this.mallory = guests.mallory;
     this.way = way;
     this.#cleanup = cleanup;
   }
 
-  /** Makes the world; `whole` takes it away if the demo is interrupted. */
+  /** Makes the machines; `whole` removes them if the demo is interrupted. */
   static async create(way: Way, whole: Cleanup): Promise<World> {
     whole.check();
     const cleanup = new Cleanup();
     whole.add(() => cleanup.run());
-    const place = (role: string): Place => {
+    const machine = (role: string): Machine => {
       cleanup.check();
       const namespace = new Namespace(`${role}-${NUMBERS[way]}`);
       cleanup.add(() => namespace.delete());
       return { namespace, agent: new Agent(namespace, cleanup) };
     };
-    const host = place("host");
-    const internet = place("internet");
-    const neighbour = place("neighbour");
-    const aliceHome = place("alice");
-    const malloryHome = place("mallory");
+    const host = machine("host");
+    const internet = machine("internet");
+    const neighbour = machine("neighbour");
+    const aliceHome = machine("alice");
+    const malloryHome = machine("mallory");
     await Promise.all([
       host.agent.call("setKernel", hostSettings(way)),
       internet.agent.call("setKernel", QUIET),
@@ -106,7 +105,7 @@ export class World {
     return world;
   }
 
-  /** Takes the whole world away. */
+  /** Removes all machines. */
   close(): Promise<void> {
     return this.#cleanup.run();
   }
@@ -115,12 +114,12 @@ export class World {
   async start(): Promise<void> {
     await this.alice.boot();
     await this.mallory.boot();
-    await this.settle();
+    await this.restore();
   }
 
-  /** Has both guests forget what an attack told them. */
-  async settle(): Promise<void> {
-    await Promise.all([this.alice.settle(), this.mallory.settle()]);
+  /** Removes an attack's effects from both guests. */
+  async restore(): Promise<void> {
+    await Promise.all([this.alice.restore(), this.mallory.restore()]);
   }
 
   /** The address under which the Internet knows a guest. */
@@ -149,7 +148,7 @@ export class World {
   }
 }
 
-/** The bridge, the cable to the Internet, and the neighbour's cable. */
+/** Makes the bridge and the links to the Internet and to the neighbour. */
 function join(host: Namespace, internet: Namespace, neighbour: Namespace): void {
   host.batch([
     "link set lo up",

@@ -1,10 +1,10 @@
 /**
- * koffi as it is in the packaged executable, in the place of the npm package's own JavaScript (scripts/package-bundle.ts):
- * that one searches folders for its library, and a search can be led astray. Nothing imports this file by name.
+ * koffi in the packaged executable, instead of the npm package's own JavaScript (scripts/package-bundle.ts): that
+ * searches folders for its library, and another user could put a library there. Only the bundler refers to this file.
  */
 import { getRawAsset } from "node:sea";
 import type koffi from "koffi";
-import { loadLibrary, placesFor } from "./place-library.ts";
+import { loadLibrary, placesFor } from "./embedded-library.ts";
 import { heldRights } from "./rights.ts";
 
 const places = placesFor(heldRights(), process.platform, process.execPath, process.geteuid!() === 0);

@@ -1,11 +1,11 @@
 /**
- * Memory outside of JavaScript's heap, for what foreign functions read and write: slabs of frames, message headers.
+ * Memory outside of JavaScript's heap that foreign functions read and write: frames, message headers.
  *
- * It never moves, so its address may be written into other structures. It lies on cache lines, and within one 4 GiB
- * window: the upper half of every pointer into it is the same, so a pointer changes by one 32-bit store.
+ * It does not move, so its address may be written into other structures. It is aligned to cache lines and does not
+ * cross a 4 GiB boundary: the upper half of every pointer into it is the same, so one 32-bit store changes a pointer.
  *
- * Addresses are plain numbers: user space ends at 2^47 (x86-64, arm64), far below 2^53, and numbers neither allocate nor
- * need conversion as BigInt does.
+ * Addresses are plain numbers: user space ends at 2^47 (x86-64, arm64), far below 2^53, and numbers neither allocate
+ * nor need conversion as BigInt does.
  */
 import koffi from "koffi";
 
@@ -29,7 +29,7 @@ export function allocate(size: number): NativeMemory {
   let block: bigint = koffi.alloc("uint8_t", room);
   if (straddles(block, room)) {
     const unusable = block;
-    block = koffi.alloc("uint8_t", room); // while the unusable one is still held, so that it does not come back
+    block = koffi.alloc("uint8_t", room); // before the unusable block is freed, so that it is not returned again
     koffi.free(unusable);
     if (straddles(block, room)) {
       koffi.free(block);
@@ -44,7 +44,7 @@ export function allocate(size: number): NativeMemory {
   const free = (): void => {
     if (freed) return;
     freed = true;
-    buffer.transfer(0); // detaches every view before the memory goes
+    buffer.transfer(0); // detaches every view before the memory is freed
     koffi.free(block);
   };
   return { bytes, address, free };

@@ -2,19 +2,19 @@
  * Waits on a descriptor in Node's own event loop (koffi.node.poll is libuv's uv_poll), so that one thread owns frames,
  * signals and timers. The watch is level-triggered: it calls again while the condition holds.
  *
- * - koffi ends a watch silently once its handle is garbage. Here the callback, which koffi holds, holds this object,
- *   which holds the handle: nothing is garbage before `close`.
- * - libuv stops a watch when the descriptor reports an error, and tells nothing but a negative status. Then `wake` is
- *   called with both true, so that the next receive or send meets the error itself. The watch stays off until
- *   `rearm`, called on a tick: an error that no call explains cannot spin the event loop.
- * - Node does not run microtasks behind such a callback: who resolves a promise there does it in setImmediate, or what is
- *   awaited goes on only when something else happens.
+ * - koffi silently ends a watch when its handle is garbage-collected. Here koffi references the callback, the callback
+ *   this object, and this object the handle, so none is collected before `close`.
+ * - libuv stops a watch when the descriptor reports an error, and passes only a negative status. Then `wake` is called
+ *   with both true, so that the next receive or send returns the error. The watch stays off until `rearm`, called on a
+ *   tick: so an error that no call returns cannot make the event loop spin.
+ * - Node does not run microtasks after such a callback. A promise must be resolved in setImmediate there, or the code
+ *   that awaits it would run only after another event.
  * - What `wake` throws must not leave the callback: throw-later.ts.
  */
 import koffi, { type node } from "koffi";
 import { throwLater } from "./throw-later.ts";
 
-/** What koffi calls back with; its declarations leave the status out. */
+/** The callback's true signature; koffi's declarations omit the status. */
 type PollCallback = (status: number, events: { readable: boolean; writable: boolean }) => void;
 
 const start = koffi.node.poll as unknown as (fd: number, options: object, callback: PollCallback) => node.PollHandle;
@@ -34,7 +34,7 @@ export class Poll {
     this.#fd = fd;
   }
 
-  /** Watches for what is true, and for nothing when both are false; replaces the previous watch. */
+  /** Watches for the given conditions, for none when both are false; replaces the previous watch. */
   watch(readable: boolean, writable: boolean, wake: Wake): void {
     this.#wake = wake;
     if (this.#closed || (!this.#failed && readable === this.#readable && writable === this.#writable)) return;

@@ -1,15 +1,15 @@
 /**
- * The lock of an open file description over a whole file or a part of it (F_OFD_SETLK, fcntl(2)): it ends when the last
- * descriptor of it is closed, however that happens. Linux and Darwin have it with other numbers.
+ * The lock of an open file description on a file or a part of it (F_OFD_SETLK, fcntl(2)). It ends when the last
+ * descriptor is closed, also when the process is killed. Linux and Darwin use different numbers for it.
  */
 
-/** A system's numbers, and where in its struct flock they stand. */
+/** A system's numbers, and their offsets in its struct flock. */
 export interface LockSystem {
-  /** fcntl with a struct flock, which the question overwrites. */
+  /** fcntl with a struct flock; F_OFD_GETLK overwrites it. */
   readonly fcntlLock: (fd: number, command: number, lock: Uint8Array) => number;
   readonly errno: () => number;
   readonly describeError: (errno: number) => string;
-  /** The error numbers that say that another one has the lock. */
+  /** The error numbers that mean that another process has the lock. */
   readonly held: readonly number[];
   readonly set: number;
   readonly get: number;
@@ -34,7 +34,7 @@ export class RecordLock {
     this.#system = system;
   }
 
-  /** Takes the write lock without waiting; false when somebody has it. Throws where the system refuses otherwise. */
+  /** Takes the write lock without waiting; false when it is taken. Throws for any other error. */
   take(fd: number, range: LockRange = WHOLE_FILE): boolean {
     const { fcntlLock, set, write, errno, held, describeError } = this.#system;
     if (fcntlLock(fd, set, this.#flockOf(write, range)) === 0) return true;
@@ -43,7 +43,7 @@ export class RecordLock {
     throw new Error(`a record cannot be locked: ${describeError(error)}`);
   }
 
-  /** Whether somebody else has the write lock: asks for whom a read lock would have to wait. */
+  /** Whether another process has the write lock: queries which lock would conflict with a read lock. */
   isTaken(fd: number): boolean {
     const { fcntlLock, get, read, none, errno, describeError, layout } = this.#system;
     const lock = this.#flockOf(read, WHOLE_FILE);

@@ -1,14 +1,14 @@
 /**
- * Whether this process has more rights than who started it: asked before anything else, so with nothing but what Node
- * itself knows and /proc says.
+ * Whether this process has more rights than the user who started it. Checked before anything else, so it uses only Node
+ * itself and /proc.
  */
 import { readFileSync } from "node:fs";
 
 /**
  * - `none`: an ordinary user's process.
  * - `own`: root's, started by root.
- * - `borrowed`: what it may, its caller may not: through the SUID or SGID bit, through sudo, or through capabilities.
- *   Then all that comes from the caller is hostile.
+ * - `borrowed`: it has rights that its caller has not: through the SUID or SGID bit, sudo, or capabilities. Then all
+ *   input from the caller is untrusted.
  */
 export type Rights = "none" | "own" | "borrowed";
 
@@ -17,7 +17,7 @@ export interface Holder {
   readonly euid: number;
   readonly gid: number;
   readonly egid: number;
-  /** What sudo says of who called it. */
+  /** SUDO_UID: the user who called sudo. */
   readonly sudoUid: string | undefined;
   /** Linux: one bit for each permitted capability. */
   readonly capabilities: bigint;
@@ -29,7 +29,7 @@ export function rightsOf({ uid, euid, gid, egid, sudoUid, capabilities }: Holder
   return capabilities === 0n ? "none" : "borrowed";
 }
 
-/** What this process holds now. */
+/** The rights of this process now. */
 export function heldRights(): Rights {
   return rightsOf({
     uid: process.getuid!(),
@@ -41,14 +41,14 @@ export function heldRights(): Rights {
   });
 }
 
-/** All of them where that cannot be found out: then the caller is taken for hostile. */
+/** All capabilities when they cannot be read: then the caller is not trusted. */
 function permittedCapabilities(): bigint {
   if (process.platform !== "linux") return 0n;
   let status: string;
   try {
     status = readFileSync("/proc/self/status", "latin1");
   } catch {
-    return ~0n; // too few files may be open (limits.ts says so), or there is no /proc
+    return ~0n; // the limit of open files is too low (limits.ts reports that), or there is no /proc
   }
   const digits = /^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   return digits === undefined ? ~0n : BigInt(`0x${digits}`);

@@ -1,11 +1,11 @@
 /**
- * Before the drop, and for one action only: with the rights of whom softnet will become. For what the caller named and
- * what must be known before the drop. The effective ids change in all threads; the saved ones bring root's back. There
- * is one thread of JavaScript, and the action is a synchronous one, so nothing else runs meanwhile.
+ * Runs one action before the drop with the rights that softnet will have after it. For files that the caller named and
+ * that must be read before the drop. The effective ids change in all threads; the saved ids restore root's. JavaScript
+ * has one thread, and the action is synchronous, so nothing else runs meanwhile.
  */
 import type { Target } from "./target.ts";
 
-/** Runs the action and answers what it does. Does nothing else where there are no rights of root's to give up. */
+/** Runs the action and returns its result. Changes no ids when the process is not root. */
 export function actAs<T>({ uid, gid }: Target, action: () => T): T {
   if (process.geteuid!() !== 0) return action();
   const groups = process.getgroups!();

@@ -1,4 +1,4 @@
-/** Whether this process can still become root: asked after the drop, when it must not. Where it can, it is root now. */
+/** Whether this process can still become root, which it must not after the drop. If it can, it is root afterwards. */
 export function becomesRoot(): boolean {
   try {
     process.setuid!(0);

@@ -1,12 +1,12 @@
 /**
- * Commands that do not filter, and root's rights that are only borrowed, through SUID or sudo: `replay` reads a file in
- * the caller's name; `demo` makes namespaces and kills what its predecessors left, so it wants root itself. The rights
- * of an ordinary user's process, and of root's own, stay as they are.
+ * What commands that do not filter do with root's rights borrowed through SUID or sudo. `replay` gives them up, to read
+ * a file with the caller's rights. `demo` refuses them: it makes namespaces and kills processes of earlier demos, so
+ * only root itself may run it. The rights of an ordinary user's process, and of root's own, stay as they are.
  */
 import { UserError } from "../user-error.ts";
 import { processIds } from "./caller.ts";
 
-/** Gives borrowed rights up. To be called before the command does anything. */
+/** Gives borrowed rights up. To be called before anything else. */
 export async function returnRights(): Promise<void> {
   const privileges = await lookAtCaller();
   if (privileges !== undefined && privileges.caller.kind !== "root") privileges.drop();
@@ -19,7 +19,7 @@ export async function refuseBorrowedRights(what = "the demo"): Promise<void> {
   throw new UserError(`${what} needs root itself, not only a softnet that may become root: run it as root`);
 }
 
-/** Answers undefined where there are no rights to lose. */
+/** Returns undefined when there are no rights to give up. */
 async function lookAtCaller() {
   const { uid, euid, gid, egid } = processIds();
   if (uid === euid && gid === egid && euid !== 0) return undefined;

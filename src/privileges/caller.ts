@@ -1,11 +1,12 @@
 /**
- * Who asked for this softnet, whoever it runs as: the one whose rights it must not exceed. Read before any id changes.
+ * The user who started softnet, whatever user it runs as: softnet must not exceed this user's rights. Determined before
+ * any id changes.
  *
  * - `self`: an ordinary user's process, without privileges.
- * - `suid`: the executable's SUID or SGID bit: the caller is in the real ids.
- * - `sudo`: sudo, which names the caller in SUDO_UID and SUDO_GID. Only root's processes can have those from sudo: in
- *   anybody else's environment they mean nothing.
- * - `root`: root itself. There is nobody to fall back to but nobody.
+ * - `suid`: through the executable's SUID or SGID bit: the real ids are the caller's.
+ * - `sudo`: through sudo, which sets SUDO_UID and SUDO_GID. They count only in a process of root's, since any other
+ *   process could have set them itself.
+ * - `root`: root itself. softnet then becomes the user `nobody`.
  */
 
 export interface Caller {
@@ -21,7 +22,7 @@ export interface ProcessIds {
   readonly egid: number;
 }
 
-/** `nobody`: whom root's own softnet becomes. */
+/** `nobody`: the user that root's own softnet becomes. */
 export function identifyCaller(
   { uid, euid, gid, egid }: ProcessIds,
   environment: Readonly<Record<string, string | undefined>>,
@@ -34,7 +35,7 @@ export function identifyCaller(
   return { kind: "sudo", uid: sudoUid, gid: sudoGid };
 }
 
-/** The ids of this process. Softnet runs where there are such. */
+/** The ids of this process. */
 export function processIds(): ProcessIds {
   return {
     uid: process.getuid!(),

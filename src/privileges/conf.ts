@@ -1,7 +1,7 @@
 /**
- * The grammar of /etc/softnet.conf (docs/privileges.md): what root lets ordinary users ask of a softnet that has root's
- * rights, and what softnet shall do where the caller does not say. One a line; `#` begins a comment; what is not
- * understood is an error, never ignored.
+ * The grammar of /etc/softnet.conf (docs/privileges.md): what ordinary users may request of a softnet that has root's
+ * rights, and defaults for options that the caller does not give. One entry a line; `#` begins a comment; an invalid
+ * line is an error.
  *
  *     allow-bridge br0 user alice     this bridge, for one user
  *     allow-tap vm0 group kvm         this TAP that exists already, for a group's members
@@ -10,13 +10,13 @@
  *     allow-ports 80                  this external port, for everybody
  *     allow-ports 443-500 user 1001   a range
  *     allow-subnet 10.9.0.0/24        --subnet within it
- *     max-vms 50 group kvm            so many softnets at once for each of a group's members
+ *     max-vms 50 group kvm            at most 50 softnets at once for each of a group's members
  *     vm-net-type private             macOS: the network's type where --vm-net-type is not given, as by Tart
  */
 import { type Cidr, formatCidr, parseCidr } from "../policy/cidr.ts";
 import { UserError } from "../user-error.ts";
 
-/** For whom a line is: everybody, or the user or group of that name or number. */
+/** The users that a line is for: all, or the user or group of that name or number. */
 export type Grantee = { readonly kind: "everybody" } | { readonly kind: "user" | "group"; readonly name: string };
 
 export type Permission =
@@ -26,7 +26,7 @@ export type Permission =
   | { readonly what: "subnet"; readonly subnet: Cidr; readonly grantee: Grantee }
   | { readonly what: "vms"; readonly most: number; readonly grantee: Grantee };
 
-/** Every permission's keyword, and what stands behind it. */
+/** Every permission's keyword and its argument. */
 const PERMISSIONS = {
   "allow-bridge": "a name",
   "allow-tap": "a name",
@@ -49,7 +49,7 @@ const LONGEST_SUBNET = 30;
 export type VmNetType = "nat" | "host" | "private";
 const VM_NET_TYPES: readonly VmNetType[] = ["nat", "host", "private"];
 
-/** What softnet shall do where the caller does not say. */
+/** Defaults for options that the caller does not give. */
 export interface Settings {
   readonly vmNetType?: VmNetType;
 }
@@ -86,7 +86,7 @@ function parseLine(words: readonly string[], refuse: (why: string) => never): Pe
   if (keyword === "vm-net-type") {
     const type = VM_NET_TYPES.find((each) => each === subject);
     if (type === undefined) return refuse(`vm-net-type wants ${VM_NET_TYPES.join(" or ")}`);
-    if (rest.length > 0) return refuse(`${JSON.stringify(rest[0])} is too much: a type is for everybody`);
+    if (rest.length > 0) return refuse(`${JSON.stringify(rest[0])} is too much: a type is for all users`);
     return { what: "vm-net-type", type };
   }
   if (!isKeyword(keyword)) {

@@ -1,13 +1,12 @@
 /**
- * The walk of a softnet on macOS from the rights that it starts with to none; privileges.ts tells its steps. What is
- * otherwise here:
+ * How softnet on macOS gets and gives up root's rights. privileges.ts describes the steps; the differences are:
  *
- * - Only the network needs root, and a private one not even that where the executable carries the virtualization
- *   entitlement. So without root a private network is tried first, and root's rights are sought when vmnet refuses.
- * - There is nothing that /etc/softnet.conf would have to allow: no bridge, no TAP, and external ports are vmnet's, which
- *   are no ports of the host's own.
- * - Ids belong to the process, not to each thread, and there are no capabilities beside them.
- * - No signal tells that sudo is gone: its process id is looked at.
+ * - Only the network needs root, and a private network does not if the executable has the virtualization entitlement.
+ *   So without root a private network is tried first, and root's rights are requested only when vmnet refuses.
+ * - /etc/softnet.conf has nothing to allow: there are no bridges and TAPs, and external ports are vmnet's, not the
+ *   host's.
+ * - Ids belong to the process, not to each thread, and there are no capabilities.
+ * - No signal reports that sudo has ended, so its process id is checked repeatedly.
  */
 import { describeError } from "../native/darwin/errno.ts";
 import type { DarwinLibc } from "../native/darwin/libc.ts";
@@ -21,10 +20,10 @@ import { findNeeds, type Needs } from "./needs.ts";
 import { moves, type PrivilegeArguments, type PrivilegeWalk } from "./privileges.ts";
 import { chooseTarget, type Target } from "./target.ts";
 
-/** Milliseconds between two looks at whether sudo is still there. */
+/** Milliseconds between two checks whether sudo still runs. */
 const LOOK = 500;
 
-/** What Darwin calls nobody: -2, as unsigned 32-bit number. */
+/** Darwin's user nobody: -2, as an unsigned 32-bit number. */
 const NOBODY = 2 ** 32 - 2;
 
 export class DarwinPrivileges implements PrivilegeWalk {
@@ -32,14 +31,14 @@ export class DarwinPrivileges implements PrivilegeWalk {
   readonly target: Target;
   readonly caller: Caller;
   readonly #libc: DarwinLibc;
-  /** The network may be one that needs no root. */
+  /** The network may not need root: it is opened without root's rights first. */
   readonly #triesWithout: boolean;
-  /** Becomes sudo; undefined once sudo has done its part. */
+  /** Starts the program again through sudo; undefined after that was done. */
   #escalate: (() => void) | undefined;
   #dropped = false;
 
   /**
-   * `given.vmNetType` is the type that will be opened, also where nobody gave one. Throws UserError for a `--user` or
+   * `given.vmNetType` is the type that will be opened, also when it is the default. Throws UserError for a `--user` or
    * `--group` that the caller may not give.
    */
   constructor(libc: DarwinLibc, given: PrivilegeArguments) {
@@ -70,7 +69,7 @@ export class DarwinPrivileges implements PrivilegeWalk {
     if (!this.#triesWithout) this.#escalate();
   }
 
-  /** After vmnet refused for want of rights: starts the program again through sudo, or comes back when that cannot help. */
+  /** After vmnet refused for lack of rights: starts the program again through sudo; returns when that cannot help. */
   seekRoot(): void {
     this.#escalate?.();
   }
@@ -100,7 +99,7 @@ export class DarwinPrivileges implements PrivilegeWalk {
   }
 }
 
-/** Becomes that user and group and nothing else. Throws UserError when anything of root's remains. */
+/** Becomes that user and group, with no other groups. Throws UserError when any of root's rights remain. */
 export function dropTo(libc: DarwinLibc, { uid, gid }: Target): void {
   try {
     process.setgroups!([gid]);

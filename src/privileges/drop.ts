@@ -1,10 +1,11 @@
 /**
- * Gives root's rights up for good, in every thread. libc's setgroups, setgid and setuid reach all threads of the process
- * (nptl(7)); when all user ids leave 0, the kernel clears each thread's capabilities. Both are looked at afterwards, and
- * that there is no way back.
+ * Gives root's rights up for good, in every thread. libc's setgroups, setgid and setuid reach all threads of the
+ * process (nptl(7)); when all user ids leave 0, the kernel clears each thread's capabilities. Both are verified
+ * afterwards, and that setuid(0) fails.
  *
- * What was opened as root stays open: a TAP on a bridge. So that no other process of the same user takes it out of this
- * one (ptrace, pidfd_getfd), the process is made undumpable. Nothing that it starts gains rights (PR_SET_NO_NEW_PRIVS).
+ * Descriptors that were opened as root stay open, such as a TAP on a bridge. The process is made undumpable, so that no
+ * other process of the same user can take them (ptrace, pidfd_getfd). Programs that it starts gain no rights
+ * (PR_SET_NO_NEW_PRIVS).
  */
 import { groupName, userName } from "../native/linux/accounts.ts";
 import { type LinuxLibc, PR_GET_DUMPABLE, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS } from "../native/linux/libc.ts";
@@ -13,11 +14,17 @@ import { becomesRoot } from "./becomes-root.ts";
 import type { Target } from "./target.ts";
 import { type ThreadRights, threadRights } from "./threads.ts";
 
-/** Each thread changes its ids on a signal, and pending signals are limited for all of the caller's programs together. */
+/**
+ * libc signals each thread to change its ids, and pending signals are limited for all of the caller's programs
+ * together.
+ */
 const REMEDY =
   "where only root exists, as in a user namespace, start softnet outside of it; where the caller's other programs have used up the limit of pending signals (ulimit -i), end them";
 
-/** Becomes that user and group and nothing else. Throws UserError when anything of root's remains: then nothing may run. */
+/**
+ * Becomes that user and group, with no other groups. Throws UserError when any of root's rights remain: then softnet
+ * must end.
+ */
 export function dropTo(libc: LinuxLibc, { uid, gid }: Target): void {
   try {
     process.setgroups!([gid]);
@@ -35,7 +42,7 @@ export function dropTo(libc: LinuxLibc, { uid, gid }: Target): void {
   }
 }
 
-/** What this thread has that it should not. */
+/** A right that this thread still has; undefined when there is none. */
 function excess(rights: ThreadRights, uid: number, gid: number): string | undefined {
   const { thread, uids, gids, groups, capabilities } = rights;
   if (!uids.every((id) => id === uid)) return `thread ${thread} has the user ids ${uids.join(" ")}`;
@@ -45,7 +52,7 @@ function excess(rights: ThreadRights, uid: number, gid: number): string | undefi
   return undefined;
 }
 
-/** What this process may, for people: `user alice, group alice, no capabilities`. */
+/** This process's rights as text: `user alice, group alice, no capabilities`. */
 export function describeRights(libc: LinuxLibc): string {
   const who = `user ${userName(libc, process.geteuid!())}, group ${groupName(libc, process.getegid!())}`;
   const capabilities = threadRights().reduce((all, thread) => all | thread.capabilities, 0n);

@@ -1,9 +1,11 @@
 /**
- * Not root, and root is needed: softnet asks whether sudo would run it without a password, and if so becomes that sudo
- * (execve(2): the process id stays, so that whoever started softnet signals it still; sudo passes signals on).
+ * When root is needed and softnet is not root, it asks whether sudo would run it without a password. If so, the process
+ * executes sudo (execve(2)): the process id stays, so the program that started softnet can still signal it, and sudo
+ * passes signals on.
  *
- * sudo closes every descriptor from 3 on, so the socket that softnet was given moves to 0 before, the control channel to
- * 1, and the arguments say so. Node has marked its first three descriptors close-on-exec; what must survive is unmarked.
+ * sudo closes every descriptor from 3 on. So the VM's socket is moved to 0 and the control channel to 1, and the
+ * arguments are changed accordingly. Node marks its first three descriptors close-on-exec; the mark is removed from
+ * those.
  */
 import { spawnSync } from "node:child_process";
 import { isSea } from "node:sea";
@@ -16,9 +18,9 @@ import { findSudo } from "./sudo.ts";
 const PRESERVED = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS", "NOTIFY_SOCKET"];
 const PRESERVE = `--preserve-env=${PRESERVED.join(",")}`;
 const FIRST_ORDINARY = 3;
-const PATIENCE = 30_000; // milliseconds: sudo may ask a directory server
+const PROBE_TIMEOUT = 30_000; // milliseconds: sudo may query a directory server
 
-/** A descriptor on the command line, and where sudo leaves it open. */
+/** A descriptor on the command line, and its number under sudo. */
 export interface Move {
   /** `--vm-fd` */
   readonly option: string;
@@ -35,10 +37,10 @@ export interface EscalationOptions {
   readonly more?: readonly string[];
 }
 
-/** What of a C library is needed, on Linux and macOS alike. */
+/** The C library's functions that are needed, on Linux and macOS alike. */
 export type EscalationLibc = AccountsLibc & Pick<LinuxLibc, "errno" | "dup2" | "fcntl" | "execve">;
 
-/** Becomes sudo. Comes back only by throwing UserError. `describe` puts the library's error numbers into words. */
+/** Replaces the process by sudo. Returns only by throwing UserError. `describe` names the C library's error numbers. */
 export function escalate(
   libc: EscalationLibc,
   { args, moves, more = [] }: EscalationOptions,
@@ -72,8 +74,8 @@ export function escalate(
 }
 
 /**
- * What root can do about it. Rights are for an executable only: from source, whoever may write its folders would get them.
- * On macOS Tart's users get the remedy from Tart.
+ * What root can do about it. Root should give rights to an executable only: from source, any user who may write to its
+ * folders would get them. On macOS Tart itself prints the remedy.
  */
 function remedy(libc: EscalationLibc, sudo: string | undefined): string {
   if (process.platform !== "linux") return "";
@@ -85,7 +87,7 @@ function remedy(libc: EscalationLibc, sudo: string | undefined): string {
   return `: ${asRoot}, or let root write "${line}" with visudo`;
 }
 
-/** All of them at once: where one goes, another one may have been. */
+/** Moves all descriptors at once, through copies, since one's new number may be another's old one. */
 function move(libc: EscalationLibc, moves: readonly Move[], describe: (errno: number) => string): void {
   const copies = moves.map(({ option, from }) => {
     const copy = libc.fcntl(from, F_DUPFD, "int", FIRST_ORDINARY);
@@ -117,10 +119,10 @@ function softnetCommand(): string[] {
 /** Whether sudo would run this without a password. */
 function mayEscalate([sudo, ...rest]: readonly [string, ...string[]]): boolean {
   const args = ["--non-interactive", ...rest, "--sudo-escalation-probing"];
-  return spawnSync(sudo, args, { stdio: "ignore", timeout: PATIENCE }).status === 0;
+  return spawnSync(sudo, args, { stdio: "ignore", timeout: PROBE_TIMEOUT }).status === 0;
 }
 
-/** The option that keeps the variables that softnet asks for later: sudo refuses to run at all where its rule does not allow that. */
+/** The sudo option that keeps the variables that softnet reads. It is left out if sudo's rule refuses it. */
 function preserving(command: readonly [string, ...string[]]): string[] {
   const isSet = PRESERVED.some((name) => process.env[name] !== undefined);
   return isSet && !mayEscalate(command) ? [] : [PRESERVE];

@@ -1,33 +1,33 @@
 /**
- * What a caller can do to a program that has more rights than he, before its first statement: his environment, his
- * descriptors, his signals, his working directory, his limits. libc and Node themselves refuse much of it where the
- * real and the effective ids differ (LD_PRELOAD, NODE_OPTIONS, NODE_EXTRA_CA_CERTS …; Node opens /dev/null for a closed
- * descriptor 0, 1 or 2), the executable's own options more (scripts/package-executable.ts). The rest:
+ * How a caller can influence a program with more rights before its first statement: by the environment, descriptors,
+ * signals, working directory and limits. libc and Node themselves ignore much of it when the real and effective ids
+ * differ (LD_PRELOAD, NODE_OPTIONS, NODE_EXTRA_CA_CERTS …; Node opens /dev/null for a closed descriptor 0, 1 or 2), and
+ * the executable's build options more (scripts/package-executable.ts). This file removes the rest:
  *
- * - NODE_V8_COVERAGE: at the exit Node writes files into a folder of the caller's choice, with softnet's rights.
- * - NODE_CHANNEL_FD: Node speaks its own protocol with whoever holds the other end; with NODE_UNIQUE_ID as a cluster's
- *   worker, which ends with it.
- * - SIGUSR1: Node opens its debugger on a port of 127.0.0.1, through which anybody on the machine runs code in softnet.
- *   The caller may send it, since the real user is he; after the drop, all of his programs may.
- * - Other variables, to softnet (TMPDIR, NODE_*) and to what it starts (LD_*, DYLD_*, PATH): none but the few that
- *   softnet asks for are left.
- * - The umask: files made with root's rights must not be writable for others.
- * - The working directory: nothing is read from it; what the caller names is opened after the drop, with his rights.
+ * - NODE_V8_COVERAGE: at exit Node writes files into a folder of the caller's choice, with softnet's rights.
+ * - NODE_CHANNEL_FD: Node speaks its IPC protocol with the program at the other end of that descriptor; with
+ *   NODE_UNIQUE_ID it acts as a cluster worker, which ends when that program does.
+ * - SIGUSR1: Node opens its debugger on a port of 127.0.0.1, and any user of the machine could run code in softnet. The
+ *   caller may send this signal, since the real user id is the caller's; after the drop all of the caller's programs may.
+ * - Other variables, for softnet (TMPDIR, NODE_*) and for programs that it starts (LD_*, DYLD_*, PATH): all are
+ *   removed, except the few that softnet reads.
+ * - The umask: files made with root's rights must not be writable for other users.
+ * - The working directory: nothing is read from it. Files that the caller names are opened after the drop.
  *
- * Node has read NODE_DEBUG before: it prints on stderr what Node does, and nothing that is secret.
+ * NODE_DEBUG takes effect before this code. It makes Node print what it does on stderr, but nothing secret.
  */
 
 import { stopCoverage } from "node:v8";
 import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { heldRights } from "../native/rights.ts";
 
-/** What softnet asks for, after the drop, and what sudo tells. */
+/** Variables that softnet reads after the drop, and those that sudo sets. */
 const CRASHES = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS", "SOFTNET_CRASH_REPORT"];
 const SERVICE = "NOTIFY_SOCKET";
 const KEPT: ReadonlySet<string> = new Set([...CRASHES, SERVICE, "SUDO_UID", "SUDO_GID", "SUDO_USER"]);
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** To be called first. Does nothing where no rights are borrowed or held. */
+/** To be called before anything else. Does nothing for an ordinary user's process. */
 export function disarm(): void {
   const rights = heldRights();
   if (rights === "none") return;
@@ -40,10 +40,10 @@ export function disarm(): void {
   process.umask(process.umask(0o777) | OTHERS_MAY_WRITE);
 }
 
-/** No message has been read from it yet: the event loop has not turned. */
+/** Closes Node's IPC channel. No message was read from it yet, since the event loop has not run. */
 function closeChannel(): void {
   if (!process.channel) return;
   for (const event of ["disconnect", "internalMessage", "message"]) process.removeAllListeners(event);
-  process.on("error", () => {}); // what Node has sent already may have found nobody
+  process.on("error", () => {}); // Node's first message may fail because the other end is closed
   process.disconnect?.();
 }

@@ -1,18 +1,18 @@
 /**
- * The caller's limits (setrlimit(2)) are softnet's too. Those that make it fail somewhere in the middle, with an error
- * that names something else, are refused first. The limit on the size of files is worse: the kernel ends softnet in the
- * middle of a file that belongs to root.
+ * softnet inherits the caller's limits (setrlimit(2)). Limits that would make it fail later, with a misleading error,
+ * are refused at the start. The limit on the size of files is worse: the kernel would kill softnet while it writes a
+ * file that belongs to root.
  *
- * With still less Node does not come as far as this: it ends with a signal or an assertion of its own, before softnet's
- * first statement, so with nothing done.
+ * With even lower limits Node itself ends with a signal or an assertion before softnet's first statement, so nothing
+ * has been done.
  */
 import { readFileSync } from "node:fs";
 import { UserError } from "../user-error.ts";
 
 interface Limit {
-  /** As /proc/PID/limits has it. */
+  /** The name in /proc/PID/limits. */
   readonly name: string;
-  /** What is limited, for people. */
+  /** For the message; N is replaced by the limit. */
   readonly what: string;
   readonly least: number;
   /** The shell's option that raises it. */
@@ -29,7 +29,7 @@ const LIMITS: readonly Limit[] = [
   { name: "Max pending signals", what: "pending signals are limited to N", least: 64, option: "-i" },
 ];
 
-/** Throws UserError where softnet has less than it needs. Only Linux tells without a foreign function. */
+/** Throws UserError when a limit is too low. Checked on Linux only, where /proc has the limits. */
 export function refuseTightLimits(): void {
   if (process.platform !== "linux") return;
   let text: string;
@@ -43,7 +43,7 @@ export function refuseTightLimits(): void {
   if (why !== undefined) throw new UserError(why);
 }
 
-/** Pure: what is too tight in the text of /proc/PID/limits, in one line; undefined where nothing is. */
+/** Returns a message for a limit that is too low in the text of /proc/PID/limits; undefined when there is none. */
 export function tightLimit(text: string): string | undefined {
   for (const { name, what, least, option } of LIMITS) {
     const soft = new RegExp(`^${name}\\s+(\\d+)`, "m").exec(text)?.[1];

@@ -1,4 +1,4 @@
-/** What of a command line only root can open, and what is opened before and after the drop. */
+/** Which options of a command line need root, and what is opened before the drop and after it. */
 
 export interface Sides {
   readonly vmFd?: number;
@@ -20,14 +20,14 @@ export interface Needs {
   /** Whether root must set the network up. */
   readonly network: boolean;
   /**
-   * What is opened before the drop: what needs root, and descriptors, whose buffers root may make larger. What the user
-   * named with a path, and his own TAP, comes after it, with his rights; those of root itself are root's. Only
-   * `--vm-socket` always comes after it, since who makes that file must also be able to remove it.
+   * What is opened before the drop: what needs root, and descriptors, whose buffers root may make larger. Paths, and
+   * TAPs that the user may open, are opened after the drop with the user's rights; but root's own paths are opened with
+   * root's. `--vm-socket` is always opened after the drop, since softnet must be able to remove that file at the end.
    */
   readonly first: { readonly vm: boolean; readonly network: boolean; readonly capture: boolean };
 }
 
-/** `mayAttach`: whether the caller himself may open this TAP; `isRoot`: whether he is root itself. */
+/** `mayAttach`: whether the caller may open this TAP without softnet; `isRoot`: whether the caller is root itself. */
 export function findNeeds(sides: Sides, mayAttach: (tap: string) => boolean, isRoot: boolean): Needs {
   const { vmFd, vmTap, vmSocket, attach, bridge, hostFd, hostSocket, vmNetType } = sides;
   const count = (...options: unknown[]): number => options.filter((option) => option !== undefined).length;

@@ -1,10 +1,10 @@
 /**
- * What somebody who is not root may ask of a softnet that has root's rights, through SUID or sudo: a network of its own,
- * new TAPs with names of softnet's, ports from 1024 on, some VMs. Nothing of the host's, and nobody else's, unless
- * /etc/softnet.conf has a line for it (docs/privileges.md has the table).
+ * What a user other than root may request of a softnet that has root's rights, through SUID or sudo: a network of its
+ * own, new TAPs with softnet's prefix, ports from 1024 on, a limited number of VMs. Nothing of the host's or of other
+ * users', unless /etc/softnet.conf has a line for it (docs/privileges.md has the table).
  *
- * Who comes through sudo and may run a shell with it asks for nothing that he could not do himself: he is root. But a
- * line in sudoers may be for softnet alone, and then he is as restricted as through SUID.
+ * A user who may run a shell through sudo is root anyway and is not restricted. But a line in sudoers may be for
+ * softnet alone; then the user is restricted as through SUID.
  */
 
 import { spawnSync } from "node:child_process";
@@ -19,26 +19,26 @@ import { type Grantee, type Permission, parseConf } from "./conf.ts";
 import { CONF, readConf } from "./conf-file.ts";
 import { findSudo } from "./sudo.ts";
 
-/** What the names of TAPs begin with that any user may make: no rule of a firewall or network manager means them. */
+/** The name prefix of TAPs that any user may make: rules of firewalls and network managers do not match it. */
 export const TAP_PREFIX = "svm";
 
-/** Softnets at once for a user of whom no line says anything. */
+/** Softnets at once for a user without a max-vms line. */
 export const VMS_WITHOUT_LINE = 16;
 
-/** Below it, a port is the system's (IPPORT_RESERVED). */
+/** Ports below it belong to the system (IPPORT_RESERVED). */
 const FIRST_ORDINARY_PORT = 1024;
-/** The host's own first port for ordinary users: it can be a higher one (ip-sysctl). */
+/** The host's first port for ordinary users, which may be higher (ip-sysctl). */
 const FIRST_UNPRIVILEGED = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
-/** Ports that root keeps for programs of his, `8080,30000-32767` (ip-sysctl). */
+/** Ports that root has reserved, `8080,30000-32767` (ip-sysctl). */
 const RESERVED = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
-/** What is refused without a line. */
+/** A request that is refused without a line in the file. */
 interface Asked {
   /** As the user typed it. */
   readonly option: string;
-  /** Why it is not for everybody. */
+  /** Why it is refused. */
   readonly why?: string;
-  /** What the user can do himself. */
+  /** What the user can do without root. */
   readonly instead?: string;
   /** The line that root would have to write, without user and group. */
   readonly line: string;
@@ -46,14 +46,14 @@ interface Asked {
 }
 
 export class Permits {
-  /** Of the caller, as root writes it into a line. */
+  /** The caller's name, as root would write it into a line. */
   readonly #user: string;
   readonly #libc: LinuxLibc;
   readonly #caller: Caller;
   #lines: readonly Permission[] | undefined;
   #isRoot: boolean | undefined;
 
-  /** Undefined for callers with no other rights than their own, and for root itself. */
+  /** Undefined when softnet has only the caller's own rights, and for root itself. */
   static of(libc: LinuxLibc, caller: Caller): Permits | undefined {
     return caller.kind === "suid" || caller.kind === "sudo" ? new Permits(libc, caller) : undefined;
   }
@@ -64,12 +64,14 @@ export class Permits {
     this.#user = userName(libc, caller.uid);
   }
 
-  /** Each throws UserError, with the line that is missing, unless the caller may have that. */
+  /**
+   * This and the following methods throw UserError, with the missing line, unless the caller may have what is named.
+   */
   bridge(name: string): void {
     this.#require({ option: `--bridge ${name}`, line: `allow-bridge ${name}`, granted: isNamed("bridge", name) });
   }
 
-  /** A TAP that exists, and that the caller may not attach to himself. */
+  /** A TAP that exists and that the caller may not attach to without softnet. */
   tap(name: string): void {
     this.#require({ option: `--vm-tap ${name}`, line: `allow-tap ${name}`, granted: isNamed("tap", name) });
   }
@@ -89,7 +91,7 @@ export class Permits {
     });
   }
 
-  /** An external port, as far as its number says. */
+  /** An external port, judged by its number. */
   port(port: number): void {
     const first = Math.max(FIRST_ORDINARY_PORT, Number(readOrNothing(FIRST_UNPRIVILEGED)));
     if (port < first) this.portOf(port, `ports below ${first} are the system's`);
@@ -98,7 +100,7 @@ export class Permits {
     }
   }
 
-  /** An external port that somebody else has; `why` says who. */
+  /** An external port that is in use by another program or user; `why` says by which. */
   portOf(port: number, why: string): void {
     this.#require({
       option: `--expose ${port}`,
@@ -109,7 +111,7 @@ export class Permits {
     });
   }
 
-  /** A subnet that is not simply free; `why` says what it is. */
+  /** A subnet that is not free or not private; `why` is the reason. */
   subnet(subnet: Cidr, why: string): void {
     this.#require({
       option: `--subnet ${formatCidr(subnet)}`,
@@ -121,7 +123,7 @@ export class Permits {
     });
   }
 
-  /** How many softnets the caller may run at once: what the lines for him say, else those for a group, for everybody. */
+  /** How many softnets the caller may run at once: by the lines for the user, else for a group, else for all users. */
   mostVms(): number {
     const lines = this.#permissions().filter((line) => line.what === "vms");
     for (const kind of ["user", "group", "everybody"] as const satisfies readonly Grantee["kind"][]) {
@@ -131,7 +133,7 @@ export class Permits {
     return VMS_WITHOUT_LINE;
   }
 
-  /** As many as he may run do run. Does nothing for who may be root. */
+  /** The caller runs the allowed number already. Does nothing for a caller who may be root through sudo. */
   tooManyVms(most: number): void {
     if (this.#mayBeRoot()) return;
     throw new UserError(
@@ -159,7 +161,7 @@ export class Permits {
   }
 }
 
-/** Pure: the ranges of ip_local_reserved_ports, which has them in order with commas. */
+/** The ranges of ip_local_reserved_ports, a comma-separated list. */
 export function parseReserved(text: string): (readonly [first: number, last: number])[] {
   return [...text.matchAll(/(\d+)(?:-(\d+))?/g)].map(([, first, last = first]) => [Number(first), Number(last)]);
 }
@@ -183,14 +185,14 @@ function isFor(libc: LinuxLibc, caller: Caller, { grantee }: Permission): boolea
   return gid !== undefined && callerGroups(libc, caller).includes(gid);
 }
 
-/** Through SUID the caller's groups are still this process's; sudo has replaced them by root's. */
+/** Through SUID this process still has the caller's groups; sudo has replaced them by root's. */
 function callerGroups(libc: LinuxLibc, caller: Caller): readonly number[] {
   if (caller.kind === "suid") return [caller.gid, ...process.getgroups!()];
   const user = userOf(libc, caller.uid);
   return user === undefined ? [caller.gid] : [caller.gid, ...groupsOf(libc, user)];
 }
 
-/** Whether sudo's rules let who came through it be root outside of softnet too. */
+/** Whether sudo's rules allow the caller to be root outside of softnet, too. */
 export function mayBeRoot(libc: LinuxLibc, { kind, uid }: Caller): boolean {
   const sudo = kind === "sudo" ? findSudo() : undefined;
   if (sudo === undefined) return false;

@@ -1,11 +1,13 @@
 /**
- * The walk of a running softnet from the rights that it starts with to none:
+ * The steps in which softnet gets root's rights, if it needs them, and gives them up:
  *
- * 1. Who asks is found out (caller.ts), and whom softnet will become (target.ts).
- * 2. What needs root is found out (needs.ts). Not root: softnet starts again through sudo (escalation.ts). Root for
- *    somebody who is not: what root does not let him ask is refused (permits.ts), and so many VMs are his (places.ts).
- * 3. Whoever uses this class opens what comes first (`needs.first`), and nothing else.
- * 4. `drop` (drop.ts). What anybody but root named with a path is opened only now. No frame has passed before.
+ * 1. Determine the caller (caller.ts) and the user that softnet will become (target.ts).
+ * 2. Determine what needs root (needs.ts). If softnet is not root, it starts again through sudo (escalation.ts). If it
+ * is
+ *    root for a caller who is not, requests that are not permitted are refused (permits.ts), and the number of the
+ *    caller's VMs is limited (vm-slots.ts).
+ * 3. The user of this class opens `needs.first`, and nothing else.
+ * 4. `drop` (drop.ts). Paths named by a caller other than root are opened only now. No frame has passed before.
  */
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { UserError } from "../user-error.ts";
@@ -16,10 +18,10 @@ import { escalate, type Move } from "./escalation.ts";
 import { findNeeds, type Needs, type Sides } from "./needs.ts";
 import { endWithSudo } from "./parent.ts";
 import { mayBeRoot, Permits } from "./permits.ts";
-import { takePlace } from "./places.ts";
 import { lookAtTap } from "./taps.ts";
 import { chooseTarget, findNobody, type Target } from "./target.ts";
 import { CAP_NET_ADMIN, threadRights } from "./threads.ts";
+import { takeSlot } from "./vm-slots.ts";
 
 export interface PrivilegeArguments extends Sides {
   readonly user?: string;
@@ -28,15 +30,15 @@ export interface PrivilegeArguments extends Sides {
   readonly controlFd?: number;
 }
 
-/** The walk as those see it who open things in between; one class a system. */
+/** The part of these steps that the code which opens ports uses; one implementation for each system. */
 export interface PrivilegeWalk {
   readonly needs: Needs;
   readonly target: Target;
   readonly caller: Caller;
   readonly dropped: boolean;
-  /** What a caller may ask who is not root where softnet is; undefined for all others. */
+  /** What the caller may request, when softnet has root's rights and the caller has not; else undefined. */
   readonly permits?: Permits | undefined;
-  /** `--vm-tap` must not be there yet: the caller may only have a new one. */
+  /** The TAP of `--vm-tap` must not exist yet: the caller may only have a new one. */
   readonly newTap?: boolean;
   obtain(given: PrivilegeArguments, args: readonly string[], ports?: readonly number[], more?: readonly string[]): void;
   asTarget<T>(action: () => T): T;
@@ -47,7 +49,7 @@ export interface PrivilegeWalk {
 
 export class Privileges implements PrivilegeWalk {
   readonly needs: Needs;
-  /** Whom the caller's files belong to, and softnet after the drop. */
+  /** The user and group that softnet becomes, and that own the caller's files. */
   readonly target: Target;
   readonly caller: Caller;
   readonly permits: Permits | undefined;
@@ -65,8 +67,9 @@ export class Privileges implements PrivilegeWalk {
   }
 
   /**
-   * Comes to the rights that the needs want, or throws UserError, or starts the program again through sudo and does not
-   * come back. `args` are the user's; `ports` the external ones to expose; `more` goes with `args` through sudo.
+   * Makes sure that the process has the rights that `needs` requires. Throws UserError, or starts the program again
+   * through sudo and does not return. `args`: the user's arguments; `ports`: the external ports to expose; `more`:
+   * arguments to add when it is started through sudo.
    */
   obtain(
     given: PrivilegeArguments,
@@ -89,7 +92,7 @@ export class Privileges implements PrivilegeWalk {
     return this.#newTap;
   }
 
-  /** Refuses what the caller may not have, as far as that can be said without a look at the host's network. */
+  /** Refuses what the caller may not have, as far as that does not depend on the host's network. */
   #ask(permits: Permits, bridge: string | undefined, ports: readonly number[]): void {
     const { tap, attach } = this.needs;
     if (attach !== undefined) permits.attach(attach);
@@ -101,7 +104,7 @@ export class Privileges implements PrivilegeWalk {
     }
     for (const port of ports) permits.port(port);
     const most = permits.mostVms();
-    if (!takePlace(this.#libc, this.caller.uid, most)) permits.tooManyVms(most);
+    if (!takeSlot(this.#libc, this.caller.uid, most)) permits.tooManyVms(most);
   }
 
   /** Whether it had root's rights and has given them up. */
@@ -114,7 +117,7 @@ export class Privileges implements PrivilegeWalk {
     return actAs(this.target, action);
   }
 
-  /** Gives root's rights up; harmless when called twice. Throws UserError when anything remains. */
+  /** Gives root's rights up; harmless when called twice. Throws UserError when any remain. */
   drop(): void {
     if (this.#dropped || this.caller.kind === "self") return;
     dropTo(this.#libc, this.target);
@@ -122,12 +125,12 @@ export class Privileges implements PrivilegeWalk {
     if (this.caller.kind === "sudo") endWithSudo(this.#libc);
   }
 
-  /** Whether who asks is root, or could be without softnet. */
+  /** Whether the caller is root, or could be without softnet. */
   callerIsRoot(): boolean {
     return this.caller.kind === "root" || mayBeRoot(this.#libc, this.caller);
   }
 
-  /** What this process may now, for people. */
+  /** This process's present rights, as text. */
   describe(): string {
     return describeRights(this.#libc);
   }
@@ -140,7 +143,7 @@ export class Privileges implements PrivilegeWalk {
     );
   }
 
-  /** A TAP that may be opened with the caller's own rights. Root itself keeps to its own. */
+  /** Whether the caller may open the TAP with their own rights. Always false for root itself. */
   #isOwnTap(name: string): boolean {
     const { kind, uid, gid } = this.caller;
     if (kind === "root") return false;
@@ -149,7 +152,7 @@ export class Privileges implements PrivilegeWalk {
   }
 }
 
-/** Where the descriptors on the command line go, since sudo keeps only the first three. */
+/** The new numbers of the descriptors on the command line, since sudo keeps only the first three. */
 export function moves({ vmFd, hostFd, controlFd }: PrivilegeArguments): Move[] {
   const control = controlFd === undefined ? [] : [{ option: "--control-fd", from: controlFd, to: 1 }];
   if (vmFd !== undefined) return [{ option: "--vm-fd", from: vmFd, to: 0 }, ...control];

@@ -1,4 +1,4 @@
-/** Where sudo is: in the folders that only root writes, never where PATH says. */
+/** Finds sudo in folders that only root may write to, not through PATH. */
 import { statSync } from "node:fs";
 
 const PLACES = ["/usr/bin/sudo", "/bin/sudo", "/run/wrappers/bin/sudo"];

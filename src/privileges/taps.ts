@@ -1,4 +1,4 @@
-/** Who may attach to a TAP without privileges (drivers/net/tun.c, tun_not_capable). */
+/** Which user may attach to a TAP without privileges (drivers/net/tun.c, tun_not_capable). */
 import { accessSync, constants } from "node:fs";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { type Link, Links } from "../native/linux/links.ts";
@@ -25,7 +25,7 @@ export function mayAttach({ owner, group }: Pick<Link, "owner" | "group">, { uid
   return (owner === undefined || owner === uid) && (group === undefined || groups.includes(group));
 }
 
-/** access(2) asks for the real user: through SUID that is the caller. */
+/** access(2) checks the real user id: through SUID that is the caller's. */
 function mayOpenDevice(): boolean {
   try {
     accessSync(DEVICE, constants.R_OK | constants.W_OK);

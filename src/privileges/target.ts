@@ -1,4 +1,6 @@
-/** Whom softnet becomes once everything that needs root is open: `--user` and `--group`, else the caller. */
+/**
+ * The user and group that softnet becomes once all that needs root is open: `--user` and `--group`, else the caller's.
+ */
 import { type AccountsLibc, findGroup, findUser, userName } from "../native/linux/accounts.ts";
 import { UserError } from "../user-error.ts";
 import type { Caller } from "./caller.ts";
@@ -8,14 +10,17 @@ export interface Target {
   readonly gid: number;
 }
 
-/** nobody, with its group: Debian calls that nogroup, others as the user. */
+/** nobody, with its group: nogroup on Debian, nobody elsewhere. */
 export function findNobody(libc: AccountsLibc): Target {
   const group = ["nogroup", "nobody"].map((name) => libc.getgrnam(name) !== null && findGroup(libc, name));
   const gid = group.find((found) => typeof found === "number");
   return { uid: 65_534, gid: typeof gid === "number" ? gid : 65_534 };
 }
 
-/** Throws UserError for accounts that do not exist, for root, and for others than the caller's unless root itself asks. */
+/**
+ * Throws UserError for an unknown account, for root, and for another account than the caller's unless the caller is
+ * root.
+ */
 export function chooseTarget(
   libc: AccountsLibc,
   caller: Caller,

@@ -1,4 +1,4 @@
-/** Ids and capabilities of each thread of this process, as the kernel has them (proc(5)). No privilege. */
+/** Ids and capabilities of each thread of this process (proc(5)). Needs no privilege. */
 import { readdirSync, readFileSync } from "node:fs";
 
 export interface ThreadRights {
@@ -15,7 +15,7 @@ export interface ThreadRights {
 
 export const CAP_NET_ADMIN = 1n << 12n; // linux/capability.h
 
-/** Throws where there is no /proc. */
+/** Throws when there is no /proc. */
 export function threadRights(): ThreadRights[] {
   return readdirSync("/proc/self/task").flatMap((thread) => {
     try {
@@ -32,7 +32,7 @@ export function threadRights(): ThreadRights[] {
 export function parseStatus(text: string): Omit<ThreadRights, "thread"> {
   const field = (name: string): string[] => {
     const line = new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(text)?.[1];
-    if (line === undefined) throw new Error(`/proc does not tell ${name}`);
+    if (line === undefined) throw new Error(`/proc has no line ${name}`);
     return line.split(/\s+/).filter((word) => word !== "");
   };
   const numbers = (name: string): number[] => field(name).map(Number);

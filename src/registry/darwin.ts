@@ -1,4 +1,4 @@
-/** The registry's operating system on macOS. There is one network of a name: vmnet knows no namespaces. */
+/** The registry's system calls on macOS. macOS has no network namespaces, so the network scope is empty. */
 import { continuousClock } from "../native/darwin/clock.ts";
 import { describeError } from "../native/darwin/errno.ts";
 import type { DarwinLibc } from "../native/darwin/libc.ts";

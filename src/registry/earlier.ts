@@ -1,11 +1,13 @@
-/** Which network of its own a VM had before: when softnet is started again under it, it is best the same one. */
+/**
+ * The NAT networks that a VM had before. A softnet that is started again for a running VM should choose the same one.
+ */
 import { readRecord, recordNames } from "./files.ts";
 import { isOver, momentOf } from "./lifetime.ts";
 import type { RegistrySystem } from "./system.ts";
 
 /**
- * The subnets, newest first, of networks of that kind (`nat`, `host`) on which the VM with this MAC address has a lease
- * that is not over and whose softnet has ended. Empty where the registry cannot be read: it is only a wish.
+ * The subnets, newest first, of networks of that kind (`nat`, `host`) on which the VM with this MAC address has a valid
+ * lease and whose softnet has ended. Empty when the registry cannot be read, since this is only a preference.
  */
 export function earlierSubnets(system: RegistrySystem, kind: string, mac: number): string[] {
   try {

@@ -1,7 +1,7 @@
 /**
- * The registry's folder and what may be believed in it. Only root writes there, so a hostile local user can neither plant
- * nor change a record; the folder and each file are looked at nevertheless before anything in them counts. Nor can he
- * keep a dead record alive: the sign of life is a write lock, and those who may only read cannot take one.
+ * The registry's folder, and which of its files may be trusted. Only root may write there, so a hostile local user can
+ * neither add nor change a record; the owner and mode of the folder and of each file are checked all the same. Nor can
+ * he make the record of an ended softnet seem live: a live softnet has a write lock, which needs the right to write.
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
@@ -9,23 +9,23 @@ import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { decodeRecord, type Entry, RECORD_SIZE } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
-/** The network's short name, the VM's MAC, and what makes it another file each time. */
+/** The network's hash, the VM's MAC address, and a random part. */
 const NAME = /^[0-9a-f]{16}-[0-9a-f]{12}-[0-9a-f]{8}$/;
 
-/** Times that a record under lock is read again when its writer was met in the middle of it. */
+/** How often a live record is read again when it was read in the middle of a write. */
 const ATTEMPTS = 8;
 
-/** The folder is not one that can be believed. */
+/** The folder's owner or mode is wrong, so its files may be forged. */
 export class UntrustedRegistry extends Error {}
 
-/** What stands in a file. `entry` is missing where no record could be read; `live` means that its softnet runs. */
+/** A file's contents. `entry` is undefined when there is no valid record; `live` means that its softnet runs. */
 export interface Found {
   readonly name: string;
   readonly entry: Entry | undefined;
   readonly live: boolean;
 }
 
-/** Names of all records, in order; empty where there is no registry. Throws UntrustedRegistry, or what the system says. */
+/** Names of all records, in order; empty when there is no registry. Throws UntrustedRegistry, or the system's error. */
 export function recordNames(system: RegistrySystem): string[] {
   let stats: Stats;
   try {
@@ -44,17 +44,18 @@ export function checkDirectory(system: Pick<RegistrySystem, "directory" | "owner
   const { directory, owner } = system;
   if (!stats.isDirectory()) throw new UntrustedRegistry(`${directory} is not a folder`);
   if (stats.uid !== owner) throw new UntrustedRegistry(`${directory} does not belong to root`);
-  if ((stats.mode & OTHERS_MAY_WRITE) !== 0) throw new UntrustedRegistry(`others than root may write to ${directory}`);
+  if ((stats.mode & OTHERS_MAY_WRITE) !== 0)
+    throw new UntrustedRegistry(`users other than root may write to ${directory}`);
 }
 
-/** Opens a record for reading or for both; undefined when it is gone, is being made, or is not root's own file. */
+/** Opens a record; undefined when it is gone, is being made, or does not belong to root. */
 export function openRecord(system: RegistrySystem, name: string, forWriting: boolean): number | undefined {
   const access = forWriting ? constants.O_RDWR : constants.O_RDONLY;
   let fd: number;
   try {
     fd = openSync(`${system.directory}/${name}`, access | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    // EACCES: its softnet has not yet opened it to readers, and has written nothing. ELOOP: a link.
+    // EACCES: its softnet is still making it, and has not allowed others to read it. ELOOP: a symbolic link.
     if (["ENOENT", "EACCES", "ELOOP", "ENXIO", "EISDIR"].includes(codeOf(error))) return undefined;
     throw error;
   }
@@ -64,7 +65,7 @@ export function openRecord(system: RegistrySystem, name: string, forWriting: boo
   return undefined;
 }
 
-/** Reads a record; undefined when no file is there that counts. */
+/** Reads a record; undefined when there is no file that can be trusted. */
 export function readRecord(system: RegistrySystem, name: string): Found | undefined {
   const fd = openRecord(system, name, false);
   if (fd === undefined) return undefined;
@@ -79,7 +80,7 @@ export function readRecord(system: RegistrySystem, name: string): Found | undefi
   }
 }
 
-/** The record in an open file, undefined when there is no whole one. */
+/** The record in an open file, undefined when it is incomplete or invalid. */
 export function readEntry(fd: number): Entry | undefined {
   const bytes = new Uint8Array(RECORD_SIZE + 1);
   const length = readSync(fd, bytes, 0, bytes.length, 0);

@@ -1,12 +1,12 @@
-/** Who has which address on this host, for people and programs: what `softnet list` prints. */
+/** Which VM has which address on this host: the contents of `softnet list`. */
 import { readRecord, recordNames } from "./files.ts";
 import { expiresAt, isOver, momentOf, outlives } from "./lifetime.ts";
 import type { KeptBinding } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
 /**
- * `live`: a softnet runs for this VM. `released`: it ended and gave the address back to the server. `ended`: it ended
- * without that. A softnet that starts again for the same VM goes on with the last two.
+ * `live`: a softnet runs for this VM. `released`: it has ended and released the address (DHCPRELEASE). `ended`: it has
+ * ended without a release. A softnet that starts again for the same VM restores bindings of the last two.
  */
 export type HolderState = "live" | "released" | "ended";
 
@@ -17,15 +17,18 @@ export interface Holder {
   readonly address: number;
   readonly origin: KeptBinding["origin"];
   readonly state: HolderState;
-  /** Milliseconds since 1970; Infinity = never. */
+  /** Milliseconds since 1970; Infinity = no end. */
   readonly expires: number;
-  /** Of the softnet, while it runs. */
+  /** The softnet's process id, while it runs. */
   readonly pid?: number;
-  /** Where its controllers connect, while it runs. */
+  /** The path of its control socket, while it runs. */
   readonly control?: string;
 }
 
-/** All VMs with an address whose lease is not over: first those that run, then by network and address. Throws UntrustedRegistry, or what the system says. */
+/**
+ * All VMs with a valid lease: first those with a live softnet, then by network and address. Throws UntrustedRegistry,
+ * or the system's error.
+ */
 export function readHolders(system: RegistrySystem): Holder[] {
   const moment = momentOf(system);
   const holders: Holder[] = [];
@@ -38,7 +41,7 @@ export function readHolders(system: RegistrySystem): Holder[] {
     if (!live && !outlives(binding)) continue;
     const { network, mac, pid, control } = entry;
     const { address, origin } = binding;
-    const expires = expiresAt(binding, moment); // by the clock of now, which may have been set since
+    const expires = expiresAt(binding, moment); // by the present clock, which may have been set since
     const state = live ? "live" : entry.state === "released" ? "released" : "ended";
     holders.push({ network, mac, address, origin, state, expires, ...(live && { pid, ...(control && { control }) }) });
   }

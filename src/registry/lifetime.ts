@@ -1,7 +1,7 @@
 /**
- * How long a kept binding counts. A lease's end is kept in time since boot, which nobody can set and which goes on while the
- * machine sleeps; within one boot of the host nothing else is asked. The time of day beside it is for people and other
- * programs: it may be set at any moment, by NTP after a start for example.
+ * How long a stored binding is valid. A lease's end is stored as time since boot, which cannot be set and goes on while
+ * the machine sleeps; within one boot of the host only this time is compared. The time of day is stored for display: it
+ * may be set at any moment, for example by NTP after the start.
  */
 import type { Entry, KeptBinding } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
@@ -19,33 +19,33 @@ export function momentOf(system: RegistrySystem): Moment {
 }
 
 /**
- * Whether a binding can be gone on with when its softnet has ended: one of the network's server, or of softnet's own for a
- * time (without an end it would keep its place for ever).
+ * Whether a binding can be restored after its softnet has ended: one learned by DHCP from the network's server, or
+ * given by softnet's own with an end (without an end the record would stay for ever).
  */
 export function outlives(binding: KeptBinding | undefined): boolean {
   if (binding === undefined || binding.origin === "static") return false;
   return binding.origin === "snooped" || Number.isFinite(binding.expiresSinceBoot);
 }
 
-/** Whether the binding's lease is over, or of another boot: it is nobody's any more, and its record may be removed. */
+/** Whether the binding's lease has expired or is of an earlier boot: its record may be removed. */
 export function isOver(entry: Entry, moment: Moment): boolean {
   return entry.binding === undefined || whyOver(entry, entry.binding, moment) !== undefined;
 }
 
-/** Why a binding is nobody's any more; undefined while it is somebody's. */
+/** Why a binding has ended; undefined while it is valid. */
 export function whyOver({ boot }: Entry, binding: KeptBinding, moment: Moment): string | undefined {
   if (boot !== moment.boot) return "it is of before the host's last start";
   return binding.expiresSinceBoot <= moment.sinceBoot ? "its lease is over" : undefined;
 }
 
-/** Why a binding of before must not be gone on with; undefined when it may, until its `expiresSinceBoot`. */
+/** Why a stored binding must not be restored; undefined when it may, until its `expiresSinceBoot`. */
 export function whyNotRestorable(entry: Entry, binding: KeptBinding, moment: Moment): string | undefined {
   const over = whyOver(entry, binding, moment);
   if (over !== undefined) return over;
   return entry.writtenSinceBoot > moment.sinceBoot ? "it was written later than now, since boot" : undefined;
 }
 
-/** A binding's end as the time of day, milliseconds since 1970 by the clock of now; Infinity = never. */
+/** A binding's end as the time of day, milliseconds since 1970 by the present clock; Infinity = no end. */
 export function expiresAt(binding: KeptBinding, moment: Moment): number {
   const left = binding.expiresSinceBoot - moment.sinceBoot;
   return Number.isFinite(left) ? Math.floor(moment.now + left / 1000) : left;

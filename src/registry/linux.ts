@@ -1,4 +1,4 @@
-/** The registry's operating system on Linux. */
+/** The registry's system calls on Linux. */
 import { readFileSync } from "node:fs";
 import { bootClock } from "../native/linux/clock.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
@@ -6,7 +6,7 @@ import { networkNamespace } from "../native/linux/network-namespace.ts";
 import { linuxRecordLock } from "../native/linux/record-lock.ts";
 import type { RegistrySystem } from "./system.ts";
 
-/** What only root writes, and what goes with the host's next boot. */
+/** Only root may write here, and the host's next boot empties it. */
 export const DIRECTORY = "/run/softnet";
 const ROOT = 0;
 

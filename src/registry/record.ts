@@ -1,16 +1,15 @@
 /**
- * One record of the registry: what one VM's address is on one network, as bytes. docs/registry.md is the format's
- * specification.
+ * One record of the registry: one VM's address on one network, as bytes. docs/registry.md specifies the format.
  *
- * A record is always RECORD_SIZE bytes and is written whole, with one pwrite: eight hexadecimal digits of CRC-32 over all
- * that follows them, a space, a JSON object, spaces, a newline. What a crash left half written has another checksum, and
- * no reader believes it. Everything is read strictly: a field that is missing, of another type or out of its range makes
- * the record none.
+ * A record is always RECORD_SIZE bytes and is written with one pwrite: eight hexadecimal digits of CRC-32 over all that
+ * follows them, a space, a JSON object, spaces, a newline. A record that a crash left half written has a wrong checksum
+ * and is ignored. Records are read strictly: a field that is missing, of another type or out of range makes the record
+ * invalid.
  */
 import { crc32 } from "node:zlib";
 import { formatIPv4, formatMac, parseIPv4, parseMac } from "../wire/address.ts";
 
-/** Bytes. The longest record there can be (a client identifier of 255 bytes, 8 DNS servers) has some 1,500. */
+/** Bytes. The longest possible content (a client identifier of 255 bytes, 8 DNS servers) has about 1,500. */
 export const RECORD_SIZE = 2048;
 
 /** Characters of a control socket's path: as many as a socket's address holds. */
@@ -25,7 +24,7 @@ const MOST_DNS_SERVERS = 8;
 const ORIGINS = ["snooped", "served", "static"] as const;
 const STATES = ["none", "bound", "released"] as const;
 
-/** A binding as it is kept. Addresses are numbers in host order, MAC addresses 48 bits. */
+/** A stored binding. Addresses are numbers in host order, MAC addresses have 48 bits. */
 export interface KeptBinding {
   readonly address: number;
   readonly origin: (typeof ORIGINS)[number];
@@ -39,7 +38,7 @@ export interface KeptBinding {
     readonly sourceMac: number;
     readonly clientIdentifier?: Uint8Array;
   };
-  /** The lease's end in milliseconds since 1970; Infinity = never. */
+  /** The lease's end in milliseconds since 1970; Infinity = no end. */
   readonly expires: number;
   /** The same in microseconds since boot. */
   readonly expiresSinceBoot: number;
@@ -58,16 +57,16 @@ export interface Entry {
   readonly state: (typeof STATES)[number];
   /** Missing in the state `none`. */
   readonly binding?: KeptBinding;
-  /** The path that its controllers connect to; printable ASCII. */
+  /** The path of the control socket; printable ASCII. */
   readonly control?: string;
-  /** An address that the VM is just being given; 0 = none. */
+  /** An address that the VM is about to get; 0 = none. */
   readonly claimed: number;
   /** When this was written: milliseconds since 1970, and microseconds since boot. */
   readonly written: number;
   readonly writtenSinceBoot: number;
 }
 
-/** A record's bytes. Throws RangeError for what does not fit. */
+/** A record's bytes. Throws RangeError when it does not fit. */
 export function encodeRecord(entry: Entry): Uint8Array {
   const text = JSON.stringify({
     version: VERSION,
@@ -125,7 +124,7 @@ function checksumOf(bytes: Uint8Array): string {
   return crc32(bytes.subarray(CHECKSUM)).toString(16).padStart(CHECKSUM, "0");
 }
 
-/** Whether this can stand in a record as a control socket's path: people see it on their terminals. */
+/** Whether a record may have this control socket's path; `softnet list` prints it on terminals. */
 export function isControl(path: string | undefined): path is string {
   return path !== undefined && path.length <= LONGEST_CONTROL && /^\/[ -~]+$/.test(path);
 }
@@ -134,7 +133,7 @@ function isPrintable(network: string): boolean {
   return network.length <= LONGEST_NETWORK && /^[ -~]+$/.test(network);
 }
 
-/** Reads a record; undefined for anything that no softnet of this version wrote as a whole. */
+/** Reads a record; undefined unless it is complete, valid and of this version. */
 export function decodeRecord(bytes: Uint8Array): Entry | undefined {
   if (bytes.length !== RECORD_SIZE) return undefined;
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
@@ -203,7 +202,7 @@ function addressOf(value: unknown): number {
   return address;
 }
 
-/** The fields of a JSON object, each read as what it must be; everything else throws. */
+/** The fields of a JSON object. Each method throws when the field is not of its type. */
 class Fields {
   readonly #object: Readonly<Record<string, unknown>>;
 

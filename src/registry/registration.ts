@@ -1,10 +1,10 @@
 /**
- * One VM's place in the registry. Its file is made and locked while softnet is root; everything later is written through
- * that descriptor, by whoever softnet has become.
+ * One VM's record in the registry. Its file is made and locked while softnet is root; later writes use that descriptor
+ * and need no rights.
  *
- * An address is learned in two steps, so that of two softnets which are given the same one at the same instant at most one
- * learns it: first it is claimed in the own record, then the others' records are read. Who sees another's claim or
- * binding takes its own claim back; at worst both do, and their VMs ask again.
+ * An address is learned in two steps: softnet claims it in its own record, then reads the other records. If another
+ * record has or claims the address, softnet withdraws its claim. So of two softnets that get the same address at the
+ * same moment at most one learns it; at worst both withdraw, and their VMs ask DHCP again.
  */
 
 import { randomBytes } from "node:crypto";
@@ -18,16 +18,16 @@ import { ensureDirectory, type Predecessor, removeRecord, type Swept, sweep } fr
 import type { RegistrySystem } from "./system.ts";
 
 export interface RegistrationOptions {
-  /** What distinguishes the network from others of its kind: `bridge br0`. */
+  /** The network's name, unique on this host or in its namespace: `bridge br0`. */
   readonly network: string;
   /** The VM's MAC address, 48 bits. */
   readonly mac: number;
   readonly pid: number;
-  /** Where its controllers connect, an absolute path; what is no text of a record's is left out. */
+  /** The absolute path of the control socket; left out if it is too long or not printable. */
   readonly control?: string;
 }
 
-/** A binding of before that is not gone on with. */
+/** An earlier binding that was not restored. */
 export interface NotRestored {
   readonly address: number;
   readonly why: string;
@@ -35,13 +35,15 @@ export interface NotRestored {
 
 const HELD = "another softnet's VM has the address now";
 
-/** Files that are made again because another softnet cleaned up in between. */
+/** How often the file is made again because another softnet's sweep removed it. */
 const ATTEMPTS = 16;
 
 export class Registration {
-  /** What the VM had before, with its end on the guard's clock; not with another live softnet's address. */
+  /**
+   * The VM's earlier binding, with its end on the guard's clock, unless another live softnet's VM has the address now.
+   */
   readonly restored: RestoredBinding | undefined;
-  /** What the VM had before, where it is not that. */
+  /** The VM's earlier binding, if it was not restored, and why. */
   readonly notRestored: NotRestored | undefined;
   readonly #control: string | undefined;
   readonly #system: RegistrySystem;
@@ -53,7 +55,7 @@ export class Registration {
   #fd: number;
   #binding: KeptBinding | undefined;
 
-  /** Makes the VM's file, as root. Throws UntrustedRegistry, or what the system says. */
+  /** Makes the VM's file, as root. Throws UntrustedRegistry, or the system's error. */
   static open(system: RegistrySystem, options: RegistrationOptions): Registration {
     ensureDirectory(system);
     const network = withScope(options.network, system.networkScope());
@@ -81,8 +83,8 @@ export class Registration {
   }
 
   /**
-   * Claims an address for the VM; returns true when it may not have it, because another live softnet's VM on the same
-   * network has or claims it. Throws where that cannot be found out: then it may not have it either.
+   * Claims an address for the VM. Returns true when another live softnet's VM on the same network has or claims it:
+   * then this VM must not get it. Throws when the records cannot be read: then it must not get it either.
    */
   isHeldElsewhere = (address: number): boolean => {
     this.#write(this.#state(), address);
@@ -95,38 +97,38 @@ export class Registration {
     return held;
   };
 
-  /** Notes the binding with which the guard begins; false when it is static and another live softnet's VM has it. */
+  /** Stores the guard's first binding; false when it is static and another live softnet's VM has the address. */
   begin(binding: GuardBinding | undefined): boolean {
     if (binding?.origin === "static") {
       if (this.isHeldElsewhere(binding.address)) return false;
       this.follow({ kind: "learned", binding });
     } else if (binding === undefined && this.#binding !== undefined) {
-      this.#binding = undefined; // the guard did not take what was restored
+      this.#binding = undefined; // the guard did not accept the restored binding
       this.#write("none", 0);
     }
     return true;
   }
 
-  /** Follows the VM's binding. Throws what the system says; the address that was claimed then stays claimed. */
+  /** Stores a change of the VM's binding. Throws the system's error; a claimed address then stays claimed. */
   follow(change: BindingChange): void {
     if (change.kind !== "lost") {
       this.#binding = this.#keep(change.binding);
       this.#write("bound", 0);
     } else if (change.why !== "replaced") {
-      // A replaced one is followed at once by the one that replaces it, which is claimed already.
+      // After "replaced" the new binding follows at once; its address is claimed already.
       this.#binding = undefined;
       this.#write("none", 0);
     }
   }
 
-  /** The VM's address was given back to its server; who starts again for this VM may go on with it all the same. */
+  /** Stores that the address was released to its server; the next softnet for this VM may restore it all the same. */
   released(): void {
     this.#write(this.#binding === undefined ? "none" : "released", 0);
   }
 
   /**
-   * Ends the registration; what is still bound can be gone on with, if it was learned from the network's server. Else the
-   * file is of no more use: whoever is still root removes it, for the others the next softnet does.
+   * Ends the registration. A binding that can be restored (`outlives`) stays in its file. Otherwise the file is
+   * removed, by this softnet if it is still root, else by the next one that starts.
    */
   close(): void {
     if (this.#fd < 0) return;
@@ -140,16 +142,19 @@ export class Registration {
     }
   }
 
-  /** While the lock is held: so nobody else does. */
+  /** Removes the file while its lock is held, so that no other softnet removes it. */
   #removeOwn(): void {
     try {
       removeRecord(this.#system, this.#name);
     } catch {
-      // Not root any more.
+      // This process is not root any more.
     }
   }
 
-  /** Goes on from the same VM's softnets of before, whose files then go. Of two that try so at once at most one does. */
+  /**
+   * Restores the binding of the same VM's earlier softnets and removes their files. Of two that try at once, at most
+   * one succeeds.
+   */
   #takeOver(predecessors: readonly Predecessor[]): { restored?: RestoredBinding; notRestored?: NotRestored } {
     const moment = momentOf(this.#system);
     const found: { restored?: RestoredBinding; notRestored?: NotRestored } = {};
@@ -172,19 +177,19 @@ export class Registration {
     return found;
   }
 
-  /** Whether another VM's living softnet has that address in its record. */
+  /** Whether another VM's live softnet has that address in its record. */
   #findHolder(address: number): boolean {
     const moment = momentOf(this.#system);
     const prefix = namePrefix(this.#network);
     const names = recordNames(this.#system);
-    // Somebody removed it, and others' with it, or put another folder in its place: what is there means nothing.
+    // If the own record was removed, others may have been, or the folder was replaced: the records prove nothing.
     if (!names.includes(this.#name)) throw new Error(`the VM's own record is not in ${this.#system.directory}`);
     for (const name of names) {
       if (name === this.#name || !name.startsWith(prefix)) continue;
       const found = readRecord(this.#system, name);
       if (found === undefined || !found.live) continue;
       const { entry } = found;
-      if (entry === undefined) return true; // it lives, and nobody can tell what it holds
+      if (entry === undefined) return true; // it is live, and its address cannot be read
       if (entry.network !== this.#network) continue;
       if (entry.claimed === address) return true;
       const held = entry.state === "bound" && entry.binding?.address === address;
@@ -229,14 +234,14 @@ export class Registration {
   }
 }
 
-/** Equally named networks of one host are distinguished by what follows the name. */
+/** Adds the namespace, which distinguishes networks of the same name on one host. */
 function withScope(network: string, scope: string): string {
   return scope === "" ? network : `${network}, ${scope}`;
 }
 
 /**
- * Makes a file that is locked and whole before others can read it. Until then only who has the lock may remove it
- * (sweep.ts), so one that is there under our lock stays.
+ * Makes a file that is locked and complete before others can read it. Until then only the softnet with the lock may
+ * remove it (sweep.ts), so a file that exists and is locked by this softnet stays.
  */
 function create(system: RegistrySystem, prefix: string, empty: () => Uint8Array): { name: string; fd: number } {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -247,7 +252,7 @@ function create(system: RegistrySystem, prefix: string, empty: () => Uint8Array)
       if (system.lock(fd) && fstatSync(fd).nlink === 1) {
         const record = empty();
         writeSync(fd, record, 0, record.length, 0);
-        // By path: the folder is root's alone, and Node's permission system (the executable's) has no fchmod.
+        // By path, which is safe in a folder of root's: Node's permission model (of the executable) refuses fchmod.
         if (system.owner === 0) chownSync(path, 0, 0);
         chmodSync(path, 0o644);
         return { name, fd };
@@ -256,7 +261,7 @@ function create(system: RegistrySystem, prefix: string, empty: () => Uint8Array)
       closeSync(fd);
       throw error;
     }
-    closeSync(fd); // a softnet that starts now took it for one that was left behind, and removes it
+    closeSync(fd); // another softnet, which is starting, took it for a leftover and removes it
   }
-  throw new Error(`no record can be made in ${system.directory}: others remove it`);
+  throw new Error(`no record can be made in ${system.directory}: other processes remove it`);
 }

@@ -1,9 +1,10 @@
 /**
- * Cleaning up, by each softnet that starts, because one that ends is not root any more: what is over is removed, and of
- * what was left by softnets that ended, so much is kept that the folder stays small.
+ * Cleaning up, done by each softnet that starts, since one that ends is not root any more. Expired records are removed,
+ * and at most MOST_ENDED records of ended softnets are kept.
  *
- * No living softnet loses its record: its file is locked before others can read it, so one that others can read and that
- * is not locked is dead for ever. Nobody takes a lock on such a file, because who can read it could stand in the way.
+ * No live softnet loses its record: a file is locked before others can read it, so a readable file without a lock is an
+ * ended softnet's. No lock is taken on such a file, because any user who can read it could hold a read lock against
+ * that.
  */
 import { chmodSync, chownSync, closeSync, fstatSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { checkDirectory, codeOf, openRecord, readEntry, recordNames } from "./files.ts";
@@ -12,10 +13,10 @@ import { namePrefix } from "./names.ts";
 import type { Entry } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
-/** Records of softnets that ended: of more, those that end first are removed. */
+/** Records of ended softnets: of more, those whose leases expire first are removed. */
 export const MOST_ENDED = 1024;
 
-/** Records altogether: with more, no further VM is started. */
+/** All records: with more, softnet refuses to start. */
 export const MOST_RECORDS = 4096;
 
 const OTHERS_MAY_READ = 0o004;
@@ -26,13 +27,13 @@ export interface Predecessor {
   readonly entry: Entry;
 }
 
-/** What of the same VM was found: the newest first, and what is over and was removed. */
+/** The same VM's records that were found: the newest first, and the expired ones, which were removed. */
 export interface Swept {
   readonly predecessors: readonly Predecessor[];
   readonly over: { readonly address: number; readonly why: string } | undefined;
 }
 
-/** Makes the folder, readable by all and writable by root. Throws UntrustedRegistry, or what the system says. */
+/** Makes the folder, readable by all and writable by root. Throws UntrustedRegistry, or the system's error. */
 export function ensureDirectory(system: Pick<RegistrySystem, "directory" | "owner">): void {
   const { directory, owner } = system;
   try {
@@ -43,11 +44,12 @@ export function ensureDirectory(system: Pick<RegistrySystem, "directory" | "owne
   }
   const stats = lstatSync(directory);
   checkDirectory(system, stats);
-  // Whatever umask the caller has, or the one had who was killed right here: softnets read it after their drop.
+  // The umask, of this process or of one that was killed before this line, may have removed bits. Softnets must be able
+  // to read the folder after they have dropped root's rights.
   if ((stats.mode & 0o777) !== 0o755) chmodSync(directory, 0o755);
 }
 
-/** Removes what may go, and returns the same VM's records of before. Throws when the folder is full. */
+/** Removes what may be removed, and returns the same VM's earlier records. Throws when the folder is full. */
 export function sweep(system: RegistrySystem, network: string, mac: number): Swept {
   const moment = momentOf(system);
   const own = `${namePrefix(network, mac)}-`;
@@ -81,16 +83,16 @@ export function sweep(system: RegistrySystem, network: string, mac: number): Swe
   return { predecessors, over };
 }
 
-/** What a file is to a softnet that starts; without a whole record it goes. */
+/** Judges one file; one without a valid record is removed. */
 function lookAt(system: RegistrySystem, name: string): Predecessor | "live" | "gone" | "removed" | "foreign" {
   const fd = openRecord(system, name, true);
   if (fd === undefined) return "foreign";
   try {
-    // First who may read it, then whether it is locked: the other way round it could become both in between.
+    // The mode before the lock: in the other order a file could be locked and made readable between the two checks.
     const { nlink, mode } = fstatSync(fd);
     if (nlink === 0) return "gone";
     if (system.isLocked(fd)) return "live";
-    // While others cannot read it, it is being made, and only who has the lock may decide.
+    // While others cannot read it, it is being made, and only the process with the lock may remove it.
     if ((mode & OTHERS_MAY_READ) === 0 && !system.lock(fd)) return "live";
     const entry = readEntry(fd);
     if (entry !== undefined) return { name, entry };
@@ -101,7 +103,7 @@ function lookAt(system: RegistrySystem, name: string): Predecessor | "live" | "g
   }
 }
 
-/** What is over, or cannot be gone on with. */
+/** Whether a record has expired or cannot be restored. */
 function mayGo(entry: Entry, moment: Moment): boolean {
   return isOver(entry, moment) || !outlives(entry.binding);
 }
@@ -111,11 +113,11 @@ export function removeRecord(system: RegistrySystem, name: string): void {
   try {
     unlinkSync(`${system.directory}/${name}`);
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error; // another softnet that starts now was faster
+    if (codeOf(error) !== "ENOENT") throw error; // another softnet has removed it
   }
 }
 
-/** Removes the records of ended softnets on the networks that match: of a namespace that is to be deleted, for example. */
+/** Removes the records of ended softnets on matching networks, for example of a namespace that will be deleted. */
 export function forgetNetworks(system: RegistrySystem, matches: (network: string) => boolean): void {
   for (const name of recordNames(system)) {
     const found = lookAt(system, name);

@@ -1,23 +1,23 @@
-/** What the registry needs of the operating system. One of these is made for each platform, and by tests. */
+/** The system calls that the registry needs. Each platform has an implementation, and tests have one. */
 
 export interface RegistrySystem {
-  /** Where the records are: /run/softnet on Linux, /var/run/softnet on macOS. */
+  /** The records' folder: /run/softnet on Linux, /var/run/softnet on macOS. */
   readonly directory: string;
-  /** Who must own the folder and the records: root, but in tests. */
+  /** The user id that must own the folder and the records: root's, except in tests. */
   readonly owner: number;
-  /** Names this boot of the host; another one after the next. */
+  /** An identifier of this boot of the host. */
   bootId(): string;
-  /** Tells apart equally named networks of one host; empty where there is only one of a name. */
+  /** Distinguishes networks of the same name on one host (their namespace); empty where names are unique. */
   networkScope(): string;
   /**
-   * Takes the write lock on a file that is open for writing, without waiting; false when somebody has it. It is the open
-   * file description's: it ends when the last descriptor of it is closed, however that happens.
+   * Takes the write lock on a file that is open for writing, without waiting; false when it is taken. The lock belongs
+   * to the open file description: it ends when the last descriptor is closed, also when the process is killed.
    */
   lock(fd: number): boolean;
-  /** Whether somebody else has the write lock. `fd` may be open for reading only: who can only read, cannot lock. */
+  /** Whether another process has the write lock. `fd` may be open for reading only. */
   isLocked(fd: number): boolean;
   /** Milliseconds since 1970. */
   now(): number;
-  /** Microseconds since boot, the time that the machine slept included; the guard's clock. */
+  /** Microseconds since boot, including time that the machine slept; the guard's clock. */
   sinceBoot(): number;
 }

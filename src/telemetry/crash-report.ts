@@ -1,6 +1,6 @@
 /**
- * Sends one crash (crash.ts) to Sentry. A process of its own: the only one that loads Sentry's package, and of that
- * the core alone, which patches nothing and listens to nothing.
+ * Sends one crash (crash.ts) to Sentry, in a process of its own. Only this process loads Sentry's package, and only its
+ * core, which patches no other module and installs no handlers.
  */
 import { arch, platform, release } from "node:os";
 import { createStackParser, createTransport } from "@sentry/core";
@@ -9,7 +9,7 @@ import { CRASH, type Crash } from "./crash.ts";
 
 const TIMEOUT = 5_000; // milliseconds
 
-/** Sends what the environment holds. A report that cannot be sent is lost: whoever waited for it is gone. */
+/** Sends the crash in the environment. A report that cannot be sent is lost, since the crashed process has ended. */
 export async function sendCrashReport(environment: NodeJS.ProcessEnv, version: string): Promise<void> {
   const { SENTRY_DSN, CIRRUS_SENTRY_TAGS = "", [CRASH]: text } = environment;
   if (SENTRY_DSN === undefined || text === undefined) return;
@@ -27,13 +27,13 @@ export async function sendCrashReport(environment: NodeJS.ProcessEnv, version: s
     level: "fatal",
     tags: parseTags(CIRRUS_SENTRY_TAGS),
     contexts: { os: { name: platform(), version: release() }, device: { arch: arch() } },
-    // Sentry wants the innermost frame last.
+    // Sentry expects the innermost frame last.
     exception: { values: [{ type, value, stacktrace: { frames: frames.toReversed() } }] },
   });
   await client.flush(TIMEOUT);
 }
 
-/** `key=value,key=value`; what has no name or no value is left out. */
+/** Parses `key=value,key=value`; entries without a key or a value are ignored. */
 export function parseTags(text: string): Record<string, string> {
   const pairs = text.split(",").map((pair): [string, string] => {
     const middle = pair.indexOf("=");

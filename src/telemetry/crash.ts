@@ -1,18 +1,20 @@
 /**
- * A fault of softnet's own, reported to Sentry where SENTRY_DSN asks for it; a user's mistake is none. The process that
- * crashed ends at once, as it does without Sentry: another one of the same user sends the report (crash-report.ts), so
- * that no frame passes meanwhile and nothing of Sentry's is loaded in a program that filters.
+ * Reports an error in softnet itself to Sentry when SENTRY_DSN is set; a user's mistake is not reported. The process
+ * that crashed ends at once, as it does without Sentry. Another process of the same user sends the report
+ * (crash-report.ts), so that no frame passes meanwhile and the filtering process never loads Sentry's code.
  *
- * Nothing is reported while rights are held or borrowed. Where the executable has the SUID bit, the sender has borrowed some
- * again (on Linux what has dropped its rights starts nothing that gains any): it gives them up before all else. A report has the kind of the error and where it was thrown, the
- * version and the user's tags; no data of a guest: what stands in quotes in a message, or is no message of the
- * language's, is left out.
+ * Nothing is reported while the process has root's rights, its own or borrowed. If the executable has the SUID bit, the
+ * sending process gets root's rights again, except on Linux (PR_SET_NO_NEW_PRIVS); it gives them up before anything
+ * else.
+ *
+ * A report contains the kind of the error, where it was thrown, the version and the user's tags. It contains no data of
+ * a guest: quoted parts of messages, and messages that are not the language's own, are omitted.
  */
 import { spawn } from "node:child_process";
 import { isSea } from "node:sea";
 import { heldRights } from "../native/rights.ts";
 
-/** The argument that makes this program the sender, and the variable that the crash is in. */
+/** The argument that makes this program send a report, and the variable with the crash. */
 export const SEND_CRASH = "--send-crash-report";
 export const CRASH = "SOFTNET_CRASH_REPORT";
 
@@ -31,7 +33,7 @@ export interface Crash {
   readonly frames: readonly Frame[];
 }
 
-/** From now on crashes are reported, if SENTRY_DSN is set. Harmless otherwise. */
+/** Reports crashes from now on, if SENTRY_DSN is set. */
 export function watchForCrashes(environment: NodeJS.ProcessEnv): void {
   const { SENTRY_DSN, CIRRUS_SENTRY_TAGS } = environment;
   if (!SENTRY_DSN) return;
@@ -40,14 +42,14 @@ export function watchForCrashes(environment: NodeJS.ProcessEnv): void {
     const env = { SENTRY_DSN, CIRRUS_SENTRY_TAGS, [CRASH]: JSON.stringify(describeCrash(error)) };
     const script = isSea() ? [] : [process.argv[1]!];
     const sender = spawn(process.execPath, [...script, SEND_CRASH], { env, cwd: "/", stdio: "ignore", detached: true });
-    sender.on("error", () => {}); // there is nobody left to report to
+    sender.on("error", () => {}); // the report is lost
     sender.unref();
   });
 }
 
 const MOST_FRAMES = 50;
 const LONGEST = 200; // characters
-/** What V8 and Node throw with words about the program, not about its input. */
+/** Errors of V8 and Node whose messages describe the program, not its input. */
 const OF_THE_LANGUAGE: ReadonlySet<string> = new Set(["TypeError", "RangeError", "ReferenceError"]);
 
 export function describeCrash(error: unknown): Crash {
@@ -72,7 +74,7 @@ function stackFrames(stack: string): Frame[] {
   return frames.slice(0, MOST_FRAMES);
 }
 
-/** Without the folders that softnet lies in: they may name people. */
+/** Removes the folders that softnet is installed in: they may contain a user's name. */
 function shortenPath(path: string): string {
   if (path.startsWith("node:")) return path.slice(0, LONGEST);
   const known = /(?:^|\/)((?:src|dist|node_modules)\/.*)$/.exec(path)?.[1];

@@ -1,9 +1,9 @@
 /**
- * What the log says of dropped frames: the first one of each reason with a description, then counts. An attacker who sends
- * a million frames a second writes one line a second at the most, and a reason that goes on and on is logged ever more
- * seldom: after 1 s, then 2 s, 4 s … up to an hour (a bridge's STP is dropped every 2 s for as long as the VM runs). A
- * surge, ten times what the last line said, is logged at once again. What every ordinary guest sends at boot (reasons
- * marked `ordinary`) is logged at debug level only.
+ * Logs dropped frames: the first one of each reason with a description, then counts. A guest that sends a million bad
+ * frames a second causes at most one line a second. A reason that continues is logged less and less often, after 1 s, 2
+ * s, 4 s … up to an hour (a bridge's STP is dropped every 2 s for as long as the VM runs). A surge, ten times the count
+ * of the last line, is logged again at once. Drops that every guest causes at boot (reasons marked `ordinary`) are
+ * logged at debug level only.
  */
 import type { DropReason } from "../guard/reasons.ts";
 import type { Log, LogFields } from "./log.ts";
@@ -19,22 +19,22 @@ export interface DropLogOptions {
 const SHORTEST = 1_000_000;
 const LONGEST = 3_600_000_000;
 
-/** How many times as many as the last line said, and how many at least, are a surge. */
+/** A surge is SURGE times the count of the last line, and at least this many: */
 const SURGE = 10;
 const SMALLEST_SURGE = 100;
 
 export class DropLog {
-  /** When `summarize` has something to say if nothing happens until then, microseconds; Infinity = nothing. */
+  /** When `summarize` must be called at the latest, in microseconds; Infinity = not needed. */
   deadline = Number.POSITIVE_INFINITY;
   readonly #log: Log;
   readonly #reasons: readonly DropReason[];
   readonly #dropsOf: (verdict: number) => number;
-  /** By verdict: how many drops were logged, how many the last line said, and when the next one may come. */
+  /** By verdict: how many drops were logged, the count of the last line, and when the next line may follow. */
   readonly #logged: Float64Array;
   readonly #last: Float64Array;
   readonly #interval: Float64Array;
   readonly #next: Float64Array;
-  /** When the next line may come, of whatever reason. */
+  /** When the next line of any reason may follow. */
   #nextLine = Number.NEGATIVE_INFINITY;
 
   constructor(options: DropLogOptions) {
@@ -48,7 +48,7 @@ export class DropLog {
     this.#next = new Float64Array(places);
   }
 
-  /** Whether a drop is the first of its reason, so that it is worth describing. Allocates nothing. */
+  /** Whether a drop is the first of its reason and must be described. Allocates nothing. */
   isFirst(verdict: number): boolean {
     return this.#logged[verdict] === 0;
   }

@@ -1,7 +1,7 @@
 /**
- * `--log-file PATH`: the log in a file instead of on stderr. It is opened once root's rights are given up, so what comes
- * before waits here; and opened anew when logrotate has moved it away (SIGHUP). Made for its owner alone, always appended
- * to; a symbolic link is refused.
+ * `--log-file PATH`: the log in a file instead of on stderr. It is opened after root's rights were given up; earlier
+ * lines are kept here until then. SIGHUP opens it anew, after logrotate has moved it away. Only its owner may read it,
+ * it is always appended to, and a symbolic link is refused.
  */
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { UserError } from "../user-error.ts";
@@ -14,7 +14,7 @@ export class LogFile {
   #fd: number | undefined;
   #waiting: string[] = [];
 
-  /** Touches nothing yet. */
+  /** Opens nothing yet. */
   constructor(path: string) {
     this.#path = path;
   }
@@ -25,11 +25,11 @@ export class LogFile {
     try {
       return writeSync(this.#fd, line) > 0;
     } catch {
-      return false; // the disk is full, say: it costs the line
+      return false; // the line is lost, for example because the disk is full
     }
   };
 
-  /** Opens it with the rights that the process has now, and writes what waits. Throws UserError. */
+  /** Opens the file with the process's present rights, and writes the lines that wait. Throws UserError. */
   open(): void {
     try {
       this.#fd = openLog(this.#path);
@@ -39,7 +39,7 @@ export class LogFile {
     for (const line of this.#waiting.splice(0)) this.write(line);
   }
 
-  /** Opens the path anew; returns why that fails, and then goes on in the file of before. */
+  /** Opens the path anew. Returns why that failed; then the old file stays in use. */
   reopen(): string | undefined {
     const before = this.#fd;
     if (before === undefined) return undefined;
@@ -52,7 +52,7 @@ export class LogFile {
     }
   }
 
-  /** Closes it; what still waits, because it was never opened, goes to `last`. Harmless when called twice. */
+  /** Closes the file; lines that wait because it was never opened go to `last`. Harmless when called twice. */
   close(last: (line: string) => void): void {
     for (const line of this.#waiting.splice(0)) last(line);
     if (this.#fd !== undefined) closeSync(this.#fd);
@@ -60,7 +60,7 @@ export class LogFile {
   }
 }
 
-/** O_NONBLOCK: a pipe that nobody reads is an error rather than a softnet that hangs. */
+/** O_NONBLOCK: a pipe without a reader is an error instead of a wait. */
 function openLog(path: string): number {
   const { O_WRONLY, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants;
   return openSync(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK, 0o600);
@@ -71,7 +71,7 @@ function describe(error: unknown): string {
   const user = process.geteuid?.();
   if (code === "ENOENT") return "the folder does not exist; create it first";
   if (code === "EACCES" || code === "EPERM") {
-    return `user ${user}, whom softnet becomes, may not write it; name a file in a folder of that user's, or give --user`;
+    return `softnet runs as user ${user}, who may not write it; name a file in a folder of that user's, or give --user`;
   }
   if (code === "ELOOP") return "it is a symbolic link, which is not followed; name the file itself";
   if (code === "EISDIR") return "it is a folder; name a file in it";

@@ -1,9 +1,9 @@
 /**
- * Written by hand because a logging library buffers or waits, and knows nothing of hostile values.
+ * Written by hand because a logging library buffers or waits, and does not escape untrusted values.
  *
- * The log: one line an event on stderr, `key=value` for people or JSON for programs. It is written at once, and never
- * waits: where the reader of stderr does not keep up, lines are left out and counted, because a line that blocks would
- * stop frames. Values that come from a guest are quoted and escaped, so that no guest writes to a terminal.
+ * The log: one line an event on stderr, `key=value` text or JSON. A line is written at once and without waiting,
+ * because a blocked write would stop frames. When the reader of stderr is too slow, lines are left out and counted.
+ * Values that come from a guest are quoted and escaped, so that no guest can send control characters to a terminal.
  */
 import { writeSync } from "node:fs";
 
@@ -19,7 +19,7 @@ export type LogFields = Readonly<Record<string, LogValue>>;
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: LogFormat;
-  /** Stands in every line, such as which VM's it is where several write to one place. */
+  /** Fields of every line, such as the VM's name when several VMs share one log. */
   readonly context?: LogFields;
   /** Takes one whole line, newline included, and its level; returns false when it was not taken. */
   readonly write: (line: string, level: LogLevel) => boolean;
@@ -68,7 +68,7 @@ export class Log {
   }
 }
 
-/** `key=value key="a value"`: quoted where a space, a quote or anything unprintable is in it. */
+/** `key=value key="a value"`: a value with a space, a quote or an unprintable character is quoted. */
 function keyValue(entry: Readonly<Record<string, LogValue>>): string {
   return Object.entries(entry)
     .map(([key, value]) => {
@@ -83,7 +83,7 @@ function quote(value: unknown): string {
   return JSON.stringify(value).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** Writes to a descriptor if `ready` says that it takes bytes now; a reader that is gone or full costs the line only. */
+/** Writes to a descriptor when `ready` returns true. If its reader is gone or too slow, only the line is lost. */
 export function descriptorWriter(descriptor: number, ready: () => boolean): (line: string) => boolean {
   return (line) => {
     if (!ready()) return false;

@@ -1,7 +1,6 @@
 /**
- * macOS' log: syslog(3) lands in the unified log under the process' name, which `log show --predicate
- * 'process == "softnet"'` finds. Of its priorities the log keeps NOTICE and above on disk, so what softnet tells ordinarily
- * (info) is a notice.
+ * macOS's log: syslog(3) writes to the unified log under the process's name (`log show --predicate 'process ==
+ * "softnet"'`). That log keeps priorities from NOTICE on on disk, so softnet's level info is sent as NOTICE.
  */
 import {
   type DarwinLibc,
@@ -22,7 +21,7 @@ const PRIORITIES: Readonly<Record<LogLevel, number>> = {
   error: LOG_ERR,
 };
 
-/** Returns a writer of whole lines for that log. Opens it: its name is the process' from then on. */
+/** Opens that log under the name `identity`, and returns a function that writes a whole line. */
 export function syslogWriter(libc: DarwinLibc, identity = "softnet"): (line: string, level: LogLevel) => void {
   const name = Buffer.from(`${identity}\0`);
   const kept = allocate(name.length); // libc keeps the address for as long as the process lives

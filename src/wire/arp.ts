@@ -18,7 +18,7 @@ export const ARP_LENGTH = 28;
 export const ARP_REQUEST = 1;
 export const ARP_REPLY = 2;
 
-/** Whether `length` bytes hold exactly the Ethernet and IPv4 form: with it every other function here is in bounds. */
+/** Whether `length` bytes contain an ARP packet for Ethernet and IPv4: then all other functions here stay in bounds. */
 export function isArpForIPv4(bytes: Uint8Array, packet: number, length: number): boolean {
   return (
     length >= ARP_LENGTH &&

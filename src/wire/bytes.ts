@@ -1,4 +1,4 @@
-/** Big-endian numbers in bytes. Nothing here checks bounds: each protocol's file does, once, before its fields are read. */
+/** Big-endian numbers in bytes. Bounds are not checked here: each protocol's file does that before it reads fields. */
 
 /** 16 bits at `at`, network byte order. */
 export function get16(bytes: Uint8Array, at: number): number {

@@ -2,8 +2,8 @@
 import { get16 } from "./bytes.ts";
 
 /**
- * Adds `length` bytes to a running sum; an odd last byte counts as the high half of a word. Any packet's sum stays below
- * 2³² (65,535 bytes are 32,768 words), so folding waits until the end.
+ * Adds `length` bytes to a running sum; an odd last byte counts as the high half of a word. Any packet's sum stays
+ * below 2³² (65,535 bytes are 32,768 words), so folding waits until the end.
  */
 export function addToSum(sum: number, bytes: Uint8Array, at: number, length: number): number {
   const even = at + (length & ~1);
@@ -12,7 +12,7 @@ export function addToSum(sum: number, bytes: Uint8Array, at: number, length: num
   return sum;
 }
 
-/** Folds a running sum to 16 bits. A block that carries a right checksum folds to 0xffff. */
+/** Folds a running sum to 16 bits. The sum of a block with a correct checksum folds to 0xffff. */
 export function foldSum(sum: number): number {
   sum = (sum & 0xffff) + (sum >>> 16);
   return (sum & 0xffff) + (sum >>> 16);

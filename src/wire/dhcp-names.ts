@@ -33,7 +33,7 @@ export function fullNameOf(bytes: Uint8Array, length: number): string | undefine
   return encoded ? decodeName(bytes, FQDN_HEADER, length) : textOf(bytes, FQDN_HEADER, length);
 }
 
-/** Whether a client that may be called `name` may say this: nothing, the name, or, where it is one label, a domain behind. */
+/** Whether `said` is no other name than `name`: nothing, `name`, or, if `name` is one label, `name` with a domain. */
 export function isSameName(said: string | undefined, name: string): boolean {
   if (said === undefined) return false;
   if (said === "" || said === name) return true;
@@ -41,13 +41,13 @@ export function isSameName(said: string | undefined, name: string): boolean {
 }
 
 function textOf(bytes: Uint8Array, at: number, end: number): string {
-  while (end > at && bytes[end - 1] === 0) end--; // some clients count the end of a C string
+  while (end > at && bytes[end - 1] === 0) end--; // some clients include a C string's final zero byte
   return String.fromCharCode(...bytes.subarray(at, end))
     .toLowerCase()
     .replace(/\.$/, "");
 }
 
-/** Labels, each behind its length; the zero at the end may be missing (RFC 4702 2.3.1). */
+/** Labels, each preceded by its length; the final zero may be missing (RFC 4702 2.3.1). */
 function decodeName(bytes: Uint8Array, at: number, end: number): string | undefined {
   const labels: string[] = [];
   while (at < end && bytes[at] !== 0) {

@@ -7,7 +7,9 @@ import { get32 } from "./bytes.ts";
 /** No router: the options name none, or say 0.0.0.0, which means that the destination is on the link. */
 export const NO_ROUTER = 0;
 
-/** The router of the first route to 0.0.0.0/0 that has one; NO_ROUTER also where the option is not made of whole routes. */
+/**
+ * The router of the first route to 0.0.0.0/0 that has one; NO_ROUTER also where the option is not made of whole routes.
+ */
 export function defaultRouter(bytes: Uint8Array, length: number): number {
   let found = NO_ROUTER;
   for (let at = 0; at < length; ) {
@@ -19,7 +21,7 @@ export function defaultRouter(bytes: Uint8Array, length: number): number {
   return found;
 }
 
-/** Whether a route leads by way of another router than this one; what is not made of whole routes counts as such. */
+/** Whether a route has another router than this one; true also when the option is not made of whole routes. */
 export function leadsElsewhere(bytes: Uint8Array, length: number, router: number): boolean {
   for (let at = 0; at < length; ) {
     const end = endOfRoute(bytes, at, length);

@@ -1,8 +1,8 @@
 /**
- * DHCP messages (RFC 2131, RFC 2132). A `DhcpMessage` is made once and read into again and again, so that reading
- * allocates nothing. Reading walks the option fields in the order of RFC 3396 section 5 (options, file, sname, the latter
- * two as option 52 says) and refuses whatever two readers could understand differently: a filter and the guest behind
- * it must see the same message (threat rows D14, D15, D23).
+ * DHCP messages (RFC 2131, RFC 2132). A `DhcpMessage` is made once and reused, so that reading allocates nothing.
+ * Reading goes through the option fields in the order of RFC 3396 section 5 (options, file, sname, the latter two as
+ * option 52 says). It refuses a message that two readers could understand differently, since the filter and the guest
+ * must read the same (threat rows D14, D15, D23).
  */
 import { getMac, putMac } from "./address.ts";
 import { get16, get32, put16, put32 } from "./bytes.ts";
@@ -27,7 +27,7 @@ const COOKIE = 236;
 const OPTIONS = 240;
 
 const MAGIC_COOKIE = 0x63825363;
-/** What BOOTP relays and some servers insist on (RFC 951: 300 bytes). */
+/** Shortest message in bytes that all BOOTP relays and servers accept (RFC 951: 300). */
 const SMALLEST_MESSAGE = 300;
 
 export const DHCP_CLIENT_PORT = 68;
@@ -71,7 +71,7 @@ export const OPTION_END = 255;
 
 export const BROADCAST_FLAG = 0x8000;
 
-/** Longest client identifier that is told apart from others, in bytes. */
+/** Longest client identifier that is kept, in bytes. */
 export const LONGEST_CLIENT_IDENTIFIER = 255;
 /** DNS servers that are kept from option 6. */
 export const MOST_DNS_SERVERS = 8;
@@ -80,7 +80,7 @@ export const LONGEST_ROUTES = 512;
 /** Longest name that is read, in bytes. */
 const LONGEST_NAME = 255;
 
-/** An option of variable length, concatenated from its parts (RFC 3396); `capacity` bytes are kept, all are counted. */
+/** An option of variable length, concatenated from its parts (RFC 3396); `capacity` bytes are kept, all counted. */
 class Collected {
   readonly bytes: Uint8Array;
   length = 0;
@@ -145,8 +145,8 @@ export class DhcpMessage {
     return this.#routers.length >= 4 ? get32(this.#routers.bytes, 0) : 0;
   }
   /**
-   * Whether a router in option 3, or one of a route in options 33, 121 and 249, is another than this one; also where one of
-   * them cannot be read.
+   * Whether option 3, or a route of options 33, 121 and 249, names another router than this one; true also when one of
+   * them is malformed.
    */
   namesOtherRouter(router: number): boolean {
     const lists = [this.#routers, this.#staticRoutes, this.#routes, this.#routesOld];
@@ -158,7 +158,9 @@ export class DhcpMessage {
       leadsElsewhere(this.#routesOld.bytes, this.#routesOld.length, router)
     );
   }
-  /** Whether options 12 and 81 give the client no other name than this one (in lower case); a domain may stand behind it. */
+  /**
+   * Whether options 12 and 81 give the client no other name than this one (in lower case), except for an added domain.
+   */
   hasNoNameBut(name: string): boolean {
     const host = this.#hostName;
     const full = this.#fullName;
@@ -224,7 +226,7 @@ export class DhcpMessage {
     this.#overload = 0;
   }
 
-  /** Walks one field of options; false when an option runs past the field, or says a thing twice. */
+  /** Reads one field of options; false when an option runs past the field, or one of fixed length occurs twice. */
   #walk(bytes: Uint8Array, at: number, end: number): boolean {
     while (at < end) {
       const code = bytes[at]!;

@@ -17,7 +17,9 @@ export const destinationMac = (bytes: Uint8Array, frame: number): number => getM
 export const sourceMac = (bytes: Uint8Array, frame: number): number => getMac(bytes, frame + SOURCE);
 export const etherType = (bytes: Uint8Array, frame: number): number => get16(bytes, frame + TYPE);
 
-/** 01:80:c2:xx:xx:xx: bridges, pause frames, LLDP; never forwarded by a bridge, never sent by a VM (IEEE 802.1Q 8.6.3). */
+/**
+ * 01:80:c2:xx:xx:xx: bridges, pause frames, LLDP; never forwarded by a bridge, never sent by a VM (IEEE 802.1Q 8.6.3).
+ */
 export function isReservedDestination(bytes: Uint8Array, frame: number): boolean {
   return bytes[frame] === 0x01 && bytes[frame + 1] === 0x80 && bytes[frame + 2] === 0xc2;
 }
@@ -32,7 +34,7 @@ export function putEthernet(bytes: Uint8Array, frame: number, destination: numbe
   put16(bytes, frame + TYPE, type);
 }
 
-/** A frame around a payload; short ones are padded to the 60 bytes that Ethernet asks for. */
+/** A frame with a payload, padded to at least 60 bytes as Ethernet requires. */
 export function emitEthernet(destination: number, source: number, type: number, payload: Uint8Array): Uint8Array {
   const frame = new Uint8Array(Math.max(SHORTEST_FRAME, ETHERNET_HEADER + payload.length));
   putEthernet(frame, 0, destination, source, type);

@@ -38,7 +38,9 @@ export function isIcmpError(type: number): boolean {
   );
 }
 
-/** Writes an error message that quotes `length` bytes at `quoted` in `source`, with its checksum; answers its length. */
+/**
+ * Writes an error message that quotes `length` bytes at `quoted` in `source`, with its checksum; returns its length.
+ */
 export function putIcmpError(
   bytes: Uint8Array,
   message: number,

@@ -1,7 +1,7 @@
 /**
- * What a sender leaves to its network card, as a capture on the sending host shows it: checksums that hold only the
- * pseudo-header's sum (Linux's CHECKSUM_PARTIAL, other systems alike), an IPv4 header checksum of 0, a total length of 0 in
- * front of segmentation. On the wire the card has finished them; a filter that stands behind it never sees them so.
+ * Fields that a sender leaves to its network card, as a capture on the sending host shows them: a checksum that is only
+ * the pseudo-header's sum (Linux's CHECKSUM_PARTIAL, other systems alike), an IPv4 header checksum of 0, a total length
+ * of 0 before segmentation. The card fills them in before the frame is on the wire.
  */
 import { get16, put16 } from "./bytes.ts";
 import { addToSum, checksumOf, foldSum } from "./checksum.ts";
@@ -26,8 +26,8 @@ const TCP_CHECKSUM = 16;
 const UDP_CHECKSUM = 6;
 
 /**
- * Whether something in the frame of `length` bytes is left to the card. With `finish`, it is filled in as the card would
- * have done it.
+ * Whether the frame of `length` bytes has fields left to the card. With `finish`, they are filled in as the card would
+ * do.
  */
 export function isLeftToCard(bytes: Uint8Array, frame: number, length: number, finish: boolean): boolean {
   const packet = frame + ETHERNET_HEADER;
@@ -57,7 +57,7 @@ function hasPartialChecksum(bytes: Uint8Array, packet: number, total: number, fi
   if (at < 0 || fragmentBits(bytes, packet) !== 0 || payload < at + 2) return false;
   const field = packet + IPV4_HEADER + at;
   const pseudo = pseudoHeaderSum(bytes, packet, payload);
-  // In front of segmentation some systems leave the length out of it.
+  // Before segmentation some systems leave the length out of the sum.
   const partial = get16(bytes, field) === foldSum(pseudo) || get16(bytes, field) === foldSum(pseudo - payload);
   if (!partial || foldSum(addToSum(pseudo, bytes, packet + IPV4_HEADER, payload)) === 0xffff) return false;
   if (finish) {

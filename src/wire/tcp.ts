@@ -11,7 +11,7 @@ const DATA_OFFSET = 12;
 const FLAGS = 13;
 const CHECKSUM = 16;
 
-/** Bytes of a header without options: what a first fragment must bring. */
+/** Bytes of a header without options: a first fragment must contain it. */
 export const TCP_HEADER = 20;
 
 export const TCP_FIN = 0x01;
@@ -36,7 +36,9 @@ export const tcpFlags = (bytes: Uint8Array, segment: number): number => bytes[se
 /** Whether a segment asks for a connection: SYN without ACK. */
 export const isBareSyn = (flags: number): boolean => (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
 
-/** Writes a segment without options and data behind an IPv4 header that is already there, with its checksum; window 0. */
+/**
+ * Writes a segment without options and data behind an IPv4 header that is already there, with its checksum; window 0.
+ */
 export function putTcp(
   bytes: Uint8Array,
   packet: number,

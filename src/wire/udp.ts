@@ -18,7 +18,7 @@ export const udpLength = (bytes: Uint8Array, datagram: number): number => get16(
 
 /**
  * Whether the checksum of the UDP datagram in an IPv4 packet without options is right; a zero checksum was not computed
- * by the sender and counts as right. `length` is header and payload, within bounds.
+ * by the sender and counts as right. `length`: header and payload, within bounds.
  */
 export function udpChecksumIsRight(bytes: Uint8Array, packet: number, length: number): boolean {
   const datagram = packet + IPV4_HEADER;
@@ -27,7 +27,7 @@ export function udpChecksumIsRight(bytes: Uint8Array, packet: number, length: nu
 }
 
 /**
- * Writes the header of a datagram whose payload stands behind it, with its checksum. `packet`: its IPv4 header, without
+ * Writes a datagram's header before its payload, with its checksum. `packet`: its IPv4 header, without
  * options; `length`: header and payload.
  */
 export function putUdpHeader(
@@ -43,7 +43,7 @@ export function putUdpHeader(
   put16(bytes, datagram + LENGTH, length);
   put16(bytes, datagram + CHECKSUM, 0);
   const sum = addToSum(pseudoHeaderSum(bytes, packet, length), bytes, datagram, length);
-  // 0 would say that there is none.
+  // 0 would mean that there is no checksum (RFC 768).
   put16(bytes, datagram + CHECKSUM, checksumOf(sum) || 0xffff);
 }
 

@@ -388,7 +388,7 @@ test("softnet ctl: what is wrong is one line and exit 1", READABLE, async (t) =>
   const { ctl, path } = await listening(t);
   for (const [words, expected] of [
     [["stop"], /^softnet: ctl stop: there is no such command: give status, get, set, explain, watch$/],
-    [["status", "now"], /^softnet: ctl status takes no more words: now$/],
+    [["status", "now"], /^softnet: ctl status takes no more arguments: now$/],
     [
       ["set", "--allow", "@host"],
       /^softnet: ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none$/,
@@ -407,7 +407,7 @@ test("softnet ctl: what is wrong is one line and exit 1", READABLE, async (t) =>
       ["set", "--allow", "0.0.0.0/0", "--block", ""],
       /^softnet: allow 0\.0\.0\.0\/0 would end the VM's isolation, .* softnet ctl set --isolation keep\)$/,
     ],
-    [["explain", "out", "tcp"], /^softnet: ctl explain wants in or out/],
+    [["explain", "out", "tcp"], /^softnet: ctl explain needs in or out/],
     [["explain", "out", "tcp", "1.2.3.4", "http"], /^softnet: ctl explain: "http" is not a port$/],
     [["explain", "up", "tcp", "1.2.3.4"], /^softnet: direction is none of out, in$/],
     [["explain", "out", "tcp", "1.2.3"], /^softnet: remote is not an IPv4 address$/],

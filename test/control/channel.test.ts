@@ -142,7 +142,7 @@ test("a fault of softnet's own is answered -32603 and told, and the channel goes
   });
   assert.equal(
     await controller.ask('{"jsonrpc":"2.0","id":5,"method":"softnet.status"}'),
-    '{"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"a fault of softnet\'s own; the log has it"}}',
+    '{"jsonrpc":"2.0","id":5,"error":{"code":-32603,"message":"an error in softnet itself; see its log"}}',
   );
   assert.match(String(here.faults[0]), /TypeError: a fault/);
   assert.equal(await controller.ask(GET), EMPTY);

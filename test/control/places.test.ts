@@ -31,7 +31,7 @@ test("sixteen silent clients do not lock a new one out: the oldest makes place a
   assert.match(await operator.ask(GET), /"ruleCount":0/);
   assert.match(
     await oldest!.closing(),
-    /"code":-32000,"message":"others need the place of a client that asks nothing"/,
+    /"code":-32000,"message":"closed for a new client, because it sent no request"/,
   );
   for (const client of others) assert.match(await client.ask(GET), /"ruleCount":0/);
   assert.deepEqual(here.broken, []);
@@ -70,7 +70,7 @@ test("who hears events keeps its place, and leaves some for questions", async (t
   const silent = fill(t, here, MOST_CLIENTS - MOST_WATCHING);
   pass(10 * SILENCE);
   const operator = Controller.client(t, here);
-  assert.match(await operator.ask(EVENTS), /"code":-32000,"message":"12 clients hear events already"/);
+  assert.match(await operator.ask(EVENTS), /"code":-32000,"message":"12 clients receive events already"/);
   assert.match(await operator.ask(GET), /"ruleCount":0/);
   await silent[0]!.closing();
   here.target.events.tell("test", {});

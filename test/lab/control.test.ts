@@ -90,7 +90,7 @@ test("SUID: the control socket is the caller's, and others have no way in", need
   const [first, ...rest] = [...accounts.within, ...become, ...ctl];
   const bob = lab.start(lab.host, first!, rest);
   assert.equal((await bob.ended()).code, 1);
-  assert.match(bob.text(), /ctl: no permission: it is for the user only who started that softnet/);
+  assert.match(bob.text(), /ctl: permission denied: only the user who started that softnet may connect/);
   const own = accounts.start(ctl);
   assert.equal((await own.ended()).code, 0, own.text());
 });

@@ -433,7 +433,7 @@ test("a folder that others may write to, or that is another's, is not used", ONL
   bench.open().close();
   for (const mode of [0o775, 0o757, 0o1777]) {
     chmodSync(bench.directory, mode);
-    assert.throws(() => bench.open(), /others than root may write to/);
+    assert.throws(() => bench.open(), /users other than root may write to/);
   }
   chmodSync(bench.directory, 0o755);
   assert.throws(() => bench.open(VM, NETWORK, { owner: process.getuid!() + 1 }), /does not belong to root/);

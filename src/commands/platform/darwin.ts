@@ -1,6 +1,7 @@
 /**
- * macOS: the VM on a unix datagram socket, as Tart has it, or on a stream socket, as QEMU and Lima do; the network vmnet's shared, host-only or private one. Apple's
- * libraries are loaded when they are needed; a test hands in where others with the same ABI are.
+ * macOS: the VM on a unix datagram socket (Tart) or a unix stream socket (QEMU, Lima); the network is vmnet's shared,
+ * host-only or private one. Apple's libraries are loaded when they are needed; tests pass the paths of others with the
+ * same ABI.
  */
 import { release } from "node:os";
 import { continuousClock } from "../../native/darwin/clock.ts";
@@ -41,11 +42,11 @@ const STDERR = 2;
 const DEFAULT_LEASE_TIME = 600; // seconds
 
 export interface DarwinOptions {
-  /** Others than Apple's bring no registry: whoever hands them in may add one. */
+  /** Other libraries than Apple's; then there is no registry unless the caller adds one. */
   readonly libraries?: DarwinLibraries;
   /** `uname -r` */
   readonly release?: string;
-  /** Where root's file is. Another path is a test's. */
+  /** The path of /etc/softnet.conf; tests pass another. */
   readonly conf?: string;
 }
 
@@ -69,7 +70,7 @@ export function darwinPlatform(options: DarwinOptions = {}): Platform {
   };
 }
 
-/** The unified log gets what it would get anywhere; on stderr is what the caller wants to see there. */
+/** Logs all from level info on to the unified log, and what the caller's level selects to stderr. */
 function openLog(
   libc: DarwinLibc,
   level: LogLevel,
@@ -85,7 +86,10 @@ function openLog(
   return new Log({ level: threshold > LOG_LEVELS.indexOf("info") ? "info" : level, format, write });
 }
 
-/** The network's type: the caller's, else root's in /etc/softnet.conf. Throws UserError for a file that cannot be trusted. */
+/**
+ * The network's type: the caller's, else root's in /etc/softnet.conf. Throws UserError for a file that cannot be
+ * trusted.
+ */
 function typeOf(given: SessionArguments, conf: string): VmNetType {
   return given.vmNetType ?? parseSettings(readConf(conf), conf).vmNetType ?? "nat";
 }
@@ -144,7 +148,7 @@ async function openNetwork(
 async function acceptMtu(network: Network, mtu: number | undefined): Promise<Network> {
   if (mtu === undefined || mtu <= network.mtu) return network;
   await network.close();
-  throw new UserError(`--mtu ${mtu}: ${network.label} carries packets of ${network.mtu} bytes at the most`);
+  throw new UserError(`--mtu ${mtu}: ${network.label} carries packets of ${network.mtu} bytes at most`);
 }
 
 /** For networks that start afterwards. The VM gets its network also when this fails. */

@@ -123,7 +123,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
   if (process.geteuid!() === 0) prepareRegistry(registry);
-  // The VM of before with this MAC address may have been somebody else's, who was allowed more.
+  // The earlier VM with this MAC address may have belonged to another user, with more permissions.
   const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(before);
   const earlier = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
   return await openNat(libc, {
@@ -141,7 +141,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
   });
 }
 
-/** A VM whose bridge drops its frames is offline, and nothing else would say why. */
+/** Logs when the bridge does not forward the VM's frames: otherwise the VM would be offline for no visible reason. */
 function logPortState(log: Log): OnPortState {
   return (forwards, details) => {
     if (forwards) log.info("the bridge forwards the VM's frames now", details);
@@ -157,7 +157,7 @@ function advice(given: SessionArguments, rules: readonly Rule[], vm: FramePort, 
   for (const port of [vm, network.port]) {
     if (port instanceof DatagramPort && !port.seesPeer) {
       lines.push(
-        `${port.label}: the kernel does not tell when its other side goes away; only the next frame to it will`,
+        `${port.label}: the kernel does not report when its other side closes; softnet notices at the next frame to it`,
       );
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The actions of an agent. Each takes one argument and returns one result, both plain data; what
- * keeps running (a server, a listener, a sender) lives here and ends with the process at the latest.
+ * The actions of an agent. Each takes one argument and returns one result, both plain data. Servers, listeners and
+ * senders that they start run until the process ends, at the latest.
  */
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { type AwaitedLease, awaitLease } from "./await-lease.ts";
@@ -30,7 +30,7 @@ export function makeActions(libc: LinuxLibc) {
   return {
     setKernel,
 
-    // What a guest does on an ordinary day.
+    // Actions of an ordinary guest.
     askForLease: (request: LeaseRequest) => askForLease(libc, request),
     ping: ({ address, timeout }: { address: number; timeout: number }) => ping(libc, address, timeout),
     resolveName: ({ server, name }: { server: string; name: string }) => resolveName(server, name),
@@ -39,7 +39,7 @@ export function makeActions(libc: LinuxLibc) {
     readMail: (mailbox: Mailbox) => readMail(mailbox),
     sendDatagram: (datagram: Datagram) => sendDatagram(datagram),
 
-    // What the others serve.
+    // Services of the other machines.
     serveDhcp: (plan: DhcpServerPlan) => {
       dhcpServer = new PoolDhcpServer(libc, plan);
     },
@@ -53,7 +53,7 @@ export function makeActions(libc: LinuxLibc) {
     },
     sourceOfOrder: (text: string) => bank?.sourceOf(text) ?? null,
 
-    // What an attacker does.
+    // Actions of an attacker.
     startSending: (plan: SendPlan) => {
       sender?.stop();
       sender = new FrameSender(libc, plan);

@@ -1,7 +1,7 @@
-/** A service that believes in source addresses: it notes each order with the address that it came from. */
+/** A service that trusts source addresses: it stores each order with the address that it came from. */
 import { createSocket } from "node:dgram";
 
-/** Never more than this many orders are kept: the oldest go. */
+/** At most this many orders are kept; the oldest are removed. */
 const MOST_ORDERS = 100;
 
 interface Order {
@@ -25,7 +25,7 @@ export class Bank {
     });
   }
 
-  /** Who gave an order; null when nobody did. */
+  /** The source address of an order; null when it was not received. */
   sourceOf(text: string): string | null {
     return this.#orders.find((order) => order.text === text)?.from ?? null;
   }

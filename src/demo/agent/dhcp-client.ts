@@ -1,6 +1,6 @@
 /**
- * A DHCP client (RFC 2131): DISCOVER, OFFER, REQUEST, ACK, over a raw socket, since it speaks before its machine has an
- * address. It takes the first offer, as clients do, and only tells what it got: applying it is its caller's work.
+ * A DHCP client (RFC 2131): DISCOVER, OFFER, REQUEST, ACK, over a raw socket, since its machine has no address yet. It
+ * takes the first offer, as clients do, and returns the lease; its caller configures the address.
  */
 import { randomInt } from "node:crypto";
 import type { LinuxLibc } from "../../native/linux/libc.ts";
@@ -43,10 +43,10 @@ export interface LeaseRequest {
   readonly timeout: number;
 }
 
-/** What a server gave. Addresses in dotted decimal; empty where it told none. */
+/** A server's lease. Addresses in dotted decimal; empty if not given. */
 export interface LeaseGiven {
   readonly address: string;
-  /** 0 where no netmask was told. */
+  /** 0 if no netmask was given. */
   readonly prefixLength: number;
   readonly server: string;
   readonly router: string;
@@ -71,7 +71,7 @@ export function askForLease(libc: LinuxLibc, request: LeaseRequest): Promise<Lea
       options.push([OPTION_SERVER_IDENTIFIER, fourBytes(offered.server)]);
     }
     options.push([OPTION_PARAMETER_LIST, Uint8Array.of(1, 3, 6)]);
-    // Who says to have another card's address has to ask for a broadcast, or the answer goes to that card.
+    // With another chaddr the client must ask for a broadcast, or the answer goes to that address.
     const flags = chaddr === request.mac ? 0 : BROADCAST_FLAG;
     socket.send(
       udpFrame(

@@ -25,7 +25,7 @@ export function serveDns(plan: DnsPlan): Promise<void> {
   });
 }
 
-/** The addresses that `server` tells for a name; none when it tells nothing within a second, twice. */
+/** The addresses that `server` returns for a name; none when it does not reply within a second, twice. */
 export async function resolveName(server: string, name: string): Promise<string[]> {
   const resolver = new Resolver({ timeout: 1000, tries: 2 });
   resolver.setServers([server]);

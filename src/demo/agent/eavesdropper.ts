@@ -1,4 +1,4 @@
-/** Listens to everything that reaches a link, whoever it is for, and notes the frames in which a secret occurs. */
+/** Receives all frames on a link, also those for other addresses, and counts the frames that contain a secret. */
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { openPacketSocket, type RawSocket } from "../../native/linux/packet-socket.ts";
 

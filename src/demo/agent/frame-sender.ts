@@ -1,4 +1,4 @@
-/** Sends given frames over and over at a steady rate, until it is stopped or its time is over. */
+/** Sends given frames repeatedly at a steady rate, until it is stopped or its time is over. */
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { openPacketSocket, type RawSocket } from "../../native/linux/packet-socket.ts";
 
@@ -17,7 +17,7 @@ export interface Sent {
 }
 
 const TICK = 5; // milliseconds
-/** What a busy machine made it miss is caught up at most this many seconds long. */
+/** Seconds of delay on a busy machine that are caught up at most. */
 const CATCH_UP = 0.25;
 
 export class FrameSender {

@@ -1,4 +1,4 @@
-/** Mail that comes by itself: whoever sends a word over UDP gets numbered letters with that word in them. */
+/** A server that pushes data: a client that sends a word over UDP receives numbered letters with that word. */
 import { createSocket } from "node:dgram";
 
 const INTERVAL = 25; // milliseconds between two letters
@@ -37,7 +37,7 @@ export function readMail(mailbox: Mailbox): Promise<number> {
       resolve(letters);
     };
     const giveUp = setTimeout(end, INTERVAL * LETTERS + 300);
-    socket.on("error", () => {}); // the network may tell that the server is out of reach: then no letters come
+    socket.on("error", () => {}); // an ICMP error that the server is unreachable: then no letters arrive
     socket.on("message", () => {
       if (++letters === LETTERS) end();
     });

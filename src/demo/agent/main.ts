@@ -1,6 +1,6 @@
 /**
- * An agent: a process inside one namespace that does there what the demo orders over Node's channel between parent and
- * child, and answers with the result. It ends with its parent, whatever ends that.
+ * An agent: a process in one namespace that carries out the demo's orders, received over Node's IPC channel, and sends
+ * the results back. It ends when its parent ends, also when that is killed.
  */
 import { loadLibc } from "../../native/linux/libc.ts";
 import { makeActions } from "./actions.ts";
@@ -30,5 +30,5 @@ async function execute({ number, action, argument }: Order): Promise<void> {
 
 process.on("message", (order: Order) => void execute(order));
 process.on("disconnect", () => process.exit());
-// Ctrl-C reaches the whole group of processes at a terminal; the parent decides what happens then.
+// Ctrl-C signals the terminal's whole process group; the parent ends the agents in order.
 for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});

@@ -1,7 +1,7 @@
 /**
- * The DHCP server of the demo's bridge. It behaves as the ones in the field do where an attack depends on it: a client is
- * who its client identifier says, else its hardware address; an offered address is held for its client; and an offer
- * takes a moment, because the server looks first whether somebody uses the address.
+ * The DHCP server of the demo's bridge. Where an attack depends on it, it behaves as common servers do: it identifies a
+ * client by its client identifier, else by its hardware address; an offered address is reserved for its client; and an
+ * offer is delayed, because the server first checks whether the address is in use.
  */
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { openPacketSocket, type RawSocket } from "../../native/linux/packet-socket.ts";
@@ -23,7 +23,7 @@ import {
 import { serverOptions } from "../dhcp-options.ts";
 import { readUdp, udpFrame } from "../frames.ts";
 
-/** Milliseconds until an offer: what a server needs to find that nobody answers at an address. */
+/** Milliseconds until an offer: the time to find out that an address is not in use. */
 const OFFER_DELAY = 100;
 
 export interface DhcpServerPlan {
@@ -49,12 +49,12 @@ export class PoolDhcpServer {
     this.#socket.listen((frame) => this.#hear(frame));
   }
 
-  /** Addresses that nobody holds. */
+  /** Number of free addresses. */
   get free(): number {
     return this.#plan.poolSize - this.#leases.size;
   }
 
-  /** Forgets every client, as an administrator does who cleans up. */
+  /** Removes all leases, as an administrator might do. */
   forget(): void {
     this.#leases.clear();
   }

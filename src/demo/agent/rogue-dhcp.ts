@@ -1,6 +1,6 @@
 /**
- * A rogue DHCP server: it answers whoever asks, at once, while the honest server still looks whether its offer is free.
- * Where it hears no question, it tries its luck with offers that nobody asked for.
+ * A rogue DHCP server: it answers every client at once, while the honest server still checks whether its offer is free.
+ * While it receives no request, it sends unsolicited offers.
  */
 import { randomInt } from "node:crypto";
 import type { LinuxLibc } from "../../native/linux/libc.ts";
@@ -26,12 +26,12 @@ const GUESS_EVERY = 100; // milliseconds
 export interface RoguePlan {
   readonly link: string;
   readonly mac: number;
-  /** Its own address: it says to be server, router and DNS server at once. */
+  /** Its own address, which it announces as server, router and DNS server. */
   readonly address: number;
   readonly netmask: number;
   /** What it gives to everyone. */
   readonly given: number;
-  /** Whom the offers are for that nobody asked for. */
+  /** The target of unsolicited offers. */
   readonly victimMac: number;
 }
 

@@ -1,9 +1,9 @@
 /**
- * ARP theft of the gateway, the attack for which softnet exists: Mallory tells Alice that the gateway's address is at
- * Mallory's card. Alice then sends everything to Mallory, who reads it and passes it on, so that nothing seems wrong.
+ * ARP theft of the gateway, the attack for which softnet exists: Mallory claims by ARP that the gateway's address is at
+ * Mallory's card. Alice then sends everything to Mallory, who reads it and forwards it, so that Alice notices nothing.
  *
- * The same with a priority tag (IEEE 802.1Q, VLAN 0) in front: many filters look at the outer type only, see no ARP, and
- * let it pass; the victim's kernel takes the tag off and believes what is behind it (CVE-2021-27853).
+ * The same with a priority tag (IEEE 802.1Q, VLAN 0): many filters check the outer type only, do not recognise ARP, and
+ * let it pass. The victim's kernel removes the tag and accepts the ARP packet (CVE-2021-27853).
  */
 import { arpClaim, priorityTagged } from "../frames.ts";
 import { GATEWAY, INTERNET, ipv4, mac } from "../plan.ts";
@@ -11,9 +11,9 @@ import { within } from "../poll.ts";
 import type { World } from "../world.ts";
 import { type Attack, newSecret, type Outcome } from "./attack.ts";
 
-/** Claims a second, as arpspoof and its like send them only quicker. */
+/** Claims a second; more than arpspoof and similar tools send. */
 const CLAIMS_PER_SECOND = 20;
-/** A kernel believes a new claim only when its last knowledge is a second old (locktime in arp(7)); milliseconds. */
+/** Milliseconds; a kernel accepts a new claim only when its entry is a second old (locktime in arp(7)). */
 const TIMEOUT = 2_000;
 const REQUEST_TIMEOUT = 2_000; // milliseconds
 
@@ -50,11 +50,11 @@ async function steal(world: World, disguise: (claim: Uint8Array) => Uint8Array):
   return {
     succeeded: redirected && read,
     unharmed: welcomed && !redirected && !read,
-    evidence: tell(redirected, read, welcomed),
+    evidence: describe(redirected, read, welcomed),
   };
 }
 
-function tell(redirected: boolean, read: boolean, welcomed: boolean): string {
+function describe(redirected: boolean, read: boolean, welcomed: boolean): string {
   if (read) return `Mallory read Alice's password${welcomed ? ", and Alice noticed nothing" : ""}`;
   if (redirected) return "Alice's traffic went to Mallory";
   return welcomed ? "Alice's password went to the gateway only" : "Alice could not log in";

@@ -1,13 +1,13 @@
-/** What all attacks have in common: each is tried by Mallory, and judged by what it did, not by what was sent. */
+/** The interface of all attacks: Mallory tries each, and it is judged by its effect, not by what was sent. */
 import { randomBytes } from "node:crypto";
 import type { World } from "../world.ts";
 
 export interface Outcome {
   /** The attacker got what the attack is about. */
   readonly succeeded: boolean;
-  /** What the victim did meanwhile went as it should. */
+  /** The victim's own actions succeeded meanwhile. */
   readonly unharmed: boolean;
-  /** What was seen, for people. */
+  /** What was observed, as text. */
   readonly evidence: string;
 }
 
@@ -15,7 +15,7 @@ export interface Attack {
   readonly title: string;
   /** The drop reasons with which softnet answers it: each must be counted, or the attack never took place. */
   readonly reasons: readonly string[];
-  /** The same behind NAT; absent where the attack has no sense there, since it needs others on the same network. */
+  /** The same behind NAT; absent if the attack needs other machines on the same network. */
   readonly natReasons?: readonly string[];
   /** Ends within a few seconds, and leaves nothing of the attacker's running. */
   attempt(world: World): Promise<Outcome>;

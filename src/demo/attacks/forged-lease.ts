@@ -1,7 +1,7 @@
 /**
- * A forged lease, against whoever learns addresses by listening to DHCP: Mallory asks for Alice's address, and an
- * accomplice on the Internet, whom she told the transaction's number, sends her the acknowledgement that the honest
- * server refuses. Then she speaks as Alice.
+ * A forged lease, against filters that learn addresses from DHCP: Mallory asks for Alice's address. The honest server
+ * refuses, but an accomplice on the Internet, who knows the transaction id, sends a forged acknowledgement. Then
+ * Mallory sends with Alice's address.
  */
 import { randomInt } from "node:crypto";
 import { BROADCAST_MAC, LIMITED_BROADCAST } from "../../wire/address.ts";
@@ -53,12 +53,12 @@ export const forgedLease: Attack = {
     return {
       succeeded: arrived && believed,
       unharmed: !arrived && !believed,
-      evidence: believed ? "Mallory has a lease for Alice's address, and the bank believes it" : tell(arrived),
+      evidence: believed ? "Mallory has a lease for Alice's address, and the bank believes it" : describe(arrived),
     };
   },
 };
 
-function tell(arrived: boolean): string {
+function describe(arrived: boolean): string {
   return arrived ? "the forged lease arrived, and was of no use" : "the forged lease never arrived";
 }
 

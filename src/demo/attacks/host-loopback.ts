@@ -1,7 +1,7 @@
 /**
- * Reaching the host's loopback: Mallory sends to 127.0.0.1 on the gateway's card, where a service listens that is meant
- * for the host's own programs. The kernel takes that from outside on hosts with `route_localnet` (CVE-2020-8558), as this
- * world's is, and as hosts of containers often are.
+ * Reaching the host's loopback: Mallory sends to 127.0.0.1 through the gateway's card, where a service for the host's
+ * own programs listens. The kernel accepts such packets on hosts with `route_localnet` (CVE-2020-8558), which container
+ * hosts often set, and the demo's host, too.
  */
 import { LOOPBACK, LOOPBACK_PORT } from "../plan.ts";
 import { within } from "../poll.ts";
@@ -27,7 +27,7 @@ export const hostLoopback: Attack = {
       unharmed: serves,
       evidence: obeyed
         ? `a service on the host's ${LOOPBACK} obeyed Mallory`
-        : `the service on the host's ${LOOPBACK} never heard Mallory`,
+        : `the service on the host's ${LOOPBACK} received nothing from Mallory`,
     };
   },
 };

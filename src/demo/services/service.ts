@@ -1,9 +1,9 @@
-/** What an ordinary guest wants from its network. */
+/** The interface of the services that an ordinary guest uses. */
 import type { World } from "../world.ts";
 
 export interface Finding {
   readonly works: boolean;
-  /** What was seen, for people. */
+  /** What was observed, as text. */
   readonly evidence: string;
 }
 

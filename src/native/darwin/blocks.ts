@@ -1,13 +1,14 @@
 /**
- * Blocks, Apple's closures in C (clang, Block-ABI-Apple): what vmnet is handed as a handler. A block is a structure with
- * a function pointer; the function gets the block itself as its first argument.
+ * Blocks, Apple's closures in C (clang, Block-ABI-Apple): vmnet takes its handlers as blocks. A block is a structure
+ * with a function pointer; the function gets the block itself as its first argument.
  *
- * - All are "global" blocks: copying one returns the same pointer and releasing one does nothing, so that whoever keeps
- *   it keeps this memory. It is never given back, because a handler may come late, after everything has ended.
- * - One foreign function serves all blocks of a kind, and finds what to call by the block's address. A handler that
- *   runs once gives its block to the next one that wants such a block.
- * - Handlers come on threads of Apple's. koffi hands them to the event loop, and that thread waits until they have run:
- *   to wait for a handler while the event loop stands still is a deadlock. They do not keep the event loop alive.
+ * - All are "global" blocks: copying one returns the same pointer and releasing one does nothing, so a copy refers to
+ *   this memory. The memory is not freed, because a handler may be called late, after everything has ended.
+ * - One foreign function serves all blocks of a kind, and finds the handler by the block's address. The block of a
+ *   handler that runs once is reused afterwards.
+ * - Handlers are called on Apple's threads. koffi runs them in the event loop, and the thread waits until they have
+ *   run: waiting for a handler without returning to the event loop is a deadlock. They do not keep the event loop
+ *   alive.
  */
 
 import koffi from "koffi";
@@ -20,7 +21,7 @@ export const BLOCK = { size: 32, isa: 0, flags: 8, invoke: 16, descriptor: 24 } 
 export const BLOCK_DESCRIPTOR = { size: 16, literalSize: 8 } as const;
 const BLOCK_IS_GLOBAL = 1 << 28;
 
-/** What a handler gets behind the block: a number, and the address of an object, 0 for none (or where there is none). */
+/** A handler's arguments after the block: a number, and the address of an object, 0 for none. */
 export type Handler = (value: number, object: number) => void;
 
 /** The kinds of handlers. */
@@ -49,7 +50,7 @@ export class Blocks {
     return block;
   }
 
-  /** A block whose handler runs once, or never. */
+  /** A block whose handler runs at most once. */
   once(shape: Shape, handler: Handler): number {
     const block = this.#unused.get(shape)?.pop() ?? this.#make(shape);
     this.#handlers.set(block, (value, object) => {
@@ -59,7 +60,7 @@ export class Blocks {
     return block;
   }
 
-  /** Of `once`: its handler will never run, because the call that it was for was refused. */
+  /** Frees a block of `once` whose handler will not run, because the call that it was for failed. */
   takeBack(shape: Shape, block: number): void {
     this.#handlers.delete(block);
     const unused = this.#unused.get(shape);
@@ -67,7 +68,7 @@ export class Blocks {
     else unused.push(block);
   }
 
-  /** Ends a block: should it be called once more, nothing happens. */
+  /** Ends a block: a later call of it does nothing. */
   end(block: number): void {
     this.#handlers.delete(block);
   }

@@ -1,21 +1,21 @@
 /**
- * CoreFoundation: the dictionaries, strings and numbers that preferences are made of. What a function with Create or
- * Copy in its name returns is the caller's, to be released; what one with Get returns is borrowed.
+ * CoreFoundation: dictionaries, strings and numbers, as preferences contain them. The caller must release the result of
+ * a function with Create or Copy in its name, and must not release the result of one with Get (it is borrowed).
  */
 import koffi from "koffi";
 
 export const CORE_FOUNDATION = "/System/Library/Frameworks/CoreFoundation.framework/CoreFoundation";
 
 /**
- * An object. On Apple silicon a number and a short string are tagged pointers, which hold their value themselves and have
- * the highest bit set: koffi hands those over as bigint, and takes them back so. 0 is none.
+ * An object. On Apple silicon a number and a short string are tagged pointers, which contain the value and have the
+ * highest bit set: koffi passes those as bigint. 0 is none.
  */
 export type Handle = number | bigint;
 
 export interface CoreFoundation {
   /** kCFBooleanTrue, borrowed. */
   readonly kCFBooleanTrue: Handle;
-  /** Addresses of structures that tell how a dictionary keeps CoreFoundation's own objects. */
+  /** Addresses of the callbacks for dictionaries of CoreFoundation's own objects. */
   readonly kCFTypeDictionaryKeyCallBacks: number;
   readonly kCFTypeDictionaryValueCallBacks: number;
 

@@ -1,6 +1,6 @@
 /**
- * Darwin's error numbers (xnu, bsd/sys/errno.h), with names and words for people. They belong to Darwin's libc, not to
- * the running system: whatever library is handed in as Darwin's answers with these.
+ * Darwin's error numbers (xnu, bsd/sys/errno.h), with names and descriptions. They belong to Darwin's libc, not to the
+ * running system: a test's stand-in for that library returns these numbers on any system.
  */
 
 export const EPERM = 1;
@@ -51,17 +51,17 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [45, "ENOTSUP, not supported"],
   [EADDRINUSE, "EADDRINUSE, address in use"],
   [ENETDOWN, "ENETDOWN, the network is down"],
-  [ECONNABORTED, "ECONNABORTED, the other side has gone again"],
+  [ECONNABORTED, "ECONNABORTED, the other side has closed already"],
   [ECONNRESET, "ECONNRESET, reset by the other side"],
   [ENOBUFS, "ENOBUFS, no buffer space"],
   [ENOTCONN, "ENOTCONN, not connected"],
   [60, "ETIMEDOUT, timed out"],
-  [ECONNREFUSED, "ECONNREFUSED, nobody listens there"],
+  [ECONNREFUSED, "ECONNREFUSED, no program listens there"],
   [78, "ENOSYS, not in this kernel"],
   [102, "EOPNOTSUPP, not supported"],
 ]);
 
-/** Name and words for an error number: `ENOENT, does not exist`. */
+/** Name and description of an error number: `ENOENT, does not exist`. */
 export function describeError(errno: number): string {
   return DESCRIPTIONS.get(errno) ?? `error ${errno}`;
 }

@@ -3,19 +3,19 @@
  * bsd/sys/socket_private.h). Every function of it that softnet calls is declared here and nowhere else; what else is in
  * libSystem has files of its own (dispatch.ts, xpc.ts, blocks.ts).
  *
- * Addresses that sit in loops are numbers (see ../memory.ts). What fails returns -1; `errno()` right after it tells why,
- * in Darwin's numbers (errno.ts).
+ * Addresses used in loops are numbers (see ../memory.ts). A function that fails returns -1; `errno()` right after it
+ * returns the reason, in Darwin's numbers (errno.ts).
  *
  * fcntl and syslog are variadic, and must be declared so: on Apple silicon a variadic argument goes to the stack, where
  * a function that is declared otherwise would not find it.
  */
 import koffi from "koffi";
 
-/** Where Darwin has it; in the dyld shared cache, so no file has to be there. */
+/** Its path on Darwin. It is in the dyld shared cache, so the file need not exist. */
 export const LIBSYSTEM = "/usr/lib/libSystem.B.dylib";
 
 export interface DarwinLibc {
-  /** The error number of the last call that failed; to be asked right after it. */
+  /** The error number of the last call that failed; to be called right after it. */
   errno(): number;
 
   recv(fd: number, address: number, size: number, flags: number): number;
@@ -25,12 +25,12 @@ export interface DarwinLibc {
   /** Private interface; `headers`: struct msghdr_x, one after the other. Returns how many datagrams. */
   recvmsg_x(fd: number, headers: number, count: number, flags: number): number;
   sendmsg_x(fd: number, headers: number, count: number, flags: number): number;
-  /** `address` and `size` (of 4 bytes) are addresses of what is overwritten. */
+  /** `address` and `size` (4 bytes) are addresses of the values to overwrite. */
   getpeername(fd: number, address: number, size: number): number;
-  /** Ticks since boot, also while the machine sleeps. A bigint from 2^53 on. */
+  /** Ticks since boot, including sleep. A bigint from 2^53 on. */
   mach_continuous_time(): number | bigint;
 
-  /** How many nanoseconds a tick has: numerator and denominator. Returns 0. */
+  /** Nanoseconds of a tick as numerator and denominator. Returns 0. */
   mach_timebase_info(ratio: Uint32Array): number;
   getsockopt(fd: number, level: number, name: number, value: [number], size: [number]): number;
   setsockopt(fd: number, level: number, name: number, value: [number], size: number): number;
@@ -41,7 +41,7 @@ export interface DarwinLibc {
   connect(fd: number, address: Uint8Array, size: number): number;
   bind(fd: number, address: Uint8Array, size: number): number;
   listen(fd: number, backlog: number): number;
-  /** Who connects is not asked for: `address` and `size` are null. */
+  /** The peer's address is not requested: `address` and `size` are null. */
   accept(fd: number, address: null, size: null): number;
   getsockname(fd: number, address: Uint8Array, size: [number]): number;
   flock(fd: number, operation: number): number;
@@ -64,7 +64,7 @@ export interface DarwinLibc {
   getgrouplist(user: string, gid: number, groups: Uint32Array, count: [number]): number;
 }
 
-/** Declares the functions. Throws when there is no such library, or it is none of Darwin's. */
+/** Declares the functions. Throws when there is no such library, or a function is missing. */
 export function loadDarwinLibc(path: string = LIBSYSTEM): DarwinLibc {
   const library = koffi.load(path);
   const declare = (prototype: string): never => library.func(prototype) as never;
@@ -147,7 +147,7 @@ export const SOCKADDR_UN = { path: 2, pathSize: 104 } as const;
 /** struct pollfd: descriptor (4 bytes), wanted events (2), found events (2). */
 export const POLLFD = { size: 8, events: 4, found: 6 } as const;
 
-/** struct iovec: where, and how many bytes. */
+/** struct iovec: address and length. */
 export { IOVEC } from "../iovec.ts";
 
 /** struct msghdr_x: a msghdr, then how many bytes were received. */

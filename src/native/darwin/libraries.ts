@@ -1,6 +1,6 @@
 /**
- * Where Apple's libraries are. A test hands in others with the same ABI; the executable takes these, and reads no path
- * from outside: who chooses a library that root loads is root.
+ * The paths of Apple's libraries. Tests pass others with the same ABI. The executable uses only these and reads no path
+ * from its environment: a user who could choose a library that root loads would be root.
  */
 import { CORE_FOUNDATION } from "./corefoundation.ts";
 import { LIBSYSTEM } from "./libc.ts";

@@ -1,7 +1,7 @@
-/** Whether a descriptor takes bytes now, asked without waiting. */
+/** Whether a descriptor accepts bytes now, checked without waiting. */
 import { type DarwinLibc, POLLFD, POLLOUT } from "./libc.ts";
 
-/** Returns a question to ask before each write. */
+/** Returns a function to call before each write. */
 export function writableNow(libc: DarwinLibc, fd: number): () => boolean {
   const asked = Buffer.alloc(POLLFD.size);
   asked.writeInt32LE(fd);

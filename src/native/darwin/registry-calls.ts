@@ -1,16 +1,16 @@
 /**
- * What the registry of bindings calls in Darwin's C library, beside libc.ts: locks of an open file description, and the
- * boot's id (xnu, bsd/sys/fcntl.h and bsd/kern/kern_sysctl.c).
+ * Functions of Darwin's C library for the registry of bindings, beside libc.ts: locks of an open file description, and
+ * the boot's id (xnu, bsd/sys/fcntl.h and bsd/kern/kern_sysctl.c).
  */
 import koffi from "koffi";
 import { LIBSYSTEM } from "./libc.ts";
 
 export interface RegistryCalls {
-  /** The error number of the last call that failed; to be asked right after it. */
+  /** The error number of the last call that failed; to be called right after it. */
   errno(): number;
   /** fcntl with a struct flock, which F_OFD_GETLK overwrites. */
   fcntlLock(fd: number, command: number, lock: Uint8Array): number;
-  /** `value` takes what is asked for, of at most `size` bytes; nothing is set. */
+  /** Reads into `value`, of `size` bytes; nothing is set. */
   sysctlbyname(name: string, value: Uint8Array, size: [number | bigint]): number;
 }
 
@@ -37,5 +37,5 @@ export const F_WRLCK = 3;
 /** struct flock: start and length (8 bytes each), the holder's process id (4), type and whence (2 each). */
 export const FLOCK = { size: 24, start: 0, length: 8, type: 20 } as const;
 
-/** A UUID as text with its final zero byte; another one with each boot. */
+/** A UUID as text with a final zero byte; new with each boot. */
 export const BOOT_ID = "kern.bootsessionuuid";

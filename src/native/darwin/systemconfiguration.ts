@@ -5,15 +5,17 @@ import type { Handle } from "./corefoundation.ts";
 export const SYSTEM_CONFIGURATION = "/System/Library/Frameworks/SystemConfiguration.framework/SystemConfiguration";
 
 export interface SystemConfiguration {
-  /** Opens the file `file` of /Library/Preferences/SystemConfiguration (a CFString); 0 when that fails. To be released. */
+  /**
+   * Opens the file `file` of /Library/Preferences/SystemConfiguration (a CFString); 0 when that fails. To be released.
+   */
   SCPreferencesCreate(allocator: 0, name: Handle, file: Handle): Handle;
-  /** False with kSCStatusPrefsBusy when somebody else has it and it shall not wait. */
+  /** False with kSCStatusPrefsBusy when another process has the lock and `wait` is false. */
   SCPreferencesLock(preferences: Handle, wait: boolean): boolean;
   SCPreferencesUnlock(preferences: Handle): boolean;
   /** Borrowed; 0 when there is none. */
   SCPreferencesGetValue(preferences: Handle, key: Handle): Handle;
   SCPreferencesSetValue(preferences: Handle, key: Handle, value: Handle): boolean;
-  /** False with kSCStatusStale when the file was changed since it was read. */
+  /** False with kSCStatusStale when the file has changed since it was read. */
   SCPreferencesCommitChanges(preferences: Handle): boolean;
   /** Why the last call failed. */
   SCError(): number;

@@ -1,4 +1,4 @@
-/** Names and words for vmnet_return_t (vmnet.h). */
+/** Names and descriptions of vmnet_return_t (vmnet.h). */
 import {
   VMNET_BUFFER_EXHAUSTED,
   VMNET_FAILURE,

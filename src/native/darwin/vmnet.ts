@@ -1,6 +1,6 @@
 /**
- * vmnet.framework: Apple's networks for virtual machines (vmnet.h; what came with macOS 26 from its SDK). Interfaces,
- * networks and dictionaries are addresses; blocks come from blocks.ts, queues from dispatch.ts.
+ * vmnet.framework: Apple's networks for virtual machines (vmnet.h of the macOS 26 SDK). Interfaces, networks and
+ * dictionaries are addresses; blocks come from blocks.ts, queues from dispatch.ts.
  */
 import koffi from "koffi";
 import { AF_INET } from "./libc.ts";
@@ -24,10 +24,10 @@ export const VMNET_NOT_AUTHORIZED = 1010;
 export const VMNET_HOST_MODE = 1000;
 export const VMNET_SHARED_MODE = 1001;
 
-/** interface_event_t: packets are there to be read. */
+/** interface_event_t: there are packets to read. */
 export const VMNET_INTERFACE_PACKETS_AVAILABLE = 1;
 
-/** struct vmpktdesc: the frame's size, its pieces (struct iovec) and how many, flags. */
+/** struct vmpktdesc: the frame's size, its struct iovecs and their number, flags. */
 export const VMPKTDESC = { size: 24, packetSize: 0, iov: 8, iovcnt: 16, flags: 20 } as const;
 
 // netinet/in.h
@@ -37,9 +37,9 @@ export interface Vmnet {
   readonly keys: VmnetKeys;
   /** Returns 0 when it fails at once; else `handler` is called. */
   vmnet_start_interface(description: number, queue: number, handler: number): number;
-  /** Without queue and handler (both 0) it ends the calls. */
+  /** With queue and handler 0 it ends the calls. */
   vmnet_interface_set_event_callback(vmnetInterface: number, events: number, queue: number, handler: number): number;
-  /** `packets`: address of struct vmpktdesc, one after the other; `count`: address of an int, room in, frames out. */
+  /** `packets`: address of an array of struct vmpktdesc; `count`: address of an int, its length in, frames out. */
   vmnet_read(vmnetInterface: number, packets: number, count: number): number;
   vmnet_write(vmnetInterface: number, packets: number, count: number): number;
   /** VMNET_SUCCESS: `handler` will be called. */
@@ -49,7 +49,7 @@ export interface Vmnet {
   readonly networks: VmnetNetworks | undefined;
 }
 
-/** Addresses of vmnet's own C strings, which name the entries of its dictionaries. */
+/** Addresses of vmnet's own C strings: the keys of its dictionaries. */
 export interface VmnetKeys {
   readonly operationMode: number;
   readonly enableIsolation: number;
@@ -81,10 +81,10 @@ export interface VmnetForwarding {
 export interface VmnetNetworks {
   /** Returns 0 when it fails; else an object for CFRelease. */
   vmnet_network_configuration_create(mode: number, status: Uint32Array): number;
-  /** `address`: the subnet's first one for a host, its gateway's; what macOS 27 wants of it is not certain. */
+  /** `address`: the first host address of the subnet, which is the gateway's; not verified on macOS 27. */
   vmnet_network_configuration_set_ipv4_subnet(configuration: number, address: Uint8Array, mask: Uint8Array): number;
   vmnet_network_configuration_add_dhcp_reservation(configuration: number, mac: Uint8Array, address: Uint8Array): number;
-  /** The internal port comes first, other than in VmnetForwarding. */
+  /** The internal port comes first, unlike in VmnetForwarding. */
   vmnet_network_configuration_add_port_forwarding_rule(
     configuration: number,
     protocol: number,
@@ -96,13 +96,13 @@ export interface VmnetNetworks {
   vmnet_network_configuration_disable_dhcp(configuration: number): void;
   /** Returns 0 when it fails; else an object for CFRelease. The configuration is copied. */
   vmnet_network_create(configuration: number, status: Uint32Array): number;
-  /** Overwrites both with what the network has. */
+  /** Overwrites both arguments. */
   vmnet_network_get_ipv4_subnet(network: number, subnet: Uint8Array, mask: Uint8Array): void;
   /** As vmnet_start_interface. */
   vmnet_interface_start_with_network(network: number, description: number, queue: number, handler: number): number;
 }
 
-/** Throws when there is no such library, or it is none of vmnet's. */
+/** Throws when there is no such library, or a function is missing. */
 export function loadVmnet(path: string = VMNET): Vmnet {
   const library = koffi.load(path);
   const has = (name: string): boolean => {
@@ -114,7 +114,7 @@ export function loadVmnet(path: string = VMNET): Vmnet {
     }
   };
   const declare = (prototype: string): never => library.func(prototype) as never;
-  /** The symbol is a variable, which holds the string's address. */
+  /** The symbol is a variable with the string's address. */
   const key = (name: string): number => {
     const view = new DataView(koffi.view(library.symbol(name) as bigint, 8));
     return Number(view.getBigUint64(0, true));

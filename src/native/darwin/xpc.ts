@@ -1,7 +1,7 @@
 /**
- * XPC dictionaries, in which vmnet is told what is wanted and tells what it gave. `create` and `copy` answer an object
- * that the caller releases; what is got out of a dictionary, and what a handler is given, is borrowed: numbers and
- * strings are copied before it goes. Keys are addresses of C strings (vmnet.ts: they are vmnet's own constants).
+ * XPC dictionaries: the parameters and results of vmnet's functions. `create` and `copy` return an object that the
+ * caller releases. Values from a dictionary, and a handler's arguments, are borrowed: numbers and strings are copied
+ * before they are released. Keys are addresses of C strings (vmnet's own constants, vmnet.ts).
  */
 import koffi from "koffi";
 import { LIBSYSTEM } from "./libc.ts";

@@ -1,11 +1,11 @@
 /**
- * Users and groups by name and by number, from wherever the system keeps them (getpwnam(3): files, LDAP …). Darwin's
- * structures begin as Linux' do, so both libraries will do (test/native/darwin.test.ts compares them).
+ * Users and groups by name and by number, from the system's sources (getpwnam(3): files, LDAP …). Darwin's structures
+ * begin as Linux's do, so both libraries can be used (test/native/darwin.test.ts compares them).
  */
 import koffi from "koffi";
 import { GROUP, type LinuxLibc, PASSWD } from "./libc.ts";
 
-/** What of a C library is needed. */
+/** The C library's functions that are needed. */
 export type AccountsLibc = Pick<LinuxLibc, "getpwnam" | "getpwuid" | "getgrnam" | "getgrgid" | "getgrouplist">;
 
 export interface User {

@@ -2,7 +2,7 @@
 import { allocate } from "../memory.ts";
 import { CLOCK_BOOTTIME, type LinuxLibc, TIMESPEC } from "./libc.ts";
 
-/** A clock that returns whole microseconds since boot. It never goes back, and makes nothing for the garbage collector. */
+/** A monotonic clock in whole microseconds since boot; it does not allocate. */
 export function bootClock(libc: LinuxLibc): () => number {
   const memory = allocate(TIMESPEC.size);
   // The upper half of the seconds stays 0 for the first 136 years after boot.

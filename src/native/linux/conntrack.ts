@@ -14,16 +14,16 @@ const CTA_TUPLE_IP = 1;
 const CTA_IP_V4_SRC = 1;
 const CTA_ID = 12;
 const CTA_FILTER = 25;
-/** This attribute is refused without it; the older ones do not ask for it. */
+/** Required for this attribute; older attributes do not need it. */
 const NLA_F_NESTED = 0x8000;
 const CTA_FILTER_ORIG_FLAGS = 1;
 const CTA_FILTER_REPLY_FLAGS = 2;
-/** The source address is what counts. */
+/** Filter by the source address. */
 const CTA_FILTER_F_CTA_IP_SRC = 1;
 /** struct nfgenmsg: family, version, a number of 2 bytes. */
 const NFGENMSG = Uint8Array.of(AF_INET, 0, 0, 0);
 
-/** Whose address: of who began the connection, or of who answers. */
+/** Which address: of the host that began the connection, or of the one that replies. */
 type End = typeof CTA_TUPLE_ORIG | typeof CTA_TUPLE_REPLY;
 
 /**
@@ -43,7 +43,7 @@ export function deleteConnections(libc: LinuxLibc, address: number, most: number
   }
 }
 
-/** Requests that delete what is found, one each. */
+/** Returns a delete request for each connection that is found. */
 function list(netlink: Netlink, end: End, address: number, most: number): Uint8Array[] {
   const source = new DataView(new ArrayBuffer(4));
   source.setUint32(0, address);

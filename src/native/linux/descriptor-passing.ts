@@ -1,4 +1,4 @@
-/** A descriptor that goes through a unix socket with a byte (SCM_RIGHTS, unix(7)). */
+/** Passes a descriptor through a unix socket together with one byte (SCM_RIGHTS, unix(7)). */
 import { allocate } from "../memory.ts";
 import { describeError } from "./errno.ts";
 import {

@@ -1,6 +1,6 @@
 /**
- * Linux's error numbers (asm-generic/errno-base.h and errno.h, the same on x86-64 and arm64), with names and words for
- * people. They belong to Linux's libc, not to the running system: code for Darwin's libc brings its own.
+ * Linux's error numbers (asm-generic/errno-base.h and errno.h, the same on x86-64 and arm64), with names and
+ * descriptions. They belong to Linux's libc, not to the running system: Darwin's libc has its own.
  */
 
 export const EPERM = 1;
@@ -63,15 +63,15 @@ const DESCRIPTIONS: ReadonlyMap<number, string> = new Map([
   [97, "EAFNOSUPPORT, address family not in this kernel"],
   [EADDRINUSE, "EADDRINUSE, address in use"],
   [100, "ENETDOWN, the network is down"],
-  [ECONNABORTED, "ECONNABORTED, the other side has gone again"],
+  [ECONNABORTED, "ECONNABORTED, the other side has closed already"],
   [ECONNRESET, "ECONNRESET, reset by the other side"],
   [ENOBUFS, "ENOBUFS, no buffer space"],
   [ENOTCONN, "ENOTCONN, not connected"],
   [110, "ETIMEDOUT, timed out"],
-  [ECONNREFUSED, "ECONNREFUSED, nobody listens there"],
+  [ECONNREFUSED, "ECONNREFUSED, no program listens there"],
 ]);
 
-/** Name and words for an error number: `ENOENT, does not exist`. */
+/** Name and description of an error number: `ENOENT, does not exist`. */
 export function describeError(errno: number): string {
   return DESCRIPTIONS.get(errno) ?? `error ${errno}`;
 }

@@ -1,15 +1,15 @@
 /**
- * The C library of 64-bit Linux (glibc or musl: whichever Node itself runs on), with the constants and struct layouts
- * that go with it. Every function is declared here and nowhere else.
+ * The C library of 64-bit Linux (glibc or musl: the one that Node itself uses), with its constants and struct layouts.
+ * Every function is declared here and nowhere else.
  *
- * Addresses that sit in loops are numbers (see ../memory.ts); where a call is rare, a parameter takes a Uint8Array or a
- * one-element array, and koffi passes its address. What fails returns -1; `errno()` right after it tells why.
+ * Addresses used in loops are numbers (see ../memory.ts). For rare calls a parameter is a Uint8Array or a one-element
+ * array, and koffi passes its address. A function that fails returns -1; `errno()` right after it returns the reason.
  */
 import { endianness } from "node:os";
 import koffi from "koffi";
 
 export interface LinuxLibc {
-  /** The error number of the last call that failed; to be asked right after it. */
+  /** The error number of the last call that failed; to be called right after it. */
   errno(): number;
 
   read(fd: number, address: number, size: number): number;
@@ -34,7 +34,7 @@ export interface LinuxLibc {
   bind(fd: number, address: Uint8Array, size: number): number;
   listen(fd: number, backlog: number): number;
   shutdown(fd: number, how: number): number;
-  /** Who connects is not asked for: `address` and `size` are null. */
+  /** The peer's address is not requested: `address` and `size` are null. */
   accept4(fd: number, address: null, size: null, flags: number): number;
   flock(fd: number, operation: number): number;
   getsockopt(fd: number, level: number, name: number, value: [number], size: [number]): number;
@@ -63,7 +63,7 @@ export interface LinuxLibc {
   execve(path: string, args: readonly (string | null)[], environment: readonly (string | null)[]): number;
   /** `limits`: the soft and the hard one. */
   setrlimit(resource: number, limits: BigUint64Array): number;
-  /** Variadic in the manual only: the kernel takes four more words. */
+  /** Variadic in the manual only: the system call has four more arguments. */
   prctl(option: number, a: number, b: number, c: number, d: number): number;
   /** Address of a struct passwd or group that the next call overwrites; null when there is none. */
   getpwnam(name: string): bigint | null;
@@ -74,7 +74,7 @@ export interface LinuxLibc {
   getgrouplist(user: string, gid: number, groups: Uint32Array, count: [number]): number;
 }
 
-/** Declares the functions. Throws on a system whose layouts these are not. */
+/** Declares the functions. Throws on a system with other layouts. */
 export function loadLibc(): LinuxLibc {
   if (koffi.sizeof("void *") !== 8 || endianness() !== "LE")
     throw new Error("softnet needs 64-bit little-endian Linux");
@@ -208,7 +208,7 @@ export const SO_ATTACH_FILTER = 26;
 export const SO_SNDBUFFORCE = 32;
 export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
-/** Since Linux 5.14: 8 bytes that name the socket's network namespace, never used again until the next boot. */
+/** Since Linux 5.14: 8 bytes that identify the socket's network namespace, unique until the next boot. */
 export const SO_NETNS_COOKIE = 71;
 
 // time.h: time since boot that goes on while the machine sleeps, as lease times do
@@ -222,10 +222,10 @@ export const POLLFD = { size: 8, events: 4, found: 6 } as const;
 export const POLLOUT = 0x4;
 export const POLLHUP = 0x10;
 
-/** struct iovec: where, and how many bytes. */
+/** struct iovec: address and length. */
 export { IOVEC } from "../iovec.ts";
 
-/** struct msghdr: of a connected socket the vector, and what goes beside the bytes, such as descriptors. */
+/** struct msghdr of a connected socket: the vector, and ancillary data such as descriptors. */
 export const MSGHDR = { size: 56, iov: 16, iovlen: 24, control: 32, controlLength: 40 } as const;
 
 /** struct cmsghdr with one descriptor behind it (SCM_RIGHTS, unix(7)). */

@@ -1,7 +1,7 @@
 /**
- * libnftables (libnftables(3)), the library behind nft(8): commands in nft's own language, in this process. A table that
- * is made with `flags owner` belongs to the netlink socket of the context that made it: the kernel removes the table when
- * the last descriptor of that socket is closed, in whatever process that is.
+ * libnftables (libnftables(3)), the library of nft(8): runs commands in nft's language in this process. A table made
+ * with `flags owner` belongs to the netlink socket of its context: the kernel removes the table when the last
+ * descriptor of that socket is closed, in whichever process that is.
  */
 import { readdirSync } from "node:fs";
 import koffi from "koffi";
@@ -14,7 +14,7 @@ const LIBRARY = "libnftables.so.1";
 export interface Nftables {
   /** The netlink socket that owns the tables. */
   readonly fd: number;
-  /** Runs commands as one transaction. Returns the first line of the error, undefined when all was taken. */
+  /** Runs commands as one transaction. Returns the first line of the error, undefined on success. */
   run(commands: readonly string[]): string | undefined;
 }
 
@@ -46,7 +46,7 @@ export function openNftables(libc: LinuxLibc): Nftables {
   };
 }
 
-/** nft repeats the command below its error: only the line that says something. */
+/** The error's first line: nft repeats the command below it. */
 function firstError(said: string): string {
   const line = said.split("\n").find((text) => /Error: /.test(text)) ?? said.split("\n")[0];
   return line?.replace(/^.*?Error: /, "").trim() || "no reason given";

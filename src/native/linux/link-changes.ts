@@ -46,7 +46,7 @@ export class LinkChanges {
     this.#setLink(index, [number32(IFLA_MTU, mtu)]);
   }
 
-  /** No IPv6 address of its own making; only where the kernel has IPv6. */
+  /** Prevents an automatic IPv6 address; only when the kernel has IPv6. */
   withoutIPv6Address(index: number): void {
     const mode = makeAttribute(IFLA_INET6_ADDR_GEN_MODE, Uint8Array.of(IN6_ADDR_GEN_MODE_NONE));
     this.#setLink(index, [nested(IFLA_AF_SPEC, nested(AF_INET6, mode))]);

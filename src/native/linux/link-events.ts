@@ -1,10 +1,11 @@
 /**
- * Tells of changes to one network interface: rtnetlink's group of link messages (rtnetlink(7)), so that nobody has to ask
- * again and again. What a message says does not matter here: whoever hears of one looks at the interface anew, so one that
- * was lost (ENOBUFS) is as good as one that came.
+ * Notifications of changes to one network interface: rtnetlink's group of link messages (rtnetlink(7)). A message's
+ * content is ignored: its receiver reads the interface's state again. So a lost message (ENOBUFS) has the same effect
+ * as a received one.
  *
- * The kernel sends every message to every socket of the group, and on a host with hundreds of VMs each would be woken for
- * each other's TAP. So a filter in the kernel (SO_ATTACH_FILTER) lets only those of the one interface through.
+ * The kernel sends every message to every socket of the group, so on a host with hundreds of VMs each softnet would be
+ * woken for the TAPs of all others. A filter in the kernel (SO_ATTACH_FILTER) passes only messages of the one
+ * interface.
  */
 import { allocate } from "../memory.ts";
 import { Poll } from "../poll.ts";
@@ -32,7 +33,7 @@ export const RTMGRP_TC = 8;
 /** Of the interface's index in a link message, or one of traffic control: behind the header of 16 bytes, in struct ifinfomsg, or tcmsg. */
 const INDEX = 20;
 const WHOLE = 0xffffffff;
-/** Messages that are taken at once; the watch comes back for more. */
+/** Messages received at one wake-up; for more the watch calls again. */
 const MOST_AT_ONCE = 64;
 /** A message's first bytes are enough. */
 const ROOM = 64;
@@ -81,7 +82,7 @@ export class LinkEvents {
 
   readonly #event = (): void => {
     this.#drain();
-    this.#poll.rearm(); // a full socket is an error to the event loop, and over once it was received
+    this.#poll.rearm(); // a full socket stops the watch with an error, which receiving has cleared
     this.onChange();
   };
 
@@ -94,7 +95,7 @@ export class LinkEvents {
   }
 }
 
-/** Lets messages of that interface through whole, and nothing of others. */
+/** Passes whole messages of that interface and none of others. */
 function attachFilter(libc: LinuxLibc, fd: number, index: number): boolean {
   // The filter loads words most significant byte first; the index lies in the message in host order.
   const swapped = new DataView(new ArrayBuffer(4));

@@ -1,6 +1,6 @@
 /**
- * What the kernel tells by itself: a netlink socket that has joined multicast groups, watched in the event loop. Where the
- * kernel had more to say than there was room for (ENOBUFS), `onEvent` is called with undefined: anything may have changed.
+ * The kernel's notifications: a netlink socket that has joined multicast groups, watched in the event loop. When
+ * messages were lost (ENOBUFS), `onEvent` is called with undefined: anything may have changed.
  */
 import { allocate } from "../memory.ts";
 import { Poll } from "../poll.ts";

@@ -1,8 +1,8 @@
 /**
- * Written by hand because Node has no netlink, and a program such as ip would be a process, as root, for each question.
+ * Written by hand because Node has no netlink, and a program such as ip would run as root for each request.
  *
- * Netlink (RFC 3549): questions to Linux's kernel as messages on a socket. Only what softnet asks: one request, one
- * answer, both at once, since the kernel answers such requests before `send` returns.
+ * Netlink (RFC 3549): requests to the Linux kernel as messages on a socket. Only what softnet needs: one request and
+ * its answer, without waiting, since the kernel answers such requests before `send` returns.
  *
  * A message is a header of 16 bytes (length, type, flags, sequence number, port), then a fixed struct, then attributes:
  * length and type (2 bytes each), the value, padding to 4 bytes. All in host order.
@@ -17,9 +17,9 @@ export const NETLINK_NETFILTER = 12;
 
 export const HEADER_SIZE = 16;
 const ATTRIBUTE_HEADER_SIZE = 4;
-const ATTRIBUTE_TYPE = 0x3fff; // the two bits above say "nested" and "network order"
+const ATTRIBUTE_TYPE = 0x3fff; // the two bits above mean "nested" and "network order"
 const NLM_F_REQUEST = 1;
-/** What to add for a request that changes something: answer also when it went well; make it, and only anew. */
+/** Flags of a request that changes something: acknowledge success, create, fail if it exists. */
 export const NLM_F_ACK = 4;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
@@ -29,7 +29,7 @@ const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const BUFFER_SIZE = 32 * 1024; // the kernel's own limit for one answer (NLMSG_GOODSIZE is smaller)
 
-/** What came back: the message behind its header, or an error number (then the message is empty). */
+/** An answer: the message after its header, or an error number (then the message is empty). */
 export interface Answer {
   readonly errno: number;
   readonly message: DataView;
@@ -44,7 +44,7 @@ export class Netlink {
   readonly #view = new DataView(this.#memory.bytes.buffer, this.#memory.bytes.byteOffset, BUFFER_SIZE);
   #sequence = 0;
 
-  /** Returns a socket, or the error number that speaks against it. */
+  /** Returns a socket, or an error number. */
   static open(libc: LinuxLibc, protocol: number): Netlink | number {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     return fd < 0 ? libc.errno() : new Netlink(libc, fd);
@@ -55,7 +55,7 @@ export class Netlink {
     this.#fd = fd;
   }
 
-  /** Asks; the answer's message is valid until the next request. `body` is the struct with its attributes. */
+  /** Sends a request. The answer's message is valid until the next request. `body`: the struct with its attributes. */
   request(type: number, body: Uint8Array, flags = 0): Answer {
     const { address, bytes } = this.#memory;
     const view = this.#view;
@@ -68,7 +68,7 @@ export class Netlink {
         return { errno, message: NOTHING };
       }
       if (received < HEADER_SIZE) return { errno: EAGAIN, message: NOTHING };
-      if (view.getUint32(8, true) !== this.#sequence) continue; // an answer that an earlier request did not wait for
+      if (view.getUint32(8, true) !== this.#sequence) continue; // a late answer to an earlier request
       const end = Math.min(received, view.getUint32(0, true));
       if (view.getUint16(4, true) === NLMSG_ERROR)
         return { errno: -view.getInt32(HEADER_SIZE, true), message: NOTHING };
@@ -114,14 +114,14 @@ export class Netlink {
   }
 }
 
-/** One of the messages that came together. */
+/** One message of a datagram. */
 export interface Message {
   readonly type: number;
   readonly sequence: number;
   readonly body: DataView;
 }
 
-/** The whole messages among the first `size` bytes; what is cut off is left out. */
+/** The complete messages in the first `size` bytes; a truncated one is left out. */
 export function* messagesOf(view: DataView, size: number): Generator<Message, void, undefined> {
   let at = 0;
   while (at + HEADER_SIZE <= size) {

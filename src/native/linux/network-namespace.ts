@@ -1,9 +1,9 @@
-/** Which network namespace this process is in, as a name that no other one has. */
+/** A unique name of this process's network namespace. */
 import { statSync } from "node:fs";
 import { describeError } from "./errno.ts";
 import { AF_UNIX, type LinuxLibc, SO_NETNS_COOKIE, SOCK_CLOEXEC, SOCK_DGRAM, SOL_SOCKET } from "./libc.ts";
 
-/** An inode's number is given out again as soon as its namespace is gone, so the kernel's cookie stands beside it. */
+/** The inode's number may be reused as soon as its namespace is gone, so the kernel's cookie is added. */
 export function networkNamespace(libc: LinuxLibc): string {
   const inode = statSync("/proc/self/ns/net").ino;
   const cookie = namespaceCookie(libc);

@@ -1,7 +1,6 @@
 /**
- * Raw sockets of Linux, for programs that speak to a network by themselves: frames on one link (packet(7)) and ICMP
- * behind the kernel's own IPv4 (raw(7)). Both need CAP_NET_RAW. One message a call: made for tests and demonstrations,
- * not for forwarding.
+ * Raw sockets of Linux: frames on one link (packet(7)), and ICMP over the kernel's own IPv4 (raw(7)). Both need
+ * CAP_NET_RAW. One message a call: for tests and the demo, not for forwarding.
  */
 import { allocate } from "../memory.ts";
 import { Poll } from "../poll.ts";
@@ -21,10 +20,10 @@ const SOCKADDR_LL = { size: 20, family: 0, protocol: 2, index: 4 } as const;
 /** struct sockaddr_in: family in host order, address in network order. */
 const SOCKADDR_IN = { size: 16, family: 0, address: 4 } as const;
 
-/** Longer than any IPv4 packet with its Ethernet header: between virtual cards the kernel hands over unsegmented ones. */
+/** Larger than any IPv4 packet with its Ethernet header: between virtual interfaces packets are not segmented. */
 const BUFFER_SIZE = 68 * 1024;
 
-/** At most this many messages at one wake, so that a flood cannot starve the event loop. */
+/** At most this many messages at one wake-up, so that a flood cannot block the event loop. */
 const MOST_AT_ONCE = 128;
 
 export class RawSocket {
@@ -41,20 +40,20 @@ export class RawSocket {
     this.#poll = new Poll(fd);
   }
 
-  /** Sends one message; false when the kernel does not take it now. */
+  /** Sends one message; false when the kernel does not accept it now. */
   send(message: Uint8Array): boolean {
     if (this.#closed) return false;
     this.#output.bytes.set(message);
     return this.#libc.send(this.#fd, this.#output.address, message.length, MSG_DONTWAIT) === message.length;
   }
 
-  /** Calls `hear` with each message that comes in; its bytes are valid until `hear` returns. */
-  listen(hear: (message: Uint8Array) => void): void {
+  /** Calls `onMessage` with each received message; its bytes are valid until `onMessage` returns. */
+  listen(onMessage: (message: Uint8Array) => void): void {
     this.#poll.watch(true, false, () => {
       for (let count = 0; count < MOST_AT_ONCE && !this.#closed; count++) {
         const length = this.#libc.recv(this.#fd, this.#input.address, BUFFER_SIZE, MSG_DONTWAIT);
         if (length < 0) return;
-        hear(this.#input.bytes.subarray(0, length));
+        onMessage(this.#input.bytes.subarray(0, length));
       }
     });
   }
@@ -70,7 +69,9 @@ export class RawSocket {
   }
 }
 
-/** Opens a link for whole Ethernet frames: what it receives, whoever it is for, and what is to be sent as it stands. */
+/**
+ * Opens a link for whole Ethernet frames: receives all frames, also those for other addresses, and sends as they are.
+ */
 export function openPacketSocket(libc: LinuxLibc, link: string): RawSocket {
   const index = libc.if_nametoindex(link);
   if (index === 0) throw new Error(`there is no link ${link}`);
@@ -78,15 +79,15 @@ export function openPacketSocket(libc: LinuxLibc, link: string): RawSocket {
   address.setUint16(SOCKADDR_LL.family, AF_PACKET, true);
   address.setUint16(SOCKADDR_LL.protocol, ETH_P_ALL);
   address.setInt32(SOCKADDR_LL.index, index, true);
-  // Made with protocol 0 it hears nothing until it is bound to its link.
+  // With protocol 0 it receives nothing until it is bound to its link.
   return open(libc, `link ${link}`, AF_PACKET, 0, (fd) => {
-    // Best effort: without it (Linux < 4.20) a listener hears its own link's transmissions, too.
+    // Best effort: without it (Linux < 4.20) the socket receives the link's own transmissions, too.
     libc.setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, [1], 4);
     return libc.bind(fd, new Uint8Array(address.buffer), SOCKADDR_LL.size);
   });
 }
 
-/** Opens ICMP to one IPv4 address (host order): what is sent is an ICMP message, what comes in begins with its IPv4 header. */
+/** Opens ICMP to one IPv4 address (host order). Sent messages begin with the ICMP header, received ones with IPv4's. */
 export function openIcmpSocket(libc: LinuxLibc, destination: number): RawSocket {
   const address = new DataView(new ArrayBuffer(SOCKADDR_IN.size));
   address.setUint16(SOCKADDR_IN.family, AF_INET, true);

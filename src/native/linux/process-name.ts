@@ -1,8 +1,10 @@
-/** What the process is called (proc(5), comm): `pgrep softnet` and `killall softnet` find it, and argv stays as it was. */
+/**
+ * Sets the process's name (proc(5), comm), so that `pgrep softnet` and `killall softnet` find it; argv is unchanged.
+ */
 import { allocate } from "../memory.ts";
 import { type LinuxLibc, PR_SET_NAME } from "./libc.ts";
 
-/** To be called from the main thread: the kernel names threads, and the process is called as its first one. */
+/** To be called from the main thread: the kernel names threads, and a process has its first thread's name. */
 export function nameProcess(libc: LinuxLibc, name: string): void {
   const text = Buffer.from(`${name}\0`);
   const memory = allocate(text.length);

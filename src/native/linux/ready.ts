@@ -1,7 +1,7 @@
-/** Whether a descriptor takes bytes now, asked without waiting. */
+/** Whether a descriptor accepts bytes now, checked without waiting. */
 import { type LinuxLibc, POLLFD, POLLOUT } from "./libc.ts";
 
-/** Returns a question to ask before each write: a pipe that is writable takes at least 4,096 bytes without blocking. */
+/** Returns a function to call before each write: a writable pipe accepts at least 4,096 bytes without blocking. */
 export function writableNow(libc: LinuxLibc, fd: number): () => boolean {
   const asked = Buffer.alloc(POLLFD.size);
   asked.writeInt32LE(fd);

@@ -1,8 +1,8 @@
 /**
- * Asks the kernel who is at the other end of a unix socket (linux/sock_diag.h, linux/unix_diag.h). A datagram socket
- * itself does not tell that its peer has closed: no event, no SO_ERROR, and getpeername goes on succeeding; but the
- * peer's inode then reads 0 here. It needs no privilege. It sees the sockets of one network namespace: the one in which
- * the netlink socket was opened.
+ * Finds out whether the peer of a unix socket still exists (linux/sock_diag.h, linux/unix_diag.h). A datagram socket
+ * does not report that its peer has closed: there is no event, no SO_ERROR, and getpeername still succeeds. But the
+ * peer's inode is then 0 here. Needs no privilege. Covers the sockets of the network namespace in which the netlink
+ * socket was opened.
  */
 
 import { AF_UNIX, type LinuxLibc } from "./libc.ts";
@@ -24,7 +24,7 @@ export type Peer = "present" | "gone" | "unknown";
 export class UnixPeers {
   readonly #netlink: Netlink;
 
-  /** Returns undefined where the kernel offers no such question. */
+  /** Returns undefined when the kernel does not support it. */
   static open(libc: LinuxLibc): UnixPeers | undefined {
     const netlink = Netlink.open(libc, NETLINK_SOCK_DIAG);
     return typeof netlink === "number" ? undefined : new UnixPeers(netlink);
@@ -34,7 +34,7 @@ export class UnixPeers {
     this.#netlink = netlink;
   }
 
-  /** Whether the peer of the socket with this inode lives; "unknown" when the socket is not seen from here. */
+  /** Whether the peer of the socket with this inode exists; "unknown" when the socket is in another namespace. */
   peerOf(inode: number): Peer {
     const request = new DataView(new ArrayBuffer(REQUEST.size));
     request.setUint8(REQUEST.family, AF_UNIX);

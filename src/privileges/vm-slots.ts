@@ -1,7 +1,7 @@
 /**
- * How many softnets a user runs that have been root for him. Each holds one of the user's places: a lock on one byte of
- * a file that only root can open, so that nobody else can take a place, or keep one. The kernel gives it back with the
- * process, however that ends (F_OFD_SETLK, fcntl(2)). The file is empty, and one for all users.
+ * Limits how many softnets with root's rights a user runs at once. Each takes one of the user's slots: a lock on one
+ * byte of a file that only root can open, so that no other process can take or keep a slot. The kernel releases the
+ * lock when the process ends, also when it is killed (F_OFD_SETLK, fcntl(2)). One empty file serves all users.
  */
 import { chownSync, constants, fstatSync, openSync } from "node:fs";
 import type { LinuxLibc } from "../native/linux/libc.ts";
@@ -14,18 +14,18 @@ import { MOST_VMS } from "./conf.ts";
 const NAME = "places";
 const OPEN_TO_OTHERS = 0o077;
 
-/** Takes a place of the user's for the rest of this process; false when he has as many as that. Throws UserError. */
-export function takePlace(libc: LinuxLibc, uid: number, most: number): boolean {
+/** Takes one of the user's `most` slots until this process ends; false when all are taken. Throws UserError. */
+export function takeSlot(libc: LinuxLibc, uid: number, most: number): boolean {
   const fd = openFile();
-  for (let place = 0; place < most; place++) {
-    const start = BigInt(uid) * BigInt(MOST_VMS) + BigInt(place);
+  for (let slot = 0; slot < most; slot++) {
+    const start = BigInt(uid) * BigInt(MOST_VMS) + BigInt(slot);
     if (takeLock(libc, fd, start)) return true;
   }
   libc.close(fd);
   return false;
 }
 
-/** Throws UserError where the system refuses otherwise. */
+/** Returns false when the lock is taken. Throws UserError for any other error. */
 function takeLock(libc: LinuxLibc, fd: number, start: bigint): boolean {
   try {
     return linuxRecordLock(libc).take(fd, { start, length: 1n });

@@ -1,8 +1,8 @@
-/** A machine of the demo's world: its namespace, and the agent that acts in it. */
+/** A machine of the demo: its namespace, and the agent process in it. */
 import type { Agent } from "./agent-process.ts";
 import type { Namespace } from "./namespace.ts";
 
-export interface Place {
+export interface Machine {
   readonly namespace: Namespace;
   readonly agent: Agent;
 }

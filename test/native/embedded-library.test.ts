@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, symlinkSync
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { loadLibrary, type Place, placesFor } from "../../src/native/place-library.ts";
+import { loadLibrary, type Place, placesFor } from "../../src/native/embedded-library.ts";
 import { type Rights, rightsOf } from "../../src/native/rights.ts";
 import { UserError } from "../../src/user-error.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -50,7 +50,7 @@ test("a folder that is not root's alone is refused for who has rights", needsRoo
       chownSync(folder, uid, uid);
       const load = () => loadLibrary(KOFFI, [{ folder, unnamed, owner }]);
       if (works) assert.ok(isKoffi(load()));
-      else assert.throws(load, /belongs to user 1000|others than root can write there/);
+      else assert.throws(load, /belongs to user 1000|users other than root can write there/);
       assert.deepEqual(readdirSync(folder), []);
     }
   }

@@ -1,15 +1,14 @@
 /**
- * Loads a native library whose bytes this program carries in itself. The system loads libraries from files only, and
- * whoever can write that file, or change what its path means, runs code in this program. So with rights that its caller
- * has not:
+ * Loads a native library whose bytes are embedded in this program. The system loads libraries from files only, and a
+ * user who can write to that file, or change what its path refers to, can run code in this program. So when the program
+ * has rights that its caller has not:
  *
- * - Linux: the file has no name (O_TMPFILE) and never gets one (O_EXCL), and is loaded through /proc/self/fd, which is
- *   closed to everybody but root. It lies beside the executable, if that folder is root's alone; else in another one
- *   of root's, because many a file system allows no code (`noexec`) or no unnamed files.
- * - macOS, and Linux where there are no unnamed files: a folder that nobody else can enter, made in one that is root's alone.
+ * - Linux: the file has no name (O_TMPFILE, O_EXCL) and is loaded through /proc/self/fd, which other users cannot open.
+ *   It is made in the executable's folder if only root may write there, else in another folder of root's, because some
+ *   file systems do not allow code (`noexec`) or unnamed files.
+ * - macOS, and Linux without unnamed files: a new folder that other users cannot enter, in a folder of root's.
  *
- * Without such rights the caller can only cheat himself: a fresh folder that nobody else can enter. Either way nothing is
- * left.
+ * Without such rights a new folder that other users cannot enter is enough. In all cases the file is removed at once.
  */
 
 import { closeSync, constants, fstatSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -23,23 +22,25 @@ import type { Rights } from "./rights.ts";
 const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 const STICKY = 0o1000;
 
-/** Where a library may be loaded from, in the order in which it is tried. */
+/** A folder from which the library may be loaded. */
 export interface Place {
   readonly folder: string;
   /** An unnamed file (Linux), or a named one in a fresh folder. */
   readonly unnamed: boolean;
-  /** Whom the folder must belong to: root alone, or root, who lets others in but protects everybody's files (`/tmp`). */
+  /**
+   * The folder's required owner: root, with write access for root only or for all with the sticky bit (`/tmp`); or any.
+   */
   readonly owner: "root" | "root, shared" | "anybody";
   /** The folder must be the one that this program's executable lies in. */
   readonly own?: boolean;
 }
 
-/** The places for a program with these rights. */
+/** The folders for a program with these rights, in the order in which they are tried. */
 export function placesFor(rights: Rights, platform: NodeJS.Platform, executable: string, isRoot: boolean): Place[] {
   if (rights === "none") {
     return [tmpdir(), "/var/tmp", homedir()].map((folder) => ({ folder, unnamed: false, owner: "anybody" }));
   }
-  // Who has capabilities only can write where anybody can; named files there are not his alone.
+  // A process with capabilities only can write to folders for all users only, and a named file there is not safe.
   if (!isRoot) return ["/tmp", "/var/tmp"].map((folder) => ({ folder, unnamed: true, owner: "root, shared" }));
   const beside: Place = { folder: dirname(executable), unnamed: false, owner: "root", own: true };
   if (platform !== "linux") return [beside, { folder: "/private/var/root", unnamed: false, owner: "root" }];
@@ -49,7 +50,7 @@ export function placesFor(rights: Rights, platform: NodeJS.Platform, executable:
   return [...named.map((place) => ({ ...place, unnamed: true })), shared, ...named];
 }
 
-/** Loads the library from the first place where that works, and returns what it exports. Throws UserError. */
+/** Loads the library from the first folder where that succeeds, and returns its exports. Throws UserError. */
 export function loadLibrary(bytes: Uint8Array, places: readonly Place[]): unknown {
   const failures: string[] = [];
   for (const place of places) {
@@ -91,7 +92,7 @@ function loadNamed(bytes: Uint8Array, place: Place): unknown {
   }
 }
 
-/** Opens a folder, and throws when it is not whose it must be. */
+/** Opens a folder; throws when its owner or mode is not as required. */
 function openFolder({ folder, owner, own = false }: Place): number {
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -99,7 +100,7 @@ function openFolder({ folder, owner, own = false }: Place): number {
       const { uid, mode } = fstatSync(fd);
       if (uid !== 0) throw new Error(`belongs to user ${uid}`);
       const protectedFiles = owner === "root, shared" && (mode & STICKY) !== 0;
-      if ((mode & OTHERS_MAY_WRITE) !== 0 && !protectedFiles) throw new Error("others than root can write there");
+      if ((mode & OTHERS_MAY_WRITE) !== 0 && !protectedFiles) throw new Error("users other than root can write there");
     }
     if (own && process.platform === "linux" && !holdsExecutable(fd)) throw new Error("the executable is elsewhere");
     return fd;
@@ -109,7 +110,7 @@ function openFolder({ folder, owner, own = false }: Place): number {
   }
 }
 
-/** Whether what runs lies in that folder, whatever was renamed meanwhile. */
+/** Whether the running executable is in that folder, even if either was renamed meanwhile. */
 function holdsExecutable(folder: number): boolean {
   const running = statSync("/proc/self/exe", { bigint: true });
   const there = statSync(`/proc/self/fd/${folder}/${basename(process.execPath)}`, { bigint: true });
