@@ -2,14 +2,14 @@
  * The kernel as the judge of rules for bridged frames: a bridge with two TAPs as its ports, whose IPv4 passes the firewall
  * (br_netfilter). DHCP messages go in at one and come out at the other, or were dropped.
  */
-import { closeSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, writeFileSync } from "node:fs";
 import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../../../src/native/linux/libc.ts";
 import { openTap, type TapDevice } from "../../../src/ports/tap-device.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
 import { ip } from "../../support/namespace.ts";
 import { run } from "../../support/tools.ts";
-import { type Addresses, ipv4Frame, readFrames, UDP } from "./frames.ts";
+import { type Addresses, ipv4Frame, readFrames, UDP, writeFrame } from "./frames.ts";
 
 export const TAP = "softnet3";
 export const BRIDGE = "br0";
@@ -77,8 +77,8 @@ export class Bridged {
     datagram.writeUInt16BE(ports.to, 2);
     datagram.writeUInt16BE(datagram.length, 4);
     datagram.writeUInt32BE(++this.#count, 8);
-    writeSync(entry.fd, ipv4Frame(addresses, UDP, datagram));
-    writeSync(entry.fd, this.#last(addresses.fromMac));
+    writeFrame(entry.fd, ipv4Frame(addresses, UDP, datagram));
+    writeFrame(entry.fd, this.#last(addresses.fromMac));
     const deadline = performance.now() + 20_000;
     const found: Buffer[] = [];
     for (;;) {

@@ -2,7 +2,7 @@
  * The kernel as the judge of rules: two TAPs of a fresh network namespace, between which it forwards. What goes in at one
  * comes out at the other, or was dropped.
  */
-import { closeSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, writeFileSync } from "node:fs";
 import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../../../src/native/linux/libc.ts";
 import { openTap, type TapDevice } from "../../../src/ports/tap-device.ts";
@@ -10,7 +10,7 @@ import { formatIPv4, parseIPv4 } from "../../../src/wire/address.ts";
 import { addToSum, checksumOf } from "../../../src/wire/checksum.ts";
 import { ip } from "../../support/namespace.ts";
 import { run } from "../../support/tools.ts";
-import { ICMP, IPV4, ipv4Frame, readFrames, TCP } from "./frames.ts";
+import { ICMP, IPV4, ipv4Frame, readFrames, TCP, writeFrame } from "./frames.ts";
 
 export const TAP = "softnet3";
 export const UPLINK = "eth0";
@@ -118,7 +118,7 @@ export class Forwarded {
     pseudo.writeUInt16BE(segment.length, 10);
     const sum = addToSum(0, pseudo, 0, pseudo.length);
     segment.writeUInt16BE(checksumOf(addToSum(sum, segment, 0, segment.length)), 16);
-    writeSync(device.fd, ipv4Frame({ ...MACS, from, to }, TCP, segment));
+    writeFrame(device.fd, ipv4Frame({ ...MACS, from, to }, TCP, segment));
   }
 
   /** Counts TCP segments that came out at `out`, when all that went in at `entry` before is through. */
@@ -128,7 +128,7 @@ export class Forwarded {
     echo[0] = 8;
     echo.writeUInt16BE(++this.#echo & 0xffff, 6);
     echo.writeUInt16BE(checksumOf(addToSum(0, echo, 0, echo.length)), 2);
-    writeSync(entry.fd, ipv4Frame({ ...MACS, from, to }, ICMP, echo));
+    writeFrame(entry.fd, ipv4Frame({ ...MACS, from, to }, ICMP, echo));
     const deadline = performance.now() + 20_000;
     for (let replied = false; !replied; ) {
       if (performance.now() > deadline) throw new Error("the kernel does not reply to a ping");

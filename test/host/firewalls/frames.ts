@@ -1,6 +1,7 @@
 /** Frames for a TAP's descriptor, and what has come out of it. */
-import { readSync } from "node:fs";
+import { readSync, writeSync } from "node:fs";
 import { addToSum, checksumOf } from "../../../src/wire/checksum.ts";
+import { VIRTIO_NET_HEADER } from "../../../src/wire/virtio-net.ts";
 
 export const TCP = 6;
 export const UDP = 17;
@@ -40,8 +41,13 @@ export function readFrames(fd: number): Buffer[] {
   for (;;) {
     const length = readOne(fd, buffer);
     if (length === 0) return found;
-    found.push(Buffer.from(buffer.subarray(0, length)));
+    found.push(Buffer.from(buffer.subarray(VIRTIO_NET_HEADER, length)));
   }
+}
+
+/** Writes a frame to a TAP's descriptor, with nothing left to do. */
+export function writeFrame(fd: number, frame: Uint8Array): void {
+  writeSync(fd, Buffer.concat([Buffer.alloc(VIRTIO_NET_HEADER), frame]));
 }
 
 /** 0: nothing is there. */
