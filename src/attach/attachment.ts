@@ -132,13 +132,13 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
     for (const each of former?.hooked ?? []) unhook(libc, index, each);
     changeLinks(libc, (changes) => changes.setMaster(index, 0));
     closeSettings(name);
-    const settled = { ...record, hooked: [hooked] };
-    records.write(settled);
+    const complete = { ...record, hooked: [hooked] };
+    records.write(complete);
     const bridgeAddress = bridge?.address === link.address ? link.address : undefined;
     const others = othersAt(libc, index, hooked);
     undoing.move();
     const unlock = (): void => void libc.close(lock);
-    return { name, index, tap, record: settled, token, bridgeAddress, others, undo, close: closeTap, unlock };
+    return { name, index, tap, record: complete, token, bridgeAddress, others, undo, close: closeTap, unlock };
   } finally {
     programs.close(); // softnet keeps none of them
   }

@@ -11,9 +11,9 @@ import { PortClosed } from "../relay/port.ts";
 import type { Attachment } from "./attachment.ts";
 
 /** What acts with rights that softnet has given up: the host's helper. */
-export interface Keeper {
+export interface InterfaceHelper {
   /** From now on the interface is put back only where the user wants that. */
-  settle(): Promise<void>;
+  start(): Promise<void>;
   /** Puts the interface back where it was. */
   detach(): Promise<void>;
   /** Takes the interface off a bridge. */
@@ -24,14 +24,14 @@ export interface Keeper {
 export interface AttachedPortOptions {
   readonly attachment: Attachment;
   /** It may take a while to come: nothing waits for it but `ready`. */
-  readonly keeper: Promise<Keeper>;
+  readonly helper: Promise<InterfaceHelper>;
   /** The bridge on which softnet's own TAP takes the interface's place. */
   readonly bridge?: string;
   /** Tells what the user should know. */
   readonly warn: (message: string) => void;
 }
 
-/** Times that somebody may put the interface into a bridge, within the life of a softnet, and it is taken out again. */
+/** Times that another program may put the interface into a bridge, within the life of a softnet, and it is taken out again. */
 const MOST_UNBRIDGINGS = 100;
 
 export class AttachedPort extends TapPort {
@@ -47,7 +47,7 @@ export class AttachedPort extends TapPort {
   /** For softnet's TAP on the bridge, six bytes in hexadecimal: the bridge's own address was the interface's. */
   readonly bridgeAddress: string | undefined;
   #unbridgings = 0;
-  #settled = false;
+  #started = false;
   #closed = false;
 
   constructor(libc: LinuxLibc, options: AttachedPortOptions) {
@@ -79,14 +79,14 @@ export class AttachedPort extends TapPort {
 
   /** To be awaited while the process is root. Rejects with UserError. */
   async ready(): Promise<void> {
-    await this.#options.keeper;
+    await this.#options.helper;
   }
 
   /** To be awaited before the first frame. Rejects with UserError. */
-  async settle(): Promise<void> {
-    const keeper = await this.#options.keeper;
-    await keeper.settle();
-    this.#settled = true;
+  async start(): Promise<void> {
+    const helper = await this.#options.helper;
+    await helper.start();
+    this.#started = true;
   }
 
   /** The interface leads nowhere from then on; or it is put back, where the user wants that, or nothing has begun. */
@@ -94,18 +94,18 @@ export class AttachedPort extends TapPort {
     if (this.#closed) return;
     this.#closed = true;
     const { attachment, warn } = this.#options;
-    const keeper = await this.#options.keeper.catch(() => undefined); // that there is none was said by `ready`
-    const wanted = !this.#settled || (this.endsInOrder && attachment.record.openOnExit);
+    const helper = await this.#options.helper.catch(() => undefined); // that there is none was said by `ready`
+    const wanted = !this.#started || (this.endsInOrder && attachment.record.openOnExit);
     try {
       if (wanted && process.geteuid!() === 0) attachment.undo();
-      else if (wanted) await keeper?.detach();
+      else if (wanted) await helper?.detach();
     } catch (error) {
       warn(`${(error as Error).message}; "softnet detach ${attachment.name}" as root tries it again`);
     } finally {
       super.close();
       this.#links.close();
       attachment.unlock();
-      keeper?.close();
+      helper?.close();
     }
   }
 
@@ -134,10 +134,10 @@ export class AttachedPort extends TapPort {
 
   /** Meanwhile nothing passes between it and the bridge: the programs stand before that, at both ends. */
   #unbridge({ name }: Link): void {
-    const { keeper, warn } = this.#options;
+    const { helper, warn } = this.#options;
     if (++this.#unbridgings > MOST_UNBRIDGINGS) throw new Error(`${name} is put into a bridge again and again`);
     warn(`another program put ${name} into a bridge: it is taken out again`);
-    keeper
+    helper
       .then((one) => one.unbridge())
       .catch((error: Error) => warn(`${name} stays a bridge's port, to which nothing passes: ${error.message}`));
   }

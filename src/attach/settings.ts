@@ -1,5 +1,5 @@
 /**
- * The second lock of an attached interface. Its programs are the first; should somebody take them away, the host's own
+ * The second lock of an attached interface. Its programs are the first; if they are taken away, the host's own
  * TCP/IP stack sees what the VM sends, and must do nothing with it:
  *
  * - With `rp_filter`, no IPv4 packet comes in on an interface that has no address and no route (RFC 3704; ip-sysctl: the
@@ -8,7 +8,7 @@
  *   all changes again; the first rule stands).
  * - There is no IPv6 on it.
  *
- * `tag` is a number for anybody's use that goes with the interface. softnet writes one there that its record has too
+ * `tag` is a number for any program's use that goes with the interface. softnet writes one there that its record has too
  * (record.ts): so an interface is closed by softnet where both agree, and a new one with the number of an old one is not.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-/** What the default policy says of a packet from the VM (docs/guard.md, Policy), once the table has told its destination's kind. */
+/** What the default policy says of a packet from the VM (docs/guard.md, Policy), once the table has said its destination's kind. */
 import {
   ALLOWED,
   BLOCKED,

@@ -73,12 +73,12 @@ export class FlowGuard {
       value = table.ask(way, remote, view.destinationPort);
       const verdict = judgeKind(value, view.protocol, view.destinationPort, view.fragmentBits !== 0);
       if (verdict !== PASS) {
-        // The middle of a connection that nobody knows: the rule that drops it is hardly what its user should look at.
+        // The middle of an unknown connection: that it is unknown says more than the rule that drops it.
         const unknown = stateful && belongs && key.kind === FLOW_TCP && !bareSyn && former === NO_FLOW;
         return unknown ? FLOW_UNKNOWN : verdict;
       }
     }
-    // Nobody outside opens a way to what answers with credentials (threat row I7).
+    // No remote end opens a way to what answers with credentials (threat row I7).
     if (opening && way === IN && value !== ALLOWED && isMetadata(remote)) opening = false;
     if (opening) {
       if (former !== NO_FLOW) flows.end(former);

@@ -32,7 +32,7 @@ export const TCP_SECONDS = 7440;
 const HALF_OPEN_SECONDS = 60;
 /** RFC 5382 REQ-5: twice the longest life of a segment (RFC 9293 3.4.2). */
 export const CLOSED_SECONDS = 240;
-/** A question that nobody has answered. */
+/** A question without an answer. */
 const UDP_SECONDS = 30;
 /** RFC 4787 REQ-5 */
 const ANSWERED_UDP_SECONDS = 120;

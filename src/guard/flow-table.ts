@@ -3,7 +3,7 @@
  * a flow has, and for how long it lives in each: flow-state.ts.
  *
  * Everything is made once: 32 bytes a flow in one array, chained by a keyed hash, and a wheel of seconds that ends what is
- * over: 1,048,576 bytes of flows and 132,288 of the wheel. Whoever passes only writes down the second; the wheel finds out by
+ * over: 1,048,576 bytes of flows and 132,288 of the wheel. A packet that passes only writes down the second; the wheel finds out by
  * itself that a flow it looks at has lived on.
  *
  * A flow with a packet in the last 300 s keeps its place, whatever else comes (threat row I13). What is idle for longer, which

@@ -142,7 +142,7 @@ export class Guard {
     return this.#policy.stateful;
   }
 
-  /** How many flows were live when the clock was told last. */
+  /** How many flows were live when the clock was last set. */
   get flows(): number {
     return this.#policy.flows?.live ?? 0;
   }

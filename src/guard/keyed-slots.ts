@@ -1,6 +1,6 @@
 /**
  * A small hash table with keys of an address, another one, and a name of 24 bits: each key has a slot, a number under
- * which its owner keeps what belongs to it. Whoever chooses the keys cannot choose what collides; nothing is allocated.
+ * which its owner keeps what belongs to it. Who chooses the keys cannot choose what collides; nothing is allocated.
  */
 import { HASH_BITS, KeyedHash } from "./keyed-hash.ts";
 

@@ -3,9 +3,9 @@
  * trusted but what root has written into the interface's record (attach/record.ts): which interface is its own, where that
  * was before, and whether it may go back there. What it can ask for is:
  *
- *   settle     its VM's frames pass from now on
+ *   start     its VM's frames pass from now on
  *   unbridge   another program put the interface into a bridge: out with it
- *   detach     the interface goes back to where it was: before `settle`, or where the user wants it so
+ *   detach     the interface goes back to where it was: before `start`, or where the user wants it so
  *
  * When the softnet has ended, nothing is done: the interface's programs stay, and keep it closed.
  */
@@ -19,7 +19,7 @@ import type { AttachedRequest, AttachRequest } from "./messages.ts";
 export class AttachedInterface {
   readonly #libc: LinuxLibc;
   readonly #record: AttachRecord;
-  #settled = false;
+  #started = false;
 
   /** Throws Error unless root's record says that the interface is this softnet's. */
   constructor({ libc, directory }: { libc: LinuxLibc; directory: string }, { index, token }: AttachRequest) {
@@ -31,9 +31,9 @@ export class AttachedInterface {
 
   /** Throws Error with what is wrong, for people. */
   serve(request: AttachedRequest["kind"]): void {
-    if (request === "settle") this.#settled = true;
+    if (request === "start") this.#started = true;
     else if (request === "unbridge") this.#unbridge();
-    else if (this.#settled && !this.#record.openOnExit) throw new Error("the interface is to stay closed");
+    else if (this.#started && !this.#record.openOnExit) throw new Error("the interface is to stay closed");
     else putBack(this.#libc, this.#record);
   }
 

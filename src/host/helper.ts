@@ -3,7 +3,7 @@
  * must still act once a softnet has dropped its privileges or has ended, and nothing else:
  *
  *   softnet ──┐                  ┌── the table with every VM's rules (table.ts)
- *   softnet ──┼── unix socket ── helper ── forwarding of single interfaces (forwarding.ts)
+ *   softnet ──┼── unix socket ── helper ── forwarding of single interfaces (ip-forwarding.ts)
  *   softnet ──┘                  └── the connections that a VM leaves behind (conntrack), its subnet
  *
  * It is nobody's process with CAP_NET_ADMIN alone, and takes connections from root only; what comes through them later,
@@ -135,7 +135,7 @@ export class Helper {
     if ([...this.#members].some(isRouted)) this.#firewalls.changed();
   }
 
-  /** Somebody removed the table of the forwarding's record. */
+  /** Another program removed the table of the forwarding's record. */
   recordRemoved(): void {
     this.#forwarding.recordLost();
   }

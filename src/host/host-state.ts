@@ -1,4 +1,4 @@
-/** Which addresses and routes this host has, as iproute2 tells them: all tables, since a VPN's routes have one of its own. */
+/** Which addresses and routes this host has, as iproute2 lists them: all tables, since a VPN's routes have one of its own. */
 import { type Cidr, parseCidr } from "../policy/rule.ts";
 import { ipJson } from "./iproute2.ts";
 import type { HostState } from "./subnet.ts";

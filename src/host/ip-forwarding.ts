@@ -5,8 +5,8 @@
  *
  * An interface that did not forward before is opened so that nobody else gains by it: a table of its own names it first
  * (`RECORD`), and drops what comes in there and does not go to a VM. That table belongs to nobody: should all softnets
- * and the helper be killed at once, it stays, keeps the host from being a router, and tells the next helper what to put
- * back. Somebody who turns `ip_forward` on later wants all of them: then the record is given up, nothing is dropped any
+ * and the helper be killed at once, it stays, keeps the host from being a router, and says to the next helper what to put
+ * back. A program that turns `ip_forward` on later wants all of them: then the record is given up, nothing is dropped any
  * more, and nothing is put back at the end.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -113,7 +113,7 @@ export class IpForwarding {
     for (const name of wanted) turn(name, true);
   }
 
-  /** Somebody removed the record's table: makes it again. */
+  /** Another program removed the record's table: makes it again. */
   recordLost(): void {
     if (this.#opened.size > 0) this.#writeRecord();
   }
@@ -135,7 +135,7 @@ export class IpForwarding {
     const bridges = [...this.#opened]
       .filter((name) => this.#tools.isBridge(name))
       .map((name) => `"${name}" . "${name}"`);
-    // Nothing is deleted here: that is what recordLost would take for somebody else's doing.
+    // Nothing is deleted here: that is what recordLost would take for another program's doing.
     return this.#tools.nft([
       `add table ${RECORD}`,
       `add set ${RECORD} opened { type ifname; }`,

@@ -25,7 +25,7 @@ export function findIp(): string {
   return found;
 }
 
-/** Runs `ip -json …` and returns what it tells. Throws UserError when it fails. */
+/** Runs `ip -json …` and returns what it prints. Throws UserError when it fails. */
 export function ipJson<T>(path: string, words: readonly string[]): T[] {
   const { error, status, stdout, stderr } = spawnSync(path, ["-json", ...words], {
     env: {},

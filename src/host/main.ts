@@ -145,7 +145,7 @@ interface ListedSet {
   readonly elem?: readonly unknown[];
 }
 
-/** What an earlier helper left (forwarding.ts). */
+/** What an earlier helper left (ip-forwarding.ts). */
 function readRecord(nft: string): IpForwardingRecord | undefined {
   const { stdout } = spawnSync(nft, ["-j", "list", "table", "inet", RECORD_NAME], {
     env: {},

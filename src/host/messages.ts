@@ -8,7 +8,7 @@
  *   open     TAP, exposed ports, reach     →   its rules stand, and its traffic may be forwarded
  *   change   other reach                   →   the sets are changed
  *   attach   an interface that root closed →   it is this softnet's, if root's record says so
- *   settle, unbridge, detach               →   see attached.ts
+ *   start, unbridge, detach               →   see attached.ts
  *                                          ←   notices: all that is wrong at present, whenever that changes
  *                                          ←   event: something that happened on the host
  *
@@ -54,7 +54,7 @@ export interface AttachRequest {
 
 /** What becomes of the attached interface. */
 export interface AttachedRequest {
-  readonly kind: "settle" | "unbridge" | "detach";
+  readonly kind: "start" | "unbridge" | "detach";
 }
 
 export type Request = ReserveRequest | OpenRequest | ChangeRequest | AttachRequest | AttachedRequest;
@@ -101,7 +101,7 @@ export function parseRequest(line: Uint8Array): Request | undefined {
   if (message?.kind === "reserve") return parseReserve(message);
   if (message?.kind === "open") return parseOpen(message);
   if (message?.kind === "attach") return parseAttach(message);
-  if (message?.kind === "settle" || message?.kind === "unbridge" || message?.kind === "detach") {
+  if (message?.kind === "start" || message?.kind === "unbridge" || message?.kind === "detach") {
     return { kind: message.kind };
   }
   if (message?.kind !== "change") return undefined;

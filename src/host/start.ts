@@ -1,6 +1,6 @@
 /**
  * Finds the host's helper, or starts it: one for each network namespace. Its socket and a lock are in a folder that only root
- * can enter, so nobody else can connect, stand in its way or hold the lock.
+ * can enter, so no other user can connect, stand in its way or hold the lock.
  *
  * A helper that has ended leaves its socket's name behind, which is replaced, or removed where its namespace is gone
  * (leftovers.ts). One that ends while a softnet connects does not say hello, and the softnet tries again.
@@ -105,7 +105,7 @@ function start(fd: number, inScope: boolean): void {
     stdio: ["ignore", "ignore", "ignore", fd],
     ...(process.geteuid!() === 0 && { uid: 0, gid: 0 }), // through SUID the real user is the caller
   });
-  child.on("error", () => {}); // then nobody says hello
+  child.on("error", () => {}); // then no greeting comes
   child.unref();
 }
 

@@ -1,7 +1,7 @@
 /**
  * The nftables rules of all VMs with a network of their own, as commands for nft(8). One table serves them all, and what
  * is different from VM to VM is elements of its sets: a packet of the host's meets the same few rules however many VMs
- * there are. The table has an owner (`flags owner`): nobody else can change it, and `nft flush ruleset` leaves it alone.
+ * there are. The table has an owner (`flags owner`): no other program can change it, and `nft flush ruleset` leaves it alone.
  *
  *   arrival      before everything else: what comes from a VM's TAP has that VM's address, is IPv4 and does not go to
  *                0.0.0.0/8 or 127.0.0.0/8; what has a VM's address does not come from anywhere else

@@ -9,7 +9,7 @@ import { FROM_RELAY, FROM_VM, INTERFACES, TO_VM } from "./bytecode.ts";
 import type { Programs } from "./hooks.ts";
 import { loadBytecode, makeMap } from "./load.ts";
 
-/** The upper half of what is possible: the kernel counts from 1, and nobody else chooses such numbers. */
+/** The upper half of what is possible: the kernel counts from 1, and no other program chooses such numbers. */
 const FIRST_INDEX = 2 ** 30;
 const LAST_INDEX = 2 ** 31 - 1;
 

@@ -21,7 +21,7 @@ export interface Network {
   readonly port: FramePort;
   /**
    * Names the network among those of this host: VMs with the same one must not have the same address. `bridge br0`.
-   * Absent where nobody knows what is behind the port.
+   * Absent where it is not known what is behind the port.
    */
   readonly identity?: string;
   /** The gateway's IPv4 address, where the network knows it. */

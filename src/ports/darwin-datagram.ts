@@ -189,7 +189,7 @@ export class DarwinDatagramPort implements FramePort {
         continue;
       }
       const sent = this.#libc.sendmsg_x(this.#fd, messages.address, run, MSG_DONTWAIT);
-      // After a short count the next call tells what stopped it.
+      // After a short count the next call shows what stopped it.
       const step = sent > 0 ? sent : this.#afterFailure(sent < 0 ? this.#libc.errno() : ENOBUFS);
       if (step < 0) break;
       next += step;

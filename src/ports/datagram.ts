@@ -6,7 +6,7 @@
  * built once for each batch: for receiving, every iovec covers one slot and never changes; for sending, two words are
  * written for each frame.
  *
- * A datagram socket is not told when its peer closes; so `check` asks the kernel (native/linux/sock-diag.ts). Where it
+ * No event reports that the peer of a datagram socket closes; so `check` asks the kernel (native/linux/sock-diag.ts). Where it
  * cannot be asked, only the next send finds out (`seesPeer` is false then).
  */
 import { EAGAIN, EINTR, EMSGSIZE, ENOBUFS, ENOMEM } from "../native/linux/errno.ts";
@@ -106,7 +106,7 @@ export class DatagramPort implements FramePort {
       const sent = this.#libc.sendmmsg(this.#fd, messages.address, run, MSG_DONTWAIT | MSG_NOSIGNAL);
       if (sent > 0) {
         next += sent;
-        continue; // after a short count the next call tells what stopped it
+        continue; // after a short count the next call shows what stopped it
       }
       const errno = this.#libc.errno();
       if (errno === EMSGSIZE) {

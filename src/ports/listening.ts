@@ -1,7 +1,7 @@
 /**
  * `--vm-socket PATH`: softnet listens on a unix stream socket, and the VM connects to it (QEMU's `-netdev stream`, Lima).
  *
- * It is a port from the start, so that everything else runs while the VM is not there: signals are heard, the network is
+ * It is a port from the start, so that everything else runs while the VM is not there: signals work, the network is
  * looked after and drained. Meanwhile nothing is received, and what is sent is counted as unsendable, as on a card
  * without a cable. A connection, a StreamPort, takes over for as long as it lasts.
  *

@@ -1,5 +1,5 @@
 /**
- * Asks again for room, where no event tells that a full receiver has some: a few times in the event loop's next turns,
+ * Asks again for room, where no event reports that a full receiver has some: a few times in the event loop's next turns,
  * so that the other direction is served in between and a receiver that is merely slower soon gets its frames; then every
  * millisecond. How long a receiver may stay full is the relay's to say.
  */

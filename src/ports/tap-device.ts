@@ -78,7 +78,7 @@ function open(libc: LinuxLibc, what: string, name: string, created: boolean, ind
   if (index !== undefined) chooseIndex(libc, what, fd, index);
   const request = new Uint8Array(IFREQ.size);
   request.set(Buffer.from(name));
-  // Exclusive: an interface that somebody else makes between the look and the call is not taken over.
+  // Exclusive: an interface that another program makes between the look and the call is not taken over.
   const flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (created ? IFF_TUN_EXCL : 0);
   new DataView(request.buffer).setUint16(IFREQ.flags, flags, true);
   if (libc.ioctl(fd, TUNSETIFF, "void *", request) < 0) {

@@ -55,7 +55,7 @@ export class TapPort implements FramePort {
     this.#inspect = inspect ?? (() => {});
     this.#events = events;
     if (events !== undefined) events.onChange = this.#changed;
-    // That the interface is deleted, its descriptor tells.
+    // The descriptor reports that the interface is deleted.
     if (inspect === undefined || events !== undefined) this.checkInterval = Number.POSITIVE_INFINITY;
   }
 

@@ -2,7 +2,7 @@
  * The path of a unix socket that softnet listens on: made, replaced if it is a leftover, and removed again.
  *
  * - It is the user's alone. bind(2) makes it with mode 0777 less the umask, so the umask is set around bind: with 0600
- *   from the first moment, nobody else ever could connect. (chmod afterwards would be a moment too late.)
+ *   from the first moment, no other user could ever connect. (chmod afterwards would be a moment too late.)
  * - A program that was killed leaves its path behind. It is replaced if it is a socket, this user's, and no process has
  *   it open; whatever else is there is refused. Whether it is open is asked with a datagram socket: the kernel finds the
  *   listening socket before it compares types, so that a leftover gives ECONNREFUSED, and a living one EPROTOTYPE
@@ -73,7 +73,7 @@ export class UnixPath {
       const found = lstatSync(this.#path);
       if (found.ino === made.ino && found.dev === made.dev) unlinkSync(this.#path);
     } catch {
-      // Removed already, or the folder is no longer ours to change: a leftover harms nobody.
+      // Removed already, or the folder is no longer ours to change: a leftover does no harm.
     }
   }
 

@@ -4,7 +4,7 @@
  */
 import type { SocketKind } from "./descriptor.ts";
 
-/** Functions whose arguments are the same on both. What fails returns -1; `errno()` right after it tells why. */
+/** Functions whose arguments are the same on both. What fails returns -1; `errno()` right after it says why. */
 export interface UnixLibc {
   errno(): number;
   recv(fd: number, address: number, size: number, flags: number): number;

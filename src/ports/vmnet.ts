@@ -1,7 +1,7 @@
 /**
  * A started vmnet interface as a port. Frames move in batches of one call, straight between vmnet and the batch's slab.
  *
- * - vmnet tells of frames with an event, once, and maybe not again while some are left: after it the interface is read
+ * - vmnet reports frames with an event, once, and maybe not again while some are left: after it the interface is read
  *   until it is empty. `#owed` says that it may not be; where the relay could not empty it, this port wakes it again. An
  *   event that got lost costs no more than a tick: `check` wakes too.
  * - When the kernel's buffers are full, nothing tells when they have room: the unsent rest stays with the relay, and this
@@ -62,7 +62,7 @@ export class VmnetPort implements FramePort {
   readonly #outgoing = new PerBatch((batch) => new PacketDescriptors(batch), Number.POSITIVE_INFINITY);
   #readable = false;
   #wake: Wake = () => {};
-  /** Frames may wait that no event tells of any more. */
+  /** Frames may wait that no event reports any more. */
   #owed = false;
   #soon: NodeJS.Immediate | undefined;
   /** Frames that are sent one by one: those before this place in the batch. */
@@ -136,7 +136,7 @@ export class VmnetPort implements FramePort {
       const status = this.#vmnet.vmnet_write(this.#interface, packets.address, packets.countAddress);
       const step = status === VMNET_SUCCESS ? packets.count || FULL : this.#afterRefusal(status, next, run);
       if (step < 0) break;
-      next += step; // after a part of them the next call tells what stopped it
+      next += step; // after a part of them the next call shows what stopped it
     }
     return next - first;
   }

@@ -3,7 +3,7 @@
  * between. Frame i lies at `bytes[offset[i]] … bytes[offset[i] + length[i] - 1]`; a dropped frame is taken out by moving
  * numbers (`keep`), never bytes.
  *
- * The slab is made by whoever knows about native memory (native/memory.ts); the batch itself is plain numbers, so that
+ * The slab is made by code that knows about native memory (native/memory.ts); the batch itself is plain numbers, so that
  * the relay can be tested without any foreign function.
  */
 

@@ -132,7 +132,7 @@ export class Relay {
     if (this.#running) this.#ticks.soon();
   }
 
-  /** Ends without `onEnd`. The ports stay open: whoever made them closes them. Harmless when called twice. */
+  /** Ends without `onEnd`. The ports stay open: their maker closes them. Harmless when called twice. */
   stop(): void {
     this.#ended = true;
     if (!this.#running) return;

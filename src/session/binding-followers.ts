@@ -1,4 +1,4 @@
-/** Passes changes of the VM's binding on to whoever follows them. */
+/** Passes changes of the VM's binding on to all that follow them. */
 import type { BindingChange } from "../guard/types.ts";
 
 export type BindingFollower = (change: BindingChange) => void;

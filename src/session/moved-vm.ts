@@ -27,7 +27,7 @@ export class MovedVm {
     if (view.sourceMac === this.#mac) this.#lastSeen = time;
   }
 
-  /** Whether the VM was heard from the network's side just before `time`. */
+  /** Whether a frame of the VM's came from the network's side just before `time`. */
   hasMoved(time: number): boolean {
     return time - this.#lastSeen <= RECENT;
   }

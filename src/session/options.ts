@@ -72,7 +72,7 @@ export function checkOptions(args: SessionArguments): void {
   createGuard(guardOptions(args, optionRules(args)));
 }
 
-/** Whether anybody may change the policy while the session runs. */
+/** Whether the policy may change while the session runs. */
 export function hasLivePolicy({ controlFd, controlSocket, policy }: SessionArguments): boolean {
   return controlFd !== undefined || controlSocket !== undefined || policy !== undefined;
 }

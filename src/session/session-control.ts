@@ -125,7 +125,7 @@ export class SessionControl {
     });
   }
 
-  /** A dropped frame; allocates nothing unless somebody subscribed and has not been sent such a one. */
+  /** A dropped frame; allocates nothing unless a controller subscribed and has not been sent such a one. */
   dropped(direction: Direction, verdict: number, view: FrameView): void {
     if (this.#events.wanted) this.#events.drop(direction, verdict, view);
   }

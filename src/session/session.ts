@@ -115,7 +115,7 @@ export class Session {
     if (first.capture) this.#openRecording();
     if (this.#vm instanceof AttachedPort) await this.#vm.ready();
     if (this.#network === undefined) return;
-    // What can be refused is refused now: once root's rights are gone, nobody here can take the record away.
+    // What can be refused is refused now: once root's rights are gone, this process cannot remove the record.
     createGuard(this.#guardOptions(this.#network));
     const { capture, ...others } = this.#given;
     const paths = this.#recording === undefined ? this.#given : others; // root's own capture is open
@@ -161,7 +161,7 @@ export class Session {
       log: this.#log,
     });
     if (this.#fault !== undefined) throw this.#fault;
-    if (vm instanceof AttachedPort) await vm.settle();
+    if (vm instanceof AttachedPort) await vm.start();
   }
 
   /** Forwards frames from now on. */

@@ -1,9 +1,9 @@
 /**
  * One frame in a few words for people: `ARP who-has 192.168.64.1 tell 192.168.64.9`. For replay's table and for log
- * lines, so it takes any bytes, tells only what is really there, and puts out nothing but fixed words and numbers:
+ * lines, so it takes any bytes, says only what is really there, and puts out nothing but fixed words and numbers:
  * printable ASCII, whatever a guest sends.
  *
- * It judges nothing. A packet whose IPv4 total length runs past the frame is told as far as it goes, since a capture's
+ * It judges nothing. A packet whose IPv4 total length runs past the frame is described as far as it goes, since a capture's
  * snapshot length cuts innocent packets too.
  */
 import { formatIPv4, formatMac } from "./address.ts";

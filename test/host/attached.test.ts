@@ -52,7 +52,7 @@ test("once the VM's frames pass, it is put back only where the record says so", 
     const options = host(t, openOnExit);
     const own = new AttachedInterface(options, { kind: "attach", index: OWN, token: TOKEN });
     own.serve("detach"); // before, it is; an interface that is gone needs nothing
-    own.serve("settle");
+    own.serve("start");
     if (openOnExit) own.serve("detach");
     else assert.throws(() => own.serve("detach"), /is to stay closed/);
   }

@@ -22,7 +22,7 @@ test("what softnet says is read as it was meant", () => {
     OPEN,
     { kind: "change", reach: REACH },
     { kind: "attach", index: 12, token: "0f".repeat(32) },
-    { kind: "settle" },
+    { kind: "start" },
     { kind: "unbridge" },
     { kind: "detach" },
   ];

@@ -2,7 +2,7 @@
 import { type Attachment, attach, formerBridge } from "../../attach/attachment.ts";
 import { findInterface } from "../../attach/interface.ts";
 import { AttachedPort } from "../../attach/port.ts";
-import { connectKeeper, keep } from "../../host/keeper.ts";
+import { connectInterfaceHelper, helpInterface } from "../../host/interface-helper.ts";
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { Links } from "../../native/linux/links.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
@@ -22,18 +22,18 @@ export async function attachVm(libc: LinuxLibc, given: SessionArguments, log: Lo
   prepareRegistry(registry);
   const warn = (message: string): void => log.warn(message);
   // It starts while the rest is made: the time in which nothing passes is shorter by that.
-  const connecting = connectKeeper(libc, { directory, warn });
+  const connecting = connectInterfaceHelper(libc, { directory, warn });
   connecting.catch(() => {}); // the port's `ready` says it
   let attachment: Attachment;
   try {
     attachment = attach(libc, { name, mac: vmMacAddress, openOnExit, directory });
   } catch (error) {
-    await connecting.then((helper) => helper.close()).catch(() => {});
+    await connecting.then((connection) => connection.close()).catch(() => {});
     throw error;
   }
-  const keeper = connecting.then((helper) => keep(helper, attachment));
-  keeper.catch(() => {});
-  return new AttachedPort(libc, { attachment, keeper, warn, ...(bridge !== undefined && { bridge }) });
+  const helper = connecting.then((connection) => helpInterface(connection, attachment));
+  helper.catch(() => {});
+  return new AttachedPort(libc, { attachment, helper, warn, ...(bridge !== undefined && { bridge }) });
 }
 
 /** The bridge on which softnet's TAP takes the interface's place. Throws UserError where no network is named, or two. */

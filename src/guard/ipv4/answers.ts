@@ -1,7 +1,7 @@
 /**
  * Answers to what is denied (`reject`): the guest's programs hear at once that a connection is not allowed, as from a
  * router (RFC 1812 5.2.7.1), instead of waiting. They are made from nothing that the guest could not have known: addresses and
- * ports of its own packet. docs/guard.md tells who gets which.
+ * ports of its own packet. docs/guard.md says which frame gets which.
  */
 import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV4 } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";

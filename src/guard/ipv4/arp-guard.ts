@@ -1,4 +1,4 @@
-/** ARP (RFC 826, RFC 5227): docs/guard.md, section ARP. Nobody speaks for an address that is not theirs. */
+/** ARP (RFC 826, RFC 5227): docs/guard.md, section ARP. No machine answers for an address that is not its own. */
 import { BROADCAST_MAC, isGroupMac } from "../../wire/address.ts";
 import { ARP_REPLY, ARP_REQUEST, emitArp } from "../../wire/arp.ts";
 import { emitEthernet, TYPE_ARP } from "../../wire/ethernet.ts";
@@ -113,13 +113,13 @@ export class ArpGuard {
     return frame.length;
   }
 
-  /** Somebody speaks as the gateway. */
+  /** A machine answers as the gateway. */
   #judgeGateway(view: FrameView, now: number): number {
     const { mac, lease, gateway } = this.#state;
     const hardware = view.senderHardware;
     if (gateway.mac !== UNKNOWN_MAC) {
       if (hardware !== gateway.mac) return GATEWAY;
-      gateway.heard(hardware);
+      gateway.confirm(hardware);
       return PASS;
     }
     if (view.arpOperation === ARP_REPLY) {
@@ -132,7 +132,7 @@ export class ArpGuard {
         view.destinationMac === mac &&
         view.targetHardware === mac;
       if (!answersVm) return GATEWAY;
-      gateway.heard(hardware);
+      gateway.confirm(hardware);
       return PASS;
     }
     const source = view.sourceMac;

@@ -3,7 +3,7 @@ import { type Cidr, covers, lastOf, subnetOf } from "../../policy/rule.ts";
 import { METADATA_ADDRESSES } from "../../policy/special-purpose.ts";
 import { isHostAddress } from "../../wire/address.ts";
 
-/** What comes along with an address; 0 = not told. */
+/** What comes along with an address; 0 = missing. */
 export interface Told {
   /** Option 54. */
   readonly serverIdentifier: number;

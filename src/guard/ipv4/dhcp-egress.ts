@@ -1,5 +1,5 @@
 /**
- * DHCP from the VM (RFC 2131 4.4): docs/guard.md tells each check. A message is first judged whole, without changing
+ * DHCP from the VM (RFC 2131 4.4): docs/guard.md specifies each check. A message is first judged whole, without changing
  * anything; only one that passes is noted. User rules are never asked: policy cannot cut off a renewal (threat row D27).
  */
 import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../../wire/address.ts";

@@ -1,7 +1,7 @@
 /**
  * DHCP to the VM: the snooping half of the state machine. An answer passes only if this VM asked for it within the last
  * 60 s, under the same xid, with a message of the fitting kind, from a server that may be trusted in that state; and only
- * an ACK teaches, before it is forwarded (threat rows D7, D13, D20, D25, D29). docs/guard.md tells each check.
+ * an ACK teaches, before it is forwarded (threat rows D7, D13, D20, D25, D29). docs/guard.md specifies each check.
  */
 
 import { covers, lastOf, subnetOf } from "../../policy/rule.ts";
@@ -70,8 +70,8 @@ export class DhcpIngress {
 
   /**
    * A server sends what assigns an address to that address, or broadcasts it (RFC 2131 4.1). What arrives at another
-   * address of the VM's came routed from somewhere else: an accomplice far away could assign it anybody's. At the VM's
-   * own address he can be heard too, so there the sender must be one that no router stands before.
+   * address of the VM's came routed from somewhere else: an accomplice far away could assign it any machine's. At the VM's
+   * own address the VM receives him too, so there the sender must be one that no router stands before.
    */
   #isSentFromHere(transaction: Transaction, view: FrameView): boolean {
     const { message, lease } = this.#state;

@@ -14,7 +14,7 @@ export interface DhcpState {
   readonly trustedServer: number;
   /** The only MAC that the server's messages may come from, as configured; UNKNOWN_MAC = any. */
   readonly serverMac: number;
-  /** The gateway as configured, so that no server may name another router; 0 = as DHCP tells. */
+  /** The gateway as configured, so that no server may name another router; 0 = as DHCP says. */
   readonly configuredGateway: number;
   /** The only name that the VM may give itself, in lower case; undefined = any. */
   readonly hostname: string | undefined;
@@ -25,7 +25,7 @@ export interface DhcpState {
   readonly gateway: GatewayWatch;
   readonly transactions: Transactions;
   readonly ownRequest: OwnRequest;
-  /** Whether another VM of this host holds an address here; undefined = nobody can tell. */
+  /** Whether another VM of this host holds an address here; undefined = not known. */
   readonly heldElsewhere: ((address: number) => boolean) | undefined;
   /** Read into for each message, one at a time. */
   readonly message: DhcpMessage;

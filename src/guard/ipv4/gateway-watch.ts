@@ -23,7 +23,7 @@ const NOT_DUE = Number.POSITIVE_INFINITY;
 /** No MAC: outside the 48 bits of any address. */
 export const UNKNOWN_MAC = -1;
 
-/** Whom to ask: nobody now. */
+/** No MAC is to be asked now. */
 export const NO_QUESTION = -2;
 
 export class GatewayWatch {
@@ -41,28 +41,28 @@ export class GatewayWatch {
   #asked = NEVER;
   #counted = NEVER;
   #unanswered = 0;
-  /** When the next question of softnet's own is due, microseconds; NOT_DUE = nobody claims the address. */
+  /** When the next question of softnet's own is due, microseconds; NOT_DUE = no machine claims the address. */
   questionDue = NOT_DUE;
   /** When the last one was sent. */
   #questioned = NEVER;
   /** Those that the known MAC has not answered. */
   #questions = 0;
 
-  /** `configuredMac`: what the network knows, or UNKNOWN_MAC. `asks`: somebody takes the questions. */
+  /** `configuredMac`: what the network knows, or UNKNOWN_MAC. `asks`: the questions are sent. */
   constructor(configuredMac: number, asks: boolean) {
     this.#configured = configuredMac;
     this.#asks = asks;
     this.mac = configuredMac;
   }
 
-  /** The gateway's address, as configured or as the binding tells it now (0 = none). */
+  /** The gateway's address, as configured or as the binding has it now (0 = none). */
   setAddress(address: number): void {
     if (address === this.address) return;
     this.address = address;
     this.mac = this.#configured;
     this.acknowledgedFrom = UNKNOWN_MAC;
     this.#asked = NEVER;
-    this.#settle();
+    this.#forgetQuestions();
   }
 
   /** The VM asks, from its bound address, who has the gateway's address. */
@@ -74,14 +74,14 @@ export class GatewayWatch {
         this.#counted = now;
         if (++this.#unanswered === UNANSWERED_LIMIT) {
           this.mac = UNKNOWN_MAC;
-          this.#settle();
+          this.#forgetQuestions();
         }
       }
     }
     this.#asked = now;
   }
 
-  /** Somebody claims the address whose MAC is not known as the gateway's: there is something to ask. */
+  /** A machine claims the address whose MAC is not known as the gateway's: there is something to ask. */
   claimed(now: number): void {
     if (!this.#asks || this.#configured !== UNKNOWN_MAC || this.questionDue !== NOT_DUE) return;
     this.questionDue = Math.max(now, this.#questioned + QUESTION_SPACING);
@@ -93,12 +93,12 @@ export class GatewayWatch {
     this.#questions = 0;
   }
 
-  /** The MAC to ask now, UNKNOWN_MAC for everybody, NO_QUESTION for nobody. The question counts as asked. */
+  /** The MAC to ask now, UNKNOWN_MAC to ask all, NO_QUESTION for no question. The question counts as asked. */
   takeQuestion(now: number): number {
     if (now < this.questionDue) return NO_QUESTION;
     if (this.mac !== UNKNOWN_MAC && this.#questions === UNANSWERED_LIMIT) {
       this.mac = UNKNOWN_MAC;
-      this.#settle();
+      this.#forgetQuestions();
       this.questionDue = now;
     }
     this.#questioned = now;
@@ -117,13 +117,13 @@ export class GatewayWatch {
     return fresh(this.#asked, now, ANSWER_WINDOW);
   }
 
-  /** The gateway was heard with this MAC. */
-  heard(mac: number): void {
+  /** A frame shows that the gateway has this MAC. */
+  confirm(mac: number): void {
     this.mac = mac;
-    this.#settle();
+    this.#forgetQuestions();
   }
 
-  #settle(): void {
+  #forgetQuestions(): void {
     this.#counted = NEVER;
     this.#unanswered = 0;
     this.#questions = 0;

@@ -45,7 +45,7 @@ const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const DHCP_PORTS = verdictOf("dhcp.ports");
 const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
 
-/** What the guard's user is asked and told (GuardOptions). */
+/** The callbacks of the guard's user (GuardOptions). */
 export type FamilyCallbacks = Pick<GuardOptions, "origin" | "restored" | "heldElsewhere" | "onBinding">;
 
 export class IPv4Family implements AddressFamily {
@@ -115,7 +115,7 @@ export class IPv4Family implements AddressFamily {
     this.#gateway.setAddress(gateway);
     const taken = restored !== undefined && restore(dhcp, restored);
     this.#updateNetwork();
-    if (taken) this.#recall(restored);
+    if (taken) this.#restoreAcknowledged(restored);
   }
 
   get binding(): Binding | undefined {
@@ -219,8 +219,8 @@ export class IPv4Family implements AddressFamily {
     this.#lease.end("expired");
   }
 
-  /** What the ACK behind a restored binding told beside it. */
-  #recall({ server, acknowledged }: RestoredBinding): void {
+  /** Restores what the ACK of a restored binding said besides the address. */
+  #restoreAcknowledged({ server, acknowledged }: RestoredBinding): void {
     if (acknowledged === undefined) return;
     const { source, sourceMac, clientIdentifier } = acknowledged;
     this.#dhcpIngress.recall(source);
@@ -250,11 +250,11 @@ export class IPv4Family implements AddressFamily {
     this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
   }
 
-  /** Follows the binding: the gateway that it tells, and the policy that depends on it. */
+  /** Follows the binding: the gateway that it names, and the policy that depends on it. */
   #updateNetwork(): void {
     const { binding, former } = this.#lease;
     this.#own = this.#lease.address | 0;
-    // Guarded also while the VM may ask for its former address, so that nobody becomes its gateway meanwhile.
+    // Guarded also while the VM may ask for its former address, so that no machine becomes its gateway meanwhile.
     const guarded = binding ?? former;
     this.#gateway.setAddress(this.#settings.gateway || (guarded?.router ?? 0));
     this.#policy.updateNetwork({

@@ -126,7 +126,7 @@ export class Lease {
     this.#tell({ kind: "lost", binding, why, ...(another && { declined }) });
   }
 
-  /** The former address may be somebody else's now. */
+  /** The former address may belong to another machine now. */
   forgetFormer(): void {
     if (!this.#former) return;
     this.#setFormer(undefined);

@@ -2,7 +2,7 @@
  * A REQUEST of softnet's own, in the VM's name, behind a softnet that does not know the VM's address. A server that sends
  * its ACK through its host's kernel (dnsmasq, udhcpd) looks by ARP for the MAC of a client that is REBINDING, and the VM
  * may not reply for an address that is not known as its own (threat row D6). So its question is asked once more as
- * INIT-REBOOT with the broadcast flag (RFC 2131 4.1, 4.3.2), whose ACK needs no ARP. docs/guard.md tells the rules.
+ * INIT-REBOOT with the broadcast flag (RFC 2131 4.1, 4.3.2), whose ACK needs no ARP. docs/guard.md has the rules.
  */
 import { BROADCAST_MAC, LIMITED_BROADCAST } from "../../wire/address.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, putAsInitReboot, REQUESTED_ADDRESS_LENGTH } from "../../wire/dhcp.ts";
@@ -29,7 +29,7 @@ export class OwnRequest {
   /** Microseconds, in a typed array as the guard's clock is: when it was made (NOT_DUE = none), when the last was taken. */
   readonly #times = Float64Array.of(NOT_DUE, NEVER);
 
-  /** `mac`: the VM's. `asks`: somebody takes the requests. */
+  /** `mac`: the VM's. `asks`: the requests are sent. */
   constructor(mac: number, asks: boolean) {
     this.#mac = mac;
     this.#asks = asks;

@@ -17,7 +17,7 @@ export interface Offer {
   readonly server: number;
   readonly sourceAddress: number;
   readonly sourceMac: number;
-  /** 0 from a proxy that only tells about booting. */
+  /** 0 from a proxy that only says how to boot. */
   readonly address: number;
 }
 

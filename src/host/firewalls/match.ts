@@ -25,7 +25,7 @@ export interface Match {
   readonly right: unknown;
 }
 
-/** True, false, or undefined where it cannot be told beforehand. */
+/** True, false, or undefined where it is not known beforehand. */
 export function matchOf({ op, left, right }: Match, packet: Packet): boolean | undefined {
   const values = valuesOf(right);
   const found = values === undefined ? undefined : compareAll(left, values, packet);

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { UserError } from "../../user-error.ts";
 import { type Output, runProgram } from "./program.ts";
 
-/** Milliseconds: while rules change, nft may stop in the middle without a word, or crash (1.0.6). */
+/** Milliseconds: while rules change, nft may stop silently in the middle, or crash (1.0.6). */
 const TIMEOUT = 10_000;
 const INTERVAL = 20;
 const NOT_WHOLE = "no whole listing";

@@ -19,7 +19,7 @@ export function runProgram(path: string, args: readonly string[]): Promise<Outpu
     env: {},
     timeout: TIMEOUT,
     maxBuffer: MOST_OUTPUT,
-    // nft ends without a word where its real and effective users differ, as they do for a child of a SUID program.
+    // nft ends silently where its real and effective users differ, as they do for a child of a SUID program.
     ...(process.geteuid?.() === 0 && { uid: 0, gid: 0 }),
   };
   return new Promise((resolve) => {

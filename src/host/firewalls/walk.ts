@@ -14,7 +14,7 @@ import type { Chain, Rule, Statement } from "./nft.ts";
 /** Rules that one walk looks at: chains that jump to each other many times over are given up. */
 const MOST_STEPS = 1_000_000;
 
-/** What becomes of the packet in a chain; "open" = the walk goes on, or nobody can tell. */
+/** What becomes of the packet in a chain; "open" = the walk goes on, or it is not known. */
 type Fate = "accept" | "drop" | "return" | "open";
 
 /** The forward chains of others: where a packet's way through the host begins. */
@@ -134,7 +134,7 @@ class Walk {
     return { sure: true };
   }
 
-  /** The verdict of a map with literal keys; none where no key matches; undefined where it cannot be told. */
+  /** The verdict of a map with literal keys; none where no key matches; undefined where it is not known. */
   #look({ key, data }: VerdictMap): Statement[] | undefined {
     const entries = (data as { readonly set?: unknown } | undefined)?.set;
     if (!Array.isArray(entries)) return undefined;

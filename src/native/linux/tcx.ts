@@ -1,7 +1,7 @@
 /**
  * eBPF programs at an interface's ends without a queueing discipline (bpf(2), linux/bpf.h: BPF_TCX_INGRESS and
  * BPF_TCX_EGRESS, since Linux 6.6). They run before those of clsact, in an order that the kernel keeps, and stay when the
- * process that attached them ends. Nobody who changes queueing disciplines takes them away.
+ * process that attached them ends. A change of queueing disciplines does not take them away.
  */
 import { allocate } from "../memory.ts";
 import { describeError, EINVAL, ENOENT } from "./errno.ts";

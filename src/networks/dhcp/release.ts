@@ -54,7 +54,7 @@ function nextHop({ acknowledged }: Binding): number {
   return mac === 0 || isGroupMac(mac) ? BROADCAST_MAC : mac;
 }
 
-/** Sends the frame through the network's port, once: nobody answers a RELEASE. The batch's frames are overwritten. */
+/** Sends the frame through the network's port, once: a RELEASE has no answer. The batch's frames are overwritten. */
 export function sendRelease(port: FramePort, batch: Batch, mac: number, binding: Binding): void {
   const frame = releaseFrame(mac, binding, randomBytes(4).readUInt32BE());
   if (frame.length > batch.slotSize) return; // an MTU below what DHCP needs

@@ -5,7 +5,7 @@
  * give and one client to give it to, so it keeps no leases and no time: there is nothing to exhaust, and the same
  * question always gets the same answer. A frame goes in; a whole frame comes out, or nothing.
  *
- *   DISCOVER           OFFER; with rapid commit (RFC 4039) an ACK at once: where nobody else can answer and no other
+ *   DISCOVER           OFFER; with rapid commit (RFC 4039) an ACK at once: where no other server can answer and no other
  *                      address can be given, asking again decides nothing
  *   REQUEST            of another server: nothing. Every address that it names is the VM's: ACK, else NAK, in all four
  *                      states alike (SELECTING, INIT-REBOOT, RENEWING, REBINDING): no other server could know better
@@ -179,7 +179,7 @@ export class DhcpServer {
       options,
     });
     // RFC 2131 4.1. A client that uses its address hears what is sent there; one that was refused may have none, and
-    // one without may be unable to hear unicast, as its flag tells. (4.3.2: a NAK to no relay is broadcast.)
+    // one without may be unable to receive unicast, as its flag says. (4.3.2: a NAK to no relay is broadcast.)
     const broadcast = refuses || (ciaddr === 0 && (flags & BROADCAST_FLAG) !== 0);
     const packet = emitUdp(
       {
@@ -202,7 +202,7 @@ export class DhcpServer {
   }
 }
 
-/** A lease that ends tells when to renew it, at the times of RFC 2131 4.4.5; one that does not end has no such times. */
+/** A lease that ends says when to renew it, at the times of RFC 2131 4.4.5; one that does not end has no such times. */
 function leaseOptions(leaseTime: number, renewalTime = Math.floor(leaseTime * 0.5)): readonly Option[] {
   const lease: Option = [OPTION_LEASE_TIME, words(leaseTime)];
   if (leaseTime === INFINITE_LEASE) return [lease];

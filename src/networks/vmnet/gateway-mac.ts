@@ -23,7 +23,7 @@ export interface Question {
   readonly timeout: number;
 }
 
-/** Returns undefined when nobody answers. Overwrites the batch; no relay may run on this port yet. */
+/** Returns undefined when no answer comes. Overwrites the batch; no relay may run on this port yet. */
 export async function askGatewayMac(port: FramePort, batch: Batch, question: Question): Promise<number | undefined> {
   const { vmMac, vmAddress, gateway, timeout } = question;
   const packet = emitArp({
