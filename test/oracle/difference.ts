@@ -44,6 +44,8 @@ function tell(step: Step): string {
   return `${step.time} ${step.direction} ${step.label}`;
 }
 
+const hex = (bytes: Uint8Array | undefined): string => (bytes === undefined ? "-" : Buffer.from(bytes).toString("hex"));
+
 /** The last of many steps are enough to see what happens. */
 const TOLD = 40;
 
@@ -53,7 +55,7 @@ export function describeDifference(create: Create, session: Session<Step>, index
   const lines = steps.map((step) => {
     const [one, other] = [judge(guard, step), judge(oracle, step)];
     const verdicts = one === other ? one : `\n  guard\n    ${one}\n  oracle\n    ${other}`;
-    const bytes = step.kind === "frame" ? `\n    ${Buffer.from(step.frame).toString("hex")}` : "";
+    const bytes = step.kind === "frame" ? `\n    ${hex(step.header)} ${hex(step.frame)}` : "";
     return `  ${tell(step)}: ${verdicts}${bytes}`;
   });
   return [

@@ -1,13 +1,14 @@
 /** The second guard's first look at a frame: length, Ethernet addresses, type; and ARP (RFC 826, RFC 5227). */
 import { arpFrame, BROADCAST_MAC } from "./build.ts";
 import { macText, PASS, uint16, uint32 } from "./bytes.ts";
+import type { Left } from "./offload.ts";
 import { SECOND, type State } from "./state.ts";
 
 export type Direction = "egress" | "ingress";
 
-export function checkEthernet(state: State, direction: Direction, frame: Uint8Array): string {
+export function checkEthernet(state: State, direction: Direction, frame: Uint8Array, left: Left): string {
   if (frame.length < 14) return "frame.short";
-  if (frame.length > state.mtu + 14) return "frame.long";
+  if (frame.length > state.mtu + 14 && left.kind !== "segmented") return "frame.long";
 
   const destination = macText(frame, 0);
   const source = macText(frame, 6);
@@ -24,6 +25,10 @@ export function checkEthernet(state: State, direction: Direction, frame: Uint8Ar
   const type = uint16(frame, 12);
   if (type === 0x86dd) return "ethernet.ipv6";
   if (type !== 0x0800 && type !== 0x0806) return "ethernet.type";
+  if (type === 0x0806 && left.kind !== "complete") {
+    state.reach("no offload: ARP");
+    return "frame.offload";
+  }
   return PASS;
 }
 

@@ -9,6 +9,7 @@ import { restoreBinding } from "./dhcp.ts";
 import { checkArp, checkEthernet, type Direction, takeQuestion } from "./ethernet.ts";
 import type { Flow } from "./flows.ts";
 import { checkIpv4, isLoopback, TCP, UDP } from "./ipv4.ts";
+import { COMPLETE, complete, type Judged, readHeader, sent, tellLeft } from "./offload.ts";
 import { decide, rejudge } from "./policy.ts";
 import { normalForm, parsePolicy, type Way } from "./rules.ts";
 import { State } from "./state.ts";
@@ -23,10 +24,20 @@ export interface Explained {
   readonly default?: string;
 }
 
+/** What a guard made of a frame that had a header in front of it. */
+export interface Told {
+  readonly judged: string;
+  readonly frame: Uint8Array;
+  /** The kind and the bytes with which it leaves; only of one that passes. */
+  leaving(): { readonly kind: string; readonly frame: Uint8Array };
+}
+
 export class OracleGuard {
   readonly #state: State;
   /** Flows that a changed policy cut, until their resets are taken. */
   readonly #resets = new Set<Flow>();
+  /** The last frame as it was judged. */
+  #judged: Judged = { frame: new Uint8Array(0), left: COMPLETE };
 
   constructor(options: GuardOptions) {
     const state = new State(options);
@@ -38,14 +49,14 @@ export class OracleGuard {
     if (options.restored !== undefined) restoreBinding(state, options.restored);
   }
 
-  /** A frame from the VM at a time in microseconds. */
-  egress(frame: Uint8Array, time: number): Verdict {
-    return this.#judge("egress", frame, time);
+  /** A frame from the VM at a time in microseconds, with the virtio-net header that stands in front of it, if any. */
+  egress(frame: Uint8Array, time: number, header?: Uint8Array): Verdict {
+    return this.#judge("egress", frame, time, header);
   }
 
   /** A frame to the VM at a time in microseconds. */
-  ingress(frame: Uint8Array, time: number): Verdict {
-    return this.#judge("ingress", frame, time);
+  ingress(frame: Uint8Array, time: number, header?: Uint8Array): Verdict {
+    return this.#judge("ingress", frame, time, header);
   }
 
   /** Another policy, from now on. */
@@ -63,8 +74,11 @@ export class OracleGuard {
   }
 
   /** What the guard answers to a frame from the VM that it dropped a moment ago. */
-  answer(frame: Uint8Array, verdict: Verdict): Uint8Array | undefined {
-    return answerTo(this.#state, frame, verdict.reason ?? PASS);
+  answer(verdict: Verdict): Uint8Array | undefined {
+    const { frame, left } = this.#judged;
+    const answer = answerTo(this.#state, frame, verdict.reason ?? PASS);
+    if (answer !== undefined && left.kind !== "complete") this.#state.reach(`answered: ${left.kind} ${left.protocol}`);
+    return answer;
   }
 
   /** The resets of flows that a change of the policy cut and that still are, each once. */
@@ -113,13 +127,26 @@ export class OracleGuard {
     return this.#state.reached;
   }
 
-  #judge(direction: Direction, frame: Uint8Array, time: number): Verdict {
+  /** What the last frame was judged as, and with which kind it is sent. */
+  get told(): Told {
+    const { frame, left } = this.#judged;
+    return { judged: left.kind, frame, leaving: () => ({ kind: tellLeft(left, frame), frame: sent(this.#judged) }) };
+  }
+
+  #judge(direction: Direction, given: Uint8Array, time: number, header: Uint8Array | undefined): Verdict {
     const state = this.#state;
     state.advance(time);
-    let result = checkEthernet(state, direction, frame);
+    this.#judged = header === undefined ? { frame: given, left: COMPLETE } : complete(state, given, header);
+    const { frame, left } = this.#judged;
+    let result = checkEthernet(state, direction, frame, left);
     if (result === PASS) {
       const check = uint16(frame, 12) === 0x0806 ? checkArp : checkIpv4;
-      result = check(state, direction, frame);
+      result = check(state, direction, frame, left);
+    }
+    if (result === PASS && header !== undefined) {
+      state.reach(`passes ${direction}: ${left.verified ? "verified" : left.kind} ${left.protocol}`);
+      const completed = left.kind !== readHeader(header, given.length).kind;
+      if (completed) state.reach(`DHCP passes with a completed checksum, ${direction}`);
     }
     return result === PASS ? { verdict: "pass" } : { verdict: "drop", reason: result };
   }

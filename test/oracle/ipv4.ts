@@ -2,6 +2,7 @@
 import { cidr, contains, macText, onesComplementSum, PASS, uint16, uint32 } from "./bytes.ts";
 import { dhcpFromVm, dhcpToVm } from "./dhcp.ts";
 import { type Direction, isGroup } from "./ethernet.ts";
+import { checkOffload, type Left } from "./offload.ts";
 import { checkPolicy, directedBroadcast, isForSeveral } from "./policy.ts";
 import type { State } from "./state.ts";
 
@@ -36,7 +37,7 @@ export function isLoopback(destination: number): boolean {
   return NOWHERE.some((network) => contains(network, destination));
 }
 
-export function checkIpv4(state: State, direction: Direction, frame: Uint8Array): string {
+export function checkIpv4(state: State, direction: Direction, frame: Uint8Array, left: Left): string {
   const data = frame.slice(14);
   if (data.length < 20) return "ipv4.format";
   const version = Math.floor(data[0]! / 16);
@@ -70,6 +71,9 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array)
   if (offset === 1) return "ipv4.fragment";
   if (packet.first && packet.fragment && cut) return "ipv4.fragment";
   if (packet.first && !packet.fragment && cut) return "ipv4.transport";
+
+  const offload = checkOffload(state, left, frame, packet);
+  if (offload !== PASS) return offload;
 
   if (packet.protocol === UDP && packet.first) {
     const sourcePort = uint16(packet.payload, 0);

@@ -61,7 +61,7 @@ export class Talk {
 
   /** The answer to the last frame from the VM, as hexadecimal digits. */
   answer(): string | undefined {
-    const answer = this.guard.answer(this.last, { verdict: "drop", reason: this.lastReason });
+    const answer = this.guard.answer({ verdict: "drop", reason: this.lastReason });
     return answer && Buffer.from(answer).toString("hex");
   }
 

@@ -12,6 +12,8 @@ export interface FrameStep {
   readonly kind: "frame";
   readonly direction: "egress" | "ingress";
   readonly frame: Uint8Array;
+  /** The virtio-net header in front of it; none where it comes from a socket. */
+  readonly header?: Uint8Array;
   /** Microseconds; may lie before the step's predecessor. */
   readonly time: number;
   readonly label: string;

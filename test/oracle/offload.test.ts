@@ -1,0 +1,52 @@
+/**
+ * Both guards must say the same about frames with a virtio-net header in front of them, honest and hostile (threat row
+ * L11): what is completed before they are judged, the verdict, and the kind and bytes that leave. A run counts only when
+ * it took every path that is listed here.
+ */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createFirst } from "./first.ts";
+import { generateFlowSession, generateSession } from "./generate.ts";
+import { withHeaders } from "./generate-offloads.ts";
+import { Tally } from "./tally.ts";
+
+const ALL = process.env.SOFTNET_TEST_ALL === "1";
+const STEPS = Number(process.env.SOFTNET_ORACLE_OFFLOAD_STEPS ?? (ALL ? 1_600_000 : 150_000));
+const FIRST_SEED = Number(process.env.SOFTNET_ORACLE_SEED ?? 1);
+
+const each = (...parts: (readonly string[])[]): string[] =>
+  parts.reduce<string[]>((texts, list) => texts.flatMap((text) => list.map((part) => text + part)), [""]);
+
+const MUST_REACH = [
+  ...each(
+    ["passes egress: ", "passes ingress: "],
+    ["complete 0", "partial 6", "partial 17", "segmented 6", "segmented 17", "verified 6"],
+  ),
+  ...["a checksum elsewhere is completed", "a DHCP datagram's checksum is completed"],
+  ...each(["DHCP passes with a completed checksum, "], ["egress", "ingress"]),
+  ...each(
+    ["no offload: "],
+    [
+      ...["ARP", "a malformed header", "a packet of another protocol than 6", "a packet of another protocol than 17"],
+      ...["a fragment", "padding", "a TCP header that is too short", "a TCP header beyond the packet"],
+      ...["SYN in segments", "RST in segments", "UDP of another length", "DHCP in segments"],
+      ...["more than 256 segments", "more than 128 segments"],
+    ],
+  ),
+  ...["256 segments", "128 segments", "segments longer than the MTU", "segments as long as the MTU"],
+  ...each(["answered: "], ["partial 6", "partial 17", "segmented 6", "segmented 17"]),
+];
+const MUST_DROP = ["frame.offload", "frame.long", "frame.short", "ipv4.fragment", "dhcp.checksum", "flow.unknown"];
+
+test("both guards say the same about frames with a virtio-net header (L11)", (t) => {
+  const tally = new Tally();
+  for (let seed = FIRST_SEED; tally.steps < STEPS; seed++) {
+    tally.run(createFirst, withHeaders(seed % 2 === 0 ? generateSession(seed) : generateFlowSession(seed)));
+  }
+  tally.tell((text) => t.diagnostic(text));
+  const missing = [
+    ...MUST_REACH.filter((path) => !tally.paths.has(path)),
+    ...MUST_DROP.filter((reason) => !tally.drops.has(reason)),
+  ];
+  assert.deepEqual(missing, [], "the generator must reach these too");
+});
