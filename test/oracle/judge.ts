@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { tellAnswer } from "./answers.ts";
+import { onesComplementSum } from "./bytes.ts";
 import { tellQuestion } from "./ethernet.ts";
 import { type Explained, OracleGuard, type Told } from "./guard.ts";
 import type { Way } from "./rules.ts";
@@ -25,8 +26,8 @@ export type Create = (options: GuardOptions) => Judge;
 
 export const createOracle = (options: GuardOptions): OracleGuard => new OracleGuard(options);
 
-/** Behind a header with a wrong checksum nothing need be completed: nobody reads it. */
-const UNREAD = ["ipv4.checksum"];
+/** What drops behind an IPv4 header with a wrong checksum need not be completed: nobody reads it. */
+const hasSoundHeader = (frame: Uint8Array): boolean => onesComplementSum(frame.slice(14, 34)) === 0xffff;
 
 /** "pass", or the drop reason, with the answer that the VM gets; what a changed policy resets, and what softnet asks; or an explanation. */
 export function judge(guard: Judge, step: Step): string {
@@ -40,7 +41,8 @@ export function judge(guard: Judge, step: Step): string {
   }
   const verdict = guard[step.direction](step.frame, step.time, step.header);
   const said = [verdict.reason ?? verdict.verdict];
-  if (step.header !== undefined && !UNREAD.includes(said[0]!)) said.push(tellOffload(step.frame, guard.told, verdict.verdict === "pass"));
+  if (step.header !== undefined && (verdict.verdict === "pass" || hasSoundHeader(step.frame)))
+    said.push(tellOffload(step.frame, guard.told, verdict.verdict === "pass"));
   if (verdict.verdict === "drop" && step.direction === "egress") {
     const answer = guard.answer(verdict);
     if (answer !== undefined) said.push(tellAnswer(answer));
