@@ -6,6 +6,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { SOCK_DGRAM } from "../../src/native/linux/libc.ts";
 import { Poll } from "../../src/native/poll.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { libc, pair } from "../support/sockets.ts";
 
 setFlagsFromString("--expose-gc");
@@ -90,7 +91,7 @@ test("H1 what a watch throws is an exception nobody caught, and no other watch f
   `;
   const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "--eval", script], {
     encoding: "utf8",
-    timeout: 60_000,
+    timeout: PATIENCE,
     killSignal: "SIGKILL",
   });
   assert.equal(stdout, "the other one wakes\nuncaught of the watch\n", stderr);
