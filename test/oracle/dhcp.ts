@@ -417,7 +417,7 @@ function classify(
       if (!boundToServer && !boundToBroadcast) return { reason: "dhcp.addresses" };
       if (!sourceIsCiaddr) return { reason: "dhcp.client-address" };
       if (boundToBroadcast) state.reach("RELEASE to everybody");
-      if (named === 0 || named !== state.server) return { reason: "dhcp.server" };
+      if (named === undefined || named !== state.server) return { reason: "dhcp.server" };
       if (!state.knowsIdentifier(message.identifier)) return { reason: "dhcp.client-identifier" };
       return { kind: "RELEASE" };
 
