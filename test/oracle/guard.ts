@@ -35,7 +35,7 @@ export class OracleGuard {
       if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
       else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
     };
-    if (options.restored !== undefined) restoreBinding(state, options.restored);
+    for (const kept of options.restored?.addresses ?? []) restoreBinding(state, kept);
   }
 
   /** A frame from the VM at a time in microseconds. */
