@@ -47,8 +47,8 @@ export interface GuardOptions {
    */
   readonly heldElsewhere?: (address: number) => boolean;
   /**
-   * Called inline when one of the binding's addresses changes. What it throws does not reach the caller of the guard: it is thrown again once
-   * the running code has ended, as an uncaught exception.
+   * Called inline when one of the binding's addresses changes. What it throws does not reach the caller of the guard: it is
+   * thrown again once the running code has ended, as an uncaught exception.
    */
   readonly onBinding?: (change: BindingChange) => void;
 }
@@ -99,7 +99,7 @@ export interface Acknowledged {
   readonly clientIdentifier?: Uint8Array;
 }
 
-/** A binding as it was kept (`Guard.binding`); of each family at most the first address is taken. */
+/** A binding as it was kept (`Guard.binding`); of IPv4 only the first address is looked at. */
 export interface RestoredBinding {
   readonly addresses: readonly RestoredAddress[];
 }

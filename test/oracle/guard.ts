@@ -35,7 +35,8 @@ export class OracleGuard {
       if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
       else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
     };
-    for (const kept of options.restored?.addresses ?? []) restoreBinding(state, kept);
+    const kept = options.restored?.addresses[0];
+    if (kept !== undefined) restoreBinding(state, kept);
   }
 
   /** A frame from the VM at a time in microseconds. */
