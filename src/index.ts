@@ -16,9 +16,12 @@ export type {
   BindingChange,
   BindingEnd,
   BindingOrigin,
+  BoundAddress,
+  BoundIPv4Address,
   Explanation,
   GuardOptions,
   PolicyQuestion,
+  RestoredAddress,
   RestoredBinding,
   Verdict,
 } from "./guard/types.ts";

@@ -11,6 +11,8 @@ import {
   type BindingEnd,
   type BindingMessage,
   type BindingOrigin,
+  type BoundAddress,
+  type BoundIPv4Address,
   createGuard,
   DROP_REASONS,
   type DropReason,
@@ -23,6 +25,7 @@ import {
   OptionError,
   type PolicyQuestion,
   parseRules,
+  type RestoredAddress,
   type RestoredBinding,
   type Rule,
   UserError,
@@ -41,8 +44,10 @@ test("a guard is made from a MAC address alone, and judges frames", () => {
   const verdict: Verdict = guard.egress(frame, performance.now() * 1000);
   assert.deepEqual(verdict, { verdict: "drop", reason: "ethernet.source" });
   assert.equal(guard.ingress(Buffer.alloc(60), 0).verdict, "drop");
-  const binding: Binding | undefined = guard.binding;
-  assert.equal(binding, undefined);
+  const binding: Binding = guard.binding;
+  const ipv4: BoundIPv4Address | undefined = binding.ipv4;
+  assert.equal(ipv4, undefined);
+  assert.deepEqual(binding.addresses, []);
 });
 
 test("rules change while frames flow, and a guard explains itself", () => {
@@ -61,7 +66,8 @@ test("rules change while frames flow, and a guard explains itself", () => {
 test("every option has its type, and lists may be read-only", () => {
   const rules = ["10.0.0.0/8", "@host"] as const;
   const told: string[] = [];
-  const restored: RestoredBinding = {
+  const kept: RestoredAddress = {
+    family: "ipv4",
     address: 3232251909,
     server: 3232251905,
     expiry: Number.POSITIVE_INFINITY,
@@ -70,6 +76,7 @@ test("every option has its type, and lists may be read-only", () => {
     dnsServers: [],
     acknowledged: { source: 3232251905, sourceMac: 0x020000000064, clientIdentifier: new Uint8Array(7) },
   };
+  const restored: RestoredBinding = { addresses: [kept] };
   const guard = createGuard({
     macAddress: "7e:1a:00:00:00:01",
     allow: rules,
@@ -86,7 +93,7 @@ test("every option has its type, and lists may be read-only", () => {
     heldElsewhere: (address) => address === 0,
     onBinding: (change) => told.push(change.kind),
   });
-  assert.equal(guard.binding?.origin, "static");
+  assert.equal(guard.binding.ipv4?.origin, "static");
 
   assert.throws(() => {
     // @ts-expect-error the MAC address is required
@@ -103,10 +110,14 @@ test("verdicts, bindings and reasons are read-only, and their kinds are closed",
   same<Verdict["reason"], string | undefined>(true);
   same<BindingOrigin, "snooped" | "served" | "static">(true);
   same<BindingEnd, "expired" | "released" | "declined" | "refused" | "replaced">(true);
-  same<Binding["dnsServers"], readonly number[]>(true);
-  same<Binding["acknowledged"], Acknowledged | undefined>(true);
-  same<RestoredBinding, Omit<Binding, "origin">>(true);
-  same<Guard["binding"], Binding | undefined>(true);
+  same<Binding["addresses"], readonly BoundAddress[]>(true);
+  same<Binding["ipv4"], BoundIPv4Address | undefined>(true);
+  same<BoundAddress["family"], "ipv4">(true);
+  same<BoundIPv4Address["dnsServers"], readonly number[]>(true);
+  same<BoundIPv4Address["acknowledged"], Acknowledged | undefined>(true);
+  same<RestoredAddress, Omit<BoundIPv4Address, "origin">>(true);
+  same<RestoredBinding["addresses"], readonly RestoredAddress[]>(true);
+  same<Guard["binding"], Binding>(true);
   same<ReturnType<Guard["egress"]>, Verdict>(true);
   same<Parameters<Guard["ingress"]>, [frame: Uint8Array, time: number]>(true);
   same<typeof DROP_REASONS, readonly DropReason[]>(true);
@@ -134,16 +145,17 @@ function told(change: BindingChange): string {
     case "renewed":
       // @ts-expect-error nothing was lost
       void change.why;
-      return `${change.kind} ${change.binding.address}`;
+      return `${change.kind} ${change.bound.address}`;
     case "lost": {
       const why: BindingEnd = change.why;
-      return `lost ${change.binding.address}: ${why}`;
+      return `lost ${change.bound.address}: ${why}`;
     }
   }
 }
 
 test("a change of the binding is told apart by its kind", () => {
-  const binding: Binding = {
+  const bound: BoundAddress = {
+    family: "ipv4",
     address: 1,
     origin: "snooped",
     server: 2,
@@ -152,8 +164,8 @@ test("a change of the binding is told apart by its kind", () => {
     router: 0,
     dnsServers: [],
   };
-  assert.equal(told({ kind: "learned", binding }), "learned 1");
-  assert.equal(told({ kind: "lost", binding, why: "expired" }), "lost 1: expired");
+  assert.equal(told({ kind: "learned", bound }), "learned 1");
+  assert.equal(told({ kind: "lost", bound, why: "expired" }), "lost 1: expired");
 });
 
 test("a user's mistake is an error of its own class", () => {

@@ -1,5 +1,5 @@
 /**
- * What other code of the process may observe through node:diagnostics_channel: verdicts and changes of the binding
+ * What other code of the process may observe through node:diagnostics_channel: verdicts and changes of a binding
  * (docs/library.md, Observing). Where nobody has subscribed, nothing is made: code that judges in batches asks
  * `observed` once a batch.
  *

@@ -3,11 +3,11 @@
  * stand beside it. What both share (policy, flows, buckets, hashes) is in this folder.
  */
 import type { FrameView } from "../wire/frame-view.ts";
-import type { Binding } from "./types.ts";
+import type { BoundAddress } from "./types.ts";
 
 export interface AddressFamily {
-  /** The VM's binding in this family; undefined while it has none. */
-  readonly binding: Binding | undefined;
+  /** The VM's addresses of this family: its part of the binding. What is compared per frame is the family's own. */
+  readonly addresses: readonly BoundAddress[];
   /** When `advance` or `takeQuestion` has something to do even if no frame comes, microseconds; Infinity = never. */
   readonly deadline: number;
   /** The clock was moved: ends what is over. */

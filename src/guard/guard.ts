@@ -11,6 +11,7 @@ import { TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "../wire/ethernet.ts";
 import { FrameView } from "../wire/frame-view.ts";
 import { SHORT } from "../wire/malformed.ts";
 import { segmentSizeOf } from "../wire/virtio-net.ts";
+import { bindingOf } from "./binding.ts";
 import { Diagnostics } from "./diagnostics.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { IPv4Family } from "./ipv4/ipv4-family.ts";
@@ -89,7 +90,7 @@ export class Guard {
     return verdictObject(verdict);
   }
 
-  /** Tells the time, in microseconds, before the frames of a batch are judged; ends a binding whose lease is over. */
+  /** Tells the time, in microseconds, before the frames of a batch are judged; ends an address whose lease is over. */
   advance(time: number): void {
     // Not Math.max: a NaN must not poison the clock.
     if (time > this.#clock[0]!) this.#clock[0] = time;
@@ -122,9 +123,9 @@ export class Guard {
     return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
   }
 
-  /** The VM's binding now; undefined while it has none. */
-  get binding(): Binding | undefined {
-    return this.#ipv4.binding;
+  /** The VM's addresses now, of all families; made anew for each call. */
+  get binding(): Binding {
+    return bindingOf(this.#ipv4.addresses);
   }
 
   /** The gateway's address, host order; 0 = not known. */
@@ -164,7 +165,7 @@ export class Guard {
   }
 
   /**
-   * When `advance` or `takeQuestion` has something to do even if no frame comes: the end of the binding, the next
+   * When `advance` or `takeQuestion` has something to do even if no frame comes: the end of an address, the next
    * question (of either kind).
    * Microseconds; Infinity = never.
    */

@@ -39,7 +39,7 @@ export interface GuardOptions {
   readonly subnet?: string;
   /** Largest IPv4 packet in bytes, 68 … 65,521; default 1,500. Frames may be 14 bytes longer. */
   readonly mtu?: number;
-  /** A binding of this VM's from before, to go on with; not taken where an ACK could not have made it. */
+  /** A binding of this VM's from before, to go on with; an address that an ACK could not have made is not taken. */
   readonly restored?: RestoredBinding;
   /**
    * Whether another VM of this host holds the address on the same network: then it is not learned. Called for an ACK that
@@ -47,8 +47,8 @@ export interface GuardOptions {
    */
   readonly heldElsewhere?: (address: number) => boolean;
   /**
-   * Called inline when the binding changes. What it throws does not reach the caller of the guard: it is thrown again once
-   * the running code has ended, as an uncaught exception.
+   * Called inline when one of the binding's addresses changes. What it throws does not reach the caller of the guard: it is
+   * thrown again once the running code has ended, as an uncaught exception.
    */
   readonly onBinding?: (change: BindingChange) => void;
 }
@@ -56,11 +56,26 @@ export interface GuardOptions {
 /** How the VM came to its address: snooped from the network's DHCP server, served by our own, or given by the user. */
 export type BindingOrigin = "snooped" | "served" | "static";
 
-/** The address a VM may use (RFC 7039), with what came along with it. Addresses are numbers in host order. */
+/**
+ * The addresses a VM may use (RFC 7039). Each has its own origin, server and expiry, and begins and ends by itself. Empty
+ * while the VM has none.
+ */
 export interface Binding {
+  /** Of every family; at most one IPv4 address. */
+  readonly addresses: readonly BoundAddress[];
+  /** The IPv4 address of them; undefined while there is none. */
+  readonly ipv4: BoundIPv4Address | undefined;
+}
+
+/** An address of a binding; `family` says which kind. IPv6's kind will stand beside IPv4's. */
+export type BoundAddress = BoundIPv4Address;
+
+/** An IPv4 address of a binding, with what came along with it. Addresses are numbers in host order. */
+export interface BoundIPv4Address {
+  readonly family: "ipv4";
   readonly address: number;
   readonly origin: BindingOrigin;
-  /** Option 54 of the ACK; 0 for a static binding that no server confirmed. */
+  /** Option 54 of the ACK; 0 for a static address that no server confirmed. */
   readonly server: number;
   /** Microseconds on the guard's clock; Infinity = never. */
   readonly expiry: number;
@@ -70,7 +85,7 @@ export interface Binding {
   readonly router: number;
   /** Option 6, at most 8. */
   readonly dnsServers: readonly number[];
-  /** Of the ACK that made or last renewed it; absent for a static binding that no server confirmed. */
+  /** Of the ACK that made or last renewed it; absent for a static address that no server confirmed. */
   readonly acknowledged?: Acknowledged;
 }
 
@@ -84,16 +99,23 @@ export interface Acknowledged {
   readonly clientIdentifier?: Uint8Array;
 }
 
-/** A binding as it was kept; how it is said to have come is the network's matter. */
-export type RestoredBinding = Omit<Binding, "origin">;
+/** A binding as it was kept (`Guard.binding`); of IPv4 only the first address is looked at. */
+export interface RestoredBinding {
+  readonly addresses: readonly RestoredAddress[];
+}
+
+/** A bound address as it was kept; how it is said to have come is the network's matter. */
+export type RestoredAddress = Omit<BoundIPv4Address, "origin">;
 
 export type BindingEnd = "expired" | "released" | "declined" | "refused" | "replaced";
 
+/** What happened to one address of the binding; the others stay as they are. */
 export type BindingChange =
-  | { readonly kind: "learned" | "renewed"; readonly binding: Binding }
+  | { readonly kind: "learned" | "renewed"; readonly bound: BoundAddress }
   | {
       readonly kind: "lost";
-      readonly binding: Binding;
+      /** As it was before its end. */
+      readonly bound: BoundAddress;
       readonly why: BindingEnd;
       /** Present where it ended with a DECLINE of another address: its server still keeps it for the VM. */
       readonly declined?: number;

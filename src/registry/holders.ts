@@ -1,7 +1,7 @@
 /** Which VM has which address on this host: the contents of `softnet list`. */
 import { readRecord, recordNames } from "./files.ts";
 import { expiresAt, isOver, momentOf, outlives } from "./lifetime.ts";
-import type { KeptBinding } from "./record.ts";
+import type { KeptAddress } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
 /**
@@ -15,7 +15,7 @@ export interface Holder {
   /** 48 bits. */
   readonly mac: number;
   readonly address: number;
-  readonly origin: KeptBinding["origin"];
+  readonly origin: KeptAddress["origin"];
   readonly state: HolderState;
   /** Milliseconds since 1970; Infinity = no end. */
   readonly expires: number;

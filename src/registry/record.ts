@@ -24,8 +24,8 @@ const MOST_DNS_SERVERS = 8;
 const ORIGINS = ["snooped", "served", "static"] as const;
 const STATES = ["none", "bound", "released"] as const;
 
-/** A stored binding. Addresses are numbers in host order, MAC addresses have 48 bits. */
-export interface KeptBinding {
+/** A stored IPv4 address of the VM's binding. Addresses are numbers in host order, MAC addresses have 48 bits. */
+export interface KeptAddress {
   readonly address: number;
   readonly origin: (typeof ORIGINS)[number];
   /** 0 = none. */
@@ -56,7 +56,7 @@ export interface Entry {
   /** `none`: the VM has no address; `released`: its softnet gave it back when it ended. */
   readonly state: (typeof STATES)[number];
   /** Missing in the state `none`. */
-  readonly binding?: KeptBinding;
+  readonly binding?: KeptAddress;
   /** The path of the control socket; printable ASCII. */
   readonly control?: string;
   /** An address that the VM is about to get; 0 = none. */
@@ -88,7 +88,7 @@ export function encodeRecord(entry: Entry): Uint8Array {
   return bytes;
 }
 
-function toJson(binding: KeptBinding): object {
+function toJson(binding: KeptAddress): object {
   const { acknowledged, expires, expiresSinceBoot } = binding;
   const address = (value: number): string | null => (value === 0 ? null : formatIPv4(value));
   return {
@@ -166,7 +166,7 @@ function toEntry(fields: Fields): Entry {
   };
 }
 
-function toBinding(fields: Fields): KeptBinding {
+function toBinding(fields: Fields): KeptAddress {
   const dnsServers = fields.list("dnsServers").map((text) => addressOf(text));
   const acknowledged = fields.has("acknowledged") ? fields.object("acknowledged") : undefined;
   const expires = fields.end("expires");

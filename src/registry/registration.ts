@@ -9,11 +9,11 @@
 
 import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, closeSync, fstatSync, openSync, writeSync } from "node:fs";
-import type { BindingChange, Binding as GuardBinding, RestoredBinding } from "../guard/types.ts";
+import type { BindingChange, BoundAddress, RestoredAddress } from "../guard/types.ts";
 import { readRecord, recordNames } from "./files.ts";
 import { expiresAt, isOver, momentOf, outlives, whyNotRestorable } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
-import { type Entry, encodeRecord, isControl, type KeptBinding } from "./record.ts";
+import { type Entry, encodeRecord, isControl, type KeptAddress } from "./record.ts";
 import { ensureDirectory, type Predecessor, removeRecord, type Swept, sweep } from "./sweep.ts";
 import type { RegistrySystem } from "./system.ts";
 
@@ -27,7 +27,7 @@ export interface RegistrationOptions {
   readonly control?: string;
 }
 
-/** An earlier binding that was not restored. */
+/** An earlier address that was not restored. */
 export interface NotRestored {
   readonly address: number;
   readonly why: string;
@@ -40,10 +40,10 @@ const ATTEMPTS = 16;
 
 export class Registration {
   /**
-   * The VM's earlier binding, with its end on the guard's clock, unless another live softnet's VM has the address now.
+   * The VM's earlier address, with its end on the guard's clock, unless another live softnet's VM has it now.
    */
-  readonly restored: RestoredBinding | undefined;
-  /** The VM's earlier binding, if it was not restored, and why. */
+  readonly restored: RestoredAddress | undefined;
+  /** The VM's earlier address, if it was not restored, and why. */
   readonly notRestored: NotRestored | undefined;
   readonly #control: string | undefined;
   readonly #system: RegistrySystem;
@@ -53,7 +53,7 @@ export class Registration {
   readonly #boot: string;
   readonly #name: string;
   #fd: number;
-  #binding: KeptBinding | undefined;
+  #kept: KeptAddress | undefined;
 
   /** Makes the VM's file, as root. Throws UntrustedRegistry, or the system's error. */
   static open(system: RegistrySystem, options: RegistrationOptions): Registration {
@@ -97,44 +97,44 @@ export class Registration {
     return held;
   };
 
-  /** Stores the guard's first binding; false when it is static and another live softnet's VM has the address. */
-  begin(binding: GuardBinding | undefined): boolean {
-    if (binding?.origin === "static") {
-      if (this.isHeldElsewhere(binding.address)) return false;
-      this.follow({ kind: "learned", binding });
-    } else if (binding === undefined && this.#binding !== undefined) {
-      this.#binding = undefined; // the guard did not accept the restored binding
+  /** Stores the address that the guard begins with; false when it is static and another live softnet's VM has the address. */
+  begin(bound: BoundAddress | undefined): boolean {
+    if (bound?.origin === "static") {
+      if (this.isHeldElsewhere(bound.address)) return false;
+      this.follow({ kind: "learned", bound });
+    } else if (bound === undefined && this.#kept !== undefined) {
+      this.#kept = undefined; // the guard did not accept the restored address
       this.#write("none", 0);
     }
     return true;
   }
 
-  /** Stores a change of the VM's binding. Throws the system's error; a claimed address then stays claimed. */
+  /** Stores a change of the VM's address. Throws the system's error; a claimed address then stays claimed. */
   follow(change: BindingChange): void {
     if (change.kind !== "lost") {
-      this.#binding = this.#keep(change.binding);
+      this.#kept = this.#keep(change.bound);
       this.#write("bound", 0);
     } else if (change.why !== "replaced") {
-      // After "replaced" the new binding follows at once; its address is claimed already.
-      this.#binding = undefined;
+      // After "replaced" the new address follows at once; its address is claimed already.
+      this.#kept = undefined;
       this.#write("none", 0);
     }
   }
 
   /** Stores that the address was released to its server; the next softnet for this VM may restore it all the same. */
   released(): void {
-    this.#write(this.#binding === undefined ? "none" : "released", 0);
+    this.#write(this.#kept === undefined ? "none" : "released", 0);
   }
 
   /**
-   * Ends the registration. A binding that can be restored (`outlives`) stays in its file. Otherwise the file is
+   * Ends the registration. An address that can be restored (`outlives`) stays in its file. Otherwise the file is
    * removed, by this softnet if it is still root, else by the next one that starts.
    */
   close(): void {
     if (this.#fd < 0) return;
     try {
-      if (outlives(this.#binding)) return;
-      if (this.#binding !== undefined) this.#write("none", 0);
+      if (outlives(this.#kept)) return;
+      if (this.#kept !== undefined) this.#write("none", 0);
       this.#removeOwn();
     } finally {
       closeSync(this.#fd);
@@ -152,12 +152,12 @@ export class Registration {
   }
 
   /**
-   * Restores the binding of the same VM's earlier softnets and removes their files. Of two that try at once, at most
+   * Restores the address of the same VM's earlier softnets and removes their files. Of two that try at once, at most
    * one succeeds.
    */
-  #takeOver(predecessors: readonly Predecessor[]): { restored?: RestoredBinding; notRestored?: NotRestored } {
+  #takeOver(predecessors: readonly Predecessor[]): { restored?: RestoredAddress; notRestored?: NotRestored } {
     const moment = momentOf(this.#system);
-    const found: { restored?: RestoredBinding; notRestored?: NotRestored } = {};
+    const found: { restored?: RestoredAddress; notRestored?: NotRestored } = {};
     for (const { entry } of predecessors) {
       const { binding } = entry;
       if (binding === undefined) continue;
@@ -168,8 +168,8 @@ export class Registration {
         continue;
       }
       const rest = { address, server, netmask, router, dnsServers, ...(acknowledged && { acknowledged }) };
-      found.restored = { ...rest, expiry: expiresSinceBoot };
-      this.#binding = { ...binding, expires: expiresAt(binding, moment) };
+      found.restored = { family: "ipv4", ...rest, expiry: expiresSinceBoot };
+      this.#kept = { ...binding, expires: expiresAt(binding, moment) };
       this.#write("bound", 0);
       break;
     }
@@ -199,11 +199,12 @@ export class Registration {
   }
 
   #state(): Entry["state"] {
-    return this.#binding === undefined ? "none" : "bound";
+    return this.#kept === undefined ? "none" : "bound";
   }
 
-  #keep(binding: GuardBinding): KeptBinding {
-    const { expiry, ...rest } = binding;
+  /** The record has one address, of IPv4, and does not say its family. */
+  #keep(bound: BoundAddress): KeptAddress {
+    const { family: _, expiry, ...rest } = bound;
     const left = expiry - this.#system.sinceBoot();
     return {
       ...rest,
@@ -219,7 +220,7 @@ export class Registration {
       mac: this.#mac,
       pid: this.#pid,
       state,
-      ...(state !== "none" && this.#binding && { binding: this.#binding }),
+      ...(state !== "none" && this.#kept && { binding: this.#kept }),
       ...(this.#control !== undefined && { control: this.#control }),
       claimed,
       written: this.#system.now(),

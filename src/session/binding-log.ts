@@ -7,13 +7,13 @@
  */
 import type { Guard } from "../guard/guard.ts";
 import { TokenBucket } from "../guard/token-bucket.ts";
-import type { Binding, BindingChange } from "../guard/types.ts";
+import type { BindingChange, BoundAddress } from "../guard/types.ts";
 import { isolationAdvice } from "../policy/advice.ts";
 import { subnetOf } from "../policy/rule.ts";
 import type { Log, LogFields, LogValue } from "../telemetry/log.ts";
 import { formatIPv4 } from "../wire/address.ts";
 
-/** Microseconds between two lines about a binding that only goes on. */
+/** Microseconds between two lines about an address that is only renewed. */
 const RENEWAL_INTERVAL = 3_600_000_000;
 const LINES = 20;
 const LINES_PER_SECOND = 1 / 60;
@@ -23,7 +23,7 @@ export class BindingLog {
   readonly #isolated: boolean;
   readonly #clock: () => number;
   readonly #lines = new TokenBucket(LINES_PER_SECOND, LINES);
-  /** What the log said of the binding last, and when. */
+  /** What the log said of the address last, and when. */
   #logged = "";
   #loggedAt = 0;
   #leftOut = 0;
@@ -37,17 +37,17 @@ export class BindingLog {
   }
 
   follow(change: BindingChange, guard: Guard): void {
-    const { kind, binding } = change;
+    const { kind, bound } = change;
     if (kind === "lost") {
       this.#logged = "";
-      this.#line("binding lost", { address: formatIPv4(binding.address), why: change.why }, true);
+      this.#line("binding lost", { address: formatIPv4(bound.address), why: change.why }, true);
       return;
     }
     const time = this.#clock();
-    const fields = describe(binding, guard);
+    const fields = describe(bound, guard);
     const text = JSON.stringify(fields);
     const news = kind !== "renewed" || text !== this.#logged || time - this.#loggedAt >= RENEWAL_INTERVAL;
-    const seconds = Math.round((binding.expiry - time) / 1e6);
+    const seconds = Math.round((bound.expiry - time) / 1e6);
     const logged = this.#line(
       `binding ${kind}`,
       { ...fields, seconds: Number.isFinite(seconds) ? seconds : "forever" },
@@ -57,7 +57,7 @@ export class BindingLog {
       this.#logged = text;
       this.#loggedAt = time;
     }
-    this.#warn(guard, subnetOf(binding.address, binding.netmask));
+    this.#warn(guard, subnetOf(bound.address, bound.netmask));
   }
 
   /** Returns whether it was logged for those who do not debug. */
@@ -86,13 +86,13 @@ export class BindingLog {
   }
 }
 
-/** What makes it another binding to people; its end moves with every renewal. */
-function describe(binding: Binding, guard: Guard): Record<string, LogValue> {
+/** What makes it another address to people; its end moves with every renewal. */
+function describe(bound: BoundAddress, guard: Guard): Record<string, LogValue> {
   return {
-    address: formatIPv4(binding.address),
-    origin: binding.origin,
-    server: formatIPv4(binding.server),
+    address: formatIPv4(bound.address),
+    origin: bound.origin,
+    server: formatIPv4(bound.server),
     gateway: guard.gateway === 0 ? "none" : formatIPv4(guard.gateway),
-    dns: binding.dnsServers.map(formatIPv4).join(",") || "none",
+    dns: bound.dnsServers.map(formatIPv4).join(",") || "none",
   };
 }

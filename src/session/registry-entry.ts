@@ -75,7 +75,7 @@ function unusable({ directory }: RegistrySystem, error: unknown): UserError {
 export function registryOptions(registration: Registration | undefined): Partial<GuardOptions> {
   if (registration === undefined) return {};
   const { restored, isHeldElsewhere } = registration;
-  return { heldElsewhere: isHeldElsewhere, ...(restored && { restored }) };
+  return { heldElsewhere: isHeldElsewhere, ...(restored && { restored: { addresses: [restored] } }) };
 }
 
 /** Notes with which address the guard begins. Throws UserError where a static one is another live softnet's. */
@@ -85,10 +85,10 @@ export function beginWithBinding(
   network: Network,
   log: Log,
 ): void {
-  const { binding } = guard;
-  if (registration?.begin(binding) === false) throw heldElsewhere(binding!.address, network);
-  if (registration?.restored !== undefined && binding !== undefined && binding.origin !== "static") {
-    log.info("binding restored", { address: formatIPv4(binding.address), server: formatIPv4(binding.server) });
+  const { ipv4 } = guard.binding;
+  if (registration?.begin(ipv4) === false) throw heldElsewhere(ipv4!.address, network);
+  if (registration?.restored !== undefined && ipv4 !== undefined && ipv4.origin !== "static") {
+    log.info("binding restored", { address: formatIPv4(ipv4.address), server: formatIPv4(ipv4.server) });
   }
   const lost = registration?.notRestored ?? refusedByGuard(registration, guard);
   if (lost !== undefined) {
@@ -96,10 +96,10 @@ export function beginWithBinding(
   }
 }
 
-/** The options may have changed since the binding was learned. */
+/** The options may have changed since the address was learned. */
 function refusedByGuard(registration: Registration | undefined, guard: Guard): NotRestored | undefined {
   const restored = registration?.restored;
-  if (restored === undefined || guard.binding?.address === restored.address) return undefined;
+  if (restored === undefined || guard.binding.ipv4?.address === restored.address) return undefined;
   return { address: restored.address, why: "no DHCP server could assign it with the options of now" };
 }
 
@@ -123,9 +123,9 @@ export interface AddressRelease {
 
 /** Gives the VM's address back to the server from which it was learned, unless the VM has done so, or its lease is over. */
 export function releaseAddress({ registration, guard, network, batch, vmMac, movedAway, log }: AddressRelease): void {
-  const { binding } = guard;
-  if (!isReleasable(binding)) return;
-  const address = formatIPv4(binding.address);
+  const { ipv4 } = guard.binding;
+  if (!isReleasable(ipv4)) return;
+  const address = formatIPv4(ipv4.address);
   if (movedAway) {
     log.info("the address is not given back: the VM was heard from elsewhere on the network, so it has moved", {
       address,
@@ -133,11 +133,11 @@ export function releaseAddress({ registration, guard, network, batch, vmMac, mov
     return;
   }
   try {
-    sendRelease(network.port, batch, parseMac(vmMac) ?? 0, binding);
+    sendRelease(network.port, batch, parseMac(vmMac) ?? 0, ipv4);
   } catch (error) {
     log.debug("the address could not be given back", { address, why: (error as Error).message });
     return;
   }
   registration?.released();
-  log.info("address given back", { address, server: formatIPv4(binding.server) });
+  log.info("address given back", { address, server: formatIPv4(ipv4.server) });
 }

@@ -23,7 +23,7 @@ import { describeFrame } from "../wire/describe.ts";
 import type { FrameView } from "../wire/frame-view.ts";
 import type { SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
-import { addressText, describeBinding, describeState } from "./status.ts";
+import { addressText, describeAddress, describeState } from "./status.ts";
 import type { ControlListener, SessionSystem } from "./system.ts";
 
 /** Microseconds between two lines in the log about changes. */
@@ -121,7 +121,7 @@ export class SessionControl {
     this.#events.tell("binding", {
       change: change.kind,
       ...why,
-      ...describeBinding(change.binding, guard, system.clock()),
+      ...describeAddress(change.bound, guard, system.clock()),
     });
   }
 

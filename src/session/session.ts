@@ -143,7 +143,8 @@ export class Session {
     const leftLeases = new LeftLeases(parseMac(this.#given.vmMacAddress ?? "") ?? 0);
     const guard = this.#createGuard(network, leftLeases);
     beginWithBinding(this.#registration, guard, network, this.#log);
-    if (guard.binding !== undefined) network.followAddress?.(guard.binding.address);
+    const { ipv4 } = guard.binding;
+    if (ipv4 !== undefined) network.followAddress?.(ipv4.address);
     this.#control = this.#createControl(guard, network);
     const recording = this.#openRecording();
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
@@ -278,7 +279,7 @@ export class Session {
           (change) => leftLeases.follow(change),
           (change) => bindingLog.follow(change, guard),
           (change) => this.#control?.bindingChanged(change),
-          ({ kind, binding }) => network.followAddress?.(kind === "lost" ? 0 : binding.address),
+          ({ kind, bound }) => network.followAddress?.(kind === "lost" ? 0 : bound.address),
         ],
         (error) => this.#fail(error),
       ),

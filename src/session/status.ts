@@ -3,7 +3,7 @@ import type { EventFields } from "../control/events.ts";
 import type { PolicyLists } from "../control/live-policy.ts";
 import { MOST_FLOWS } from "../guard/flow-table.ts";
 import type { Guard } from "../guard/guard.ts";
-import type { Binding } from "../guard/types.ts";
+import type { BoundIPv4Address } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
 import type { Snapshot } from "../relay/counters.ts";
 import { version } from "../version.ts";
@@ -24,7 +24,7 @@ export interface State {
 
 export function describeState(state: State): object {
   const { guard, network, lists, time } = state;
-  const { binding } = guard;
+  const { ipv4 } = guard.binding;
   return {
     version: version(),
     uptime: state.uptime,
@@ -32,7 +32,7 @@ export function describeState(state: State): object {
     isolated: network.isolated,
     mac: state.mac,
     gateway: addressText(guard.gateway),
-    binding: binding === undefined ? null : describeBinding(binding, guard, time),
+    binding: ipv4 === undefined ? null : describeAddress(ipv4, guard, time),
     policy: {
       ruleCount: lists.allow.length + lists.block.length,
       stateful: guard.stateful,
@@ -44,14 +44,15 @@ export function describeState(state: State): object {
   };
 }
 
-export function describeBinding(binding: Binding, guard: Guard, time: number): EventFields {
-  const seconds = Math.round((binding.expiry - time) / 1e6);
+/** The key `binding` of `status` and the event of the same name: one address. */
+export function describeAddress(bound: BoundIPv4Address, guard: Guard, time: number): EventFields {
+  const seconds = Math.round((bound.expiry - time) / 1e6);
   return {
-    address: formatIPv4(binding.address),
-    origin: binding.origin,
-    server: addressText(binding.server),
+    address: formatIPv4(bound.address),
+    origin: bound.origin,
+    server: addressText(bound.server),
     gateway: addressText(guard.gateway),
-    dns: binding.dnsServers.map(formatIPv4),
+    dns: bound.dnsServers.map(formatIPv4),
     seconds: Number.isFinite(seconds) ? Math.max(0, seconds) : null,
   };
 }

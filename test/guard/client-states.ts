@@ -189,7 +189,7 @@ export const CLIENT_STATES: readonly ClientState[] = [
     play(row, manner) {
       const guest = new Guest(row, manner, { acknowledged: "7905 00 c0a84001" });
       guest.init();
-      assert.equal(formatIPv4(guest.bench.guard.binding!.router!), GATEWAY);
+      assert.equal(formatIPv4(guest.bench.guard.binding.ipv4!.router!), GATEWAY);
       return guest;
     },
   },

@@ -225,7 +225,7 @@ test("G3 a due one is forgotten when the VM is bound, and when it declines", () 
   bound.passesOut(client.rebind(ADDRESS));
   bound.passesIn(server.ack(client, ADDRESS));
   assert.equal(question(bound), undefined);
-  assert.equal(bound.guard.deadline, bound.guard.binding?.expiry);
+  assert.equal(bound.guard.deadline, bound.guard.binding.ipv4?.expiry);
 
   const declines = new Bench({ ask: true });
   const seeker = new Client({ xid: 8 });

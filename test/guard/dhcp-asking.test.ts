@@ -295,5 +295,5 @@ test("D6 D22 the binding ends with the last microsecond of its lease, and nothin
   bench.passesOut(tcp(443));
   bench.wait(1);
   bench.assertOffline();
-  assert.deepEqual(bench.changes.at(-1), { kind: "lost", binding: bench.changes[0]!.binding, why: "expired" });
+  assert.deepEqual(bench.changes.at(-1), { kind: "lost", bound: bench.changes[0]!.bound, why: "expired" });
 });

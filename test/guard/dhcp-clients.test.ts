@@ -75,7 +75,8 @@ test("udhcpc: DISCOVER, OFFER, REQUEST, ACK, and RENEWING at half the lease", ()
 test("the binding tells what the ACK said", () => {
   const bench = new Bench();
   bench.bind(ADDRESS, udhcpc(), new Server({ dns: [DNS_SERVER, "8.8.8.8"], lease: 600 }));
-  assert.deepEqual(bench.guard.binding, {
+  assert.deepEqual(bench.guard.binding.ipv4, {
+    family: "ipv4",
     address: parseIPv4(ADDRESS),
     origin: "snooped",
     server: parseIPv4(GATEWAY),
@@ -183,13 +184,13 @@ test("Windows: broadcast flag, client identifier of the MAC, probes, INFORM, ren
   bench.assertOnline();
 
   const informs = windows(0xa0000002);
-  const before = bench.guard.binding;
+  const before = bench.guard.binding.ipv4;
   bench.passesOut(informs.inform(ADDRESS));
   bench.passesIn(server.ackInform(informs, ADDRESS), server.ackInform(informs, ADDRESS, everyone));
   bench.wait(3 * SECOND);
   bench.passesOut(informs.inform(ADDRESS, { destination: GATEWAY }));
   bench.passesIn(server.ackInform(informs, ADDRESS));
-  assert.deepEqual(bench.guard.binding, before);
+  assert.deepEqual(bench.guard.binding.ipv4, before);
 
   bench.wait(HOUR / 2);
   const renews = windows(0xa0000003);
@@ -470,7 +471,7 @@ test("D13 a renewal that the server refuses ends the binding at once, and DISCOV
 test("a lease of 0xffffffff seconds never ends", () => {
   const bench = new Bench();
   bench.bind(ADDRESS, udhcpc(), new Server({ lease: 0xffffffff }));
-  assert.equal(bench.guard.binding?.expiry, Number.POSITIVE_INFINITY);
+  assert.equal(bench.guard.binding.ipv4?.expiry, Number.POSITIVE_INFINITY);
   bench.wait(200 * 365 * 24 * HOUR);
   bench.assertOnline();
 });
@@ -549,12 +550,13 @@ test("a VM with a static address may still speak DHCP for it, and learns server,
   bench.wait(UNANSWERED);
   bench.passesOut(udhcpc(3).release(ADDRESS, GATEWAY));
   bench.assertOnline();
-  const { origin, expiry } = bench.guard.binding!;
+  const { origin, expiry } = bench.guard.binding.ipv4!;
   assert.deepEqual({ origin, expiry }, { origin: "static", expiry: Number.POSITIVE_INFINITY });
 });
 
 test("a VM with a static address is bound from the start, by nobody", () => {
-  assert.deepEqual(new Bench({ address: ADDRESS }).guard.binding, {
+  assert.deepEqual(new Bench({ address: ADDRESS }).guard.binding.ipv4, {
+    family: "ipv4",
     address: parseIPv4(ADDRESS),
     origin: "static",
     server: 0,

@@ -220,7 +220,7 @@ test("D14 client identifiers, routers, masks and DNS servers are put together in
     ),
   );
   bench.passesIn(ack);
-  const { netmask, router, dnsServers } = bench.guard.binding!;
+  const { netmask, router, dnsServers } = bench.guard.binding.ipv4!;
   assert.deepEqual(
     [formatIPv4(netmask), formatIPv4(router), dnsServers.map(formatIPv4)],
     ["255.255.255.0", GATEWAY, [DNS_SERVER]],
@@ -239,7 +239,7 @@ test("D14 a lease time and a server in file and sname count", () => {
   bench.passesIn(
     dhcp(words, rawMessage(words, join(option(53, ACK), option(52, 3), END), join(LEASE, END), join(SERVER, END))),
   );
-  assert.deepEqual([bench.bound, formatIPv4(bench.guard.binding!.server)], [ADDRESS, GATEWAY]);
+  assert.deepEqual([bench.bound, formatIPv4(bench.guard.binding.ipv4!.server)], [ADDRESS, GATEWAY]);
 });
 
 test("D14 a client identifier of 255 bytes passes, one of 256 drops, however it is cut", () => {

@@ -110,16 +110,16 @@ test("D26 a router that cannot be one counts as none, and so does a DNS server t
     const bench = new Bench();
     const dns = ["0.0.0.1", "8.8.8.8", "127.0.0.53", "224.0.0.1", DNS_SERVER, EVERYONE];
     bench.bind(ADDRESS, new Client(), new Server({ netmask, router, dns }));
-    const binding = bench.guard.binding!;
-    assert.equal(formatIPv4(binding.router), taken ? router : NOBODY, `${router} with ${netmask}`);
-    assert.deepEqual(binding.dnsServers.map(formatIPv4), ["8.8.8.8", DNS_SERVER]);
+    const bound = bench.guard.binding.ipv4!;
+    assert.equal(formatIPv4(bound.router), taken ? router : NOBODY, `${router} with ${netmask}`);
+    assert.deepEqual(bound.dnsServers.map(formatIPv4), ["8.8.8.8", DNS_SERVER]);
   }
 });
 
 test("D26 a router outside the network's own subnet counts as none, whatever netmask the ACK gives", () => {
   const bench = new Bench({ subnet: "192.168.64.0/24" });
   bench.bind(ADDRESS, new Client(), new Server({ netmask: "255.0.0.0", router: "192.168.65.1" }));
-  assert.equal(bench.guard.binding?.router, 0);
+  assert.equal(bench.guard.binding.ipv4?.router, 0);
 });
 
 test("D26 the first and last address of the network's own subnet are not assigned", () => {
@@ -217,7 +217,7 @@ test("D29 the binding is there when onBinding tells of it, and gone when it tell
   const seen: (string | undefined)[] = [];
   let bench: Bench | undefined;
   bench = new Bench({
-    onBinding: ({ kind }) => seen.push(`${kind} ${bench?.guard.binding === undefined ? "unbound" : "bound"}`),
+    onBinding: ({ kind }) => seen.push(`${kind} ${bench?.guard.binding.ipv4 === undefined ? "unbound" : "bound"}`),
   });
   bench.bind();
   bench.passesOut(new Client({ xid: 2 }).release(ADDRESS, GATEWAY));
@@ -230,7 +230,7 @@ test("D29 a change of address tells of the loss of the old one, then of the new 
   assert.deepEqual(
     bench.changes.map((change) => [
       change.kind,
-      formatIPv4(change.binding.address),
+      formatIPv4(change.bound.address),
       change.kind === "lost" ? change.why : "",
     ]),
     [
@@ -258,23 +258,23 @@ test("an ACK that leaves options 1, 3 and 6 out keeps them, unless the address c
   const bench = bound();
   const silent = new Server({ router: undefined, netmask: undefined, dns: [] });
   const client = new Client({ xid: 2 });
-  const { netmask, router, dnsServers } = bench.guard.binding!;
+  const { netmask, router, dnsServers } = bench.guard.binding.ipv4!;
   bench.passesOut(client.renew(ADDRESS, GATEWAY));
   bench.passesIn(silent.ack(client, ADDRESS));
-  const kept = bench.guard.binding!;
+  const kept = bench.guard.binding.ipv4!;
   assert.deepEqual([kept.netmask, kept.router, kept.dnsServers], [netmask, router, dnsServers]);
   bench.bind(OTHER, new Client({ xid: 3 }), silent);
-  const gone = bench.guard.binding!;
+  const gone = bench.guard.binding.ipv4!;
   assert.deepEqual([gone.netmask, gone.router, gone.dnsServers], [0, 0, []]);
 });
 
 test("D25 another server that confirms the address in REBINDING changes nothing but server and expiry", () => {
   const bench = bound();
   const client = new Client({ xid: 2 });
-  const { netmask, router, dnsServers } = bench.guard.binding!;
+  const { netmask, router, dnsServers } = bench.guard.binding.ipv4!;
   bench.passesOut(client.rebind(ADDRESS));
   bench.passesIn(rogue.ack(client, ADDRESS));
-  const kept = bench.guard.binding!;
+  const kept = bench.guard.binding.ipv4!;
   assert.deepEqual([kept.netmask, kept.router, kept.dnsServers], [netmask, router, dnsServers]);
   assert.deepEqual([formatIPv4(kept.server), kept.expiry], [rogue.address, bench.now + HOUR]);
 });
@@ -298,7 +298,7 @@ test("options 1, 3 and 6 count as RFC 3396 reads them: a mask of 4 bytes, the fi
       ],
     }),
   );
-  const { netmask, router, dnsServers } = bench.guard.binding!;
+  const { netmask, router, dnsServers } = bench.guard.binding.ipv4!;
   assert.deepEqual(
     [formatIPv4(netmask), formatIPv4(router), dnsServers.map(formatIPv4)],
     ["255.255.0.0", GATEWAY, servers.slice(0, 8)],
@@ -324,7 +324,7 @@ test("a netmask that is not 4 bytes long, a router of 3 bytes and a router 0.0.0
         ],
       }),
     );
-    const { netmask, router, dnsServers } = bench.guard.binding!;
+    const { netmask, router, dnsServers } = bench.guard.binding.ipv4!;
     assert.deepEqual([netmask, router, dnsServers], [0, 0, []]);
   }
 });

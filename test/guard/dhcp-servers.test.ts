@@ -426,7 +426,7 @@ test("D25 in RENEWING only the binding's server acknowledges, whatever MAC bring
   bench.passesOut(client.renew(ADDRESS, GATEWAY));
   bench.dropsIn("dhcp.server", rogue.ack(client, ADDRESS), rogue.ack(client, OTHER));
   bench.passesIn(server.ack(client, ADDRESS, { from: OTHER_MAC }));
-  assert.equal(formatIPv4(bench.guard.binding!.router), GATEWAY);
+  assert.equal(formatIPv4(bench.guard.binding.ipv4!.router), GATEWAY);
 });
 
 test("D25 a renewal answered after the binding ended binds by the server that was asked, and by no other", () => {

@@ -41,7 +41,9 @@ test("a subscriber gets each verdict with the frame, its direction, its VM and t
 test("a subscriber gets each change of the binding once the guard follows it", (t) => {
   const bench = new Bench();
   const bound: boolean[] = [];
-  const messages = follow<BindingMessage>(t, "softnet:binding", () => bound.push(bench.guard.binding !== undefined));
+  const messages = follow<BindingMessage>(t, "softnet:binding", () =>
+    bound.push(bench.guard.binding.ipv4 !== undefined),
+  );
   bench.bind();
   bench.wait(365 * 86_400 * SECOND);
   bench.guard.advance(bench.now);

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { verdictOf } from "../../src/guard/reasons.ts";
 import {
-  type Binding,
+  type BoundAddress,
   createGuard,
   DROP_REASONS,
   type Guard,
@@ -383,9 +383,9 @@ function isAddressOfAVm(address: number, options: GuardOptions): boolean {
 const lastBound = new WeakMap<Guard, number>();
 
 /** The address bound at `time`, before the guard has seen that time. */
-function ownAt(guard: Guard, time: number): Binding | undefined {
-  const { binding } = guard;
-  return binding !== undefined && time < binding.expiry ? binding : undefined;
+function ownAt(guard: Guard, time: number): BoundAddress | undefined {
+  const bound = guard.binding.ipv4;
+  return bound !== undefined && time < bound.expiry ? bound : undefined;
 }
 
 const scratch = new Uint8Array(4096);
@@ -397,7 +397,7 @@ function check(
   time: number,
   counts: Map<string, number>,
 ): void {
-  const binding = ownAt(guard, time);
+  const own = ownAt(guard, time);
   scratch.set(frame);
   const answer: Verdict = guard[direction](frame, time);
   if (Buffer.compare(frame, scratch.subarray(0, frame.length)) !== 0) assert.fail("a byte was changed");
@@ -406,20 +406,20 @@ function check(
     assert.fail(`no verdict: ${JSON.stringify(answer)}`);
   }
   if (direction === "egress" && reason !== undefined) checkAnswer(guard, options, frame, reason, counts);
-  const after = guard.binding;
+  const after = guard.binding.ipv4;
   if (after !== undefined) lastBound.set(guard, after.address);
   if (verdict === "pass") {
-    const promise = broken(direction, frame, binding?.address, lastBound.get(guard));
+    const promise = broken(direction, frame, own?.address, lastBound.get(guard));
     if (promise !== undefined) assert.fail(`passed in spite of its ${promise}`);
     if (after !== undefined && !isAddressOfAVm(after.address, options))
       assert.fail(`bound ${formatIPv4(after.address)}`);
-    if (after !== undefined && after.address !== binding?.address) {
+    if (after !== undefined && after.address !== own?.address) {
       const broadcast = frame.subarray(0, 6).every((byte) => byte === 255);
       const here = direction === "ingress" && (broadcast || after.address === word(frame, 30));
       if (!here) assert.fail(`bound ${formatIPv4(after.address)} by a frame that was routed`);
       count(counts, "bound");
     }
-  } else if (after?.address !== binding?.address || after?.expiry !== binding?.expiry) {
+  } else if (after?.address !== own?.address || after?.expiry !== own?.expiry) {
     assert.fail("a dropped frame changed the binding");
   }
   count(counts, reason ?? `${direction} ${half(frame, 12).toString(16)}`);
@@ -480,8 +480,8 @@ function session(seed: number, counts: Map<string, number>): void {
   const quick = dice.chance(50);
   let time = dice.below(1000) * MINUTE;
   for (let index = 0; index < FRAMES_A_SESSION; index++) {
-    const binding = ownAt(guard, time);
-    const own = binding && formatIPv4(binding.address);
+    const bound = ownAt(guard, time);
+    const own = bound && formatIPv4(bound.address);
     const kind = dice.below(100);
     let step: Step;
     if (flood && dice.chance(floodOf === "fragments" ? 95 : 75))

@@ -282,7 +282,7 @@ function routerOf(options: readonly (readonly [number, Uint8Array])[], netmask: 
   const client = another(1);
   bench.passesOut(client.reboot(ADDRESS));
   const verdict = bench.in(new Server({ router: undefined, netmask }).ack(client, ADDRESS, { options }));
-  return bench.guard.binding === undefined ? verdict : formatIPv4(bench.guard.binding.router);
+  return bench.guard.binding.ipv4 === undefined ? verdict : formatIPv4(bench.guard.binding.ipv4.router);
 }
 
 test("G8 a default route in option 121 is the gateway, before 249, before option 3 (RFC 3442)", () => {

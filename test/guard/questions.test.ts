@@ -133,7 +133,7 @@ test("G9 G10 nothing is asked without the option, with a configured MAC, or whil
   for (const bench of [acquainted({ ask: false }), acquainted({ gatewayMacAddress: GATEWAY_MAC })]) {
     bench.dropsIn("arp.gateway", announces(OTHER_MAC));
     assert.equal(question(bench), undefined);
-    assert.equal(bench.guard.deadline, bench.guard.binding?.expiry);
+    assert.equal(bench.guard.deadline, bench.guard.binding.ipv4?.expiry);
   }
   const bench = acquainted();
   bench.dropsIn("arp.gateway", announces(OTHER_MAC));

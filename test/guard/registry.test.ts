@@ -1,7 +1,7 @@
 /** What the guard is told by the host's registry: addresses of other VMs (threat row D6), its VM's own of before (D28). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Binding, GuardOptions, RestoredBinding } from "../../src/index.ts";
+import type { BoundAddress, GuardOptions, RestoredAddress } from "../../src/index.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
 import {
   ADDRESS,
@@ -123,9 +123,10 @@ test("D6 a registry that fails counts as one that says held", () => {
   bench.assertOffline();
 });
 
-/** A binding as it was kept an hour after the bench's beginning ends it. */
-function kept(change: Partial<RestoredBinding> = {}): RestoredBinding {
+/** An address as it was kept an hour after the bench's beginning ends it. */
+function kept(change: Partial<RestoredAddress> = {}): RestoredAddress {
   return {
+    family: "ipv4",
     address: ip(ADDRESS),
     server: ip(GATEWAY),
     expiry: 1_700_000_000 * SECOND + 60 * MINUTE,
@@ -137,12 +138,12 @@ function kept(change: Partial<RestoredBinding> = {}): RestoredBinding {
   };
 }
 
-const after = (change?: Partial<RestoredBinding>, options: Partial<GuardOptions> = {}) =>
-  new Bench({ restored: kept(change), ...options });
+const after = (change?: Partial<RestoredAddress>, options: Partial<GuardOptions> = {}) =>
+  new Bench({ restored: { addresses: [kept(change)] }, ...options });
 
 test("D28 a VM goes on with its binding of before: traffic, the gateway's questions, DNS, and nobody is told", () => {
   const bench = after();
-  assert.deepEqual(bench.guard.binding, { ...kept(), origin: "snooped" } satisfies Binding);
+  assert.deepEqual(bench.guard.binding.ipv4, { ...kept(), origin: "snooped" } satisfies BoundAddress);
   // The gateway speaks first; its MAC is the one that acknowledged.
   const question = (sender: string) =>
     arp({ operation: 1, sender: GATEWAY, senderMac: sender, target: ADDRESS, from: sender, to: VM });
@@ -200,7 +201,7 @@ test("D28 the restored client identifier is one of the four, and gives its place
 });
 
 test("D28 what an ACK could not have made here is not restored", () => {
-  const refused: readonly (readonly [string, Partial<RestoredBinding>, Partial<GuardOptions>])[] = [
+  const refused: readonly (readonly [string, Partial<RestoredAddress>, Partial<GuardOptions>])[] = [
     ["the gateway's address", { address: ip(GATEWAY) }, {}],
     ["the configured gateway's address", {}, { gateway: ADDRESS }],
     ["the server's address", { server: ip(ADDRESS) }, {}],
@@ -215,7 +216,7 @@ test("D28 what an ACK could not have made here is not restored", () => {
   ];
   for (const [what, change, options] of refused) {
     const bench = after(change, options);
-    assert.equal(bench.guard.binding, undefined, what);
+    assert.equal(bench.guard.binding.ipv4, undefined, what);
     bench.dropsOut("ipv4.unbound", tcp(443, { source: ADDRESS }));
   }
 });
@@ -229,7 +230,7 @@ test("D28 a router and DNS servers that cannot be are left out, as in an ACK", (
   const dnsServers = ["127.0.0.53", DNS_SERVER, ...Array.from({ length: 9 }, (_, last) => `10.0.0.${last}`)].map(ip);
   const bench = after({ router: ip("169.254.169.254"), dnsServers });
   assert.equal(bench.guard.gateway, 0);
-  assert.deepEqual(bench.guard.binding?.dnsServers.map(formatIPv4), [
+  assert.deepEqual(bench.guard.binding.ipv4?.dnsServers.map(formatIPv4), [
     DNS_SERVER,
     ...Array.from({ length: 6 }, (_, last) => `10.0.0.${last}`),
   ]);
@@ -243,11 +244,11 @@ test("D28 an expired binding of before opens nothing", () => {
 test("the binding tells where its ACK came from and what it answered", () => {
   const bench = new Bench();
   bench.bind(ADDRESS, new Client(), new Server({ mac: OTHER_MAC, identifier: "10.9.9.9" }));
-  assert.deepEqual(bench.guard.binding?.acknowledged, { source: ip(GATEWAY), sourceMac: parseMac(OTHER_MAC) });
+  assert.deepEqual(bench.guard.binding.ipv4?.acknowledged, { source: ip(GATEWAY), sourceMac: parseMac(OTHER_MAC) });
   const client = new Client({ xid: 9, identifier: address("1.2.3.4") });
   bench.passesOut(client.renew(ADDRESS, "10.9.9.9", { to: EVERYONE_MAC }));
   bench.passesIn(new Server({ identifier: "10.9.9.9" }).ack(client, ADDRESS));
-  const { acknowledged } = bench.guard.binding!;
+  const { acknowledged } = bench.guard.binding.ipv4!;
   assert.deepEqual(acknowledged?.clientIdentifier, address("1.2.3.4"), "of the last request, not of the first");
   assert.equal(acknowledged?.sourceMac, parseMac(GATEWAY_MAC));
   bench.passesOut(tcp(443, { destination: GLOBAL }));

@@ -73,7 +73,7 @@ test("G2 D25 another server that acknowledges it may confirm the address, and no
   bench.dropsIn("dhcp.server", rogue.nak(client));
   bench.dropsIn("dhcp.assigned-address", rogue.ack(client, OTHER));
   bench.passesIn(rogue.ack(client, ADDRESS));
-  const { router, dnsServers } = bench.guard.binding!;
+  const { router, dnsServers } = bench.guard.binding.ipv4!;
   assert.deepEqual([router, ...dnsServers].map(formatIPv4), [GATEWAY, DNS_SERVER]);
 });
 
@@ -366,9 +366,9 @@ test("G3 D25 after the lease's end too another server than the former one confir
     const bench = asleep();
     bench.passesOut(rebindUnaddressed(ADDRESS));
     bench.passesIn(from.ack(client, ADDRESS));
-    const binding = bench.guard.binding!;
-    assert.deepEqual([binding.router, ...binding.dnsServers].map(formatIPv4), [router, dns]);
-    assert.equal(formatIPv4(binding.netmask), "255.255.255.0");
+    const bound = bench.guard.binding.ipv4!;
+    assert.deepEqual([bound.router, ...bound.dnsServers].map(formatIPv4), [router, dns]);
+    assert.equal(formatIPv4(bound.netmask), "255.255.255.0");
   }
 });
 

@@ -437,11 +437,11 @@ export class Bench {
     for (const [index, frame] of frames.entries()) assert.equal(this.in(frame), reason, `frame ${index + 1} in`);
   }
 
-  /** The bound address as text; undefined while there is no binding. Looks at the clock first, by a frame that drops. */
+  /** The bound address as text; undefined while there is none. Looks at the clock first, by a frame that drops. */
   get bound(): string | undefined {
     this.in(bytes());
-    const binding = this.guard.binding;
-    return binding && formatIPv4(binding.address);
+    const { ipv4 } = this.guard.binding;
+    return ipv4 && formatIPv4(ipv4.address);
   }
 
   /** The usual four messages; every one must pass. */

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Binding } from "../../src/guard/types.ts";
+import type { BoundIPv4Address } from "../../src/guard/types.ts";
 import { isReleasable, releaseFrame, sendRelease } from "../../src/networks/dhcp/release.ts";
 import { Batch, strideFor } from "../../src/relay/batch.ts";
 import { parseIPv4, parseMac } from "../../src/wire/address.ts";
@@ -12,7 +12,8 @@ import { ADDRESS, Bench, bytes, Client, GATEWAY, GATEWAY_MAC, hex, Server, VM } 
 import { FakePort } from "../relay/fakes.ts";
 
 const MAC = parseMac(VM)!;
-const BINDING: Binding = {
+const BOUND: BoundIPv4Address = {
+  family: "ipv4",
   address: parseIPv4(ADDRESS)!,
   origin: "snooped",
   server: parseIPv4(GATEWAY)!,
@@ -26,13 +27,13 @@ const BINDING: Binding = {
     clientIdentifier: hex("01 7e1a00000001"),
   },
 };
-const { clientIdentifier: _, ...PLAIN } = BINDING.acknowledged!;
+const { clientIdentifier: _, ...PLAIN } = BOUND.acknowledged!;
 
 const slice = (frame: Uint8Array, from: number, to: number): string =>
   Buffer.from(frame.subarray(from, to)).toString("hex");
 
 test("every byte of it", () => {
-  const frame = releaseFrame(MAC, BINDING, 0x12345678);
+  const frame = releaseFrame(MAC, BOUND, 0x12345678);
   assert.equal(slice(frame, 0, 14), "0200000000647e1a000000010800", "from the VM to where the ACK came from");
   assert.equal(slice(frame, 23, 24), "11", "UDP");
   assert.equal(slice(frame, 26, 34), "c0a84005c0a84001", "from the VM's address to the server's");
@@ -48,25 +49,25 @@ test("every byte of it", () => {
 });
 
 test("a client that asked without an identifier gives back without one", () => {
-  const frame = releaseFrame(MAC, { ...BINDING, acknowledged: PLAIN }, 1);
+  const frame = releaseFrame(MAC, { ...BOUND, acknowledged: PLAIN }, 1);
   assert.match(slice(frame, 282, frame.length), /^3501073604c0a84001ff0*$/);
 });
 
 test("the longest identifier is whole", () => {
   const clientIdentifier = new Uint8Array(255).fill(0xab);
-  const frame = releaseFrame(MAC, { ...BINDING, acknowledged: { ...PLAIN, clientIdentifier } }, 1);
+  const frame = releaseFrame(MAC, { ...BOUND, acknowledged: { ...PLAIN, clientIdentifier } }, 1);
   assert.match(slice(frame, 282, frame.length), /^3501073604c0a840013dff(?:ab){255}ff$/);
 });
 
 test("where nobody knows from where the ACK came, it is broadcast on the wire, not in IP", () => {
-  const { acknowledged: __, ...rest } = BINDING;
+  const { acknowledged: __, ...rest } = BOUND;
   const odd = [
     rest,
-    { ...BINDING, acknowledged: { ...PLAIN, sourceMac: 0 } },
-    { ...BINDING, acknowledged: { ...PLAIN, sourceMac: parseMac("01:00:5e:00:00:01")! } },
+    { ...BOUND, acknowledged: { ...PLAIN, sourceMac: 0 } },
+    { ...BOUND, acknowledged: { ...PLAIN, sourceMac: parseMac("01:00:5e:00:00:01")! } },
   ];
-  for (const binding of odd) {
-    const frame = releaseFrame(MAC, binding, 1);
+  for (const bound of odd) {
+    const frame = releaseFrame(MAC, bound, 1);
     assert.equal(slice(frame, 0, 6), "ffffffffffff");
     assert.equal(slice(frame, 30, 34), "c0a84001");
   }
@@ -76,7 +77,7 @@ test("the guard lets the VM send exactly this, once", () => {
   for (const identifier of [undefined, bytes(1, 2, 3), new Uint8Array(255).fill(7)]) {
     const bench = new Bench();
     bench.bind(ADDRESS, new Client(identifier && { identifier }), new Server());
-    const frame = releaseFrame(MAC, bench.guard.binding!, 77);
+    const frame = releaseFrame(MAC, bench.guard.binding.ipv4!, 77);
     bench.passesOut(frame);
     assert.deepEqual(bench.changes.at(-1)?.kind, "lost");
     bench.dropsOut("dhcp.client-address", frame);
@@ -84,11 +85,11 @@ test("the guard lets the VM send exactly this, once", () => {
 });
 
 test("only what was learned from the network's own server is given back", () => {
-  assert.ok(isReleasable(BINDING));
+  assert.ok(isReleasable(BOUND));
   assert.ok(!isReleasable(undefined));
-  assert.ok(!isReleasable({ ...BINDING, origin: "served" }));
-  assert.ok(!isReleasable({ ...BINDING, origin: "static" }));
-  assert.ok(!isReleasable({ ...BINDING, server: 0 }));
+  assert.ok(!isReleasable({ ...BOUND, origin: "served" }));
+  assert.ok(!isReleasable({ ...BOUND, origin: "static" }));
+  assert.ok(!isReleasable({ ...BOUND, server: 0 }));
 });
 
 const batchFor = (mtu: number) => new Batch(new Uint8Array(2 * strideFor(mtu)), 0, 2, strideFor(mtu));
@@ -97,16 +98,16 @@ test("it goes out through the port, as the only frame of its batch", () => {
   const port = new FakePort("network");
   const batch = batchFor(1514);
   batch.count = 2;
-  sendRelease(port, batch, MAC, BINDING);
+  sendRelease(port, batch, MAC, BOUND);
   assert.equal(port.taken.length, 1);
   const [frame] = port.taken as [number[]];
   const sent = Uint8Array.from(frame);
   const xid = Number.parseInt(slice(sent, 46, 50), 16);
-  assert.deepEqual(sent, releaseFrame(MAC, BINDING, xid));
+  assert.deepEqual(sent, releaseFrame(MAC, BOUND, xid));
 });
 
 test("with an MTU below what DHCP needs nothing is sent", () => {
   const port = new FakePort("network");
-  sendRelease(port, batchFor(100), MAC, BINDING);
+  sendRelease(port, batchFor(100), MAC, BOUND);
   assert.deepEqual(port.taken, []);
 });

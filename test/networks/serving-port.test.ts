@@ -452,7 +452,7 @@ function wire(t: TestContext): Wired {
   return { vm, tap, relay, guard, changes, ends, say };
 }
 
-const originOf = (guard: Guard): string | undefined => guard.binding?.origin;
+const originOf = (guard: Guard): string | undefined => guard.binding.ipv4?.origin;
 const typeOf = (frame: readonly number[]): number => frame[MESSAGE + 242]!;
 const OFFER = 2;
 const ACK = 5;
@@ -468,13 +468,13 @@ test("a whole conversation binds the guard, as served, and nothing of it reaches
   assert.deepEqual((await say(client.discover())).map(typeOf), [OFFER]);
   assert.equal(originOf(guard), undefined);
   assert.deepEqual((await say(client.select(OWN, GATEWAY))).map(typeOf), [ACK]);
-  const { binding } = guard;
-  assert.ok(binding !== undefined);
+  const { ipv4: bound } = guard.binding;
+  assert.ok(bound !== undefined);
   assert.deepEqual(
-    [formatIPv4(binding.address), binding.origin, formatIPv4(binding.server), binding.expiry],
+    [formatIPv4(bound.address), bound.origin, formatIPv4(bound.server), bound.expiry],
     [OWN, "served", GATEWAY, Number.POSITIVE_INFINITY],
   );
-  assert.deepEqual([formatIPv4(binding.router), binding.dnsServers.map(formatIPv4)], [GATEWAY, ["192.0.2.53"]]);
+  assert.deepEqual([formatIPv4(bound.router), bound.dnsServers.map(formatIPv4)], [GATEWAY, ["192.0.2.53"]]);
 
   await say(ping);
   assert.deepEqual(tap.taken, [[...ping]]);

@@ -1,5 +1,5 @@
 /** What a softnet may know of before and of others: a binding to go on with, and addresses that other VMs hold. */
-import type { GuardOptions, RestoredBinding } from "../../src/guard/types.ts";
+import type { GuardOptions, RestoredAddress } from "../../src/guard/types.ts";
 import type { World } from "./world.ts";
 
 const SECOND = 1_000_000;
@@ -9,12 +9,12 @@ export function before(world: World): Partial<GuardOptions> {
   const { random } = world;
   const restored = random.chance(0.2) ? kept(world) : undefined;
   return {
-    ...(restored && { restored }),
+    ...(restored && { restored: { addresses: [restored] } }),
     ...(random.chance(0.15) && { heldElsewhere: registry(world) }),
   };
 }
 
-function kept(world: World): RestoredBinding {
+function kept(world: World): RestoredAddress {
   const { random, server } = world;
   const odd = random.chance(0.3);
   const address = odd && random.chance(0.3) ? world.someAddress() : world.lastAddress;
@@ -29,6 +29,7 @@ function kept(world: World): RestoredBinding {
     world.leaseEnd = ends;
   }
   return {
+    family: "ipv4",
     address,
     server: odd && random.chance(0.6) ? random.pick([world.impostor(), 0, random.pick(world.servers).id]) : server.id,
     expiry: odd && random.chance(0.2) ? random.pick([0, -1, Number.NaN, world.now]) : ends,
@@ -39,7 +40,7 @@ function kept(world: World): RestoredBinding {
   };
 }
 
-function acknowledged(world: World, odd: boolean): NonNullable<RestoredBinding["acknowledged"]> {
+function acknowledged(world: World, odd: boolean): NonNullable<RestoredAddress["acknowledged"]> {
   const { random, server, identifier } = world;
   return {
     source: odd && random.chance(0.3) ? random.pick([0, world.hostAddress()]) : server.source,

@@ -1,6 +1,6 @@
 /** The second guard's DHCP (RFC 2131): reading a message, and what VM and servers may say when. */
 
-import type { RestoredBinding } from "../../src/guard/types.ts";
+import type { RestoredAddress } from "../../src/guard/types.ts";
 import {
   type Cidr,
   cidr,
@@ -757,7 +757,7 @@ function couldBeGiven(state: State, yiaddr: number, { server, router, netmask }:
 }
 
 /** The binding that the VM had before the guard was made, as if its ACK had just come; or nothing. */
-export function restoreBinding(state: State, kept: RestoredBinding): void {
+export function restoreBinding(state: State, kept: RestoredAddress): void {
   const refusal = whyNotRestored(state, kept);
   state.reach(refusal === undefined ? "a restored binding" : `no restored binding: ${refusal}`);
   if (refusal !== undefined) return;
@@ -777,7 +777,7 @@ export function restoreBinding(state: State, kept: RestoredBinding): void {
   state.identifiers.push({ identifier: [...(acknowledged.clientIdentifier ?? [])].join("."), time: 0 });
 }
 
-function whyNotRestored(state: State, kept: RestoredBinding): string | undefined {
+function whyNotRestored(state: State, kept: RestoredAddress): string | undefined {
   const { address, server, expiry } = kept;
   if (state.binding?.fixed) return "a static address";
   if (Number.isNaN(expiry) || expiry <= 0) return "its expiry";

@@ -46,7 +46,8 @@ export class OracleGuard {
       if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
       else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
     };
-    if (options.restored !== undefined) restoreBinding(state, options.restored);
+    const kept = options.restored?.addresses[0];
+    if (kept !== undefined) restoreBinding(state, kept);
   }
 
   /** A frame from the VM at a time in microseconds, with the virtio-net header that stands in front of it, if any. */

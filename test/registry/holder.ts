@@ -5,7 +5,7 @@
 import { createInterface } from "node:readline";
 import { Registration } from "../../src/registry/registration.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
-import { bindingOf, registryIn } from "./support.ts";
+import { boundOf, registryIn } from "./support.ts";
 
 const [directory, network, mac] = process.argv.slice(2) as [string, string, string];
 const system = registryIn(directory);
@@ -24,7 +24,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   } else if (order === "claim") {
     console.log("free");
   } else {
-    registration.follow({ kind: "learned", binding: bindingOf(system, address) });
+    registration.follow({ kind: "learned", bound: boundOf(system, address) });
     console.log("learned");
   }
 }

@@ -22,17 +22,7 @@ import { encodeRecord } from "../../src/registry/record.ts";
 import type { Registration } from "../../src/registry/registration.ts";
 import { MOST_ENDED, MOST_RECORDS } from "../../src/registry/sweep.ts";
 import { needs, needsRoot } from "../support/tools.ts";
-import {
-  ADDRESS,
-  Bench,
-  bindingOf,
-  NETWORK,
-  ONLY_LINUX,
-  OTHER_ADDRESS,
-  OTHER_VM,
-  OtherSoftnet,
-  VM,
-} from "./support.ts";
+import { ADDRESS, Bench, boundOf, NETWORK, ONLY_LINUX, OTHER_ADDRESS, OTHER_VM, OtherSoftnet, VM } from "./support.ts";
 
 const NOBODY = 65_534;
 const ROOT = { ...ONLY_LINUX, ...needsRoot() };
@@ -257,7 +247,7 @@ test("a file that is being made stays, though a softnet that cleans up saw it be
 /** Files as ended softnets leave them, `ends` in microseconds since boot. */
 function plant(bench: Bench, number: number, ends: number): void {
   const { system } = bench;
-  const { expiry: _, ...binding } = bindingOf(system, 0x0a000000 + number);
+  const { family: _family, expiry: _expiry, ...binding } = boundOf(system, 0x0a000000 + number);
   const record = encodeRecord({
     boot: system.bootId(),
     network: NETWORK,

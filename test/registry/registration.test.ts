@@ -9,7 +9,7 @@ import { formatIPv4 } from "../../src/wire/address.ts";
 import {
   ADDRESS,
   Bench,
-  bindingOf,
+  boundOf,
   MINUTE,
   NETWORK,
   ONLY_LINUX,
@@ -42,7 +42,7 @@ test("who ends as root leaves no record of which there is nothing to go on with"
   assert.ok(bench.learn(kept));
   const empty = bench.open(OTHER_VM);
   const fixed = bench.open(OTHER_VM + 1);
-  assert.ok(fixed.begin({ ...bench.learned().binding, address: OTHER_ADDRESS, origin: "static" }));
+  assert.ok(fixed.begin({ ...bench.learned().bound, address: OTHER_ADDRESS, origin: "static" }));
   assert.equal(bench.files().length, 3);
   for (const one of [empty, fixed, kept]) one.close();
   const files = bench.files();
@@ -67,16 +67,16 @@ test("D6 what was given up, replaced or has run out is free again", ONLY_LINUX, 
   const first = bench.open();
   const second = bench.open(OTHER_VM);
   const third = bench.open(OTHER_VM + 1);
-  const { binding } = bench.learned();
+  const { bound } = bench.learned();
   assert.ok(bench.learn(first));
-  first.follow({ kind: "lost", binding, why: "released" });
+  first.follow({ kind: "lost", bound, why: "released" });
   assert.equal(second.isHeldElsewhere(ADDRESS), false);
   assert.ok(bench.learn(second));
   assert.equal(third.isHeldElsewhere(ADDRESS), true);
 
   // The guard tells of a move in two steps.
   assert.equal(second.isHeldElsewhere(OTHER_ADDRESS), false);
-  second.follow({ kind: "lost", binding, why: "replaced" });
+  second.follow({ kind: "lost", bound, why: "replaced" });
   assert.equal(third.isHeldElsewhere(ADDRESS), true);
   assert.equal(third.isHeldElsewhere(OTHER_ADDRESS), true);
   second.follow(bench.learned(OTHER_ADDRESS));
@@ -105,7 +105,7 @@ test("D6 who was refused claims nothing any more, and keeps what it had", ONLY_L
   assert.ok(bench.learn(first));
   assert.ok(bench.learn(second, OTHER_ADDRESS));
   assert.equal(second.isHeldElsewhere(ADDRESS), true);
-  first.follow({ kind: "lost", binding: bindingOf(bench.system, ADDRESS), why: "expired" });
+  first.follow({ kind: "lost", bound: boundOf(bench.system, ADDRESS), why: "expired" });
   const third = bench.open(OTHER_VM + 1);
   assert.equal(third.isHeldElsewhere(ADDRESS), false);
   assert.equal(third.isHeldElsewhere(OTHER_ADDRESS), true);
@@ -157,7 +157,7 @@ test(
     other.follow(bench.learned(OTHER_ADDRESS)); // and it takes another one
 
     const { restored } = bench.open();
-    const { expiry, origin: _, ...rest } = bindingOf(bench.system, ADDRESS);
+    const { expiry, origin: _, ...rest } = boundOf(bench.system, ADDRESS);
     assert.ok(restored !== undefined);
     assert.deepEqual({ ...restored, expiry: 0 }, { ...rest, expiry: 0 });
     assert.ok(Math.abs(restored.expiry - expiry) < MINUTE, "its end has not moved but for the time of this test");
@@ -184,7 +184,7 @@ test("D28 what the VM itself gave up is not gone on with", ONLY_LINUX, (t) => {
   for (const why of ["released", "declined", "refused", "expired"] as const) {
     const first = bench.open();
     assert.ok(bench.learn(first));
-    first.follow({ kind: "lost", binding: bindingOf(bench.system, ADDRESS), why });
+    first.follow({ kind: "lost", bound: boundOf(bench.system, ADDRESS), why });
     first.released();
     first.close();
     const second = bench.open();
@@ -305,7 +305,7 @@ test("D28 why a binding of before is not taken up is told", ONLY_LINUX, (t) => {
   };
   assert.equal(why(other), "another softnet's VM has the address now");
   const gaveUp = (_: Bench, first: Registration): object => {
-    first.follow({ kind: "lost", binding: bindingOf(new Bench(t).system, ADDRESS), why: "released" });
+    first.follow({ kind: "lost", bound: boundOf(new Bench(t).system, ADDRESS), why: "released" });
     return {};
   };
   assert.equal(why(gaveUp), undefined, "the VM itself gave it up: there is nothing to tell");
@@ -383,14 +383,14 @@ test("D28 what was restored but the guard did not take is nobody's", ONLY_LINUX,
 
 test("D6 a static address is settled only while no other live softnet's VM has it", ONLY_LINUX, (t) => {
   const bench = new Bench(t);
-  const { binding } = bench.learned(ADDRESS, { origin: "static", expiry: Number.POSITIVE_INFINITY });
+  const { bound } = bench.learned(ADDRESS, { origin: "static", expiry: Number.POSITIVE_INFINITY });
   const first = bench.open();
   const second = bench.open(OTHER_VM);
-  assert.equal(first.begin(binding), true);
-  assert.equal(second.begin(binding), false);
+  assert.equal(first.begin(bound), true);
+  assert.equal(second.begin(bound), false);
   assert.equal(second.isHeldElsewhere(OTHER_ADDRESS), false);
   first.close();
-  assert.equal(second.begin(binding), true);
+  assert.equal(second.begin(bound), true);
 });
 
 test("D6 a record that cannot be written throws, and what was claimed stays claimed", ONLY_LINUX, (t) => {

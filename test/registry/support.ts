@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { BindingChange, Binding as GuardBinding } from "../../src/guard/types.ts";
+import type { BindingChange, BoundAddress } from "../../src/guard/types.ts";
 import { loadLibc } from "../../src/native/linux/libc.ts";
 import { linuxRegistry } from "../../src/registry/linux.ts";
 import { Registration } from "../../src/registry/registration.ts";
@@ -61,20 +61,21 @@ export class Bench {
   }
 
   /** What a guard tells when it has learned an address, for an hour. */
-  learned(address = ADDRESS, change: Partial<GuardBinding> = {}): BindingChange {
-    return { kind: "learned", binding: { ...bindingOf(this.system, address), ...change } };
+  learned(address = ADDRESS, change: Partial<BoundAddress> = {}): BindingChange {
+    return { kind: "learned", bound: { ...boundOf(this.system, address), ...change } };
   }
 
   /** Claims and learns, as a guard does; answers whether it could. */
-  learn(registration: Registration, address = ADDRESS, change: Partial<GuardBinding> = {}): boolean {
+  learn(registration: Registration, address = ADDRESS, change: Partial<BoundAddress> = {}): boolean {
     if (registration.isHeldElsewhere(address)) return false;
     registration.follow(this.learned(address, change));
     return true;
   }
 }
 
-export function bindingOf(system: RegistrySystem, address: number): GuardBinding {
+export function boundOf(system: RegistrySystem, address: number): BoundAddress {
   return {
+    family: "ipv4",
     address,
     origin: "snooped",
     server: parseIPv4("10.77.0.1")!,

@@ -8,8 +8,8 @@ import { Relay } from "../../src/relay/relay.ts";
 import { followBinding } from "../../src/session/binding-followers.ts";
 import { FakeGuard, FakePort, plainBatch } from "../relay/fakes.ts";
 
-const binding = createGuard({ macAddress: "02:00:00:00:00:11", address: "192.168.64.9" }).binding!;
-const change: BindingChange = { kind: "learned", binding };
+const bound = createGuard({ macAddress: "02:00:00:00:00:11", address: "192.168.64.9" }).binding.ipv4!;
+const change: BindingChange = { kind: "learned", bound };
 
 function relayOf(t: TestContext, guard: FakeGuard) {
   const [vm, network] = [new FakePort("vm"), new FakePort("network")];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createGuard } from "../../src/guard/guard.ts";
-import type { Binding } from "../../src/guard/types.ts";
+import type { BoundAddress } from "../../src/guard/types.ts";
 import { BindingLog } from "../../src/session/binding-log.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { parseIPv4 } from "../../src/wire/address.ts";
@@ -15,7 +15,8 @@ function setUp() {
   const write = (line: string): boolean => lines.push(JSON.parse(line)) > 0;
   const log = new BindingLog(new Log({ level: "info", format: "json", write }), false, () => state.time);
   const guard = createGuard({ macAddress: "02:00:00:00:00:11", gateway: "10.0.0.1" });
-  const binding = (more: Partial<Binding> = {}): Binding => ({
+  const bound = (more: Partial<BoundAddress> = {}): BoundAddress => ({
+    family: "ipv4",
     address: parseIPv4("10.0.0.9")!,
     origin: "snooped",
     server: parseIPv4("10.0.0.1")!,
@@ -25,14 +26,14 @@ function setUp() {
     dnsServers: [parseIPv4("10.0.0.1")!],
     ...more,
   });
-  return { log, guard, binding, state, lines };
+  return { log, guard, bound, state, lines };
 }
 
 test("a renewal that changes nothing is told once an hour, however often the guest asks", () => {
-  const { log, guard, binding, state, lines } = setUp();
-  log.follow({ kind: "learned", binding: binding() }, guard);
+  const { log, guard, bound, state, lines } = setUp();
+  log.follow({ kind: "learned", bound: bound() }, guard);
   for (const end = state.time + 5 * HOUR; state.time < end; state.time += SECOND / 10) {
-    log.follow({ kind: "renewed", binding: binding() }, guard);
+    log.follow({ kind: "renewed", bound: bound() }, guard);
   }
   const messages = lines.map(({ message }) => message);
   assert.deepEqual(messages, ["binding learned", ...Array(messages.length - 1).fill("binding renewed")]);
@@ -40,12 +41,12 @@ test("a renewal that changes nothing is told once an hour, however often the gue
 });
 
 test("a renewal that brings something else is told at once", () => {
-  const { log, guard, binding, state, lines } = setUp();
-  log.follow({ kind: "learned", binding: binding() }, guard);
+  const { log, guard, bound, state, lines } = setUp();
+  log.follow({ kind: "learned", bound: bound() }, guard);
   state.time += SECOND;
-  log.follow({ kind: "renewed", binding: binding() }, guard);
-  log.follow({ kind: "renewed", binding: binding({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
-  log.follow({ kind: "renewed", binding: binding({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
+  log.follow({ kind: "renewed", bound: bound() }, guard);
+  log.follow({ kind: "renewed", bound: bound({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
+  log.follow({ kind: "renewed", bound: bound({ dnsServers: [parseIPv4("10.0.0.53")!] }) }, guard);
   assert.deepEqual(
     lines.map(({ message, dns }) => `${message} ${dns}`),
     ["binding learned 10.0.0.1", "binding renewed 10.0.0.53"],
@@ -53,10 +54,10 @@ test("a renewal that brings something else is told at once", () => {
 });
 
 test("a guest that takes and releases its address without end writes a burst, then a line a minute with what was left out", () => {
-  const { log, guard, binding, state, lines } = setUp();
+  const { log, guard, bound, state, lines } = setUp();
   for (let round = 0; round < 6000; round++, state.time += SECOND / 10) {
-    log.follow({ kind: "learned", binding: binding() }, guard);
-    log.follow({ kind: "lost", binding: binding(), why: "released" }, guard);
+    log.follow({ kind: "learned", bound: bound() }, guard);
+    log.follow({ kind: "lost", bound: bound(), why: "released" }, guard);
   }
   assert.ok(lines.length >= 20 && lines.length <= 20 + 11, `${lines.length} lines in ten minutes`);
   assert.ok(Number(lines.at(-1)!["left-out"]) > 1000);

@@ -10,7 +10,7 @@ import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../../wire/addr
 import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../../wire/dhcp.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PASS, verdictOf } from "../reasons.ts";
-import type { Binding } from "../types.ts";
+import type { BoundIPv4Address } from "../types.ts";
 import { isAssignable, mayBeRouter } from "./assignable.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, isHeldElsewhere, serverOf } from "./dhcp-state.ts";
@@ -38,7 +38,7 @@ export class DhcpIngress {
     this.#state = state;
   }
 
-  /** Knows from where a restored binding was taught. */
+  /** Knows from where a restored address was taught. */
   recall(source: number): void {
     this.#lastTeacher = source;
   }
@@ -95,10 +95,10 @@ export class DhcpIngress {
 
   #isNear(source: number): boolean {
     const { lease, trustedServer, subnet: known } = this.#state;
-    const binding = lease.binding ?? lease.former;
-    if (source !== 0 && (source === trustedServer || source === binding?.server || source === this.#lastTeacher))
+    const last = lease.bound ?? lease.former;
+    if (source !== 0 && (source === trustedServer || source === last?.server || source === this.#lastTeacher))
       return true;
-    const subnet = known ?? (binding && subnetOf(binding.address, binding.netmask));
+    const subnet = known ?? (last && subnetOf(last.address, last.netmask));
     return subnet && subnet.length <= 30 ? covers(subnet, source) : !isGloballyRoutable(source);
   }
 
@@ -156,14 +156,14 @@ export class DhcpIngress {
       case "INIT-REBOOT":
         return this.#isFirstToAcknowledge(transaction) ? PASS : SERVER;
       case "INFORM":
-        return lease.binding && (serverOf(this.#state) === 0 || this.#isFromServer()) ? PASS : SERVER;
+        return lease.bound && (serverOf(this.#state) === 0 || this.#isFromServer()) ? PASS : SERVER;
     }
   }
 
-  /** Whether the message comes from the server of a living binding, as option 54 says. */
+  /** Whether the message comes from the server of a lease that lives, as option 54 says. */
   #isFromServer(): boolean {
     const { lease, message } = this.#state;
-    return lease.binding !== undefined && serverOf(this.#state) === message.serverIdentifier;
+    return lease.bound !== undefined && serverOf(this.#state) === message.serverIdentifier;
   }
 
   /** The client takes the first ACK and ignores others; so must we, or its server and ours would differ. */
@@ -197,18 +197,18 @@ export class DhcpIngress {
 
   /** Whether any server may refuse: the VM has no address that it could lose by it, or does not know that it has. */
   #takesAnyNak({ kind }: Transaction): boolean {
-    return kind === "INIT-REBOOT" || (kind === "REBINDING" && !this.#state.lease.binding);
+    return kind === "INIT-REBOOT" || (kind === "REBINDING" && !this.#state.lease.bound);
   }
 
   /**
-   * Makes or renews the binding. In REBINDING any server may confirm the address, and no more than that: what another
-   * server than the binding's says of routers and DNS servers is not taken.
+   * Makes or renews the lease. In REBINDING any server may confirm the address, and no more than that: what another
+   * server than the lease's says of routers and DNS servers is not taken.
    */
   #learn(transaction: Transaction, sourceAddress: number, sourceMac: number, now: number): void {
     const { message, lease, pending, gateway } = this.#state;
-    const known = lease.binding ?? (transaction.renews ? lease.former : undefined);
+    const known = lease.bound ?? (transaction.renews ? lease.former : undefined);
     const rebinding = transaction.kind === "REBINDING" && known?.address === message.yiaddr;
-    const server = lease.binding ? serverOf(this.#state) : known?.server;
+    const server = lease.bound ? serverOf(this.#state) : known?.server;
     const confirmsOnly = rebinding && server !== message.serverIdentifier;
     this.#lastTeacher = sourceAddress;
     pending.add(message.yiaddr, message.serverIdentifier, now);
@@ -239,8 +239,8 @@ export class DhcpIngress {
     return isAssignable(message.yiaddr, gateway.address, subnet, message);
   }
 
-  /** `known`: the binding that the message may renew. */
-  #routerOf(known: Binding | undefined, message: DhcpMessage): number {
+  /** `known`: the address that the message may renew. */
+  #routerOf(known: BoundIPv4Address | undefined, message: DhcpMessage): number {
     const { router, yiaddr } = message;
     const netmask = message.netmask || (known?.address === yiaddr ? known.netmask : 0);
     return mayBeRouter(router, this.#state.subnet ?? subnetOf(yiaddr, netmask)) ? router : 0;

@@ -1,4 +1,4 @@
-/** What DHCP's two directions share: one VM's transactions, addresses and binding, and whom the VM may believe. */
+/** What DHCP's two directions share: one VM's transactions, addresses and lease, and whom the VM may believe. */
 import type { Cidr } from "../../policy/rule.ts";
 import type { DhcpMessage } from "../../wire/dhcp.ts";
 import type { GatewayWatch } from "./gateway-watch.ts";
@@ -43,5 +43,5 @@ export function isHeldElsewhere({ heldElsewhere }: DhcpState, address: number): 
 
 /** The server that the VM may talk to by unicast: the binding's, else the trusted one; 0 = none. */
 export function serverOf(state: DhcpState): number {
-  return state.lease.binding?.server || state.trustedServer;
+  return state.lease.bound?.server || state.trustedServer;
 }

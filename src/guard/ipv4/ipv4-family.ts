@@ -1,5 +1,5 @@
 /**
- * IPv4 and what belongs to it: ARP, DHCP with the binding that it makes, and the checks of packets before policy
+ * IPv4 and what belongs to it: ARP, DHCP with the bound address that it makes, and the checks of packets before policy
  * (docs/guard.md). A frame that comes here has an Ethernet header that may pass, and the type of ARP or IPv4.
  */
 import { IN, OUT } from "../../policy/rule-tree.ts";
@@ -16,7 +16,7 @@ import { NO_FLOW } from "../flow-table.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
 import { PASS, verdictOf } from "../reasons.ts";
-import type { Binding, BindingChange, GuardOptions, RestoredBinding } from "../types.ts";
+import type { BindingChange, BoundAddress, GuardOptions, RestoredAddress } from "../types.ts";
 import { Answers, putReset } from "./answers.ts";
 import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
@@ -113,18 +113,20 @@ export class IPv4Family implements AddressFamily {
     this.#fragments = new FragmentGuard(policy);
     this.#answers = settings.reject ? new Answers() : undefined;
     this.#gateway.setAddress(gateway);
-    const taken = restored !== undefined && restore(dhcp, restored);
+    const kept = restored?.addresses.find(({ family }) => family === "ipv4");
+    const taken = kept !== undefined && restore(dhcp, kept);
     this.#updateNetwork();
-    if (taken) this.#restoreAcknowledged(restored);
+    if (taken) this.#restoreAcknowledged(kept);
   }
 
-  get binding(): Binding | undefined {
-    return this.#lease.binding;
+  get addresses(): readonly BoundAddress[] {
+    const { bound } = this.#lease;
+    return bound === undefined ? [] : [bound];
   }
 
   /** The gateway's address, host order; 0 = not known. */
   get gateway(): number {
-    return this.#settings.gateway || (this.#lease.binding?.router ?? 0);
+    return this.#settings.gateway || (this.#lease.bound?.router ?? 0);
   }
 
   get deadline(): number {
@@ -202,7 +204,7 @@ export class IPv4Family implements AddressFamily {
   takeReset(out: Uint8Array, at: number): number {
     const { flows } = this.#policy;
     const flow = this.#policy.nextReset();
-    // The address that the flows were made with: the binding may have ended meanwhile.
+    // The address that the flows were made with: the lease may have ended meanwhile.
     return flow === NO_FLOW ? 0 : putReset(flows!, flow, this.#settings.mac, this.#policy.flowsOf, out, at);
   }
 
@@ -212,15 +214,15 @@ export class IPv4Family implements AddressFamily {
   }
 
   #expire(): void {
-    const binding = this.#lease.binding;
-    if (!binding) return;
+    const { bound } = this.#lease;
+    if (!bound) return;
     // Since the lease ended, not since it was noticed: a capture replayed without our ticks must agree.
-    this.#pending.add(binding.address, binding.server, binding.expiry);
+    this.#pending.add(bound.address, bound.server, bound.expiry);
     this.#lease.end("expired");
   }
 
-  /** Restores what the ACK of a restored binding said besides the address. */
-  #restoreAcknowledged({ server, acknowledged }: RestoredBinding): void {
+  /** Restores what the ACK of a restored address said besides it. */
+  #restoreAcknowledged({ server, acknowledged }: RestoredAddress): void {
     if (acknowledged === undefined) return;
     const { source, sourceMac, clientIdentifier } = acknowledged;
     this.#dhcpIngress.recall(source);
@@ -250,18 +252,18 @@ export class IPv4Family implements AddressFamily {
     this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
   }
 
-  /** Follows the binding: the gateway that it names, and the policy that depends on it. */
+  /** Follows the lease: the gateway that it names, and the policy that depends on it. */
   #updateNetwork(): void {
-    const { binding, former } = this.#lease;
+    const { bound, former } = this.#lease;
     this.#own = this.#lease.address | 0;
     // Guarded also while the VM may ask for its former address, so that no machine becomes its gateway meanwhile.
-    const guarded = binding ?? former;
+    const guarded = bound ?? former;
     this.#gateway.setAddress(this.#settings.gateway || (guarded?.router ?? 0));
     this.#policy.updateNetwork({
       gateway: this.gateway,
-      address: binding?.address ?? 0,
-      netmask: binding?.netmask || this.#settings.netmask,
-      dnsServers: binding?.dnsServers ?? [],
+      address: bound?.address ?? 0,
+      netmask: bound?.netmask || this.#settings.netmask,
+      dnsServers: bound?.dnsServers ?? [],
     });
   }
 }

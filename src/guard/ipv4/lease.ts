@@ -1,17 +1,24 @@
 /**
- * The VM's binding and how it begins and ends. States, as in RFC 2131 figure 5 seen from outside:
+ * The VM's bound IPv4 address and how it begins and ends. States, as in RFC 2131 figure 5 seen from outside:
  *
  *   unbound → bound                    an ACK that was asked for and may be trusted (dhcp-ingress.ts); at the start also
- *                                      a binding of before (restore.ts)
- *   bound   → bound, expiry moved      RENEWING and REBINDING keep it; an ACK of another address replaces it
+ *                                      an address of before (restore.ts)
+ *   bound   → bound, expiry moved      RENEWING and REBINDING keep it; an ACK of another replaces it
  *   bound   → unbound                  lease over, RELEASE or DECLINE by the VM, NAK by a trusted server
  *
- * A binding whose lease is over is remembered as the former one: the VM may ask its server whether it may go on with it
+ * An address whose lease is over is remembered as the former one: the VM may ask its server whether it may go on with it
  * (docs/guard.md, Renewals of an address that is not bound). It gives no right to the address.
  *
- * A static binding never ends; an ACK for its address only completes it.
+ * A static address never ends; an ACK for it only completes it.
  */
-import type { Acknowledged, Binding, BindingChange, BindingEnd, BindingOrigin } from "../types.ts";
+import type {
+  Acknowledged,
+  BindingChange,
+  BindingEnd,
+  BindingOrigin,
+  BoundIPv4Address,
+  RestoredAddress,
+} from "../types.ts";
 
 /** What an ACK says about the address it assigns; 0 or empty where an option was not there. */
 export interface Acknowledgement {
@@ -34,18 +41,18 @@ export class Lease {
   readonly #learnedAs: BindingOrigin;
   readonly #tell: (change: BindingChange) => void;
   readonly #formerIsGone: () => void;
-  #binding: Binding | undefined;
-  #former: Binding | undefined;
+  #bound: BoundIPv4Address | undefined;
+  #former: BoundIPv4Address | undefined;
   /** The bound address, 0 while there is none: what the hot path compares with. */
   address = 0;
-  /** The address of the last binding, also after its end; 0 = there never was one. */
+  /** The last bound address, also after its end; 0 = there never was one. */
   lastAddress = 0;
-  /** The former binding's address, NO_ADDRESS while there is none: what the hot path compares with. */
+  /** The former address, NO_ADDRESS while there is none: what the hot path compares with. */
   formerAddress = NO_ADDRESS;
-  /** When the binding ends, microseconds; Infinity while there is nothing to end. */
+  /** When the lease ends, microseconds; Infinity while there is nothing to end. */
   expiry = Number.POSITIVE_INFINITY;
 
-  /** `learnedAs`: the origin of a binding that an ACK makes. `formerIsGone`: called when the VM has neither binding any more. */
+  /** `learnedAs`: the origin of an address that an ACK assigns. `formerIsGone`: called when the VM has neither address any more. */
   constructor(
     staticAddress: number,
     learnedAs: BindingOrigin,
@@ -57,6 +64,7 @@ export class Lease {
     this.#formerIsGone = formerIsGone;
     if (staticAddress !== 0) {
       this.#set({
+        family: "ipv4",
         address: staticAddress,
         origin: "static",
         server: 0,
@@ -68,28 +76,29 @@ export class Lease {
     }
   }
 
-  get binding(): Binding | undefined {
-    return this.#binding;
+  get bound(): BoundIPv4Address | undefined {
+    return this.#bound;
   }
 
-  /** The binding whose lease ended, while the VM may ask to go on with it. */
-  get former(): Binding | undefined {
+  /** The address whose lease ended, while the VM may ask to go on with it. */
+  get former(): BoundIPv4Address | undefined {
     return this.#former;
   }
 
   get isStatic(): boolean {
-    return this.#binding?.origin === "static";
+    return this.#bound?.origin === "static";
   }
 
   /**
-   * Makes or renews the binding; `renews`: the VM asked to go on with the address, so that the former binding's options
-   * stay. The caller has checked that a static binding's address stays.
+   * Makes or renews the lease; `renews`: the VM asked to go on with the address, so that the former one's options stay.
+   * The caller has checked that a static address stays.
    */
   acknowledge(ack: Acknowledgement, renews: boolean, now: number): void {
-    const before = this.#binding;
+    const before = this.#bound;
     const known = before ?? (renews ? this.#former : undefined);
     const same = known?.address === ack.address ? known : undefined;
-    const binding: Binding = Object.freeze({
+    const bound: BoundIPv4Address = Object.freeze({
+      family: "ipv4",
       address: ack.address,
       origin: same?.origin ?? this.#learnedAs,
       server: ack.server,
@@ -99,31 +108,31 @@ export class Lease {
       dnsServers: ack.dnsServers.length > 0 ? ack.dnsServers : (same?.dnsServers ?? []),
       acknowledged: ack.acknowledged,
     });
-    this.#set(binding);
-    if (before && !same) this.#tell({ kind: "lost", binding: before, why: "replaced" });
-    this.#tell({ kind: before && same ? "renewed" : "learned", binding });
+    this.#set(bound);
+    if (before && !same) this.#tell({ kind: "lost", bound: before, why: "replaced" });
+    this.#tell({ kind: before && same ? "renewed" : "learned", bound });
   }
 
-  /** Goes on with a binding of before (restore.ts has looked at it), without telling. */
-  restore(binding: Omit<Binding, "origin">): void {
-    this.#set(Object.freeze({ ...binding, origin: this.#learnedAs }));
+  /** Goes on with an address of before (restore.ts has looked at it), without telling. */
+  restore(address: RestoredAddress): void {
+    this.#set(Object.freeze({ ...address, origin: this.#learnedAs }));
   }
 
   /**
-   * Ends the binding, unless it is static or there is none; only an expired one is remembered as the former one.
+   * Ends the lease, unless the address is static or there is none; only an expired one is remembered as the former one.
    * `declined`: the address in the DECLINE that ends it.
    */
   end(why: BindingEnd, declined?: number): void {
-    const binding = this.#binding;
-    if (!binding) {
+    const bound = this.#bound;
+    if (!bound) {
       this.forgetFormer();
       return;
     }
-    if (binding.origin === "static") return;
+    if (bound.origin === "static") return;
     this.#set(undefined);
-    if (why === "expired") this.#setFormer(binding);
-    const another = declined !== undefined && declined !== binding.address;
-    this.#tell({ kind: "lost", binding, why, ...(another && { declined }) });
+    if (why === "expired") this.#setFormer(bound);
+    const another = declined !== undefined && declined !== bound.address;
+    this.#tell({ kind: "lost", bound, why, ...(another && { declined }) });
   }
 
   /** The former address may belong to another machine now. */
@@ -133,16 +142,16 @@ export class Lease {
     this.#formerIsGone();
   }
 
-  #setFormer(former: Binding | undefined): void {
+  #setFormer(former: BoundIPv4Address | undefined): void {
     this.#former = former;
     this.formerAddress = former?.address ?? NO_ADDRESS;
   }
 
-  #set(binding: Binding | undefined): void {
-    this.#binding = binding;
+  #set(bound: BoundIPv4Address | undefined): void {
+    this.#bound = bound;
     this.#setFormer(undefined);
-    this.address = binding?.address ?? 0;
-    if (binding) this.lastAddress = binding.address;
-    this.expiry = binding?.expiry ?? Number.POSITIVE_INFINITY;
+    this.address = bound?.address ?? 0;
+    if (bound) this.lastAddress = bound.address;
+    this.expiry = bound?.expiry ?? Number.POSITIVE_INFINITY;
   }
 }

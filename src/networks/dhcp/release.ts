@@ -4,7 +4,7 @@
  * hardware type and address, so the message carries exactly those with which the VM asked.
  */
 import { randomBytes } from "node:crypto";
-import type { Binding } from "../../guard/types.ts";
+import type { BoundIPv4Address } from "../../guard/types.ts";
 import type { Batch } from "../../relay/batch.ts";
 import type { FramePort } from "../../relay/port.ts";
 import { BROADCAST_MAC, isGroupMac } from "../../wire/address.ts";
@@ -24,13 +24,13 @@ import { emitUdp } from "../../wire/udp.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
 
 /** Whether there is something to give back: an address that was learned from the network's own server. */
-export function isReleasable(binding: Binding | undefined): binding is Binding {
-  return binding?.origin === "snooped" && binding.server !== 0;
+export function isReleasable(bound: BoundIPv4Address | undefined): bound is BoundIPv4Address {
+  return bound?.origin === "snooped" && bound.server !== 0;
 }
 
-/** The frame that gives the binding of the VM with this MAC address back to its server. `xid`: 32 bits. */
-export function releaseFrame(mac: number, binding: Binding, xid: number): Uint8Array {
-  const { address, server, acknowledged } = binding;
+/** The frame that gives the address of the VM with this MAC address back to its server. `xid`: 32 bits. */
+export function releaseFrame(mac: number, bound: BoundIPv4Address, xid: number): Uint8Array {
+  const { address, server, acknowledged } = bound;
   const identifier = acknowledged?.clientIdentifier;
   const message = emitDhcp({
     op: BOOT_REQUEST,
@@ -45,18 +45,18 @@ export function releaseFrame(mac: number, binding: Binding, xid: number): Uint8A
   });
   const ports = { sourcePort: DHCP_CLIENT_PORT, destinationPort: DHCP_SERVER_PORT };
   const packet = emitUdp({ source: address, destination: server, ...ports }, message);
-  return emitEthernet(nextHop(binding), mac, TYPE_IPV4, packet);
+  return emitEthernet(nextHop(bound), mac, TYPE_IPV4, packet);
 }
 
 /** From where the last ACK came: the server, or the router or relay before it. */
-function nextHop({ acknowledged }: Binding): number {
+function nextHop({ acknowledged }: BoundIPv4Address): number {
   const mac = acknowledged?.sourceMac ?? 0;
   return mac === 0 || isGroupMac(mac) ? BROADCAST_MAC : mac;
 }
 
 /** Sends the frame through the network's port, once: a RELEASE has no answer. The batch's frames are overwritten. */
-export function sendRelease(port: FramePort, batch: Batch, mac: number, binding: Binding): void {
-  const frame = releaseFrame(mac, binding, randomBytes(4).readUInt32BE());
+export function sendRelease(port: FramePort, batch: Batch, mac: number, bound: BoundIPv4Address): void {
+  const frame = releaseFrame(mac, bound, randomBytes(4).readUInt32BE());
   if (frame.length > batch.slotSize) return; // an MTU below what DHCP needs
   const at = batch.slotOffset(0);
   batch.bytes.set(frame, at);

@@ -52,8 +52,8 @@ const guard = createGuard({
   dhcpServer: gateway,
   subnet: `${subnet}.0/30`,
   mtu: MTU,
-  onBinding: ({ kind, binding }) =>
-    tell({ message: "binding", kind, address: formatIPv4(binding.address), origin: binding.origin }),
+  onBinding: ({ kind, bound }) =>
+    tell({ message: "binding", kind, address: formatIPv4(bound.address), origin: bound.origin }),
 });
 const slabs = [allocateSlab(MTU + 14), allocateSlab(MTU + 14)] as const;
 const relay = new Relay({
