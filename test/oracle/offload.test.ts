@@ -11,7 +11,7 @@ import { withHeaders } from "./generate-offloads.ts";
 import { Tally } from "./tally.ts";
 
 const ALL = process.env.SOFTNET_TEST_ALL === "1";
-const STEPS = Number(process.env.SOFTNET_ORACLE_OFFLOAD_STEPS ?? (ALL ? 1_600_000 : 150_000));
+const STEPS = Number(process.env.SOFTNET_ORACLE_OFFLOAD_STEPS ?? (ALL ? 600_000 : 150_000));
 const FIRST_SEED = Number(process.env.SOFTNET_ORACLE_SEED ?? 1);
 
 const each = (...parts: (readonly string[])[]): string[] =>
