@@ -9,7 +9,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Compiled, type CompiledProgram, type MapDefinition, readCompiled } from "./elf-bpf.ts";
+import type { MapDefinition } from "../src/lane/load.ts";
+import { type Compiled, type CompiledProgram, readCompiled } from "./elf-bpf.ts";
 
 const FOLDER = fileURLToPath(new URL("../src/lane/bpf/", import.meta.url));
 const SOURCES = ["attach.bpf.c"];

@@ -2,15 +2,7 @@
  * Reads what `clang -target bpf` writes (ELF, 64 bits, little-endian): programs in sections "tc/…", and the places where
  * they name a map, of the section "maps". Nothing else may be in it that would have to be filled in when it is loaded.
  */
-
-export interface MapDefinition {
-  readonly name: string;
-  readonly type: number;
-  readonly keySize: number;
-  readonly valueSize: number;
-  readonly entries: number;
-  readonly flags: number;
-}
+import type { MapDefinition } from "../src/lane/load.ts";
 
 export interface CompiledProgram {
   readonly name: string;

@@ -103,7 +103,7 @@ export class Channel {
     return this.waiting;
   }
 
-  /** Answers the request that waits, if one does; returns how many milliseconds that took. Never throws. */
+  /** Serves the waiting request, if there is one. Returns how many milliseconds that took. Does not throw. */
   answerOne(): number {
     if (!this.waiting) return 0;
     const begin = performance.now();

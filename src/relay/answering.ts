@@ -1,5 +1,5 @@
 /**
- * What the guard answers the VM with in the network's place: refusals of dropped frames, and RSTs of flows that a new policy
+ * What softnet sends to the VM in the network's place: refusals of dropped frames, and RSTs of flows that a new policy
  * ended. They wait in a small batch of their own, which never grows: where it is full, the VM has no room for more answers
  * and gets none. Frames come first: nothing is sent here while frames wait for the VM.
  */

@@ -96,7 +96,7 @@ export function putReset(
   return finish(out, at, total, vmMac, flows.macOf(flow));
 }
 
-/** Writes the Ethernet header in front of a packet of `total` bytes and the padding behind it; answers the frame's length. */
+/** Writes the Ethernet header in front of a packet of `total` bytes and the padding behind it; returns the frame's length. */
 function finish(out: Uint8Array, at: number, total: number, to: number, from: number): number {
   putEthernet(out, at, to, from, TYPE_IPV4);
   const length = ETHERNET_HEADER + total;

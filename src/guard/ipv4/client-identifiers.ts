@@ -39,7 +39,7 @@ export class ClientIdentifiers {
   }
 
   /** Notes one that was used before there was a clock; the table is empty. */
-  recall(identifier: Uint8Array): void {
+  restore(identifier: Uint8Array): void {
     this.#entries.push({ bytes: identifier.slice(), lastUse: 0 });
   }
 

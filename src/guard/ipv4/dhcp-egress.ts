@@ -47,8 +47,8 @@ export class DhcpEgress {
   }
 
   /** Knows the client identifier (empty = none) of a restored binding, so that the VM may release it. */
-  recall(clientIdentifier: Uint8Array): void {
-    this.#identifiers.recall(clientIdentifier);
+  restore(clientIdentifier: Uint8Array): void {
+    this.#identifiers.restore(clientIdentifier);
   }
 
   /** Judges a frame with an unfragmented UDP datagram 68 → 67. */

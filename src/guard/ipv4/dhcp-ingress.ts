@@ -39,7 +39,7 @@ export class DhcpIngress {
   }
 
   /** Knows from where a restored address was taught. */
-  recall(source: number): void {
+  restore(source: number): void {
     this.#lastTeacher = source;
   }
 

@@ -225,8 +225,8 @@ export class IPv4Family implements AddressFamily {
   #restoreAcknowledged({ server, acknowledged }: RestoredAddress): void {
     if (acknowledged === undefined) return;
     const { source, sourceMac, clientIdentifier } = acknowledged;
-    this.#dhcpIngress.recall(source);
-    this.#dhcpEgress.recall(clientIdentifier ?? new Uint8Array(0));
+    this.#dhcpIngress.restore(source);
+    this.#dhcpEgress.restore(clientIdentifier ?? new Uint8Array(0));
     const { address } = this.#gateway;
     if (server === address && source === address) this.#gateway.acknowledgedFrom = sourceMac;
   }

@@ -118,7 +118,7 @@ export class DhcpServer {
     this.#dnsServers = servers.slice(0, MOST_DNS_SERVERS);
   }
 
-  /** Answers a frame with a whole frame; undefined when there is nothing to say to it. */
+  /** Returns the reply to a frame as a whole frame; undefined when there is none. */
   answer(view: FrameView): Uint8Array | undefined {
     if (!this.#read(view)) return undefined;
     const { messageType, ciaddr, serverIdentifier, rapidCommit } = this.#message;
