@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { MapDefinition } from "../src/lane/load.ts";
+import type { MapDefinition } from "../src/native/linux/bpf.ts";
 import { type Compiled, type CompiledProgram, readCompiled } from "./elf-bpf.ts";
 
 const FOLDER = fileURLToPath(new URL("../src/lane/bpf/", import.meta.url));
@@ -26,7 +26,8 @@ export function bytecode(): string {
 }
 
 const HEAD = `/** Written by scripts/bytecode.ts from src/lane/bpf/ ("npm run bytecode"): change the C source, not this. */
-import type { Bytecode, MapDefinition } from "./load.ts";
+import type { MapDefinition } from "../native/linux/bpf.ts";
+import type { Bytecode } from "./load.ts";
 `;
 
 function compile(source: string): Compiled {

@@ -2,7 +2,7 @@
  * Reads what `clang -target bpf` writes (ELF, 64 bits, little-endian): programs in sections "tc/…", and the places where
  * they name a map, of the section "maps". Nothing else may be in it that would have to be filled in when it is loaded.
  */
-import type { MapDefinition } from "../src/lane/load.ts";
+import type { MapDefinition } from "../src/native/linux/bpf.ts";
 
 export interface CompiledProgram {
   readonly name: string;

@@ -1,5 +1,6 @@
 /** Written by scripts/bytecode.ts from src/lane/bpf/ ("npm run bytecode"): change the C source, not this. */
-import type { Bytecode, MapDefinition } from "./load.ts";
+import type { MapDefinition } from "../native/linux/bpf.ts";
+import type { Bytecode } from "./load.ts";
 
 export const INTERFACES: MapDefinition = {
   name: "interfaces",

@@ -1,19 +1,9 @@
 /**
- * Loads compiled programs (bytecode.ts) into the kernel: their maps are made first, and their descriptors written where
- * the programs name them. There is nothing else to fill in, so no library is needed for it.
+ * Loads compiled programs (bytecode.ts) into the kernel: the descriptors of their maps, which are made
+ * first, are written where the programs name them. There is nothing else to fill in, so no library is needed for it.
  */
-import { BPF_PSEUDO_MAP_FD, createMap, loadNamedProgram } from "../native/linux/bpf.ts";
+import { BPF_PSEUDO_MAP_FD, loadNamedProgram } from "../native/linux/bpf.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
-
-export interface MapDefinition {
-  readonly name: string;
-  readonly type: number;
-  /** Bytes. */
-  readonly keySize: number;
-  readonly valueSize: number;
-  readonly entries: number;
-  readonly flags: number;
-}
 
 export interface Bytecode {
   readonly name: string;
@@ -25,11 +15,6 @@ export interface Bytecode {
 
 /** Bytes of an instruction; where in it the registers and the immediate value are. */
 const INSTRUCTION = { size: 8, registers: 1, value: 4 } as const;
-
-/** Makes a map and returns its descriptor; the caller closes it. Throws Error when the kernel refuses. */
-export function makeMap(libc: LinuxLibc, definition: MapDefinition): number {
-  return createMap(libc, definition);
-}
 
 /**
  * Loads a program and returns its descriptor; the caller closes it. `maps`: descriptors by name. `name`: what the kernel

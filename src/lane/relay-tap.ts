@@ -3,11 +3,11 @@
  * It has no offloads, so the kernel cuts segments and fills checksums in before the relay sees them.
  */
 import { randomInt } from "node:crypto";
-import { freezeMap, setElement } from "../native/linux/bpf.ts";
+import { createMap, freezeMap, setElement } from "../native/linux/bpf.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { FROM_RELAY, FROM_VM, INTERFACES, TO_VM } from "./bytecode.ts";
 import type { Programs } from "./hooks.ts";
-import { loadBytecode, makeMap } from "./load.ts";
+import { loadBytecode } from "./load.ts";
 
 /** The upper half of what is possible: the kernel counts from 1, and no other program chooses such numbers. */
 const FIRST_INDEX = 2 ** 30;
@@ -38,7 +38,7 @@ export function loadPrograms(libc: LinuxLibc, vm: number, relay: number): Loaded
     return fd;
   };
   try {
-    const interfaces = keep(makeMap(libc, INTERFACES));
+    const interfaces = keep(createMap(libc, INTERFACES));
     setElement(libc, interfaces, 0, new Uint8Array(Uint32Array.of(vm, relay).buffer));
     freezeMap(libc, interfaces);
     const load = (program: typeof FROM_VM): number => keep(loadBytecode(libc, program, { interfaces }));

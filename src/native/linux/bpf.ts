@@ -106,9 +106,10 @@ export function programId(libc: LinuxLibc, program: number): number {
   }
 }
 
-export interface MapShape {
+export interface MapDefinition {
   readonly name: string;
   readonly type: number;
+  /** Bytes. */
   readonly keySize: number;
   readonly valueSize: number;
   readonly entries: number;
@@ -116,7 +117,7 @@ export interface MapShape {
 }
 
 /** Makes a map and returns its descriptor; the caller closes it. Throws Error when the kernel refuses. */
-export function createMap(libc: LinuxLibc, { name, type, keySize, valueSize, entries, flags }: MapShape): number {
+export function createMap(libc: LinuxLibc, { name, type, keySize, valueSize, entries, flags }: MapDefinition): number {
   const attributes = Buffer.alloc(MAP.size);
   attributes.writeUInt32LE(type, MAP.type);
   attributes.writeUInt32LE(keySize, MAP.keySize);
