@@ -108,3 +108,6 @@ export function flowsOf(bench: Bench): number {
   bench.guard.advance(bench.now);
   return bench.guard.flows;
 }
+
+/** A policy that is closed from outside, and so judges by flows. */
+export const CLOSED = { block: ["in 0.0.0.0/0"] };

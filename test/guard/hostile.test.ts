@@ -549,7 +549,7 @@ test(`${FRAMES.toLocaleString("en")} hostile frames: a verdict for each, and eve
   );
   if (FRAMES < 50_000) return;
   // A run that reaches little shows little.
-  // Three are shown elsewhere: a capture's own, a table of more flows than a session has frames (flows.test.ts), and what
+  // Three are shown elsewhere: a capture's own, a table of more flows than a session has frames (flow-limits.test.ts), and what
   // only a virtio-net header can say (offload.test.ts, offload-kernel.test.ts).
   const elsewhere = ["frame.truncated", "flow.full", "frame.offload"];
   const missing = [...REASONS, "answered", "reset"].filter((name) => !counts.has(name) && !elsewhere.includes(name));

@@ -115,7 +115,7 @@ const MUST_REACH = [
 /** Steps of clients that sleep among several servers: at least this share of a run. */
 const SLEEPING_SHARE = 1 / 3;
 
-/** Only replay knows the first, only a virtio-net header the second; the others need floods or other policies, which flows.test.ts has. */
+/** Only replay knows the first, only a virtio-net header the second; the others need floods or other policies, which the flow tests have. */
 const ELSEWHERE = [
   "frame.truncated",
   "frame.offload",
