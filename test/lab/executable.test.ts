@@ -4,16 +4,14 @@
  * debugger) is looked for.
  */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
-  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -22,119 +20,38 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:http";
 import { basename, dirname, join } from "node:path";
-import test, { type TestContext } from "node:test";
+import test from "node:test";
 import { executable } from "../support/executable.ts";
-import { LIMIT } from "../support/patience.ts";
-import type { Tool } from "../support/tools.ts";
+import { ALICE, descendants, isHelper, threadsOf } from "./harness/accounts.ts";
 import {
-  Accounts,
-  type AccountsOptions,
-  ALICE,
-  descendants,
-  isHelper,
-  type Thread,
-  threadsOf,
-} from "./harness/accounts.ts";
-import { type Program, sleep, until } from "./harness/program.ts";
-import { BRIDGE, Lab, labNeeds, tool } from "./harness/topology.ts";
-
-const MAC = "7e:1a:00:00:00:01";
-/** Root's rights are used, for the TAP, and given up; then it ends in one line, since nobody listens there. */
-const SHORT = ["--vm-tap", "svm0", "--vm-mac-address", MAC, "--host-socket", "/nowhere/cable"];
-const SHORT_ENDS = /^softnet: .*\/nowhere\/cable: there is no such socket/;
-const NAT = ["--vm-fd", "{vm}", "--vm-mac-address", MAC, "--dns", "9.9.9.9"];
-const NOBODY = 65_534;
-const CAP_NET_ADMIN = "0000000000001000";
-/** A capture of one frame, a broadcast of the VM's (pcap, little-endian, Ethernet). */
-const ONE_FRAME = Buffer.from(
-  `d4c3b2a1020004000000000000000000ffff000001000000${"00".repeat(8)}${"3c000000".repeat(2)}ffffffffffff7e1a000000010806${"00".repeat(46)}`,
-  "hex",
-);
-const needs = (...tools: readonly Tool[]) => ({ ...labNeeds(...tools), ...LIMIT });
-
-/** A lab, and a folder of alice's with traps in it. */
-class Scene {
-  readonly lab: Lab;
-  readonly accounts: Accounts;
-  /** Alice's folder: whatever is written there, or loaded from there, was gained. */
-  readonly trap: string;
-  /** Appears when code from there has run. */
-  readonly marker: string;
-  /** A library, and a script. */
-  readonly library: string;
-  readonly script: string;
-  /** A folder that only root can write. */
-  readonly closed: string;
-  readonly #traps: string[];
-
-  constructor(t: TestContext, options: AccountsOptions = {}) {
-    this.lab = Lab.open(t);
-    this.accounts = new Accounts(this.lab, options);
-    this.trap = this.accounts.folder("trap", ALICE.uid);
-    this.closed = this.accounts.folder("closed", 0);
-    chmodSync(this.closed, 0o755);
-    this.marker = join(this.trap, "marker");
-    this.library = join(this.trap, "loaded.so");
-    this.script = join(this.trap, "loaded.cjs");
-    execFileSync("gcc", ["-shared", "-fPIC", `-DMARKER="${this.marker}"`, "-o", this.library, tool("loaded.c")]);
-    writeFileSync(this.script, `require("node:fs").writeFileSync(${JSON.stringify(this.marker)}, "script");\n`);
-    writeFileSync(
-      join(this.trap, "openssl.cnf"),
-      `nodejs_conf = init\nopenssl_conf = init\n[init]\nproviders = all\n[all]\nevil = evil\n[evil]\nmodule = ${this.library}\nactivate = 1\n`,
-    );
-    for (const path of ["koffi.node", "node_modules/koffi/index.js", "build/koffi/linux_x64/koffi.node", "libc.so.6"]) {
-      mkdirSync(dirname(join(this.trap, path)), { recursive: true });
-      copyFileSync(path.endsWith(".js") ? this.script : this.library, join(this.trap, path));
-    }
-    writeFileSync(join(this.trap, ".env"), "NODE_OPTIONS=--require=./loaded.cjs\n");
-    writeFileSync(join(this.trap, "node.config.json"), `{"nodeOptions": {"require": ["./loaded.cjs"]}}`);
-    writeFileSync(join(this.trap, "package.json"), `{"type": "commonjs", "main": "loaded.cjs"}`);
-    for (const name of ["sudo", "nft", "ip", "setpriv", "sh"]) {
-      writeFileSync(join(this.trap, name), `#!/bin/sh\necho ${name} >>${this.marker}\n`, { mode: 0o755 });
-    }
-    execFileSync("chown", ["-R", `${ALICE.uid}:${ALICE.uid}`, this.trap]);
-    this.#traps = this.#entries();
-  }
-
-  #entries(): string[] {
-    return (readdirSync(this.trap, { recursive: true }) as string[]).toSorted();
-  }
-
-  /** Asserts that nothing was gained so far. */
-  assertNothingGained(what: string): void {
-    const found = existsSync(this.marker) ? readFileSync(this.marker, "utf8") : undefined;
-    assert.equal(found, undefined, what);
-    assert.deepEqual(this.#entries(), this.#traps, what);
-    assert.deepEqual(readdirSync(this.closed), [], what);
-    assert.ok(!this.lab.host.hasLink("svm0"), what);
-  }
-
-  /** Runs the executable with the SUID bit as alice, after `before` (a program that runs the rest of its arguments). */
-  suid(args: readonly string[], before: readonly string[] = []): Program {
-    return this.accounts.start([...before, this.accounts.suid, ...args]);
-  }
-
-  /** A running one with its network; answers its process id. */
-  async running(args: readonly string[] = NAT, env: NodeJS.ProcessEnv = {}) {
-    const cable = this.accounts.cable(args, { program: [this.accounts.suid], env });
-    await cable.softnet.ready();
-    return { cable, pid: await cable.pid("softnet") };
-  }
-}
+  assertThreads,
+  CAP_NET_ADMIN,
+  exe,
+  MAC,
+  NAT,
+  NOBODY,
+  needs,
+  Scene,
+  SHORT,
+  SHORT_ENDS,
+} from "./harness/executable-scene.ts";
+import { sleep, until } from "./harness/program.ts";
+import { BRIDGE, tool } from "./harness/topology.ts";
 
 /** Asserts no root id and no capability in any thread. */
 function assertHarmless(pid: number, uid: number): void {
   assertThreads(threadsOf(pid), uid);
 }
 
-function assertThreads(threads: readonly Thread[], uid: number): void {
-  assert.ok(threads.length > 1);
-  for (const thread of threads) {
-    assert.deepEqual([thread.uid, thread.gid, thread.groups], [Array(4).fill(uid), Array(4).fill(uid), [uid]]);
-    assert.deepEqual(thread.capabilities, Array(3).fill("0".repeat(16)));
-  }
+/** The libraries that a process has loaded. */
+function mappedLibraries(pid: number): string[] {
+  const paths = readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^\S+ r-x\S* \S+ \S+ \d+ +(\/.*)$/gm);
+  return [...new Set([...paths].map(([, path]) => path!))];
+}
+
+function childrenOf(pid: number): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 }
 
 test("Tart's contract: found in PATH, --help, --version and the probing end with 0", needs(), async (t) => {
@@ -446,138 +363,6 @@ test("SUID: a name of a locale that ICU does not take ends Node before softnet b
   }
 });
 
-interface Post {
-  readonly url: string;
-  readonly body: string;
-  /** Whose the connection is, as the kernel has it: who made the socket. */
-  readonly uid: number;
-  /** Every thread of the senders that there are at that moment, by process. */
-  readonly senders: ReadonlyMap<number, readonly Thread[]>;
-}
-
-/** Stands for Sentry, outside of any namespace. An answer goes out once it is known who asks. */
-async function sentry(t: TestContext, program: string): Promise<{ posts: Post[]; port: number }> {
-  const posts: Post[] = [];
-  const server = createServer(async (request, response) => {
-    const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
-    const { remotePort, localPort } = request.socket;
-    const senders = new Map(sendersOf(program).map((pid) => [pid, threadsOf(pid)]));
-    const body = Buffer.concat(parts).toString();
-    posts.push({ url: request.url!, body, uid: socketOwner(remotePort!, localPort!), senders });
-    response.end("{}");
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { posts, port: (server.address() as { port: number }).port };
-}
-
-/** The processes of an executable that were started to send a crash report. */
-function sendersOf(program: string): number[] {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.map(Number).filter((pid) => {
-    try {
-      return exe(pid) === program && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("--send-crash-report");
-    } catch {
-      return false; // it has ended
-    }
-  });
-}
-
-/** The owner of the TCP socket of this machine that is connected from one port to another on 127.0.0.1 (proc_net_tcp). */
-function socketOwner(from: number, to: number): number {
-  const hex = (port: number): string => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  const line = readFileSync("/proc/net/tcp", "latin1")
-    .split("\n")
-    .map((each) => each.trim().split(/\s+/))
-    .find((words) => words[1] === hex(from) && words[2] === hex(to));
-  assert.ok(line !== undefined, "there is no such connection");
-  return Number(line[7]);
-}
-
-/** Sent by alice's process, which has nothing of root's in any thread and nothing that gives it back. */
-function assertSentByAlice({ uid, senders }: Post): void {
-  assert.equal(uid, ALICE.uid);
-  assert.equal(senders.size, 1);
-  for (const threads of senders.values()) {
-    assertThreads(threads, ALICE.uid);
-    assert.ok(threads[0]!.noNewPrivileges); // the main one, which alone starts programs
-  }
-}
-
-const CRASH = JSON.stringify({ type: "SenderError", value: "", frames: [] });
-const asAlice = { uid: ALICE.uid, gid: ALICE.uid, cwd: "/" };
-
-test("SUID: output that cannot be written is no crash, with and without root's rights", needs("gcc"), async (t) => {
-  const scene = new Scene(t);
-  const { posts, port } = await sentry(t, scene.accounts.suid);
-  const env = { SENTRY_DSN: `http://key@127.0.0.1:${port}/1` };
-  const full = openSync("/dev/full", "w");
-  t.after(() => closeSync(full));
-  const capture = join(scene.trap, "..", "one.pcap");
-  writeFileSync(capture, ONE_FRAME);
-  for (const [args, expected] of [
-    [["--help"], 0], // root's rights are still there
-    [["--no-such-option"], 1],
-    [["replay", capture, "--vm-mac-address", MAC], 1], // they are gone
-  ] as const) {
-    const child = spawn(scene.accounts.suid, args, { ...asAlice, env, stdio: ["ignore", full, full] });
-    assert.deepEqual(await once(child, "exit"), [expected, null], args[0]);
-  }
-  await until("all senders have ended", () => sendersOf(scene.accounts.suid).length === 0);
-  assert.equal(posts.length, 0);
-  scene.assertNothingGained("output");
-});
-
-test("SUID: the sender gives its rights up before it sends, wherever SENTRY_DSN points", needs("gcc"), async (t) => {
-  const scene = new Scene(t);
-  const { suid } = scene.accounts;
-  const { posts, port } = await sentry(t, suid);
-  const send = async (program: string, env: NodeJS.ProcessEnv, who: object = asAlice) => {
-    const child = spawn(program, ["--send-crash-report"], { ...who, env, stdio: ["ignore", "pipe", "pipe"] });
-    let text = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (text += data));
-    const [code] = await once(child, "close");
-    return { code, text };
-  };
-  const dsn = `http://key@127.0.0.1:${port}/1`;
-  // As macOS has it, where nothing keeps what a dropped softnet starts from the SUID bit's rights.
-  assert.deepEqual(await send(suid, { SENTRY_DSN: dsn, SOFTNET_CRASH_REPORT: CRASH }), { code: 0, text: "" });
-  assert.equal(posts.length, 1);
-  assertSentByAlice(posts[0]!);
-  assert.match(posts[0]!.body, /SenderError/);
-  // Root's own has nobody to fall back to.
-  await send(suid, { SENTRY_DSN: dsn, SOFTNET_CRASH_REPORT: CRASH }, { uid: 0, gid: 0, cwd: "/" });
-  assert.equal(posts.length, 1);
-
-  const trap = { NODE_EXTRA_CA_CERTS: "/etc/shadow", NODE_OPTIONS: `--require=${scene.script}`, TMPDIR: scene.closed };
-  const proxy = { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: `http://127.0.0.1:${port}`, LD_PRELOAD: scene.library };
-  for (const [SENTRY_DSN, report, more] of [
-    ["file:///etc/shadow", CRASH, {}],
-    ["file://key@localhost/etc/shadow", CRASH, {}],
-    [`file://key@${scene.closed}/1`, CRASH, trap],
-    [`data://key@${scene.marker}/1`, CRASH, {}],
-    [`unix://key@${scene.trap}/1`, CRASH, {}],
-    ["http://key@127.0.0.1:1/1", CRASH, { ...trap, ...proxy }],
-    ["http://key@[::1]:1/../../etc/shadow", CRASH, {}],
-    ["x".repeat(100_000), CRASH, {}],
-    // What it shall tell is the caller's as well: what is none is told to nobody, also not as a crash of the sender's.
-    [dsn, "{", {}],
-    [dsn, "null", {}],
-    [dsn, `{"type":1,"value":{},"frames":"x"}`, {}],
-  ] as const) {
-    const what = `${SENTRY_DSN.slice(0, 60)} ${report}`;
-    const { text } = await send(suid, { ...more, SENTRY_DSN, SOFTNET_CRASH_REPORT: report });
-    assert.doesNotMatch(text, /root:[^:]*:\d+:|BEGIN/, what);
-    scene.assertNothingGained(what);
-  }
-  await until("all senders have ended", () => sendersOf(suid).length === 0);
-  assert.equal(posts.length, 1);
-});
-
 test("SUID: what softnet starts itself with is no way in", needs("gcc"), async (t) => {
   const scene = new Scene(t);
   const agent = scene.suid(["--demo-agent"]);
@@ -640,12 +425,6 @@ test("SUID: koffi's library has no name, and lies where only root can write", ne
   }
 });
 
-/** The libraries that a process has loaded. */
-function mappedLibraries(pid: number): string[] {
-  const paths = readFileSync(`/proc/${pid}/maps`, "utf8").matchAll(/^\S+ r-x\S* \S+ \S+ \d+ +(\/.*)$/gm);
-  return [...new Set([...paths].map(([, path]) => path!))];
-}
-
 test("without rights: koffi's library comes from a fresh folder of the caller's, which is gone", needs(), async (t) => {
   const scene = new Scene(t);
   const program = [executable()];
@@ -698,14 +477,6 @@ test("sudo with a NOPASSWD line for the executable: as root, and back to the cal
   assert.deepEqual((await cable.softnet.ended()).exit, { code: 0, signal: null });
   scene.assertNothingGained("sudo");
 });
-
-function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
-}
-
-function exe(pid: number): string {
-  return readlinkSync(`/proc/${pid}/exe`);
-}
 
 test("sudo that keeps the caller's environment: his variables do nothing", needs("sudo", "gcc"), async (t) => {
   const sudoers = `Defaults:${ALICE.name} !env_reset\n${ALICE.name} ALL=(root) NOPASSWD:SETENV: {executable}`;
