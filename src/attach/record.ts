@@ -1,6 +1,6 @@
 /**
  * What softnet knows of an interface that it has closed: where it was before, and what was changed. It is a file that only
- * root writes and everybody may read, `/run/softnet/attached/NAMESPACE-INDEX`, so that `softnet detach`, `softnet list`
+ * root writes and every user may read, `/run/softnet/attached/NAMESPACE-INDEX`, so that `softnet detach`, `softnet list`
  * and the next softnet find it, whatever became of the one that wrote it. Whether that one still runs, a lock on the file
  * beside it says: the kernel gives it back with the process.
  */

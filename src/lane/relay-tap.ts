@@ -1,6 +1,6 @@
 /**
  * The TAP between an attached interface and the relay (bpf/attach.bpf.c), with the programs that lead one to the other.
- * It has no offloads, so the kernel cuts segments and fills checksums in before the relay sees them.
+ * Whether large frames and partial checksums come through it, the session decides, as for any other TAP.
  */
 import { randomInt } from "node:crypto";
 import { createMap, freezeMap, setElement } from "../native/linux/bpf.ts";

@@ -84,6 +84,8 @@ suite("attached", SIDE_BY_SIDE, () => {
       assertDropped(summary, "policy.destination");
       assertDropped(summary, "ipv4.source", "arp.sender-address");
       assert.equal(summary.drops["frame.long"] ?? 0, 0, "a segment was not cut");
+      const { large } = guest.softnet!.records.findLast(({ message }) => message === "summary")!;
+      assert.ok(Number(large) > 20, `${large} large frames passed as what they are`);
       assert.deepEqual(summary.exit, { code: 0, signal: null });
     });
   }

@@ -8,7 +8,7 @@
  *
  * The TAP is softnet's and ends with it, and its number was chosen at random from a thousand million: no other interface
  * gets it later, and no interface of another namespace has it. So where the TAP is gone, from_vm drops everything, as
- * to_vm does. The programs stay at the interface until somebody takes them away: that is what keeps it closed.
+ * to_vm does. The programs stay at the interface until they are taken away: that is what keeps it closed.
  *
  * Nothing that is written on a packet decides, such as a mark: only the interface that the kernel received it from.
  */
