@@ -13,16 +13,29 @@ import type { MapDefinition } from "../src/native/linux/bpf.ts";
 import { type Compiled, type CompiledProgram, readCompiled } from "./elf-bpf.ts";
 
 const FOLDER = fileURLToPath(new URL("../src/lane/bpf/", import.meta.url));
-const SOURCES = ["attach.bpf.c"];
+/**
+ * The oldest instructions for what every kernel with clsact is to take; for the lane those of Linux 5.1, as it needs a newer
+ * kernel anyway. What a source includes of another one's maps is written once, with the first.
+ */
+const SOURCES = [
+  { source: "attach.bpf.c", processor: "v1" },
+  { source: "lane.bpf.c", processor: "v3" },
+] as const;
 export const BYTECODE = fileURLToPath(new URL("../src/lane/bytecode.ts", import.meta.url));
-/** The oldest instructions: every kernel with clsact takes them. */
-const FLAGS = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-target", "bpf", "-mcpu=v1"];
+const FLAGS = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-target", "bpf"];
+/** Where a source names none. */
+const LICENSE = "MIT";
+/** Characters of a list that stays on one line. */
+const LONGEST_LIST = 100;
 /** Instructions a line: what fits into 120 characters. */
 const A_LINE = 6;
 
 /** The file's text. Throws Error where clang refuses. */
 export function bytecode(): string {
-  return [HEAD, ...SOURCES.map((source) => render(compile(source)))].join("\n");
+  const compiled = SOURCES.map(({ source, processor }) => compile(source, processor));
+  const maps = new Map(compiled.flatMap((each) => each.maps.map((map) => [map.name, map])));
+  const programs = compiled.flatMap((each) => each.programs.map((program) => renderProgram(program, each.license)));
+  return [HEAD, ...[...maps.values()].map(renderMap), ...programs].join("\n");
 }
 
 const HEAD = `/** Written by scripts/bytecode.ts from src/lane/bpf/ ("npm run bytecode"): change the C source, not this. */
@@ -30,23 +43,24 @@ import type { MapDefinition } from "../native/linux/bpf.ts";
 import type { Bytecode } from "./load.ts";
 `;
 
-function compile(source: string): Compiled {
+/** Throws Error where clang refuses. `define`: macros, as `-D` takes them. */
+export function compile(source: string, processor: string, ...define: readonly string[]): Compiled {
   const folder = mkdtempSync(join(tmpdir(), "softnet-bytecode-"));
   const object = join(folder, "object");
   try {
-    const { status, stderr, error } = spawnSync("clang", [...FLAGS, "-c", source, "-o", object], {
-      cwd: FOLDER,
-      encoding: "utf8",
-    });
+    const { status, stderr, error } = spawnSync(
+      "clang",
+      [...FLAGS, ...define.map((macro) => `-D${macro}`), `-mcpu=${processor}`, "-c", source, "-o", object],
+      {
+        cwd: FOLDER,
+        encoding: "utf8",
+      },
+    );
     if (status !== 0) throw new Error(`clang does not compile ${source}: ${error?.message ?? stderr}`);
     return readCompiled(readFileSync(object));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function render({ maps, programs }: Compiled): string {
-  return [...maps.map(renderMap), ...programs.map(renderProgram)].join("\n");
 }
 
 function renderMap({ name, type, keySize, valueSize, entries, flags }: MapDefinition): string {
@@ -55,19 +69,30 @@ function renderMap({ name, type, keySize, valueSize, entries, flags }: MapDefini
   return `export const ${constant(name)}: MapDefinition = {\n${text.join("")}};\n`;
 }
 
-function renderProgram({ name, code, maps }: CompiledProgram): string {
+function renderProgram({ name, code, maps, calls, fields }: CompiledProgram, license: string): string {
   const instructions = code.toString("hex").match(/.{16}/g) ?? [];
   const lines: string[] = [];
   for (let at = 0; at < instructions.length; at += A_LINE) lines.push(instructions.slice(at, at + A_LINE).join(" "));
-  const places = maps.map(({ at, map }) => `{ at: ${at}, map: "${map}" }`).join(", ");
+  const mapPlaces = maps.map(({ at, map }) => `{ at: ${at}, map: "${map}" }`);
+  const callPlaces = calls.map(({ at, name }) => `{ at: ${at}, name: "${name}" }`);
+  const fieldPlaces = fields.map(({ at, field }) => `{ at: ${at}, field: ${field} }`);
   return `export const ${constant(name)}: Bytecode = {
   name: "${name}",
   code: \`
     ${lines.join("\n    ")}
   \`,
-  maps: [${places}],
+  license: "${license || LICENSE}",
+  maps: ${list(mapPlaces)},
+  calls: ${list(callPlaces)},
+  fields: ${list(fieldPlaces)},
 };
 `;
+}
+
+/** As Biome writes it. */
+function list(items: readonly string[]): string {
+  const line = `[${items.join(", ")}]`;
+  return line.length <= LONGEST_LIST ? line : `[\n    ${items.join(",\n    ")},\n  ]`;
 }
 
 /** `from_vm` → `FROM_VM`. */

@@ -1,6 +1,7 @@
 /**
- * Reads what `clang -target bpf` writes (ELF, 64 bits, little-endian): programs in sections "tc/…", and the places where
- * they name a map, of the section "maps". Nothing else may be in it that would have to be filled in when it is loaded.
+ * Reads what `clang -target bpf` writes (ELF, 64 bits, little-endian): programs in sections "tc/…", and what has to be filled
+ * in when they are loaded: maps of the section "maps", functions of the kernel, and places of members in the kernel's own
+ * structures (src/lane/bpf/fields.h). Nothing else may be in it.
  */
 import type { MapDefinition } from "../src/native/linux/bpf.ts";
 
@@ -10,9 +11,15 @@ export interface CompiledProgram {
   readonly code: Buffer;
   /** Which instruction wants a map's descriptor, in order. */
   readonly maps: readonly { readonly at: number; readonly map: string }[];
+  /** Which instruction calls a function of the kernel. */
+  readonly calls: readonly { readonly at: number; readonly name: string }[];
+  /** Which instruction loads the place of a member, by the number that fields.h gives it. */
+  readonly fields: readonly { readonly at: number; readonly field: number }[];
 }
 
 export interface Compiled {
+  /** What the section "license" says; empty where there is none. */
+  readonly license: string;
   readonly maps: readonly MapDefinition[];
   readonly programs: readonly CompiledProgram[];
 }
@@ -26,6 +33,12 @@ const SYMBOLS = 2;
 const RELOCATIONS = 9;
 /** A 64-bit constant: two instructions, into the first of which a map's descriptor goes. */
 const R_BPF_64_64 = 1;
+/** A call. */
+const R_BPF_64_32 = 10;
+/** An instruction: its size, `register = constant`, and where the constant is. */
+const INSTRUCTION = { size: 8, loadsConstant: 0xb7, constant: 4 } as const;
+/** fields.h: the upper half of such a constant, and the lower. */
+const PLACE = { mark: 0x50f7, mask: 0xffff } as const;
 const MAP_WORDS = 5;
 
 interface Section {
@@ -52,9 +65,25 @@ export function readCompiled(file: Buffer): Compiled {
     .map(({ name, value }) => readMap(name, sections[mapsAt]!.bytes, value));
   const programs = sections.flatMap(({ name, bytes }, index) => {
     if (!name.startsWith("tc/")) return [];
-    return { name: name.slice(3), code: bytes, maps: readPlaces(sections, index, symbols, mapsAt) };
+    return {
+      name: name.slice(3),
+      code: bytes,
+      ...readPlaces(sections, index, symbols, mapsAt),
+      fields: readFields(bytes),
+    };
   });
-  return { maps, programs };
+  const license = sections.find(({ name }) => name === "license");
+  return { license: license === undefined ? "" : textAt(license.bytes, 0), maps, programs };
+}
+
+function readFields(code: Buffer): CompiledProgram["fields"] {
+  const fields: { at: number; field: number }[] = [];
+  for (let at = 0; at < code.length; at += INSTRUCTION.size) {
+    if (code[at] !== INSTRUCTION.loadsConstant) continue;
+    const constant = code.readUInt32LE(at + INSTRUCTION.constant);
+    if (constant >>> 16 === PLACE.mark) fields.push({ at: at / INSTRUCTION.size, field: constant & PLACE.mask });
+  }
+  return fields;
 }
 
 function readSections(file: Buffer): Section[] {
@@ -101,22 +130,36 @@ function readPlaces(
   sections: readonly Section[],
   program: number,
   symbols: readonly Symbol[],
-  maps: number,
-): CompiledProgram["maps"] {
-  const places = sections
+  mapsAt: number,
+): Pick<CompiledProgram, "maps" | "calls"> {
+  const maps: { at: number; map: string }[] = [];
+  const calls: { at: number; name: string }[] = [];
+  for (const { at, symbol, type } of relocations(sections, program, symbols)) {
+    const { name, section } = symbol;
+    if (type === R_BPF_64_64 && section === mapsAt && mapsAt >= 0) maps.push({ at, map: name });
+    else if (type === R_BPF_64_32 && section === 0) calls.push({ at, name });
+    else throw new Error(`${sections[program]!.name} needs ${name || "something"} when it is loaded`);
+  }
+  return { maps: maps.toSorted((a, b) => a.at - b.at), calls: calls.toSorted((a, b) => a.at - b.at) };
+}
+
+function relocations(
+  sections: readonly Section[],
+  program: number,
+  symbols: readonly Symbol[],
+): { readonly at: number; readonly symbol: Symbol; readonly type: number }[] {
+  return sections
     .filter(({ type, info }) => type === RELOCATIONS && info === program)
     .flatMap(({ bytes }) =>
       Array.from({ length: bytes.length / RELOCATION.size }, (_, index) => {
         const relocation = bytes.subarray(index * RELOCATION.size);
-        const symbol = symbols[relocation.readUInt32LE(RELOCATION.symbol)]!;
-        const type = relocation.readUInt32LE(RELOCATION.type);
-        if (type !== R_BPF_64_64 || symbol.section !== maps || maps < 0) {
-          throw new Error(`${sections[program]!.name} needs ${symbol.name || "something"} when it is loaded`);
-        }
-        return { at: Number(relocation.readBigUInt64LE(RELOCATION.offset)) / 8, map: symbol.name };
+        return {
+          at: Number(relocation.readBigUInt64LE(RELOCATION.offset)) / INSTRUCTION.size,
+          symbol: symbols[relocation.readUInt32LE(RELOCATION.symbol)]!,
+          type: relocation.readUInt32LE(RELOCATION.type),
+        };
       }),
     );
-  return places.toSorted((a, b) => a.at - b.at);
 }
 
 function textAt(names: Buffer, at: number): string {

@@ -6,7 +6,7 @@
 import { createHash, randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hook, hookIngress, othersAt, plan, unhook } from "../lane/hooks.ts";
-import { loadPrograms, randomIndex } from "../lane/relay-tap.ts";
+import { discardLane, type LoadedLane, loadPrograms, randomIndex } from "../lane/relay-tap.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { changeLinks } from "../native/linux/link-changes.ts";
 import { Links } from "../native/linux/links.ts";
@@ -26,6 +26,8 @@ export interface AttachOptions {
   readonly openOnExit: boolean;
   /** The registry's folder. */
   readonly directory: string;
+  /** Why there shall be no express lane, in a few words; undefined: there shall be one. */
+  readonly noLane?: string | undefined;
 }
 
 export interface Attachment {
@@ -33,6 +35,10 @@ export interface Attachment {
   readonly index: number;
   /** Softnet's, between the interface and the relay. */
   readonly tap: TapDevice;
+  /** The number that softnet's TAP on the VM's network must have, if there is one. */
+  readonly networkIndex: number;
+  /** The express lane's programs and memory, or why there is no lane. */
+  readonly lane: LoadedLane | string;
   readonly record: AttachRecord;
   /** What the record's `owner` was made of. */
   readonly token: string;
@@ -93,6 +99,7 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
   const former = before !== undefined && readTag(name) === before.tag ? before : undefined;
 
   const relay = randomIndex();
+  const networkIndex = randomIndex();
   const tap = createTap(libc, `attach ${name}`, relay);
   let tapIsOpen = true;
   const closeTap = (): void => {
@@ -100,7 +107,9 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
     tapIsOpen = false;
   };
   undoing.defer(closeTap);
-  const programs = loadPrograms(libc, index, relay);
+  const programs = loadPrograms(libc, { vm: index, relay, network: networkIndex }, options.noLane);
+  const { lane } = programs;
+  undoing.defer(() => discardLane(libc, lane));
   try {
     const kind = prepareTap(libc, tap, relay, link.mtu, programs.fromRelay);
     const hooked = plan(libc, kind, programs.vm);
@@ -138,7 +147,20 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
     const others = othersAt(libc, index, hooked);
     undoing.move();
     const unlock = (): void => void libc.close(lock);
-    return { name, index, tap, record: complete, token, bridgeAddress, others, undo, close: closeTap, unlock };
+    return {
+      name,
+      index,
+      tap,
+      networkIndex,
+      lane,
+      record: complete,
+      token,
+      bridgeAddress,
+      others,
+      undo,
+      close: closeTap,
+      unlock,
+    };
   } finally {
     programs.close(); // softnet keeps none of them
   }

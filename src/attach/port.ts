@@ -2,7 +2,9 @@
  * The VM's port of a softnet that is attached to an interface. It watches the interface by the kernel's own messages: what
  * takes the interface away ends the port, with one line that says what it was; what changes it otherwise is reported.
  */
-import { seemsHooked } from "../lane/hooks.ts";
+import { hookNetwork, seemsHooked } from "../lane/hooks.ts";
+import type { LaneMemory } from "../lane/lane-memory.ts";
+import { discardLane, type LoadedLane } from "../lane/relay-tap.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { LinkEvents, RTMGRP_TC } from "../native/linux/link-events.ts";
 import { type Link, Links } from "../native/linux/links.ts";
@@ -49,6 +51,8 @@ export class AttachedPort extends TapPort {
   #unbridgings = 0;
   #started = false;
   #closed = false;
+  /** What `joinNetwork` makes the express lane of. */
+  #lane: LoadedLane | string;
 
   constructor(libc: LinuxLibc, options: AttachedPortOptions) {
     const { attachment, warn } = options;
@@ -64,6 +68,7 @@ export class AttachedPort extends TapPort {
     this.#libc = libc;
     this.#options = options;
     this.bridge = options.bridge;
+    this.#lane = attachment.lane;
     this.bridgeAddress = attachment.bridgeAddress;
     if (attachment.bridgeAddress !== undefined) {
       warn(
@@ -75,6 +80,36 @@ export class AttachedPort extends TapPort {
     for (const end of attachment.others) {
       warn(`other programs are at the ${end} of ${attachment.name} too: they stand behind softnet's, and see nothing`);
     }
+  }
+
+  /** The number that softnet's TAP on the VM's network must have, if there is one. */
+  get networkIndex(): number {
+    return this.#options.attachment.networkIndex;
+  }
+
+  /**
+   * To be called once, as root, when the network is open: the express lane sees what its TAP sends from then on. Returns the
+   * memory through which softnet tells the lane what it may pass, which the caller frees; or why there is no lane.
+   */
+  joinNetwork(): LaneMemory | string {
+    const lane = this.#lane;
+    if (typeof lane === "string") return lane;
+    try {
+      if (this.#links.byIndex(this.networkIndex) === undefined)
+        throw new Error("no TAP of softnet's is on the network");
+      hookNetwork(this.#libc, this.networkIndex, lane.fromNetwork);
+    } catch (error) {
+      this.#discardLane((error as Error).message);
+      return (error as Error).message;
+    }
+    this.#libc.close(lane.fromNetwork);
+    this.#lane = "it is the session's";
+    return lane.memory;
+  }
+
+  #discardLane(why: string): void {
+    discardLane(this.#libc, this.#lane);
+    this.#lane = why;
   }
 
   /** To be awaited while the process is root. Rejects with UserError. */
@@ -103,6 +138,7 @@ export class AttachedPort extends TapPort {
       warn(`${(error as Error).message}; "softnet detach ${attachment.name}" as root tries it again`);
     } finally {
       super.close();
+      this.#discardLane("closed");
       this.#links.close();
       attachment.unlock();
       helper?.close();

@@ -33,10 +33,20 @@ export function describeStatus(status: Fields): string[] {
     `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
     `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
     `flows      ${shown(flows.inUse)} of ${shown(flows.limit)}`,
+    ...describeLane(fieldsOf(status.lane)),
     ...hostLines(status),
     "",
     ...counterLines(fieldsOf(status.counters)),
   ];
+}
+
+/** Of an attached interface: what passed in the kernel, without the relay. */
+export function describeLane(lane: Fields): string[] {
+  if (lane.state === undefined) return [];
+  if (lane.state === "none") return [`lane       none: ${shown(lane.why)}`];
+  const [egress, ingress] = [fieldsOf(lane.egress), fieldsOf(lane.ingress)];
+  const passed = `${shown(egress.frames)} frames from the VM, ${shown(ingress.frames)} to it`;
+  return [`lane       ${shown(lane.state)}, ${passed}`];
 }
 
 export function describeExplanation(answer: Fields): string[] {

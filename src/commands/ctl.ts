@@ -5,7 +5,7 @@ import { type Answer, ControlClient } from "../control/client.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { findTargets, splitAtCommand } from "./ctl-targets.ts";
-import { describeEvent, describeExplanation, describeStatus, policyLines } from "./ctl-text.ts";
+import { describeEvent, describeExplanation, describeLane, describeStatus, policyLines } from "./ctl-text.ts";
 import { Output } from "./output.ts";
 
 export interface CtlArguments {
@@ -16,7 +16,7 @@ export interface CtlArguments {
   readonly json?: boolean;
 }
 
-const COMMANDS = ["status", "get", "set", "explain", "watch"] as const;
+const COMMANDS = ["status", "get", "set", "explain", "lane", "watch"] as const;
 type CtlCommand = (typeof COMMANDS)[number];
 
 /** How many softnets are asked at a time. */
@@ -40,9 +40,10 @@ export async function ctl(
   if (command === undefined) throw new UserError(`ctl ${name}: there is no such command: give ${COMMANDS.join(", ")}`);
   refuseSurplus(command, rest, given);
   const question = command === "explain" ? parseQuestion(rest) : undefined;
+  const lane = command === "lane" ? parseLane(rest) : undefined;
   const { paths, many } = findTargets(named);
   const output = new Output(descriptor);
-  const task = { command, question, given, output, ...(command === "watch" && { interrupted: interruption() }) };
+  const task = { command, question, lane, given, output, ...(command === "watch" && { interrupted: interruption() }) };
   if (!many) {
     await askOne(paths[0]!, task, printer(output, given));
     return 0;
@@ -72,6 +73,8 @@ export async function ctl(
 interface Task {
   readonly command: CtlCommand;
   readonly question: object | undefined;
+  /** What the express lane is to be. */
+  readonly lane: string | undefined;
   readonly given: CtlArguments;
   readonly output: Output;
   /** Resolved by Ctrl-C, for watching. */
@@ -80,7 +83,7 @@ interface Task {
 
 async function askOne(
   path: string,
-  { command, question, given, output, interrupted }: Task,
+  { command, question, lane, given, output, interrupted }: Task,
   print: Print,
 ): Promise<void> {
   const client = await ControlClient.connect(path);
@@ -91,6 +94,7 @@ async function askOne(
       const [allow, block] = [given.allow, given.block].map((rules) => rules?.map(formatRule));
       print(await client.ask("softnet.policy.set", { allow, block, isolation: given.isolation }), policyLines);
     }
+    if (lane !== undefined) print(await client.ask("softnet.lane.set", { state: lane }), describeLane);
     if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
     if (interrupted) await watch(client, output, interrupted, (event) => print(event, describeEvent));
   } finally {
@@ -113,7 +117,7 @@ function printer(output: Output, { json }: CtlArguments, path?: string): Print {
 
 function refuseSurplus(command: CtlCommand, words: readonly string[], given: CtlArguments): void {
   const { allow, block, isolation } = given;
-  if (command !== "explain" && words.length > 0)
+  if (command !== "explain" && command !== "lane" && words.length > 0)
     throw new UserError(`ctl ${command} takes no more arguments: ${words[0]}`);
   if (command === "set" && (allow === undefined || block === undefined)) {
     throw new UserError('ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none');
@@ -121,6 +125,12 @@ function refuseSurplus(command: CtlCommand, words: readonly string[], given: Ctl
   if (command !== "set" && (allow !== undefined || block !== undefined || isolation !== undefined)) {
     throw new UserError(`--allow, --block and --isolation belong to ctl set, not to ctl ${command}`);
   }
+}
+
+function parseLane(words: readonly string[]): string {
+  const [state = "", more] = words;
+  if (!["on", "off"].includes(state) || more !== undefined) throw new UserError("ctl lane needs on or off");
+  return state;
 }
 
 /** `out tcp 1.2.3.4 443`; softnet itself validates the values. */

@@ -20,6 +20,8 @@ export interface ControlTarget {
   /** Both return an object that is sent as JSON. */
   status(): object;
   explain(question: PolicyQuestion): object;
+  /** Whether the express lane passes anything from now on: returns its state, or why there is none. */
+  turnLane(on: boolean): object | string;
 }
 
 /** Returns the result of a request as JSON. Throws RpcError. */
@@ -33,6 +35,8 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
     case "softnet.status":
       members(params, []);
       return JSON.stringify(target.status());
+    case "softnet.lane.set":
+      return setLane(target, members(params, ["state"]));
     case "softnet.explain":
       return explain(target, members(params, ["direction", "protocol", "remote", "port"]));
     case "softnet.events":
@@ -85,6 +89,12 @@ function policyResult({ lists: { allow, block } }: LivePolicy, more: Readonly<Re
   const result = JSON.stringify({ allow, block, ruleCount: allow.length + block.length });
   const members = Object.entries(more).map(([key, value]) => `,"${key}":${value}`);
   return `${result.slice(0, -1)}${members.join("")}}`;
+}
+
+function setLane(target: ControlTarget, given: Members): string {
+  const result = target.turnLane(word(given, "state", ["on", "off"] as const) === "on");
+  if (typeof result === "string") throw wrong(`there is no express lane: ${result}`);
+  return JSON.stringify(result);
 }
 
 function explain(target: ControlTarget, given: Members): string {

@@ -10,10 +10,11 @@ import type { FrameView } from "../wire/frame-view.ts";
 import { isIcmpError } from "../wire/icmp.ts";
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
 import { isBareSyn, TCP_ACK } from "../wire/tcp.ts";
-import { judgeKind } from "./default-policy.ts";
+import { DNS_PORT, judgeKind } from "./default-policy.ts";
 import { FlowKey, isEcho, portsOf } from "./flow-key.ts";
+import type { FlowObserver } from "./flow-observer.ts";
 import { FLOW_TCP, FLOW_UDP, NO_KIND } from "./flow-state.ts";
-import { FlowTable, NO_FLOW } from "./flow-table.ts";
+import { FlowTable, MOST_FLOWS, NO_FLOW } from "./flow-table.ts";
 import type { OwnAddresses } from "./own-addresses.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import type { Resets } from "./resets.ts";
@@ -28,7 +29,7 @@ const ICMP_RATE = verdictOf("icmp.rate");
 const NOT_ASKED = -1;
 
 export class FlowGuard {
-  readonly flows = new FlowTable();
+  readonly flows: FlowTable;
   readonly #own: OwnAddresses;
   /** For echoes from the VM. */
   readonly #echoBucket: TokenBucket;
@@ -36,7 +37,8 @@ export class FlowGuard {
   readonly #clock: Float64Array;
   readonly #key = new FlowKey();
 
-  constructor(own: OwnAddresses, echoBucket: TokenBucket, clock: Float64Array) {
+  constructor(own: OwnAddresses, echoBucket: TokenBucket, clock: Float64Array, observer?: FlowObserver) {
+    this.flows = new FlowTable(MOST_FLOWS, observer);
     this.#own = own;
     this.#echoBucket = echoBucket;
     this.#clock = clock;
@@ -107,13 +109,16 @@ export class FlowGuard {
     const { flows } = this;
     flows.touch(flow);
     if (this.#key.kind === FLOW_UDP) flows.followUdp(flow, way === IN);
-    else if (this.#key.kind === FLOW_TCP) this.#followTcp(way, view, flow, bareSyn, false);
+    else if (this.#key.kind === FLOW_TCP && this.#followTcp(way, view, flow, bareSyn, false)) return;
+    if (!bareSyn && view.fragmentBits === 0 && isLeftToOthers(this.#key)) flows.admit(flow, way);
   }
 
-  #followTcp(way: Way, view: FrameView, flow: number, bareSyn: boolean, opening: boolean): void {
+  /** Returns whether the flow is over with it. */
+  #followTcp(way: Way, view: FrameView, flow: number, bareSyn: boolean, opening: boolean): boolean {
     // A bare SYN of a flow that is there already follows nothing.
-    if (!bareSyn && this.flows.follow(flow, way === IN, view.tcpFlags, opening)) return;
+    if (!bareSyn && this.flows.follow(flow, way === IN, view.tcpFlags, opening)) return true;
     if (way === OUT && (view.tcpFlags & TCP_ACK) !== 0) this.flows.noteAcknowledgement(flow, view.tcpAcknowledgement);
+    return false;
   }
 
   /** Whether a packet is one between the bound address and an address that flows are made with. */
@@ -176,4 +181,9 @@ export class FlowGuard {
     const value = table.ask(fromOther ? IN : OUT, flows.remoteOf(flow), port);
     return judgeKind(value, protocol, port, false) === PASS;
   }
+}
+
+/** Whether an observer may pass a flow's packets: TCP and UDP, but no questions to a DNS server. */
+function isLeftToOthers({ kind, ports }: FlowKey): boolean {
+  return (kind === FLOW_TCP || kind === FLOW_UDP) && ports >>> 16 !== DNS_PORT;
 }

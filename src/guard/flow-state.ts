@@ -85,6 +85,14 @@ export function isClosed(state: number): boolean {
   return (state & IS_HALF_OPEN) === 0 && ((state & RESET) !== 0 || (state & BOTH_FINS) === BOTH_FINS);
 }
 
+/**
+ * Whether packets of a flow, without SYN, FIN and RST, change nothing but the second of its last one: it is complete, uncut,
+ * not closed, and its place is not in danger.
+ */
+export function isSteady(state: number): boolean {
+  return (state & (IS_HALF_OPEN | RESET | CUT | IDLE)) === 0 && !isClosed(state);
+}
+
 /** Seconds that a flow in a state lives on without a packet. */
 export function patienceOf(state: number): number {
   const kind = state & KIND;

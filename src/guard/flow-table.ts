@@ -12,6 +12,7 @@
  * are over next, and those that make room where the table is full.
  */
 import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
+import type { FlowObserver, FlowSink } from "./flow-observer.ts";
 import {
   ACKNOWLEDGED,
   ANSWERED,
@@ -23,6 +24,7 @@ import {
   IN_USE,
   IS_HALF_OPEN,
   isClosed,
+  isSteady,
   KIND,
   OPENED_BY_OTHER,
   OVER,
@@ -70,7 +72,7 @@ const MAC_LOW = 7;
 
 const END = 0xffff;
 
-export class FlowTable {
+export class FlowTable implements FlowSink {
   readonly #hash = new KeyedHash();
   readonly #heads = new Uint16Array(1 << HASH_BITS).fill(END);
   readonly #most: number;
@@ -79,6 +81,8 @@ export class FlowTable {
   readonly #wheel: TimeWheel;
   /** By the side that opened them: the VM, the other one. */
   readonly #halfOpen: readonly [RemoteCounts, RemoteCounts];
+  /** Passes packets of admitted flows, too. */
+  readonly #observer: FlowObserver | undefined;
   #free = END;
   #second = 0;
   /** How many flows there are, live and cut. */
@@ -91,7 +95,9 @@ export class FlowTable {
   extent = 0;
 
   /** Room for `most` flows, half of them opened by the other side: the VM has room for its own (threat row I13). */
-  constructor(most = MOST_FLOWS) {
+  constructor(most = MOST_FLOWS, observer?: FlowObserver) {
+    this.#observer = observer;
+    observer?.reportTo(this);
     this.#most = most;
     this.#mostFromOther = most / 2;
     this.#flows = new Int32Array(most * WORDS);
@@ -118,12 +124,14 @@ export class FlowTable {
   }
 
   readonly #look = (flow: number): void => {
+    this.#observer?.report(flow);
     const state = this.#flows[flow * WORDS + STATE]!;
     const patience = patienceOf(state);
     const age = this.#ageOf(flow);
     if (age > patience) {
       this.#drop(flow);
     } else if (age > SAFE_SECONDS) {
+      this.#observer?.withdraw(flow); // its next packet brings it back to the wheel
       this.#flows[flow * WORDS + STATE] = state | IDLE;
       this.#wheel.append(flow, sideOf(state));
     } else {
@@ -233,6 +241,7 @@ export class FlowTable {
 
   /** A live flow is no longer allowed. */
   cut(flow: number): void {
+    this.#observer?.withdraw(flow);
     this.#flows[flow * WORDS + STATE]! |= CUT;
     this.#cuts++;
   }
@@ -270,6 +279,25 @@ export class FlowTable {
     this.#wheel.place(flow, SAFE_SECONDS + 1);
   }
 
+  /** An unfragmented TCP or UDP packet of the flow passed: the observer may pass the next ones. */
+  admit(flow: number, way: number): void {
+    const observer = this.#observer;
+    if (observer === undefined) return;
+    const at = flow * WORDS;
+    const state = this.#flows[at + STATE]!;
+    if (!isSteady(state)) return;
+    const patience = Math.min(patienceOf(state), SAFE_SECONDS);
+    const ports = this.#flows[at + PORTS]!;
+    observer.admit(flow, state & KIND, this.#flows[at]!, ports, way, patience, this.#flows[at + LAST]!);
+  }
+
+  /** From the observer: a packet of the flow passed there. */
+  seen(flow: number, second: number, acknowledgement: number | undefined): void {
+    const at = flow * WORDS;
+    if ((second | 0) - this.#flows[at + LAST]! > 0) this.#flows[at + LAST] = second;
+    if (acknowledgement !== undefined) this.noteAcknowledgement(flow, acknowledgement);
+  }
+
   /** A packet of a UDP flow passed: it lives longer once it is answered. */
   followUdp(flow: number, fromOther: boolean): void {
     const at = flow * WORDS + STATE;
@@ -291,6 +319,7 @@ export class FlowTable {
       return true;
     }
     this.#flows[at + STATE] = state;
+    if (!isSteady(state)) this.#observer?.withdraw(flow);
     if ((before & IS_HALF_OPEN) !== 0 && (state & IS_HALF_OPEN) === 0) {
       this.#halfOpen[sideOf(state)].subtract(this.#flows[at]!);
     }
@@ -321,6 +350,7 @@ export class FlowTable {
     this.#flows.fill(0);
     this.#wheel.clear();
     for (const counts of this.#halfOpen) counts.clear();
+    this.#observer?.endAll();
     this.#free = END;
     this.size = 0;
     this.#cuts = 0;
@@ -371,6 +401,7 @@ export class FlowTable {
 
   /** Gives a flow's place back; the wheel holds it no more. */
   #drop(flow: number): void {
+    this.#observer?.end(flow);
     const flows = this.#flows;
     const at = flow * WORDS;
     const state = flows[at + STATE]!;

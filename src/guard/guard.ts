@@ -13,6 +13,7 @@ import { SHORT } from "../wire/malformed.ts";
 import { segmentSizeOf } from "../wire/virtio-net.ts";
 import { bindingOf } from "./binding.ts";
 import { Diagnostics } from "./diagnostics.ts";
+import type { FlowObserver } from "./flow-observer.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { IPv4Family } from "./ipv4/ipv4-family.ts";
 import { PolicyGuard } from "./policy-guard.ts";
@@ -38,14 +39,15 @@ export function verdictObject(verdict: number): Verdict {
 }
 
 /**
- * Makes a guard for one VM. Throws OptionError when an option is wrong.
+ * Makes a guard for one VM. Throws OptionError when an option is wrong. `observer`: who may pass packets of flows that the
+ * guard has admitted; flows are noted for it, whatever the rules.
  *
  * @example
  * const guard = createGuard({ macAddress: "02:00:00:00:00:01", block: ["10.0.0.0/8"] });
  * const { verdict, reason } = guard.egress(frame, performance.now() * 1000);
  */
-export function createGuard(options: GuardOptions): Guard {
-  return new Guard(options);
+export function createGuard(options: GuardOptions, observer?: FlowObserver): Guard {
+  return new Guard(options, observer);
 }
 
 export class Guard {
@@ -62,14 +64,14 @@ export class Guard {
   readonly #fromVm = new FrameView();
   readonly #toVm = new FrameView();
 
-  constructor(options: GuardOptions) {
+  constructor(options: GuardOptions, observer?: FlowObserver) {
     const settings = guardSettings(options);
     this.#macHigh = Math.floor(settings.mac / 0x100000000);
     this.#macLow = settings.mac | 0;
     this.#longestFrame = settings.longestFrame;
-    this.#policy = new PolicyGuard(settings, this.#clock);
+    this.#policy = new PolicyGuard(settings, this.#clock, observer);
     this.#diagnostics = new Diagnostics(settings.mac);
-    this.#ipv4 = new IPv4Family(settings, options, this.#policy, this.#clock, this.#diagnostics);
+    this.#ipv4 = new IPv4Family(settings, options, this.#policy, this.#clock, this.#diagnostics, observer);
   }
 
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */

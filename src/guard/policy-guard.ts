@@ -13,6 +13,7 @@ import type { FrameView } from "../wire/frame-view.ts";
 import { judgeKind } from "./default-policy.ts";
 import { FlowGuard } from "./flow-guard.ts";
 import { isEcho } from "./flow-key.ts";
+import type { FlowObserver } from "./flow-observer.ts";
 import { type FlowTable, NO_FLOW } from "./flow-table.ts";
 import type { GuardSettings } from "./guard-settings.ts";
 import { OwnAddresses } from "./own-addresses.ts";
@@ -34,6 +35,7 @@ export class PolicyGuard {
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
   readonly #resets: Resets | undefined;
+  readonly #observer: FlowObserver | undefined;
   readonly #echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
   readonly #own = new OwnAddresses();
   #rules: readonly Rule[];
@@ -47,8 +49,9 @@ export class PolicyGuard {
   #flowsOf = 0;
   #second = 0;
 
-  constructor({ rules, live, reject }: GuardSettings, clock: Float64Array) {
-    this.#live = live;
+  constructor({ rules, live, reject }: GuardSettings, clock: Float64Array, observer?: FlowObserver) {
+    this.#live = live || observer !== undefined;
+    this.#observer = observer;
     this.#clock = clock;
     this.#resets = reject ? new Resets() : undefined;
     this.#rules = rules;
@@ -85,6 +88,7 @@ export class PolicyGuard {
 
   /** Puts other rules into force as a whole; returns how many flows they cut. */
   setRules(rules: readonly Rule[]): number {
+    this.#observer?.invalidate();
     this.#table = new PolicyTable(rules, this.#knownNetwork);
     this.#rules = rules;
     this.#configure();
@@ -98,6 +102,7 @@ export class PolicyGuard {
     const moved = address !== 0 && address !== this.#flowsOf;
     const renamed = knownNetwork.gateway !== before.gateway || !isSameList(knownNetwork.dnsServers, before.dnsServers);
     if (renamed || address !== before.address || netmask !== before.netmask) {
+      this.#observer?.invalidate();
       this.#knownNetwork = knownNetwork;
       this.#table = new PolicyTable(this.#rules, knownNetwork);
       this.#own.update(address, netmask);
@@ -114,7 +119,7 @@ export class PolicyGuard {
   #configure(): void {
     const notes = this.#table.stateful || this.#live;
     if (notes && this.#flowGuard === undefined) {
-      this.#flowGuard = new FlowGuard(this.#own, this.#echoBucket, this.#clock);
+      this.#flowGuard = new FlowGuard(this.#own, this.#echoBucket, this.#clock, this.#observer);
       this.#flowGuard.flows.advance(this.#second);
     }
     this.#noting = notes ? this.#flowGuard : undefined;

@@ -8,7 +8,7 @@
 import { programId } from "../native/linux/bpf.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { attachFirst, detach, type Hook, programsAt } from "../native/linux/tcx.ts";
-import { attachFilter, filterProgram, removeFilter } from "../native/linux/traffic-control.ts";
+import { attachFilter, attachSecondFilter, filterProgram, removeFilter } from "../native/linux/traffic-control.ts";
 
 export type HookKind = "tcx" | "clsact";
 
@@ -35,6 +35,14 @@ export function hookIngress(libc: LinuxLibc, index: number, program: number): Ho
   if (attachFirst(libc, index, "ingress", program)) return "tcx";
   attachFilter(libc, index, "ingress", program);
   return "clsact";
+}
+
+/**
+ * Attaches the lane's program where packets go out to softnet's TAP on the VM's network, behind what keeps VMs apart there
+ * (networks/separation.ts). Throws Error when the kernel refuses.
+ */
+export function hookNetwork(libc: LinuxLibc, index: number, program: number): void {
+  attachSecondFilter(libc, index, "egress", program);
 }
 
 /** What `hook` will put at an interface. */

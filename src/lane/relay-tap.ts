@@ -1,21 +1,40 @@
 /**
- * The TAP between an attached interface and the relay (bpf/attach.bpf.c), with the programs that lead one to the other.
- * Whether large frames and partial checksums come through it, the session decides, as for any other TAP.
+ * The programs of an attached interface: those that lead it to softnet's TAP and back (bpf/attach.bpf.c), or, where the
+ * kernel can do that, those with the express lane (bpf/lane.bpf.c). Whether large frames and partial checksums come through
+ * the TAP, the session decides, as for any other TAP.
  */
 import { randomInt } from "node:crypto";
 import { createMap, freezeMap, setElement } from "../native/linux/bpf.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
-import { FROM_RELAY, FROM_VM, INTERFACES, TO_VM } from "./bytecode.ts";
+import { FROM_RELAY, FROM_VM, INTERFACES, LANE_FROM_NETWORK, LANE_FROM_VM, LANE_TO_VM, TO_VM } from "./bytecode.ts";
 import type { Programs } from "./hooks.ts";
-import { loadBytecode } from "./load.ts";
+import { readKernelTypes } from "./kernel-types.ts";
+import { type LaneMemory, makeLaneMemory } from "./lane-memory.ts";
+import { type Bytecode, type KernelTypes, loadBytecode } from "./load.ts";
 
 /** The upper half of what is possible: the kernel counts from 1, and no other program chooses such numbers. */
 const FIRST_INDEX = 2 ** 30;
 const LAST_INDEX = 2 ** 31 - 1;
 
-/** A number for the TAP that no interface of this or another network namespace has, or will get. */
+/** A number for a TAP that no interface of this or another network namespace has, or will get. */
 export function randomIndex(): number {
   return randomInt(FIRST_INDEX, LAST_INDEX);
+}
+
+/** Interfaces by number. */
+export interface Places {
+  readonly vm: number;
+  /** The TAP that the relay reads. */
+  readonly relay: number;
+  /** Softnet's TAP on the VM's network; there may be none. */
+  readonly network: number;
+}
+
+/** What makes the lane out of loaded programs. */
+export interface LoadedLane {
+  readonly memory: LaneMemory;
+  /** For the egress of the TAP on the network: a descriptor of its own, which \`close\` of the programs leaves open. */
+  readonly fromNetwork: number;
 }
 
 export interface Loaded {
@@ -23,12 +42,14 @@ export interface Loaded {
   readonly vm: Programs;
   /** For the TAP: where what the relay sends comes in. */
   readonly fromRelay: number;
+  /** Or why there is none, in a few words. */
+  readonly lane: LoadedLane | string;
   /** Closes the descriptors. What is attached stays. */
   close(): void;
 }
 
-/** Loads the programs for the interface `vm` and the TAP `relay`, by number. Throws Error when the kernel refuses. */
-export function loadPrograms(libc: LinuxLibc, vm: number, relay: number): Loaded {
+/** Loads the programs; \`noLane\` says why there shall be no lane. Throws Error when the kernel refuses those without it. */
+export function loadPrograms(libc: LinuxLibc, { vm, relay, network }: Places, noLane?: string): Loaded {
   const open: number[] = [];
   const close = (): void => {
     for (const fd of open.splice(0)) libc.close(fd);
@@ -39,12 +60,51 @@ export function loadPrograms(libc: LinuxLibc, vm: number, relay: number): Loaded
   };
   try {
     const interfaces = keep(createMap(libc, INTERFACES));
-    setElement(libc, interfaces, 0, new Uint8Array(Uint32Array.of(vm, relay).buffer));
+    setElement(libc, interfaces, 0, new Uint8Array(Uint32Array.of(vm, relay, network).buffer));
     freezeMap(libc, interfaces);
-    const load = (program: typeof FROM_VM): number => keep(loadBytecode(libc, program, { interfaces }));
-    return { vm: { ingress: load(FROM_VM), egress: load(TO_VM) }, fromRelay: load(FROM_RELAY), close };
+    const load = (program: Bytecode): number => keep(loadBytecode(libc, program, { interfaces }));
+    const fromRelay = load(FROM_RELAY);
+    const lane = noLane ?? loadLane(libc, interfaces);
+    if (typeof lane !== "string") {
+      const { ingress, egress, fromNetwork, memory } = lane;
+      return { vm: { ingress: keep(ingress), egress: keep(egress) }, fromRelay, lane: { memory, fromNetwork }, close };
+    }
+    return { vm: { ingress: load(FROM_VM), egress: load(TO_VM) }, fromRelay, lane, close };
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+/** Gives a lane's memory and program back, where there is one. */
+export function discardLane(libc: LinuxLibc, lane: LoadedLane | string): void {
+  if (typeof lane === "string") return;
+  libc.close(lane.fromNetwork);
+  lane.memory.free();
+}
+
+/** The programs of the lane, or why this kernel does not take them. */
+function loadLane(libc: LinuxLibc, interfaces: number): (Programs & LoadedLane) | string {
+  const types = readKernelTypes();
+  if (typeof types === "string") return types;
+  const opened: number[] = [];
+  let memory: LaneMemory | undefined;
+  try {
+    memory = makeLaneMemory(libc);
+    const maps = { ...memory.maps, interfaces };
+    const load = (program: Bytecode): number => {
+      const fd = loadBytecode(libc, program, maps, types satisfies KernelTypes);
+      opened.push(fd);
+      return fd;
+    };
+    const ingress = load(LANE_FROM_VM);
+    const egress = load(LANE_TO_VM);
+    const fromNetwork = load(LANE_FROM_NETWORK);
+    memory.closeMaps();
+    return { ingress, egress, fromNetwork, memory };
+  } catch (error) {
+    for (const fd of opened) libc.close(fd);
+    memory?.free();
+    return (error as Error).message;
   }
 }

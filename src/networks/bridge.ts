@@ -31,6 +31,8 @@ export interface BridgeOptions {
   readonly isolated: boolean;
   /** The TAP's own MAC address, six bytes in hexadecimal, where it matters. */
   readonly address?: string;
+  /** The number that the TAP shall have, where it matters. */
+  readonly tapIndex?: number;
   /** Called when frames can pass between TAP and bridge, or cannot, for reasons of the bridge's. */
   readonly onPortState?: OnPortState;
   /** Tells what the user should know. */
@@ -44,7 +46,7 @@ export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promi
   let device: TapDevice | undefined;
   try {
     const bridge = findBridge(links, name);
-    device = createTap(libc, `--bridge ${name}`);
+    device = createTap(libc, `--bridge ${name}`, options.tapIndex);
     attach(libc, device, bridge, options);
     await warnOfFilteredBridge(device.name, bridge.name, warn);
     const index = libc.if_nametoindex(device.name);

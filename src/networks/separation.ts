@@ -37,7 +37,7 @@ export function separate(libc: LinuxLibc, index: number, isolated: boolean): voi
       bpf.and(2, MASK),
       bpf.skipUnless(2, other, 2),
       bpf.answer(bpf.TC_ACT_SHOT),
-      bpf.answer(bpf.TC_ACT_OK),
+      bpf.answer(bpf.TC_ACT_UNSPEC),
     );
     attachPrograms(libc, index, fromVm, toVm);
   } finally {

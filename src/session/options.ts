@@ -39,6 +39,8 @@ export interface SessionArguments extends GuardArguments {
   readonly reject?: boolean;
   /** False: the kernel finishes each frame before softnet sees it, though both ports take offloads. */
   readonly offloads?: boolean;
+  /** False: every frame of an attached interface goes through the relay. */
+  readonly expressLane?: boolean;
   readonly controlFd?: number;
   readonly controlSocket?: string;
   readonly bootpdLeaseTime?: number;

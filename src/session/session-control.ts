@@ -23,6 +23,7 @@ import { describeFrame } from "../wire/describe.ts";
 import type { FrameView } from "../wire/frame-view.ts";
 import type { SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
+import type { SessionLane } from "./session-lane.ts";
 import { addressText, describeAddress, describeState } from "./status.ts";
 import type { ControlListener, SessionSystem } from "./system.ts";
 
@@ -37,6 +38,7 @@ export interface SessionControlOptions {
   /** `--control-fd`. */
   readonly inherited: ByteStream | undefined;
   readonly guard: Guard;
+  readonly lane: SessionLane;
   readonly network: Network;
   readonly log: Log;
 }
@@ -75,6 +77,7 @@ export class SessionControl {
         events: this.#events,
         isolated: options.network.isolated,
         status: () => this.#status(),
+        turnLane: (on) => this.#turnLane(on),
         explain: (question) => {
           guard.advance(system.clock()); // nothing may have moved it for a while
           // What the guard says of its own; the host may drop it all the same, and says so.
@@ -181,16 +184,26 @@ export class SessionControl {
     this.#advice = advice;
   }
 
+  #turnLane(on: boolean): object | string {
+    const { lane, log } = this.#options;
+    const why = lane.turn(on);
+    if (why !== undefined) return why;
+    log.info("express lane", { state: on ? "on" : "off" });
+    return lane.describe();
+  }
+
   #status(): object {
-    const { guard, network, given, system } = this.#options;
+    const { guard, lane, network, given, system } = this.#options;
     const time = system.clock();
     guard.advance(time);
+    if (this.counters !== undefined) lane.lane?.count(this.counters);
     return describeState({
       guard,
       network,
       mac: given.vmMacAddress ?? "",
       file: given.policy ?? null,
       lists: this.#policy.lists,
+      lane: lane.describe(),
       counters: this.counters?.snapshot(),
       time,
       uptime: Math.floor((time - this.#started) / 1e6),

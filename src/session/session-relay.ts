@@ -2,6 +2,7 @@
 import { Diagnostics } from "../guard/diagnostics.ts";
 import type { Guard } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
+import type { ExpressLane } from "../lane/express-lane.ts";
 import type { Network } from "../networks/network.ts";
 import { allocateLargeSlab, allocateSlab, type Slab } from "../ports/slab.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
@@ -33,6 +34,7 @@ export interface SessionRelayOptions {
   readonly network: Network;
   readonly guard: Guard;
   readonly leftLeases: LeftLeases;
+  readonly lane: ExpressLane | undefined;
   readonly recording: Recording | undefined;
   readonly control: SessionControl | undefined;
   readonly given: SessionArguments;
@@ -59,7 +61,11 @@ export class SessionRelay {
     const { promise, resolve } = Promise.withResolvers<RelayEnd>();
     this.ended = promise;
     // A watch's callback resolves nothing by itself (native/poll.ts).
-    this.#relay = new Relay({ ...this.#relayOptions(), onEnd: (end) => setImmediate(resolve, end) });
+    const onEnd = (end: RelayEnd): void => {
+      options.lane?.turn(false);
+      setImmediate(resolve, end);
+    };
+    this.#relay = new Relay({ ...this.#relayOptions(), onEnd });
     if (options.control !== undefined) {
       options.control.counters = this.#relay.counters;
       options.control.tickSoon = () => this.#relay.tickSoon();
@@ -88,7 +94,10 @@ export class SessionRelay {
 
   /** Stops the relay and logs what it counted. Harmless when called twice. */
   stop(): void {
+    const { lane } = this.#options;
+    lane?.turn(false);
     this.#relay.stop();
+    lane?.count(this.#relay.counters);
     if (this.#started === undefined) return;
     const { log, clock } = this.#options;
     logSummary(log, this.#relay.counters.snapshot(), (clock() - this.#started) / 1e6);
@@ -106,7 +115,7 @@ export class SessionRelay {
   }
 
   #relayOptions(): Omit<RelayOptions, "onEnd"> {
-    const { vm, network, guard, leftLeases, recording, control, given, clock, log } = this.#options;
+    const { vm, network, guard, leftLeases, lane, recording, control, given, clock, log } = this.#options;
     const diagnostics = this.#diagnostics;
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
@@ -142,11 +151,17 @@ export class SessionRelay {
       },
       ...(control && { onSlice: control.serve }),
       onTick: (time) => {
+        lane?.tick(time, this.#relay.counters);
         recording?.flush();
         control?.tick(time);
         dropLog.summarize(time);
       },
-      deadline: () => Math.min(dropLog.deadline, control?.deadline ?? Number.POSITIVE_INFINITY),
+      deadline: () =>
+        Math.min(
+          dropLog.deadline,
+          control?.deadline ?? Number.POSITIVE_INFINITY,
+          lane?.deadline ?? Number.POSITIVE_INFINITY,
+        ),
     };
   }
 

@@ -32,6 +32,7 @@ import { rulesOf } from "./policy-rules.ts";
 import type { Recording } from "./recording.ts";
 import { beginWithBinding, register, registryOptions, releaseAddress } from "./registry-entry.ts";
 import { SessionControl } from "./session-control.ts";
+import { SessionLane } from "./session-lane.ts";
 import { logHostNotices, logStart, logWaiting, statusOf } from "./session-log.ts";
 import { SessionRelay } from "./session-relay.ts";
 import type { SessionSystem } from "./system.ts";
@@ -58,6 +59,7 @@ export class Session {
   #registration: Registration | undefined;
   #vm: FramePort | undefined;
   #network: Network | undefined;
+  readonly #lane = new SessionLane();
   #recording: Recording | undefined;
   #control: SessionControl | undefined;
   #guard: Guard | undefined;
@@ -105,6 +107,7 @@ export class Session {
     closing.defer(() => this.#recording?.close());
     closing.defer(() => this.#inherited?.close());
     closing.defer(() => this.#control?.close());
+    closing.defer(() => this.#lane.close());
     closing.defer(() => this.#relay?.stop());
   }
 
@@ -155,6 +158,7 @@ export class Session {
       network,
       guard,
       leftLeases,
+      lane: this.#lane.lane,
       recording,
       control: this.#control,
       given: this.#given,
@@ -239,7 +243,8 @@ export class Session {
   }
 
   async #openNetwork(): Promise<Network> {
-    this.#network ??= await this.#system.openNetwork({
+    if (this.#network !== undefined) return this.#network;
+    this.#network = await this.#system.openNetwork({
       given: this.#given,
       rules: this.#rules,
       isolated: !allowsEverything(this.#rules),
@@ -247,6 +252,7 @@ export class Session {
       privileges: this.#privileges,
       log: this.#log,
     });
+    this.#lane.join(this.#vm);
     return this.#network;
   }
 
@@ -270,20 +276,19 @@ export class Session {
 
   #createGuard(network: Network, leftLeases: LeftLeases): Guard {
     const bindingLog = new BindingLog(this.#log, network.isolated, this.#system.clock);
-    const guard: Guard = createGuard({
-      ...this.#guardOptions(network),
-      ...registryOptions(this.#registration),
-      onBinding: followBinding(
-        [
-          (change) => this.#registration?.follow(change),
-          (change) => leftLeases.follow(change),
-          (change) => bindingLog.follow(change, guard),
-          (change) => this.#control?.bindingChanged(change),
-          ({ kind, bound }) => network.followAddress?.(kind === "lost" ? 0 : bound.address),
-        ],
-        (error) => this.#fail(error),
-      ),
-    });
+    const options = this.#guardOptions(network);
+    const lane = this.#lane.open(parseMac(options.macAddress) ?? 0, options.mtu!, this.#system.clock);
+    const onBinding = followBinding(
+      [
+        (change) => this.#registration?.follow(change),
+        (change) => leftLeases.follow(change),
+        (change) => bindingLog.follow(change, guard),
+        (change) => this.#control?.bindingChanged(change),
+        ({ kind, bound }) => network.followAddress?.(kind === "lost" ? 0 : bound.address),
+      ],
+      (error) => this.#fail(error),
+    );
+    const guard: Guard = createGuard({ ...options, ...registryOptions(this.#registration), onBinding }, lane);
     this.#guard = guard;
     return guard;
   }
@@ -296,6 +301,7 @@ export class Session {
       rules: this.#rules,
       inherited: this.#inherited,
       guard,
+      lane: this.#lane,
       network,
       log: this.#log,
     });

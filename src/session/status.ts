@@ -15,6 +15,8 @@ export interface State {
   readonly mac: string;
   readonly file: string | null;
   readonly lists: PolicyLists;
+  /** What the express lane says of itself. */
+  readonly lane: object;
   readonly counters: Snapshot | undefined;
   /** Microseconds on the guard's clock. */
   readonly time: number;
@@ -40,6 +42,7 @@ export function describeState(state: State): object {
     },
     host: { notices: network.host?.notices ?? [] },
     flows: { inUse: guard.flows, limit: MOST_FLOWS },
+    lane: state.lane,
     counters: state.counters ?? null,
   };
 }

@@ -35,6 +35,7 @@ function slots(t: TestContext, vm: FakePort, port: FakePort, offloads?: boolean)
     network: { label: "a network", port, isolated: true, mtu: 1500, close: () => {} },
     guard: createGuard({ macAddress: VM }),
     leftLeases: new LeftLeases(parseMac(VM)!),
+    lane: undefined,
     recording: undefined,
     control: undefined,
     given: { ...given, ...(offloads !== undefined && { offloads }) },

@@ -9,6 +9,7 @@ import type { Network } from "../../src/networks/network.ts";
 import { formatRule, type Rule } from "../../src/policy/rule.ts";
 import { UnixStream } from "../../src/ports/unix-stream.ts";
 import { SessionControl } from "../../src/session/session-control.ts";
+import { SessionLane } from "../../src/session/session-lane.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { Controller } from "../control/support.ts";
 import { libc, pair } from "../support/sockets.ts";
@@ -44,7 +45,17 @@ function setUp(t: TestContext, policyChanged?: (rules: readonly Rule[]) => void)
     logFormat: "json",
   };
   const inherited = new UnixStream(libc, fd);
-  const control = new SessionControl({ system: linuxPlatform(), given, rules: [], inherited, guard, network, log });
+  const lane = new SessionLane();
+  const control = new SessionControl({
+    system: linuxPlatform(),
+    given,
+    rules: [],
+    inherited,
+    guard,
+    lane,
+    network,
+    log,
+  });
   control.open();
   t.after(() => control.close());
   return { controller: new Controller(t, end), control, guard, lines };

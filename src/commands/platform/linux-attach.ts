@@ -26,7 +26,7 @@ export async function attachVm(libc: LinuxLibc, given: SessionArguments, log: Lo
   connecting.catch(() => {}); // the port's `ready` says it
   let attachment: Attachment;
   try {
-    attachment = attach(libc, { name, mac: vmMacAddress, openOnExit, directory });
+    attachment = attach(libc, { name, mac: vmMacAddress, openOnExit, directory, noLane: whyNoLane(given) });
   } catch (error) {
     await connecting.then((connection) => connection.close()).catch(() => {});
     throw error;
@@ -34,6 +34,12 @@ export async function attachVm(libc: LinuxLibc, given: SessionArguments, log: Lo
   const helper = connecting.then((connection) => helpInterface(connection, attachment));
   helper.catch(() => {});
   return new AttachedPort(libc, { attachment, helper, warn, ...(bridge !== undefined && { bridge }) });
+}
+
+/** Why there shall be no express lane; undefined: there shall be one. */
+function whyNoLane({ expressLane, capture }: SessionArguments): string | undefined {
+  if (expressLane === false) return "--no-express-lane";
+  return capture === undefined ? undefined : "--capture records every frame, which the lane does not show";
 }
 
 /** The bridge on which softnet's TAP takes the interface's place. Throws UserError where no network is named, or two. */

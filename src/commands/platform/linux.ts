@@ -99,10 +99,18 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
   }
   const warn = (message: string): void => log.warn(message);
+  const tapIndex = attached === undefined ? {} : { tapIndex: attached.networkIndex };
   if (bridge !== undefined) {
     const address = attached?.bridgeAddress;
     const onPortState = logPortState(log);
-    return await openBridge(libc, { bridge, isolated, warn, onPortState, ...(address !== undefined && { address }) });
+    return await openBridge(libc, {
+      bridge,
+      isolated,
+      warn,
+      onPortState,
+      ...tapIndex,
+      ...(address !== undefined && { address }),
+    });
   }
   if (hostFd !== undefined) {
     if (hostFd === given.vmFd)
@@ -134,6 +142,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     connections: maxConnections ?? DEFAULT_CONNECTIONS,
     directory: registry.directory,
     warn,
+    ...tapIndex,
     ...(earlier !== undefined && { earlier }),
     ...(subnet !== undefined && { subnet }),
     ...(dns !== undefined && { dns }),

@@ -12,6 +12,7 @@ import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
+import type { FlowObserver } from "../flow-observer.ts";
 import { NO_FLOW } from "../flow-table.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
@@ -57,6 +58,7 @@ export class IPv4Family implements AddressFamily {
   readonly #clock: Float64Array;
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
   readonly #diagnostics: Diagnostics;
+  readonly #observer: FlowObserver | undefined;
   readonly #lease: Lease;
   readonly #gateway: GatewayWatch;
   readonly #ownRequest: OwnRequest;
@@ -75,6 +77,7 @@ export class IPv4Family implements AddressFamily {
     policy: PolicyGuard,
     clock: Float64Array,
     diagnostics: Diagnostics,
+    observer?: FlowObserver,
   ) {
     const { mac, ask, gateway, subnet, hostname } = settings;
     const { origin, restored, heldElsewhere, onBinding } = callbacks;
@@ -84,6 +87,7 @@ export class IPv4Family implements AddressFamily {
     this.#clock = clock;
     this.#onBinding = onBinding;
     this.#diagnostics = diagnostics;
+    this.#observer = observer;
     this.#lease = new Lease(
       settings.address,
       origin ?? "snooped",
@@ -265,6 +269,7 @@ export class IPv4Family implements AddressFamily {
       netmask: bound?.netmask || this.#settings.netmask,
       dnsServers: bound?.dnsServers ?? [],
     });
+    this.#observer?.bind(this.#lease.address, this.#lease.expiry);
   }
 }
 

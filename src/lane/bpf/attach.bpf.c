@@ -12,44 +12,24 @@
  *
  * Nothing that is written on a packet decides, such as a mark: only the interface that the kernel received it from.
  */
-#include "kernel.h"
-
-/* Both by number, as the kernel knows them. */
-struct interfaces {
-	u32 vm;
-	u32 relay;
-};
-
-SECTION("maps") struct map_definition interfaces = {
-	.type = BPF_MAP_TYPE_ARRAY,
-	.key_size = sizeof(u32),
-	.value_size = sizeof(struct interfaces),
-	.max_entries = 1,
-	.flags = BPF_F_RDONLY_PROG,
-};
-
-static struct interfaces *known(void)
-{
-	u32 first = 0;
-	return bpf_map_lookup_elem(&interfaces, &first);
-}
+#include "interfaces.h"
 
 /* Whatever comes from the VM, in whatever form, goes to the relay. */
 SECTION("tc/from_vm") int from_vm(struct __sk_buff *packet)
 {
-	struct interfaces *at = known();
+	struct interfaces *at = known_interfaces();
 	return at ? bpf_redirect(at->relay, 0) : TC_ACT_SHOT;
 }
 
 /* What the host sends, or a bridge that the interface was put into, does not reach the VM: only the relay's packets do. */
 SECTION("tc/to_vm") int to_vm(struct __sk_buff *packet)
 {
-	struct interfaces *at = known();
+	struct interfaces *at = known_interfaces();
 	return at && packet->ingress_ifindex == at->relay ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
 SECTION("tc/from_relay") int from_relay(struct __sk_buff *packet)
 {
-	struct interfaces *at = known();
+	struct interfaces *at = known_interfaces();
 	return at ? bpf_redirect(at->vm, 0) : TC_ACT_SHOT;
 }

@@ -34,6 +34,8 @@ export const SKB_MARK = 8;
 
 /** What a traffic control program returns (linux/pkt_cls.h). */
 export const TC_ACT_OK = 0;
+/** Leaves the packet to the next filter; passes it where there is none. */
+export const TC_ACT_UNSPEC = -1;
 export const TC_ACT_SHOT = 2;
 
 /** One instruction of 8 bytes: operation, destination and source register, offset, immediate value. */
@@ -66,9 +68,12 @@ export function loadProgram(libc: LinuxLibc, ...instructions: readonly Buffer[])
   return loadNamedProgram(libc, "softnet", Buffer.concat(instructions));
 }
 
-/** The same; `name` is what the kernel calls it: letters, digits and "_", of which the first 15 count. */
-export function loadNamedProgram(libc: LinuxLibc, name: string, code: Buffer): number {
-  const license = Buffer.from("MIT\0");
+/**
+ * The same; `name` is what the kernel calls it: letters, digits and "_", of which the first 15 count. `terms`: the licence,
+ * in the kernel's words (linux/license.h).
+ */
+export function loadNamedProgram(libc: LinuxLibc, name: string, code: Buffer, terms = "MIT"): number {
+  const license = Buffer.from(`${terms}\0`);
   const memory = allocate(code.length + license.length);
   try {
     memory.bytes.set(code);

@@ -58,6 +58,9 @@ export interface LinuxLibc {
   /** setsockopt for values that are no int. */
   setsockoptBytes(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
 
+  /** Returns an address, or all bits set. */
+  mmap(at: null, size: number, protection: number, flags: number, fd: number, offset: number): bigint | null;
+  munmap(address: bigint, size: number): number;
   dup2(from: number, to: number): number;
   /** Replaces the process; returns only when it cannot. Both lists end with null. */
   execve(path: string, args: readonly (string | null)[], environment: readonly (string | null)[]): number;
@@ -119,6 +122,8 @@ export function loadLibc(): LinuxLibc {
     getsockoptBytes: declare("int getsockopt(int fd, int level, int name, void *value, _Inout_ uint32_t *size)"),
     setsockoptBytes: declare("int setsockopt(int fd, int level, int name, void *value, uint32_t size)"),
 
+    mmap: declare("void *mmap(void *at, size_t size, int protection, int flags, int fd, int64_t offset)"),
+    munmap: declare("int munmap(void *address, size_t size)"),
     dup2: declare("int dup2(int from, int to)"),
     execve: declare("int execve(str path, str *args, str *environment)"),
     setrlimit: declare("int setrlimit(int resource, uint64_t *limits)"),
@@ -134,6 +139,11 @@ export function loadLibc(): LinuxLibc {
 /** Numbers of system calls differ between architectures (asm/unistd.h). */
 const SYS_BPF = process.arch === "arm64" ? 280 : 321;
 const SYS_CAPSET = process.arch === "arm64" ? 91 : 126;
+
+// sys/mman.h
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const MAP_SHARED = 1;
 
 // fcntl.h
 export const O_RDWR = 0x2;

@@ -32,8 +32,9 @@ const CLSACT_HANDLE = 0xffff0000;
 const CLSACT_PARENT = 0xfffffff1;
 const INGRESS = 0xfffffff2;
 const EGRESS = 0xfffffff3;
-/** Priority 1 and all protocols, ETH_P_ALL in network order. */
+/** Priorities 1 and 2, and all protocols: ETH_P_ALL in network order. */
 const FIRST_FOR_ALL = 0x00010300;
+const SECOND_FOR_ALL = 0x00020300;
 const PARENTS: Readonly<Record<Hook, number>> = { ingress: INGRESS, egress: EGRESS };
 /** Softnet's filter among those of its priority, where it is attached to somebody else's interface. */
 const OWN_HANDLE = 1;
@@ -61,15 +62,27 @@ export function attachPrograms(libc: LinuxLibc, index: number, ingressProgram: n
  * earlier one of softnet's at once. Throws Error when the kernel refuses, also where another filter is first.
  */
 export function attachFilter(libc: LinuxLibc, index: number, hook: Hook, program: number): void {
+  attach(libc, index, hook, program, FIRST_FOR_ALL);
+}
+
+function attach(libc: LinuxLibc, index: number, hook: Hook, program: number, info: number): void {
   withNetlink(libc, (request) => {
     const clsact = Buffer.concat([tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), word(TCA_KIND, "clsact")]);
     const made = request(RTM_NEWQDISC, clsact, MAKE).errno;
     if (made !== 0 && made !== EEXIST) throw new Error(`the kernel has no clsact: ${describeError(made)}`);
-    const message = tcmsg(index, OWN_HANDLE, PARENTS[hook], FIRST_FOR_ALL);
+    const message = tcmsg(index, OWN_HANDLE, PARENTS[hook], info);
     const { errno } = request(RTM_NEWTFILTER, Buffer.concat([message, ...filter(program)]), NLM_F_ACK | NLM_F_CREATE);
     if (errno === 0) return;
     throw new Error(`another program's filter or queueing discipline is in the way (${describeError(errno)})`);
   });
+}
+
+/**
+ * Attaches a program at one end of an interface of softnet's own, behind the filter that may be there already: it sees what
+ * that one leaves to it. Throws Error when the kernel refuses.
+ */
+export function attachSecondFilter(libc: LinuxLibc, index: number, hook: Hook, program: number): void {
+  attach(libc, index, hook, program, SECOND_FOR_ALL);
 }
 
 /** The id of the program of softnet's filter, where `attachFilter` put it; undefined where it is gone. */

@@ -52,6 +52,8 @@ export interface NatOptions {
   readonly connections: number;
   /** Bytes. */
   readonly mtu: number;
+  /** The number that the TAP shall have, where it matters. */
+  readonly tapIndex?: number;
   /** The registry's folder. */
   readonly directory: string;
   /** Tells what the user should know. */
@@ -85,7 +87,7 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
   const gateway = subnet.address + 1;
   const vm = subnet.address + 2;
 
-  const device = above(libc, createTap(libc, `--vm-net-type ${type}`), helper.owner);
+  const device = above(libc, createTap(libc, `--vm-net-type ${type}`, options.tapIndex), helper.owner);
   let port: { close(): void } = { close: () => libc.close(device.fd) };
   closing.defer(() => port.close());
   const mac = prepare(libc, device, { gateway, mtu });

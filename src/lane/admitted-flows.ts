@@ -1,0 +1,169 @@
+/**
+ * The flows that the guard has admitted, in memory that the programs in the kernel read at the same time (bpf/admitted.h).
+ * It is a cache: a flow that has no place in it costs a walk through the relay, and nothing else. A flow's place is one of a
+ * few in the bucket that a hash of its addresses names, whose secret nobody else has.
+ *
+ * Only this process changes flows, in an order that a program cannot mistake: a flow's stamp is odd from before its first
+ * change until behind its last one, and another one afterwards. Programs write the second of a flow's last packet and the
+ * VM's acknowledgement number. Nothing here allocates, and nothing is a system call.
+ */
+
+import { FLOW_UDP } from "../guard/flow-state.ts";
+import { MOST_FLOWS } from "../guard/flow-table.ts";
+
+/** bpf/admitted.h. */
+const BUCKETS = 8192;
+const BUCKET_BITS = 13;
+const A_BUCKET = 4;
+const PLACES = BUCKETS * A_BUCKET;
+/** Words of a flow. */
+const WORDS = 8;
+const STAMP = 0;
+const GENERATION = 1;
+const REMOTE = 2;
+const PORTS = 3;
+const RIGHT = 4;
+const LAST = 5;
+const ACKNOWLEDGEMENT = 6;
+const IS_ACKNOWLEDGED = 7;
+/** Bits of the right. */
+const WAYS = 3;
+const IS_UDP = 4;
+const PATIENCE_SHIFT = 16;
+
+/** Bytes. */
+export const FLOWS_SIZE = PLACES * WORDS * 4;
+
+const NONE = -1;
+
+/** What a program has seen of a flow. */
+export type Report = (flow: number, second: number, acknowledgement: number | undefined) => void;
+
+export class AdmittedFlows {
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #secret: Int32Array;
+  readonly #report: Report;
+  /** By the guard's number. */
+  readonly #placeOf = new Int32Array(MOST_FLOWS).fill(NONE);
+  /** By the place. */
+  readonly #flowOf = new Int32Array(PLACES).fill(NONE);
+
+  /** `memory`: FLOWS_SIZE bytes. `secret`: two numbers of the hash. `report`: called before a place is given away. */
+  constructor(memory: ArrayBuffer, secret: Int32Array, report: Report) {
+    this.#words = new Int32Array(memory, 0, PLACES * WORDS);
+    this.#secret = secret;
+    this.#report = report;
+  }
+
+  /** As FlowObserver has it; `generation`: what it was admitted under. */
+  admit(
+    flow: number,
+    kind: number,
+    remote: number,
+    ports: number,
+    way: number,
+    patience: number,
+    second: number,
+    generation: number,
+  ): void {
+    const words = this.#words;
+    let place = this.#placeOf[flow]!;
+    if (place !== NONE) {
+      const at = place * WORDS;
+      if (words[at + GENERATION] === generation) {
+        const right = rightOf(kind, (words[at + RIGHT]! & WAYS) | (1 << way), patience);
+        // One word: a program reads the old right or the new one.
+        if (words[at + RIGHT] !== right) Atomics.store(words, at + RIGHT, right);
+        if (((second - words[at + LAST]!) | 0) > 0) Atomics.store(words, at + LAST, second);
+        return;
+      }
+      this.report(flow);
+    } else {
+      place = this.#choose(this.#firstPlace(remote, ports, kind), second, generation);
+      if (place === NONE) return;
+      const former = this.#flowOf[place]!;
+      if (former !== NONE) this.withdraw(former);
+      this.#flowOf[place] = flow;
+      this.#placeOf[flow] = place;
+    }
+    const at = place * WORDS;
+    const stamp = words[at + STAMP]!;
+    Atomics.store(words, at + STAMP, stamp | 1);
+    Atomics.store(words, at + GENERATION, generation);
+    Atomics.store(words, at + REMOTE, remote);
+    Atomics.store(words, at + PORTS, ports);
+    Atomics.store(words, at + RIGHT, rightOf(kind, 1 << way, patience));
+    Atomics.store(words, at + LAST, second);
+    Atomics.store(words, at + IS_ACKNOWLEDGED, 0);
+    Atomics.store(words, at + STAMP, (stamp | 1) + 1);
+  }
+
+  /** Reports what was seen of a flow, where it has a place. */
+  report(flow: number): void {
+    const place = this.#placeOf[flow]!;
+    if (place === NONE) return;
+    const words = this.#words;
+    const at = place * WORDS;
+    const acknowledged = words[at + IS_ACKNOWLEDGED] !== 0;
+    this.#report(flow, words[at + LAST]!, acknowledged ? words[at + ACKNOWLEDGEMENT]! : undefined);
+  }
+
+  /** Reports what was seen of a flow, and takes its place away. */
+  withdraw(flow: number): void {
+    this.report(flow);
+    this.end(flow);
+  }
+
+  /** Takes a flow's place away. */
+  end(flow: number): void {
+    const place = this.#placeOf[flow]!;
+    if (place === NONE) return;
+    this.#clear(place);
+    this.#placeOf[flow] = NONE;
+    this.#flowOf[place] = NONE;
+  }
+
+  endAll(): void {
+    for (let place = 0; place < PLACES; place++) if (this.#flowOf[place] !== NONE) this.#clear(place);
+    this.#placeOf.fill(NONE);
+    this.#flowOf.fill(NONE);
+  }
+
+  #clear(place: number): void {
+    const at = place * WORDS;
+    const stamp = this.#words[at + STAMP]!;
+    Atomics.store(this.#words, at + STAMP, stamp | 1);
+    Atomics.store(this.#words, at + RIGHT, 0);
+    Atomics.store(this.#words, at + REMOTE, 0);
+    Atomics.store(this.#words, at + STAMP, (stamp | 1) + 1);
+  }
+
+  /** A free place of a bucket, one of another generation, or the one that was idle for longest; NONE: all are busy. */
+  #choose(first: number, second: number, generation: number): number {
+    const words = this.#words;
+    let chosen = NONE;
+    let longest = 0;
+    for (let place = first; place < first + A_BUCKET; place++) {
+      if (this.#flowOf[place] === NONE) return place;
+      const at = place * WORDS;
+      if (words[at + GENERATION] !== generation) return place;
+      const idle = (second - words[at + LAST]!) | 0;
+      if (idle <= longest) continue;
+      longest = idle;
+      chosen = place;
+    }
+    return chosen;
+  }
+
+  /** bucket_of in bpf/lane.bpf.c. */
+  #firstPlace(remote: number, ports: number, kind: number): number {
+    let hash = Math.imul(remote ^ this.#secret[0]!, 0x9e3779b1);
+    hash = Math.imul(hash ^ (hash >>> 15) ^ ports ^ this.#secret[1]!, 0x85ebca77);
+    hash = Math.imul(hash ^ (hash >>> 13) ^ (kind === FLOW_UDP ? IS_UDP : 0), 0xc2b2ae3d);
+    return (hash >>> (32 - BUCKET_BITS)) * A_BUCKET;
+  }
+}
+
+function rightOf(kind: number, ways: number, patience: number): number {
+  return ways | (kind === FLOW_UDP ? IS_UDP : 0) | (patience << PATIENCE_SHIFT);
+}

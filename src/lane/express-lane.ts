@@ -1,0 +1,195 @@
+/**
+ * The express lane of one VM, as softnet sees it: what it tells the programs in the kernel (bpf/lane.bpf.c), and what it
+ * reads of them. It decides nothing: it repeats what the guard has said, which it observes.
+ *
+ * It is open for a second at a time, and only while frames come: so it closes by itself when softnet hangs or is stopped,
+ * and an idle VM costs nothing. The first frame afterwards comes through the relay, and opens it again.
+ */
+import type { FlowObserver, FlowSink } from "../guard/flow-observer.ts";
+import type { Counters } from "../relay/counters.ts";
+import { EGRESS, INGRESS } from "../relay/direction.ts";
+import { AdmittedFlows } from "./admitted-flows.ts";
+import { LaneCounts } from "./lane-counts.ts";
+import type { LaneMemory } from "./lane-memory.ts";
+
+/** Microseconds that the lane stays open for, once softnet has shown that it lives, and between two of these times. */
+const OPEN_FOR = 1_000_000;
+const RENEWAL = 400_000;
+
+/** Words of struct vm (bpf/admitted.h). */
+const OPEN_UNTIL = 0;
+const EXPIRY = 2;
+const ADDRESS = 6;
+const GENERATION = 7;
+const MAC_HIGH = 8;
+const MAC_LOW = 9;
+const MTU = 10;
+const SECRET = 11;
+/** Bytes. */
+export const VM_SIZE = 56;
+
+/** Later than any time: what fits into 63 bits. */
+const NEVER = 2n ** 63n - 1n;
+const NOTHING: FlowSink = { seen: () => {} };
+
+export interface LaneOptions {
+  readonly memory: LaneMemory;
+  /** The VM's, 48 bits. */
+  readonly mac: number;
+  /** Bytes of the longest packet. */
+  readonly mtu: number;
+  /** Microseconds since boot. */
+  readonly clock: () => number;
+}
+
+/** What `status` says of a lane, which is open for what the guard admits, or was turned off. */
+export interface LaneState {
+  readonly state: "on" | "off";
+  readonly egress: { readonly frames: number; readonly bytes: number };
+  readonly ingress: { readonly frames: number; readonly bytes: number };
+}
+
+export class ExpressLane implements FlowObserver {
+  readonly #memory: LaneMemory;
+  readonly #clock: () => number;
+  readonly #words: Int32Array<ArrayBuffer>;
+  readonly #times: BigInt64Array<ArrayBuffer>;
+  readonly #flows: AdmittedFlows;
+  readonly #counts: LaneCounts;
+  #sink = NOTHING;
+  #generation = 1;
+  #isOn = true;
+  /** Whether anything has passed since it was opened last. */
+  #isUsed = false;
+  /** When the time comes to look whether the lane is in use; Infinity while it is closed. */
+  #renewal = Number.POSITIVE_INFINITY;
+
+  constructor({ memory, mac, mtu, clock }: LaneOptions) {
+    this.#memory = memory;
+    this.#clock = clock;
+    const words = new Int32Array(memory.vm.buffer);
+    this.#words = words;
+    this.#times = new BigInt64Array(memory.vm.buffer, 0, VM_SIZE / 8);
+    words[MAC_HIGH] = Math.floor(mac / 2 ** 32);
+    words[MAC_LOW] = mac | 0;
+    words[MTU] = mtu;
+    words[GENERATION] = this.#generation;
+    const secret = words.subarray(SECRET, SECRET + 2);
+    crypto.getRandomValues(secret);
+    this.#flows = new AdmittedFlows(memory.flows.buffer, secret, (flow, second, acknowledgement) =>
+      this.#sink.seen(flow, second, acknowledgement),
+    );
+    this.#counts = new LaneCounts(memory.counts.buffer, memory.processors);
+  }
+
+  reportTo(sink: FlowSink): void {
+    this.#sink = sink;
+  }
+
+  admit(
+    flow: number,
+    kind: number,
+    remote: number,
+    ports: number,
+    way: number,
+    patience: number,
+    second: number,
+  ): void {
+    if (!this.#isOn) return;
+    this.#flows.admit(flow, kind, remote, ports, way, patience, second, this.#generation);
+    if (this.#renewal === Number.POSITIVE_INFINITY) this.#open(this.#clock());
+  }
+
+  report(flow: number): void {
+    this.#flows.report(flow);
+  }
+
+  withdraw(flow: number): void {
+    this.#flows.withdraw(flow);
+  }
+
+  end(flow: number): void {
+    this.#flows.end(flow);
+  }
+
+  endAll(): void {
+    this.#flows.endAll();
+  }
+
+  /** One store: no program passes anything on old knowledge from then on. */
+  invalidate(): void {
+    this.#generation = (this.#generation + 1) | 0;
+    Atomics.store(this.#words, GENERATION, this.#generation);
+  }
+
+  bind(address: number, expiry: number): void {
+    const ends = expiry === Number.POSITIVE_INFINITY ? NEVER : BigInt(Math.floor(expiry)) * 1000n;
+    // The shorter life first: at no moment does an address go with another one's end.
+    Atomics.store(this.#words, ADDRESS, 0);
+    Atomics.store(this.#times, EXPIRY / 2, ends);
+    Atomics.store(this.#words, ADDRESS, address | 0);
+  }
+
+  /** When `tick` has something to do if nothing happens until then; microseconds, Infinity = nothing. */
+  get deadline(): number {
+    return this.#renewal;
+  }
+
+  /** Counts what has passed, and keeps the lane open while anything does. `time`: microseconds since boot. */
+  tick(time: number, counters: Counters): void {
+    if (this.count(counters) > 0) this.#isUsed = true;
+    if (time < this.#renewal) return;
+    if (this.#isUsed) this.#open(time);
+    else this.#renewal = Number.POSITIVE_INFINITY;
+    this.#isUsed = false;
+  }
+
+  /** Adds what has passed since the last time to the relay's counters; returns how many frames. */
+  count(counters: Counters): number {
+    const { frames, bytes, large } = this.#counts;
+    const passed = this.#counts.update();
+    if (passed === 0) return 0;
+    for (const direction of [EGRESS, INGRESS] as const) {
+      counters.frames[direction] += frames.added[direction];
+      counters.bytes[direction] += bytes.added[direction];
+      counters.large[direction] += large.added[direction];
+    }
+    return passed;
+  }
+
+  /** Whether flows that the guard admits pass here from now on. */
+  turn(on: boolean): void {
+    if (on === this.#isOn) return;
+    this.#isOn = on;
+    if (!on) this.#shut();
+  }
+
+  get state(): LaneState {
+    const { frames, bytes } = this.#counts;
+    const of = (direction: typeof EGRESS | typeof INGRESS) => ({
+      frames: frames.total[direction],
+      bytes: bytes.total[direction],
+    });
+    return { state: this.#isOn ? "on" : "off", egress: of(EGRESS), ingress: of(INGRESS) };
+  }
+
+  /** Nothing passes from then on. Harmless when called twice. */
+  close(): void {
+    this.#isOn = false;
+    if (this.#times.length === 0) return;
+    this.#shut();
+    this.#memory.free();
+  }
+
+  #open(time: number): void {
+    if (!this.#isOn) return;
+    Atomics.store(this.#times, OPEN_UNTIL / 2, BigInt(Math.floor(time) + OPEN_FOR) * 1000n);
+    this.#renewal = time + RENEWAL;
+  }
+
+  #shut(): void {
+    Atomics.store(this.#times, OPEN_UNTIL / 2, 0n);
+    this.#renewal = Number.POSITIVE_INFINITY;
+    this.invalidate();
+  }
+}
