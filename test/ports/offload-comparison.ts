@@ -11,15 +11,8 @@ import { FrameView } from "../../src/wire/frame-view.ts";
 import { COMPLETE, offloadKind, segmentSizeOf, VERIFIED_TCP } from "../../src/wire/virtio-net.ts";
 import { ADDRESS, NEIGHBOUR, VM } from "../guard/support.ts";
 import { OracleGuard } from "../oracle/guard.ts";
-import {
-  cut,
-  type Direction,
-  hasPseudoSum,
-  hasRightChecksums,
-  type Offered,
-  strip,
-  takeHeader,
-} from "./offload-talk.ts";
+import { cut, hasPseudoSum, hasRightChecksums, strip } from "./offload-cut.ts";
+import { type Direction, type Offered, takeHeader } from "./offload-talk.ts";
 import type { Wire } from "./offload-wire.ts";
 
 /** With an MTU of 1,500. */

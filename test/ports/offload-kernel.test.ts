@@ -3,6 +3,8 @@
  * over a bridge to another one that takes no offloads, cuts it and completes its checksums on the way, and what comes
  * out is what both guards pass frame by frame. The kernel takes everything that passes, and warns of nothing.
  *
+ * From a million frames on, the second test shows every value of every field.
+ *
  * SOFTNET_OFFLOAD_FRAMES=2000000 SOFTNET_OFFLOAD_SEED=7 node scripts/test.ts test/ports/offload-kernel.test.ts
  */
 import assert from "node:assert/strict";
@@ -15,6 +17,7 @@ import { enterFreshNamespace } from "../support/namespace.ts";
 import { libc } from "../support/sockets.ts";
 import { needs, needsTun } from "../support/tools.ts";
 import { Comparison } from "./offload-comparison.ts";
+import { SWEEP, swept } from "./offload-sweep.ts";
 import { Dice, type Offered, offer } from "./offload-talk.ts";
 import { kernelWarnings, Wire } from "./offload-wire.ts";
 
@@ -34,6 +37,14 @@ after(() => leave());
 function* thrown(frames: number): Generator<Offered> {
   const dice = new Dice(SEED);
   for (let index = 0; index < frames; index++) yield offer(dice);
+}
+
+/** All of the sweep, or as many of it as fit, which the seed picks. */
+function* sweep(): Generator<Offered> {
+  const dice = new Dice(SEED);
+  const all = FRAMES >= 1_000_000;
+  const count = all ? SWEEP : Math.min(FRAMES, SWEEP);
+  for (let index = 0; index < count; index++) yield swept(all ? index : dice.below(SWEEP));
 }
 
 /** Compares all that is offered, and returns how often each thing was said. */
@@ -86,6 +97,17 @@ test(
     const counts = compare(t, "fuzz", thrown(FRAMES));
     for (const what of ["pass", "partial", "large", "frame.offload", "frame.long", "policy.block", "flow.unknown"]) {
       assert.ok((counts.get(what) ?? 0) > FRAMES / 2000, `few of the kind ${what}`);
+    }
+  },
+);
+
+test(
+  "L11 every value of each field and every length: what passes comes out as what passes frame by frame",
+  skip,
+  (t) => {
+    const counts = compare(t, "sweep", sweep());
+    for (const what of ["pass", "partial", "large", "frame.offload", "frame.long", "ipv4.format"]) {
+      assert.ok(counts.has(what), `none of the kind ${what}`);
     }
   },
 );

@@ -89,10 +89,13 @@ export class Wire {
 /** TAINT_WARN (admin-guide/tainted-kernels): the kernel has warned since it started. */
 const TAINTED_BY_WARNING = 512;
 
-/** The kernel's warnings so far: lines of its log, where it may be read, and whether it says that there was one. */
+/**
+ * The kernel's warnings so far: lines of its log, where it may be read, and whether it says that there was one. A trace
+ * alone is none: the end of a process of another test that had used up its memory writes one too.
+ */
 export function kernelWarnings(): string[] {
   const { stdout } = spawnSync("dmesg", [], { encoding: "utf8", maxBuffer: 1 << 26 });
-  const fault = /WARNING|BUG|Call Trace|bad.*(gso|csum|offload)|unexpected GSO|Oops/i;
+  const fault = /WARNING|BUG|bad.*(gso|csum|offload)|unexpected GSO|Oops/i;
   const lines = (stdout ?? "").split("\n").filter((line) => fault.test(line));
   const tainted = Number(readFileSync("/proc/sys/kernel/tainted", "utf8")) & TAINTED_BY_WARNING;
   return tainted === 0 ? lines : [...lines, "the kernel is tainted by a warning"];
