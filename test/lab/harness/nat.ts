@@ -47,7 +47,7 @@ export function started(guest: Guest): Readonly<Record<string, unknown>> {
 
 /** The name of the TAP on the host. */
 export function tapOf(guest: Guest): string {
-  return String(started(guest).port).replace(/^TAP /, "");
+  return String(started(guest).port).replace(/^TAP (\S+).*$/, "$1");
 }
 
 /** The process that helps all softnets of a host; undefined where there is none. */
