@@ -11,10 +11,8 @@ import { openVmTap, type TapPort } from "../../src/ports/tap.ts";
 import type { Batch } from "../../src/relay/batch.ts";
 import { COMPLETE } from "../../src/wire/virtio-net.ts";
 import { ip } from "../support/namespace.ts";
+import { PATIENCE } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
-
-/** Waits for so many milliseconds at the most for what the kernel still has to bring. */
-const PATIENCE = 5000;
 
 export class Wire {
   readonly from: TapPort;
