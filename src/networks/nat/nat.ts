@@ -22,6 +22,7 @@ import { reachable } from "../../policy/reachable.ts";
 import { allowsEverything, type Cidr, formatCidr, netmaskOf, parseCidr, type Rule } from "../../policy/rule.ts";
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
+import { INGRESS } from "../../relay/direction.ts";
 import { PortClosed } from "../../relay/port.ts";
 import { findProgram } from "../../system-program.ts";
 import { UserError } from "../../user-error.ts";
@@ -198,7 +199,7 @@ function openTapPort(libc: LinuxLibc, device: TapDevice, closing: DisposableStac
   const inspect = (): void => {
     if (links.byIndex(index) === undefined) throw new PortClosed(label, "the TAP was deleted");
   };
-  return new TapPort(libc, label, device, inspect, LinkEvents.open(libc, index));
+  return new TapPort(libc, label, device, INGRESS, inspect, LinkEvents.open(libc, index));
 }
 
 function makeServer(
