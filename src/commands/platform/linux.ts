@@ -118,13 +118,13 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
       `--max-connections ${maxConnections}: only root may allow more than ${DEFAULT_CONNECTIONS}; give fewer`,
     );
   }
-  if (privileges.permits !== undefined) await refuseOthers(privileges.permits, { subnet, expose });
+  if (privileges.permits !== undefined) await refuseOthers(libc, privileges.permits, { subnet, expose });
   const { vmMacAddress = "" } = given;
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
   if (process.geteuid!() === 0) prepareRegistry(registry);
   // The earlier VM with this MAC address may have belonged to another user, with more permissions.
-  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(before);
+  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(libc, before);
   const earlier = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
   return await openNat(libc, {
     type,

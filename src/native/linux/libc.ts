@@ -42,6 +42,8 @@ export interface LinuxLibc {
   getpeername(fd: number, address: Uint8Array, size: [number]): number;
   /** 0 when there is no such interface. */
   if_nametoindex(name: string): number;
+  /** `name`: IF_NAMESIZE (16) bytes. Null when there is no such interface. */
+  if_indextoname(index: number, name: Uint8Array): unknown;
   /** Variadic: the argument's C type comes before its value. */
   ioctl(fd: number, request: number, type: "void *", argument: Uint8Array): number;
   ioctl(fd: number, request: number, type: "unsigned long", argument: number): number;
@@ -110,6 +112,7 @@ export function loadLibc(): LinuxLibc {
     setsockopt: declare("int setsockopt(int fd, int level, int name, int *value, uint32_t size)"),
     getpeername: declare("int getpeername(int fd, void *address, _Inout_ uint32_t *size)"),
     if_nametoindex: declare("unsigned int if_nametoindex(str name)"),
+    if_indextoname: declare("void *if_indextoname(unsigned int index, void *name)"),
     ioctl: declare("int ioctl(int fd, unsigned long request, ...)"),
     bpf: (command, attributes) =>
       syscall(SYS_BPF, "int", command, "void *", attributes, "unsigned int", attributes.length),
