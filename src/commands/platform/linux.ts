@@ -1,6 +1,7 @@
 /** Linux: the VM on a unix socket or a TAP; the network a bridge, a socket, or one of the VM's own (nftables). */
 import { AttachedPort } from "../../attach/port.ts";
 import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
+import { makeBootAlarm } from "../../native/linux/boot-alarm.ts";
 import { bootClock } from "../../native/linux/clock.ts";
 import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
 import { nameProcess } from "../../native/linux/process-name.ts";
@@ -43,6 +44,7 @@ export function linuxPlatform(libc: LinuxLibc = loadLibc()): Platform {
   const unix = linuxUnix(libc);
   return {
     clock: bootClock(libc),
+    makeAlarm: (wake) => makeBootAlarm(libc, wake),
     registry: linuxRegistry(libc),
     openLog: (level, format, write = descriptorWriter(STDERR, writableNow(libc, STDERR))) =>
       new Log({ level, format, write }),
