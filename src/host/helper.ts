@@ -37,8 +37,6 @@ import { addVm, changeReach, removeVm, setServices, TABLE_NAMES, tableCommands, 
 export interface HelperOptions {
   readonly libc: LinuxLibc;
   readonly nft: Nftables;
-  /** Where `ip` is. */
-  readonly ip: string;
   /** What an earlier helper left of forwarding. */
   readonly readRecord: () => IpForwardingRecord | undefined;
   readonly isBridge: (link: string) => boolean;
@@ -164,7 +162,7 @@ export class Helper {
   #reserve(member: Member, request: ReserveRequest): Omit<Reply, "kind"> {
     if (member.subnet !== undefined) throw new Error("a VM has one subnet");
     const taken = new Set([...this.#members].map(({ subnet }) => subnet?.address));
-    const state = readHostState(this.#options.ip);
+    const state = readHostState(this.#options.libc);
     const { subnet, inside } = chooseSubnet(state, request, ({ address }) => taken.has(address));
     member.subnet = subnet;
     return { subnet: formatCidr(subnet), ...(inside !== undefined && { inside: formatCidr(inside) }) };
@@ -272,11 +270,11 @@ export class Helper {
 
   /** The TAPs keep their address, and no other network of the host comes to lie over a VM's unnoticed. */
   #lookAtAddresses(): void {
-    const { ip, libc } = this.#options;
+    const { libc } = this.#options;
     const members = [...this.#members].filter(({ vm }) => vm !== undefined && libc.if_nametoindex(vm.tap) !== 0);
     if (members.length === 0) return;
     const taps = new Set(members.map(({ vm }) => vm!.tap));
-    const listing = listHost(ip);
+    const listing = listHost(libc);
     const own = stateOf(listing, (link) => !taps.has(link));
     const others = stateOf(listing, (link) => taps.has(link));
     for (const member of members) {
@@ -301,7 +299,7 @@ export class Helper {
   async #lookAtFirewalls(): Promise<void> {
     try {
       const firewalls = await this.#options.readFirewalls();
-      const uplink = uplinkOf(this.#options.ip);
+      const uplink = uplinkOf(this.#options.libc);
       for (const member of this.#members) {
         if (!isRouted(member)) continue;
         const { tap, address, exposures } = member.vm!;
