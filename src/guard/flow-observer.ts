@@ -5,7 +5,7 @@
 
 /** What an observer tells of a flow's packets that it passed; `flow` as the guard gave it. */
 export interface FlowSink {
-  /** A packet passed in this second of the guard's clock. `acknowledgement`: the VM's last one, undefined where none was seen. */
+  /** A packet passed in this second of the guard's clock. `acknowledgement`: the VM's last one, undefined where none was seen since the last report. */
   seen(flow: number, second: number, acknowledgement: number | undefined): void;
 }
 

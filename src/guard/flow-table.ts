@@ -139,9 +139,9 @@ export class FlowTable implements FlowSink {
     }
   };
 
-  /** Seconds since a flow's last packet. */
+  /** Seconds since a flow's last packet; 0 where the observer has passed it later than the table's second. */
   #ageOf(flow: number): number {
-    return ((this.#second | 0) - this.#flows[flow * WORDS + LAST]!) >>> 0;
+    return Math.max(0, ((this.#second | 0) - this.#flows[flow * WORDS + LAST]!) | 0);
   }
 
   /** Ends the flows of a list of idle ones that are at least so many seconds old; the oldest stand first. */
@@ -295,7 +295,7 @@ export class FlowTable implements FlowSink {
   seen(flow: number, second: number, acknowledgement: number | undefined): void {
     const at = flow * WORDS;
     if ((second | 0) - this.#flows[at + LAST]! > 0) this.#flows[at + LAST] = second;
-    if (acknowledgement !== undefined) this.noteAcknowledgement(flow, acknowledgement);
+    if (acknowledgement !== undefined) this.#setAcknowledgement(flow, acknowledgement);
   }
 
   /** A packet of a UDP flow passed: it lives longer once it is answered. */
@@ -333,6 +333,11 @@ export class FlowTable implements FlowSink {
 
   /** The VM sent this acknowledgement number. */
   noteAcknowledgement(flow: number, number: number): void {
+    this.#observer?.report(flow); // what it has seen is older
+    this.#setAcknowledgement(flow, number);
+  }
+
+  #setAcknowledgement(flow: number, number: number): void {
     const at = flow * WORDS;
     this.#flows[at + ACKNOWLEDGEMENT] = number;
     this.#flows[at + STATE]! |= ACKNOWLEDGED;

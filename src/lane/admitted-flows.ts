@@ -98,13 +98,14 @@ export class AdmittedFlows {
     Atomics.store(words, at + STAMP, (stamp | 1) + 1);
   }
 
-  /** Reports what was seen of a flow, where it has a place. */
+  /** Reports what was seen of a flow since the last time, where it has a place. */
   report(flow: number): void {
     const place = this.#placeOf[flow]!;
     if (place === NONE) return;
     const words = this.#words;
     const at = place * WORDS;
-    const acknowledged = words[at + IS_ACKNOWLEDGED] !== 0;
+    // Each number once: the guard may see a newer one next. A program that writes one meanwhile says so again.
+    const acknowledged = Atomics.exchange(words, at + IS_ACKNOWLEDGED, 0) !== 0;
     this.#report(flow, words[at + LAST]!, acknowledged ? words[at + ACKNOWLEDGEMENT]! : undefined);
   }
 

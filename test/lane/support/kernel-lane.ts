@@ -1,0 +1,190 @@
+/**
+ * The lane's programs, loaded into this machine's kernel and attached to nothing: each frame is shown to them by
+ * BPF_PROG_TEST_RUN, at a time that the test chooses. They share their memory with an ExpressLane, as in production.
+ */
+import assert from "node:assert/strict";
+import { INTERFACES, LANE_FROM_NETWORK, LANE_FROM_VM, LANE_TO_VM } from "../../../src/lane/bytecode.ts";
+import { ExpressLane } from "../../../src/lane/express-lane.ts";
+import { readKernelTypes } from "../../../src/lane/kernel-types.ts";
+import { type LaneMemory, makeLaneMemory } from "../../../src/lane/lane-memory.ts";
+import { type Bytecode, type KernelTypes, loadBytecode } from "../../../src/lane/load.ts";
+import { createMap, setElement } from "../../../src/native/linux/bpf.ts";
+import { bootClock } from "../../../src/native/linux/clock.ts";
+import { EGRESS, INGRESS } from "../../../src/relay/direction.ts";
+import { libc } from "../../support/sockets.ts";
+import { needsRoot, type Skip } from "../../support/tools.ts";
+import { LONGEST, SHORTEST, TestRun } from "./test-run.ts";
+
+/** The programs of the lane, as compiled. */
+export interface LaneCode {
+  readonly fromVm: Bytecode;
+  readonly fromNetwork: Bytecode;
+  readonly toVm: Bytecode;
+}
+
+export const SOFTNETS: LaneCode = { fromVm: LANE_FROM_VM, fromNetwork: LANE_FROM_NETWORK, toVm: LANE_TO_VM };
+
+/** Options for a test that shows frames to the lane's programs. */
+export function needsLane(): Skip {
+  const skip = needsRoot();
+  if (skip.skip !== undefined) return skip;
+  const types = readKernelTypes();
+  return typeof types === "string" ? { skip: types } : {};
+}
+
+/** linux/pkt_cls.h */
+const UNSPEC = -1;
+const SHOT = 2;
+const REDIRECT = 7;
+
+/** Words of struct vm (src/lane/bpf/admitted.h), and of a processor's counts. */
+const VM = { openUntil: 0, expiry: 1, ahead: 2, secret: 11 } as const;
+const COUNT_WORDS = 16;
+
+/** Where no test looks into the secret, it is this one: a test can make flows that collide. */
+export const SECRET = [0x5eed_0001, 0x0bad_cafe] as const;
+
+/** Microseconds of a second behind which a run might end in the next one. */
+const LATE = 960_000;
+const SECOND = 1_000_000;
+const RELAY = 11;
+
+/** The programs, loaded. */
+interface Loaded {
+  readonly fromVm: number;
+  readonly fromNetwork: number;
+  readonly toVm: number;
+}
+
+export class KernelLane {
+  readonly #memory: LaneMemory;
+  readonly #interfaces: number;
+  readonly #types: KernelTypes;
+  readonly #run = new TestRun(libc);
+  readonly #clock = bootClock(libc);
+  readonly #times: BigInt64Array;
+  readonly #counts: Int32Array;
+  #loaded: Loaded;
+  /** Frames that passed so slowly that the kernel may have seen the next second. */
+  disturbed = 0;
+  untestable = 0;
+
+  constructor(code: LaneCode = SOFTNETS) {
+    const types = readKernelTypes();
+    if (typeof types === "string") throw new Error(types);
+    this.#types = types;
+    this.#memory = makeLaneMemory(libc);
+    this.#interfaces = createMap(libc, INTERFACES);
+    setElement(libc, this.#interfaces, 0, new Uint8Array(Uint32Array.of(1, RELAY, 1).buffer));
+    this.#times = new BigInt64Array(this.#memory.vm.buffer, 0, 3);
+    this.#counts = new Int32Array(this.#memory.counts.buffer);
+    this.#loaded = this.#load(code);
+  }
+
+  /** Puts other programs in the place of those loaded. Throws Error where the kernel refuses one. */
+  replace(code: LaneCode): void {
+    const loaded = this.#load(code);
+    this.#unload();
+    this.#loaded = loaded;
+  }
+
+  #load({ fromVm, fromNetwork, toVm }: LaneCode): Loaded {
+    const maps = { ...this.#memory.maps, interfaces: this.#interfaces };
+    const load = (program: Bytecode): number => loadBytecode(libc, program, maps, this.#types);
+    const first = load(fromVm);
+    try {
+      return { fromVm: first, fromNetwork: load(fromNetwork), toVm: load(toVm) };
+    } catch (error) {
+      libc.close(first);
+      throw error;
+    }
+  }
+
+  #unload(): void {
+    for (const program of Object.values(this.#loaded)) libc.close(program);
+  }
+
+  /** An empty lane for a VM. `clock`: microseconds. */
+  open(mac: number, mtu: number, clock: () => number): ExpressLane {
+    const { memory } = { memory: this.#memory };
+    for (const { buffer } of [memory.vm, memory.flows, memory.counts]) new Int32Array(buffer).fill(0);
+    const lane = new ExpressLane({ memory, mac, mtu, clock });
+    // Its own flows read the secret from here, too.
+    new Int32Array(memory.vm.buffer).set(SECRET, VM.secret);
+    return lane;
+  }
+
+  /** Keeps the lane open until a second behind this time, whatever softnet has said. */
+  keepOpen(time: number): void {
+    this.#times[VM.openUntil] = BigInt(time + SECOND) * 1000n;
+  }
+
+  /**
+   * Whether the programs pass the frame at this time, microseconds. Both programs for frames to the VM must agree. The
+   * kernel's second is never behind the guard's, nor in front of it: see `disturbed`.
+   */
+  passes(fromVm: boolean, frame: Uint8Array, time: number): boolean {
+    if (frame.length < SHORTEST || frame.length > LONGEST) {
+      this.untestable++;
+      return false;
+    }
+    const run = this.#run;
+    run.frame = frame;
+    const { counted } = this;
+    const shown = this.#setTime(time);
+    const begin = this.#clock();
+    const returned = fromVm ? run.run(this.#loaded.fromVm) : this.#runToVm();
+    const taken = this.#clock() - begin + 1;
+    if (returned === undefined) {
+      this.untestable++;
+      return false;
+    }
+    const passed = this.counted - counted;
+    if (fromVm) assert.equal(returned, REDIRECT, "lane_from_vm redirects");
+    else assert.equal(returned === UNSPEC, passed === 1, "lane_to_vm counts what it passes");
+    if (passed > 0 && Math.floor((shown + taken) / SECOND) !== Math.floor(time / SECOND)) this.disturbed++;
+    return passed === 1;
+  }
+
+  /** What lane_to_vm returns. */
+  #runToVm(): number | undefined {
+    const first = this.#run.run(this.#loaded.fromNetwork);
+    const second = this.#run.run(this.#loaded.toVm);
+    if (first === undefined || second === undefined) return undefined;
+    assert.ok(second === UNSPEC || second === SHOT, `lane_to_vm returns ${second}`);
+    assert.equal(first, second === UNSPEC ? REDIRECT : UNSPEC, "both programs for frames to the VM agree");
+    return second;
+  }
+
+  /** Frames that the programs have counted, both ways. */
+  get counted(): number {
+    let sum = 0;
+    for (let at = 0; at < this.#counts.length; at += COUNT_WORDS) {
+      sum += this.#counts[at + EGRESS * 2]! + this.#counts[at + INGRESS * 2]!;
+    }
+    return sum;
+  }
+
+  /**
+   * Makes the kernel's time this one, at the next run; returns what it is then. It goes on meanwhile, so near the end of a
+   * second it begins a little earlier, unless a lease or the lane would be over then.
+   */
+  #setTime(time: number): number {
+    const second = Math.floor(time / SECOND) * SECOND;
+    let shown = time;
+    if (time - second > LATE) {
+      const now = BigInt(time) * 1000n;
+      const over = [VM.openUntil, VM.expiry].some((end) => this.#times[end]! <= now);
+      if (!over) shown = second + LATE;
+    }
+    this.#times[VM.ahead] = (BigInt(shown) - BigInt(this.#clock())) * 1000n;
+    return shown;
+  }
+
+  free(): void {
+    this.#unload();
+    libc.close(this.#interfaces);
+    this.#memory.free();
+    this.#run.free();
+  }
+}
