@@ -81,10 +81,12 @@ export class Helper {
   #look: NodeJS.Timeout | undefined;
   readonly #firewalls = new FirewallWatch(() => this.#lookAtFirewalls());
   #served = false;
-  /** The table's name. */
-  readonly #table: string;
+  /**
+   * The table's name; undefined until the first VM needs it, because with it the host follows the connections of all that it
+   * forwards, which costs each packet.
+   */
+  #table: string | undefined;
 
-  /** Makes the table. Throws Error when nft refuses. */
   constructor(options: HelperOptions) {
     this.#options = options;
     const { nft, readRecord, isBridge } = options;
@@ -96,7 +98,6 @@ export class Helper {
         for (const { connection } of this.#members) connection.sendEvent(message);
       },
     });
-    this.#table = makeTable(nft);
   }
 
   /** Serves a softnet. */
@@ -143,7 +144,7 @@ export class Helper {
     if (request.kind === "open") return this.#openVm(member, request);
     if (request.kind !== "change") return this.#serveAttached(member, request);
     const { vm } = member;
-    if (vm === undefined) throw new Error("there is no VM whose reach could change");
+    if (vm === undefined || this.#table === undefined) throw new Error("there is no VM whose reach could change");
     this.#run(changeReach(this.#table, vm, member.reach, request.reach));
     member.reach = request.reach;
     return {};
@@ -177,6 +178,7 @@ export class Helper {
     if (twice !== undefined) throw new Error(`port ${twice[0]} is exposed by another softnet`);
     if (others.some((vm) => vm.tap === tap)) throw new Error(`${tap} is another VM's TAP`);
     const vm: Vm = { tap, nat, exposures, connections, address: subnet.address + 2, gateway: subnet.address + 1 };
+    this.#table ??= makeTable(this.#options.nft);
     this.#run([...addVm(this.#table, vm, reach), ...setServices(this.#table, portsInUse())]);
     member.vm = vm;
     member.reach = reach;
@@ -211,7 +213,7 @@ export class Helper {
   /** Its TAP is gone: nothing of the VM's can pass any more. */
   #takeOut(member: Member, vm: Vm): void {
     const { nft } = this.#options;
-    const commands = removeVm(this.#table, vm, member.reach);
+    const commands = removeVm(this.#table!, vm, member.reach);
     // All or nothing; and if one thing stands in the way, everything else goes all the same.
     if (nft.run(commands) !== undefined) for (const command of commands) nft.run([command]);
     try {
