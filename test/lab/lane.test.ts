@@ -193,10 +193,9 @@ suite("the express lane", SIDE_BY_SIDE, () => {
         seen.count(({ source, ip }) => source === guest.mac || ip?.source === ADDRESS),
         0,
       );
-    assert.equal(
-      card.count(({ sent }) => !sent),
-      0,
-    );
+    // The stand-in for a hypervisor has a card of its own there, which says something in IPv6.
+    const arrived = card.frames.filter(({ sent, ip, arp }) => !sent && (ip !== undefined || arp !== undefined));
+    assert.deepEqual(arrived, []);
   });
 
   for (const [option, why] of [
