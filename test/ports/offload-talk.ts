@@ -132,7 +132,7 @@ function otherFrame(dice: Dice): Uint8Array {
 }
 
 /** The same frame on its way to the VM. */
-function turned(frame: Uint8Array): Uint8Array {
+export function turned(frame: Uint8Array): Uint8Array {
   if (frame.length < TRANSPORT) return frame;
   const copy = frame.slice();
   copy.set(frame.subarray(0, 6), 6);
