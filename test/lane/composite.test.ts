@@ -40,7 +40,7 @@ const KINDS: readonly Kind[] = [
     name: "connections of all kinds",
     generate: (seed) => repeated(generateFlowSession(seed)),
     share: 0.2,
-    express: 0.05,
+    express: 0.01,
   },
   { name: "DHCP and ARP", generate: (seed) => repeated(generateSession(seed)), share: 0.1, express: 0 },
   { name: "a full table", generate: (seed) => repeated(generateFullTable(seed)), share: 0.1, express: 0.05 },

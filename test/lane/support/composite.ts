@@ -47,6 +47,8 @@ export const noFigures = (): Figures => ({
 });
 
 const SECOND = 1_000_000;
+/** Seconds are numbers of 32 bits: no softnet is silent for 68 years. Microseconds. */
+const LONGEST_SILENCE = 2 ** 31 * SECOND;
 const ROOM = 2048;
 /** Seconds behind a session's end in each of which both guards have the same flows; and those behind, in steps of a minute. */
 const CLOSE_LOOK = 310;
@@ -110,6 +112,7 @@ export class Composite {
     const { figures } = this;
     const { frame, direction } = step;
     const fromVm = direction === "egress";
+    if (step.time - this.#clock > LONGEST_SILENCE) this.#guard.advance(step.time);
     this.#clock = Math.max(this.#clock, step.time);
     figures.frames++;
     this.#reference.advance(step.time);

@@ -4,22 +4,25 @@
  */
 
 import { addressText } from "../../oracle/build.ts";
-import { newConnection, newPolicy, send } from "../../oracle/flow-talk.ts";
+import { newPolicy } from "../../oracle/flow-talk.ts";
 import type { Session } from "../../oracle/generate.ts";
 import { boot, bootQuietly, rebind, release, renew } from "../../oracle/generate-dhcp.ts";
 import { traffic } from "../../oracle/generate-ipv4.ts";
 import { sleeper } from "../../oracle/generate-sleepers.ts";
 import { Random } from "../../oracle/random.ts";
-import { type Connection, type FrameStep, type Step, World } from "../../oracle/world.ts";
+import type { FrameStep, Step } from "../../oracle/world.ts";
+import { alike, collision, fullBucket } from "./buckets.ts";
 import { changeOne } from "./one-field.ts";
+import { FAR, OPEN, Play, type Scenario } from "./play.ts";
 import {
   ACK,
   burst,
-  colliding,
   establish,
   FIN,
+  inParts,
   moment,
   oddPacket,
+  PSH,
   packet,
   put,
   RST,
@@ -32,38 +35,17 @@ import {
 /** Seconds that a flow may be silent, by its state, and those after which its place is in danger. */
 const PATIENCE = [30, 60, 120, 240, 300, 7440];
 const SECOND = 1_000_000;
-const MOST_OPEN = 12;
-/** 1.1.1.1, which is nobody's neighbour, router or server of names. */
-const FAR = 0x01010101;
 
-const OPEN = { allow: ["out 0.0.0.0/0", "in 0.0.0.0/0"], block: [] };
+const NOBODY = ["ff:ff:ff:ff:ff:ff", "01:80:c2:00:00:00", "00:00:00:00:00:00"];
+
+/** The VM's own connections, and no others. */
+const OUT_ONLY = { allow: ["out 0.0.0.0/0"], block: ["in 0.0.0.0/0"] };
+/** Everything passes that has ports, and nothing else does. */
+const BY_PORT = {
+  allow: ["out 0.0.0.0/0:1-65535", "in 0.0.0.0/0:1-65535"],
+  block: ["out 0.0.0.0/0", "in 0.0.0.0/0"],
+};
 const STATELESS = { allow: ["0.0.0.0/0"], block: [] };
-
-class Play {
-  readonly world: World;
-  readonly open: Connection[] = [];
-
-  constructor(seed: number) {
-    this.world = new World(seed, "flows");
-  }
-
-  /** An established connection; a new one now and then. */
-  some(): Connection {
-    const { random } = this.world;
-    return this.open.length > 0 && random.chance(0.85) ? random.pick(this.open) : this.begin();
-  }
-
-  begin(connection?: Connection): Connection {
-    const { random } = this.world;
-    const begun = connection ?? newConnection(this.world, random.pick([TCP, TCP, UDP]), random.chance(0.6));
-    establish(this.world, begun);
-    this.open.push(begun);
-    if (this.open.length > MOST_OPEN) this.open.shift();
-    return begun;
-  }
-}
-
-type Scenario = (play: Play) => void;
 
 const SCENARIOS: readonly [Scenario, number][] = [
   [goOn, 30],
@@ -75,7 +57,10 @@ const SCENARIOS: readonly [Scenario, number][] = [
   [(play) => oddPacket(play.world, play.some()), 4],
   [policy, 6],
   [lease, 4],
-  [collision, 3],
+  [(play) => inParts(play.world, play.some()), 3],
+  [collision, 2],
+  [fullBucket, 2],
+  [alike, 2],
   [(play) => traffic(play.world), 1],
 ];
 
@@ -84,8 +69,7 @@ export function generateLaneSession(seed: number): Session<Step> {
   const { world } = play;
   const { random } = world;
   if (!world.static || random.chance(0.3)) bootQuietly(world);
-  if (random.chance(0.85))
-    world.setPolicy(random.pick([OPEN, OPEN, STATELESS, { allow: ["out 0.0.0.0/0"], block: [] }]));
+  if (random.chance(0.85)) world.setPolicy(random.pick([OPEN, BY_PORT, STATELESS, OUT_ONLY]));
   const scenarios = random.between(10, 40);
   const total = SCENARIOS.reduce((sum, [, weight]) => sum + weight, 0);
   for (let count = 0; count < scenarios; count++) {
@@ -134,7 +118,7 @@ function changed(play: Play): void {
   const { random } = world;
   const connection = play.some();
   if (random.chance(0.5)) burst(world, connection, 4);
-  const macs = [world.vmMac, world.gatewayMac, ...world.peerMacs, "ff:ff:ff:ff:ff:ff", "01:80:c2:00:00:00"];
+  const macs = [world.vmMac, world.gatewayMac, ...world.peerMacs, ...NOBODY];
   const count = random.between(1, 12);
   for (let turn = 0; turn < count; turn++) {
     const fromVm = random.chance(0.5);
@@ -172,7 +156,10 @@ function silence(play: Play): void {
     for (let turn = random.between(1, 4); turn > 0; turn--) say(world, connection, oneWay || random.chance(0.5));
     if (random.chance(0.4)) world.now += random.below(3 * SECOND);
   }
-  const seconds = Math.floor(world.now / SECOND) + random.pick(PATIENCE.slice(0, random.chance(0.1) ? 6 : 5));
+  // Past 300 s only a UDP flow is over, by its own time.
+  const own = silent[0]!.protocol === UDP ? [30, 120] : [300];
+  const patience = random.pick(random.chance(0.6) ? own : PATIENCE.slice(0, random.chance(0.1) ? 6 : 5));
+  const seconds = Math.floor(world.now / SECOND) + patience;
   world.now = (seconds + random.pick([-1, 0, 0, 1])) * SECOND + random.pick([0, 1, SECOND / 2, SECOND - 1]);
   for (const connection of [...silent, play.some()]) {
     for (let turn = random.between(0, 2); turn > 0; turn--) say(world, connection, random.chance(0.5));
@@ -199,13 +186,16 @@ function policy(play: Play): void {
   const { world } = play;
   const { random } = world;
   for (let turn = random.between(1, 3); turn > 0; turn--) {
-    const target = `${addressText(play.some().remote)}/32`;
+    const connection = play.some();
+    // The acknowledgement number of what comes last counts, where there is one.
+    if (random.chance(0.5)) say(world, connection, true, { flags: random.pick([PSH, 0, ACK]) });
+    const target = `${addressText(connection.remote)}/32`;
     const block = [`${random.pick(["", "in ", "out "])}${target}${random.pick(["", "", ":443", ":40000-40003"])}`];
     if (random.chance(0.3)) newPolicy(world);
-    else world.setPolicy(random.pick([OPEN, OPEN, STATELESS, { ...OPEN, block }, { ...STATELESS, block }]));
+    else world.setPolicy(random.pick([OPEN, BY_PORT, STATELESS, { ...OPEN, block }, { ...STATELESS, block }]));
     for (let each = random.between(0, 4); each > 0; each--) burst(world, play.some(), 3);
   }
-  if (random.chance(0.7)) world.setPolicy(random.pick([OPEN, STATELESS]));
+  if (random.chance(0.7)) world.setPolicy(random.pick([OPEN, BY_PORT, STATELESS, OUT_ONLY]));
 }
 
 /** A lease is renewed, lost, or runs out while connections go on; the address may be another one then. */
@@ -220,18 +210,4 @@ function lease(play: Play): void {
     random.pick([renew, renew, rebind, release, boot, bootQuietly, sleeper])(world);
   }
   for (let turn = random.between(1, 4); turn > 0; turn--) burst(world, play.some(), 4);
-}
-
-/** More flows than a bucket has places for, that take them from each other. */
-function collision(play: Play): void {
-  const { world } = play;
-  const { random } = world;
-  const connections = colliding(world, random.between(4, 7));
-  for (const connection of connections) play.begin(connection);
-  for (let turn = random.between(5, 30); turn > 0 && connections.length > 0; turn--) {
-    const connection = random.pick(connections);
-    if (random.chance(0.1)) send(world, connection.remote, true, { protocol: connection.protocol, offset: 3 }, "part");
-    say(world, connection, random.chance(0.5), { flags: random.chance(0.05) ? RST : ACK });
-    if (random.chance(0.3)) world.now += random.pick([SECOND, 2 * SECOND, 29 * SECOND]);
-  }
 }

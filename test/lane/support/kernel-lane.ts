@@ -8,6 +8,7 @@ import { ExpressLane } from "../../../src/lane/express-lane.ts";
 import { readKernelTypes } from "../../../src/lane/kernel-types.ts";
 import { type LaneMemory, makeLaneMemory } from "../../../src/lane/lane-memory.ts";
 import { type Bytecode, type KernelTypes, loadBytecode } from "../../../src/lane/load.ts";
+import type { Places } from "../../../src/lane/relay-tap.ts";
 import { createMap, setElement } from "../../../src/native/linux/bpf.ts";
 import { bootClock } from "../../../src/native/linux/clock.ts";
 import { EGRESS, INGRESS } from "../../../src/relay/direction.ts";
@@ -47,7 +48,8 @@ export const SECRET = [0x5eed_0001, 0x0bad_cafe] as const;
 /** Microseconds of a second behind which a run might end in the next one. */
 const LATE = 960_000;
 const SECOND = 1_000_000;
-const RELAY = 11;
+/** Where nothing is attached. */
+const NOWHERE: Places = { vm: 1, relay: 11, network: 1 };
 
 /** The programs, loaded. */
 interface Loaded {
@@ -58,7 +60,7 @@ interface Loaded {
 
 export class KernelLane {
   readonly #memory: LaneMemory;
-  readonly #interfaces: number;
+  readonly interfaces: number;
   readonly #types: KernelTypes;
   readonly #run = new TestRun(libc);
   readonly #clock = bootClock(libc);
@@ -69,13 +71,13 @@ export class KernelLane {
   disturbed = 0;
   untestable = 0;
 
-  constructor(code: LaneCode = SOFTNETS) {
+  constructor(code: LaneCode = SOFTNETS, { vm, relay, network }: Places = NOWHERE) {
     const types = readKernelTypes();
     if (typeof types === "string") throw new Error(types);
     this.#types = types;
     this.#memory = makeLaneMemory(libc);
-    this.#interfaces = createMap(libc, INTERFACES);
-    setElement(libc, this.#interfaces, 0, new Uint8Array(Uint32Array.of(1, RELAY, 1).buffer));
+    this.interfaces = createMap(libc, INTERFACES);
+    setElement(libc, this.interfaces, 0, new Uint8Array(Uint32Array.of(vm, relay, network).buffer));
     this.#times = new BigInt64Array(this.#memory.vm.buffer, 0, 3);
     this.#counts = new Int32Array(this.#memory.counts.buffer);
     this.#loaded = this.#load(code);
@@ -89,7 +91,7 @@ export class KernelLane {
   }
 
   #load({ fromVm, fromNetwork, toVm }: LaneCode): Loaded {
-    const maps = { ...this.#memory.maps, interfaces: this.#interfaces };
+    const maps = { ...this.#memory.maps, interfaces: this.interfaces };
     const load = (program: Bytecode): number => loadBytecode(libc, program, maps, this.#types);
     const first = load(fromVm);
     try {
@@ -106,7 +108,7 @@ export class KernelLane {
 
   /** An empty lane for a VM. `clock`: microseconds. */
   open(mac: number, mtu: number, clock: () => number): ExpressLane {
-    const { memory } = { memory: this.#memory };
+    const memory = this.#memory;
     for (const { buffer } of [memory.vm, memory.flows, memory.counts]) new Int32Array(buffer).fill(0);
     const lane = new ExpressLane({ memory, mac, mtu, clock });
     // Its own flows read the secret from here, too.
@@ -117,6 +119,16 @@ export class KernelLane {
   /** Keeps the lane open until a second behind this time, whatever softnet has said. */
   keepOpen(time: number): void {
     this.#times[VM.openUntil] = BigInt(time + SECOND) * 1000n;
+  }
+
+  /** Nothing passes from now on, until the lane is opened. */
+  shut(): void {
+    this.#times[VM.openUntil] = 0n;
+  }
+
+  /** Descriptors of the programs. */
+  get programs(): Loaded {
+    return this.#loaded;
   }
 
   /**
@@ -132,6 +144,7 @@ export class KernelLane {
     run.frame = frame;
     const { counted } = this;
     const shown = this.#setTime(time);
+    const isOpen = this.#times[VM.openUntil]! > BigInt(shown) * 1000n;
     const begin = this.#clock();
     const returned = fromVm ? run.run(this.#loaded.fromVm) : this.#runToVm();
     const taken = this.#clock() - begin + 1;
@@ -140,6 +153,7 @@ export class KernelLane {
       return false;
     }
     const passed = this.counted - counted;
+    assert.ok(isOpen || passed === 0, "nothing passes where the lane is closed");
     if (fromVm) assert.equal(returned, REDIRECT, "lane_from_vm redirects");
     else assert.equal(returned === UNSPEC, passed === 1, "lane_to_vm counts what it passes");
     if (passed > 0 && Math.floor((shown + taken) / SECOND) !== Math.floor(time / SECOND)) this.disturbed++;
@@ -154,6 +168,11 @@ export class KernelLane {
     assert.ok(second === UNSPEC || second === SHOT, `lane_to_vm returns ${second}`);
     assert.equal(first, second === UNSPEC ? REDIRECT : UNSPEC, "both programs for frames to the VM agree");
     return second;
+  }
+
+  /** Words of the flows (src/lane/bpf/admitted.h, struct flow). */
+  get flows(): Int32Array {
+    return new Int32Array(this.#memory.flows.buffer);
   }
 
   /** Frames that the programs have counted, both ways. */
@@ -183,7 +202,7 @@ export class KernelLane {
 
   free(): void {
     this.#unload();
-    libc.close(this.#interfaces);
+    libc.close(this.interfaces);
     this.#memory.free();
     this.#run.free();
   }

@@ -1,7 +1,6 @@
 /** Connections of a generated session that are established, and the packets that they exchange. */
 import { BROADCAST_MAC, be16, be32, ipv4Frame, join } from "../../oracle/build.ts";
 import type { Connection, World } from "../../oracle/world.ts";
-import { SECRET } from "./kernel-lane.ts";
 import { LONGEST } from "./test-run.ts";
 
 export const TCP = 6;
@@ -113,27 +112,35 @@ export function oddPacket(world: World, connection: Connection): void {
   else say(world, connection, fromVm, { flags: random.pick([flags, ACK]), to: BROADCAST_MAC });
 }
 
-/** bucket_of in src/lane/bpf/lane.bpf.c. */
-function bucketOf({ remote, remotePort, vmPort, protocol }: Connection): number {
-  const ports = (remotePort << 16) | vmPort;
-  let hash = Math.imul(remote ^ SECRET[0], 0x9e3779b1);
-  hash = Math.imul(hash ^ (hash >>> 15) ^ ports ^ SECRET[1], 0x85ebca77);
-  hash = Math.imul(hash ^ (hash >>> 13) ^ (protocol === UDP ? 4 : 0), 0xc2b2ae3d);
-  return hash >>> 19;
-}
-
-/** Connections whose flows want the same bucket of the lane's. */
-export function colliding(world: World, count: number): Connection[] {
+/** A packet of a connection in two fragments, each of them in its turn. */
+export function inParts(world: World, connection: Connection): void {
   const { random } = world;
-  const protocol = random.pick([TCP, UDP]);
-  const remote = random.pick(world.remotes);
-  const found: Connection[] = [];
-  let wanted: number | undefined;
-  for (let vmPort = random.between(1024, 8000); vmPort < 65_536 && found.length < count; vmPort++) {
-    const connection = { protocol, remote, remotePort: 443, vmPort, fromVm: true };
-    const bucket = bucketOf(connection);
-    wanted ??= bucket;
-    if (bucket === wanted) found.push(connection);
+  const fromVm = random.chance(0.5);
+  const { protocol, remote } = connection;
+  const own = world.address ?? world.lastAddress;
+  const payload = packet(world, connection, fromVm, { data: 40 }).slice(34, 34 + 48);
+  const identification = random.below(65536);
+  for (const [from, to, flags] of [
+    [0, 24, 1],
+    [24, 48, 0],
+  ] as const) {
+    const frame = ipv4Frame({
+      ethernetDestination: fromVm ? world.gatewayMac : world.vmMac,
+      ethernetSource: fromVm ? world.vmMac : world.gatewayMac,
+      version: 4,
+      options: new Uint8Array(0),
+      totalLengthError: 0,
+      identification,
+      flags,
+      offset: from / 8,
+      ttl: 64,
+      protocol,
+      badChecksum: false,
+      source: fromVm ? own : remote,
+      destination: fromVm ? remote : own,
+      payload: payload.slice(from, to),
+      padding: 0,
+    });
+    put(world, fromVm, frame, `part ${from}`);
   }
-  return found;
 }

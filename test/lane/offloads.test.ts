@@ -1,0 +1,131 @@
+/**
+ * What BPF_PROG_TEST_RUN cannot give, at real interfaces: places of checksums, large frames, tags, packets whose bytes are
+ * not in one piece, and where frames come out. Each frame goes through the lane, and once more with the lane closed: what
+ * arrives at the other side is the same, byte for byte, cut and with its checksums completed. And ordinary ones do pass there.
+ *
+ * SOFTNET_LANE_OFFLOADS=1000000 SOFTNET_LANE_SEED=7 node scripts/test.ts test/lane/offloads.test.ts
+ */
+import assert from "node:assert/strict";
+import { after, before, suite, type TestContext, test } from "node:test";
+import { Dice, offer } from "../ports/offload-talk.ts";
+import { enterFreshNamespace } from "../support/namespace.ts";
+import { LONG_LIMIT } from "../support/patience.ts";
+import { needs, needsTun } from "../support/tools.ts";
+import { type LaneCode, needsLane } from "./support/kernel-lane.ts";
+import { MUTANTS, type Mutant, type RealFrames } from "./support/mutants.ts";
+import { compileMutant } from "./support/mutate.ts";
+import { CASES, type Case, fromDhcpPort, LONG_CASES, opening } from "./support/offload-cases.ts";
+import { WireComposite } from "./support/wire-composite.ts";
+import { Wires } from "./support/wires.ts";
+
+const FRAMES = Number(process.env.SOFTNET_LANE_OFFLOADS ?? 15_000);
+const SEED = Number(process.env.SOFTNET_LANE_SEED ?? 1);
+const ACK = 0x10;
+
+const skip = { ...needs("ip", "bridge"), ...needsTun(), ...needsLane() };
+const NAME = "lane";
+/** Bytes of the MTU, so that what is not cut is longer than a page. */
+const LONG = 9000;
+/** The VM may be spoken to from any port. */
+const ANYONE = { allow: ["0.0.0.0/0"] };
+
+let leave = (): void => {};
+before(() => {
+  if (skip.skip === undefined) leave = enterFreshNamespace();
+});
+after(() => leave());
+
+function withWires(run: (wires: Wires) => void, code?: LaneCode, mtu?: number): void {
+  const wires = new Wires(NAME, code, mtu);
+  try {
+    run(wires);
+  } finally {
+    wires.close(NAME);
+  }
+}
+
+const playOrdinary = (wires: Wires): void => playCases(new WireComposite(wires), CASES);
+const playLong = (wires: Wires): void => playCases(new WireComposite(wires, { mtu: LONG }), LONG_CASES);
+
+function playCases(composite: WireComposite, cases: readonly Case[]): void {
+  const open = (): void => {
+    for (const offered of opening()) composite.step(offered);
+  };
+  open();
+  for (const { name, offered, express } of cases) {
+    let passed = false;
+    try {
+      passed = composite.step(offered);
+    } catch (error) {
+      throw new Error(`${name}: ${(error as Error).message}`);
+    }
+    if (express !== undefined) assert.equal(passed, express, name);
+    open(); // the guard may have taken the case for an end
+  }
+  composite.checkCounts();
+}
+
+function playDhcpPorts(wires: Wires): void {
+  const composite = new WireComposite(wires, ANYONE);
+  const passed = [0, 0, 0, 1000].map((size) => composite.step(fromDhcpPort(size)));
+  assert.deepEqual(passed, [false, false, true, false]);
+}
+
+/** Where it is not by the ordinary cases. */
+const HOW: Partial<Record<RealFrames, readonly [(wires: Wires) => void, number?]>> = {
+  "DHCP's ports": [playDhcpPorts],
+  "short linear part": [playLong, LONG],
+};
+
+function fuzz(t: TestContext, wires: Wires): void {
+  const composite = new WireComposite(wires);
+  const dice = new Dice(SEED);
+  for (let index = 0; index < FRAMES; index++) {
+    const offered = offer(dice);
+    const { direction, header, frame } = offered;
+    // Most segments end no connection.
+    if (frame[23] === 6 && frame.length > 54 && dice.chance(95)) frame[47] = (frame[47]! & 0xe8) | ACK;
+    try {
+      composite.step(offered);
+    } catch (cause) {
+      const [one, other] = [header, frame].map((part) => Buffer.from(part).toString("hex").slice(0, 200));
+      throw new Error(`seed ${SEED}, frame ${index}, ${direction}: ${one} ${other}`, { cause });
+    }
+  }
+  composite.checkCounts();
+  t.diagnostic(
+    `${composite.frames} frames, ${composite.express} passed in the kernel, ${composite.large} of them large`,
+  );
+  assert.ok(composite.express > FRAMES / 5 && composite.large > FRAMES / 20, "few frames passed in the kernel");
+}
+
+suite("the lane and what a sender leaves to do", { ...skip, ...LONG_LIMIT }, () => {
+  test("L11 what the kernel passes arrives as what the guard passes: places of checksums, large frames, tags, padding", () =>
+    withWires(playOrdinary));
+
+  test("what the kernel has not in one piece passes all the same", () => withWires(playLong, undefined, LONG));
+
+  test("large UDP from DHCP's port is left to the guard, which drops it: frame.offload", () =>
+    withWires(playDhcpPorts));
+
+  test(`L11 ${FRAMES.toLocaleString("en")} hostile headers arrive as without the lane`, (t) =>
+    withWires((wires) => fuzz(t, wires)));
+
+  for (const mutant of MUTANTS.filter(isForRealFrames)) {
+    test(`real frames find it (${mutant.finder}): ${mutant.name}`, needs("clang"), (t) => {
+      const code = compileMutant(mutant);
+      const [play, mtu] = HOW[mutant.finder as RealFrames] ?? [playOrdinary];
+      assert.throws(
+        () => withWires(play, code, mtu),
+        (error: Error) => {
+          t.diagnostic(error.message.slice(0, 160));
+          return true;
+        },
+      );
+    });
+  }
+});
+
+function isForRealFrames({ finder }: Mutant): boolean {
+  return finder !== undefined && !["sessions", "verifier", "flow in change"].includes(finder);
+}
