@@ -62,7 +62,7 @@ export class Wires {
     ip("link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0");
     for (const end of ["net", "far"]) ip("link", "set", `${name}${end}`, "master", name);
     for (const link of [name, ...ENDS.map((end) => name + end)])
-      ip("link", "set", link, "mtu", `${mtu}`, "txqueuelen", "1000", "up");
+      ip("link", "set", link, "mtu", `${mtu}`, "txqueuelen", "10000", "up");
     for (const end of ["net", "far"]) {
       assert.equal(spawnSync("bridge", ["link", "set", "dev", name + end, "learning", "off"]).status, 0);
     }
