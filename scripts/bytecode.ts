@@ -25,8 +25,6 @@ export const BYTECODE = fileURLToPath(new URL("../src/lane/bytecode.ts", import.
 const FLAGS = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-target", "bpf"];
 /** Where a source names none. */
 const LICENSE = "MIT";
-/** Characters of a list that stays on one line. */
-const LONGEST_LIST = 100;
 /** Instructions a line: what fits into 120 characters. */
 const A_LINE = 6;
 
@@ -89,10 +87,9 @@ function renderProgram({ name, code, maps, calls, fields }: CompiledProgram, lic
 `;
 }
 
-/** As Biome writes it. */
+/** As Biome writes it: more than one object are on lines of their own. */
 function list(items: readonly string[]): string {
-  const line = `[${items.join(", ")}]`;
-  return line.length <= LONGEST_LIST ? line : `[\n    ${items.join(",\n    ")},\n  ]`;
+  return items.length < 2 ? `[${items.join("")}]` : `[\n    ${items.join(",\n    ")},\n  ]`;
 }
 
 /** `from_vm` → `FROM_VM`. */

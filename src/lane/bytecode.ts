@@ -288,7 +288,11 @@ export const LANE_FROM_NETWORK: Bytecode = {
     bc70000000000000 9500000000000000
   `,
   license: "Dual MIT/GPL",
-  maps: [{ at: 5, map: "interfaces" }, { at: 14, map: "vm_state" }, { at: 340, map: "flows" }],
+  maps: [
+    { at: 5, map: "interfaces" },
+    { at: 14, map: "vm_state" },
+    { at: 340, map: "flows" },
+  ],
   calls: [{ at: 206, name: "bpf_cast_to_kern_ctx" }],
   fields: [
     { at: 207, field: 0 },
