@@ -47,6 +47,8 @@ const { throughput } = await import("./throughput.ts");
 await throughput();
 const { largeFrames } = await import("./large-frames.ts");
 await largeFrames();
+const { expressLane } = await import("./express-lane.ts");
+await expressLane();
 const { attaching } = await import("./attaching.ts");
 await attaching();
 

@@ -60,6 +60,30 @@ export async function bridgePath(helpers: Helpers, options: PathOptions): Promis
   return { name: options.name ?? "softnet --bridge", lab, guest, forwarders: [softnet] };
 }
 
+/**
+ * Nothing but the kernel, with the rules that libvirt's nwfilter sets against spoofing, as nftables has them on a bridge: the
+ * port's frames have its MAC address and its IPv4 address.
+ */
+export async function filteredPath(helpers: Helpers, options: PathOptions): Promise<Path> {
+  const path = await unfilteredPath(helpers, options);
+  const port = path.lab.host.links().find((name) => name.startsWith("port"));
+  const rules = [
+    "add table bridge softnet_bench",
+    "add chain bridge softnet_bench from_vm { type filter hook prerouting priority -300; policy accept; }",
+    `add rule bridge softnet_bench from_vm iifname ${port} ether saddr != ${MAC} drop`,
+    `add rule bridge softnet_bench from_vm iifname ${port} ether type arp arp saddr ether != ${MAC} drop`,
+    `add rule bridge softnet_bench from_vm iifname ${port} ether type arp arp saddr ip != ${ADDRESS} drop`,
+    `add rule bridge softnet_bench from_vm iifname ${port} ether type ip ip saddr != ${ADDRESS} drop`,
+    `add rule bridge softnet_bench from_vm iifname ${port} ether type ip6 drop`,
+    `add rule bridge softnet_bench from_vm iifname ${port} vlan type { ip, arp, ip6 } drop`,
+  ];
+  for (const rule of rules) {
+    const { code, stderr } = await path.lab.host.run("nft", [rule]);
+    if (code !== 0) throw new Error(`nft ${rule}: ${stderr}`);
+  }
+  return { ...path, name: "nftables on the bridge" };
+}
+
 /** softnet attached to the host's end of a veth that was on that bridge. */
 export async function attachedPath(helpers: Helpers, options: PathOptions): Promise<Path> {
   const lab = await openLab(helpers, options);
@@ -71,7 +95,8 @@ export async function attachedPath(helpers: Helpers, options: PathOptions): Prom
   }
   namespace.ip("link", "set", LINK, "up");
   const args = [PUBLISHED, "attach", port, "--vm-mac-address", MAC, "--vm-ip-address", ADDRESS, "--gateway", GATEWAY];
-  const softnet = lab.start(lab.host, process.execPath, args, { label: "softnet" });
+  const all = [...args, ...(options.args ?? [])];
+  const softnet = lab.start(lab.host, process.execPath, all, { label: "softnet" });
   await softnet.line(/started/);
   setAddress(namespace, `${ADDRESS}/24`, GATEWAY);
   return { name: "softnet attach, bridge", lab, guest: namespace, forwarders: [softnet] };

@@ -38,13 +38,14 @@ export function makeWires(): Wires {
   };
 }
 
-/** Compiles programs in bench/native into a folder of its own; `remove` deletes it, as the end of this process does. */
+/** Compiles programs in bench/native, or of the lab, into a folder of its own; `remove` deletes it, as the end of this process does. */
 export function compile<Name extends string>(...names: readonly Name[]): Record<Name, string> & { remove(): void } {
   const folder = mkdtempSync(join(tmpdir(), "softnet-bench-"));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);
   const build = (name: string): string => {
-    const source = fileURLToPath(new URL(`native/${name}.c`, import.meta.url));
+    const place = name === "connections" ? "../test/lab/tools" : "native";
+    const source = fileURLToPath(new URL(`${place}/${name}.c`, import.meta.url));
     const made = spawnSync("cc", ["-O2", "-Wall", "-o", join(folder, name), source], { encoding: "utf8" });
     if (made.error) throw new Error("cc is missing: install a C compiler (Debian: build-essential)");
     if (made.status !== 0) throw new Error(made.stderr);

@@ -4,7 +4,7 @@
  * executable itself.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "esbuild";
 
@@ -19,18 +19,48 @@ const koffi: Plugin = {
 };
 
 /**
- * Node's own modules are loaded where softnet's code first needs them, not all of them at the start: an import of the
- * bundle's loads each whole, with everything it can load itself, and a softnet that only forwards has no use for HTTP.
+ * Node's own modules are loaded where softnet's code first uses something of them, not all of them at the start: each is
+ * loaded whole, with everything it can load itself. A softnet that only forwards has no use for HTTP, and most start no
+ * program; child processes, cryptography and compression alone cost a tenth of a start. So an importer gets an object
+ * that has what it imports as getters.
  */
 const builtins: Plugin = {
   name: "builtins",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: "builtin" }));
-    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    onResolve({ filter: /^node:/ }, ({ path, importer, kind }) => {
+      const isImport = kind === "import-statement";
+      return {
+        path: isImport ? `${path} for ${relative(ROOT, importer)}` : path,
+        namespace: "builtin",
+        pluginData: { path, names: isImport ? importedNames(path, importer) : undefined },
+      };
+    });
+    onLoad({ filter: /.*/, namespace: "builtin" }, ({ pluginData: { path, names } }) => ({
+      contents: lazily(path, names),
     }));
   },
 };
+
+/** What a file imports from one of Node's modules by name; undefined where it imports the whole. */
+export function importedNames(path: string, importer: string): string[] | undefined {
+  const imports = [...readFileSync(importer, "utf8").matchAll(/^import\s+([^"';]+?)\s+from\s+["']([^"']+)["']/gm)];
+  const clauses = imports.filter(([, clause, from]) => from === path && !clause!.startsWith("type "));
+  const lists = clauses.map(([, clause]) => /^\{([^}]*)\}$/.exec(clause!)?.[1]);
+  if (lists.length === 0 || lists.includes(undefined)) return undefined;
+  const words = lists.flatMap((list) => list!.split(",").map((word) => word.trim()));
+  return words.filter((word) => word !== "" && !word.startsWith("type ")).map((word) => word.split(/\s/)[0]!);
+}
+
+/** A module that loads `path` when one of `names` is first used; without them, at once where it is not a plain object. */
+function lazily(path: string, names: readonly string[] | undefined): string {
+  const module: unknown = process.getBuiltinModule(path);
+  const isPlain = typeof module === "object" && module !== null && path !== "node:process";
+  const load = `process.getBuiltinModule(${JSON.stringify(path)})`;
+  const all = names ?? (isPlain ? Object.keys(module) : undefined);
+  if (all === undefined) return `module.exports = ${load};`;
+  const getters = all.map((name) => `get ${name}() { return load().${name}; }`);
+  return `let loaded; const load = () => (loaded ??= ${load}); module.exports = { ${getters.join(", ")} };`;
+}
 
 export interface Dependency {
   readonly name: string;

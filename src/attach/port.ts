@@ -9,6 +9,7 @@ import type { LinuxLibc } from "../native/linux/libc.ts";
 import { LinkEvents, RTMGRP_TC } from "../native/linux/link-events.ts";
 import { type Link, Links } from "../native/linux/links.ts";
 import { TapPort } from "../ports/tap.ts";
+import { EGRESS } from "../relay/direction.ts";
 import { PortClosed } from "../relay/port.ts";
 import type { Attachment } from "./attachment.ts";
 
@@ -62,6 +63,7 @@ export class AttachedPort extends TapPort {
       libc,
       `attach ${attachment.name}`,
       attachment.tap,
+      EGRESS,
       inspect,
       LinkEvents.open(libc, attachment.index, RTMGRP_TC),
     );

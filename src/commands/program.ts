@@ -64,6 +64,7 @@ function addAttach(softnet: Command): void {
     .description("filter at an interface that a hypervisor or a container already has (Linux, root)");
   addRunOptions(addGuardOptions(attach))
     .option("--open-on-exit", "put the interface back where it was at the end, instead of leaving it closed")
+    .option("--no-express-lane", "let every frame go through softnet, also those of admitted flows")
     .action(async (name: string, given: RunArguments, command: Command) => {
       refuseOptionsBefore(softnet, command.name());
       if (heldRights() === "borrowed" || isSea()) refuseTightLimits();

@@ -43,7 +43,6 @@ function addPortOptions(command: Command): Command {
       oneOf("--vm-net-type", ["nat", "host", "private"]),
     )
     .option("--no-offloads", "move no large frames and no partial checksums between TAPs (Linux)")
-    .option("--no-express-lane", "with attach: every frame goes through softnet, also those of admitted flows (Linux)")
     .optionsGroup("With a network of the VM's own:")
     .option("--expose <list>", "TCP ports of the host that lead to the VM, EXTERNAL:INTERNAL, comma-separated")
     .option("--dns <list>", "the VM's DNS servers, comma-separated (default: the host's)")

@@ -94,6 +94,8 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
     "I12 I15",
   ),
   reason("frame.offload", "what the sender left to the network card does not fit the frame", "L11"),
+  reason("host.queue", "more frames waited for softnet than the TAP's queue takes: the kernel dropped it", "L14"),
+  reason("host.backlog", "it had passed, and the kernel had no room for it behind softnet's TAP", "L14"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

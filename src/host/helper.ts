@@ -37,8 +37,6 @@ import { addVm, changeReach, removeVm, setServices, TABLE_NAMES, tableCommands, 
 export interface HelperOptions {
   readonly libc: LinuxLibc;
   readonly nft: Nftables;
-  /** Where `ip` is. */
-  readonly ip: string;
   /** What an earlier helper left of forwarding. */
   readonly readRecord: () => IpForwardingRecord | undefined;
   readonly isBridge: (link: string) => boolean;
@@ -83,10 +81,12 @@ export class Helper {
   #look: NodeJS.Timeout | undefined;
   readonly #firewalls = new FirewallWatch(() => this.#lookAtFirewalls());
   #served = false;
-  /** The table's name. */
-  readonly #table: string;
+  /**
+   * The table's name; undefined until the first VM needs it, because with it the host follows the connections of all that it
+   * forwards, which costs each packet.
+   */
+  #table: string | undefined;
 
-  /** Makes the table. Throws Error when nft refuses. */
   constructor(options: HelperOptions) {
     this.#options = options;
     const { nft, readRecord, isBridge } = options;
@@ -98,7 +98,6 @@ export class Helper {
         for (const { connection } of this.#members) connection.sendEvent(message);
       },
     });
-    this.#table = makeTable(nft);
   }
 
   /** Serves a softnet. */
@@ -145,7 +144,7 @@ export class Helper {
     if (request.kind === "open") return this.#openVm(member, request);
     if (request.kind !== "change") return this.#serveAttached(member, request);
     const { vm } = member;
-    if (vm === undefined) throw new Error("there is no VM whose reach could change");
+    if (vm === undefined || this.#table === undefined) throw new Error("there is no VM whose reach could change");
     this.#run(changeReach(this.#table, vm, member.reach, request.reach));
     member.reach = request.reach;
     return {};
@@ -164,7 +163,7 @@ export class Helper {
   #reserve(member: Member, request: ReserveRequest): Omit<Reply, "kind"> {
     if (member.subnet !== undefined) throw new Error("a VM has one subnet");
     const taken = new Set([...this.#members].map(({ subnet }) => subnet?.address));
-    const state = readHostState(this.#options.ip);
+    const state = readHostState(this.#options.libc);
     const { subnet, inside } = chooseSubnet(state, request, ({ address }) => taken.has(address));
     member.subnet = subnet;
     return { subnet: formatCidr(subnet), ...(inside !== undefined && { inside: formatCidr(inside) }) };
@@ -179,6 +178,7 @@ export class Helper {
     if (twice !== undefined) throw new Error(`port ${twice[0]} is exposed by another softnet`);
     if (others.some((vm) => vm.tap === tap)) throw new Error(`${tap} is another VM's TAP`);
     const vm: Vm = { tap, nat, exposures, connections, address: subnet.address + 2, gateway: subnet.address + 1 };
+    this.#table ??= makeTable(this.#options.nft);
     this.#run([...addVm(this.#table, vm, reach), ...setServices(this.#table, portsInUse())]);
     member.vm = vm;
     member.reach = reach;
@@ -213,7 +213,7 @@ export class Helper {
   /** Its TAP is gone: nothing of the VM's can pass any more. */
   #takeOut(member: Member, vm: Vm): void {
     const { nft } = this.#options;
-    const commands = removeVm(this.#table, vm, member.reach);
+    const commands = removeVm(this.#table!, vm, member.reach);
     // All or nothing; and if one thing stands in the way, everything else goes all the same.
     if (nft.run(commands) !== undefined) for (const command of commands) nft.run([command]);
     try {
@@ -272,11 +272,11 @@ export class Helper {
 
   /** The TAPs keep their address, and no other network of the host comes to lie over a VM's unnoticed. */
   #lookAtAddresses(): void {
-    const { ip, libc } = this.#options;
+    const { libc } = this.#options;
     const members = [...this.#members].filter(({ vm }) => vm !== undefined && libc.if_nametoindex(vm.tap) !== 0);
     if (members.length === 0) return;
     const taps = new Set(members.map(({ vm }) => vm!.tap));
-    const listing = listHost(ip);
+    const listing = listHost(libc);
     const own = stateOf(listing, (link) => !taps.has(link));
     const others = stateOf(listing, (link) => taps.has(link));
     for (const member of members) {
@@ -301,7 +301,7 @@ export class Helper {
   async #lookAtFirewalls(): Promise<void> {
     try {
       const firewalls = await this.#options.readFirewalls();
-      const uplink = uplinkOf(this.#options.ip);
+      const uplink = uplinkOf(this.#options.libc);
       for (const member of this.#members) {
         if (!isRouted(member)) continue;
         const { tap, address, exposures } = member.vm!;

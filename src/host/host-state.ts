@@ -1,64 +1,49 @@
-/** Which addresses and routes this host has, as iproute2 lists them: all tables, since a VPN's routes have one of its own. */
-import { type Cidr, parseCidr } from "../policy/rule.ts";
-import { ipJson } from "./iproute2.ts";
+/** Which addresses and routes this host has: routes of all tables, since a VPN's may be in one of its own. */
+import { type HostAddress, type HostRoute, listAddresses, listRoutes } from "../native/linux/host-network.ts";
+import type { LinuxLibc } from "../native/linux/libc.ts";
+import { type Cidr, netmaskOf } from "../policy/rule.ts";
 import type { HostState } from "./subnet.ts";
 
-interface Address {
-  readonly ifname?: string;
-  readonly addr_info?: readonly { readonly local?: string; readonly address?: string; readonly prefixlen?: number }[];
-}
-
-interface Route {
-  readonly dst?: string;
-  readonly dev?: string;
-}
-
-/** What `ip` lists of a host. */
+/** What the kernel lists of a host. */
 export interface Listing {
-  readonly addresses: readonly Address[];
-  readonly routes: readonly Route[];
+  readonly addresses: readonly HostAddress[];
+  readonly routes: readonly HostRoute[];
 }
 
-/** Lists the host's addresses and routes. Throws UserError when `ip` fails. */
-export function listHost(ip: string): Listing {
-  return {
-    addresses: ipJson<Address>(ip, ["-4", "address", "show"]),
-    routes: ipJson<Route>(ip, ["-4", "route", "show", "table", "all"]),
-  };
+/** Lists the host's addresses and routes. Throws Error when the kernel refuses. */
+export function listHost(libc: LinuxLibc): Listing {
+  return { addresses: listAddresses(libc), routes: listRoutes(libc) };
 }
 
 /** Pure: the state of a listed host, without that of some links. */
 export function stateOf({ addresses, routes }: Listing, isLeftOut: (link: string) => boolean = () => false): HostState {
   return {
-    networks: networksOf(addresses.filter(({ ifname = "" }) => !isLeftOut(ifname))),
-    routes: routesOf(routes.filter(({ dev = "" }) => !isLeftOut(dev))),
+    networks: networksOf(addresses.filter(({ link }) => !isLeftOut(link))),
+    routes: routes
+      .filter(({ link }) => !isLeftOut(link))
+      .map(({ destination, prefixLength }) => prefixOf(destination, prefixLength)),
   };
 }
 
-/** Reads the host's addresses and routes, but for those of some links. Throws UserError when `ip` fails. */
-export function readHostState(ip: string, isLeftOut?: (link: string) => boolean): HostState {
-  return stateOf(listHost(ip), isLeftOut);
+/** Reads the host's addresses and routes, but for those of some links. Throws Error when the kernel refuses. */
+export function readHostState(libc: LinuxLibc, isLeftOut?: (link: string) => boolean): HostState {
+  return stateOf(listHost(libc), isLeftOut);
 }
 
-/** Pure: an address without its peer's is the network of its prefix; with it, both count (`address`: the peer). */
-export function networksOf(addresses: readonly Address[]): Cidr[] {
-  const infos = addresses.flatMap((link) => link.addr_info ?? []);
-  return infos.flatMap(({ local, address, prefixlen = 32 }) => {
-    const own = parseCidr(`${local}/${address === undefined ? prefixlen : 32}`);
-    const peer = address === undefined ? undefined : parseCidr(`${address}/${prefixlen}`);
-    return [own, peer].filter((cidr) => cidr !== undefined);
+/** Pure: an address without a peer's is the network of its prefix; with one, both count. */
+export function networksOf(addresses: readonly HostAddress[]): Cidr[] {
+  return addresses.flatMap(({ address, peer, prefixLength }) => {
+    const network = prefixOf(peer, prefixLength);
+    return peer === address ? [network] : [prefixOf(address, 32), network];
   });
 }
 
-/** Pure: what routes lead to; a default route leads to 0.0.0.0/0. */
-export function routesOf(routes: readonly Route[]): Cidr[] {
-  return routes.flatMap(({ dst = "default" }) => {
-    const text = dst === "default" ? "0.0.0.0/0" : dst.includes("/") ? dst : `${dst}/32`;
-    return parseCidr(text) ?? [];
-  });
+/** The link of the host's first default route; empty where there is none. Throws Error when the kernel refuses. */
+export function uplinkOf(libc: LinuxLibc): string {
+  const isDefault = ({ link, prefixLength, isMain }: HostRoute): boolean => isMain && prefixLength === 0 && link !== "";
+  return listRoutes(libc).find(isDefault)?.link ?? "";
 }
 
-/** The link of the host's first default route; empty where there is none. Throws UserError when `ip` fails. */
-export function uplinkOf(ip: string): string {
-  return ipJson<Route>(ip, ["-4", "route", "show", "default"]).find(({ dev }) => dev !== undefined)?.dev ?? "";
+function prefixOf(address: number, length: number): Cidr {
+  return { address: (address & netmaskOf(length)) >>> 0, length };
 }

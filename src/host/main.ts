@@ -40,7 +40,6 @@ import { readFirewalls } from "./firewalls/firewalls.ts";
 import { isOwnTable } from "./firewalls/walk.ts";
 import { Helper } from "./helper.ts";
 import { DESPITE_ALL, type IpForwardingRecord, RECORD_NAME } from "./ip-forwarding.ts";
-import { findIp } from "./iproute2.ts";
 import { encode, FAILURE, HELLO } from "./messages.ts";
 import { keepNetAdmin } from "./rights.ts";
 
@@ -93,15 +92,13 @@ export function helpHost(): void {
 }
 
 function start(libc: LinuxLibc, nft: Nftables): Helper {
-  const ip = findIp();
   const program = findProgram("nft", "nftables");
   const links = new Links(libc);
   const helper = new Helper({
     libc,
     nft,
-    ip,
     readRecord: () => readRecord(program),
-    readFirewalls,
+    readFirewalls: () => readFirewalls(libc),
     directory: DIRECTORY,
     isBridge: (name) => links.byName(name)?.kind === "bridge",
     deleteConnections: (address, most) => deleteConnections(libc, address, most),

@@ -43,6 +43,12 @@ const WITH_ONE_END = 1024;
 /** Connections that a VM may have where the user does not say. */
 export const DEFAULT_CONNECTIONS = 4096;
 
+/**
+ * Matches the packet that makes an entry in the connection table: the entry is not confirmed before the packet has passed
+ * every chain. `ct state new` matches each packet of a flow that nobody replies to, as one-way UDP is.
+ */
+const MAKES_ENTRY = "ct status & confirmed == 0";
+
 const NOWHERE = "{ 0.0.0.0/8, 127.0.0.0/8 }";
 /** Behind every translation (NF_IP_PRI_NAT_SRC is 100). */
 const LAST = 300;
@@ -105,7 +111,7 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
     `meta l4proto { tcp, udp } add @ends { ip saddr . ip daddr . th dport ct count over ${WITH_ONE_END} } drop`,
     "iifname vmap @limits",
   ],
-  begun: ["iifname @taps ct state new jump begins"],
+  begun: [`iifname @taps ${MAKES_ENTRY} jump begins`],
   // Accepted first and dropped then: what is not tracked has no status, and matches no rule about one.
   to_host: [
     "ct direction reply ct status dnat accept",
@@ -131,7 +137,7 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
     "iifname @taps oifname . ip saddr != @allowed drop",
     "ct state established,related accept",
     "iifname @taps ct state new accept",
-    `ct state new add @clients { ip daddr ct count over ${DEFAULT_CONNECTIONS} } drop`,
+    `${MAKES_ENTRY} add @clients { ip daddr ct count over ${DEFAULT_CONNECTIONS} } drop`,
     "meta l4proto tcp ct status dnat ct original proto-dst @external accept",
     "drop",
   ],
@@ -143,7 +149,7 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
   ],
   leaving: [
     "ip saddr @addresses oifname != @taps drop",
-    "iifname @taps ct state new meta l4proto . th sport @services drop",
+    `iifname @taps ${MAKES_ENTRY} meta l4proto . th sport @services drop`,
   ],
   expose_to_others: [`iifname != @taps ${LEADS_TO_VM}`],
   expose_to_host: [LEADS_TO_VM],

@@ -17,6 +17,7 @@ import { LinkEvents } from "../native/linux/link-events.ts";
 import { type Link, Links } from "../native/linux/links.ts";
 import { TapPort } from "../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../ports/tap-device.ts";
+import { INGRESS } from "../relay/direction.ts";
 import { PortClosed } from "../relay/port.ts";
 import { UserError } from "../user-error.ts";
 import { warnOfFilteredBridge } from "./bridge-filter.ts";
@@ -53,7 +54,7 @@ export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promi
     const label = `TAP ${device.name} on bridge ${name}`;
     const state = new PortState(device.name, bridge.name, options.onPortState);
     const look = (): void => state.note(inspect(links, label, index, bridge));
-    const port = new TapPort(libc, label, device, look, LinkEvents.open(libc, index));
+    const port = new TapPort(libc, label, device, INGRESS, look, LinkEvents.open(libc, index));
     look(); // what was before the first event
     const close = (): void => {
       port.close();

@@ -13,7 +13,8 @@ import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { LinkEvents } from "../native/linux/link-events.ts";
 import { Poll, type Wake } from "../native/poll.ts";
 import type { Batch } from "../relay/batch.ts";
-import { type FramePort, type Interest, LARGEST_FRAME } from "../relay/port.ts";
+import { type Direction, EGRESS } from "../relay/direction.ts";
+import { type DropCounter, type FramePort, type Interest, LARGEST_FRAME } from "../relay/port.ts";
 import {
   COMPLETE,
   completeElsewhere,
@@ -25,6 +26,7 @@ import {
 } from "../wire/virtio-net.ts";
 import { failure } from "./failure.ts";
 import { disableOffloads, enableOffloads, openTap, setHardwareAddress, type TapDevice } from "./tap-device.ts";
+import { TapDrops } from "./tap-drops.ts";
 import { checkTapName } from "./tap-name.ts";
 
 export class TapPort implements FramePort {
@@ -37,6 +39,7 @@ export class TapPort implements FramePort {
   readonly checkInterval?: number;
   readonly #inspect: () => void;
   readonly #events: LinkEvents | undefined;
+  readonly #drops: TapDrops;
   #fd: number;
   #wake: Wake = () => {};
   #failure: unknown;
@@ -44,9 +47,18 @@ export class TapPort implements FramePort {
 
   /**
    * Takes over an open TAP. `inspect` looks at what else must hold, and throws PortClosed: it is called by `check`, and
-   * after each of the `events`, which the port takes over too. Without events it is called on every tick.
+   * after each of the `events`, which the port takes over too. Without events it is called on every tick. `received`:
+   * which way frames go that are received here.
    */
-  constructor(libc: LinuxLibc, label: string, device: TapDevice, inspect?: () => void, events?: LinkEvents) {
+  constructor(
+    libc: LinuxLibc,
+    label: string,
+    device: TapDevice,
+    received: Direction,
+    inspect?: () => void,
+    events?: LinkEvents,
+  ) {
+    this.#drops = new TapDrops(libc, libc.if_nametoindex(device.name), received);
     this.label = label;
     this.device = device;
     this.#libc = libc;
@@ -125,9 +137,14 @@ export class TapPort implements FramePort {
     this.#inspect();
   }
 
+  countDrops(count: DropCounter): void {
+    this.#drops.count(count);
+  }
+
   close(): void {
     if (this.#fd < 0) return;
     this.#poll.close();
+    this.#drops.close();
     this.#events?.close();
     // Who attaches to a TAP that stays may know no large frames.
     if (this.#offloads && !this.device.created) disableOffloads(this.#libc, this.#fd);
@@ -171,5 +188,5 @@ export function openVmTap(
     libc.close(device.fd);
     throw error;
   }
-  return new TapPort(libc, `${option} ${name}`, device);
+  return new TapPort(libc, `${option} ${name}`, device, EGRESS);
 }

@@ -1,5 +1,7 @@
 /** What a relay is given, and what it reports. */
+
 import type { FrameView } from "../wire/frame-view.ts";
+import type { MakeAlarm } from "./alarm.ts";
 import type { Batch } from "./batch.ts";
 import type { Direction } from "./direction.ts";
 import type { OwnFrameSource } from "./own-frames.ts";
@@ -39,6 +41,8 @@ export interface RelayOptions {
   readonly guard: RelayGuard & Partial<Answerer>;
   /** Returns the time in microseconds; never goes back. */
   readonly clock: () => number;
+  /** For a tick that is far away; without it a tick comes every 30 s. */
+  readonly makeAlarm?: MakeAlarm | undefined;
   /** One batch for each direction: what the VM sends, what the network sends. */
   readonly batches: readonly [egress: Batch, ingress: Batch];
   /**
@@ -58,7 +62,7 @@ export interface RelayOptions {
   readonly onDrop?: FrameObserver;
   /** Called between two batches, at the latest after 128 frames, however busy the lanes keep the event loop. */
   readonly onSlice?: () => void;
-  /** Called within 50 ms of whatever happens (frames, `tickSoon`), at `deadline`, and every 30 s at the latest. */
+  /** Called within 50 ms of whatever happens (frames, `tickSoon`), at `deadline`, and every 5 minutes at the latest. */
   readonly onTick?: (time: number) => void;
   /** When `onTick` has something to do even if nothing happens, on the clock; Infinity or missing: never. */
   readonly deadline?: () => number;

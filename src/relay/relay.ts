@@ -46,12 +46,6 @@ const AGAIN = 4;
 /** Frames between two calls of `onSlice`, at the most. */
 const SLICE = 128;
 
-/**
- * Milliseconds between two ticks at the most, also when no deadline is known: timers stand still while the machine sleeps,
- * leases do not.
- */
-const LONGEST_IDLE = 30_000;
-
 /** Batches of answers that a tick sends at the most: a new policy may have ended thousands of flows. */
 const ANSWER_BATCHES = 8;
 
@@ -114,6 +108,7 @@ export class Relay {
     this.#ownFrames = ownFrames && new OwnFrames(ownFrames.batch, ownFrames.take, network);
     this.#ticks = new Ticks({
       clock: options.clock,
+      makeAlarm: options.makeAlarm,
       onTick: () => this.#guarded(this.#onTick),
       idleTime: (happened) => this.#idleTime(happened),
     });
@@ -278,7 +273,7 @@ export class Relay {
     // Most of what goes away was busy just before: soon after a frame a port is asked often, then ever more seldom.
     const check = Math.max(TICK, (time - happened) / 2000);
     const most = Math.min(vm.checkInterval ?? TICK, network.checkInterval ?? TICK);
-    return Math.min(LONGEST_IDLE, left, most === Number.POSITIVE_INFINITY ? most : Math.min(most, check));
+    return Math.min(left, most === Number.POSITIVE_INFINITY ? most : Math.min(most, check));
   }
 
   /** Looks after what no event reports. */

@@ -5,6 +5,7 @@ import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { ExpressLane } from "../lane/express-lane.ts";
 import type { Network } from "../networks/network.ts";
 import { allocateLargeSlab, allocateSlab, type Slab } from "../ports/slab.ts";
+import type { MakeAlarm } from "../relay/alarm.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
 import type { Batch } from "../relay/batch.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
@@ -39,6 +40,7 @@ export interface SessionRelayOptions {
   readonly control: SessionControl | undefined;
   readonly given: SessionArguments;
   readonly clock: () => number;
+  readonly makeAlarm?: MakeAlarm | undefined;
   readonly log: Log;
 }
 
@@ -115,7 +117,7 @@ export class SessionRelay {
   }
 
   #relayOptions(): Omit<RelayOptions, "onEnd"> {
-    const { vm, network, guard, leftLeases, lane, recording, control, given, clock, log } = this.#options;
+    const { vm, network, guard, leftLeases, lane, recording, control, given, clock, makeAlarm, log } = this.#options;
     const diagnostics = this.#diagnostics;
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
@@ -131,6 +133,7 @@ export class SessionRelay {
       network: network.port,
       guard,
       clock,
+      makeAlarm,
       batches,
       ...(given.reject && { answers: this.#allocate(LONGEST_ANSWER, MOST_ANSWERS) }),
       ownFrames: {

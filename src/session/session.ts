@@ -163,6 +163,7 @@ export class Session {
       control: this.#control,
       given: this.#given,
       clock: this.#system.clock,
+      makeAlarm: this.#system.makeAlarm,
       log: this.#log,
     });
     if (this.#fault !== undefined) throw this.#fault;

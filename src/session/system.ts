@@ -5,6 +5,7 @@ import type { Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import type { PrivilegeWalk } from "../privileges/privileges.ts";
 import type { RegistrySystem } from "../registry/system.ts";
+import type { MakeAlarm } from "../relay/alarm.ts";
 import type { FramePort } from "../relay/port.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { SessionArguments } from "./options.ts";
@@ -35,6 +36,8 @@ export interface ControlListener {
 export interface SessionSystem {
   /** Microseconds on a clock that goes on while the machine sleeps: leases do too. */
   readonly clock: () => number;
+  /** An alarm on that clock, where the system has one. */
+  readonly makeAlarm?: MakeAlarm;
   /** The registry of addresses, used while softnet is root; absent where there is none. */
   readonly registry?: RegistrySystem;
   /** Throws UserError, also when no VM's port was given, or two. `newTap`: a TAP that is there already is refused. */

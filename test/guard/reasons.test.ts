@@ -9,7 +9,7 @@ const rows = (letter: string, last: number): string[] =>
 
 /** The rows of the threat table. */
 const THREATS = new Set([
-  ...rows("L", 13),
+  ...rows("L", 14),
   ...rows("A", 10),
   ...rows("D", 32),
   ...rows("I", 17),
@@ -17,7 +17,7 @@ const THREATS = new Set([
   ...rows("N", 9),
 ]);
 
-const LAYERS = ["frame", "ethernet", "arp", "ipv4", "icmp", "policy", "flow", "dhcp"];
+const LAYERS = ["frame", "ethernet", "arp", "ipv4", "icmp", "policy", "flow", "dhcp", "host"];
 
 const names = DROP_REASONS.map(({ name }) => name);
 const page = readFileSync(new URL("../../docs/drop-reasons.md", import.meta.url), "utf8");

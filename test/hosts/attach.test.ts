@@ -1,6 +1,6 @@
 /**
  * softnet attached to what real programs made, with the lines of docs/attach.md: a libvirt domain's vnetN, the veth of a
- * Docker container, and that of podman's netavark.
+ * container of Docker's, and of one of podman's.
  */
 import assert from "node:assert/strict";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
@@ -70,6 +70,35 @@ function domain(folder: string): string {
 const QEMU_CONF =
   'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = [ ]\nnamespaces = [ ]\nstdio_handler = "file"\n';
 
+/** Programs that run containers, without limits for them, of which a private host has none. */
+const ENGINES = [
+  {
+    name: "Docker",
+    program: "docker",
+    tools: ["dockerd"],
+    options: "--cgroupns host",
+    start: (host: PrivateHost) => new Docker().start(host),
+    tidy: "true",
+  },
+  {
+    name: "podman",
+    program: "podman",
+    tools: ["podman", "netavark"],
+    options: "--cgroupns host --pids-limit 0 --cap-add NET_RAW",
+    start: async (host: PrivateHost) => {
+      await host.run(`printf '${CONTAINERS_CONF}' >/etc/containers/containers.conf`);
+      await host.run(`printf '${STORAGE_CONF}' >/etc/containers/storage.conf`);
+    },
+    // What it leaves of control groups, which are the machine's.
+    tidy: "find /sys/fs/cgroup/libpod_parent -depth -type d -exec rmdir {} +",
+  },
+] as const;
+
+/** podman, with all that it keeps in memory. */
+const CONTAINERS_CONF =
+  '[engine]\\ncgroup_manager = "cgroupfs"\\nevents_logger = "none"\\n[network]\\nnetwork_backend = "netavark"\\n';
+const STORAGE_CONF = '[storage]\\ndriver = "vfs"\\nrunroot = "/run/podman"\\ngraphroot = "/run/podman-data"\\n';
+
 suite("attached to what real programs made", () => {
   test("a libvirt domain's vnetN: lease, ping, TCP download; softnet ends with the domain", {
     ...needsKernel(),
@@ -97,30 +126,35 @@ suite("attached to what real programs made", () => {
     assert.match(String(softnet.records.find(({ message }) => message === "started")?.vm), /^attach vnet\d+$/);
   });
 
-  test("a Docker container: what the policy allows passes, what it does not drops", {
-    ...labNeeds("dockerd", "iptables", "busybox", "nft"),
-    ...LIMIT,
-  }, async (t) => {
-    const lab = Lab.open(t);
-    await lab.services();
-    const host = await PrivateHost.open(lab);
-    await new Docker().start(host);
-    const root = join(lab.directory, "image");
-    mkdirSync(join(root, "bin"), { recursive: true });
-    copyFileSync(pathOf("busybox")!, join(root, "bin/busybox"));
-    await host.run(`tar -C ${root} -c . | docker import - box`);
-    await host.run("docker run --detach --name web --cgroupns host box /bin/busybox sleep 100000");
-    const reach = async (address: string): Promise<boolean> =>
-      (await host.attempt(`docker exec web /bin/busybox ping -c 3 -W 2 ${address}`)).code === 0;
-    assert.ok(await reach(NEIGHBOUR), "without softnet the container does not reach the neighbour");
-    const [lines] = blocks("Docker and podman", "sh", "attach.md");
-    const softnet = paste(host, lines!);
-    await softnet.ready();
-    assert.ok(await reach(INTERNET));
-    assert.equal(await reach(NEIGHBOUR), false);
-    const download = `docker exec web /bin/busybox wget -q -O /dev/null http://${INTERNET}/1000000`;
-    await host.run(download);
-    await softnet.stop();
-    assert.equal(await reach(INTERNET), false, "closed");
-  });
+  for (const engine of ENGINES) {
+    test(`a container of ${engine.name}: what the policy allows passes, what it does not drops`, {
+      ...labNeeds(...engine.tools, "iptables", "busybox", "nft"),
+      ...LIMIT,
+    }, async (t) => {
+      const lab = Lab.open(t);
+      await lab.services();
+      const host = await PrivateHost.open(lab);
+      await engine.start(host);
+      const root = join(lab.directory, "image");
+      mkdirSync(join(root, "bin"), { recursive: true });
+      copyFileSync(pathOf("busybox")!, join(root, "bin/busybox"));
+      const { program } = engine;
+      await host.run(`tar -C ${root} -c . | ${program} import - box`);
+      await host.run(`${program} run --detach --name web ${engine.options} box /bin/busybox sleep 100000`);
+      const reach = async (address: string): Promise<boolean> =>
+        (await host.attempt(`${program} exec web /bin/busybox ping -c 3 -W 2 ${address}`)).code === 0;
+      assert.ok(await reach(NEIGHBOUR), "without softnet the container does not reach the neighbour");
+      const [lines] = blocks("Docker and podman", "sh", "attach.md");
+      const softnet = paste(host, lines!.replace("engine=docker", `engine=${program}`));
+      await softnet.ready();
+      assert.ok(await reach(INTERNET));
+      assert.equal(await reach(NEIGHBOUR), false);
+      const download = `${program} exec web /bin/busybox wget -q -O /dev/null http://${INTERNET}/1000000`;
+      await host.run(download);
+      await softnet.stop();
+      assert.equal(await reach(INTERNET), false, "closed");
+      await host.run(`${program} rm --force web`);
+      await host.run(engine.tidy);
+    });
+  }
 });

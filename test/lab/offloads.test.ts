@@ -8,6 +8,7 @@ import { suite, test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
 import { LIMIT } from "../support/patience.ts";
 import { lease } from "./harness/clients.ts";
+import { setFeatures } from "./harness/features.ts";
 import type { Guest } from "./harness/guest.ts";
 import { natGuest, tapOf } from "./harness/nat.ts";
 import { DhcpServer } from "./harness/servers.ts";
@@ -33,18 +34,6 @@ async function transfer(guest: Guest, bytes: number, server: string = INTERNET):
   const args = [tool("upload.ts"), `http://${server}/`, String(bytes)];
   const { stdout, stderr } = await guest.namespace.run(process.execPath, args);
   assert.equal(stdout.trim(), String(bytes), `the upload is not intact: ${stderr}`);
-}
-
-/** Turns offloads of the guest's card on and off; returns those that are on then. */
-async function setFeatures(guest: Guest, settings: Readonly<Partial<Record<Feature, boolean>>>): Promise<string[]> {
-  const words = Object.entries(settings).map(([feature, on]) => `${feature}=${on ? "on" : "off"}`);
-  const { code, stdout, stderr } = await guest.namespace.run(process.execPath, [
-    tool("features.ts"),
-    guest.link,
-    ...words,
-  ]);
-  assert.equal(code, 0, stderr);
-  return stdout.trim().split(" ");
 }
 
 /** How many large frames passed each way. */
@@ -119,7 +108,7 @@ suite("offloads", { concurrency: 1 }, () => {
     for (const guest of guests) {
       await lease(guest);
       for (const settings of combinations()) {
-        const on = await setFeatures(guest, settings);
+        const on = await setFeatures(guest.namespace, guest.link, settings);
         await t.test(`${guest.link}: ${on.join(" ")}`, () => transfer(guest, MEGABYTE));
       }
       assertInnocent(await guest.stop());
@@ -190,9 +179,7 @@ suite("offloads", { concurrency: 1 }, () => {
     await lab.services();
     const guest = await natGuest(lab);
     await lease(guest);
-    const args = [tool("features.ts"), tapOf(guest), "tx=off", "tso=off", "gso=off"];
-    const { code, stderr } = await lab.host.run(process.execPath, args);
-    assert.equal(code, 0, stderr);
+    await setFeatures(lab.host, tapOf(guest), { tx: false, tso: false, gso: false });
     await transfer(guest, MEGABYTE);
     assertInnocent(await guest.stop());
   });

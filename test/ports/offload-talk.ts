@@ -1,8 +1,5 @@
-/**
- * For the fuzzer of virtio-net headers: frames with headers, some right, most bent; and a plain cutter that says what a
- * large frame must become.
- */
-import { addToSum, checksumOf, foldSum } from "../../src/wire/checksum.ts";
+/** For the fuzzer of virtio-net headers: frames with headers, some right, most bent. */
+import { addToSum, foldSum } from "../../src/wire/checksum.ts";
 import { completeElsewhere, ELSEWHERE, readVirtioNetHeader, VIRTIO_NET_HEADER } from "../../src/wire/virtio-net.ts";
 import {
   arp,
@@ -70,7 +67,7 @@ const put16 = (frame: Uint8Array, at: number, value: number): void => {
 
 /** Bytes that show where they belong. */
 const CONTENT = Uint8Array.from({ length: 65_536 }, (_, index) => (index * 7 + (index >>> 8)) & 255);
-const content = (length: number): Uint8Array => CONTENT.subarray(0, length);
+export const content = (length: number): Uint8Array => CONTENT.subarray(0, length);
 
 /** Payload lengths around what matters. */
 function payloadLength(dice: Dice): number {
@@ -156,13 +153,14 @@ function bent(dice: Dice, frame: Uint8Array): Uint8Array {
   return dice.chance(90) && length <= copy.length - IP ? withChecksum(copy) : copy;
 }
 
-/** The header that a kernel would write, as far as the frame lets it; `size` 0: no segments. */
-function ordinaryHeader(frame: Uint8Array, size: number): Uint8Array {
+/** The header that a kernel would write, as far as the frame lets it, but for hdr_len; `size` 0: no segments. */
+function ordinaryHeader(frame: Uint8Array, size: number, headerLength: number): Uint8Array {
   const header = new Uint8Array(10);
   const view = new DataView(header.buffer);
   const tcp = frame[23] === TCP;
   view.setUint8(0, 1);
   view.setUint8(1, size === 0 ? 0 : tcp ? 1 : 5);
+  view.setUint16(2, headerLength, true);
   view.setUint16(4, size, true);
   view.setUint16(6, TRANSPORT, true);
   view.setUint16(8, tcp ? 16 : 6, true);
@@ -171,6 +169,11 @@ function ordinaryHeader(frame: Uint8Array, size: number): Uint8Array {
 
 function segmentSize(dice: Dice, frame: Uint8Array): number {
   if (dice.chance(25)) return 0;
+  if (dice.chance(20)) {
+    // As many segments as may be, or one more or less.
+    const count = dice.pick([1, 2, 3, 64, 127, 128, 129, 255, 256, 257]);
+    return Math.max(1, Math.floor(frame.length / count) + dice.pick([-1, 0, 1]));
+  }
   const longest = frame[23] === TCP && frame.length > 46 ? 1480 - (frame[46]! >>> 4) * 4 : 1472;
   if (dice.chance(40)) return Math.max(1, longest);
   if (dice.chance(40)) return 1 + dice.below(1500);
@@ -209,7 +212,7 @@ function bentHeader(dice: Dice, header: Uint8Array): Uint8Array {
 }
 
 /** Puts the pseudo-header's sum where the checksum goes, as a sender does that leaves the rest to the card. */
-function makePartial(frame: Uint8Array): void {
+export function makePartial(frame: Uint8Array): void {
   const at = frame[23] === TCP ? 50 : frame[23] === UDP ? 40 : -1;
   const total = at16(frame, 16) - 20;
   if (at < 0 || frame.length < at + 2 || total < 0) return;
@@ -230,57 +233,11 @@ export function offer(dice: Dice): Offered {
   if (direction === "ingress") frame = turned(frame);
   if (dice.chance(25)) frame = bent(dice, frame);
   if (dice.chance(3)) frame = Uint8Array.from([...frame, ...content(1 + dice.below(20))]);
+  if (dice.chance(3)) frame = frame.slice(0, dice.below(frame.length + 1));
   if (dice.chance(90)) makePartial(frame);
-  let header = ordinaryHeader(frame, segmentSize(dice, frame));
+  if (frame[23] === UDP && frame.length >= 42 && dice.chance(3)) put16(frame, 40, 0); // there is no checksum
+  const headerLength = dice.chance(50) ? 54 : dice.pick([0, 1, 14, 42, 53, 55, 65_535, dice.below(65_536)]);
+  let header = ordinaryHeader(frame, segmentSize(dice, frame), headerLength);
   if (dice.chance(35)) header = bentHeader(dice, header);
   return { direction, header, frame };
-}
-
-/** Whether the IPv4 header's checksum is right, and TCP's or UDP's. */
-export function hasRightChecksums(frame: Uint8Array): boolean {
-  const total = at16(frame, 16);
-  if (checksumOf(addToSum(0, frame, IP, 20)) !== 0) return false;
-  if (frame[23] === UDP && at16(frame, 40) === 0) return true;
-  return checksumOf(addToSum(frame[23]! + total - 20, frame, 26, 8 + total - 20)) === 0;
-}
-
-/** Whether the sender's part of a checksum was right, so that the whole one will be. */
-export function hasPseudoSum(frame: Uint8Array): boolean {
-  const at = frame[23] === TCP ? 50 : 40;
-  return at16(frame, at) === foldSum(addToSum(frame[23]! + at16(frame, 16) - 20, frame, 26, 8));
-}
-
-/**
- * What a large frame becomes, in plain steps: its headers in front of each piece of its payload. Checksums and IPv4's
- * identification are 0; `strip` makes them so in what the kernel cut.
- */
-export function cut(frame: Uint8Array, size: number): Uint8Array[] {
-  const tcp = frame[23] === TCP;
-  const headers = TRANSPORT + (tcp ? (frame[46]! >>> 4) * 4 : 8);
-  const payload = frame.subarray(headers);
-  if (payload.length <= size) return [strip(frame)];
-  const pieces: Uint8Array[] = [];
-  for (let at = 0; at < payload.length; at += size) {
-    const piece = new Uint8Array(Buffer.concat([frame.subarray(0, headers), payload.subarray(at, at + size)]));
-    put16(piece, 16, piece.length - IP);
-    if (tcp) {
-      const sequence = new DataView(frame.buffer, frame.byteOffset).getUint32(38) + at;
-      new DataView(piece.buffer).setUint32(38, sequence >>> 0);
-      if (at + size < payload.length) piece[47]! &= ~0x09;
-      if (at > 0) piece[47]! &= ~0x80;
-    } else {
-      put16(piece, 38, piece.length - TRANSPORT);
-    }
-    pieces.push(strip(piece));
-  }
-  return pieces;
-}
-
-/** A copy without what the kernel fills in: checksums, and IPv4's identification. */
-export function strip(frame: Uint8Array): Uint8Array {
-  const copy = frame.slice();
-  put16(copy, 18, 0);
-  put16(copy, 24, 0);
-  put16(copy, frame[23] === TCP ? 50 : 40, 0);
-  return copy;
 }

@@ -298,7 +298,9 @@ test("a TAP that stays has no offloads once softnet leaves it", skip, (t) => {
   const before = featuresOf("left0");
   const port = openVmTap(libc, "--vm-tap", "left0", MAC);
   port.enableOffloads();
-  assert.deepEqual(new Set(featuresOf("left0")), new Set([...before, "tx", "tso"]));
+  const on = new Set(featuresOf("left0"));
+  on.delete("uso"); // which Linux has from 6.2 on
+  assert.deepEqual(on, new Set([...before, "tx", "tso"]));
   port.close();
   assert.deepEqual(featuresOf("left0"), before);
 });

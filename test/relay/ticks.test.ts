@@ -154,3 +154,55 @@ test("what waits for a full receiver keeps the ticks going", async (t) => {
   scene.vm.wake(true, false);
   await until(() => scene.ticks.length >= 2);
 });
+
+/** An alarm that wakes when the test says so. */
+class FakeAlarm {
+  readonly times: (number | undefined)[] = [];
+  closed = false;
+  wake = (): void => {};
+
+  readonly make = (wake: () => void): FakeAlarm => {
+    this.wake = wake;
+    return this;
+  };
+
+  set(milliseconds: number): void {
+    this.times.push(milliseconds);
+  }
+
+  clear(): void {
+    this.times.push(undefined);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+test("a tick that is far away is an alarm's, which goes on while the machine sleeps", async (t) => {
+  const alarm = new FakeAlarm();
+  const scene = setUp(t, { makeAlarm: alarm.make });
+  await idle(scene);
+  assert.deepEqual(alarm.times, [300_000], "nothing is due: it is looked at some day all the same");
+  scene.guard.deadline = now() + 100_000_000;
+  alarm.wake();
+  assert.equal(scene.ticks.length, 1);
+  const due = alarm.times.at(-1)!;
+  assert.ok(due > 90_000 && due <= 100_000, `${due} ms`);
+  scene.vm.waiting = [[0, 1]];
+  scene.vm.wake(true, false);
+  assert.equal(alarm.times.at(-1), undefined, "a frame's tick comes before");
+  await until(() => scene.ticks.length >= 2);
+  scene.relay.stop();
+  assert.ok(alarm.closed);
+});
+
+test("where there can be no alarm a tick comes by the timer", async (t) => {
+  let asked = 0;
+  const scene = setUp(t, { makeAlarm: () => void asked++ as undefined });
+  await idle(scene);
+  assert.ok(asked > 0);
+  scene.guard.deadline = now() + 200_000;
+  scene.relay.tickSoon();
+  await until(() => scene.ticks.length >= 2);
+});

@@ -50,6 +50,7 @@ const PACKAGES = {
   nft: "nftables",
   passt: "passt",
   ping: "iputils-ping",
+  podman: "podman",
   python3: "python3",
   gcc: "gcc",
   "qemu-aarch64": "qemu-user",

@@ -1,6 +1,7 @@
 /** Linux: the VM on a unix socket or a TAP; the network a bridge, a socket, or one of the VM's own (nftables). */
 import { AttachedPort } from "../../attach/port.ts";
 import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
+import { makeBootAlarm } from "../../native/linux/boot-alarm.ts";
 import { bootClock } from "../../native/linux/clock.ts";
 import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
 import { nameProcess } from "../../native/linux/process-name.ts";
@@ -43,6 +44,7 @@ export function linuxPlatform(libc: LinuxLibc = loadLibc()): Platform {
   const unix = linuxUnix(libc);
   return {
     clock: bootClock(libc),
+    makeAlarm: (wake) => makeBootAlarm(libc, wake),
     registry: linuxRegistry(libc),
     openLog: (level, format, write = descriptorWriter(STDERR, writableNow(libc, STDERR))) =>
       new Log({ level, format, write }),
@@ -126,13 +128,13 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
       `--max-connections ${maxConnections}: only root may allow more than ${DEFAULT_CONNECTIONS}; give fewer`,
     );
   }
-  if (privileges.permits !== undefined) await refuseOthers(privileges.permits, { subnet, expose });
+  if (privileges.permits !== undefined) await refuseOthers(libc, privileges.permits, { subnet, expose });
   const { vmMacAddress = "" } = given;
   const type = vmNetType ?? "nat";
   const registry = linuxRegistry(libc);
   if (process.geteuid!() === 0) prepareRegistry(registry);
   // The earlier VM with this MAC address may have belonged to another user, with more permissions.
-  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(before);
+  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(libc, before);
   const earlier = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
   return await openNat(libc, {
     type,

@@ -10,6 +10,8 @@
  *   iptables-legacy -S  what iptables-legacy holds, which nft does not show: as root only, since it wants more
  */
 import { readFileSync, realpathSync } from "node:fs";
+import type { LinuxLibc } from "../../native/linux/libc.ts";
+import { listBaseChains } from "../../native/linux/nft-chains.ts";
 import { findProgram, lookForProgram } from "../../system-program.ts";
 import { parseIptables } from "./iptables.ts";
 import type { Packet } from "./match.ts";
@@ -62,10 +64,14 @@ export interface Firewalls {
   readonly unseen: boolean;
 }
 
-/** Reads what others have set up. Throws UserError where nft is missing or fails. */
-export async function readFirewalls(): Promise<Firewalls> {
+/**
+ * Reads what others have set up. With `libc` the kernel is asked first whether there is anything, which spares most hosts
+ * the programs; that needs CAP_NET_ADMIN. Throws UserError where nft is missing or fails.
+ */
+export async function readFirewalls(libc?: LinuxLibc): Promise<Firewalls> {
   const nft = findProgram("nft", "nftables");
-  const chains = await readChains(nft);
+  const known = libc === undefined ? undefined : listBaseChains(libc);
+  const chains = known !== undefined && forwardChains(known).length === 0 ? [] : await readChains(nft);
   const iptables = lookForProgram("iptables-nft") ?? lookForProgram("iptables");
   const seen = new Map(forwardChains(chains).map((chain) => [`${chain.family} ${chain.table}`, chain]));
   const tables: Table[] = [];

@@ -18,7 +18,7 @@ const MOST_STEPS = 1_000_000;
 type Fate = "accept" | "drop" | "return" | "open";
 
 /** The forward chains of others: where a packet's way through the host begins. */
-export function forwardChains(chains: readonly Chain[]): Chain[] {
+export function forwardChains<T extends Pick<Chain, "hook" | "family" | "table">>(chains: readonly T[]): T[] {
   return chains.filter(
     ({ hook, family, table }) => hook === "forward" && (family === "ip" || family === "inet") && !isOwnTable(table),
   );

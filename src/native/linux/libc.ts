@@ -40,8 +40,13 @@ export interface LinuxLibc {
   getsockopt(fd: number, level: number, name: number, value: [number], size: [number]): number;
   setsockopt(fd: number, level: number, name: number, value: [number], size: number): number;
   getpeername(fd: number, address: Uint8Array, size: [number]): number;
+  timerfd_create(clock: number, flags: number): number;
+  /** `value`: a struct itimerspec. */
+  timerfd_settime(fd: number, flags: number, value: Uint8Array, before: null): number;
   /** 0 when there is no such interface. */
   if_nametoindex(name: string): number;
+  /** `name`: IF_NAMESIZE (16) bytes. Null when there is no such interface. */
+  if_indextoname(index: number, name: Uint8Array): unknown;
   /** Variadic: the argument's C type comes before its value. */
   ioctl(fd: number, request: number, type: "void *", argument: Uint8Array): number;
   ioctl(fd: number, request: number, type: "unsigned long", argument: number): number;
@@ -112,7 +117,10 @@ export function loadLibc(): LinuxLibc {
     getsockopt: declare("int getsockopt(int fd, int level, int name, _Out_ int *value, _Inout_ uint32_t *size)"),
     setsockopt: declare("int setsockopt(int fd, int level, int name, int *value, uint32_t size)"),
     getpeername: declare("int getpeername(int fd, void *address, _Inout_ uint32_t *size)"),
+    timerfd_create: declare("int timerfd_create(int clock, int flags)"),
+    timerfd_settime: declare("int timerfd_settime(int fd, int flags, void *value, void *before)"),
     if_nametoindex: declare("unsigned int if_nametoindex(str name)"),
+    if_indextoname: declare("void *if_indextoname(unsigned int index, void *name)"),
     ioctl: declare("int ioctl(int fd, unsigned long request, ...)"),
     bpf: (command, attributes) =>
       syscall(SYS_BPF, "int", command, "void *", attributes, "unsigned int", attributes.length),
@@ -223,6 +231,13 @@ export const SO_NETNS_COOKIE = 71;
 
 // time.h: time since boot that goes on while the machine sleeps, as lease times do
 export const CLOCK_BOOTTIME = 7;
+
+/** timerfd_create(2). */
+export const TFD_NONBLOCK = 0o4000;
+export const TFD_CLOEXEC = 0o2000000;
+
+/** struct itimerspec: the interval, then the time to the first expiry, each a struct timespec. */
+export const ITIMERSPEC = { size: 32, seconds: 16, nanoseconds: 24 } as const;
 
 /** struct timespec: seconds and nanoseconds, 8 bytes each. */
 export const TIMESPEC = { size: 16, seconds: 0, nanoseconds: 8 } as const;

@@ -25,6 +25,10 @@ export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 /** Lists all instead of returning one. */
 const NLM_F_DUMP = 0x300;
+/** Of a part of a list: what is listed changed meanwhile. */
+const NLM_F_DUMP_INTR = 0x10;
+/** How often a list is asked for again until it is whole. */
+const MOST_ATTEMPTS = 20;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const BUFFER_SIZE = 32 * 1024; // the kernel's own limit for one answer (NLMSG_GOODSIZE is smaller)
@@ -91,18 +95,44 @@ export class Netlink {
 
   /** Lists: calls `onMessage` for each message, which is valid for the call. Returns an error number, or 0. */
   list(type: number, body: Uint8Array, onMessage: (message: DataView) => void): number {
-    this.#send(type, body, NLM_F_DUMP);
+    return this.#list(type, body, onMessage).errno;
+  }
+
+  /**
+   * Lists: what `parse` makes of each message, or an error number. Asks again where something changed meanwhile; on a host
+   * where it does all the time, the last list is the best there is.
+   */
+  collect<T>(type: number, body: Uint8Array, parse: (message: DataView) => T | undefined): T[] | number {
+    for (let attempt = 1; ; attempt++) {
+      const found: T[] = [];
+      const { errno, isWhole } = this.#list(type, body, (message) => {
+        const one = parse(message);
+        if (one !== undefined) found.push(one);
+      });
+      if (errno !== 0) return errno;
+      if (isWhole || attempt === MOST_ATTEMPTS) return found;
+    }
+  }
+
+  #list(
+    type: number,
+    body: Uint8Array,
+    onMessage: (message: DataView) => void,
+  ): { readonly errno: number; readonly isWhole: boolean } {
+    let isWhole = true;
+    if (this.#send(type, body, NLM_F_DUMP) < 0) return { errno: this.#libc.errno(), isWhole };
     for (;;) {
       const received = this.#libc.recv(this.#fd, this.#memory.address, BUFFER_SIZE, MSG_DONTWAIT);
       if (received < 0) {
         const errno = this.#libc.errno();
         if (errno === EINTR) continue;
-        return errno;
+        return { errno, isWhole };
       }
       for (const message of messagesOf(this.#view, received)) {
         if (message.sequence !== this.#sequence) continue;
-        if (message.type === NLMSG_DONE) return 0;
-        if (message.type === NLMSG_ERROR) return -message.body.getInt32(0, true);
+        if ((message.flags & NLM_F_DUMP_INTR) !== 0) isWhole = false;
+        if (message.type === NLMSG_DONE) return { errno: 0, isWhole };
+        if (message.type === NLMSG_ERROR) return { errno: -message.body.getInt32(0, true), isWhole };
         onMessage(message.body);
       }
     }
@@ -117,6 +147,7 @@ export class Netlink {
 /** One message of a datagram. */
 export interface Message {
   readonly type: number;
+  readonly flags: number;
   readonly sequence: number;
   readonly body: DataView;
 }
@@ -128,8 +159,10 @@ export function* messagesOf(view: DataView, size: number): Generator<Message, vo
     const length = view.getUint32(at, true);
     if (length < HEADER_SIZE || at + length > size) return;
     const type = view.getUint16(at + 4, true);
+    const flags = view.getUint16(at + 6, true);
     const sequence = view.getUint32(at + 8, true);
-    yield { type, sequence, body: new DataView(view.buffer, view.byteOffset + at + HEADER_SIZE, length - HEADER_SIZE) };
+    const body = new DataView(view.buffer, view.byteOffset + at + HEADER_SIZE, length - HEADER_SIZE);
+    yield { type, flags, sequence, body };
     at += (length + 3) & ~3;
   }
 }

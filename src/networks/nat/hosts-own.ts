@@ -10,8 +10,9 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { readHostState } from "../../host/host-state.ts";
-import { ipJson } from "../../host/iproute2.ts";
+import { findIp, ipJson } from "../../host/iproute2.ts";
 import { type HostState, PRIVATE } from "../../host/subnet.ts";
+import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { type Cidr, covers, formatCidr, lastOf, parseCidr } from "../../policy/rule.ts";
 import { PROGRAM_TIMEOUT } from "../../system-program.ts";
 import { formatIPv4, parseIPv4 } from "../../wire/address.ts";
@@ -46,11 +47,12 @@ interface Route extends Hop {
   readonly nexthops?: readonly Hop[];
 }
 
-/** Reads the host. Throws UserError when `ip` fails. */
-export function readHostsOwn(ip: string): HostsOwn {
+/** Reads the host. Throws UserError when `ip` is missing or fails. */
+export function readHostsOwn(libc: LinuxLibc): HostsOwn {
+  const ip = findIp();
   return {
     // Other softnets' networks are told of when this one is chosen (host/choose.ts).
-    ...readHostState(ip, (link) => link.startsWith("softnet")),
+    ...readHostState(libc, (link) => link.startsWith("softnet")),
     gateways: gatewaysOf(ipJson<Route>(ip, ["-4", "route", "show", "table", "all"])),
     resolvers: RESOLVER_FILES.flatMap((path) => addresses(nameservers(readOrNothing(path)))),
     tunnels: tunnelsOf(xfrmPolicies(ip)),

@@ -12,7 +12,6 @@ import { noSubnet } from "../../host/choose.ts";
 import { HostHelper } from "../../host/client.ts";
 import { findBlocks, type Path, readFirewalls } from "../../host/firewalls/firewalls.ts";
 import { uplinkOf } from "../../host/host-state.ts";
-import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
 import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
 import { changeLinks, type LinkChanges } from "../../native/linux/link-changes.ts";
@@ -22,6 +21,7 @@ import { reachable } from "../../policy/reachable.ts";
 import { allowsEverything, type Cidr, formatCidr, netmaskOf, parseCidr, type Rule } from "../../policy/rule.ts";
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
+import { INGRESS } from "../../relay/direction.ts";
 import { PortClosed } from "../../relay/port.ts";
 import { findProgram } from "../../system-program.ts";
 import { UserError } from "../../user-error.ts";
@@ -79,7 +79,6 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
   const { type, mtu } = options;
   const plan = makePlan(options);
   if (options.subnet !== undefined && parseSubnet(options.subnet) === undefined) throw noSubnet(options.subnet);
-  const ip = findIp();
   findProgram("nft", "nftables");
   for (const fd of reservePorts(libc, plan.exposures)) closing.defer(() => libc.close(fd));
   const helper = closing.adopt(await HostHelper.connect(libc, options.directory), (one) => one.close());
@@ -92,7 +91,7 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
   closing.defer(() => port.close());
   const mac = prepare(libc, device, { gateway, mtu });
   const reach = new Reach(helper, plan, { gateway, address: vm });
-  await openOnHost({ libc, ip, device, vm, helper, plan, reach, options });
+  await openOnHost({ libc, device, vm, helper, plan, reach, options });
 
   const tap = openTapPort(libc, device, closing);
   const server = makeServer(plan, { gateway, gatewayMac: mac, address: vm }, options);
@@ -166,7 +165,6 @@ class Reach {
 
 interface HostParts {
   readonly libc: LinuxLibc;
-  readonly ip: string;
   readonly device: TapDevice;
   readonly vm: number;
   readonly helper: HostHelper;
@@ -176,10 +174,13 @@ interface HostParts {
 }
 
 /** Adds the VM to the host's table, and only then lets its TAP up. Throws UserError. */
-async function openOnHost({ libc, ip, device, vm, helper, plan, reach, options }: HostParts): Promise<void> {
+async function openOnHost({ libc, device, vm, helper, plan, reach, options }: HostParts): Promise<void> {
   const nat = options.type === "nat";
   const exposed = plan.exposures.length > 0;
-  if (nat) await checkFirewalls({ mode: "nat", tap: device.name, vm, uplink: uplinkOf(ip), exposed }, options.warn);
+  if (nat) {
+    const path = { mode: "nat", tap: device.name, vm, uplink: uplinkOf(libc), exposed } as const;
+    await checkFirewalls(libc, path, options.warn);
+  }
   if (exposed) setLink(device.name, "route_localnet", "1");
   await helper.open({
     tap: device.name,
@@ -198,7 +199,7 @@ function openTapPort(libc: LinuxLibc, device: TapDevice, closing: DisposableStac
   const inspect = (): void => {
     if (links.byIndex(index) === undefined) throw new PortClosed(label, "the TAP was deleted");
   };
-  return new TapPort(libc, label, device, inspect, LinkEvents.open(libc, index));
+  return new TapPort(libc, label, device, INGRESS, inspect, LinkEvents.open(libc, index));
 }
 
 function makeServer(
@@ -236,8 +237,8 @@ function followResolvers({ plan, server, reach, host }: ResolverFollowers): Disp
 }
 
 /** Throws UserError where another firewall drops the VM's traffic for sure. */
-async function checkFirewalls(path: Path, warn: (message: string) => void): Promise<void> {
-  const firewalls = await readFirewalls();
+async function checkFirewalls(libc: LinuxLibc, path: Path, warn: (message: string) => void): Promise<void> {
+  const firewalls = await readFirewalls(libc);
   const blocks = findBlocks(firewalls, path);
   if (blocks.length > 0) throw new UserError(blocks.map(({ text }) => text).join("; and "));
   if (firewalls.unseen) {

@@ -3,8 +3,8 @@
  * that is not simply free, ports that others publish. Asked before anything is made.
  */
 
-import { findIp } from "../../host/iproute2.ts";
 import { parseSubnet } from "../../host/subnet.ts";
+import type { LinuxLibc } from "../../native/linux/libc.ts";
 import type { Cidr } from "../../policy/rule.ts";
 import { findProgram } from "../../system-program.ts";
 import { parseExposures } from "../exposures.ts";
@@ -19,19 +19,20 @@ export interface Exceptions {
 }
 
 /** Whether an ordinary user may have that subnet without an exception. */
-export function isSimplyFree(subnet: string): boolean {
+export function isSimplyFree(libc: LinuxLibc, subnet: string): boolean {
   const parsed = parseSubnet(subnet);
-  return parsed !== undefined && hostsOwnIn(parsed, readHostsOwn(findIp())) === undefined;
+  return parsed !== undefined && hostsOwnIn(parsed, readHostsOwn(libc)) === undefined;
 }
 
 /** Rejects with what an exception throws. `subnet` and `expose` are what the options said; what is wrong with them in themselves is reported elsewhere. */
 export async function refuseOthers(
+  libc: LinuxLibc,
   exceptions: Exceptions,
   { subnet, expose = "" }: { readonly subnet?: string | undefined; readonly expose?: string | undefined },
 ): Promise<void> {
   const chosen = subnet === undefined ? undefined : parseSubnet(subnet);
   if (chosen !== undefined) {
-    const why = hostsOwnIn(chosen, readHostsOwn(findIp()));
+    const why = hostsOwnIn(chosen, readHostsOwn(libc));
     if (why !== undefined) exceptions.subnet(chosen, `it ${why}`);
   }
   const exposures = parseExposures(expose);

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { type Card, cardOfAll, makeCard } from "./attached.ts";
 import type { Namespace } from "./netns.ts";
 import type { Program } from "./program.ts";
-import { Softnet, type Summary } from "./softnet.ts";
+import { offloadArguments, Softnet, type Summary } from "./softnet.ts";
 import { BRIDGE, GATEWAY, INTERNET, type Lab, tool } from "./topology.ts";
 
 export interface GuestOptions {
@@ -58,6 +58,7 @@ export class Guest {
     const mac = options.mac ?? `7e:1a:00:00:00:${number.toString(16).padStart(2, "0")}`;
     const namespace = lab.namespace(link);
     const card = options.card ?? cardOfAll();
+    const more = [...offloadArguments(), ...(options.args ?? [])];
     let softnet: Softnet | undefined;
     if (options.bare ?? process.env.SOFTNET_LAB_BARE === "1") {
       lab.host.ipBatch([
@@ -66,10 +67,10 @@ export class Guest {
       ]);
     } else if (card !== undefined) {
       const port = await makeCard(lab, card, { namespace, link, mac, bridged: true });
-      softnet = Softnet.start(lab, lab.host, ["attach", port, "--vm-mac-address", mac, ...(options.args ?? [])]);
+      softnet = Softnet.start(lab, lab.host, ["attach", port, "--vm-mac-address", mac, ...more]);
       await softnet.ready();
     } else {
-      const args = ["--vm-tap", link, "--vm-mac-address", mac, "--bridge", BRIDGE, ...(options.args ?? [])];
+      const args = ["--vm-tap", link, "--vm-mac-address", mac, "--bridge", BRIDGE, ...more];
       softnet = Softnet.start(lab, lab.host, args);
       await softnet.ready();
       lab.host.ip("link", "set", link, "netns", namespace.name);

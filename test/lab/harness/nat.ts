@@ -4,7 +4,7 @@ import { type Card, cardOfAll, makeCard } from "./attached.ts";
 import { Guest } from "./guest.ts";
 import type { Namespace } from "./netns.ts";
 import { until } from "./program.ts";
-import { Softnet } from "./softnet.ts";
+import { offloadArguments, Softnet } from "./softnet.ts";
 import { INTERNET, type Lab } from "./topology.ts";
 
 let created = 0;
@@ -14,7 +14,7 @@ export async function natGuest(lab: Lab, args: readonly string[] = [], dns = INT
   const number = ++created;
   const link = `nvm${number}`;
   const mac = `7e:1a:00:00:01:${number.toString(16).padStart(2, "0")}`;
-  const servers = args.includes("host") ? [] : ["--dns", dns];
+  const servers = [...offloadArguments(), ...(args.includes("host") ? [] : ["--dns", dns])];
   const card = cardOfAll();
   if (card !== undefined) return await attachedNatGuest(lab, card, { link, mac, args: [...servers, ...args] });
   const softnet = Softnet.start(lab, lab.host, ["--vm-tap", link, "--vm-mac-address", mac, ...servers, ...args]);
@@ -47,7 +47,7 @@ export function started(guest: Guest): Readonly<Record<string, unknown>> {
 
 /** The name of the TAP on the host. */
 export function tapOf(guest: Guest): string {
-  return String(started(guest).port).replace(/^TAP /, "");
+  return String(started(guest).port).replace(/^TAP (\S+).*$/, "$1");
 }
 
 /** The process that helps all softnets of a host; undefined where there is none. */

@@ -2,6 +2,8 @@
  * softnet as its users meet it: a program with options, a log on standard error and an exit code.
  *
  * SOFTNET_LAB_PROGRAM names another command to test, for example `node dist/main.js` or a packaged executable.
+ * SOFTNET_LAB_OFFLOADS=off gives every guest's softnet `--no-offloads`, so that each scenario of the lab can be played without
+ * large frames too; those about large frames need them.
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
@@ -31,6 +33,11 @@ export function softnetCommand(args: readonly string[], program?: readonly strin
   const other = process.env.SOFTNET_LAB_PROGRAM;
   const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
   return [...(other ? other.split(" ") : [process.execPath, main]), ...args];
+}
+
+/** What SOFTNET_LAB_OFFLOADS says. */
+export function offloadArguments(): string[] {
+  return process.env.SOFTNET_LAB_OFFLOADS === "off" ? ["--no-offloads"] : [];
 }
 
 /** The command that filters, with a detailed JSON log. */

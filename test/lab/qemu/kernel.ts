@@ -21,7 +21,12 @@ export interface Kernel {
   /** Path of the compressed kernel. */
   readonly image: string;
   /** A module and all that it depends on, in the order in which they are to be loaded. */
-  modules(name: string): { readonly name: string; readonly content: Uint8Array }[];
+  modules(name: string): Module[];
+}
+
+export interface Module {
+  readonly name: string;
+  readonly content: Uint8Array;
 }
 
 /** Options for a test that boots a kernel. */
@@ -35,7 +40,7 @@ export function needsKernel(): Skip {
 /** The kernel, downloaded if need be. Throws when that fails. */
 export function kernel(): Kernel {
   const found = find() ?? download();
-  return { image: found.image, modules: (name) => load(found.modules, name) };
+  return { image: found.image, modules: (name) => modulesOf(found.modules, name) };
 }
 
 interface Place {
@@ -58,7 +63,7 @@ function findIn(root: string): Place | undefined {
 }
 
 /** The temporary folder is everybody's: what another user put there is not booted. */
-function isOurs(folder: string): boolean {
+export function isOurs(folder: string): boolean {
   const found = lstatSync(folder, { throwIfNoEntry: false });
   return found?.isDirectory() === true && found.uid === process.getuid?.();
 }
@@ -85,7 +90,8 @@ function download(): Place {
   return findIn(CACHE)!;
 }
 
-function load(folder: string, name: string, loaded = new Set<string>()): { name: string; content: Uint8Array }[] {
+/** A module of those in a folder, and all that it depends on, in the order in which they are to be loaded. */
+export function modulesOf(folder: string, name: string, loaded = new Set<string>()): Module[] {
   if (loaded.has(name)) return [];
   loaded.add(name);
   // A file's name may have a dash where the module's has an underscore. One that is nowhere is built in.
@@ -94,7 +100,7 @@ function load(folder: string, name: string, loaded = new Set<string>()): { name:
   const content = decompress(path);
   const depends = /\0depends=([^\0]*)\0/.exec(content.toString("latin1"))?.[1] ?? "";
   const before = depends.split(",").filter(Boolean);
-  return [...before.flatMap((other) => load(folder, other, loaded)), { name, content }];
+  return [...before.flatMap((other) => modulesOf(folder, other, loaded)), { name, content }];
 }
 
 function decompress(path: string): Buffer {

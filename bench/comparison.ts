@@ -1,0 +1,204 @@
+/**
+ * Several ways from a guest to a server, compared in interleaved rounds: one and four TCP connections each way, requests of one byte,
+ * small datagrams, new connections. What they are is in large-frames.ts and express-lane.ts.
+ */
+import { INTERNET } from "../test/lab/harness/topology.ts";
+import type { Helpers, Path, PathOptions } from "./paths.ts";
+import { compile } from "./processes.ts";
+import { show, spread } from "./statistics.ts";
+import { DIRECTIONS, machineTime, otherWork, type Sample, serve, transfer } from "./throughput.ts";
+
+const ROUNDS = Number(process.env.SOFTNET_BENCH_ROUNDS ?? 9);
+const SECONDS = 1;
+const STREAMS = [1, 4] as const;
+const REQUESTS = 3000;
+const PORT = 7000;
+const CONNECTION_PORT = 7100;
+const CONNECTIONS = 2000;
+/** Seconds that small datagrams are sent, and counted. */
+const DATAGRAM_SECONDS = 1;
+const PATIENCE = 30_000;
+
+type Programs = Helpers & Record<"requests" | "datagrams" | "packets" | "connections", string>;
+export type Open = (helpers: Helpers, options: PathOptions) => Promise<Path>;
+
+interface Row {
+  readonly title: string;
+  readonly path: Path;
+  /** By measure, such as "up 1". */
+  readonly transfers: Map<string, Sample[]>;
+  /** Microseconds: median and 99th percentile. */
+  readonly medians: number[];
+  readonly tails: number[];
+  /** Thousands a second that arrived, which part of those sent, and microseconds of the machine for each that arrived. */
+  readonly received: number[];
+  readonly share: number[];
+  readonly cost: number[];
+  /** New connections a second, many at a time, and one after the other. */
+  readonly together: number[];
+  readonly single: number[];
+}
+
+/** What is compared: unfiltered stands first, the others are told as parts of it. */
+export interface Group {
+  readonly title: string;
+  /** No link carries large frames. */
+  readonly plain: boolean;
+  readonly rows: readonly (readonly [title: string, open: Open, args?: readonly string[]])[];
+}
+
+/** Plays all rounds and prints each group. */
+export async function compare(compared: readonly Group[]): Promise<void> {
+  const programs = compile("cable", "plain", "requests", "datagrams", "packets", "connections");
+  const groups: Row[][] = [];
+  const others: number[] = [];
+  try {
+    for (const group of compared) {
+      const rows: Row[] = [];
+      groups.push(rows);
+      for (const [title, open, args = []] of group.rows) {
+        rows.push(rowOf(title, await open(programs, { plain: group.plain, args })));
+      }
+    }
+    const all = groups.flat();
+    for (const { path } of all) await startServers(path, programs);
+    for (const { path } of all) for (const direction of DIRECTIONS) await transfer(path, direction, SECONDS);
+    for (let round = 0; round < ROUNDS; round++) {
+      others.push(await otherWork());
+      await playRound(all, programs);
+    }
+  } catch (error) {
+    for (const { path } of groups.flat()) path.lab.tell((line) => console.error(line));
+    throw error;
+  } finally {
+    for (const { path } of groups.flat()) path.lab.close();
+    programs.remove();
+  }
+  for (const [index, rows] of groups.entries()) report(compared[index]!.title, rows);
+  console.log(`  Other work kept the machine ${show(spread(others))} % busy before each round.`);
+}
+
+const rowOf = (title: string, path: Path): Row => ({
+  title,
+  path,
+  transfers: new Map(),
+  medians: [],
+  tails: [],
+  received: [],
+  share: [],
+  cost: [],
+  together: [],
+  single: [],
+});
+
+async function startServers(path: Path, { requests, connections }: Programs): Promise<void> {
+  await serve(path);
+  path.guest.sysctl({ "net/ipv4/ip_local_port_range": "1024 65535" });
+  await path.lab.start(path.lab.internet, connections, ["serve", INTERNET, String(CONNECTION_PORT)]).line(/^ready$/);
+  await path.lab.start(path.lab.internet, requests, ["serve", INTERNET, String(PORT)]).line(/^ready$/);
+}
+
+/** Each measure over all paths, before the next one: what is compared lies close together. */
+async function playRound(rows: readonly Row[], programs: Programs): Promise<void> {
+  for (const streams of STREAMS) {
+    for (const direction of DIRECTIONS) {
+      const key = `${direction} ${streams}`;
+      for (const { path, transfers } of rows) {
+        const sample = await transfer(path, direction, SECONDS, streams);
+        transfers.set(key, [...(transfers.get(key) ?? []), sample]);
+      }
+    }
+  }
+  for (const row of rows) await askRequests(row, programs);
+  for (const row of rows) await sendDatagrams(row, programs);
+  for (const row of rows) await openConnections(row, programs);
+}
+
+async function askRequests({ path, medians, tails }: Row, { requests }: Programs): Promise<void> {
+  const args = ["ask", INTERNET, String(PORT), String(REQUESTS)];
+  const { code, stdout, stderr } = await path.guest.run(requests, args, PATIENCE);
+  if (code !== 0) throw new Error(`${path.name}: requests: ${stderr}`);
+  const [median, tail] = stdout.split(" ").map(Number);
+  medians.push(median!);
+  tails.push(tail!);
+}
+
+/** New connections, many at a time and one after the other: one byte there, one back, and the end of both sides. */
+async function openConnections({ path, together, single }: Row, { connections }: Programs): Promise<void> {
+  for (const [count, atOnce, rates] of [
+    [CONNECTIONS, 16, together],
+    [CONNECTIONS / 4, 1, single],
+  ] as const) {
+    const args = ["open", INTERNET, String(CONNECTION_PORT), String(count), String(atOnce)];
+    const { code, stdout, stderr } = await path.guest.run(connections, args, PATIENCE);
+    const [rate, failed, hung] = stdout.split(" ").map(Number);
+    if (code !== 0 || failed !== 0 || hung !== 0) throw new Error(`${path.name}: connections: ${stdout}${stderr}`);
+    rates.push(rate!);
+  }
+}
+
+/** Datagrams of 60 bytes on the wire, as fast as the guest can, upwards. */
+async function sendDatagrams({ path, received, share, cost }: Row, programs: Programs): Promise<void> {
+  const seconds = String(DATAGRAM_SECONDS);
+  const counter = path.lab.start(path.lab.internet, programs.datagrams, [INTERNET, String(PORT), seconds]);
+  await counter.line(/^ready$/);
+  const before = machineTime();
+  const { code, stdout, stderr } = await path.guest.run(programs.packets, [INTERNET, String(PORT), seconds], PATIENCE);
+  if (code !== 0) throw new Error(`${path.name}: datagrams: ${stderr}`);
+  const counted = Number(await counter.line(/^\d+$/));
+  const used = machineTime() - before;
+  received.push(counted / DATAGRAM_SECONDS / 1000);
+  share.push(counted / (Number(stdout) * DATAGRAM_SECONDS));
+  cost.push((used / counted) * 1e6);
+}
+
+function report(title: string, rows: readonly Row[]): void {
+  const [unfiltered] = rows;
+  console.log(`\n${title}; medians of ${ROUNDS} rounds of ${SECONDS} s, with quartiles`);
+  for (const streams of STREAMS) {
+    for (const direction of DIRECTIONS) {
+      const key = `${direction} ${streams}`;
+      const floor = unfiltered!.transfers.get(key)!;
+      const heading = `${direction}, ${streams} ${streams === 1 ? "connection" : "connections"}`;
+      console.log(`${heading.padEnd(27)}Gbit/s               of unfiltered  CPU s/GB machine     of unfiltered`);
+      for (const row of rows) {
+        const samples = row.transfers.get(key)!;
+        const part = (of: (sample: Sample) => number) =>
+          spread(samples.map((sample, round) => of(sample) / of(floor[round]!))).median.toFixed(2);
+        const columns = [
+          `  ${row.title}`.padEnd(27),
+          show(spread(samples.map(({ rate }) => rate)), 2).padEnd(21),
+          part(({ rate }) => rate).padEnd(15),
+          show(spread(samples.map(({ machine }) => machine)), 2).padEnd(21),
+          part(({ machine }) => machine),
+        ];
+        console.log(columns.join(""));
+      }
+    }
+  }
+  console.log(
+    "requests of one byte       p50 µs               p99 µs               60-byte datagrams: 1,000/s; of those sent; µs each",
+  );
+  for (const { title: name, medians, tails, received, share, cost } of rows) {
+    const columns = [
+      `  ${name}`.padEnd(27),
+      show(spread(medians), 1).padEnd(21),
+      show(spread(tails), 0).padEnd(21),
+      `${show(spread(received))}; ${show(spread(share), 2)}; ${show(spread(cost), 1)}`,
+    ];
+    console.log(columns.join(""));
+  }
+  console.log("new connections a second    16 at a time         of unfiltered  one after the other  of unfiltered");
+  for (const { title: name, together, single } of rows) {
+    const part = (rates: readonly number[], floor: readonly number[]) =>
+      spread(rates.map((rate, round) => rate / floor[round]!)).median.toFixed(2);
+    const columns = [
+      `  ${name}`.padEnd(28),
+      show(spread(together)).padEnd(21),
+      part(together, unfiltered!.together).padEnd(15),
+      show(spread(single)).padEnd(21),
+      part(single, unfiltered!.single),
+    ];
+    console.log(columns.join(""));
+  }
+}
