@@ -19,6 +19,8 @@ import { compileMutant } from "./support/mutate.ts";
 
 /** Of the sessions that every mutant is shown. */
 const FRAMES = 100_000;
+/** Sessions for those that nothing finds. */
+const FEW = 60;
 /** Of the packets of steady flows: fewer than this, and the programs leave too much to the guard. */
 const LEAST_STEADY = 0.98;
 
@@ -35,9 +37,9 @@ function makeSessions(): void {
 }
 
 /** What the loaded programs do wrong; undefined where the sessions show nothing. */
-function find(): string | undefined {
+function find(most = sessions.length): string | undefined {
   const figures = noFigures();
-  for (const session of sessions) {
+  for (const session of sessions.slice(0, most)) {
     const { disturbed } = kernel;
     const difference = new Composite(kernel, session, session.seed % 2 === 0 ? "usual" : "open", figures).run(session);
     if (difference !== undefined && kernel.disturbed === disturbed) return `${difference.kind}, ${difference.text}`;
@@ -104,7 +106,7 @@ suite("the express lane's checks, each taken out", { ...skip, ...LONG_LIMIT }, (
   for (const mutant of MUTANTS.filter(({ unseen }) => unseen !== undefined)) {
     test(`${mutant.name}: ${mutant.unseen}`, () => {
       kernel.replace(compileMutant(mutant));
-      assert.equal(find(), undefined, "this one has become one that can be found: say so in the list");
+      assert.equal(find(FEW), undefined, "this one has become one that can be found: say so in the list");
     });
   }
 });

@@ -31,3 +31,23 @@ export function ip(...words: readonly string[]): string {
   if (status !== 0) throw new Error(`ip ${words.join(" ")}: ${stderr}`);
   return stdout;
 }
+
+/** Calls `run` in a namespace that has a name, and comes back. */
+export function within<T>(namespace: string, run: () => T): T {
+  const setns = koffi.load(null).func("int setns(int fd, int type)");
+  const enter = (path: string): (() => void) => {
+    const fd = openSync(path, "r");
+    return () => {
+      const result = setns(fd, CLONE_NEWNET);
+      closeSync(fd);
+      if (result < 0) throw new Error(`setns: error ${koffi.errno()}`);
+    };
+  };
+  const back = enter("/proc/thread-self/ns/net");
+  enter(`/run/netns/${namespace}`)();
+  try {
+    return run();
+  } finally {
+    back();
+  }
+}
