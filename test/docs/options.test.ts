@@ -18,8 +18,10 @@ const optionsIn = (text: string): string[] =>
 
 test("attach has the options of softnet itself and its own; detach has none", () => {
   const all = optionsIn(softnet(["--help"]).stdout);
-  const more = optionsIn(softnet(["attach", "--help"]).stdout).filter((option) => !all.includes(option));
-  assert.deepEqual(more, ["--open-on-exit"]);
+  const more = optionsIn(softnet(["attach", "--help"]).stdout)
+    .filter((option) => !all.includes(option))
+    .toSorted();
+  assert.deepEqual(more, ["--no-express-lane", "--open-on-exit"]);
   assert.deepEqual(optionsIn(sections.get("attach")!), more);
   assert.deepEqual(optionsIn(softnet(["detach", "--help"]).stdout), ["--help"]);
 });
