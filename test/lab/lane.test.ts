@@ -258,7 +258,8 @@ suite("the express lane", SIDE_BY_SIDE, () => {
     const [rate, failed, hung] = stdout.split(" ").map(Number);
     t.diagnostic(`${rate} a second`);
     assert.deepEqual([failed, hung], [0, 0], stderr);
-    assert.ok((await passed(client)) > CONNECTIONS);
+    // Once 32,768 flows are closed and not yet over, the guard notes no more of them: what they send is judged by the rules.
+    assert.ok((await passed(client)) > Math.min(CONNECTIONS, 10_000));
     assertInnocent(await guest.stop());
   });
 });
