@@ -115,9 +115,12 @@ export class Softnet {
   }
 }
 
+/** What a busy machine's kernel drops before or behind softnet is no verdict. */
+const OF_THE_KERNEL = ["host.queue", "host.backlog"];
+
 /** Asserts that a guest which did nothing wrong lost no frame to the guard, but for these reasons. */
 export function assertInnocent(summary: Summary, ...expected: readonly string[]): void {
-  const allowed = [...ORDINARY, ...expected];
+  const allowed = [...ORDINARY, ...OF_THE_KERNEL, ...expected];
   const wrong = Object.entries(summary.drops).filter(([reason, count]) => count > 0 && !allowed.includes(reason));
   assert.deepEqual(Object.fromEntries(wrong), {}, "frames of an innocent guest were dropped");
   assert.deepEqual(summary.exit, { code: 0, signal: null });
