@@ -35,6 +35,7 @@ export class LaneCounts {
 
   /** Looks at the counts; returns how many frames are new. */
   update(): number {
+    if (this.#words.length === 0) return 0; // the memory was given back
     for (const way of [EGRESS, INGRESS] as const) {
       this.#updateOne(this.frames, FRAMES, way);
       this.#updateOne(this.bytes, BYTES, way);

@@ -106,8 +106,8 @@ export class Session {
     closing.defer(() => this.#network?.close());
     closing.defer(() => this.#recording?.close());
     closing.defer(() => this.#inherited?.close());
-    closing.defer(() => this.#control?.close());
     closing.defer(() => this.#lane.close());
+    closing.defer(() => this.#control?.close()); // it asks guard and lane
     closing.defer(() => this.#relay?.stop());
   }
 

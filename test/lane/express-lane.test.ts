@@ -155,3 +155,17 @@ test("turned off it closes at once, and nothing opens it until it is on again", 
   admit(made, OUT);
   assert.equal(made.openUntil(), BigInt(made.now + SECOND) * 1000n);
 });
+
+test("closed it is off, and to ask it or to close it again does no harm", () => {
+  const made = bench();
+  admit(made, OUT);
+  made.counts[0] = 3n;
+  made.lane.count(made.counters);
+  made.lane.close();
+  assert.equal(made.openUntil(), 0n);
+  made.lane.close();
+  assert.equal(made.lane.count(made.counters), 0);
+  assert.equal(made.lane.state.egress.frames, 3);
+  made.lane.turn(true);
+  assert.equal(made.openUntil(), 0n);
+});
