@@ -19,6 +19,7 @@ import { openVmTap, type TapPort } from "../../../src/ports/tap.ts";
 import type { Batch } from "../../../src/relay/batch.ts";
 import { FrameView } from "../../../src/wire/frame-view.ts";
 import { ip } from "../../support/namespace.ts";
+import { PATIENCE } from "../../support/patience.ts";
 import { libc } from "../../support/sockets.ts";
 import { KernelLane, type LaneCode } from "./kernel-lane.ts";
 
@@ -39,7 +40,8 @@ const HEADER = 10;
 const LONGEST = 1 << 17;
 /** Milliseconds to wait for what has passed in the kernel. */
 const LOST = 40;
-const PATIENCE = 5_000;
+/** The same, for a frame that a changed program may lead elsewhere. */
+const LOST_ELSEWHERE = 5_000;
 /** Frames that wait at a TAP: the kernel itself makes more than a thousand of one where a size is 1. */
 const QUEUE = "70000";
 /** Of frames that mark what was written before them; no frame of the tests has this type and these bytes. */
@@ -51,10 +53,12 @@ export class Wires {
   readonly #slabs: readonly Slab[];
   readonly #memory = allocate(LONGEST);
   readonly #fromRelay: number;
+  readonly #patience: number;
   #marks = 0;
 
   /** To be called in a network namespace of the test's own; `name`: of the bridge, at most six letters. */
   constructor(name: string, code?: LaneCode, mtu = 1500) {
+    this.#patience = code === undefined ? PATIENCE : LOST_ELSEWHERE;
     const taps = ENDS.map((end, index) => {
       spawnSync("sysctl", ["-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
       return [end, openVmTap(libc, "--vm-tap", `${name}${end}`, Uint8Array.of(2, 0, 0, 0, 1, index))] as const;
@@ -120,7 +124,7 @@ export class Wires {
   #judge(end: End, on: End, fromVm: boolean, guard: Guard, mark: string): number | undefined {
     const { batch } = this.#slabs[0]!;
     let verdict: number | undefined;
-    for (const limit = performance.now() + PATIENCE; performance.now() < limit; ) {
+    for (const limit = performance.now() + this.#patience; performance.now() < limit; ) {
       this.#taps[end].receive(batch);
       for (let index = 0; index < batch.count; index++) {
         const at = batch.offset[index]!;
@@ -149,7 +153,7 @@ export class Wires {
   /** What arrives in front of the mark. */
   #until(end: End, mark: string): string[] {
     const arrived: string[] = [];
-    for (const limit = performance.now() + PATIENCE; performance.now() < limit; ) {
+    for (const limit = performance.now() + this.#patience; performance.now() < limit; ) {
       arrived.push(...this.#drain(this.#taps[end]));
       if (arrived.at(-1) === mark) return arrived.slice(0, -1);
     }
