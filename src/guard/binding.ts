@@ -6,5 +6,6 @@ export function bindingOf(addresses: readonly BoundAddress[]): Binding {
   return Object.freeze({
     addresses: Object.freeze([...addresses]),
     ipv4: addresses.find((bound) => bound.family === "ipv4"),
+    ipv6: Object.freeze(addresses.filter((bound) => bound.family === "ipv6")),
   });
 }

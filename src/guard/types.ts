@@ -46,6 +46,20 @@ export interface GuardOptions {
    * would make a binding or move it, as the last check; may do I/O. What it throws counts as held.
    */
   readonly heldElsewhere?: (address: number) => boolean;
+  /** IPv6 is on: docs/guard-ipv6.md. */
+  readonly ipv6?: boolean;
+  /** The link-local address of the only IPv6 router to be trusted. */
+  readonly router6?: string;
+  /** The only MAC address of that router, where the network knows it. */
+  readonly router6MacAddress?: string;
+  /** A /64 as a CIDR that the network gave to this VM alone. */
+  readonly prefix6?: string;
+  /** Further addresses of the IPv6 router, where the network knows them. */
+  readonly hostAddresses6?: readonly string[];
+  /** A static IPv6 address: the only one of the VM beside link-local ones. */
+  readonly address6?: string;
+  /** As `heldElsewhere`, for an IPv6 address that is about to become the VM's. */
+  readonly heldElsewhere6?: (address: bigint) => boolean;
   /**
    * Called inline when one of the binding's addresses changes. What it throws does not reach the caller of the guard: it is
    * thrown again once the running code has ended, as an uncaught exception.
@@ -65,10 +79,12 @@ export interface Binding {
   readonly addresses: readonly BoundAddress[];
   /** The IPv4 address of them; undefined while there is none. */
   readonly ipv4: BoundIPv4Address | undefined;
+  /** The IPv6 addresses of them that are valid. */
+  readonly ipv6: readonly BoundIPv6Address[];
 }
 
-/** An address of a binding; `family` says which kind. IPv6's kind will stand beside IPv4's. */
-export type BoundAddress = BoundIPv4Address;
+/** An address of a binding; `family` says which kind. */
+export type BoundAddress = BoundIPv4Address | BoundIPv6Address;
 
 /** An IPv4 address of a binding, with what came along with it. Addresses are numbers in host order. */
 export interface BoundIPv4Address {
@@ -89,6 +105,27 @@ export interface BoundIPv4Address {
   readonly acknowledged?: Acknowledged;
 }
 
+/** An IPv6 address of a binding (docs/guard-ipv6.md, Addresses). */
+export interface BoundIPv6Address {
+  readonly family: "ipv6";
+  /** 128 bits, as wire/ipv6-address.ts has them. */
+  readonly address: bigint;
+  readonly origin: "slaac" | "dhcpv6" | "static";
+  /** Microseconds on the guard's clock; Infinity = it ends otherwise than by its time, or never. */
+  readonly expiry: number;
+  /** Of the REPLY that gave it; absent unless the origin is `dhcpv6`. */
+  readonly lease?: IPv6Lease;
+}
+
+/** What a DHCPv6 lease is known by (RFC 8415 4.2). */
+export interface IPv6Lease {
+  /** DUIDs, 1 … 130 bytes. */
+  readonly server: Uint8Array;
+  readonly client: Uint8Array;
+  /** Unsigned, 32 bits. */
+  readonly iaid: number;
+}
+
 /** Where an ACK came from and what it answered: what is needed to give the address back in the VM's name. */
 export interface Acknowledged {
   /** Its IPv4 source, host order. */
@@ -101,10 +138,10 @@ export interface Acknowledged {
 
 /** A binding as it was kept (`Guard.binding`); of IPv4 only the first address is looked at. */
 export interface RestoredBinding {
-  readonly addresses: readonly RestoredAddress[];
+  readonly addresses: readonly (RestoredAddress | BoundIPv6Address)[];
 }
 
-/** A bound address as it was kept; how it is said to have come is the network's matter. */
+/** A bound IPv4 address as it was kept; how it is said to have come is the network's matter. */
 export type RestoredAddress = Omit<BoundIPv4Address, "origin">;
 
 export type BindingEnd = "expired" | "released" | "declined" | "refused" | "replaced";
