@@ -114,27 +114,26 @@ function walk(six: State6, firstHeader: number, payload: Uint8Array): Walked | s
   for (;;) {
     if (CLOSED.includes(next)) return "ipv6.extension";
     if (![HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS].includes(next)) return done();
+    if (next === ROUTING) return "ipv6.routing";
+    if (next === HOP_BY_HOP && headers.length > 0) return "ipv6.extension";
+    if (next === FRAGMENT && fragment !== undefined) return "ipv6.extension";
+    if (headers.length === (six.fault("9 extension headers pass") ? 9 : 8)) return "ipv6.extension";
     const cut = fragment === undefined ? "ipv6.format" : "ipv6.fragment";
     const left = payload.length - at;
     if (left < 8) return cut;
     const length = next === FRAGMENT ? 8 : (payload[at + 1]! + 1) * 8;
-    if (length > left) return cut;
     total += length;
-    const most = six.fault("9 extension headers pass") ? 9 : 8;
-    if (headers.length === most || total > 256) return "ipv6.extension";
+    if (total > 256) return "ipv6.extension";
+    if (length > left) return cut;
     const header = payload.slice(at, at + length);
 
     if (next === HOP_BY_HOP) {
-      if (headers.length > 0) return "ipv6.extension";
       const options = readOptions(header, true);
       if (options === undefined) return "ipv6.options";
       routerAlert = options.routerAlert;
     } else if (next === DESTINATION_OPTIONS) {
       if (readOptions(header, false) === undefined) return "ipv6.options";
-    } else if (next === ROUTING) {
-      return "ipv6.routing";
     } else {
-      if (fragment !== undefined) return "ipv6.extension";
       const bits = uint16(header, 2);
       const offset = Math.floor(bits / 8) * 8;
       const moreFragments = bits % 2 === 1;

@@ -32,7 +32,7 @@ const SPECIAL_PURPOSE: readonly [string, boolean][] = [
 const SPECIAL = SPECIAL_PURPOSE.map(([text, global]) => ({ network: prefix6(text), global }));
 
 export const METADATA6 = [
-  ...["fd00:ec2::254", "fd00:ec2::253", "fd00:ec2::123", "fd00:ec2::23"],
+  ...["fd00:ec2::254", "fd00:ec2::253", "fd00:ec2::250", "fd00:ec2::123", "fd00:ec2::23"],
   ...["fd20:ce::254", "fe80::a9fe:a9fe", "fd00:c1::a9fe:a9fe", "fd00:42::42"],
 ].map(address6);
 
