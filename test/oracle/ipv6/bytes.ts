@@ -36,13 +36,11 @@ export function address6(text: string): bigint {
 }
 
 export function addressAt(bytes: Uint8Array, at: number): bigint {
-  return [...bytes.slice(at, at + 16)].reduce((sum, byte) => sum * 256n + BigInt(byte), 0n);
+  return BigInt(`0x${Buffer.from(bytes.slice(at, at + 16)).toString("hex")}`);
 }
 
 export function addressBytes(address: bigint): Uint8Array {
-  const bytes = new Uint8Array(16);
-  for (let at = 0; at < 16; at++) bytes[15 - at] = Number((address / 256n ** BigInt(at)) % 256n);
-  return bytes;
+  return new Uint8Array(Buffer.from(address.toString(16).padStart(32, "0"), "hex"));
 }
 
 /** Eight groups without any shortening. */

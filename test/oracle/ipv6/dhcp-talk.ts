@@ -13,6 +13,7 @@ export const DHCP_SCENARIOS: readonly [Scenario, number][] = [
   [whole, 10],
   [renewing, 8],
   [givingUp, 5],
+  [declining, 2],
   [rapid, 4],
   [asking, 4],
   [registering, 3],
@@ -137,6 +138,20 @@ function givingUp(world: World6): void {
   }
   const given = association(3, lease.iaid, addressOption(lease.address, 10, 600));
   if (random.chance(0.4)) toVm(world, lease.server, 7, other, [client(world), server(world, lease.server), given]);
+}
+
+/** One DECLINE after the other, up to the bound. */
+function declining(world: World6): void {
+  const { random } = world;
+  for (let count = 0; count < 4; count++) {
+    const xid = newXid(world);
+    const address = world.prefixes[0]! + BigInt(0xdd0 + count);
+    fromVm(world, 6, xid, [client(world), association(3, 1)]);
+    const named = [client(world), server(world, 0), association(3, 1, addressOption(address, 10, 600))];
+    toVm(world, 0, 7, xid, named);
+    fromVm(world, 9, xid, named);
+    if (random.chance(0.15)) world.toBound(600, 300);
+  }
 }
 
 /** SOLICIT and REPLY with Rapid Commit in both, or not. */

@@ -1,10 +1,12 @@
 /** IPv6 sessions from seeds: rows of conversations in one world, as frames with their times and changed policies. */
 
+import { be16, join } from "../build.ts";
+import { onesComplementSum } from "../bytes.ts";
 import type { Session } from "../generate.ts";
 import { bootQuietly } from "../generate-dhcp.ts";
 import type { Step } from "../world.ts";
 import { DHCP_SCENARIOS } from "./dhcp-talk.ts";
-import { join6, ND_SCENARIOS } from "./nd-talk.ts";
+import { join6, ND_SCENARIOS, revive } from "./nd-talk.ts";
 import { TRAFFIC_SCENARIOS } from "./traffic-talk.ts";
 import { World6 } from "./world.ts";
 
@@ -25,10 +27,40 @@ export function generateSession6(seed: number): Session<Step> {
   if (random.chance(0.4)) bootQuietly(world);
   if (random.chance(0.9)) join6(world);
   for (let count = random.between(6, 30); count > 0; count--) {
+    const before = world.now;
     pick(world)(world);
     if (random.chance(0.3)) world.toBound();
+    if (world.now - before > 50_000_000 && random.chance(0.9)) revive(world);
   }
-  return { seed, options: world.options6, steps: world.steps };
+  return { seed, options: world.options6, steps: world.steps.map((step) => withHeader(world, step)) };
+}
+
+/** A few frames come with a virtio-net header: complete, with a checksum left to do, or with segments. */
+function withHeader(world: World6, step: Step): Step {
+  const { random } = world;
+  if (step.kind !== "frame" || step.frame.length < 62 || step.frame[12] !== 0x86 || random.chance(0.97)) return step;
+  const next = step.frame[20]!;
+  const place = { 58: 2, 17: 6, 6: 16 }[next];
+  if (place === undefined || random.chance(0.3)) {
+    const bytes = random.pick([
+      [0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+      [1, 0, 0, 0, 0, 0, 34, 0, 16, 0],
+      [1, 4, 0, 0, 100, 0, 54, 0, 16, 0],
+      [1, 0, 0, 0, 0, 0, 54, 0, 250, 250],
+      [2, 1, 0, 0, 100, 0, 0, 0, 0, 0],
+      [4, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ]);
+    return { ...step, header: new Uint8Array(bytes) };
+  }
+  const frame = step.frame.slice();
+  if (random.chance(0.9)) frame.set(pseudoSum(frame, next), 54 + place);
+  return { ...step, frame, header: new Uint8Array([1, 0, 0, 0, 0, 0, 54, 0, place, 0]) };
+}
+
+/** What a sender leaves in the field: the pseudo-header's sum (RFC 8200 8.1). */
+function pseudoSum(frame: Uint8Array, next: number): number[] {
+  const length = frame.slice(18, 20);
+  return be16(onesComplementSum(join(frame.slice(22, 54), [0, 0], length, [0, 0, 0, next])));
 }
 
 /** Frames of before, with damage; and rubbish. */

@@ -32,7 +32,7 @@ export function judge6(guard: Judge6, step: Step): string {
     guard.setRules(step.allow, step.block);
     said.push("policy");
   } else {
-    const verdict = guard[step.direction](step.frame, step.time);
+    const verdict = guard[step.direction](step.frame, step.time, step.header);
     said.push(verdict.reason ?? verdict.verdict);
     if (verdict.verdict === "drop" && step.direction === "egress") {
       const answer = guard.answer(verdict);

@@ -32,7 +32,7 @@ export const ND_SCENARIOS: readonly [Scenario, number][] = [
   [neighbours, 12],
   [vmIsRouter, 4],
   [hidden, 5],
-  [listeners, 8],
+  [listeners, 12],
   [idle, 7],
   [silent, 9],
   [manyAddresses, 4],
@@ -119,8 +119,30 @@ export function join6(world: World6): void {
     const source = unspecified ? 0n : world.linkLocal;
     world.icmp(true, source, ALL_ROUTERS, 133, join(be32(0), link), { hopLimit: 255 });
   }
-  routerSpeaks(world);
+  usualRouter(world);
   newAddresses(world);
+}
+
+/** The VM's addresses once more, after a long silence. */
+export function revive(world: World6): void {
+  const { random } = world;
+  usualRouter(world);
+  for (const address of random.chance(0.9) ? world.own : []) detect(world, address);
+  settle(world);
+}
+
+/** What a router of every day says. */
+function usualRouter(world: World6): void {
+  const { random } = world;
+  if (random.chance(0.25)) {
+    routerSpeaks(world);
+    return;
+  }
+  const prefixes = world.prefixes.map((prefix) => prefixOption(prefix, 64, random.chance(0.8) ? 0xc0 : 0x40, 3600));
+  const options = [linkOption(1, world.router.mac), ...prefixes, dnsOption(world.dns6.slice(0, 2), 3600)];
+  const more = random.chance(0.4) ? [nat64Option(world.nat64, random.below(6), 1800)] : [];
+  const fields = { hopLimit: 255, ethernetDestination: multicastMac(ALL_NODES) };
+  world.icmp(false, world.router.address, ALL_NODES, 134, advertisement(1800, ...options, ...more), fields);
 }
 
 function newAddresses(world: World6): void {
@@ -275,7 +297,7 @@ function listeners(world: World6): void {
     headers: random.chance(0.85) ? [ROUTER_ALERT] : random.chance(0.5) ? [] : [ROUTER_ALERT, ...someHeaders(world)],
   };
   const source = random.pick([0n, world.linkLocal, world.linkLocal, world.ownAddress()]);
-  switch (random.below(6)) {
+  switch (random.below(7)) {
     case 0:
       report(world, source, fields);
       break;
@@ -285,8 +307,15 @@ function listeners(world: World6): void {
     case 2:
       world.icmp(true, source, random.chance(0.9) ? ALL_ROUTERS : group, 132, body, fields);
       break;
-    case 3: {
-      const asker = random.pick([world.router.address, world.router.address, 0n, world.remotes6[0]!]);
+    case 3:
+    case 6: {
+      const asker = random.pick([
+        world.router.address,
+        world.router.address,
+        world.router.address,
+        0n,
+        world.remotes6[0]!,
+      ]);
       const to = random.pick([ALL_NODES, ALL_NODES, group, random.pick(world.own)]);
       world.icmp(false, asker, to, random.pick([130, 130, 131, 132]), body, fields);
       break;

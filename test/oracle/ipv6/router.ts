@@ -59,8 +59,9 @@ function teachPrefix(six: State6, data: Uint8Array): void {
   const autonomous = Math.floor(flags / 0x40) % 2 === 1 && length === 64;
   if (isLinkLocal(prefix) || isMulticast(prefix) || !(onLink || autonomous)) return;
   const others = six.prefixes.filter((one) => one.prefix !== prefix || one.length !== length);
-  const valid = uint32(data, 4);
-  if (valid === 0 && !six.fault("a prefix of lifetime 0 stays")) {
+  const said = uint32(data, 4);
+  const valid = said === 0 && six.fault("a prefix of lifetime 0 stays") ? 600 : said;
+  if (valid === 0) {
     if (others.length < six.prefixes.length) six.reach("a prefix is forgotten");
     six.prefixes = others;
     return;

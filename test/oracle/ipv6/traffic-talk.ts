@@ -19,8 +19,9 @@ export const TRAFFIC_SCENARIOS: readonly [Scenario, number][] = [
   [anySegment, 10],
   [echoes, 8],
   [errors, 14],
-  [fragments, 10],
+  [fragments, 16],
   [strange, 8],
+  [strangeToRouter, 2],
   [embedded, 10],
   [fromAfar, 5],
   [synFlood, 0.7],
@@ -189,7 +190,7 @@ function fragments(world: World6): void {
   const identification = random.below(random.chance(0.8) ? 6 : 2 ** 31);
   const [source, destination] = fromVm ? [one.own, one.remote] : [one.remote, one.own];
   const ports = fromVm ? ([one.vmPort, one.remotePort] as const) : ([one.remotePort, one.vmPort] as const);
-  const sizes = [24, 40, 64, 64, 8, 20];
+  const sizes = [24, 40, 64, 64, 64, 48, 8, 20];
   const whole = random.chance(0.6)
     ? udp6(source, destination, ports, new Uint8Array(200))
     : random.chance(0.8)
@@ -201,9 +202,12 @@ function fragments(world: World6): void {
   for (let index = 0; index < count; index++) {
     const size = random.pick(sizes);
     const more = index < count - 1 || random.chance(0.3);
-    const offset = random.chance(0.85) ? at : random.pick([8, 16, 0, at + 8, 65_528, 65_496]);
+    const offset = random.chance(0.85) ? at : random.pick([8, 16, 0, at - 8, at - 8, at + 8, 65_528, 65_496]);
     const payload = whole.slice(at, at + size);
-    const headers = [...(random.chance(0.07) ? someHeaders(world) : []), fragmentHeader(offset, more, identification)];
+    const headers = [
+      ...(random.chance(0.07) ? someHeaders(world) : []),
+      fragmentHeader(Math.max(0, offset), more, identification),
+    ];
     if (!random.chance(0.1))
       world.packet(fromVm, { source, destination, headers, protocol, payload }, `fragment ${offset}`);
     at += size;
@@ -227,6 +231,17 @@ function strange(world: World6): void {
   const lengthError = random.chance(0.95) ? 0 : random.pick([-1, 1, 1000]);
   const odd = { version, lengthError, ...group };
   world.packet(fromVm, { source, destination, headers, protocol, payload, ...odd }, `protocol ${protocol}`);
+}
+
+/** Neither TCP, UDP nor ICMPv6 to the router. */
+function strangeToRouter(world: World6): void {
+  const { random } = world;
+  const [source, destination] = [world.ownAddress(), random.pick([world.router.address, world.prefixes[0]! + 1n])];
+  world.packet(
+    true,
+    { source, destination, protocol: random.pick([50, 47, 132]), payload: new Uint8Array(8) },
+    "strange",
+  );
 }
 
 /** Remote addresses that embed an IPv4 one. */
@@ -255,6 +270,7 @@ function synFlood(world: World6): void {
   const { random } = world;
   const own = random.pick(world.own);
   const fromVm = random.chance(0.6);
+  if (random.chance(0.8)) world.setPolicy({ allow: ["out ::/0", "in ::/0"], block: [] });
   const prefix = random.pick([address6("2606:4700:1::"), world.remotes6[3]!]);
   const { now } = world;
   for (let count = 0; count < 262; count++) {

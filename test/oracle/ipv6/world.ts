@@ -192,6 +192,7 @@ export class World6 extends World {
 
   rules6(): { allow: string[]; block: string[] } {
     const { random } = this;
+    if (random.chance(0.3)) return this.openRules6();
     const [ways, ports] = random.pick([
       [0, 0],
       [0, 0.5],
@@ -207,6 +208,14 @@ export class World6 extends World {
     if (random.chance(0.2)) block.push(random.pick(["@host", "@private", "@metadata", "in @private"]));
     if (allow.length > 0 && random.chance(0.3)) allow.push("0.0.0.0/0");
     return { allow, block };
+  }
+
+  /** Rules that let nearly everything pass, mostly with directions. */
+  openRules6(): { allow: string[]; block: string[] } {
+    const { random } = this;
+    const allow = random.pick([["out ::/0"], ["out ::/0", "in ::/0"], ["::/0"], ["out [::/0]:1-65535", "in @global"]]);
+    if (random.chance(0.7)) allow.push(random.pick(["0.0.0.0/0", "out 0.0.0.0/0", "@private"]));
+    return { allow, block: random.chance(0.4) ? [this.rule6(0.8, 0.5)] : [] };
   }
 
   // Frames
@@ -271,7 +280,8 @@ export class World6 extends World {
   }
 
   learnOwn(address: bigint): void {
-    this.own = [this.own[0]!, ...this.own.slice(1).filter((one) => one !== address), address].slice(0, 20);
+    const others = this.own.slice(1).filter((one) => one !== address);
+    this.own = [this.own[0]!, ...[...others, address].slice(-7)];
   }
 
   // Time
@@ -285,7 +295,8 @@ export class World6 extends World {
   /** To a bound that began with a step of late, or one microsecond beside it. */
   toBound(...windows: readonly number[]): void {
     const { random } = this;
-    const usual = [0.5, 0.5, 1, 3, 3, 4, 8, 60, 60, 64, 300, 301, 302, 303, 600, 30, 120];
+    const short = [0.5, 0.5, 1, 3, 3, 4, 8];
+    const usual = this.random.chance(0.75) ? short : [60, 60, 64, 300, 301, 302, 303, 600, 30, 120];
     const window = random.pick(windows.length > 0 ? windows : usual);
     const marks = this.#marks.length > 0 ? this.#marks : [this.now];
     const target = random.pick(marks) + window * SECOND + random.pick([-1, 0, 0, 1]);
