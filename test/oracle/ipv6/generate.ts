@@ -53,7 +53,7 @@ function withHeader(world: World6, step: Step): Step {
     return { ...step, header: new Uint8Array(bytes) };
   }
   const frame = step.frame.slice();
-  if (random.chance(0.9)) frame.set(pseudoSum(frame, next), 54 + place);
+  if (frame.length > 54 + place + 1 && random.chance(0.9)) frame.set(pseudoSum(frame, next), 54 + place);
   return { ...step, frame, header: new Uint8Array([1, 0, 0, 0, 0, 0, 54, 0, place, 0]) };
 }
 
