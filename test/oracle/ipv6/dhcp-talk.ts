@@ -2,6 +2,7 @@
 import { be16, join } from "../build.ts";
 import { addressOption, association, message6, option6, statusOption } from "./build.ts";
 import { address6, addressBytes, multicastMac } from "./bytes.ts";
+import { detect } from "./nd-talk.ts";
 import { NOTABLE6, type World6 } from "./world.ts";
 
 type Scenario = (world: World6) => void;
@@ -21,7 +22,7 @@ export const DHCP_SCENARIOS: readonly [Scenario, number][] = [
   [manyTransactions, 1.5],
   [manyIdentities, 1.5],
   [dhcpFlood, 0.6],
-  [manyAssigned, 1.5],
+  [manyAssigned, 2.5],
   [oddDhcp, 8],
 ];
 
@@ -274,6 +275,8 @@ function manyAssigned(world: World6): void {
   );
   toVm(world, 0, 7, xid, [client(world), server(world, 0), given]);
   for (const address of addresses.slice(0, 2)) world.learnOwn(address);
+  if (random.chance(0.7)) detect(world, world.newAddress());
+  if (random.chance(0.4)) world.udp(true, world.newAddress(), world.remotes6[0]!, [5000, 443], new Uint8Array(3));
   world.leased = { address: addresses[0]!, iaid: 1, server: 0 };
 }
 

@@ -37,9 +37,10 @@ export const ND_SCENARIOS: readonly [Scenario, number][] = [
   [silent, 9],
   [manyAddresses, 4],
   [ndFlood, 1],
-  [detectionFlood, 2],
+  [detectionFlood, 4],
   [routerEnds, 4],
   [fullRouter, 2],
+  [contest, 3],
   [oddNd, 8],
 ];
 
@@ -162,7 +163,7 @@ function conflict(world: World6): void {
   const target = random.chance(0.5) ? world.newAddress() : world.ownAddress();
   if (random.chance(0.85)) detect(world, target);
   if (random.chance(0.3)) settle(world);
-  if (random.chance(0.4)) world.toBound(3, 0.5, 3);
+  if (random.chance(0.4)) world.toBound(3, 0.5, 3, 3.5);
   for (let count = random.between(1, 2); count > 0; count--) {
     const peer = stranger(world);
     switch (random.below(4)) {
@@ -352,8 +353,8 @@ function idle(world: World6): void {
 /** An address that softnet does not know speaks. */
 function silent(world: World6): void {
   const { random } = world;
-  world.leavesQuestions = random.chance(0.2);
-  for (let count = random.pick([1, 1, 2, 6]); count > 0; count--) {
+  world.leavesQuestions = random.chance(0.3);
+  for (let count = random.pick([1, 1, 2, 6, 7]); count > 0; count--) {
     const address = random.chance(0.85) ? world.newAddress() : random.pick(NOTABLE6);
     if (random.chance(0.4)) solicit(world, address, world.router.address);
     else world.udp(true, address, world.remotes6[0]!, [5000, 53], new Uint8Array(3));
@@ -422,6 +423,18 @@ function routerEnds(world: World6): void {
     world.toBound(60, 61, 64);
     if (random.chance(0.5)) advertiseRouter(world, random.pick([world.router, ...world.impostors]));
     else world.udp(true, random.pick(world.own), world.router.address, [5000, 443], new Uint8Array(3));
+  }
+}
+
+/** One router after the other, and what of theirs the VM may still reach. */
+function contest(world: World6): void {
+  const { random } = world;
+  if (random.chance(0.5)) world.toBound(60, 1800, 3600);
+  for (let count = 3; count > 0; count--) {
+    advertiseRouter(world, random.pick([world.router, ...world.impostors.slice(0, 4), world.impostors[2]!]));
+    const remote = random.pick([world.prefixes[0]! + 5n, world.router.address, address6("fe80::bad"), world.dns6[0]!]);
+    world.udp(true, random.pick(world.own), remote, [5000, random.pick([53, 443])], new Uint8Array(3));
+    detect(world, world.newAddress());
   }
 }
 

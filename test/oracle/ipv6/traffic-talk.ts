@@ -1,7 +1,7 @@
 /** Connections, echoes, errors, fragments and floods in IPv6 for the comparison of the two guards. */
 import { be16, be32, join } from "../build.ts";
 import { fragmentHeader, frame6, icmp6, udp6 } from "./build.ts";
-import { address6, isMulticast } from "./bytes.ts";
+import { address6, addressText6, isMulticast } from "./bytes.ts";
 import { someHeaders } from "./nd-talk.ts";
 import { NOTABLE6, type World6 } from "./world.ts";
 
@@ -24,7 +24,8 @@ export const TRAFFIC_SCENARIOS: readonly [Scenario, number][] = [
   [strangeToRouter, 2],
   [embedded, 10],
   [fromAfar, 5],
-  [synFlood, 0.7],
+  [synFlood, 1.2],
+  [exposedPort, 3],
   [echoFlood, 0.7],
   [fragmentFlood, 0.7],
   [deniedFlood, 0.7],
@@ -265,6 +266,22 @@ function fromAfar(world: World6): void {
   world.udp(false, from, to, [service(world), ephemeral(world)], new Uint8Array(4), more);
 }
 
+/** An exposed port answers clients that appear to it as the router, which a rule blocks. */
+function exposedPort(world: World6): void {
+  const { random } = world;
+  const port = random.pick([...(world.options6.exposedPorts ?? []), 22]);
+  const own = world.ownAddress();
+  const one = {
+    own,
+    remote: random.pick([world.router.address, world.prefixes[0]! + 1n]),
+    vmPort: port,
+    remotePort: 40_001,
+  };
+  if (random.chance(0.7)) world.setPolicy({ allow: ["out ::/0"].slice(random.below(2)), block: ["@host"] });
+  if (random.chance(0.5)) tcp(world, one, false, SYN);
+  tcp(world, one, true, random.pick([SYN + ACK, ACK, SYN]));
+}
+
 /** Half-open connections with one /64, or with many. */
 function synFlood(world: World6): void {
   const { random } = world;
@@ -335,7 +352,9 @@ function cutTalk(world: World6): void {
   } else {
     udp(world, one, fromVm);
   }
-  world.setPolicy(world.rules6());
+  const bits = random.pick([128, 64, 0]);
+  const block = [`${random.pick(["out ", "", "in "])}${addressText6(one.remote)}/${bits}`];
+  world.setPolicy(random.chance(0.5) ? world.rules6() : { allow: ["in ::/0", "out 0.0.0.0/0"], block });
   for (let count = 3; count > 0; count--) {
     if (random.chance(0.5)) tcp(world, one, random.chance(0.5), random.pick([ACK, ACK, SYN, RST]));
     else udp(world, one, random.chance(0.5));

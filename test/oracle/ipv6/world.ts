@@ -131,7 +131,7 @@ export class World6 extends World {
       ask: random.chance(0.7),
       ...(mtu !== undefined && mtu >= 1280 && { mtu }),
       ...(gateway && { gateway }),
-      ...(gatewayMacAddress && { gatewayMacAddress }),
+      ...((gatewayMacAddress || random.chance(0.25)) && { gatewayMacAddress: this.gatewayMac }),
       ...(exposedPorts && { exposedPorts }),
       ...(address && { address }),
       ...(subnet && { subnet }),
