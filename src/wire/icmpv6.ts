@@ -2,6 +2,7 @@
  * ICMPv6 (RFC 4443) and what is part of it: neighbour discovery (RFC 4861), MLD (RFC 2710, RFC 3810). A view has their types
  * with ICMPV6 added, so that none is mistaken for one of IPv4's.
  */
+import { get32 } from "./bytes.ts";
 
 /** Added to a type in a view's `icmpType`. */
 export const ICMPV6 = 256;
@@ -26,6 +27,9 @@ export const MLD2_REPORT = ICMPV6 + 143;
 
 /** Code of ICMPV6_UNREACHABLE: communication administratively prohibited (RFC 4443 3.1). */
 export const ICMPV6_PROHIBITED = 1;
+
+/** Of a Packet Too Big message: the MTU of the next link, in bytes. */
+export const icmpv6Mtu = (bytes: Uint8Array, message: number): number => get32(bytes, message + 4);
 
 /** Whether a view's type is that of an error about a packet which the message quotes. */
 export function isIcmpv6Error(type: number): boolean {

@@ -1,5 +1,5 @@
 /** IPv6 (RFC 8200). Offsets count from the packet's first byte, behind the Ethernet header. */
-import { get16, put16 } from "./bytes.ts";
+import { get16, get32, put16 } from "./bytes.ts";
 import { addToSum } from "./checksum.ts";
 import { putIPv6 } from "./ipv6-address.ts";
 
@@ -25,6 +25,15 @@ export const NEXT_DESTINATION = 60;
 export const payloadLength = (bytes: Uint8Array, packet: number): number => get16(bytes, packet + PAYLOAD_LENGTH);
 export const nextHeader = (bytes: Uint8Array, packet: number): number => bytes[packet + NEXT_HEADER]!;
 export const hopLimit = (bytes: Uint8Array, packet: number): number => bytes[packet + HOP_LIMIT]!;
+/** Where the addresses of a packet begin. */
+export const sourceAt6 = (packet: number): number => packet + SOURCE;
+export const destinationAt6 = (packet: number): number => packet + DESTINATION;
+
+/** Reads the address at `at` into four signed words, which it returns. */
+export function readWords(bytes: Uint8Array, at: number, words: Int32Array): Int32Array {
+  for (let word = 0; word < 4; word++) words[word] = get32(bytes, at + 4 * word);
+  return words;
+}
 
 /** The sum of the pseudo-header (RFC 8200 8.1). `length`: of the upper layer's header and payload, at most 65,535 bytes. */
 export function pseudoHeader6Sum(bytes: Uint8Array, packet: number, protocol: number, length: number): number {
