@@ -87,6 +87,11 @@ export class PolicyGuard {
     return this.#flowsOf;
   }
 
+  /** Whether a packet to the VM from an address, which passes, may open a flow. */
+  mayOpenToVm(remote: number, port: number): boolean {
+    return this.#family.mayOpenToVm(remote, port);
+  }
+
   /** Ends what is over. To be called whenever the clock was moved. */
   advance(): void {
     this.#flows.advance();

@@ -10,7 +10,7 @@ import { defaultLayer6, type KnownNetwork6 } from "./default-layer-6.ts";
 import { countsForIPv6 } from "./families.ts";
 import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import { type PortLists, UNDECIDED } from "./port-lists.ts";
-import type { Rule } from "./rule.ts";
+import { isStateful, type Rule } from "./rule.ts";
 import { OUT, type Way } from "./rule-tree.ts";
 
 /** Signed numbers are in the order of unsigned ones when this bit is the other way round. */
@@ -44,7 +44,7 @@ export class PolicyTable6 {
       defaultLayer6(knownNetwork),
     );
     this.#judged = judged;
-    this.stateful = judged.stateful;
+    this.stateful = isStateful(rules);
     this.byPort = judged.byPort;
     this.#starts = Int32Array.from(
       judged.starts.flatMap((start) => [0, 1, 2, 3].map((word) => wordOf(start, word) ^ SIGN)),
