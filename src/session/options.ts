@@ -66,6 +66,7 @@ export function guardOptions(given: GuardArguments, rules: readonly Rule[]): Gua
     ...(given.dhcpServer !== undefined && { dhcpServer: given.dhcpServer }),
     ...(given.vmIpAddress !== undefined && { address: given.vmIpAddress }),
     ...(given.mtu !== undefined && { mtu: given.mtu }),
+    ...(given.ipv6 === true && { ipv6: true }),
   };
 }
 

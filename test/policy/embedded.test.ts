@@ -5,10 +5,9 @@ import fc from "fast-check";
 import { type Cidr6, covers6, parseCidr6 } from "../../src/policy/cidr-6.ts";
 import { EmbeddedAddresses } from "../../src/policy/embedded.ts";
 import { formatIPv4 } from "../../src/wire/address.ts";
-import { formatIPv6, parseIPv6, putIPv6, wordOf } from "../../src/wire/ipv6-address.ts";
+import { formatIPv6, parseIPv6, putIPv6, wordsOf } from "../../src/wire/ipv6-address.ts";
 
 const net = (text: string): Cidr6 => parseCidr6(text)!;
-const wordsOf = (address: bigint): Int32Array => Int32Array.from([0, 1, 2, 3], (word) => wordOf(address, word));
 
 function embedded(text: string, ...nat64: string[]): string | undefined {
   const addresses = new EmbeddedAddresses(nat64.map(net));

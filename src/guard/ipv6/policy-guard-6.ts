@@ -10,21 +10,23 @@ import { rulesInForce } from "../../policy/families.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { IN, OUT, type Way } from "../../policy/rule-tree.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
-import { wordOf } from "../../wire/ipv6-address.ts";
+import { wordsOf } from "../../wire/ipv6-address.ts";
 import type { FlowGuard } from "../flow-guard.ts";
 import { isEcho } from "../flow-key.ts";
 import { NO_FLOW } from "../flow-table.ts";
 import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import { NotedFlows } from "../noted-flows.ts";
+import { explainPolicy6, type PolicyQuestion6 } from "../policy-explanation.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import type { Explanation } from "../types.ts";
 import { Answers6, putReset6 } from "./answers.ts";
 import { IPv6Flows } from "./ipv6-flows.ts";
-import { fragmentName, IPv6Fragments } from "./ipv6-fragments.ts";
+import { IPv6Fragments } from "./ipv6-fragments.ts";
 import type { OwnPlaces } from "./own-places.ts";
-import { explainPolicy6, type PolicyQuestion6 } from "./policy-explanation-6.ts";
+
+export type { PolicyQuestion6 };
 
 const ICMP_RATE = verdictOf("icmp.rate");
 const FLOW_UNKNOWN = verdictOf("flow.unknown");
@@ -100,7 +102,7 @@ export class PolicyGuard6 {
    * come, 0n = none.
    */
   updateNetwork(knownNetwork: KnownNetwork6, router: bigint): void {
-    this.#router = router === 0n ? undefined : Int32Array.from([0, 1, 2, 3], (word) => wordOf(router, word));
+    this.#router = router === 0n ? undefined : wordsOf(router);
     if (isSameNetwork(knownNetwork, this.#knownNetwork)) return;
     this.#knownNetwork = knownNetwork;
     this.#configure();
@@ -115,7 +117,7 @@ export class PolicyGuard6 {
   /** The VM's address in a place has ended: so have all flows and noted fragments that are of it, and their RSTs. */
   ownAddressEnded(place: number): void {
     this.#flows.table?.endOf(place);
-    this.#fragments.clearName(fragmentName(place));
+    this.#fragments.clearName(place);
   }
 
   /** Judges a packet from the VM's valid address in `place`, a fragment, too; an ICMPv6 error only with `isAboutPacketTo`. */
@@ -165,7 +167,9 @@ export class PolicyGuard6 {
 
   /** As `Guard.explain`, for a remote IPv6 address. */
   explain(question: PolicyQuestion6): Explanation {
-    return explainPolicy6(question, this.#family, this.#ipv4);
+    return explainPolicy6(question, this.#family.table, this.#rules, this.#knownNetwork, (same) =>
+      this.#ipv4.explain(same),
+    );
   }
 }
 

@@ -164,6 +164,9 @@ test("S10 I7 a remote address that embeds an IPv4 one passes only where that wou
   assert.equal(bench.out(udpOut({ destination: "64:ff9b::a9fe:a9fe" })), "policy.metadata");
   assert.equal(bench.out(udpOut({ destination: "64:ff9b::7f00:1" })), "ipv4.loopback");
   assert.equal(bench.out(udpOut({ destination: "2002:0a00:0001::1" })), "policy.destination");
+  // IPv6's reason comes first.
+  const closed = new PolicyBench({ block: ["64:ff9b::/96"] });
+  assert.equal(closed.out(udpOut({ destination: "64:ff9b::a9fe:a9fe" })), "policy.block");
   assert.equal(bench.out(echoOut(128, 1, { destination: "64:ff9b::c0a8:4001" })), "pass");
   bench.network({ nat64: [cidr("2600:1f18::/96")] });
   assert.equal(bench.out(udpOut({ destination: "2600:1f18::5db8:2222" })), "policy.block");
@@ -215,11 +218,21 @@ test("explain says what a packet would be told, and whose rule decides", () => {
   assert.deepEqual(ask("2a00::1"), { verdict: "pass", default: "global" });
   assert.deepEqual(ask("fe80::1", 99), { verdict: "drop", reason: "policy.gateway", default: "gateway" });
   assert.deepEqual(ask("fe80::1", "icmp"), { verdict: "pass", default: "gateway" });
-  assert.deepEqual(ask("64:ff9b::5db8:2222"), {
-    verdict: "drop",
-    reason: "policy.block",
-    rule: { action: "block", text: "93.184.0.0/16" },
-  });
+  const { verdict, reason, embedded } = ask("64:ff9b::5db8:2222");
+  assert.deepEqual(
+    { verdict, reason, embedded },
+    {
+      verdict: "drop",
+      reason: "policy.block",
+      embedded: {
+        address: "93.184.34.34",
+        decides: true,
+        verdict: "drop",
+        reason: "policy.block",
+        rule: { action: "block", text: "93.184.0.0/16" },
+      },
+    },
+  );
 });
 
 test("numbers are lent while something has them, as often as one likes, and each is one address", () => {

@@ -183,7 +183,7 @@ export class PolicyBench {
   readonly #clock = new Float64Array(1);
 
   constructor(options: Partial<GuardOptions> = TRACKING) {
-    const settings = guardSettings({ macAddress: VM, ...options });
+    const settings = guardSettings({ macAddress: VM, ipv6: true, ...options });
     this.ipv4 = new PolicyGuard({ ...settings, rules: rulesInForce(settings.rules, true) }, this.#clock);
     this.ipv4.updateNetwork(AT_HOME);
     this.policy = new PolicyGuard6(settings, this.ipv4, this.own, this.#clock);
