@@ -16,6 +16,7 @@ import { isEcho } from "../flow-key.ts";
 import { NO_FLOW } from "../flow-table.ts";
 import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
+import type { ExposedPorts } from "../ipv4/exposed-ports.ts";
 import { NotedFlows } from "../noted-flows.ts";
 import { explainPolicy6, type PolicyQuestion6 } from "../policy-explanation.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
@@ -29,11 +30,13 @@ import type { OwnPlaces } from "./own-places.ts";
 export type { PolicyQuestion6 };
 
 const ICMP_RATE = verdictOf("icmp.rate");
+const POLICY_BLOCK = verdictOf("policy.block");
 const FLOW_UNKNOWN = verdictOf("flow.unknown");
 
 export class PolicyGuard6 {
   readonly #mac: number;
   readonly #live: boolean;
+  readonly #exposed: ExposedPorts;
   readonly #ipv4: PolicyGuard;
   readonly #own: OwnPlaces;
   /** The guard's clock in microseconds, in place 0. */
@@ -46,6 +49,8 @@ export class PolicyGuard6 {
   #knownNetwork = NO_NETWORK_6;
   /** Four words; undefined = there is none. */
   #router: Int32Array | undefined;
+  /** Four words of each of the router's addresses. */
+  #routers = new Int32Array(0);
   /** While packets are noted in flows. */
   #noting: FlowGuard | undefined;
 
@@ -53,7 +58,9 @@ export class PolicyGuard6 {
    * `ipv4`: the policy of the other family, which is asked about embedded addresses; `clock`: the guard's, in microseconds, in
    * place 0. Make one only where IPv6 is on: its tables are made here, flows' when they are needed first, all once.
    */
-  constructor({ rules, live, reject, mac }: GuardSettings, ipv4: PolicyGuard, own: OwnPlaces, clock: Float64Array) {
+  constructor(settings: GuardSettings, ipv4: PolicyGuard, own: OwnPlaces, clock: Float64Array) {
+    const { rules, live, reject, mac, exposed } = settings;
+    this.#exposed = exposed;
     this.#mac = mac;
     this.#live = live;
     this.#ipv4 = ipv4;
@@ -105,6 +112,7 @@ export class PolicyGuard6 {
     this.#router = router === 0n ? undefined : wordsOf(router);
     if (isSameNetwork(knownNetwork, this.#knownNetwork)) return;
     this.#knownNetwork = knownNetwork;
+    this.#routers = Int32Array.from(knownNetwork.routers.flatMap((address) => [...wordsOf(address)]));
     this.#configure();
     this.#flows.judgeAgain(false);
   }
@@ -123,7 +131,18 @@ export class PolicyGuard6 {
   /** Judges a packet from the VM's valid address in `place`, a fragment, too; an ICMPv6 error only with `isAboutPacketTo`. */
   egress(view: FrameView, place: number): number {
     if (view.fragmentBits !== 0) return this.#fragments.judge(OUT, view, place, this.#clock[0]!);
-    return this.#judgeWhole(OUT, view, place);
+    const verdict = this.#judgeWhole(OUT, view, place);
+    if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
+    return this.#exposed.isFromExposed(view) && this.#isRouter(view.destination6) ? PASS : verdict;
+  }
+
+  #isRouter(words: Int32Array): boolean {
+    const routers = this.#routers;
+    for (let at = 0; at < routers.length; at += 4) {
+      const same = routers[at] === words[0] && routers[at + 1] === words[1];
+      if (same && routers[at + 2] === words[2] && routers[at + 3] === words[3]) return true;
+    }
+    return false;
   }
 
   /** Judges a packet to the VM's valid address in `place`, or to any other destination (NO_PLACE). */

@@ -206,6 +206,32 @@ test("without directions nothing is asked about packets to the VM; with `live` f
   assert.equal(plain.flows, 0);
 });
 
+test("what an exposed port answers to the router passes though a rule blocks it", () => {
+  for (const block of [["@host"], ["in @host", "out @host"]]) {
+    const bench = new PolicyBench({ block, exposedPorts: [22] });
+    bench.network({ routers: [addressOf("fe80::1"), addressOf("2001:db8:1::1")] });
+    for (const destination of ["fe80::1", "2001:db8:1::1"]) {
+      assert.equal(bench.out(tcpOut({ destination, own: 22, ...middle })), "pass");
+      assert.equal(bench.out(tcpOut({ destination, own: 22 })), "policy.block");
+      assert.notEqual(bench.out(tcpOut({ destination, own: 23, ...middle })), "pass");
+    }
+    assert.notEqual(bench.out(tcpOut({ destination: "fe80::2", own: 22, ...middle })), "pass");
+  }
+});
+
+test("S10 a block rule about IPv4's whole space is in force for IPv6, and the other way round", () => {
+  const bench = new PolicyBench({ block: ["0.0.0.0/0"] });
+  assert.equal(bench.out(udpOut()), "policy.block");
+  const other = new PolicyBench({ block: ["::/0"], allow: ["64:ff9b::/96"] });
+  assert.equal(other.out(udpOut({ destination: "64:ff9b::5db8:2222" })), "policy.block");
+});
+
+test("a rule with a direction makes the policy stateful in both families", () => {
+  assert.ok(new PolicyBench({ block: ["in 10.0.0.0/8"] }).policy.stateful);
+  assert.ok(new PolicyBench({ block: ["in 2600::/16"] }).ipv4.stateful);
+  assert.ok(!new PolicyBench({ block: ["2600::/16"] }).policy.stateful);
+});
+
 test("explain says what a packet would be told, and whose rule decides", () => {
   const { policy } = new PolicyBench({ allow: ["out 2001:db8:ffff::/128"], block: ["2600::/16", "93.184.0.0/16"] });
   const ask = (remote: string, protocol: "tcp" | "icmp" | number = "tcp") =>
