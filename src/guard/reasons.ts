@@ -99,6 +99,8 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("ipv6.loopback", "the unspecified, the loopback or an IPv4-mapped address, which no packet has", "I6"),
   reason("ipv6.fragment", "a fragment that hides its ports, overlaps another, or runs past 65,535 bytes", "I1 I3"),
   reason("policy.on-link", "a neighbour: an address of a prefix that the router advertised as on-link", "I6 I15"),
+  reason("ipv6.fragment-unknown", "a later fragment of a packet whose first one is not noted", "I1 I13"),
+  reason("ipv6.fragment-rate", "more than 20 fragments a second of packets that never become whole", "I13"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

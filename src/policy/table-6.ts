@@ -11,7 +11,7 @@ import { EmbeddedAddresses } from "./embedded.ts";
 import { countsForIPv6 } from "./families.ts";
 import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import { type PortLists, UNDECIDED } from "./port-lists.ts";
-import type { Rule } from "./rule.ts";
+import { isStateful, type Rule } from "./rule.ts";
 import { OUT, type Way } from "./rule-tree.ts";
 
 /** Signed numbers are in the order of unsigned ones when this bit is the other way round. */
@@ -47,7 +47,7 @@ export class PolicyTable6 {
     );
     this.#judged = judged;
     this.#embedded = new EmbeddedAddresses(knownNetwork.nat64);
-    this.stateful = judged.stateful;
+    this.stateful = isStateful(rules);
     this.byPort = judged.byPort;
     this.#starts = Int32Array.from(judged.starts.flatMap((start) => [...wordsOf(start)].map((word) => word ^ SIGN)));
     this.#last = judged.starts.length - 1;
