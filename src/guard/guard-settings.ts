@@ -6,7 +6,6 @@ import { parseHostname } from "../wire/dhcp-names.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
 import { ExposedPorts } from "./ipv4/exposed-ports.ts";
 import { UNKNOWN_MAC } from "./ipv4/gateway-watch.ts";
-import { type IPv6Settings, ipv6Settings } from "./ipv6-settings.ts";
 import type { GuardOptions } from "./types.ts";
 
 const DEFAULT_MTU = 1500;
@@ -32,8 +31,6 @@ export interface GuardSettings {
   readonly dhcpServer: number;
   readonly dhcpServerMac: number;
   readonly hostname: string | undefined;
-  /** Undefined where IPv6 is off. */
-  readonly ipv6: IPv6Settings | undefined;
 }
 
 /** Throws OptionError when an option is wrong. */
@@ -78,7 +75,6 @@ export function guardSettings(options: GuardOptions): GuardSettings {
     dhcpServer,
     dhcpServerMac: dhcpServerMac ?? UNKNOWN_MAC,
     hostname: optional("VM's host name", options.hostname, parseHostname, aName),
-    ipv6: ipv6Settings(options),
   };
 }
 

@@ -17,6 +17,7 @@ import type { FlowObserver } from "./flow-observer.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { IPv4Family } from "./ipv4/ipv4-family.ts";
 import { IPv6Family } from "./ipv6/ipv6-family.ts";
+import { ipv6Settings } from "./ipv6-settings.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import type { Binding, Explanation, GuardOptions, PolicyQuestion, Verdict } from "./types.ts";
@@ -75,7 +76,7 @@ export class Guard {
     this.#policy = new PolicyGuard(settings, this.#clock, observer);
     this.#diagnostics = new Diagnostics(settings.mac);
     this.#ipv4 = new IPv4Family(settings, options, this.#policy, this.#clock, this.#diagnostics, observer);
-    const { ipv6 } = settings;
+    const ipv6 = ipv6Settings(options);
     const gatewayMac = (): number => this.#ipv4.gatewayMac;
     this.#ipv6 =
       ipv6 && new IPv6Family(settings, ipv6, options, this.#policy, this.#clock, this.#diagnostics, gatewayMac);

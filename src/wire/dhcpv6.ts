@@ -59,7 +59,7 @@ const NO_STATUS = -1;
 export const FOREVER6 = 0xffffffff;
 
 export class Dhcpv6Message {
-  #bytes = new Uint8Array(0);
+  #bytes: Uint8Array = new Uint8Array(0);
   type = 0;
   /** 24 bits. */
   xid = 0;
