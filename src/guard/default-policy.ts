@@ -10,11 +10,14 @@ import {
   LOOPBACK,
   METADATA,
   MULTICAST_GROUP,
+  ON_LINK,
 } from "../policy/default-layer.ts";
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
+import { PROTOCOL_ICMPV6 } from "../wire/ipv6.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 
 const FRAGMENT = verdictOf("ipv4.fragment");
+const FRAGMENT_6 = verdictOf("ipv6.fragment");
 const BLOCK = verdictOf("policy.block");
 const NOT_GLOBAL = verdictOf("policy.destination");
 const MULTICAST = verdictOf("policy.multicast");
@@ -22,6 +25,8 @@ const BROADCAST_DROP = verdictOf("policy.broadcast");
 const METADATA_DROP = verdictOf("policy.metadata");
 const GATEWAY_PROTOCOL = verdictOf("policy.gateway");
 const NEVER = verdictOf("ipv4.loopback");
+const NEVER_6 = verdictOf("ipv6.loopback");
+const ON_LINK_DROP = verdictOf("policy.on-link");
 
 export const DNS_PORT = 53;
 
@@ -40,6 +45,13 @@ export function judgeKind(kind: number, protocol: number, port: number, fragment
   return port === DNS_PORT ? PASS : withoutRule(otherwise);
 }
 
+/** The same of an IPv6 packet, whose ICMP has another number. */
+export function judgeKind6(kind: number, protocol: number, port: number, fragmented: boolean): number {
+  const verdict = judgeKind(kind, protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : protocol, port, fragmented);
+  if (verdict === FRAGMENT) return FRAGMENT_6;
+  return verdict === NEVER ? NEVER_6 : verdict;
+}
+
 function withoutRule(kind: number): number {
   switch (kind) {
     case MULTICAST_GROUP:
@@ -48,6 +60,8 @@ function withoutRule(kind: number): number {
       return BROADCAST_DROP;
     case METADATA:
       return METADATA_DROP;
+    case ON_LINK:
+      return ON_LINK_DROP;
     case LOOPBACK:
       return NEVER;
     default:
@@ -65,7 +79,8 @@ export type DefaultLine =
   | "multicast"
   | "broadcast"
   | "inbound"
-  | "loopback";
+  | "loopback"
+  | "on-link";
 
 /** The line of the default policy for a kind that no rule gave. */
 export function defaultLine(kind: number, protocol: number, port: number): DefaultLine {
@@ -86,6 +101,8 @@ export function defaultLine(kind: number, protocol: number, port: number): Defau
       return "loopback";
     case INBOUND:
       return "inbound";
+    case ON_LINK:
+      return "on-link";
     default:
       return "not-global";
   }

@@ -26,9 +26,11 @@ import {
   isClosed,
   isSteady,
   KIND,
+  KIND_AND_PLACE,
   OPENED_BY_OTHER,
   OVER,
   patienceOf,
+  placeOf,
   QUEUED,
   RESET,
   SAFE_SECONDS,
@@ -39,6 +41,7 @@ import {
 import { HASH_BITS, KeyedHash } from "./keyed-hash.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import { RemoteCounts } from "./remote-counts.ts";
+import { AddressNumbers, type Remotes } from "./remotes.ts";
 import { NO_SLOT, TimeWheel } from "./time-wheel.ts";
 
 const FULL = verdictOf("flow.full");
@@ -56,7 +59,7 @@ export const NO_FLOW = -1;
 const IDLE_OF_VM = 0;
 const IDLE_OF_OTHER = 1;
 
-/** Words of a flow. */
+/** Words of a flow: the number of its remote address, and these. */
 const WORDS = 8;
 const PORTS = 1;
 const STATE = 2;
@@ -83,6 +86,7 @@ export class FlowTable implements FlowSink {
   readonly #halfOpen: readonly [RemoteCounts, RemoteCounts];
   /** Passes packets of admitted flows, too. */
   readonly #observer: FlowObserver | undefined;
+  readonly #remotes: Remotes;
   #free = END;
   #second = 0;
   /** How many flows there are, live and cut. */
@@ -94,9 +98,13 @@ export class FlowTable implements FlowSink {
   /** Places from here on were never used: flows are 0 … extent - 1. */
   extent = 0;
 
-  /** Room for `most` flows, half of them opened by the other side: the VM has room for its own (threat row I13). */
-  constructor(most = MOST_FLOWS, observer?: FlowObserver) {
+  /**
+   * Room for `most` flows, half of them opened by the other side: the VM has room for its own (threat row I13). `remotes`: how
+   * their remote addresses are numbers.
+   */
+  constructor(most = MOST_FLOWS, observer?: FlowObserver, remotes: Remotes = new AddressNumbers()) {
     this.#observer = observer;
+    this.#remotes = remotes;
     observer?.reportTo(this);
     this.#most = most;
     this.#mostFromOther = most / 2;
@@ -152,7 +160,10 @@ export class FlowTable implements FlowSink {
     }
   }
 
-  /** The flow of a kind with a remote address and ports: the remote one in the upper half, the VM's in the lower. */
+  /**
+   * The flow of a kind and a place (`withPlace`) with a remote address and ports: the remote one in the upper half, the VM's
+   * in the lower.
+   */
   find(kind: number, remote: number, ports: number): number {
     const flows = this.#flows;
     const wantedRemote = remote | 0;
@@ -160,7 +171,11 @@ export class FlowTable implements FlowSink {
     let flow = this.#heads[this.#hash.of(remote, ports, kind)]!;
     while (flow !== END) {
       const at = flow * WORDS;
-      if (flows[at] === wantedRemote && flows[at + PORTS] === wantedPorts && (flows[at + STATE]! & KIND) === kind) {
+      if (
+        flows[at] === wantedRemote &&
+        flows[at + PORTS] === wantedPorts &&
+        (flows[at + STATE]! & KIND_AND_PLACE) === kind
+      ) {
         return flow;
       }
       flow = flows[at + NEXT]!;
@@ -170,8 +185,9 @@ export class FlowTable implements FlowSink {
 
   /** Why no flow may be opened, or PASS; nothing is ended yet to make room. */
   refusal(kind: number, byOther: boolean, bareSyn: boolean, remote: number): number {
-    const halfOpen = firstState(kind, byOther, bareSyn) !== 0;
-    if (halfOpen && this.#halfOpen[byOther ? 1 : 0].of(remote) >= MOST_HALF_OPEN) return HALF_OPEN;
+    const halfOpen = firstState(kind & KIND, byOther, bareSyn) !== 0;
+    if (halfOpen && this.#halfOpen[byOther ? 1 : 0].of(this.#remotes.countedBy(remote)) >= MOST_HALF_OPEN)
+      return HALF_OPEN;
     const wheel = this.#wheel;
     // Where one of the other side's makes room, it does so in the whole table, too.
     if (byOther && this.#fromOther >= this.#mostFromOther) return wheel.first(IDLE_OF_OTHER) === NO_SLOT ? FULL : PASS;
@@ -196,22 +212,24 @@ export class FlowTable implements FlowSink {
 
   /** Opens a flow that is not there and was not refused, and ends others where that needs room. */
   open(kind: number, remote: number, ports: number, byOther: boolean, bareSyn: boolean): number {
+    // First: what makes room may have held the same remote address.
+    const held = this.#remotes.hold(remote);
     this.#makeRoom(byOther);
     let flow = this.#free;
     if (flow === END) flow = this.extent++;
     else this.#free = this.#flows[flow * WORDS + NEXT]!;
     const flows = this.#flows;
     const at = flow * WORDS;
-    const head = this.#hash.of(remote, ports, kind);
-    const first = firstState(kind, byOther, bareSyn);
+    const head = this.#hash.of(held, ports, kind);
+    const first = firstState(kind & KIND, byOther, bareSyn);
     const state = kind | IN_USE | (byOther ? OPENED_BY_OTHER : 0) | first;
-    flows[at] = remote;
+    flows[at] = held;
     flows[at + PORTS] = ports;
     flows[at + STATE] = state;
     flows[at + LAST] = this.#second;
     flows[at + NEXT] = this.#heads[head]!;
     this.#heads[head] = flow;
-    if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(remote);
+    if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(this.#remotes.countedBy(held));
     if (byOther) this.#fromOther++;
     this.#wheel.place(flow, delayFor(patienceOf(state)));
     this.size++;
@@ -321,7 +339,7 @@ export class FlowTable implements FlowSink {
     this.#flows[at + STATE] = state;
     if (!isSteady(state)) this.#observer?.withdraw(flow);
     if ((before & IS_HALF_OPEN) !== 0 && (state & IS_HALF_OPEN) === 0) {
-      this.#halfOpen[sideOf(state)].subtract(this.#flows[at]!);
+      this.#halfOpen[sideOf(state)].subtract(this.#remotes.countedBy(this.#flows[at]!));
     }
     if (isClosed(state) && !isClosed(before)) {
       // The wheel would look at it too late else.
@@ -349,8 +367,16 @@ export class FlowTable implements FlowSink {
     this.#drop(flow);
   }
 
+  /** Ends all flows of the VM's address in a place. */
+  endOf(place: number): void {
+    for (let flow = 0; flow < this.extent; flow++)
+      if (this.isInUse(flow) && this.placeOf(flow) === place) this.end(flow);
+  }
+
   /** Ends all flows. */
   clear(): void {
+    for (let flow = 0; flow < this.extent; flow++)
+      if (this.isInUse(flow)) this.#remotes.release(this.#flows[flow * WORDS]!);
     this.#heads.fill(END);
     this.#flows.fill(0);
     this.#wheel.clear();
@@ -370,6 +396,11 @@ export class FlowTable implements FlowSink {
 
   kindOf(flow: number): number {
     return this.#flows[flow * WORDS + STATE]! & KIND;
+  }
+
+  /** Of the VM's address. */
+  placeOf(flow: number): number {
+    return placeOf(this.#flows[flow * WORDS + STATE]!);
   }
 
   /** Whether the other side opened it. */
@@ -411,7 +442,7 @@ export class FlowTable implements FlowSink {
     const at = flow * WORDS;
     const state = flows[at + STATE]!;
     const remote = flows[at]!;
-    const head = this.#hash.of(remote, flows[at + PORTS]!, state & KIND);
+    const head = this.#hash.of(remote, flows[at + PORTS]!, state & KIND_AND_PLACE);
     const next = flows[at + NEXT]!;
     let before = this.#heads[head]!;
     if (before === flow) {
@@ -420,7 +451,8 @@ export class FlowTable implements FlowSink {
       while (flows[before * WORDS + NEXT] !== flow) before = flows[before * WORDS + NEXT]!;
       flows[before * WORDS + NEXT] = next;
     }
-    if ((state & IS_HALF_OPEN) !== 0) this.#halfOpen[sideOf(state)].subtract(remote);
+    if ((state & IS_HALF_OPEN) !== 0) this.#halfOpen[sideOf(state)].subtract(this.#remotes.countedBy(remote));
+    this.#remotes.release(remote);
     if ((state & OPENED_BY_OTHER) !== 0) this.#fromOther--;
     if ((state & CUT) !== 0) this.#cuts--;
     flows[at + STATE] = 0;

@@ -37,7 +37,8 @@ export function explainPolicy(
   return { ...said, default: kind === LOOPBACK ? "loopback" : defaultLine(kind, protocol, port ?? NO_PORT) };
 }
 
-function protocolNumber(protocol: PolicyQuestion["protocol"]): number {
+/** Of a name or a number; "icmp" is IPv4's. */
+export function protocolNumber(protocol: PolicyQuestion["protocol"]): number {
   switch (protocol) {
     case "tcp":
       return PROTOCOL_TCP;

@@ -96,6 +96,11 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("frame.offload", "what the sender left to the network card does not fit the frame", "L11"),
   reason("host.queue", "more frames waited for softnet than the TAP's queue takes: the kernel dropped it", "L14"),
   reason("host.backlog", "it had passed, and the kernel had no room for it behind softnet's TAP", "L14"),
+  reason("ipv6.loopback", "an address of the host itself, or one that is mapped from IPv4", "I6"),
+  reason("ipv6.fragment", "a fragment that hides its headers, is no real one, or overlaps the first one", "I1 I3"),
+  reason("policy.on-link", "an address of the VM's own link, which no rule allows", "I15"),
+  reason("ipv6.fragment-unknown", "a later fragment of a packet whose first one is not noted", "I1 I13"),
+  reason("ipv6.fragment-rate", "more than 20 fragments a second of packets that never become whole", "I13"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

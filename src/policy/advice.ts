@@ -1,6 +1,6 @@
 /** Advice about rules that do what they say, but perhaps not what was meant. */
 import { formatIPv4 } from "../wire/address.ts";
-import { blockedClassOf, countsInBlockedAlias, isInBlockedAlias } from "./alias-blocks.ts";
+import { blockedAliasAt, blockedClassOf, countsInBlockedAlias } from "./alias-blocks.ts";
 import { type Cidr, contains } from "./cidr.ts";
 import { CLASS_OTHER, NO_NETWORK } from "./default-layer.ts";
 import type { Ranges } from "./intervals.ts";
@@ -45,9 +45,11 @@ export function metadataAdvice(rules: readonly Rule[]): string | undefined {
 
 /** The allowed CIDRs that overlap the VM's own subnet, whose VMs stay isolated from each other all the same. */
 export function isolationAdvice(rules: readonly Rule[], subnet: Cidr): string | undefined {
-  const closed = isInBlockedAlias(rules, "out", subnet.address);
+  const closed = blockedAliasAt(rules, "out", subnet.address);
   const covering = allowed(rules).filter(
-    ({ rule, cidr }) => (contains(cidr, subnet) || contains(subnet, cidr)) && (!closed || countsInBlockedAlias(rule)),
+    ({ rule, cidr }) =>
+      (contains(cidr, subnet) || contains(subnet, cidr)) &&
+      (closed === CLASS_OTHER || countsInBlockedAlias(rule, closed)),
   );
   if (covering.length === 0) return undefined;
   return (

@@ -14,6 +14,7 @@ import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
 import type { FlowObserver } from "../flow-observer.ts";
 import { NO_FLOW } from "../flow-table.ts";
+import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
 import { PASS, verdictOf } from "../reasons.ts";
@@ -23,10 +24,10 @@ import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
-import { FragmentGuard } from "./fragment-guard.ts";
 import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
+import { IPv4Fragments } from "./ipv4-fragments.ts";
 import { Lease } from "./lease.ts";
 import { judgeOffload } from "./offload.ts";
 import { OwnRequest } from "./own-request.ts";
@@ -45,6 +46,9 @@ const POLICY_BLOCK = verdictOf("policy.block");
 const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const DHCP_PORTS = verdictOf("dhcp.ports");
 const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
+
+/** Of the only address, whatever a packet to the VM goes to. */
+const PLACE = 0;
 
 /** The callbacks of the guard's user (GuardOptions). */
 export type FamilyCallbacks = Pick<GuardOptions, "origin" | "restored" | "heldElsewhere" | "onBinding">;
@@ -114,7 +118,7 @@ export class IPv4Family implements AddressFamily {
     this.#arp = new ArpGuard(dhcp);
     this.#dhcpEgress = new DhcpEgress(dhcp);
     this.#dhcpIngress = new DhcpIngress(dhcp);
-    this.#fragments = new FragmentGuard(policy);
+    this.#fragments = new FragmentGuard(new IPv4Fragments(policy));
     this.#answers = settings.reject ? new Answers() : undefined;
     this.#gateway.setAddress(gateway);
     const kept = restored?.addresses.find((address) => address.family === "ipv4");
@@ -167,7 +171,7 @@ export class IPv4Family implements AddressFamily {
     if (isRouterMessage(view.icmpType)) return ICMP_ROUTER;
     if (isIcmpError(view.icmpType) && !isAboutPacketTo(view.source, view)) return ICMP_QUOTE;
     const whole = view.fragmentBits === 0;
-    const verdict = whole ? this.#policy.egress(view) : this.#fragments.judge(OUT, view, this.#clock[0]!);
+    const verdict = whole ? this.#policy.egress(view) : this.#fragments.judge(OUT, view, PLACE, this.#clock[0]!);
     if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
     return this.#settings.exposed.isAnswer(view, this.#gateway.address) ? PASS : verdict;
   }
@@ -189,7 +193,7 @@ export class IPv4Family implements AddressFamily {
     if (view.isToGroup && this.#isForOne(view)) return GROUP_FRAME;
     if (isIcmpError(view.icmpType) && !isAboutPacketOf(this.#lease.address, view)) return ICMP_QUOTE;
     if (view.fragmentBits === 0) return this.#policy.ingress(view);
-    return this.#fragments.judge(IN, view, this.#clock[0]!);
+    return this.#fragments.judge(IN, view, PLACE, this.#clock[0]!);
   }
 
   /** Whether a packet to the VM is for one machine. */

@@ -1,10 +1,7 @@
 /** The VM's IPv6 addresses as policy knows them: by their place among the family's own, which is all that flows remember. */
 
-/** Places are 0 … 31. */
-export const MOST_PLACES = 32;
-
-/** Of no address of the VM's. */
-export const NO_PLACE = -1;
+export { NO_PLACE } from "../flow-family.ts";
+export { MOST_PLACES } from "../flow-state.ts";
 
 /** What policy asks the address family. */
 export interface OwnPlaces {
