@@ -146,6 +146,11 @@ export class Guard {
     return this.#ipv4.gateway;
   }
 
+  /** Whether IPv6 is on: then there may be something to ask the VM (`takeProbe`), and answers are longer. */
+  get hasIPv6(): boolean {
+    return this.#ipv6 !== undefined;
+  }
+
   /** The IPv6 router's link-local address; 0n = not known. */
   get router6(): bigint {
     return this.#ipv6?.router ?? 0n;
@@ -192,8 +197,8 @@ export class Guard {
   }
 
   /**
-   * Writes the answer that a dropped frame of the VM's gets (option `reject`) to `out` at `at`, at most 70 bytes, and
-   * returns its length; 0 = none. `view` as it was given to `judgeEgress`, `verdict` what that returned.
+   * Writes the answer that a dropped frame of the VM's gets (option `reject`) to `out` at `at`, at most 70 bytes, with
+   * IPv6 LONGEST_ANSWER_6, and returns its length; 0 = none. `view` as it was given to `judgeEgress`, `verdict` what that returned.
    */
   answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number {
     if (view.type === TYPE_IPV6) return this.#ipv6?.answer(view, verdict, out, at) ?? 0;
@@ -201,7 +206,7 @@ export class Guard {
   }
 
   /**
-   * Writes the RST for the next TCP flow that `setRules` has cut (option `reject`) to `out` at `at`, 60 bytes, and
+   * Writes the RST for the next TCP flow that `setRules` has cut (option `reject`) to `out` at `at`, 60 or 74 bytes, and
    * returns its length; 0 = none waits.
    */
   takeReset(out: Uint8Array, at: number): number {
@@ -209,9 +214,9 @@ export class Guard {
   }
 
   /**
-   * Writes a question in the VM's name to `out` at `at` and returns its length; 0 = there is nothing to ask now. Either
-   * an INIT-REBOOT, at most LONGEST_REQUEST bytes, or an ARP request, who has the gateway's address, 60 bytes. It is for
-   * the network, soon after a frame in either direction, and at `deadline` (option `ask`).
+   * Writes a question in the VM's name to `out` at `at` and returns its length; 0 = there is nothing to ask now. An
+   * INIT-REBOOT, at most LONGEST_REQUEST bytes, an ARP request, who has the gateway's address, 60 bytes, or in IPv6 a router
+   * solicitation or the duplicate address detection of an address that the VM seems to use, 62 and 78 bytes. It is for the network, soon after a frame in either direction, and at `deadline` (option `ask`).
    */
   takeQuestion(out: Uint8Array, at: number): number {
     return this.#ipv4.takeQuestion(out, at) || (this.#ipv6?.takeQuestion(out, at) ?? 0);

@@ -118,8 +118,8 @@ export class Dhcpv6Ingress {
     const address = message.addressOf(index);
     if (staticAddress !== undefined && address !== staticAddress) return false;
     message.readAddressWords(index, this.#words);
-    if (router.isItsAddress(this.#words) || !isGlobalOrLocal(address)) return false;
-    return !embedsIPv4(address, router.knownNetwork([]).nat64);
+    if (router.isItsAddress(this.#words) || !isGlobalOrLocal(this.#words)) return false;
+    return !embedsIPv4(this.#words, router.knownNetwork([]).nat64);
   }
 
   #replied(transaction: Transaction6, view: FrameView): void {

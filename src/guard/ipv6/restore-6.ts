@@ -3,7 +3,14 @@
  * row D28). What was kept is judged again, because the options may have changed since.
  */
 import { wordOf } from "../../wire/ipv6-address.ts";
-import { hasNoInterface, isInLinkLocalPrefix, isLinkLocal } from "../../wire/ipv6-words.ts";
+import {
+  hasNoInterface,
+  isInLinkLocalPrefix,
+  isLinkLocal,
+  isLoopback6,
+  isMulticast6,
+  isUnspecified,
+} from "../../wire/ipv6-words.ts";
 import type { BoundIPv6Address, RestoredBinding } from "../types.ts";
 import { embedsIPv4, isGlobalOrLocal } from "./assignable-6.ts";
 import type { Dhcpv6State } from "./dhcpv6-state.ts";
@@ -21,9 +28,10 @@ export function restore6(state: Dhcpv6State, kept: RestoredBinding | undefined):
 function mayBeRestored({ router, staticAddress }: Dhcpv6State, bound: BoundIPv6Address): boolean {
   const { address, origin, expiry, lease } = bound;
   const words = Int32Array.of(wordOf(address, 0), wordOf(address, 1), wordOf(address, 2), wordOf(address, 3));
-  if (router.isItsAddress(words) || address >> 120n === 0xffn || embedsIPv4(address, [])) return false;
+  if (isUnspecified(words) || isLoopback6(words)) return false;
+  if (router.isItsAddress(words) || isMulticast6(words) || embedsIPv4(words, [])) return false;
   if (origin === "dhcpv6") {
-    if (lease === undefined || !(expiry > 0) || !isGlobalOrLocal(address)) return false;
+    if (lease === undefined || !(expiry > 0) || !isGlobalOrLocal(words)) return false;
     if (!isIdentifier(lease.client) || !isIdentifier(lease.server)) return false;
     return staticAddress === undefined;
   }

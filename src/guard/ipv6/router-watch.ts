@@ -3,6 +3,7 @@
  * configured, else the machine whose MAC is known as the IPv4 gateway's, else the first that advertises itself; nobody takes
  * the place of one that lives, but the gateway of one that was found first.
  */
+import type { KnownNetwork6 } from "../../policy/default-layer-6.ts";
 import { addressOfWords, wordOf } from "../../wire/ipv6-address.ts";
 import { hasNoInterface, isInLinkLocalPrefix } from "../../wire/ipv6-words.ts";
 import type { NdMessage } from "../../wire/neighbor-discovery.ts";
@@ -17,7 +18,6 @@ import {
 import { UNKNOWN_MAC } from "../ipv4/gateway-watch.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
 import { Advertised, MOST_ADVERTISED_DNS, MOST_NAT64, MOST_PREFIXES } from "./advertised.ts";
-import { type KnownNetwork6, NO_NETWORK_6 } from "./policy-questions.ts";
 
 /** What a router says of its own end must count, and nobody may take its place while it starts again; microseconds. */
 const LEAST_LIFE = 60_000_000;
@@ -219,7 +219,6 @@ export class RouterWatch {
     const { address } = this;
     const onLink = this.#prefixes.items.filter((item) => item.onLink).map(cidrOf);
     return {
-      ...NO_NETWORK_6,
       routers: [...(address === 0n ? [] : [address]), ...hostAddresses],
       dnsServers: [...new Set([...this.#dns.items.map((item) => item.address), ...dnsServers])],
       onLink: prefix === undefined ? onLink : [...onLink, { address: prefix, length: 64 }],
