@@ -57,11 +57,11 @@ export interface Words6 {
   readonly wrong?: number;
 }
 
-/** A frame with an IPv6 packet, from the VM to the router's MAC unless told otherwise. */
+/** A frame with an IPv6 packet, from the VM to the router's MAC, or from another to the VM, unless told otherwise. */
 export function packet6(protocol: number, payload: Uint8Array, words: Words6 = {}): Uint8Array {
   const { source = OWN, destination = GLOBAL6, headers = bytes(), next = protocol } = words;
   return join(
-    mac(words.to ?? groupMac(destination) ?? ROUTER_MAC),
+    mac(words.to ?? groupMac(destination) ?? ((words.from ?? VM) === VM ? ROUTER_MAC : VM)),
     mac(words.from ?? VM),
     bytes(0x86, 0xdd, 0x60, 0, 0, 0),
     short(headers.length + payload.length),
@@ -171,12 +171,14 @@ export function dnsOption(lifetime: number, ...servers: readonly string[]): Uint
 export interface RaWords extends NdWords {
   /** Of the router, seconds. */
   readonly lifetime?: number;
+  /** Its source link-layer option; the Ethernet source unless told otherwise. */
+  readonly link?: string;
 }
 
 /** A router advertisement to all nodes. */
 export function ra(words: RaWords = {}): Uint8Array {
   const { lifetime = 1800, options = prefixOption(PREFIX), from = ROUTER_MAC } = words;
-  const body = join(bytes(64, 0), short(lifetime), word(0), word(0), sourceLink(from), options);
+  const body = join(bytes(64, 0), short(lifetime), word(0), word(0), sourceLink(words.link ?? from), options);
   return icmpv6(134, body, { source: ROUTER, destination: ALL_NODES, from, hops: 255, ...words });
 }
 
