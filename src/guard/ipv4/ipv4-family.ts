@@ -121,7 +121,7 @@ export class IPv4Family implements AddressFamily {
     this.#fragments = new FragmentGuard(new IPv4Fragments(policy));
     this.#answers = settings.reject ? new Answers() : undefined;
     this.#gateway.setAddress(gateway);
-    const kept = restored?.addresses.find(({ family }) => family === "ipv4");
+    const kept = restored?.addresses.find((address) => address.family === "ipv4");
     const taken = kept !== undefined && restore(dhcp, kept);
     this.#updateNetwork();
     if (taken) this.#restoreAcknowledged(kept);
@@ -135,6 +135,11 @@ export class IPv4Family implements AddressFamily {
   /** The gateway's address, host order; 0 = not known. */
   get gateway(): number {
     return this.#settings.gateway || (this.#lease.bound?.router ?? 0);
+  }
+
+  /** The gateway's MAC, UNKNOWN_MAC while it is not known. */
+  get gatewayMac(): number {
+    return this.#gateway.mac;
   }
 
   get deadline(): number {
@@ -219,6 +224,11 @@ export class IPv4Family implements AddressFamily {
   takeQuestion(out: Uint8Array, at: number): number {
     const now = this.#clock[0]!;
     return this.#ownRequest.take(out, at, now) || this.#arp.takeQuestion(out, at, now);
+  }
+
+  /** Nothing: an IPv4 address ends with its lease, used or not. */
+  takeProbe(): number {
+    return 0;
   }
 
   #expire(): void {
