@@ -1,6 +1,6 @@
 /** IPv6 addresses as text: RFC 5952's own examples, and the system's parser as an independent one. */
 import assert from "node:assert/strict";
-import { SocketAddress } from "node:net";
+import { isIPv6, SocketAddress } from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
 import { addressOfWords, formatIPv6, getIPv6, parseIPv6, putIPv6, wordOf } from "../../src/wire/ipv6-address.ts";
@@ -68,4 +68,26 @@ test("text, words and bytes give the same address back; the system shows it the 
     }),
     { numRuns: 1000 },
   );
+});
+
+test("what the system takes for an address is one, and nothing else", () => {
+  const texts = fc.oneof(
+    fc
+      .array(fc.constantFrom("0", "1", "ffff", "00001", ":", "::", "1.2.3.4", "1.2.3", "g", ".", "", "db8"), {
+        maxLength: 17,
+      })
+      .map((parts) => parts.join("")),
+    fc
+      .array(fc.constantFrom("0", "ab", "ffff", "", "1.2.3.4"), { minLength: 2, maxLength: 9 })
+      .map((parts) => parts.join(":")),
+  );
+  let accepted = 0;
+  fc.assert(
+    fc.property(texts, (text) => {
+      assert.equal(parseIPv6(text) !== undefined, isIPv6(text), text);
+      if (isIPv6(text)) accepted++;
+    }),
+    { numRuns: 20_000 },
+  );
+  assert.ok(accepted > 200);
 });
