@@ -2,8 +2,8 @@
  * The flows of a VM: who talks to whom, so that answers pass without asking the rules (docs/guard.md, Flows). What states
  * a flow has, and for how long it lives in each: flow-state.ts.
  *
- * Everything is made once: 32 bytes a flow in one array (flow-records.ts), chained by a keyed hash, and a wheel of seconds that ends what is
- * over: 1,048,576 bytes of flows and 132,288 of the wheel. A packet that passes only writes down the second; the wheel finds out by
+ * Everything is made once: 32 bytes a flow in one array (flow-records.ts), chained by a keyed hash, and a wheel of seconds that
+ * ends what is over: 1,048,576 bytes of flows and 132,288 of the wheel. A packet that passes only writes down the second; the wheel finds out by
  * itself that a flow it looks at has lived on.
  *
  * A flow with a packet in the last 300 s keeps its place, whatever else comes (threat row I13). What is idle for longer, which
