@@ -1,7 +1,9 @@
 /** Flows of IPv6 (docs/guard-ipv6.md, Flows): what belongs to which, what ends them, what half-open ones are counted by. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NO_PLACE } from "../../../src/guard/ipv6/own-places.ts";
 import { RemoteNumbers, SCRATCH } from "../../../src/guard/ipv6/remote-numbers.ts";
+import { FrameView } from "../../../src/wire/frame-view.ts";
 import {
   ACK,
   addressOf,
@@ -17,6 +19,8 @@ import {
   OWN,
   PolicyBench,
   packet,
+  pieceIn,
+  pieceOut,
   REMOTE,
   RST,
   SECOND_OWN,
@@ -289,4 +293,46 @@ test("numbers are lent while something has them, as often as one likes, and each
     numbers.select(number);
     assert.deepEqual(numbers.words, wordsOf(text));
   }
+});
+
+test("policy allocates nothing per frame, whatever becomes of it", () => {
+  const collect = globalThis.gc;
+  assert.ok(collect, "run with --expose-gc, as scripts/test.ts does");
+  const bench = new PolicyBench({ allow: ["out 2600::/16"], block: ["in [::/0]:9"] });
+  const turns: [out: boolean, frame: Uint8Array][] = [];
+  for (let index = 0; index < 50; index++) {
+    const remote = `2600:0:0:${index.toString(16)}::${(index % 7).toString(16)}`;
+    const id = index;
+    turns.push(
+      [true, tcpOut({ destination: remote, own: index })],
+      [false, tcpIn({ source: remote, own: index, flags: SYN | ACK })],
+      [false, errorIn(tcpOut({ destination: remote, own: index }))],
+      [false, tcpIn({ source: remote, own: index, flags: RST })],
+      [true, udpOut({ destination: `64:ff9b::${(0xf000 + index).toString(16)}:1`, own: 7 })],
+      [false, udpIn({ port: 9, source: remote, own: 9 })],
+      [true, pieceOut({ destination: remote, id })],
+      [true, pieceOut({ destination: remote, id, offset: 64 })],
+      [false, pieceIn({ destination: "ff02::fb", source: remote, id })],
+      [false, tcpIn({ source: remote, own: 8, port: index })],
+    );
+  }
+  const views = turns.map(([out, frame]) => ({ out, view: FrameView.of(frame) }));
+  const { policy } = bench;
+  const place = bench.own.placeOf(wordsOf(OWN));
+  const judge = (times: number): number => {
+    let sum = 0;
+    for (let turn = 0; turn < times; turn++) {
+      const { out, view } = views[turn % views.length]!;
+      sum += out
+        ? policy.egress(view, place)
+        : policy.ingress(view, view.destination6[0]! >>> 24 === 0xff ? NO_PLACE : place);
+    }
+    return sum;
+  };
+  judge(300_000); // compiled from here on
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  judge(300_000);
+  const grown = process.memoryUsage().heapUsed - before;
+  assert.ok(grown < 1_000_000, `${grown} bytes`);
 });
