@@ -9,7 +9,7 @@
 
 import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, closeSync, fstatSync, openSync, writeSync } from "node:fs";
-import type { BindingChange, BoundAddress, RestoredAddress } from "../guard/types.ts";
+import type { BindingChange, BoundIPv4Address, RestoredAddress } from "../guard/types.ts";
 import { readRecord, recordNames } from "./files.ts";
 import { expiresAt, isOver, momentOf, outlives, whyNotRestorable } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
@@ -98,7 +98,7 @@ export class Registration {
   };
 
   /** Stores the address that the guard begins with; false when it is static and another live softnet's VM has the address. */
-  begin(bound: BoundAddress | undefined): boolean {
+  begin(bound: BoundIPv4Address | undefined): boolean {
     if (bound?.origin === "static") {
       if (this.isHeldElsewhere(bound.address)) return false;
       this.follow({ kind: "learned", bound });
@@ -111,6 +111,7 @@ export class Registration {
 
   /** Stores a change of the VM's address. Throws the system's error; a claimed address then stays claimed. */
   follow(change: BindingChange): void {
+    if (change.bound.family !== "ipv4") return;
     if (change.kind !== "lost") {
       this.#kept = this.#keep(change.bound);
       this.#write("bound", 0);
@@ -203,7 +204,7 @@ export class Registration {
   }
 
   /** The record has one address, of IPv4, and does not say its family. */
-  #keep(bound: BoundAddress): KeptAddress {
+  #keep(bound: BoundIPv4Address): KeptAddress {
     const { family: _, expiry, ...rest } = bound;
     const left = expiry - this.#system.sinceBoot();
     return {

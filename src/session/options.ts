@@ -10,7 +10,10 @@ import { optionRules, type PolicyArguments } from "./policy-rules.ts";
 export interface GuardArguments extends PolicyArguments {
   /** Required; checked in guardOptions, so that an unknown option or command is reported first. */
   readonly vmMacAddress?: string;
+  /** An IPv4 address, an IPv6 address, or both with a comma between: `vmAddresses` takes them apart. */
   readonly vmIpAddress?: string;
+  readonly ipv6?: boolean;
+  readonly router6?: string;
   readonly gateway?: string;
   readonly gatewayMac?: string;
   readonly dhcpServer?: string;

@@ -18,7 +18,7 @@ export function parseIPv6(text: string): bigint | undefined {
   const hexadecimal =
     dotted === undefined
       ? text
-      : text.slice(0, -dotted.length) + (low >>> 16).toString(16) + ":" + (low & 0xffff).toString(16);
+      : `${text.slice(0, -dotted.length)}${(low >>> 16).toString(16)}:${(low & 0xffff).toString(16)}`;
   const [before = "", after] = hexadecimal.split("::");
   const first = groupsOf(before);
   const last = groupsOf(after ?? "");
@@ -47,6 +47,11 @@ export function formatIPv6(address: bigint): string {
   const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(":");
   if (length < 2) return text(groups);
   return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
+}
+
+/** The text of an address of either family: a number is IPv4's in host order, a bigint IPv6's. */
+export function formatAddress(address: number | bigint): string {
+  return typeof address === "bigint" ? formatIPv6(address) : formatIPv4(address);
 }
 
 /** A word of an address, 0 … 3 from its beginning, as a signed number: what frames are compared with. */

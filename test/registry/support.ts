@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { BindingChange, BoundAddress } from "../../src/guard/types.ts";
+import type { BindingChange, BoundIPv4Address } from "../../src/guard/types.ts";
 import { loadLibc } from "../../src/native/linux/libc.ts";
 import { linuxRegistry } from "../../src/registry/linux.ts";
 import { Registration } from "../../src/registry/registration.ts";
@@ -61,19 +61,19 @@ export class Bench {
   }
 
   /** What a guard tells when it has learned an address, for an hour. */
-  learned(address = ADDRESS, change: Partial<BoundAddress> = {}): BindingChange {
+  learned(address = ADDRESS, change: Partial<BoundIPv4Address> = {}): BindingChange & { bound: BoundIPv4Address } {
     return { kind: "learned", bound: { ...boundOf(this.system, address), ...change } };
   }
 
   /** Claims and learns, as a guard does; answers whether it could. */
-  learn(registration: Registration, address = ADDRESS, change: Partial<BoundAddress> = {}): boolean {
+  learn(registration: Registration, address = ADDRESS, change: Partial<BoundIPv4Address> = {}): boolean {
     if (registration.isHeldElsewhere(address)) return false;
     registration.follow(this.learned(address, change));
     return true;
   }
 }
 
-export function boundOf(system: RegistrySystem, address: number): BoundAddress {
+export function boundOf(system: RegistrySystem, address: number): BoundIPv4Address {
   return {
     family: "ipv4",
     address,

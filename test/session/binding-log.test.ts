@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createGuard } from "../../src/guard/guard.ts";
-import type { BoundAddress } from "../../src/guard/types.ts";
+import type { BoundIPv4Address } from "../../src/guard/types.ts";
 import { BindingLog } from "../../src/session/binding-log.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { parseIPv4 } from "../../src/wire/address.ts";
@@ -15,7 +15,7 @@ function setUp() {
   const write = (line: string): boolean => lines.push(JSON.parse(line)) > 0;
   const log = new BindingLog(new Log({ level: "info", format: "json", write }), false, () => state.time);
   const guard = createGuard({ macAddress: "02:00:00:00:00:11", gateway: "10.0.0.1" });
-  const bound = (more: Partial<BoundAddress> = {}): BoundAddress => ({
+  const bound = (more: Partial<BoundIPv4Address> = {}): BoundIPv4Address => ({
     family: "ipv4",
     address: parseIPv4("10.0.0.9")!,
     origin: "snooped",

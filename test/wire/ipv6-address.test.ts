@@ -48,7 +48,7 @@ const addresses = fc.oneof(
   fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
   fc
     .array(fc.constantFrom(0n, 0n, 1n, 0xffffn), { minLength: 8, maxLength: 8 })
-    .map((groups) => groups.reduce((all, group) => (all << 16n) | group, 0n)),
+    .map((groups) => groups.reduce<bigint>((all, group) => (all << 16n) | group, 0n)),
 );
 
 test("text, words and bytes give the same address back; the system shows it the same", () => {

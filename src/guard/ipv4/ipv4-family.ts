@@ -117,7 +117,7 @@ export class IPv4Family implements AddressFamily {
     this.#fragments = new FragmentGuard(policy);
     this.#answers = settings.reject ? new Answers() : undefined;
     this.#gateway.setAddress(gateway);
-    const kept = restored?.addresses.find(({ family }) => family === "ipv4");
+    const kept = restored?.addresses.find((one) => one.family === "ipv4");
     const taken = kept !== undefined && restore(dhcp, kept);
     this.#updateNetwork();
     if (taken) this.#restoreAcknowledged(kept);
