@@ -49,6 +49,19 @@ export function formatIPv6(address: bigint): string {
   return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
 }
 
+const LINK_LOCAL_PREFIX = 0xfe80_0000_0000_0000n;
+const HOST_BITS = 0xffff_ffff_ffff_ffffn;
+
+/** Whether it is an interface's link-local address: in fe80::/64 (RFC 4291 2.5.6), and not the prefix's own. */
+export function isLinkLocal(address: bigint): boolean {
+  return address >> 64n === LINK_LOCAL_PREFIX && (address & HOST_BITS) !== 0n;
+}
+
+/** Whether it is in 2000::/3, global unicast, or fc00::/7, unique local (RFC 4193). */
+export function isGlobalOrUniqueLocal(address: bigint): boolean {
+  return address >> 125n === 1n || address >> 121n === 0x7en;
+}
+
 /** The text of an address of either family: a number is IPv4's in host order, a bigint IPv6's. */
 export function formatAddress(address: number | bigint): string {
   return typeof address === "bigint" ? formatIPv6(address) : formatIPv4(address);

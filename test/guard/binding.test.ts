@@ -11,7 +11,7 @@ test("a binding is empty before DHCP, has one IPv4 address after it, and none af
   bench.bind();
   const bound = bench.guard.binding;
   bench.passesOut(new Client().release(ADDRESS, GATEWAY));
-  assert.deepEqual(before, { addresses: [], ipv4: undefined });
+  assert.deepEqual(before, { addresses: [], ipv4: undefined, ipv6: [] });
   assert.equal(bound.ipv4?.address, parseIPv4(ADDRESS), "what was read stays as it was");
   assert.deepEqual(bound.addresses, [bound.ipv4]);
   assert.deepEqual(bench.guard.binding, before);

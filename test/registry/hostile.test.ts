@@ -270,11 +270,11 @@ test("of what ended softnets left, so much is kept as the folder bears: those wh
   for (let number = 1; number <= MOST_ENDED + 10; number++)
     plant(bench, number, end + ((number * 7919) % 100_000) * 1000);
   const longest = readHolders(bench.system)
-    .map(({ address }) => ((address - 0x0a000000) * 7919) % 100_000)
+    .map(({ address }) => ((Number(address) - 0x0a000000) * 7919) % 100_000)
     .sort((a, b) => b - a)
     .slice(0, MOST_ENDED);
   bench.open();
-  const kept = readHolders(bench.system).map(({ address }) => ((address - 0x0a000000) * 7919) % 100_000);
+  const kept = readHolders(bench.system).map(({ address }) => ((Number(address) - 0x0a000000) * 7919) % 100_000);
   assert.deepEqual(
     kept.sort((a, b) => b - a),
     longest,

@@ -59,6 +59,8 @@ export function darwinPlatform(options: DarwinOptions = {}): Platform {
     clock: continuousClock(libc),
     ...(registry && { registry }),
     openLog: (level, format, write) => openLog(libc, level, format, write),
+    withSettings: (given) =>
+      given.ipv6 || !parseSettings(readConf(conf), conf).ipv6 ? given : { ...given, ipv6: true },
     privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given, conf) }),
     openVmPort: (given) => openVmPort(libc, unix, version, given),
     openNetwork: async (request) => openNetwork(libraries, version, typeOf(request.given, conf), request),
