@@ -96,6 +96,9 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("frame.offload", "what the sender left to the network card does not fit the frame", "L11"),
   reason("host.queue", "more frames waited for softnet than the TAP's queue takes: the kernel dropped it", "L14"),
   reason("host.backlog", "it had passed, and the kernel had no room for it behind softnet's TAP", "L14"),
+  reason("ipv6.loopback", "the unspecified, the loopback or an IPv4-mapped address, which no packet has", "I6"),
+  reason("ipv6.fragment", "a fragment that hides its ports, overlaps another, or runs past 65,535 bytes", "I1 I3"),
+  reason("policy.on-link", "a neighbour: an address of a prefix that the router advertised as on-link", "I6 I15"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

@@ -1,7 +1,7 @@
 /** What the log says of a session as it starts, waits and stops. */
 import type { Guard } from "../guard/guard.ts";
 import type { Network } from "../networks/network.ts";
-import { metadataAdvice, outrankedAdvice } from "../policy/advice.ts";
+import { policyAdvice } from "../policy/advice.ts";
 import { ListeningPort } from "../ports/listening.ts";
 import type { Snapshot } from "../relay/counters.ts";
 import type { FramePort } from "../relay/port.ts";
@@ -37,7 +37,7 @@ export function logStart({ log, given, vm, network, guard, privileges }: Started
     ...(given.ipv6 && { router6: given.router6 ?? "by advertisement", address6: fixed.ipv6 ?? "by SLAAC or DHCPv6" }),
     privileges,
   });
-  for (const advice of [metadataAdvice(guard.rules), outrankedAdvice(guard.rules, guard.gateway)]) {
+  for (const advice of policyAdvice(guard.rules, guard.gateway, given.ipv6 ?? false)) {
     if (advice !== undefined) log.warn(advice);
   }
 }

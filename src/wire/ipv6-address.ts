@@ -72,6 +72,11 @@ export function wordOf(address: bigint, word: number): number {
   return Number(BigInt.asIntN(32, address >> BigInt(96 - 32 * word)));
 }
 
+/** The four words of an address. */
+export function wordsOf(address: bigint): Int32Array {
+  return Int32Array.from([0, 1, 2, 3], (word) => wordOf(address, word));
+}
+
 /** The address of four signed words. */
 export function addressOfWords(first: number, second: number, third: number, fourth: number): bigint {
   return (

@@ -17,7 +17,7 @@ const THREATS = new Set([
   ...rows("N", 9),
 ]);
 
-const LAYERS = ["frame", "ethernet", "arp", "ipv4", "icmp", "policy", "flow", "dhcp", "host"];
+const LAYERS = ["frame", "ethernet", "arp", "ipv4", "ipv6", "icmp", "policy", "flow", "dhcp", "host"];
 
 const names = DROP_REASONS.map(({ name }) => name);
 const page = readFileSync(new URL("../../docs/drop-reasons.md", import.meta.url), "utf8");
