@@ -28,10 +28,11 @@ export async function run(
   given: RunArguments,
   makePlatform: () => Platform | Promise<Platform> = choosePlatform,
 ): Promise<number> {
-  checkOptions(given);
+  checkOptions({ ...given, ipv6: true }); // before a library is loaded; whether IPv6 is on may be root's choice
   const platform = await makePlatform();
   const args = platform.withSettings?.(given) ?? given;
   refuseWithoutIPv6(args);
+  checkOptions(args);
   const logFile = args.logFile === undefined ? undefined : new LogFile(args.logFile);
   const log = platform.openLog(logLevel(args), args.logFormat, logFile?.write);
   platform.checkControlDescriptor(args);

@@ -77,7 +77,6 @@ export function guardOptions(given: GuardArguments, rules: readonly Rule[]): Gua
       ...(ipv6 !== undefined && { address6: ipv6 }),
     }),
     ...(given.mtu !== undefined && { mtu: given.mtu }),
-    ...(given.ipv6 === true && { ipv6: true }),
   };
 }
 
