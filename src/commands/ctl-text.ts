@@ -75,7 +75,7 @@ export function describeExplanation(answer: Fields): string[] {
     ...(answer.embedded === undefined || isByEmbedded
       ? []
       : [
-          `it embeds ${shown(embedded.address)}, which ${embedded.verdict === "pass" ? "passes" : "drops"}, too, by ${deciderOf(embedded)}`,
+          `it embeds ${shown(embedded.address)}, which ${embedded.verdict === "pass" ? "passes" : "would be dropped"}, by ${deciderOf(embedded)}`,
         ]),
     ...(isByEmbedded ? [`the IPv6 address itself would pass, by ${deciderOf(answer)}`] : []),
     ...(answer.verdict === "pass" ? hostLines(answer) : []),
