@@ -29,6 +29,7 @@ export function describeStatus(status: Fields): string[] {
     `softnet    ${shown(status.version)}, up ${duration(Number(status.uptime))}`,
     `network    ${shown(status.network)}, ${status.isolated ? "isolated" : "not isolated"}`,
     `VM         ${shown(status.mac)}, ${address}${lease}`,
+    ...ipv6Lines(status.ipv6),
     `gateway    ${shown(status.gateway)}`,
     `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
     `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
@@ -38,6 +39,16 @@ export function describeStatus(status: Fields): string[] {
     "",
     ...counterLines(fieldsOf(status.counters)),
   ];
+}
+
+/** The VM's IPv6 addresses; nothing where IPv6 is off. */
+function ipv6Lines(addresses: unknown): string[] {
+  if (!Array.isArray(addresses)) return [];
+  if (addresses.length === 0) return ["IPv6       no address yet"];
+  return addresses.map(fieldsOf).map(({ address, origin, seconds }) => {
+    const left = typeof seconds === "number" ? `, ${duration(seconds)} left` : "";
+    return `IPv6       ${shown(address)}, ${shown(origin)}${left}`;
+  });
 }
 
 /** Of an attached interface: what passed in the kernel, without the relay. */

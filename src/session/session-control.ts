@@ -202,6 +202,7 @@ export class SessionControl {
       guard,
       network,
       mac: given.vmMacAddress ?? "",
+      ipv6: given.ipv6 ?? false,
       file: given.policy ?? null,
       lists: this.#policy.lists,
       lane: lane.describe(),

@@ -8,6 +8,7 @@ import type { FramePort } from "../relay/port.ts";
 import type { Log } from "../telemetry/log.ts";
 import { version } from "../version.ts";
 import type { SessionArguments } from "./options.ts";
+import { vmAddresses } from "./vm-addresses.ts";
 
 export interface Started {
   readonly log: Log;
@@ -20,6 +21,7 @@ export interface Started {
 }
 
 export function logStart({ log, given, vm, network, guard, privileges }: Started): void {
+  const fixed = vmAddresses(given);
   log.info("started", {
     version: version(),
     vm: vm.label,
@@ -31,7 +33,8 @@ export function logStart({ log, given, vm, network, guard, privileges }: Started
     rules: guard.rules.length,
     gateway: given.gateway ?? network.gateway ?? "by DHCP",
     "dhcp-server": given.dhcpServer ?? network.dhcpServer ?? "any",
-    address: given.vmIpAddress ?? "by DHCP",
+    address: fixed.ipv4 ?? "by DHCP",
+    ...(given.ipv6 && { router6: given.router6 ?? "by advertisement", address6: fixed.ipv6 ?? "by SLAAC or DHCPv6" }),
     privileges,
   });
   for (const advice of policyAdvice(guard.rules, guard.gateway, given.ipv6 ?? false)) {

@@ -286,7 +286,9 @@ export class Session {
         (change) => leftLeases.follow(change),
         (change) => bindingLog.follow(change, guard),
         (change) => this.#control?.bindingChanged(change),
-        ({ kind, bound }) => network.followAddress?.(kind === "lost" ? 0 : bound.address),
+        ({ kind, bound }) => {
+          if (bound.family === "ipv4") network.followAddress?.(kind === "lost" ? 0 : bound.address);
+        },
       ],
       (error) => this.#fail(error),
     );

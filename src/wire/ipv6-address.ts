@@ -9,37 +9,31 @@ export const IPV6_BITS = 128;
 
 const MAPPED = 0xffffn;
 
+/** Characters of the longest text, with an IPv4 address at its end. */
+const LONGEST_TEXT = 45;
 const GROUPS = 8;
-const GROUP = /^[0-9a-f]{1,4}$/i;
-/** The longest text: six groups and an IPv4 address. */
-const LONGEST = 45;
 
 /** Parses every form of RFC 4291 2.2, without a zone; undefined for anything else. */
 export function parseIPv6(text: string): bigint | undefined {
-  if (text.length > LONGEST) return undefined;
-  const sides = text.split("::");
-  if (sides.length > 2) return undefined;
-  const first = groupsOf(sides[0]!, sides.length === 1);
-  const last = groupsOf(sides[1] ?? "", true);
-  if (first === undefined || last === undefined) return undefined;
+  if (text.length > LONGEST_TEXT) return undefined;
+  const [before = "", after, more] = text.split("::");
+  const first = groupsOf(before, after === undefined);
+  const last = groupsOf(after ?? "", true);
+  if (more !== undefined || first === undefined || last === undefined) return undefined;
   const missing = GROUPS - first.length - last.length;
-  if (sides.length === 1 ? missing !== 0 : missing < 1) return undefined;
+  if (after === undefined ? missing !== 0 : missing < 1) return undefined; // "::" stands for one group at least
   const zeros = new Array<number>(missing).fill(0);
   return [...first, ...zeros, ...last].reduce((address, group) => (address << 16n) | BigInt(group), 0n);
 }
 
-/** The groups of a part; its end may be an IPv4 address where it is the address's end. */
+/** The groups of a text without "::"; the last two may be an IPv4 address where the text ends there. */
 function groupsOf(text: string, isEnd: boolean): number[] | undefined {
   if (text === "") return [];
   const parts = text.split(":");
-  const groups: number[] = [];
-  for (const [index, part] of parts.entries()) {
-    const dotted = isEnd && index === parts.length - 1 ? parseIPv4(part) : undefined;
-    if (dotted !== undefined) groups.push(dotted >>> 16, dotted & 0xffff);
-    else if (GROUP.test(part)) groups.push(Number.parseInt(part, 16));
-    else return undefined;
-  }
-  return groups;
+  const dotted = isEnd ? parseIPv4(parts.at(-1)!) : undefined;
+  if (dotted !== undefined) parts.splice(-1, 1, (dotted >>> 16).toString(16), (dotted & 0xffff).toString(16));
+  if (!parts.every((part) => /^[\da-f]{1,4}$/i.test(part))) return undefined;
+  return parts.map((part) => Number.parseInt(part, 16));
 }
 
 /** The text of RFC 5952 4, an IPv4-mapped address as in its section 5. */
@@ -60,6 +54,24 @@ export function formatIPv6(address: bigint): string {
   const text = (part: readonly number[]): string => part.map((group) => group.toString(16)).join(":");
   if (length < 2) return text(groups);
   return `${text(groups.slice(0, start))}::${text(groups.slice(start + length))}`;
+}
+
+const LINK_LOCAL_PREFIX = 0xfe80_0000_0000_0000n;
+const HOST_BITS = 0xffff_ffff_ffff_ffffn;
+
+/** Whether it is an interface's link-local address: in fe80::/64 (RFC 4291 2.5.6), and not the prefix's own. */
+export function isLinkLocal(address: bigint): boolean {
+  return address >> 64n === LINK_LOCAL_PREFIX && (address & HOST_BITS) !== 0n;
+}
+
+/** Whether it is in 2000::/3, global unicast, or fc00::/7, unique local (RFC 4193). */
+export function isGlobalOrUniqueLocal(address: bigint): boolean {
+  return address >> 125n === 1n || address >> 121n === 0x7en;
+}
+
+/** The text of an address of either family: a number is IPv4's in host order, a bigint IPv6's. */
+export function formatAddress(address: number | bigint): string {
+  return typeof address === "bigint" ? formatIPv6(address) : formatIPv4(address);
 }
 
 /** A word of an address, 0 … 3 from its beginning, as a signed number: what frames are compared with. */

@@ -48,7 +48,7 @@ const addresses = fc.oneof(
   fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
   fc
     .array(fc.constantFrom(0n, 0n, 1n, 0xffffn), { minLength: 8, maxLength: 8 })
-    .map((groups) => groups.reduce((all, group) => (all << 16n) | group, 0n)),
+    .map((groups) => groups.reduce<bigint>((all, group) => (all << 16n) | group, 0n)),
 );
 
 test("text, words and bytes give the same address back; the system shows it the same", () => {
@@ -70,24 +70,34 @@ test("text, words and bytes give the same address back; the system shows it the 
   );
 });
 
-test("what the system takes for an address is one, and nothing else", () => {
-  const texts = fc.oneof(
-    fc
-      .array(fc.constantFrom("0", "1", "ffff", "00001", ":", "::", "1.2.3.4", "1.2.3", "g", ".", "", "db8"), {
-        maxLength: 17,
-      })
-      .map((parts) => parts.join("")),
-    fc
-      .array(fc.constantFrom("0", "ab", "ffff", "", "1.2.3.4"), { minLength: 2, maxLength: 9 })
-      .map((parts) => parts.join(":")),
-  );
-  let accepted = 0;
+const pieces = fc.constantFrom(
+  ...[
+    "::",
+    ":",
+    "1",
+    "ffff",
+    "10000",
+    "g",
+    "0",
+    "1.2.3.4",
+    "1.2.3",
+    "01.2.3.4",
+    "%e",
+    "1:2",
+    "F",
+    "1:2:3:4:5:6",
+    "",
+    " ",
+  ],
+  ...[".", "256.1.1.1", "[", "7:8"],
+);
+
+test("what the system takes for an IPv6 address is parsed, but for zones, and nothing else", () => {
   fc.assert(
-    fc.property(texts, (text) => {
-      assert.equal(parseIPv6(text) !== undefined, isIPv6(text), text);
-      if (isIPv6(text)) accepted++;
+    fc.property(fc.array(pieces, { minLength: 1, maxLength: 8 }), (parts) => {
+      const text = parts.join("");
+      assert.equal(parseIPv6(text) !== undefined, isIPv6(text) && !text.includes("%"), text);
     }),
     { numRuns: 20_000 },
   );
-  assert.ok(accepted > 200);
 });
