@@ -1,0 +1,141 @@
+/**
+ * Router advertisements (RFC 4861 4.2), written as whole Ethernet frames. Addresses are bigints of 128 bits
+ * (ipv6-address.ts), times are whole seconds of 32 bits (0xffffffff: for ever), the router lifetime of 16.
+ */
+
+import { putMac } from "./address.ts";
+import { put16, put32 } from "./bytes.ts";
+import { addToSum, checksumOf } from "./checksum.ts";
+import { ETHERNET_HEADER, putEthernet, TYPE_IPV6 } from "./ethernet.ts";
+import { getIPv6, putIPv6 } from "./ipv6-address.ts";
+
+const IPV6_HEADER = 40;
+const ICMPV6 = 58;
+/** RFC 4861 6.1.2: a router's neighbour discovery never went through another router. */
+const HOP_LIMIT = 255;
+
+const ROUTER_SOLICITATION = 133;
+const ROUTER_ADVERTISEMENT = 134;
+
+/** Fields of the message, from its first byte. */
+const FIELDS = { type: 0, code: 1, checksum: 2, hopLimit: 4, flags: 5, routerLifetime: 6, size: 16 } as const;
+/** Options: type, length in units of 8 bytes. */
+const SOURCE_LINK_LAYER = 1;
+const PREFIX_INFORMATION = 3;
+const MTU = 5;
+/** RFC 8106 5.1. */
+const RECURSIVE_DNS_SERVER = 25;
+/** Flags of prefix information: on-link, and for addresses (RFC 4861 4.6.2). */
+const ON_LINK = 0x80;
+const AUTONOMOUS = 0x40;
+
+/** ff02::1, all nodes of the link. */
+export const ALL_NODES = 0xff020000000000000000000000000001n;
+
+export interface RouterAdvertisement {
+  readonly sourceMac: number;
+  readonly destinationMac: number;
+  /** The router's link-local address (RFC 4861 6.1.2). */
+  readonly source: bigint;
+  readonly destination: bigint;
+  /** What hosts put into the hop limit of their packets. */
+  readonly hopLimit: number;
+  /** 0: it is no default router (any more). */
+  readonly routerLifetime: number;
+  /** Bytes of the largest packet on the link, 1,280 or more. */
+  readonly mtu: number;
+  readonly prefix: {
+    /** The first address of a /64. */
+    readonly address: bigint;
+    readonly validLifetime: number;
+    readonly preferredLifetime: number;
+  };
+  /** Recursive DNS servers, in the order of preference; none, no option. `lifetime` 0: they are to be forgotten. */
+  readonly dns: { readonly servers: readonly bigint[]; readonly lifetime: number };
+}
+
+/** The frame. Managed and other configuration (M, O) are off: there is no DHCPv6. */
+export function emitRouterAdvertisement(advertisement: RouterAdvertisement): Uint8Array {
+  const { sourceMac, destinationMac, source, destination, dns } = advertisement;
+  const options = 8 + 8 + 32 + (dns.servers.length === 0 ? 0 : 8 + 16 * dns.servers.length);
+  const length = FIELDS.size + options;
+  const message = ETHERNET_HEADER + IPV6_HEADER;
+  const frame = new Uint8Array(message + length);
+  putEthernet(frame, 0, destinationMac, sourceMac, TYPE_IPV6);
+  putIPv6Header(frame, ETHERNET_HEADER, { source, destination, length });
+  frame[message + FIELDS.type] = ROUTER_ADVERTISEMENT;
+  frame[message + FIELDS.hopLimit] = advertisement.hopLimit;
+  put16(frame, message + FIELDS.routerLifetime, advertisement.routerLifetime);
+  putOptions(frame, message + FIELDS.size, advertisement);
+  put16(frame, message + FIELDS.checksum, icmpv6Checksum(frame, ETHERNET_HEADER, length));
+  return frame;
+}
+
+/**
+ * The source of a router solicitation (RFC 4861 4.1); undefined for any other frame. Only what tells it apart is looked at:
+ * who calls has checked its form.
+ */
+export function solicitingSource(bytes: Uint8Array, frame: number, length: number): bigint | undefined {
+  return isNeighbourDiscovery(bytes, frame, length, ROUTER_SOLICITATION)
+    ? getIPv6(bytes, frame + ETHERNET_HEADER + 8)
+    : undefined;
+}
+
+/** Whether a frame is a router advertisement, without extension headers, which the kernel's own hosts would take. */
+export function isRouterAdvertisement(bytes: Uint8Array, frame: number, length: number): boolean {
+  return isNeighbourDiscovery(bytes, frame, length, ROUTER_ADVERTISEMENT);
+}
+
+function isNeighbourDiscovery(bytes: Uint8Array, frame: number, length: number, type: number): boolean {
+  const packet = frame + ETHERNET_HEADER;
+  return (
+    length >= ETHERNET_HEADER + IPV6_HEADER + 8 &&
+    bytes[frame + 12] === TYPE_IPV6 >>> 8 &&
+    bytes[frame + 13] === (TYPE_IPV6 & 0xff) &&
+    bytes[packet + 6] === ICMPV6 &&
+    bytes[packet + IPV6_HEADER] === type
+  );
+}
+
+function putIPv6Header(
+  bytes: Uint8Array,
+  at: number,
+  { source, destination, length }: { readonly source: bigint; readonly destination: bigint; readonly length: number },
+): void {
+  put32(bytes, at, 0x60000000);
+  put16(bytes, at + 4, length);
+  bytes[at + 6] = ICMPV6;
+  bytes[at + 7] = HOP_LIMIT;
+  putIPv6(bytes, at + 8, source);
+  putIPv6(bytes, at + 24, destination);
+}
+
+function putOptions(bytes: Uint8Array, at: number, { sourceMac, mtu, prefix, dns }: RouterAdvertisement): void {
+  bytes[at] = SOURCE_LINK_LAYER;
+  bytes[at + 1] = 1;
+  putMac(bytes, at + 2, sourceMac);
+  at += 8;
+  bytes[at] = MTU;
+  bytes[at + 1] = 1;
+  put32(bytes, at + 4, mtu);
+  at += 8;
+  bytes[at] = PREFIX_INFORMATION;
+  bytes[at + 1] = 4;
+  bytes[at + 2] = 64;
+  bytes[at + 3] = ON_LINK | AUTONOMOUS;
+  put32(bytes, at + 4, prefix.validLifetime);
+  put32(bytes, at + 8, prefix.preferredLifetime);
+  putIPv6(bytes, at + 16, prefix.address);
+  at += 32;
+  if (dns.servers.length === 0) return;
+  bytes[at] = RECURSIVE_DNS_SERVER;
+  bytes[at + 1] = 1 + 2 * dns.servers.length;
+  put32(bytes, at + 4, dns.lifetime);
+  for (const [index, server] of dns.servers.entries()) putIPv6(bytes, at + 8 + 16 * index, server);
+}
+
+/** Over the pseudo header and the message behind an IPv6 header without extensions (RFC 8200 8.1). */
+function icmpv6Checksum(bytes: Uint8Array, packet: number, length: number): number {
+  const addresses = addToSum(0, bytes, packet + 8, 32);
+  return checksumOf(addToSum(addresses + length + ICMPV6, bytes, packet + IPV6_HEADER, length));
+}
