@@ -25,6 +25,8 @@ const PREFIX_INFORMATION = 3;
 const MTU = 5;
 /** RFC 8106 5.1. */
 const RECURSIVE_DNS_SERVER = 25;
+/** What hosts make addresses of (RFC 4291 2.5.1). */
+const PREFIX_LENGTH = 64;
 /** Flags of prefix information: on-link, and for addresses (RFC 4861 4.6.2). */
 const ON_LINK = 0x80;
 const AUTONOMOUS = 0x40;
@@ -44,21 +46,27 @@ export interface RouterAdvertisement {
   readonly routerLifetime: number;
   /** Bytes of the largest packet on the link, 1,280 or more. */
   readonly mtu: number;
-  readonly prefix: {
+  readonly prefix?: {
     /** The first address of a /64. */
     readonly address: bigint;
     readonly validLifetime: number;
     readonly preferredLifetime: number;
   };
-  /** Recursive DNS servers, in the order of preference; none, no option. `lifetime` 0: they are to be forgotten. */
-  readonly dns: { readonly servers: readonly bigint[]; readonly lifetime: number };
+  readonly dns: readonly DnsServers[];
+}
+
+/** Recursive DNS servers, in the order of preference. `lifetime` 0: they are to be forgotten. */
+export interface DnsServers {
+  /** At most 127; none, no option. */
+  readonly servers: readonly bigint[];
+  readonly lifetime: number;
 }
 
 /** The frame. Managed and other configuration (M, O) are off: there is no DHCPv6. */
 export function emitRouterAdvertisement(advertisement: RouterAdvertisement): Uint8Array {
-  const { sourceMac, destinationMac, source, destination, dns } = advertisement;
-  const options = 8 + 8 + 32 + (dns.servers.length === 0 ? 0 : 8 + 16 * dns.servers.length);
-  const length = FIELDS.size + options;
+  const { sourceMac, destinationMac, source, destination } = advertisement;
+  const options = optionsOf(advertisement);
+  const length = options.reduce((sum, option) => sum + option.length, FIELDS.size);
   const message = ETHERNET_HEADER + IPV6_HEADER;
   const frame = new Uint8Array(message + length);
   putEthernet(frame, 0, destinationMac, sourceMac, TYPE_IPV6);
@@ -66,7 +74,11 @@ export function emitRouterAdvertisement(advertisement: RouterAdvertisement): Uin
   frame[message + FIELDS.type] = ROUTER_ADVERTISEMENT;
   frame[message + FIELDS.hopLimit] = advertisement.hopLimit;
   put16(frame, message + FIELDS.routerLifetime, advertisement.routerLifetime);
-  putOptions(frame, message + FIELDS.size, advertisement);
+  let at = message + FIELDS.size;
+  for (const option of options) {
+    frame.set(option, at);
+    at += option.length;
+  }
   put16(frame, message + FIELDS.checksum, icmpv6Checksum(frame, ETHERNET_HEADER, length));
   return frame;
 }
@@ -110,28 +122,37 @@ function putIPv6Header(
   putIPv6(bytes, at + 24, destination);
 }
 
-function putOptions(bytes: Uint8Array, at: number, { sourceMac, mtu, prefix, dns }: RouterAdvertisement): void {
-  bytes[at] = SOURCE_LINK_LAYER;
-  bytes[at + 1] = 1;
-  putMac(bytes, at + 2, sourceMac);
-  at += 8;
-  bytes[at] = MTU;
-  bytes[at + 1] = 1;
-  put32(bytes, at + 4, mtu);
-  at += 8;
-  bytes[at] = PREFIX_INFORMATION;
-  bytes[at + 1] = 4;
-  bytes[at + 2] = 64;
-  bytes[at + 3] = ON_LINK | AUTONOMOUS;
-  put32(bytes, at + 4, prefix.validLifetime);
-  put32(bytes, at + 8, prefix.preferredLifetime);
-  putIPv6(bytes, at + 16, prefix.address);
-  at += 32;
-  if (dns.servers.length === 0) return;
-  bytes[at] = RECURSIVE_DNS_SERVER;
-  bytes[at + 1] = 1 + 2 * dns.servers.length;
-  put32(bytes, at + 4, dns.lifetime);
-  for (const [index, server] of dns.servers.entries()) putIPv6(bytes, at + 8 + 16 * index, server);
+function optionsOf({ sourceMac, mtu, prefix, dns }: RouterAdvertisement): Uint8Array[] {
+  const linkLayer = option(SOURCE_LINK_LAYER, 1);
+  putMac(linkLayer, 2, sourceMac);
+  const largest = option(MTU, 1);
+  put32(largest, 4, mtu);
+  const options = [linkLayer, largest];
+  if (prefix !== undefined) {
+    const information = option(PREFIX_INFORMATION, 4);
+    information[2] = PREFIX_LENGTH;
+    information[3] = ON_LINK | AUTONOMOUS;
+    put32(information, 4, prefix.validLifetime);
+    put32(information, 8, prefix.preferredLifetime);
+    putIPv6(information, 16, prefix.address);
+    options.push(information);
+  }
+  for (const { servers, lifetime } of dns) {
+    if (servers.length === 0) continue;
+    const resolvers = option(RECURSIVE_DNS_SERVER, 1 + 2 * servers.length);
+    put32(resolvers, 4, lifetime);
+    for (const [index, server] of servers.entries()) putIPv6(resolvers, 8 + 16 * index, server);
+    options.push(resolvers);
+  }
+  return options;
+}
+
+/** `length` in units of 8 bytes. */
+function option(type: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(8 * length);
+  bytes[0] = type;
+  bytes[1] = length;
+  return bytes;
 }
 
 /** Over the pseudo header and the message behind an IPv6 header without extensions (RFC 8200 8.1). */

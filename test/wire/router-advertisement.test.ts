@@ -24,7 +24,7 @@ function advertisement(more: Partial<RouterAdvertisement> = {}): RouterAdvertise
     routerLifetime: 1800,
     mtu: 1500,
     prefix: { address: parseIPv6("fd12:3456:789a:bcde::")!, validLifetime: 7200, preferredLifetime: 1800 },
-    dns: { servers: [parseIPv6("2620:fe::fe")!], lifetime: 1800 },
+    dns: [{ servers: [parseIPv6("2620:fe::fe")!], lifetime: 1800 }],
     ...more,
   };
 }
@@ -45,16 +45,17 @@ test("a router advertisement, byte by byte", () => {
 });
 
 test("its checksum is right over the pseudo header (RFC 8200 8.1)", () => {
-  for (const dns of [{ servers: [], lifetime: 0 }, advertisement().dns]) {
+  for (const dns of [[], [{ servers: [], lifetime: 0 }], advertisement().dns]) {
     const frame = emitRouterAdvertisement(advertisement({ dns }));
     const length = frame.length - 54;
     assert.equal(foldSum(addToSum(addToSum(length + 58, frame, 22, 32), frame, 54, length)), 0xffff);
   }
 });
 
-test("no DNS servers, no option; no router, lifetime 0", () => {
-  const frame = emitRouterAdvertisement(advertisement({ routerLifetime: 0, dns: { servers: [], lifetime: 1800 } }));
-  assert.equal(frame.length, 14 + 40 + 16 + 8 + 8 + 32);
+test("no DNS servers and no prefix, no options for them; no router, lifetime 0", () => {
+  const { prefix: _, ...without } = advertisement({ routerLifetime: 0, dns: [{ servers: [], lifetime: 1800 }] });
+  const frame = emitRouterAdvertisement(without);
+  assert.equal(frame.length, 14 + 40 + 16 + 8 + 8);
   assert.deepEqual(Buffer.from(frame.subarray(60, 62)), bytes("0000"));
 });
 
