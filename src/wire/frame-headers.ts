@@ -7,9 +7,12 @@
  * array's buffer is another one than before: who reads from two buffers in turn has two views.
  */
 import { isArpForIPv4 } from "./arp.ts";
-import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4 } from "./ethernet.ts";
+import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "./ethernet.ts";
+import { EXTENSION_OTHER_ALERT, EXTENSION_ROUTER_ALERT, ExtensionHeaders } from "./extension-headers.ts";
 import { ICMP_HEADER } from "./icmp.ts";
+import { ICMPV6, ICMPV6_HEADER, isMld } from "./icmpv6.ts";
 import { IPV4_HEADER, PLAIN_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ipv4.ts";
+import { IPV6_HEADER, PROTOCOL_ICMPV6 } from "./ipv6.ts";
 import {
   ARP_FORM,
   IPV4_CHECKSUM,
@@ -18,6 +21,12 @@ import {
   IPV4_OPTIONS,
   IPV4_TRANSPORT,
   IPV4_VERSION,
+  IPV6_FORM,
+  IPV6_FRAGMENT,
+  IPV6_LOOPBACK,
+  IPV6_OPTIONS,
+  IPV6_SOURCE,
+  IPV6_TRANSPORT,
   SHORT,
   SOUND,
 } from "./malformed.ts";
@@ -52,12 +61,13 @@ export class FrameHeaders {
   /** Ethernet's type field. */
   type = NONE;
 
-  /** IPv4's protocol. */
+  /** IPv4's protocol; IPv6's upper layer, in a later fragment what its fragment header says. */
   protocol = NONE;
-  /** IHL, in bytes. */
+  /** IHL, in bytes; of IPv6 from its header to the upper layer. */
   headerLength = 0;
+  /** Of the packet, as its sender claims. */
   totalLength = 0;
-  /** MF and fragment offset at once: 0 = the packet is whole. */
+  /** MF and fragment offset at once, as IPv4 has them: 0 = the packet is whole. */
   fragmentBits = 0;
   /** IPv4 addresses as signed numbers, to be compared with others that are. */
   sourceWord = 0;
@@ -67,12 +77,18 @@ export class FrameHeaders {
   destinationPort = NONE;
   /** TCP's; 0 where there are none. */
   tcpFlags = 0;
-  /** ICMP's type; NONE in a later fragment. */
+  /** ICMP's type, ICMPv6's with ICMPV6 added; NONE in a later fragment. */
   icmpType = NONE;
+  /** IPv6 addresses as four signed words. Of an IPv6 frame with room for its header only: others leave here what was. */
+  readonly source6 = new Int32Array(4);
+  readonly destination6 = new Int32Array(4);
+  /** Extension headers of an IPv6 frame (extension-headers.ts); of any other 0. */
+  extensions = 0;
 
   /** Of the whole buffer that `bytes` is part of, and where `bytes` begins in it. */
   #data: DataView = new DataView(new ArrayBuffer(0));
   #origin = 0;
+  readonly #walk = new ExtensionHeaders();
 
   /**
    * Reads the frame `bytes[frame] … bytes[frame + length - 1]`, which must lie within the array. `offload`: what its sender
@@ -96,6 +112,7 @@ export class FrameHeaders {
     const type = data.getInt16(at + 12) & 0xffff;
     this.type = type;
     if (type === TYPE_IPV4 && length >= ETHERNET_HEADER + IPV4_HEADER) this.#readIPv4();
+    else if (type === TYPE_IPV6 && length >= ETHERNET_HEADER + IPV6_HEADER) this.#readIPv6();
     else this.#readOther(type);
   }
 
@@ -126,12 +143,14 @@ export class FrameHeaders {
     this.destinationPort = NONE;
     this.tcpFlags = 0;
     this.icmpType = NONE;
+    this.extensions = 0;
   }
 
   #readOther(type: number): void {
     this.#clearIPv4();
     this.malformed = SOUND;
     if (type === TYPE_IPV4) this.malformed = IPV4_VERSION;
+    else if (type === TYPE_IPV6) this.malformed = IPV6_FORM;
     else if (
       type === TYPE_ARP &&
       !isArpForIPv4(this.bytes, this.frame + ETHERNET_HEADER, this.length - ETHERNET_HEADER)
@@ -154,6 +173,7 @@ export class FrameHeaders {
     const protocol = (third >>> 16) & 0xff;
     this.headerLength = header;
     this.totalLength = total;
+    this.extensions = 0;
     this.fragmentBits = fragment;
     this.protocol = protocol;
     this.sourceWord = source;
@@ -185,6 +205,45 @@ export class FrameHeaders {
     else this.malformed = payloadFault(fragment, total - IPV4_HEADER, protocol);
   }
 
+  #readIPv6(): void {
+    const data = this.#data;
+    const packet = this.#origin + this.frame + ETHERNET_HEADER;
+    for (let word = 0; word < 4; word++) {
+      this.source6[word] = data.getInt32(packet + 8 + 4 * word);
+      this.destination6[word] = data.getInt32(packet + 24 + 4 * word);
+    }
+    this.#clearIPv4();
+    const payload = data.getUint16(packet + 4);
+    this.totalLength = IPV6_HEADER + payload;
+    if (data.getUint8(packet) >>> 4 !== 6 || payload === 0 || this.totalLength > this.length - ETHERNET_HEADER) {
+      this.malformed = IPV6_FORM;
+      return;
+    }
+    const addresses = addressFault(this.source6, this.destination6);
+    const begin = this.frame + ETHERNET_HEADER;
+    const walk = this.#walk;
+    const fault = walk.read(this.bytes, begin, begin + this.totalLength);
+    this.protocol = walk.protocol;
+    this.headerLength = walk.length;
+    this.extensions = walk.extensions;
+    this.fragmentBits = walk.fragmentBits;
+    this.malformed = addresses !== SOUND ? addresses : fault;
+    if (fault !== SOUND || (walk.fragmentBits & 0x1fff) !== 0) return;
+    const left = this.totalLength - walk.length;
+    this.#readTransport(walk.protocol, packet + walk.length, left);
+    if (addresses !== SOUND) return;
+    if (left < transportHeader6(walk.protocol)) {
+      this.malformed = walk.fragmentBits === 0 ? IPV6_TRANSPORT : IPV6_FRAGMENT;
+    } else if ((walk.extensions & (EXTENSION_ROUTER_ALERT | EXTENSION_OTHER_ALERT)) !== 0 && !isMld(this.icmpType)) {
+      this.malformed = IPV6_OPTIONS;
+    }
+  }
+
+  /** Of the fragment header, signed; 0 where there is none. */
+  get fragmentIdentification(): number {
+    return this.type === TYPE_IPV6 ? this.#walk.identification : 0;
+  }
+
   /** Reads what `left` bytes at `at`, in the buffer, have of a transport header; of a packet that is not sound, too. */
   #readTransport(protocol: number, at: number, left: number): void {
     let sourcePort = NONE;
@@ -200,6 +259,8 @@ export class FrameHeaders {
       }
     } else if (protocol === PROTOCOL_ICMP && left >= ICMP_CODE_END) {
       type = this.#data.getInt8(at) & 0xff;
+    } else if (protocol === PROTOCOL_ICMPV6 && left >= ICMP_CODE_END && this.type === TYPE_IPV6) {
+      type = ICMPV6 + (this.#data.getInt8(at) & 0xff);
     }
     this.sourcePort = sourcePort;
     this.destinationPort = destinationPort;
@@ -238,4 +299,23 @@ function transportHeader(protocol: number): number {
     default:
       return 0;
   }
+}
+
+/** What is wrong with the addresses of an IPv6 packet. */
+function addressFault(source: Int32Array, destination: Int32Array): number {
+  if (source[0]! >>> 24 === 0xff) return IPV6_SOURCE;
+  return isOneself(source, false) || isOneself(destination, true) ? IPV6_LOOPBACK : SOUND;
+}
+
+/** ::1, an address that is mapped from IPv4 and, if asked for, :: itself (RFC 4291 2.5.2, 2.5.3, 2.5.5.2). */
+function isOneself(words: Int32Array, unspecified: boolean): boolean {
+  if (words[0] !== 0 || words[1] !== 0) return false;
+  if (words[2] !== 0) return words[2] === 0xffff;
+  return words[3] === 1 || (unspecified && words[3] === 0);
+}
+
+/** As `transportHeader`, of protocols in IPv6. */
+function transportHeader6(protocol: number): number {
+  if (protocol === PROTOCOL_ICMPV6) return ICMPV6_HEADER;
+  return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP ? transportHeader(protocol) : 0;
 }

@@ -18,7 +18,7 @@ export function parseIPv6(text: string): bigint | undefined {
   const hexadecimal =
     dotted === undefined
       ? text
-      : text.slice(0, -dotted.length) + (low >>> 16).toString(16) + ":" + (low & 0xffff).toString(16);
+      : `${text.slice(0, -dotted.length)}${(low >>> 16).toString(16)}:${(low & 0xffff).toString(16)}`;
   const [before = "", after] = hexadecimal.split("::");
   const first = groupsOf(before);
   const last = groupsOf(after ?? "");

@@ -12,6 +12,7 @@ import {
   IPV4_OPTIONS,
   IPV4_TRANSPORT,
   IPV4_VERSION,
+  IPV6_FORM,
   SHORT,
   SOUND,
 } from "../../src/wire/malformed.ts";
@@ -93,7 +94,8 @@ test("what is malformed, in the order of the checks", () => {
   assert.equal(malformed(changed(tcp, 20, 0, 2)), SOUND);
   assert.equal(malformed(changed(tcp, 20, 0x1f, 0xff)), IPV4_FRAGMENT, "past 65,535 bytes");
   assert.equal(malformed(tcp.with(13, 6)), ARP_FORM);
-  assert.equal(malformed(tcp.with(12, 0x86).with(13, 0xdd)), SOUND);
+  assert.equal(malformed(tcp.with(12, 0x88).with(13, 0xb5)), SOUND);
+  assert.equal(malformed(tcp.with(12, 0x86).with(13, 0xdd)), IPV6_FORM);
 });
 
 test("ports, flags and types are told as far as the frame has them, and not of a later fragment", () => {

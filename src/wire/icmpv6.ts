@@ -1,0 +1,48 @@
+/**
+ * ICMPv6 (RFC 4443) and what is part of it: neighbour discovery (RFC 4861), MLD (RFC 2710, RFC 3810). A view has their types
+ * with ICMPV6 added, so that none is mistaken for one of IPv4's.
+ */
+
+/** Added to a type in a view's `icmpType`. */
+export const ICMPV6 = 256;
+
+export const ICMPV6_HEADER = 8;
+
+export const ICMPV6_UNREACHABLE = ICMPV6 + 1;
+export const ICMPV6_TOO_BIG = ICMPV6 + 2;
+export const ICMPV6_TIME_EXCEEDED = ICMPV6 + 3;
+export const ICMPV6_PARAMETER_PROBLEM = ICMPV6 + 4;
+export const ICMPV6_ECHO_REQUEST = ICMPV6 + 128;
+export const ICMPV6_ECHO_REPLY = ICMPV6 + 129;
+export const MLD_QUERY = ICMPV6 + 130;
+export const MLD_REPORT = ICMPV6 + 131;
+export const MLD_DONE = ICMPV6 + 132;
+export const ND_ROUTER_SOLICITATION = ICMPV6 + 133;
+export const ND_ROUTER_ADVERTISEMENT = ICMPV6 + 134;
+export const ND_NEIGHBOR_SOLICITATION = ICMPV6 + 135;
+export const ND_NEIGHBOR_ADVERTISEMENT = ICMPV6 + 136;
+export const ND_REDIRECT = ICMPV6 + 137;
+export const MLD2_REPORT = ICMPV6 + 143;
+
+/** Code of ICMPV6_UNREACHABLE: communication administratively prohibited (RFC 4443 3.1). */
+export const ICMPV6_PROHIBITED = 1;
+
+/** Whether a view's type is that of an error about a packet which the message quotes. */
+export function isIcmpv6Error(type: number): boolean {
+  return type >= ICMPV6_UNREACHABLE && type <= ICMPV6_PARAMETER_PROBLEM;
+}
+
+/** Whether a view's type is one of neighbour discovery. */
+export function isNeighborDiscovery(type: number): boolean {
+  return type >= ND_ROUTER_SOLICITATION && type <= ND_REDIRECT;
+}
+
+/** Whether a view's type is one of MLD. */
+export function isMld(type: number): boolean {
+  return (type >= MLD_QUERY && type <= MLD_DONE) || type === MLD2_REPORT;
+}
+
+/** Whether a view's type is that of an echo request or its answer. */
+export function isEcho6(type: number): boolean {
+  return type === ICMPV6_ECHO_REQUEST || type === ICMPV6_ECHO_REPLY;
+}
