@@ -7,15 +7,12 @@ import { putMac } from "./address.ts";
 import { put16, put32 } from "./bytes.ts";
 import { addToSum, checksumOf } from "./checksum.ts";
 import { ETHERNET_HEADER, putEthernet, TYPE_IPV6 } from "./ethernet.ts";
+import { ICMPV6, ND_ROUTER_ADVERTISEMENT, ND_ROUTER_SOLICITATION } from "./icmpv6.ts";
+import { IPV6_HEADER, nextHeader, PROTOCOL_ICMPV6, pseudoHeader6Sum, putIPv6Header } from "./ipv6.ts";
 import { getIPv6, putIPv6 } from "./ipv6-address.ts";
 
-const IPV6_HEADER = 40;
-const ICMPV6 = 58;
 /** RFC 4861 6.1.2: a router's neighbour discovery never went through another router. */
 const HOP_LIMIT = 255;
-
-const ROUTER_SOLICITATION = 133;
-const ROUTER_ADVERTISEMENT = 134;
 
 /** Fields of the message, from its first byte. */
 const FIELDS = { type: 0, code: 1, checksum: 2, hopLimit: 4, flags: 5, routerLifetime: 6, size: 16 } as const;
@@ -66,20 +63,21 @@ export interface DnsServers {
 export function emitRouterAdvertisement(advertisement: RouterAdvertisement): Uint8Array {
   const { sourceMac, destinationMac, source, destination } = advertisement;
   const options = optionsOf(advertisement);
-  const length = options.reduce((sum, option) => sum + option.length, FIELDS.size);
+  const length = options.reduce<number>((sum, each) => sum + each.length, FIELDS.size);
   const message = ETHERNET_HEADER + IPV6_HEADER;
   const frame = new Uint8Array(message + length);
   putEthernet(frame, 0, destinationMac, sourceMac, TYPE_IPV6);
-  putIPv6Header(frame, ETHERNET_HEADER, { source, destination, length });
-  frame[message + FIELDS.type] = ROUTER_ADVERTISEMENT;
+  putIPv6Header(frame, ETHERNET_HEADER, length, PROTOCOL_ICMPV6, HOP_LIMIT, source, destination);
+  frame[message + FIELDS.type] = ND_ROUTER_ADVERTISEMENT - ICMPV6;
   frame[message + FIELDS.hopLimit] = advertisement.hopLimit;
   put16(frame, message + FIELDS.routerLifetime, advertisement.routerLifetime);
-  let at = message + FIELDS.size;
+  let at: number = message + FIELDS.size;
   for (const option of options) {
     frame.set(option, at);
     at += option.length;
   }
-  put16(frame, message + FIELDS.checksum, icmpv6Checksum(frame, ETHERNET_HEADER, length));
+  const pseudoHeader = pseudoHeader6Sum(frame, ETHERNET_HEADER, PROTOCOL_ICMPV6, length);
+  put16(frame, message + FIELDS.checksum, checksumOf(addToSum(pseudoHeader, frame, message, length)));
   return frame;
 }
 
@@ -88,14 +86,14 @@ export function emitRouterAdvertisement(advertisement: RouterAdvertisement): Uin
  * who calls has checked its form.
  */
 export function solicitingSource(bytes: Uint8Array, frame: number, length: number): bigint | undefined {
-  return isNeighbourDiscovery(bytes, frame, length, ROUTER_SOLICITATION)
+  return isNeighbourDiscovery(bytes, frame, length, ND_ROUTER_SOLICITATION)
     ? getIPv6(bytes, frame + ETHERNET_HEADER + 8)
     : undefined;
 }
 
 /** Whether a frame is a router advertisement, without extension headers, which the kernel's own hosts would take. */
 export function isRouterAdvertisement(bytes: Uint8Array, frame: number, length: number): boolean {
-  return isNeighbourDiscovery(bytes, frame, length, ROUTER_ADVERTISEMENT);
+  return isNeighbourDiscovery(bytes, frame, length, ND_ROUTER_ADVERTISEMENT);
 }
 
 function isNeighbourDiscovery(bytes: Uint8Array, frame: number, length: number, type: number): boolean {
@@ -104,22 +102,9 @@ function isNeighbourDiscovery(bytes: Uint8Array, frame: number, length: number, 
     length >= ETHERNET_HEADER + IPV6_HEADER + 8 &&
     bytes[frame + 12] === TYPE_IPV6 >>> 8 &&
     bytes[frame + 13] === (TYPE_IPV6 & 0xff) &&
-    bytes[packet + 6] === ICMPV6 &&
-    bytes[packet + IPV6_HEADER] === type
+    nextHeader(bytes, packet) === PROTOCOL_ICMPV6 &&
+    bytes[packet + IPV6_HEADER] === type - ICMPV6
   );
-}
-
-function putIPv6Header(
-  bytes: Uint8Array,
-  at: number,
-  { source, destination, length }: { readonly source: bigint; readonly destination: bigint; readonly length: number },
-): void {
-  put32(bytes, at, 0x60000000);
-  put16(bytes, at + 4, length);
-  bytes[at + 6] = ICMPV6;
-  bytes[at + 7] = HOP_LIMIT;
-  putIPv6(bytes, at + 8, source);
-  putIPv6(bytes, at + 24, destination);
 }
 
 function optionsOf({ sourceMac, mtu, prefix, dns }: RouterAdvertisement): Uint8Array[] {
@@ -153,10 +138,4 @@ function option(type: number, length: number): Uint8Array {
   bytes[0] = type;
   bytes[1] = length;
   return bytes;
-}
-
-/** Over the pseudo header and the message behind an IPv6 header without extensions (RFC 8200 8.1). */
-function icmpv6Checksum(bytes: Uint8Array, packet: number, length: number): number {
-  const addresses = addToSum(0, bytes, packet + 8, 32);
-  return checksumOf(addToSum(addresses + length + ICMPV6, bytes, packet + IPV6_HEADER, length));
 }
