@@ -89,6 +89,7 @@ export class IPv6Forwarding {
 
   /** Makes everything as it should be: after each change, and whenever the host's settings or interfaces changed. */
   refresh(): void {
+    if (this.#record === undefined && this.#taps.size === 0) return;
     if (this.#record !== undefined && !this.#record.settled && isOn("all")) this.#settle(this.#record);
     if (this.#record !== undefined && isOn("all") && isOn("default")) {
       this.#tools.say(
