@@ -41,7 +41,7 @@ import { NdIngress } from "./nd-ingress.ts";
 import type { NeighbourState } from "./neighbour-state.ts";
 import { NO_PLACE } from "./own-places.ts";
 import { OwnQuestions } from "./own-questions.ts";
-import type { PolicyQuestion6 } from "./policy-explanation-6.ts";
+import type { PolicyQuestion6 } from "../policy-explanation.ts";
 import { PolicyGuard6 } from "./policy-guard-6.ts";
 import { restore6 } from "./restore-6.ts";
 import { RouterWatch } from "./router-watch.ts";
