@@ -55,7 +55,7 @@ export class OracleGuard {
       if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
       else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
     };
-    const kept = options.restored?.addresses.find(({ family }) => family === "ipv4") as RestoredAddress | undefined;
+    const kept = options.restored?.addresses.find((one) => one.family === "ipv4");
     if (kept !== undefined) restoreBinding(state, kept);
   }
 
