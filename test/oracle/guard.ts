@@ -2,7 +2,7 @@
  * A second guard, slow and obvious, written from docs/guard.md and the threat table by someone who has not read the
  * first. The two must agree on every frame (agree.test.ts): a mistake then has to be made twice, in two ways of writing.
  */
-import type { GuardOptions, RestoredAddress, Verdict } from "../../src/guard/types.ts";
+import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { answerTo, resetOf } from "./answers.ts";
 import { PASS, uint16 } from "./bytes.ts";
 import { restoreBinding } from "./dhcp.ts";
