@@ -17,7 +17,6 @@ import { PROTOCOL_ICMPV6 } from "../wire/ipv6.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 
 const FRAGMENT = verdictOf("ipv4.fragment");
-const FRAGMENT_6 = verdictOf("ipv6.fragment");
 const BLOCK = verdictOf("policy.block");
 const NOT_GLOBAL = verdictOf("policy.destination");
 const MULTICAST = verdictOf("policy.multicast");
@@ -25,6 +24,7 @@ const BROADCAST_DROP = verdictOf("policy.broadcast");
 const METADATA_DROP = verdictOf("policy.metadata");
 const GATEWAY_PROTOCOL = verdictOf("policy.gateway");
 const NEVER = verdictOf("ipv4.loopback");
+const FRAGMENT_6 = verdictOf("ipv6.fragment");
 const NEVER_6 = verdictOf("ipv6.loopback");
 const ON_LINK_DROP = verdictOf("policy.on-link");
 
@@ -45,11 +45,23 @@ export function judgeKind(kind: number, protocol: number, port: number, fragment
   return port === DNS_PORT ? PASS : withoutRule(otherwise);
 }
 
-/** The same of an IPv6 packet, whose ICMP has another number. */
+/** The same for IPv6, by what PolicyTable6 says. */
 export function judgeKind6(kind: number, protocol: number, port: number, fragmented: boolean): number {
-  const verdict = judgeKind(kind, protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : protocol, port, fragmented);
-  if (verdict === FRAGMENT) return FRAGMENT_6;
-  return verdict === NEVER ? NEVER_6 : verdict;
+  if (kind === GLOBAL || kind === ALLOWED || kind === INBOUND) return PASS;
+  if (kind === BLOCKED) return BLOCK;
+  const knowsPorts = protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+  if (kind === GATEWAY) return knowsPorts || protocol === PROTOCOL_ICMPV6 ? PASS : GATEWAY_PROTOCOL;
+  if ((kind & DNS_SERVER) === 0) return withoutRule6(kind);
+  const otherwise = kind & ~DNS_SERVER;
+  if (otherwise === GLOBAL) return PASS;
+  if (!knowsPorts) return withoutRule6(otherwise);
+  if (fragmented) return FRAGMENT_6;
+  return port === DNS_PORT ? PASS : withoutRule6(otherwise);
+}
+
+function withoutRule6(kind: number): number {
+  if (kind === ON_LINK) return ON_LINK_DROP;
+  return kind === LOOPBACK ? NEVER_6 : withoutRule(kind);
 }
 
 function withoutRule(kind: number): number {
@@ -60,8 +72,6 @@ function withoutRule(kind: number): number {
       return BROADCAST_DROP;
     case METADATA:
       return METADATA_DROP;
-    case ON_LINK:
-      return ON_LINK_DROP;
     case LOOPBACK:
       return NEVER;
     default:
@@ -78,9 +88,9 @@ export type DefaultLine =
   | "metadata"
   | "multicast"
   | "broadcast"
+  | "on-link"
   | "inbound"
-  | "loopback"
-  | "on-link";
+  | "loopback";
 
 /** The line of the default policy for a kind that no rule gave. */
 export function defaultLine(kind: number, protocol: number, port: number): DefaultLine {
@@ -99,10 +109,10 @@ export function defaultLine(kind: number, protocol: number, port: number): Defau
       return "metadata";
     case LOOPBACK:
       return "loopback";
-    case INBOUND:
-      return "inbound";
     case ON_LINK:
       return "on-link";
+    case INBOUND:
+      return "inbound";
     default:
       return "not-global";
   }

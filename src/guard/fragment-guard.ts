@@ -4,17 +4,16 @@
  */
 import { IN, OUT, type Way } from "../policy/rule-tree.ts";
 import type { FrameView } from "../wire/frame-view.ts";
-import { FragmentTable } from "./fragments.ts";
+import { FragmentTable, type PacketNumbers } from "./fragments.ts";
 import { NO_SLOT } from "./keyed-slots.ts";
 import { PASS, verdictOf } from "./reasons.ts";
-import type { Remotes } from "./remotes.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
 const FRAGMENTS_PER_SECOND = 20;
 const FRAGMENT_BURST = 400;
 
 /** What fragments must know of an address family. `place` as in flow-family.ts. */
-export interface FragmentFamily extends Remotes {
+export interface FragmentFamily extends PacketNumbers {
   /** Before the names of its drop reasons. */
   readonly prefix: "ipv4" | "ipv6";
   /** Whether a later fragment may not begin within the first one (RFC 5722). */
@@ -28,6 +27,8 @@ export interface FragmentFamily extends Remotes {
   /** What tells packets of one remote address apart: 32 bits and 24. */
   otherOf(way: Way, view: FrameView): number;
   nameOf(view: FrameView, place: number): number;
+  /** The same for a packet that is noted now, until `releaseName`. */
+  holdName(view: FrameView, place: number): number;
   /** Bytes of the fragment's payload. */
   lengthOf(view: FrameView): number;
 }
@@ -78,16 +79,17 @@ export class FragmentGuard {
   #begin(way: Way, view: FrameView, place: number, now: number): void {
     const family = this.#family;
     if (way === OUT) this.#bucket.take(now);
+    const name = family.holdName(view, place);
     const remote = family.remoteOf(way, view);
-    const length = family.lengthOf(view);
-    this.#tables[way].note(remote, family.otherOf(way, view), family.nameOf(view, place), length, secondOf(now));
+    this.#tables[way].note(remote, family.otherOf(way, view), name, family.lengthOf(view), secondOf(now));
   }
 
   #follow(way: Way, view: FrameView, place: number, now: number): number {
     const family = this.#family;
     const table = this.#tables[way];
+    const name = family.nameOf(view, place);
     const remote = family.remoteOf(way, view);
-    const slot = table.find(remote, family.otherOf(way, view), family.nameOf(view, place), secondOf(now));
+    const slot = table.find(remote, family.otherOf(way, view), name, secondOf(now));
     if (slot === NO_SLOT) return this.#unknown;
     const offset = view.fragmentOffset * 8;
     if (family.refusesOverlaps && table.overlaps(slot, offset)) return this.#overlap;

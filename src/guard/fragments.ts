@@ -16,11 +16,17 @@ const SECONDS = 30;
 
 const OLDEST_OF_ALL = 0;
 
+/** How addresses and names are numbers. */
+export interface PacketNumbers extends Remotes {
+  /** The packet that was noted by this name is over. */
+  releaseName(name: number): void;
+}
+
 /** In place of a name, which has 24 bits. */
 const UNUSED = -1;
 
 export class FragmentTable {
-  readonly #numbers: Remotes;
+  readonly #numbers: PacketNumbers;
   readonly #packets = new KeyedSlots(MOST_PACKETS);
   readonly #remotes = new KeyedSlots(MOST_PACKETS);
   readonly #byAge = new Rings(MOST_PACKETS, 1);
@@ -41,7 +47,7 @@ export class FragmentTable {
   /** How many fragments have passed; 0 = one of them came out of order. It is asked about the VM's, of which a bucket lets few through. */
   readonly #passed = new Uint16Array(MOST_PACKETS);
 
-  constructor(numbers: Remotes) {
+  constructor(numbers: PacketNumbers) {
     this.#numbers = numbers;
   }
 
@@ -56,7 +62,7 @@ export class FragmentTable {
 
   /**
    * Notes a packet by its first fragment, which passes: its remote address, a further number of 32 bits and a name of 24 that
-   * tell it from others, its payload's length, and the time in seconds.
+   * tell it from others, its payload's length, and the time in seconds. The name is released with it.
    */
   note(remote: number, other: number, name: number, length: number, second: number): void {
     // First: what makes room may be of the same remote address.
@@ -127,6 +133,7 @@ export class FragmentTable {
 
   #forget(slot: number): void {
     const group = this.#group[slot]!;
+    this.#numbers.releaseName(this.#name[slot]!);
     this.#name[slot] = UNUSED;
     this.#packets.remove(slot);
     this.#byAge.remove(slot);

@@ -6,6 +6,7 @@
  * The relay calls `advance` once a batch, and one of the two judges for each frame that it has read into a view; nothing
  * on that way allocates, and all that is compared is a number.
  */
+import { checkFamilies } from "../policy/families.ts";
 import { checkRuleCount, type Rule } from "../policy/rule.ts";
 import { TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "../wire/ethernet.ts";
 import { FrameView } from "../wire/frame-view.ts";
@@ -57,6 +58,7 @@ export class Guard {
   readonly #macHigh: number;
   readonly #macLow: number;
   readonly #longestFrame: number;
+  readonly #hasIPv6: boolean;
   readonly #policy: PolicyGuard;
   readonly #ipv4: IPv4Family;
   /** Undefined where IPv6 is off. */
@@ -73,6 +75,7 @@ export class Guard {
     this.#macHigh = Math.floor(settings.mac / 0x100000000);
     this.#macLow = settings.mac | 0;
     this.#longestFrame = settings.longestFrame;
+    this.#hasIPv6 = settings.ipv6;
     this.#policy = new PolicyGuard(settings, this.#clock, observer);
     this.#diagnostics = new Diagnostics(settings.mac);
     this.#ipv4 = new IPv4Family(settings, options, this.#policy, this.#clock, this.#diagnostics, observer);
@@ -173,16 +176,20 @@ export class Guard {
 
   /**
    * Puts other rules (of `parseRules`) into force, all at once; flows that they no longer allow are cut. Returns how many
-   * those were. Throws OptionError for too many rules; then nothing has changed.
+   * those were. Throws OptionError for too many rules, or for IPv6's where that is off; then nothing has changed.
    */
   setRules(rules: readonly Rule[]): number {
     checkRuleCount(rules.length);
+    checkFamilies(rules, this.#hasIPv6);
     const cut = this.#policy.setRules(rules);
     this.#ipv4.rulesChanged();
     return cut + (this.#ipv6?.setRules(rules) ?? 0);
   }
 
-  /** What policy makes of a packet that belongs to no flow yet, and why; nothing is sent, counted or noted. */
+  /**
+   * What policy makes of a packet that belongs to no flow yet, and why; nothing is sent, counted or noted. Throws OptionError
+   * for an IPv6 address while IPv6 is off.
+   */
   explain(question: PolicyQuestion): Explanation {
     return this.#policy.explain(question);
   }

@@ -6,6 +6,7 @@
  * Else it is looked for among the flows first (flow-guard.ts), and asks the rules only where it belongs to none.
  */
 import { ALLOWED, GLOBAL, type KnownNetwork } from "../policy/default-layer.ts";
+import { rulesInForce } from "../policy/families.ts";
 import type { Rule } from "../policy/rule.ts";
 import { IN, OUT } from "../policy/rule-tree.ts";
 import { PolicyTable } from "../policy/table.ts";
@@ -41,7 +42,10 @@ export class PolicyGuard {
   readonly #own = new OwnAddresses();
   readonly #family: IPv4Flows;
   readonly #flows: NotedFlows;
+  readonly #ipv6: boolean;
+  /** Without those that they imply. */
   #rules: readonly Rule[];
+  #inForce: readonly Rule[];
   #knownNetwork = NOWHERE;
   #table: PolicyTable;
   /** While packets are noted in flows. */
@@ -51,12 +55,14 @@ export class PolicyGuard {
   /** Called when the gateway or the DNS servers have changed: what a packet to them is judged by. */
   onNetwork: (() => void) | undefined;
 
-  constructor({ rules, live, reject }: GuardSettings, clock: Float64Array, observer?: FlowObserver) {
+  constructor({ rules, ipv6, live, reject }: GuardSettings, clock: Float64Array, observer?: FlowObserver) {
     this.#live = live || observer !== undefined;
     this.#observer = observer;
     this.#clock = clock;
+    this.#ipv6 = ipv6;
     this.#rules = rules;
-    this.#table = new PolicyTable(rules, NOWHERE);
+    this.#inForce = rulesInForce(rules, ipv6);
+    this.#table = new PolicyTable(this.#inForce, NOWHERE);
     this.#family = new IPv4Flows(this.#own, this.#table);
     this.#flows = new NotedFlows(this.#family, reject, clock, observer);
     this.#echoBucket = this.#flows.echoBucket;
@@ -101,7 +107,8 @@ export class PolicyGuard {
   setRules(rules: readonly Rule[]): number {
     this.#observer?.invalidate();
     this.#rules = rules;
-    this.#setTable(new PolicyTable(rules, this.#knownNetwork));
+    this.#inForce = rulesInForce(rules, this.#ipv6);
+    this.#setTable(new PolicyTable(this.#inForce, this.#knownNetwork));
     return this.#flows.judgeAgain(true);
   }
 
@@ -114,7 +121,7 @@ export class PolicyGuard {
     if (renamed || address !== before.address || netmask !== before.netmask) {
       this.#observer?.invalidate();
       this.#knownNetwork = knownNetwork;
-      this.#setTable(new PolicyTable(this.#rules, knownNetwork));
+      this.#setTable(new PolicyTable(this.#inForce, knownNetwork));
       this.#own.update(address, netmask);
     }
     if (moved) {
@@ -178,7 +185,7 @@ export class PolicyGuard {
 
   /** As `Guard.explain`. */
   explain(question: PolicyQuestion): Explanation {
-    return explainPolicy(question, this.#table, this.#rules, this.#knownNetwork);
+    return explainPolicy(question, this.#table, this.#inForce, this.#knownNetwork);
   }
 }
 

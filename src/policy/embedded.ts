@@ -2,7 +2,7 @@
  * IPv4 addresses in IPv6 ones (docs/guard-ipv6.md, Policy, "Embedded addresses"): whatever is sent to such an address may
  * come out of a translator or a relay as IPv4, so that IPv4's policy must allow it as well.
  */
-import { wordOf } from "../wire/ipv6-address.ts";
+import { wordsOf } from "../wire/ipv6-address.ts";
 import { type Cidr6, parseCidr6 } from "./cidr-6.ts";
 import { WELL_KNOWN_NAT64 } from "./special-purpose-6.ts";
 
@@ -41,8 +41,8 @@ export class EmbeddedAddresses {
       .map((cidr): Embedding => ({ cidr, layout: cidr.length }));
     // The sort is stable: of equal prefixes the first one counts.
     const all = [...EVERYWHERE, ...learned].toSorted((one, other) => other.cidr.length - one.cidr.length);
-    this.#prefixes = Int32Array.from(all.flatMap(({ cidr }) => wordsOf(cidr.address)));
-    this.#masks = Int32Array.from(all.flatMap(({ cidr }) => wordsOf(MASK_OF_ALL << BigInt(128 - cidr.length))));
+    this.#prefixes = Int32Array.from(all.flatMap(({ cidr }) => [...wordsOf(cidr.address)]));
+    this.#masks = Int32Array.from(all.flatMap(({ cidr }) => [...wordsOf(MASK_OF_ALL << BigInt(128 - cidr.length))]));
     this.#layouts = Uint8Array.from(all, ({ layout }) => layout);
   }
 
@@ -77,8 +77,6 @@ export class EmbeddedAddresses {
 
 const LENGTHS: readonly number[] = [96, 64, 56, 48, 40, 32];
 const MASK_OF_ALL = (1n << 128n) - 1n;
-
-const wordsOf = (address: bigint): number[] => [0, 1, 2, 3].map((word) => wordOf(address, word));
 
 /** The IPv4 address, as a signed word. Byte 8 of an address is the third word's first. */
 function embeddedIn(layout: number, first: number, second: number, third: number, fourth: number): number {

@@ -3,10 +3,11 @@
  * (wire/frame-headers.ts). Its interval is found by binary search: at most 14 steps, with as many rules as there may be.
  */
 
-import { addressOfWords, wordOf } from "../wire/ipv6-address.ts";
+import { wordsOf } from "../wire/ipv6-address.ts";
 import { IPV6_SPACE } from "./address-space.ts";
 import { LOOPBACK } from "./default-layer.ts";
 import { defaultLayer6, type KnownNetwork6 } from "./default-layer-6.ts";
+import { EmbeddedAddresses } from "./embedded.ts";
 import { countsForIPv6 } from "./families.ts";
 import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import { type PortLists, UNDECIDED } from "./port-lists.ts";
@@ -31,6 +32,7 @@ export class PolicyTable6 {
   readonly #rootLists: readonly [Int16Array, Int16Array];
   readonly #portLists: PortLists;
   readonly #judged: JudgedIntervals<bigint>;
+  readonly #embedded: EmbeddedAddresses;
 
   /** Of the rules those that count for IPv6. */
   constructor(rules: readonly Rule[], knownNetwork: KnownNetwork6) {
@@ -44,11 +46,10 @@ export class PolicyTable6 {
       defaultLayer6(knownNetwork),
     );
     this.#judged = judged;
+    this.#embedded = new EmbeddedAddresses(knownNetwork.nat64);
     this.stateful = isStateful(rules);
     this.byPort = judged.byPort;
-    this.#starts = Int32Array.from(
-      judged.starts.flatMap((start) => [0, 1, 2, 3].map((word) => wordOf(start, word) ^ SIGN)),
-    );
+    this.#starts = Int32Array.from(judged.starts.flatMap((start) => [...wordsOf(start)].map((word) => word ^ SIGN)));
     this.#last = judged.starts.length - 1;
     this.#plain = judged.plain;
     this.#lists = judged.lists;
@@ -97,7 +98,7 @@ export class PolicyTable6 {
   /**
    * What holds for a packet on a way, with this remote address (four words from `at` on) and port (or NO_PORT): ALLOWED or
    * BLOCKED; where no rule counts INBOUND on the way in, else the address's kind. What an address embeds is asked apart
-   * (embedded.ts).
+   * (`embeddedIPv4`).
    */
   ask(way: Way, words: Int32Array, at: number, port: number): number {
     const interval = this.#find(words, at);
@@ -108,14 +109,19 @@ export class PolicyTable6 {
     return this.#portLists.find(this.#rootLists[way][interval]!, port) || plain;
   }
 
+  /** The IPv4 address that a remote address (four words from `at` on) embeds, host order; -1 = none. */
+  embeddedIPv4(words: Int32Array, at: number): number {
+    const embedded = this.#embedded;
+    return embedded.find(words, at) ? embedded.found[0]! : -1;
+  }
+
   /** The rule that put there what `ask` returns; undefined where the default policy did. For people: it allocates. */
-  decidingRule(way: Way, words: Int32Array, at: number, port: number): Rule | undefined {
-    const address = addressOfWords(words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!);
-    return this.#judged.decidingRule(way, this.#find(words, at), address, port);
+  decidingRule(way: Way, address: bigint, port: number): Rule | undefined {
+    return this.#judged.decidingRule(way, this.#find(wordsOf(address), 0), address, port);
   }
 
   /** Whether a rule may allow a packet without a port or with some port. An upper bound: longer prefixes may block it. */
-  mayBeAllowed(way: Way, words: Int32Array, at: number): boolean {
-    return this.#judged.mayBeAllowed(way, this.#find(words, at));
+  mayBeAllowed(way: Way, address: bigint): boolean {
+    return this.#judged.mayBeAllowed(way, this.#find(wordsOf(address), 0));
   }
 }

@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { verdictOf } from "../../src/guard/reasons.ts";
 import {
-  type BoundAddress,
+  type BoundIPv4Address,
   createGuard,
   DROP_REASONS,
   type Guard,
@@ -44,7 +44,7 @@ const REASONS = new Set(DROP_REASONS.map(({ name }) => name));
 const lastBound = new WeakMap<Guard, number>();
 
 /** The address bound at `time`, before the guard has seen that time. */
-function ownAt(guard: Guard, time: number): BoundAddress | undefined {
+function ownAt(guard: Guard, time: number): BoundIPv4Address | undefined {
   const bound = guard.binding.ipv4;
   return bound !== undefined && time < bound.expiry ? bound : undefined;
 }

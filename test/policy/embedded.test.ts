@@ -3,12 +3,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type Cidr6, covers6, parseCidr6 } from "../../src/policy/cidr-6.ts";
+import { NO_NETWORK_6 } from "../../src/policy/default-layer-6.ts";
 import { EmbeddedAddresses } from "../../src/policy/embedded.ts";
+import { parseRules } from "../../src/policy/rule.ts";
+import { IN, OUT } from "../../src/policy/rule-tree.ts";
+import { PolicyTable6 } from "../../src/policy/table-6.ts";
 import { formatIPv4 } from "../../src/wire/address.ts";
-import { formatIPv6, parseIPv6, putIPv6, wordOf } from "../../src/wire/ipv6-address.ts";
+import { formatIPv6, parseIPv6, putIPv6, wordsOf } from "../../src/wire/ipv6-address.ts";
 
 const net = (text: string): Cidr6 => parseCidr6(text)!;
-const wordsOf = (address: bigint): Int32Array => Int32Array.from([0, 1, 2, 3], (word) => wordOf(address, word));
 
 function embedded(text: string, ...nat64: string[]): string | undefined {
   const addresses = new EmbeddedAddresses(nat64.map(net));
@@ -100,4 +103,30 @@ test("embedded addresses are those of the layouts, byte by byte", () => {
     }),
     { numRuns: 500 },
   );
+});
+
+test("questions about IPv6 addresses allocate nothing", () => {
+  const collect = globalThis.gc;
+  assert.ok(collect, "run with --expose-gc, as scripts/test.ts does");
+  const rules = parseRules(["[2001:db8::/32]:443", "in @private"], ["fd00::/8", "[::/0]:1-99"]);
+  const table = new PolicyTable6(rules, NO_NETWORK_6);
+  const addresses = ["64:ff9b::8.8.8.8", "2001:db8::1", "fd00::1", "2002:c0a8:101::", "2606:4700::1111"].map((text) =>
+    wordsOf(parseIPv6(text)!),
+  );
+  const finder = new EmbeddedAddresses([]);
+  const ask = (times: number): number => {
+    let sum = 0;
+    for (let turn = 0; turn < times; turn++) {
+      const words = addresses[turn % addresses.length]!;
+      sum += table.ask((turn & 1) === 0 ? OUT : IN, words, 0, turn & 511) + table.lookup(words, 0);
+      if (finder.find(words, 0)) sum += finder.found[0]! & 1;
+    }
+    return sum;
+  };
+  ask(200_000); // compiled from here on
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  ask(500_000);
+  const grown = process.memoryUsage().heapUsed - before;
+  assert.ok(grown < 1_000_000, `${grown} bytes`);
 });

@@ -37,6 +37,12 @@ export class IPv4Fragments extends AddressNumbers implements FragmentFamily {
     return (view.protocol << 16) | view.identification;
   }
 
+  holdName(view: FrameView): number {
+    return this.nameOf(view);
+  }
+
+  releaseName(): void {}
+
   lengthOf(view: FrameView): number {
     return view.transportLength;
   }

@@ -4,7 +4,6 @@
  */
 import { ALLOWED } from "../../policy/default-layer.ts";
 import { type KnownNetwork6, NO_NETWORK_6 } from "../../policy/default-layer-6.ts";
-import { EmbeddedAddresses } from "../../policy/embedded.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { IN, OUT, type Way } from "../../policy/rule-tree.ts";
 import { METADATA_ADDRESSES_6 } from "../../policy/special-purpose-6.ts";
@@ -12,7 +11,7 @@ import { PolicyTable6 } from "../../policy/table-6.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_ICMP } from "../../wire/ipv4.ts";
 import { PROTOCOL_ICMPV6 } from "../../wire/ipv6.ts";
-import { wordOf } from "../../wire/ipv6-address.ts";
+import { wordsOf } from "../../wire/ipv6-address.ts";
 import { judgeKind, judgeKind6 } from "../default-policy.ts";
 import type { FlowFamily } from "../flow-family.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
@@ -21,23 +20,19 @@ import type { OwnPlaces } from "./own-places.ts";
 import { RemoteNumbers } from "./remote-numbers.ts";
 
 /** Four words of each. */
-const METADATA_WORDS = Int32Array.from(
-  METADATA_ADDRESSES_6.flatMap(({ address }) => [0, 1, 2, 3].map((word) => wordOf(address, word))),
-);
+const METADATA_WORDS = Int32Array.from(METADATA_ADDRESSES_6.flatMap(({ address }) => [...wordsOf(address)]));
 
 export class IPv6Flows extends RemoteNumbers implements FlowFamily {
   readonly icmp = PROTOCOL_ICMPV6;
   readonly #ipv4: PolicyGuard;
   readonly #own: OwnPlaces;
   #table: PolicyTable6;
-  #embedded: EmbeddedAddresses;
 
   constructor(ipv4: PolicyGuard, own: OwnPlaces, rules: readonly Rule[]) {
     super();
     this.#ipv4 = ipv4;
     this.#own = own;
     this.#table = new PolicyTable6(rules, NO_NETWORK_6);
-    this.#embedded = new EmbeddedAddresses([]);
   }
 
   /** In force now. */
@@ -48,7 +43,6 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily {
   /** Puts these into force. `rules`: with those that they imply. */
   setPolicy(rules: readonly Rule[], knownNetwork: KnownNetwork6): void {
     this.#table = new PolicyTable6(rules, knownNetwork);
-    this.#embedded = new EmbeddedAddresses(knownNetwork.nat64);
   }
 
   get stateful(): boolean {
@@ -76,29 +70,21 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily {
     return this.judgeAddress(way, this.words, protocol, port, fragmented);
   }
 
-  /** The same about any address of four words. */
+  /** The same about any address of four words. What it embeds must pass, too; ICMPv6 is ICMP there. */
   judgeAddress(way: Way, words: Int32Array, protocol: number, port: number, fragmented: boolean): number {
-    if (this.#embedded.find(words, 0)) {
-      const verdict = this.judgeIPv4(way, this.#embedded.found[0]!, protocol, port, fragmented);
-      if (verdict !== PASS) return verdict;
-    }
-    return judgeKind6(this.#table.ask(way, words, 0, port), protocol, port, fragmented);
-  }
-
-  /** What IPv4's policy says of the same packet; ICMPv6 is ICMP there. */
-  judgeIPv4(way: Way, remote: number, protocol: number, port: number, fragmented: boolean): number {
+    const table = this.#table;
+    const verdict = judgeKind6(table.ask(way, words, 0, port), protocol, port, fragmented);
+    if (verdict !== PASS) return verdict;
+    const embedded = table.embeddedIPv4(words, 0);
+    if (embedded < 0) return PASS;
     const same = protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : protocol;
-    return judgeKind(this.#ipv4.table.ask(way, remote, port), same, port, fragmented);
-  }
-
-  /** The IPv4 address that an address of four words embeds, host order; undefined = none. For people. */
-  embeddedIn(words: Int32Array): number | undefined {
-    return this.#embedded.find(words, 0) ? this.#embedded.found[0] : undefined;
+    return judgeKind(this.#ipv4.table.ask(way, embedded, port), same, port, fragmented);
   }
 
   mayOpenToVm(_remote: number, port: number): boolean {
     const { words } = this;
-    if (this.#embedded.find(words, 0) && !this.#ipv4.mayOpenToVm(this.#embedded.found[0]!, port)) return false;
+    const embedded = this.#table.embeddedIPv4(words, 0);
+    if (embedded >= 0 && !this.#ipv4.mayOpenToVm(embedded, port)) return false;
     return !isMetadata6(words) || (this.stateful && this.#table.ask(IN, words, 0, port) === ALLOWED);
   }
 }

@@ -2,16 +2,19 @@
 import { OUT, type Way } from "../../policy/rule-tree.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import type { FragmentFamily } from "../fragment-guard.ts";
-import type { Remotes } from "../remotes.ts";
 import type { IPv6Flows } from "./ipv6-flows.ts";
+import { MOST_PLACES, NO_PLACE } from "./own-places.ts";
 
 /** Judges whole packets. */
 type WholeJudge = (way: Way, view: FrameView, place: number) => number;
 
-/** The name of packets to or from the VM's address in a place: 0 is left for all destinations that are none of its addresses. */
-export const fragmentName = (place: number): number => place + 1;
+/**
+ * The own address of a packet, as its name: the place of one of the VM's, or the number of another destination
+ * (remote-numbers.ts) behind all places.
+ */
+const ofOther = (number: number): number => MOST_PLACES + number;
 
-export class IPv6Fragments implements FragmentFamily, Remotes {
+export class IPv6Fragments implements FragmentFamily {
   readonly prefix = "ipv6";
   readonly refusesOverlaps = true;
   readonly judgeFirst: WholeJudge;
@@ -34,8 +37,16 @@ export class IPv6Fragments implements FragmentFamily, Remotes {
     return view.fragmentIdentification;
   }
 
-  nameOf(_view: FrameView, place: number): number {
-    return fragmentName(place);
+  nameOf(view: FrameView, place: number): number {
+    return place !== NO_PLACE ? place : ofOther(this.#flows.find(view.destination6));
+  }
+
+  holdName(view: FrameView, place: number): number {
+    return place !== NO_PLACE ? place : ofOther(this.#flows.hold(this.#flows.find(view.destination6)));
+  }
+
+  releaseName(name: number): void {
+    if (name >= MOST_PLACES) this.#flows.release(name - MOST_PLACES);
   }
 
   lengthOf(view: FrameView): number {

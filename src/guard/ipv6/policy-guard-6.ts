@@ -10,28 +10,33 @@ import { rulesInForce } from "../../policy/families.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { IN, OUT, type Way } from "../../policy/rule-tree.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
-import { wordOf } from "../../wire/ipv6-address.ts";
+import { wordsOf } from "../../wire/ipv6-address.ts";
 import type { FlowGuard } from "../flow-guard.ts";
 import { isEcho } from "../flow-key.ts";
 import { NO_FLOW } from "../flow-table.ts";
 import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
+import type { ExposedPorts } from "../ipv4/exposed-ports.ts";
 import { NotedFlows } from "../noted-flows.ts";
+import { explainPolicy6, type PolicyQuestion6 } from "../policy-explanation.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import type { Explanation } from "../types.ts";
 import { Answers6, putReset6 } from "./answers.ts";
 import { IPv6Flows } from "./ipv6-flows.ts";
-import { fragmentName, IPv6Fragments } from "./ipv6-fragments.ts";
+import { IPv6Fragments } from "./ipv6-fragments.ts";
 import type { OwnPlaces } from "./own-places.ts";
-import { explainPolicy6, type PolicyQuestion6 } from "./policy-explanation-6.ts";
+
+export type { PolicyQuestion6 };
 
 const ICMP_RATE = verdictOf("icmp.rate");
+const POLICY_BLOCK = verdictOf("policy.block");
 const FLOW_UNKNOWN = verdictOf("flow.unknown");
 
 export class PolicyGuard6 {
   readonly #mac: number;
   readonly #live: boolean;
+  readonly #exposed: ExposedPorts;
   readonly #ipv4: PolicyGuard;
   readonly #own: OwnPlaces;
   /** The guard's clock in microseconds, in place 0. */
@@ -44,6 +49,8 @@ export class PolicyGuard6 {
   #knownNetwork = NO_NETWORK_6;
   /** Four words; undefined = there is none. */
   #router: Int32Array | undefined;
+  /** Four words of each of the router's addresses. */
+  #routers = new Int32Array(0);
   /** While packets are noted in flows. */
   #noting: FlowGuard | undefined;
 
@@ -51,7 +58,9 @@ export class PolicyGuard6 {
    * `ipv4`: the policy of the other family, which is asked about embedded addresses; `clock`: the guard's, in microseconds, in
    * place 0. Make one only where IPv6 is on: its tables are made here, flows' when they are needed first, all once.
    */
-  constructor({ rules, live, reject, mac }: GuardSettings, ipv4: PolicyGuard, own: OwnPlaces, clock: Float64Array) {
+  constructor(settings: GuardSettings, ipv4: PolicyGuard, own: OwnPlaces, clock: Float64Array) {
+    const { rules, live, reject, mac, exposed } = settings;
+    this.#exposed = exposed;
     this.#mac = mac;
     this.#live = live;
     this.#ipv4 = ipv4;
@@ -100,9 +109,10 @@ export class PolicyGuard6 {
    * come, 0n = none.
    */
   updateNetwork(knownNetwork: KnownNetwork6, router: bigint): void {
-    this.#router = router === 0n ? undefined : Int32Array.from([0, 1, 2, 3], (word) => wordOf(router, word));
+    this.#router = router === 0n ? undefined : wordsOf(router);
     if (isSameNetwork(knownNetwork, this.#knownNetwork)) return;
     this.#knownNetwork = knownNetwork;
+    this.#routers = Int32Array.from(knownNetwork.routers.flatMap((address) => [...wordsOf(address)]));
     this.#configure();
     this.#flows.judgeAgain(false);
   }
@@ -115,13 +125,24 @@ export class PolicyGuard6 {
   /** The VM's address in a place has ended: so have all flows and noted fragments that are of it, and their RSTs. */
   ownAddressEnded(place: number): void {
     this.#flows.table?.endOf(place);
-    this.#fragments.clearName(fragmentName(place));
+    this.#fragments.clearName(place);
   }
 
   /** Judges a packet from the VM's valid address in `place`, a fragment, too; an ICMPv6 error only with `isAboutPacketTo`. */
   egress(view: FrameView, place: number): number {
     if (view.fragmentBits !== 0) return this.#fragments.judge(OUT, view, place, this.#clock[0]!);
-    return this.#judgeWhole(OUT, view, place);
+    const verdict = this.#judgeWhole(OUT, view, place);
+    if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
+    return this.#exposed.isFromExposed(view) && this.#isRouter(view.destination6) ? PASS : verdict;
+  }
+
+  #isRouter(words: Int32Array): boolean {
+    const routers = this.#routers;
+    for (let at = 0; at < routers.length; at += 4) {
+      const same = routers[at] === words[0] && routers[at + 1] === words[1];
+      if (same && routers[at + 2] === words[2] && routers[at + 3] === words[3]) return true;
+    }
+    return false;
   }
 
   /** Judges a packet to the VM's valid address in `place`, or to any other destination (NO_PLACE). */
@@ -165,7 +186,9 @@ export class PolicyGuard6 {
 
   /** As `Guard.explain`, for a remote IPv6 address. */
   explain(question: PolicyQuestion6): Explanation {
-    return explainPolicy6(question, this.#family, this.#ipv4);
+    return explainPolicy6(question, this.#family.table, this.#rules, this.#knownNetwork, (same) =>
+      this.#ipv4.explain(same),
+    );
   }
 }
 

@@ -5,7 +5,7 @@
  *
  * The upper 64 bits, by which half-open flows are counted (one machine may have all addresses of a /64), have numbers of their
  * own; an address is found by that of its upper half and its lower 64 bits. Both tables are keyed (keyed-hash.ts), exact, and
- * have room for all that can be noted at once: 33,280 addresses, 1,328,128 bytes.
+ * have room for all that can be noted at once: 33,536 addresses, 1,336,320 bytes.
  */
 import { MOST_FLOWS } from "../flow-table.ts";
 import { MOST_PACKETS } from "../fragments.ts";
@@ -15,8 +15,8 @@ import type { Remotes } from "../remotes.ts";
 /** Of an address that nothing noted has. */
 export const SCRATCH = 0;
 
-/** Flows, and packets in either direction, each of another address. */
-const MOST_NUMBERS = MOST_FLOWS + 2 * MOST_PACKETS;
+/** Flows, and packets in either direction, each of another address; packets to the VM each to another one, too. */
+const MOST_NUMBERS = MOST_FLOWS + 3 * MOST_PACKETS;
 
 export class RemoteNumbers implements Remotes {
   /** The address that was asked about last. */

@@ -1,7 +1,9 @@
 /** Flows of IPv6 (docs/guard-ipv6.md, Flows): what belongs to which, what ends them, what half-open ones are counted by. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { NO_PLACE } from "../../../src/guard/ipv6/own-places.ts";
 import { RemoteNumbers, SCRATCH } from "../../../src/guard/ipv6/remote-numbers.ts";
+import { FrameView } from "../../../src/wire/frame-view.ts";
 import {
   ACK,
   addressOf,
@@ -17,6 +19,8 @@ import {
   OWN,
   PolicyBench,
   packet,
+  pieceIn,
+  pieceOut,
   REMOTE,
   RST,
   SECOND_OWN,
@@ -164,6 +168,9 @@ test("S10 I7 a remote address that embeds an IPv4 one passes only where that wou
   assert.equal(bench.out(udpOut({ destination: "64:ff9b::a9fe:a9fe" })), "policy.metadata");
   assert.equal(bench.out(udpOut({ destination: "64:ff9b::7f00:1" })), "ipv4.loopback");
   assert.equal(bench.out(udpOut({ destination: "2002:0a00:0001::1" })), "policy.destination");
+  // IPv6's reason comes first.
+  const closed = new PolicyBench({ block: ["64:ff9b::/96"] });
+  assert.equal(closed.out(udpOut({ destination: "64:ff9b::a9fe:a9fe" })), "policy.block");
   assert.equal(bench.out(echoOut(128, 1, { destination: "64:ff9b::c0a8:4001" })), "pass");
   bench.network({ nat64: [cidr("2600:1f18::/96")] });
   assert.equal(bench.out(udpOut({ destination: "2600:1f18::5db8:2222" })), "policy.block");
@@ -203,6 +210,32 @@ test("without directions nothing is asked about packets to the VM; with `live` f
   assert.equal(plain.flows, 0);
 });
 
+test("what an exposed port answers to the router passes though a rule blocks it", () => {
+  for (const block of [["@host"], ["in @host", "out @host"]]) {
+    const bench = new PolicyBench({ block, exposedPorts: [22] });
+    bench.network({ routers: [addressOf("fe80::1"), addressOf("2001:db8:1::1")] });
+    for (const destination of ["fe80::1", "2001:db8:1::1"]) {
+      assert.equal(bench.out(tcpOut({ destination, own: 22, ...middle })), "pass");
+      assert.equal(bench.out(tcpOut({ destination, own: 22 })), "policy.block");
+      assert.notEqual(bench.out(tcpOut({ destination, own: 23, ...middle })), "pass");
+    }
+    assert.notEqual(bench.out(tcpOut({ destination: "fe80::2", own: 22, ...middle })), "pass");
+  }
+});
+
+test("S10 a block rule about IPv4's whole space is in force for IPv6, and the other way round", () => {
+  const bench = new PolicyBench({ block: ["0.0.0.0/0"] });
+  assert.equal(bench.out(udpOut()), "policy.block");
+  const other = new PolicyBench({ block: ["::/0"], allow: ["64:ff9b::/96"] });
+  assert.equal(other.out(udpOut({ destination: "64:ff9b::5db8:2222" })), "policy.block");
+});
+
+test("a rule with a direction makes the policy stateful in both families", () => {
+  assert.ok(new PolicyBench({ block: ["in 10.0.0.0/8"] }).policy.stateful);
+  assert.ok(new PolicyBench({ block: ["in 2600::/16"] }).ipv4.stateful);
+  assert.ok(!new PolicyBench({ block: ["2600::/16"] }).policy.stateful);
+});
+
 test("explain says what a packet would be told, and whose rule decides", () => {
   const { policy } = new PolicyBench({ allow: ["out 2001:db8:ffff::/128"], block: ["2600::/16", "93.184.0.0/16"] });
   const ask = (remote: string, protocol: "tcp" | "icmp" | number = "tcp") =>
@@ -215,11 +248,21 @@ test("explain says what a packet would be told, and whose rule decides", () => {
   assert.deepEqual(ask("2a00::1"), { verdict: "pass", default: "global" });
   assert.deepEqual(ask("fe80::1", 99), { verdict: "drop", reason: "policy.gateway", default: "gateway" });
   assert.deepEqual(ask("fe80::1", "icmp"), { verdict: "pass", default: "gateway" });
-  assert.deepEqual(ask("64:ff9b::5db8:2222"), {
-    verdict: "drop",
-    reason: "policy.block",
-    rule: { action: "block", text: "93.184.0.0/16" },
-  });
+  const { verdict, reason, embedded } = ask("64:ff9b::5db8:2222");
+  assert.deepEqual(
+    { verdict, reason, embedded },
+    {
+      verdict: "drop",
+      reason: "policy.block",
+      embedded: {
+        address: "93.184.34.34",
+        decides: true,
+        verdict: "drop",
+        reason: "policy.block",
+        rule: { action: "block", text: "93.184.0.0/16" },
+      },
+    },
+  );
 });
 
 test("numbers are lent while something has them, as often as one likes, and each is one address", () => {
@@ -250,4 +293,46 @@ test("numbers are lent while something has them, as often as one likes, and each
     numbers.select(number);
     assert.deepEqual(numbers.words, wordsOf(text));
   }
+});
+
+test("policy allocates nothing per frame, whatever becomes of it", () => {
+  const collect = globalThis.gc;
+  assert.ok(collect, "run with --expose-gc, as scripts/test.ts does");
+  const bench = new PolicyBench({ allow: ["out 2600::/16"], block: ["in [::/0]:9"] });
+  const turns: [out: boolean, frame: Uint8Array][] = [];
+  for (let index = 0; index < 50; index++) {
+    const remote = `2600:0:0:${index.toString(16)}::${(index % 7).toString(16)}`;
+    const id = index;
+    turns.push(
+      [true, tcpOut({ destination: remote, own: index })],
+      [false, tcpIn({ source: remote, own: index, flags: SYN | ACK })],
+      [false, errorIn(tcpOut({ destination: remote, own: index }))],
+      [false, tcpIn({ source: remote, own: index, flags: RST })],
+      [true, udpOut({ destination: `64:ff9b::${(0xf000 + index).toString(16)}:1`, own: 7 })],
+      [false, udpIn({ port: 9, source: remote, own: 9 })],
+      [true, pieceOut({ destination: remote, id })],
+      [true, pieceOut({ destination: remote, id, offset: 64 })],
+      [false, pieceIn({ destination: "ff02::fb", source: remote, id })],
+      [false, tcpIn({ source: remote, own: 8, port: index })],
+    );
+  }
+  const views = turns.map(([out, frame]) => ({ out, view: FrameView.of(frame) }));
+  const { policy } = bench;
+  const place = bench.own.placeOf(wordsOf(OWN));
+  const judge = (times: number): number => {
+    let sum = 0;
+    for (let turn = 0; turn < times; turn++) {
+      const { out, view } = views[turn % views.length]!;
+      sum += out
+        ? policy.egress(view, place)
+        : policy.ingress(view, view.destination6[0]! >>> 24 === 0xff ? NO_PLACE : place);
+    }
+    return sum;
+  };
+  judge(300_000); // compiled from here on
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  judge(300_000);
+  const grown = process.memoryUsage().heapUsed - before;
+  assert.ok(grown < 1_000_000, `${grown} bytes`);
 });

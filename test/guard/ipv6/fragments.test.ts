@@ -100,6 +100,20 @@ test("noted packets are over after 30 s, with other rules, and with the VM's add
   assert.equal(bench.out(pieceOut({ offset: 64, source: SECOND_OWN })), "pass");
 });
 
+test("fragments to addresses that are none of the VM's follow those to the same one, and give its number back", () => {
+  const bench = new PolicyBench();
+  assert.equal(bench.in(pieceIn({ destination: "ff02::fb" })), "pass");
+  assert.equal(bench.in(pieceIn({ destination: "2001:db8:1::77", id: 2 })), "pass");
+  assert.equal(bench.in(pieceIn({ destination: "ff02::fc", offset: 64 })), UNKNOWN);
+  assert.equal(bench.in(pieceIn({ offset: 64 })), UNKNOWN);
+  assert.equal(bench.in(pieceIn({ destination: "ff02::fb", id: 2, offset: 64 })), UNKNOWN);
+  assert.equal(bench.in(pieceIn({ destination: "ff02::fb", offset: 64 })), "pass");
+  assert.equal(bench.in(pieceIn({ destination: "2001:db8:1::77", id: 2, offset: 64 })), "pass");
+  for (let index = 0; index < 40_000; index++) {
+    assert.equal(bench.in(pieceIn({ destination: `ff05::${index.toString(16)}` })), "pass");
+  }
+});
+
 test("I13 64 packets of one remote address are noted, whichever of the VM's addresses they go to", () => {
   const bench = new PolicyBench();
   for (let id = 1; id <= 64; id++) {

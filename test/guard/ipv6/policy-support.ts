@@ -8,7 +8,6 @@ import type { GuardOptions } from "../../../src/index.ts";
 import { parseCidr6 } from "../../../src/policy/cidr-6.ts";
 import type { KnownNetwork } from "../../../src/policy/default-layer.ts";
 import { type KnownNetwork6, NO_NETWORK_6 } from "../../../src/policy/default-layer-6.ts";
-import { rulesInForce } from "../../../src/policy/families.ts";
 import { parseRules } from "../../../src/policy/rule.ts";
 import { put16, put32 } from "../../../src/wire/bytes.ts";
 import { addToSum, checksumOf } from "../../../src/wire/checksum.ts";
@@ -183,8 +182,8 @@ export class PolicyBench {
   readonly #clock = new Float64Array(1);
 
   constructor(options: Partial<GuardOptions> = TRACKING) {
-    const settings = guardSettings({ macAddress: VM, ...options });
-    this.ipv4 = new PolicyGuard({ ...settings, rules: rulesInForce(settings.rules, true) }, this.#clock);
+    const settings = guardSettings({ macAddress: VM, ipv6: true, ...options });
+    this.ipv4 = new PolicyGuard(settings, this.#clock);
     this.ipv4.updateNetwork(AT_HOME);
     this.policy = new PolicyGuard6(settings, this.ipv4, this.own, this.#clock);
     this.own.set(0, LINK_LOCAL);
@@ -204,7 +203,7 @@ export class PolicyBench {
 
   rules(allow: readonly string[], block: readonly string[] = []): number {
     const rules = parseRules(allow, block);
-    this.ipv4.setRules(rulesInForce(rules, true));
+    this.ipv4.setRules(rules);
     return this.policy.setRules(rules);
   }
 
