@@ -191,6 +191,8 @@ export class Guard {
    * for an IPv6 address while IPv6 is off.
    */
   explain(question: PolicyQuestion): Explanation {
+    const { remote } = question;
+    if (this.#ipv6 !== undefined && typeof remote === "bigint") return this.#ipv6.explain({ ...question, remote });
     return this.#policy.explain(question);
   }
 

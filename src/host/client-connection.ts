@@ -1,11 +1,11 @@
 /**
  * One softnet's connection to the helper: requests in, replies and notices out. Requests come one after the other; only
- * the newest notices wait where the other end does not read.
+ * the newest notices, and the newest word on the route, wait where the other end does not read.
  */
 import { Lines, TOO_LONG } from "../control/lines.ts";
 import { Outgoing } from "../control/outgoing.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
-import { type Event, encode, type Notices, parseRequest, type Reply, type Request } from "./messages.ts";
+import { type Event, encode, type Notices, parseRequest, type Reply, type Request, type Route6 } from "./messages.ts";
 
 /** Events that wait where the other end does not read; more are left out. */
 const MOST_EVENTS = 16;
@@ -25,6 +25,8 @@ export class ClientConnection {
   #notices: Notices | undefined;
   readonly #events: Event[] = [];
   #sentNotices = "[]";
+  #route: Route6 | undefined;
+  #sentRoute: boolean | undefined;
   #open = true;
 
   constructor(options: ClientConnectionOptions) {
@@ -38,6 +40,14 @@ export class ClientConnection {
     if (!this.#open || text === this.#sentNotices) return;
     this.#sentNotices = text;
     this.#notices = { kind: "notices", notices };
+    this.#send();
+  }
+
+  /** Whether the host has an IPv6 default route. */
+  sendRoute(present: boolean): void {
+    if (!this.#open || present === this.#sentRoute) return;
+    this.#sentRoute = present;
+    this.#route = { kind: "route6", present };
     this.#send();
   }
 
@@ -96,16 +106,21 @@ export class ClientConnection {
       do {
         if (this.#outgoing.length === 0) this.#addNext();
         this.#outgoing.flush((bytes) => stream.send(bytes));
-      } while (this.#outgoing.length === 0 && (this.#events.length > 0 || this.#notices !== undefined));
+      } while (this.#outgoing.length === 0 && this.#hasNext());
       stream.watch(true, this.#outgoing.length > 0, this.#wake);
     } catch {
       this.close();
     }
   }
 
+  #hasNext(): boolean {
+    return this.#route !== undefined || this.#events.length > 0 || this.#notices !== undefined;
+  }
+
   #addNext(): void {
-    const next = this.#events.shift() ?? this.#notices;
+    const next = this.#route ?? this.#events.shift() ?? this.#notices;
     if (next === undefined) return;
+    if (next === this.#route) this.#route = undefined;
     if (next === this.#notices) this.#notices = undefined;
     this.#outgoing.add(encode(next).toString());
   }

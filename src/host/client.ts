@@ -12,12 +12,12 @@ import { Outgoing } from "../control/outgoing.ts";
 import { receiveDescriptor } from "../native/linux/descriptor-passing.ts";
 import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../native/linux/libc.ts";
 import { Poll } from "../native/poll.ts";
-import type { Reachable } from "../policy/reachable.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { UserError } from "../user-error.ts";
 import {
   type AttachedRequest,
   type AttachRequest,
+  type ChangeRequest,
   encode,
   type OpenRequest,
   parseReply,
@@ -40,6 +40,8 @@ export class HostHelper {
   onNotices: (notices: readonly string[]) => void = () => {};
   /** Called with what happened on the host. */
   onEvent: (event: string) => void = () => {};
+  /** Called with whether the host has an IPv6 default route: once the VM is open, and whenever that changes. */
+  onRoute6: (present: boolean) => void = () => {};
   readonly #libc: LinuxLibc;
   readonly #stream: UnixStream;
   /** Copies of the table's owner. */
@@ -47,8 +49,8 @@ export class HostHelper {
   readonly #lines = new Lines();
   readonly #outgoing = new Outgoing();
   #waiting: { readonly resolve: (reply: Reply) => void; readonly deadline: NodeJS.Timeout } | undefined;
-  /** The newest change that waits for the one under way. */
-  #next: (() => Reachable) | undefined;
+  /** The newest change of each kind that waits for the one under way. */
+  readonly #next = new Map<Request["kind"], () => Request>();
   #changing = false;
   #lost: string | undefined;
   #closed = false;
@@ -98,8 +100,14 @@ export class HostHelper {
   }
 
   /** Other reach. `reach` is called when its turn comes, if no newer change has come by then. Never throws. */
-  change(reach: () => Reachable): void {
-    this.#next = reach;
+  change(reach: () => Omit<ChangeRequest, "kind">): void {
+    this.#next.set("change", () => ({ kind: "change", ...reach() }));
+    if (!this.#changing) void this.#change();
+  }
+
+  /** The IPv6 address that exposed ports lead to; undefined: none. Never throws. */
+  followAddress6(address: bigint | undefined): void {
+    this.#next.set("address6", () => ({ kind: "address6", ...(address !== undefined && { address }) }));
     if (!this.#changing) void this.#change();
   }
 
@@ -115,10 +123,10 @@ export class HostHelper {
   async #change(): Promise<void> {
     this.#changing = true;
     try {
-      while (this.#next !== undefined && !this.#closed) {
-        const reach = this.#next;
-        this.#next = undefined;
-        await this.#ask({ kind: "change", reach: reach() });
+      for (const [kind, request] of this.#next) {
+        if (this.#closed) return;
+        this.#next.delete(kind);
+        await this.#ask(request());
       }
     } catch (error) {
       if (!this.#closed) this.onRefusal(`a change of policy is not taken: ${(error as Error).message}`);
@@ -162,6 +170,7 @@ export class HostHelper {
       const message = line === TOO_LONG ? undefined : parseReply(line);
       if (message?.kind === "notices") this.onNotices(message.notices);
       else if (message?.kind === "event") this.onEvent(message.event);
+      else if (message?.kind === "route6") this.onRoute6(message.present);
       else if (message !== undefined) this.#resolve(message);
     }
   }

@@ -3,7 +3,7 @@
  * must still act once a softnet has dropped its privileges or has ended, and nothing else:
  *
  *   softnet ──┐                  ┌── the table with every VM's rules (table.ts)
- *   softnet ──┼── unix socket ── helper ── forwarding of single interfaces (ip-forwarding.ts)
+ *   softnet ──┼── unix socket ── helper ── forwarding of single interfaces (ip-forwarding.ts), IPv6 (host-ipv6.ts)
  *   softnet ──┘                  └── the connections that a VM leaves behind (conntrack), its subnet
  *
  * It is nobody's process with CAP_NET_ADMIN alone, and takes connections from root only; what comes through them later,
@@ -18,7 +18,7 @@ import { setImmediate as immediate } from "node:timers/promises";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import type { Nftables } from "../native/linux/libnftables.ts";
 import { changeLinks } from "../native/linux/link-changes.ts";
-import type { Reachable } from "../policy/reachable.ts";
+import { NO_REACH6 } from "../policy/reachable6.ts";
 import { type Cidr, covers, formatCidr } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { formatIPv4 } from "../wire/address.ts";
@@ -27,12 +27,25 @@ import { chooseSubnet } from "./choose.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { type Firewalls, findBlocks } from "./firewalls/firewalls.ts";
 import { FirewallWatch } from "./firewalls/watch.ts";
+import { HostIPv6, type HostIPv6Tools } from "./host-ipv6.ts";
 import { listHost, readHostState, stateOf, uplinkOf } from "./host-state.ts";
 import { IpForwarding, type IpForwardingRecord } from "./ip-forwarding.ts";
-import type { AttachedRequest, AttachRequest, OpenRequest, Reply, Request, ReserveRequest } from "./messages.ts";
+import { makeTable } from "./make-table.ts";
+import type {
+  AddressRequest,
+  AttachedRequest,
+  AttachRequest,
+  ChangeRequest,
+  OpenRequest,
+  Reply,
+  Request,
+  ReserveRequest,
+} from "./messages.ts";
+import { formatPrefix, prefixOf } from "./prefix.ts";
 import { portsInUse } from "./services.ts";
 import { overlapOf, SUBNET_LENGTH } from "./subnet.ts";
-import { addVm, changeReach, removeVm, setServices, TABLE_NAMES, tableCommands, type Vm } from "./table.ts";
+import { addVm, changeVm, removeVm, setServices } from "./table.ts";
+import type { Changing, Vm } from "./vm.ts";
 
 export interface HelperOptions {
   readonly libc: LinuxLibc;
@@ -46,6 +59,10 @@ export interface HelperOptions {
   readonly readFirewalls: () => Promise<Firewalls>;
   /** Deletes the connections of an address. Returns how many at most `most` were. */
   readonly deleteConnections: (address: number, most: number) => number;
+  /** The same for IPv6, and for all addresses of a prefix. */
+  readonly ipv6: Omit<HostIPv6Tools, "libc" | "nft" | "isBridge" | "say" | "onChange"> & {
+    readonly deleteConnections: (prefix: bigint, most: number) => number;
+  };
   /** Called when there is nothing more to do. */
   readonly onIdle: () => void;
 }
@@ -63,14 +80,16 @@ interface Member {
   readonly connection: ClientConnection;
   subnet: Cidr | undefined;
   vm: Vm | undefined;
+  /** The first address of its /64; undefined without IPv6. */
+  prefix: bigint | undefined;
   attached: AttachedInterface | undefined;
-  reach: Reachable;
+  changing: Changing;
   /** What is wrong at present: networks that overlap, firewalls that drop. */
   overlaps: readonly string[];
   blocks: readonly string[];
 }
 
-const NO_REACH: Reachable = { allowed: [], answerable: [], closed: [], dns: [] };
+const UNCHANGED: Changing = { reach: { allowed: [], answerable: [], closed: [], dns: [] } };
 
 export class Helper {
   readonly #options: HelperOptions;
@@ -78,6 +97,7 @@ export class Helper {
   /** TAPs of softnets that have ended, until they are gone. */
   #closing = 0;
   readonly #forwarding: IpForwarding;
+  readonly #ipv6: HostIPv6;
   #look: NodeJS.Timeout | undefined;
   readonly #firewalls = new FirewallWatch(() => this.#lookAtFirewalls());
   #served = false;
@@ -89,15 +109,12 @@ export class Helper {
 
   constructor(options: HelperOptions) {
     this.#options = options;
-    const { nft, readRecord, isBridge } = options;
-    this.#forwarding = new IpForwarding({
-      nft: (commands) => nft.run(commands),
-      readRecord,
-      isBridge,
-      say: (message) => {
-        for (const { connection } of this.#members) connection.sendEvent(message);
-      },
-    });
+    const { readRecord, isBridge } = options;
+    const nft = (commands: readonly string[]): string | undefined => options.nft.run(commands);
+    const say = (message: string): void => this.#sayToAll(message);
+    this.#forwarding = new IpForwarding({ nft, readRecord, isBridge, say });
+    const onChange = (): void => this.hostChanged();
+    this.#ipv6 = new HostIPv6({ ...options.ipv6, libc: options.libc, nft, isBridge, say, onChange });
   }
 
   /** Serves a softnet. */
@@ -112,8 +129,9 @@ export class Helper {
       connection,
       subnet: undefined,
       vm: undefined,
+      prefix: undefined,
       attached: undefined,
-      reach: NO_REACH,
+      changing: UNCHANGED,
       overlaps: [],
       blocks: [],
     };
@@ -134,19 +152,33 @@ export class Helper {
     if ([...this.#members].some(isRouted)) this.#firewalls.changed();
   }
 
-  /** Another program removed the table of the forwarding's record. */
+  /** Another program removed the table of a forwarding's record. */
   recordRemoved(): void {
     this.#forwarding.recordLost();
+    this.#ipv6.recordLost();
   }
 
   #serve(member: Member, request: Request): Omit<Reply, "kind"> {
     if (request.kind === "reserve") return this.#reserve(member, request);
     if (request.kind === "open") return this.#openVm(member, request);
-    if (request.kind !== "change") return this.#serveAttached(member, request);
-    const { vm } = member;
+    if (request.kind === "change" || request.kind === "address6") return this.#change(member, request);
+    return this.#serveAttached(member, request);
+  }
+
+  #change(member: Member, request: ChangeRequest | AddressRequest): Omit<Reply, "kind"> {
+    const { vm, prefix, changing } = member;
     if (vm === undefined || this.#table === undefined) throw new Error("there is no VM whose reach could change");
-    this.#run(changeReach(this.#table, vm, member.reach, request.reach));
-    member.reach = request.reach;
+    let after: Changing;
+    if (request.kind === "change") {
+      const { reach, reach6 = changing.reach6 } = request;
+      after = { ...changing, reach, reach6 };
+    } else {
+      const { address } = request;
+      if (address !== undefined && prefixOf(address) !== prefix) throw new Error("the VM has no such address");
+      after = { ...changing, address6: address };
+    }
+    this.#run(changeVm(this.#table, vm, changing, after));
+    member.changing = after;
     return {};
   }
 
@@ -166,25 +198,42 @@ export class Helper {
     const state = readHostState(this.#options.libc);
     const { subnet, inside } = chooseSubnet(state, request, ({ address }) => taken.has(address));
     member.subnet = subnet;
-    return { subnet: formatCidr(subnet), ...(inside !== undefined && { inside: formatCidr(inside) }) };
+    if (request.ipv6) {
+      const prefixes = [...this.#members].flatMap(({ prefix }) => prefix ?? []);
+      member.prefix = this.#ipv6.choosePrefix(prefixes, request.preferred6);
+    }
+    return {
+      subnet: formatCidr(subnet),
+      ...(inside !== undefined && { inside: formatCidr(inside) }),
+      ...(member.prefix !== undefined && { prefix6: formatPrefix(member.prefix) }),
+    };
   }
 
-  #openVm(member: Member, { tap, nat, exposures, connections, reach }: OpenRequest): Omit<Reply, "kind"> {
-    const { subnet } = member;
+  #openVm(member: Member, request: OpenRequest): Omit<Reply, "kind"> {
+    const { tap, nat, exposures, connections, reach, reach6 } = request;
+    const { subnet, prefix } = member;
     if (subnet === undefined || member.vm !== undefined) throw new Error("a VM is opened once, behind its subnet");
     const others = [...this.#members].flatMap(({ vm }) => vm ?? []);
     const external = new Set(others.flatMap((vm) => vm.exposures.map(([port]) => port)));
     const twice = exposures.find(([port]) => external.has(port));
     if (twice !== undefined) throw new Error(`port ${twice[0]} is exposed by another softnet`);
     if (others.some((vm) => vm.tap === tap)) throw new Error(`${tap} is another VM's TAP`);
-    const vm: Vm = { tap, nat, exposures, connections, address: subnet.address + 2, gateway: subnet.address + 1 };
+    const place = { address: subnet.address + 2, gateway: subnet.address + 1, ...(prefix !== undefined && { prefix }) };
+    const vm: Vm = { tap, nat, exposures, connections, ...place };
+    const changing: Changing = { reach, ...(prefix !== undefined && { reach6: reach6 ?? NO_REACH6 }) };
     this.#table ??= makeTable(this.#options.nft);
-    this.#run([...addVm(this.#table, vm, reach), ...setServices(this.#table, portsInUse())]);
+    this.#run([...addVm(this.#table, vm, changing), ...setServices(this.#table, portsInUse())]);
     member.vm = vm;
-    member.reach = reach;
+    member.changing = changing;
     if (nat) this.#forwarding.open(tap);
+    if (prefix !== undefined) this.#openIPv6(member, vm);
     this.firewallsChanged();
     return {};
+  }
+
+  #openIPv6({ connection }: Member, { tap, nat, prefix }: Vm): void {
+    this.#ipv6.open(tap, prefix!, nat);
+    connection.sendRoute(this.#ipv6.hasRoute);
   }
 
   #run(commands: readonly string[]): void {
@@ -213,29 +262,36 @@ export class Helper {
   /** Its TAP is gone: nothing of the VM's can pass any more. */
   #takeOut(member: Member, vm: Vm): void {
     const { nft } = this.#options;
-    const commands = removeVm(this.#table!, vm, member.reach);
+    const commands = removeVm(this.#table!, vm, member.changing);
     // All or nothing; and if one thing stands in the way, everything else goes all the same.
     if (nft.run(commands) !== undefined) for (const command of commands) nft.run([command]);
-    try {
-      this.#forwarding.close(vm.tap);
-    } catch (error) {
-      // An interface that is just going away, for example: that the VM is out must not depend on it.
-      for (const { connection } of this.#members)
-        connection.sendEvent(`the host cannot be kept as it should be: ${(error as Error).message}`);
+    for (const forwarding of [this.#forwarding, this.#ipv6]) {
+      try {
+        forwarding.close(vm.tap);
+      } catch (error) {
+        // An interface that is just going away, for example: that the VM is out must not depend on it.
+        this.#sayToAll(`the host cannot be kept as it should be: ${(error as Error).message}`);
+      }
     }
     this.#closing--;
-    this.#deleteConnections(vm.address);
+    const { deleteConnections, ipv6 } = this.#options;
+    const { prefix } = vm;
+    this.#deleteConnections(() => deleteConnections(vm.address, SLICE));
+    if (prefix !== undefined) this.#deleteConnections(() => ipv6.deleteConnections(prefix, SLICE));
     this.#forget(member);
   }
 
-  #deleteConnections(address: number): void {
+  /** `slice` deletes some; it returns SLICE where more may be left. */
+  #deleteConnections(slice: () => number): void {
     try {
-      if (this.#options.deleteConnections(address, SLICE) === SLICE) {
-        setImmediate(() => this.#deleteConnections(address));
-      }
+      if (slice() === SLICE) setImmediate(() => this.#deleteConnections(slice));
     } catch {
       // They end by themselves, at the kernel's own times.
     }
+  }
+
+  #sayToAll(message: string): void {
+    for (const { connection } of this.#members) connection.sendEvent(message);
   }
 
   #forget(member: Member): void {
@@ -250,12 +306,23 @@ export class Helper {
   }
 
   #lookAtHost(): void {
-    try {
-      this.#forwarding.refresh();
-      this.#lookAtAddresses();
-    } catch (error) {
-      for (const { connection } of this.#members)
-        connection.sendEvent(`the host cannot be kept as it should be: ${(error as Error).message}`);
+    for (const look of [() => this.#forwarding.refresh(), () => this.#lookAtAddresses(), () => this.#lookAtIPv6()]) {
+      try {
+        look();
+      } catch (error) {
+        this.#sayToAll(`the host cannot be kept as it should be: ${(error as Error).message}`);
+      }
+    }
+  }
+
+  #lookAtIPv6(): void {
+    this.#ipv6.refresh();
+    for (const { connection, vm } of this.#members) {
+      if (vm?.prefix === undefined) continue;
+      if (this.#ipv6.restoreAddresses(vm.tap)) {
+        connection.sendEvent(`IPv6 addresses of ${vm.tap} were gone: they are there again`);
+      }
+      connection.sendRoute(this.#ipv6.hasRoute);
     }
   }
 
@@ -322,15 +389,4 @@ function isRouted({ vm }: Member): boolean {
 
 function sendNotices({ connection, overlaps, blocks }: Member): void {
   connection.sendNotices([...overlaps, ...blocks]);
-}
-
-/** Makes the table under the first name that is free. Returns the name; throws Error when nft refuses. */
-function makeTable(nft: Nftables): string {
-  let error: string | undefined;
-  for (const name of TABLE_NAMES) {
-    error = nft.run(tableCommands(name));
-    if (error === undefined) return name;
-    if (!/File exists|Operation not permitted/.test(error)) break;
-  }
-  throw new Error(`nft refuses the table of the VMs: ${error}`);
 }

@@ -3,8 +3,7 @@
  * connection of the one softnet that started it without root. It ends with the last of them; signals do not end it, since
  * a service manager sends them to all processes of a service at once, and this one cleans up after the others.
  */
-import { spawnSync } from "node:child_process";
-import { deleteConnections } from "../native/linux/conntrack.ts";
+import { deleteConnections, deleteConnections6 } from "../native/linux/conntrack.ts";
 import { sendDescriptor } from "../native/linux/descriptor-passing.ts";
 import {
   AF_UNIX,
@@ -27,6 +26,9 @@ import {
   RTMGRP_IPV4_IFADDR,
   RTMGRP_IPV4_NETCONF,
   RTMGRP_IPV4_ROUTE,
+  RTMGRP_IPV6_IFADDR,
+  RTMGRP_IPV6_NETCONF,
+  RTMGRP_IPV6_ROUTE,
   RTMGRP_LINK,
 } from "../native/linux/netlink-events.ts";
 import { nameProcess } from "../native/linux/process-name.ts";
@@ -34,13 +36,15 @@ import { Poll } from "../native/poll.ts";
 import { UnixStream } from "../ports/unix-stream.ts";
 import { findNobody } from "../privileges/target.ts";
 import { DIRECTORY } from "../registry/linux.ts";
-import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
+import { findProgram } from "../system-program.ts";
 import { putOffCallerLimits } from "./caller-limits.ts";
 import { readFirewalls } from "./firewalls/firewalls.ts";
 import { isOwnTable } from "./firewalls/walk.ts";
 import { Helper } from "./helper.ts";
-import { DESPITE_ALL, type IpForwardingRecord, RECORD_NAME } from "./ip-forwarding.ts";
+import { RECORD_NAME } from "./ip-forwarding.ts";
+import { RECORD6_NAME } from "./ipv6-forwarding.ts";
 import { encode, FAILURE, HELLO } from "./messages.ts";
+import { readRecord, readRecord6 } from "./records.ts";
 import { keepNetAdmin } from "./rights.ts";
 
 const SOCKET = 3;
@@ -102,6 +106,14 @@ function start(libc: LinuxLibc, nft: Nftables): Helper {
     directory: DIRECTORY,
     isBridge: (name) => links.byName(name)?.kind === "bridge",
     deleteConnections: (address, most) => deleteConnections(libc, address, most),
+    ipv6: {
+      readRecord: () => readRecord6(program),
+      watch: (onChange) => {
+        const groups = RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_NETCONF;
+        new NetlinkEvents(libc, NETLINK_ROUTE, groups, onChange);
+      },
+      deleteConnections: (prefix, most) => deleteConnections6(libc, prefix, most),
+    },
     onIdle: () => process.exit(0),
   });
   const groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_NETCONF;
@@ -109,7 +121,8 @@ function start(libc: LinuxLibc, nft: Nftables): Helper {
   new NetlinkEvents(libc, NETLINK_NETFILTER, NFTABLES_GROUP, (message) => {
     const table = message === undefined ? undefined : tableOf(message);
     // Undefined: the kernel had more to say than there was room for.
-    if (message === undefined || (message.type === DELETE_TABLE && table === RECORD_NAME)) helper.recordRemoved();
+    const isRecord = message?.type === DELETE_TABLE && (table === RECORD_NAME || table === RECORD6_NAME);
+    if (message === undefined || isRecord) helper.recordRemoved();
     if (message === undefined || (table !== undefined && !isOwnTable(table))) helper.firewallsChanged();
   });
   return helper;
@@ -135,29 +148,6 @@ function peerUser(libc: LinuxLibc, fd: number): number {
 function socketOption(libc: LinuxLibc, name: number): number {
   const value: [number] = [0];
   return libc.getsockopt(SOCKET, SOL_SOCKET, name, value, [4]) < 0 ? -1 : value[0];
-}
-
-interface ListedSet {
-  readonly name: string;
-  readonly elem?: readonly unknown[];
-}
-
-/** What an earlier helper left (ip-forwarding.ts). */
-function readRecord(nft: string): IpForwardingRecord | undefined {
-  const { stdout } = spawnSync(nft, ["-j", "list", "table", "inet", RECORD_NAME], {
-    env: {},
-    encoding: "utf8",
-    timeout: PROGRAM_TIMEOUT,
-  });
-  try {
-    const { nftables } = JSON.parse(stdout) as { nftables: readonly { readonly set?: ListedSet }[] };
-    const sets = nftables.flatMap(({ set }) => set ?? []);
-    const elements = sets.find(({ name }) => name === "opened")?.elem ?? [];
-    const opened = elements.filter((element) => typeof element === "string");
-    return { opened, despiteAll: sets.some(({ name }) => name === DESPITE_ALL) };
-  } catch {
-    return undefined;
-  }
 }
 
 function tableOf({ type, body }: Message): string | undefined {

@@ -17,9 +17,22 @@
  *   leaving      behind every translation: what still has a VM's address, or has got the port of a service of the
  *                host's, goes nowhere
  *   expose_*     the host's ports lead to the VMs, for others (prerouting) and for the host itself (output)
+ *
+ * A VM with IPv6 (table6.ts) has a /64 of its own where it has one address in IPv4, so its IPv6 is counted by its TAP.
  */
-import type { Range, Reachable } from "../policy/reachable.ts";
+import type { Range } from "../policy/reachable.ts";
 import { formatIPv4 } from "../wire/address.ts";
+import {
+  COUNTED6,
+  changingElements6,
+  FROM_PREFIX,
+  FROM_TAP6,
+  fixedElements6,
+  MAPS6,
+  SETS6,
+  TO_HOST6,
+} from "./table6.ts";
+import type { Changing, Elements, Named, Vm } from "./vm.ts";
 
 const FAMILY = "inet";
 /** Names of the table, in the order in which they are tried: softnets of a helper that was killed keep theirs. */
@@ -53,12 +66,6 @@ const NOWHERE = "{ 0.0.0.0/8, 127.0.0.0/8 }";
 /** Behind every translation (NF_IP_PRI_NAT_SRC is 100). */
 const LAST = 300;
 
-interface Named {
-  readonly name: string;
-  readonly type: string;
-  readonly flags?: string;
-}
-
 const SETS: readonly Named[] = [
   { name: "taps", type: "ifname" },
   { name: "nat", type: "ifname" },
@@ -71,12 +78,14 @@ const SETS: readonly Named[] = [
   { name: "dns", type: "ifname . ipv4_addr" },
   { name: "external", type: "inet_service" },
   { name: "services", type: "inet_proto . inet_service" },
+  ...SETS6,
 ];
 
 const MAPS: readonly Named[] = [
   { name: "limits", type: "ifname : verdict" },
   { name: "gateways", type: "ifname : ipv4_addr" },
   { name: "exposed", type: "inet_service : ipv4_addr . inet_service" },
+  ...MAPS6,
 ];
 
 /** Counted by the kernel as packets come; an entry goes with its last connection. */
@@ -85,6 +94,7 @@ const COUNTED: readonly Named[] = [
   { name: "connections", type: "ipv4_addr" },
   { name: "clients", type: "ipv4_addr" },
   { name: "ends", type: "ipv4_addr . ipv4_addr . inet_service" },
+  ...COUNTED6,
 ];
 const MOST_COUNTED = 65_535;
 
@@ -101,14 +111,23 @@ const BASE: Readonly<Record<string, string>> = {
 };
 
 const LEADS_TO_VM = "fib daddr type local meta l4proto tcp dnat ip to tcp dport map @exposed";
+const LEADS_TO_VM6 = "fib daddr type local meta l4proto tcp dnat ip6 to tcp dport map @exposed6";
 
 /** Chains with their rules, those that others jump to first. */
 const CHAINS: Readonly<Record<string, readonly string[]>> = {
-  from_tap: ["iifname . ip saddr != @vms drop", "meta nfproto != ipv4 drop", `ip daddr ${NOWHERE} drop`],
-  arrival: ["iifname @taps goto from_tap", "ip saddr @addresses drop"],
+  from_tap6: FROM_TAP6,
+  from_tap: [
+    "iifname . ip saddr != @vms drop",
+    "meta nfproto ipv6 goto from_tap6",
+    "meta nfproto != ipv4 drop",
+    `ip daddr ${NOWHERE} drop`,
+  ],
+  arrival: ["iifname @taps goto from_tap", "ip saddr @addresses drop", `iifname != "lo" ip6 saddr @prefixes drop`],
   begins: [
     `add @rates { ip saddr limit rate over ${NEW_A_SECOND}/second burst ${NEW_AT_ONCE} packets } drop`,
     `meta l4proto { tcp, udp } add @ends { ip saddr . ip daddr . th dport ct count over ${WITH_ONE_END} } drop`,
+    `meta nfproto ipv6 add @rates6 { iifname limit rate over ${NEW_A_SECOND}/second burst ${NEW_AT_ONCE} packets } drop`,
+    `meta l4proto { tcp, udp } add @ends6 { iifname . ip6 daddr . th dport ct count over ${WITH_ONE_END} } drop`,
     "iifname vmap @limits",
   ],
   begun: [`iifname @taps ${MAKES_ENTRY} jump begins`],
@@ -116,12 +135,14 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
   to_host: [
     "ct direction reply ct status dnat accept",
     "iifname . ip daddr . tcp sport @closed drop",
+    "iifname . ip6 daddr . tcp sport @closed6 drop",
     "ip daddr 127.0.0.0/8 ct direction original drop",
     "ct state invalid drop",
     "ct direction reply accept",
     "fib daddr . iif type local accept",
     "iifname . ip daddr @allowed accept",
     "iifname . ip daddr @dns meta l4proto { tcp, udp } th dport 53 accept",
+    ...TO_HOST6,
     "drop",
   ],
   input: ["iifname @taps goto to_host"],
@@ -130,14 +151,18 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
     `ip daddr ${NOWHERE} drop`,
     "ct state invalid,untracked drop",
     "oifname @taps iifname . ip daddr != @allowed drop",
+    "oifname @taps iifname . ip6 daddr != @allowed6 drop",
   ],
   to_vm: [
     "oifname . ip daddr != @vms drop",
+    "oifname . ip6 daddr != @vms6 drop",
     "oifname != @nat drop",
     "iifname @taps oifname . ip saddr != @allowed drop",
+    "iifname @taps oifname . ip6 saddr != @allowed6 drop",
     "ct state established,related accept",
     "iifname @taps ct state new accept",
     `${MAKES_ENTRY} add @clients { ip daddr ct count over ${DEFAULT_CONNECTIONS} } drop`,
+    `meta nfproto ipv6 ${MAKES_ENTRY} add @clients6 { oifname ct count over ${DEFAULT_CONNECTIONS} } drop`,
     "meta l4proto tcp ct status dnat ct original proto-dst @external accept",
     "drop",
   ],
@@ -146,13 +171,17 @@ const CHAINS: Readonly<Record<string, readonly string[]>> = {
     `ip saddr @addresses oifname != @taps meta l4proto { tcp, udp } masquerade to :${NAT_PORTS} fully-random`,
     "ip saddr @addresses oifname != @taps masquerade",
     "oifname @taps ct status dnat oifname . ip saddr != @answerable snat ip to oifname map @gateways",
+    `${FROM_PREFIX} meta l4proto { tcp, udp } masquerade to :${NAT_PORTS} fully-random`,
+    `${FROM_PREFIX} masquerade`,
+    "oifname @taps ct status dnat oifname . ip6 saddr != @answerable6 snat ip6 to oifname map @gateways6",
   ],
   leaving: [
     "ip saddr @addresses oifname != @taps drop",
+    `${FROM_PREFIX} drop`,
     `iifname @taps ${MAKES_ENTRY} meta l4proto . th sport @services drop`,
   ],
-  expose_to_others: [`iifname != @taps ${LEADS_TO_VM}`],
-  expose_to_host: [LEADS_TO_VM],
+  expose_to_others: [`iifname != @taps ${LEADS_TO_VM}`, `iifname != @taps ${LEADS_TO_VM6}`],
+  expose_to_host: [LEADS_TO_VM, LEADS_TO_VM6],
 };
 
 /** The table without a VM. `name` is one of TABLE_NAMES, here and below. */
@@ -174,21 +203,8 @@ export function tableCommands(name: string): string[] {
   ];
 }
 
-/** One VM, as the table knows it. Addresses in host order. */
-export interface Vm {
-  readonly tap: string;
-  readonly address: number;
-  readonly gateway: number;
-  /** False: a network of type host. */
-  readonly nat: boolean;
-  /** External port, the VM's port. */
-  readonly exposures: readonly (readonly [external: number, internal: number])[];
-  readonly connections: number;
-}
-
-type Elements = Readonly<Record<string, readonly string[]>>;
-
-function fixedElements({ tap, address, gateway, nat, exposures, connections }: Vm): Elements {
+function fixedElements(one: Vm): Elements {
+  const { tap, address, gateway, nat, exposures, connections } = one;
   const own = `"${tap}"`;
   const vm = formatIPv4(address);
   return {
@@ -199,12 +215,15 @@ function fixedElements({ tap, address, gateway, nat, exposures, connections }: V
     gateways: [`${own} : ${formatIPv4(gateway)}`],
     external: exposures.map(([external]) => String(external)),
     exposed: exposures.map(([external, internal]) => `${external} : ${vm} . ${internal}`),
+    ...fixedElements6(one),
     // Last: with it the rules apply. They are one transaction all the same.
     taps: [own],
   };
 }
 
-function changingElements({ tap, exposures }: Vm, { allowed, answerable, closed, dns }: Reachable): Elements {
+function changingElements(vm: Vm, { reach, reach6, address6 }: Changing): Elements {
+  const { tap, exposures } = vm;
+  const { allowed, answerable, closed, dns } = reach;
   const own = `"${tap}"`;
   const internal = [...new Set(exposures.map(([, port]) => port))];
   return {
@@ -212,29 +231,31 @@ function changingElements({ tap, exposures }: Vm, { allowed, answerable, closed,
     answerable: answerable.map((range) => `${own} . ${rangeText(range)}`),
     dns: [...new Set(dns.map(([address]) => `${own} . ${formatIPv4(address)}`))],
     closed: closed.flatMap(([address]) => internal.map((port) => `${own} . ${formatIPv4(address)} . ${port}`)),
+    ...changingElements6(vm, reach6, address6),
   };
 }
 
 /** Adds a VM. */
-export function addVm(name: string, vm: Vm, reach: Reachable): string[] {
+export function addVm(name: string, vm: Vm, changing: Changing): string[] {
   const table = `${FAMILY} ${name}`;
   const limit = limitChain(vm.connections);
   return [
     `add chain ${table} ${limit}`,
     `flush chain ${table} ${limit}`,
     `add rule ${table} ${limit} add @connections { ip saddr ct count over ${vm.connections} } drop`,
-    ...change(name, "add", { ...changingElements(vm, reach), ...fixedElements(vm) }),
+    `add rule ${table} ${limit} meta nfproto ipv6 add @connections6 { iifname ct count over ${vm.connections} } drop`,
+    ...change(name, "add", { ...changingElements(vm, changing), ...fixedElements(vm) }),
   ];
 }
 
-/** Removes a VM: to be called when its TAP is gone. `reach` as it was last. */
-export function removeVm(name: string, vm: Vm, reach: Reachable): string[] {
-  return change(name, "delete", { ...fixedElements(vm), ...changingElements(vm, reach) });
+/** Removes a VM: to be called when its TAP is gone. `changing` as it was last. */
+export function removeVm(name: string, vm: Vm, changing: Changing): string[] {
+  return change(name, "delete", { ...fixedElements(vm), ...changingElements(vm, changing) });
 }
 
-/** Other reach for a VM, all at once. */
-export function changeReach(name: string, vm: Vm, before: Reachable, reach: Reachable): string[] {
-  return [...change(name, "delete", changingElements(vm, before)), ...change(name, "add", changingElements(vm, reach))];
+/** Other reach for a VM, or another address, all at once. */
+export function changeVm(name: string, vm: Vm, before: Changing, after: Changing): string[] {
+  return [...change(name, "delete", changingElements(vm, before)), ...change(name, "add", changingElements(vm, after))];
 }
 
 /** What the host's own services listen on, among the ports of NAT: as nft writes them, `tcp . 51820`. */

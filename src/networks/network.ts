@@ -52,6 +52,14 @@ export interface Network {
   policyChanged?(rules: readonly Rule[]): void;
   /** Called whenever the VM's address changes (host order; 0: it has none), where the network follows it. */
   readonly followAddress?: (address: number) => void;
+  /** The IPv6 router's link-local address, where the network knows it; its MAC address is the gateway's. */
+  readonly router6?: string;
+  /** A /64 as a CIDR that is this VM's alone. */
+  readonly prefix6?: string;
+  /** Further addresses of the IPv6 router. */
+  readonly hostAddresses6?: readonly string[];
+  /** Called with the VM's valid IPv6 addresses whenever they change, the oldest first, where the network follows them. */
+  readonly followAddresses6?: (addresses: readonly bigint[]) => void;
   /**
    * Closes the port and undoes what was set up on the host. Harmless when called twice. What frames lay in may be given
    * back only when it is done.

@@ -15,6 +15,10 @@ export function knownToNetwork(network: Network): Partial<GuardOptions> {
     ...(network.serves && { origin: "served" as const }),
     ...(network.subnet !== undefined && { subnet: network.subnet }),
     ...(network.exposedPorts !== undefined && { exposedPorts: network.exposedPorts }),
+    ...(network.router6 !== undefined && { router6: network.router6 }),
+    ...(network.router6 !== undefined && network.gatewayMac !== undefined && { router6MacAddress: network.gatewayMac }),
+    ...(network.prefix6 !== undefined && { prefix6: network.prefix6 }),
+    ...(network.hostAddresses6 !== undefined && { hostAddresses6: network.hostAddresses6 }),
   };
 }
 

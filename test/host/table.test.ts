@@ -2,18 +2,13 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { after, before, test } from "node:test";
-import {
-  addVm,
-  changeReach,
-  DEFAULT_CONNECTIONS,
-  removeVm,
-  setServices,
-  tableCommands,
-  type Vm,
-} from "../../src/host/table.ts";
+import { addVm, changeVm, DEFAULT_CONNECTIONS, removeVm, setServices, tableCommands } from "../../src/host/table.ts";
+import type { Changing, Vm } from "../../src/host/vm.ts";
 import { type Reachable, reachable } from "../../src/policy/reachable.ts";
+import { NO_REACH6, type Reachable6 } from "../../src/policy/reachable6.ts";
 import { netmaskOf, parseRules } from "../../src/policy/rule.ts";
 import { formatIPv4, parseIPv4 } from "../../src/wire/address.ts";
+import { parseIPv6 } from "../../src/wire/ipv6-address.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
 import { needs, needsRoot, pathOf } from "../support/tools.ts";
 
@@ -78,31 +73,49 @@ function nft(commands: readonly string[]): string {
 
 const many = Array.from({ length: 4096 }, (_, index) => `10.${index >> 8}.${index & 255}.0/25`);
 const exposures = [[65_535, 1]] as const;
-const cases: [string, Vm, Reachable][] = [
-  ["no rules", vm(), reach()],
-  ["everything allowed", vm({ exposures: [[1, 2]] }), reach(["0.0.0.0/0"])],
-  ["everything blocked", vm({ exposures: [[1, 2]] }), reach([], ["0.0.0.0/0"])],
-  ["as many as can be", vm({ exposures }), reach(many)],
-  ["type host", vm({ nat: false }), reach()],
-  ["another cap", vm({ connections: 7 }), reach()],
+const only = (allow: readonly string[] = [], block: readonly string[] = []): Changing => ({
+  reach: reach(allow, block),
+});
+const prefix = parseIPv6("fd12:3456:789a:1::")!;
+const reach6: Reachable6 = {
+  allowed: [[parseIPv6("fd00::")!, parseIPv6("fd00::ffff")!]],
+  answerable: [[parseIPv6("2000::")!, parseIPv6("3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")!]],
+  closed: [[prefix + 1n, prefix + 1n]],
+  dns: [[prefix + 1n, prefix + 1n]],
+};
+const cases: [string, Vm, Changing][] = [
+  ["no rules", vm(), only()],
+  ["everything allowed", vm({ exposures: [[1, 2]] }), only(["0.0.0.0/0"])],
+  ["everything blocked", vm({ exposures: [[1, 2]] }), only([], ["0.0.0.0/0"])],
+  ["as many as can be", vm({ exposures }), only(many)],
+  ["type host", vm({ nat: false }), only()],
+  ["another cap", vm({ connections: 7 }), only()],
+  ["IPv6 without an address yet", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6 }],
+  ["IPv6", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6, address6: prefix + 9n }],
 ];
 for (const [name, given, wanted] of cases) {
   test(`nft takes a VM in and out again: ${name}`, skip, () => {
     const line = (commands: readonly string[]): string => commands.join("; ");
     const other = vm({ tap: "softnet1", address: address + 4, gateway: gateway + 4, exposures: [[80, 80]] });
+    const later = { ...only(["192.168.7.0/24"], ["@host"]), ...(given.prefix && { reach6: NO_REACH6 }) };
+    const other6 = { ...other, prefix: prefix + (1n << 64n) };
     const stdout = nft([
       line(tableCommands("softnet")),
-      line(addVm("softnet", other, reach())),
+      line(addVm("softnet", other6, { ...only(), reach6: NO_REACH6, address6: other6.prefix + 5n })),
       line(addVm("softnet", given, wanted)),
-      line(changeReach("softnet", given, wanted, reach(["192.168.7.0/24"], ["@host"]))),
-      line(removeVm("softnet", given, reach(["192.168.7.0/24"], ["@host"]))),
+      line(changeVm("softnet", given, wanted, later)),
+      line(removeVm("softnet", given, later)),
       line(setServices("softnet", ["tcp . 51820", "udp . 51820"])),
       "list set inet softnet vms",
       "list map inet softnet exposed",
       "list set inet softnet services",
+      "list set inet softnet vms6",
+      "list map inet softnet exposed6",
     ]);
     assert.match(stdout, /elements = \{ "softnet1" \. 10\.9\.9\.6 \}/);
     assert.match(stdout, /elements = \{ 80 : 10\.9\.9\.6 \. 80 \}/);
     assert.match(stdout, /51820/);
+    assert.match(stdout, /elements = \{ "softnet1" \. fd12:3456:789a:2::\/64 \}/);
+    assert.match(stdout, /elements = \{ 80 : fd12:3456:789a:2::5 \. 80 \}/);
   });
 }

@@ -1,8 +1,9 @@
 /**
- * The kernel's table of connections (linux/netfilter/nfnetlink_conntrack.h): deletes those of one address. Needs
+ * The kernel's table of connections (linux/netfilter/nfnetlink_conntrack.h): deletes those of one address or IPv6 prefix. Needs
  * CAP_NET_ADMIN, and Linux 5.8 or later, whose listing filters by address.
  */
-import { AF_INET, type LinuxLibc } from "./libc.ts";
+import { getIPv6 } from "../../wire/ipv6-address.ts";
+import { AF_INET, AF_INET6, type LinuxLibc } from "./libc.ts";
 import { findAttribute, makeAttribute, NETLINK_NETFILTER, Netlink, NLM_F_ACK } from "./netlink.ts";
 
 const CTNETLINK = 1 << 8;
@@ -12,6 +13,7 @@ const CTA_TUPLE_ORIG = 1;
 const CTA_TUPLE_REPLY = 2;
 const CTA_TUPLE_IP = 1;
 const CTA_IP_V4_SRC = 1;
+const CTA_IP_V6_SRC = 3;
 const CTA_ID = 12;
 const CTA_FILTER = 25;
 /** Required for this attribute; older attributes do not need it. */
@@ -22,6 +24,7 @@ const CTA_FILTER_REPLY_FLAGS = 2;
 const CTA_FILTER_F_CTA_IP_SRC = 1;
 /** struct nfgenmsg: family, version, a number of 2 bytes. */
 const NFGENMSG = Uint8Array.of(AF_INET, 0, 0, 0);
+const NFGENMSG6 = Uint8Array.of(AF_INET6, 0, 0, 0);
 
 /** Which address: of the host that began the connection, or of the one that replies. */
 type End = typeof CTA_TUPLE_ORIG | typeof CTA_TUPLE_REPLY;
@@ -43,6 +46,45 @@ export function deleteConnections(libc: LinuxLibc, address: number, most: number
   }
 }
 
+/**
+ * The same for all addresses of a /64, by its first one. The kernel's filter knows no prefix, so it lists all IPv6 connections
+ * of the host.
+ */
+export function deleteConnections6(libc: LinuxLibc, prefix: bigint, most: number): number {
+  const netlink = Netlink.open(libc, NETLINK_NETFILTER);
+  if (typeof netlink === "number") throw new Error(`no netlink socket: error ${netlink}`);
+  try {
+    const requests: Uint8Array[] = [];
+    const errno = netlink.list(GET, NFGENMSG6, (message) => {
+      const isOne = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].some((end) => hasSource(message, end, prefix));
+      const request = isOne && requests.length < most ? deletionOf(message, NFGENMSG6) : undefined;
+      if (request !== undefined) requests.push(request);
+    });
+    if (errno !== 0) throw new Error(`connections cannot be listed: error ${errno}`);
+    let deleted = 0;
+    for (const body of requests) if (netlink.request(DELETE, body, NLM_F_ACK).errno === 0) deleted++;
+    return deleted;
+  } finally {
+    netlink.close();
+  }
+}
+
+function hasSource(message: DataView, end: number, prefix: bigint): boolean {
+  const tuple = findAttribute(message, NFGENMSG6.length, end);
+  const ip = tuple && findAttribute(tuple, 0, CTA_TUPLE_IP);
+  const source = ip && findAttribute(ip, 0, CTA_IP_V6_SRC);
+  if (source === undefined || source.byteLength < 16) return false;
+  return getIPv6(new Uint8Array(source.buffer, source.byteOffset, 16), 0) >> 64n === prefix >> 64n;
+}
+
+/** A request to delete the connection that was listed. */
+function deletionOf(message: DataView, header: Uint8Array): Uint8Array | undefined {
+  const tuple = findAttribute(message, header.length, CTA_TUPLE_ORIG);
+  const id = findAttribute(message, header.length, CTA_ID);
+  if (tuple === undefined || id === undefined) return undefined;
+  return Buffer.concat([header, copy(CTA_TUPLE_ORIG, tuple), copy(CTA_ID, id)]);
+}
+
 /** Returns a delete request for each connection that is found. */
 function list(netlink: Netlink, end: End, address: number, most: number): Uint8Array[] {
   const source = new DataView(new ArrayBuffer(4));
@@ -59,10 +101,8 @@ function list(netlink: Netlink, end: End, address: number, most: number): Uint8A
   ]);
   const requests: Uint8Array[] = [];
   const errno = netlink.list(GET, body, (message) => {
-    const tuple = findAttribute(message, NFGENMSG.length, CTA_TUPLE_ORIG);
-    const id = findAttribute(message, NFGENMSG.length, CTA_ID);
-    if (tuple === undefined || id === undefined || requests.length >= most) return;
-    requests.push(Buffer.concat([NFGENMSG, copy(CTA_TUPLE_ORIG, tuple), copy(CTA_ID, id)]));
+    const request = requests.length < most ? deletionOf(message, NFGENMSG) : undefined;
+    if (request !== undefined) requests.push(request);
   });
   if (errno !== 0) throw new Error(`connections cannot be listed: error ${errno}`);
   return requests;

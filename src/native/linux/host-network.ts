@@ -7,22 +7,22 @@ import { describeError } from "./errno.ts";
 import { AF_INET, type LinuxLibc } from "./libc.ts";
 import { findAttribute, NETLINK_ROUTE, Netlink } from "./netlink.ts";
 
-const RTM_GETADDR = 22;
-const RTM_GETROUTE = 26;
+export const RTM_GETADDR = 22;
+export const RTM_GETROUTE = 26;
 
 /** struct ifaddrmsg. */
-const IFADDRMSG = { size: 8, family: 0, prefixLength: 1, index: 4 } as const;
-const IFA_ADDRESS = 1;
-const IFA_LOCAL = 2;
+export const IFADDRMSG = { size: 8, family: 0, prefixLength: 1, index: 4 } as const;
+export const IFA_ADDRESS = 1;
+export const IFA_LOCAL = 2;
 
 /** struct rtmsg. */
-const RTMSG = { size: 12, family: 0, prefixLength: 1, table: 4, flags: 8 } as const;
-const RTA_DST = 1;
-const RTA_OIF = 4;
-const RTA_TABLE = 15;
+export const RTMSG = { size: 12, family: 0, prefixLength: 1, table: 4, type: 7, flags: 8 } as const;
+export const RTA_DST = 1;
+export const RTA_OIF = 4;
+export const RTA_TABLE = 15;
 const RT_TABLE_MAIN = 254;
 /** What the kernel learned of one destination, such as its path MTU: no route of the host's. */
-const RTM_F_CLONED = 0x200;
+export const RTM_F_CLONED = 0x200;
 
 const IF_NAMESIZE = 16;
 
@@ -82,7 +82,13 @@ export function listRoutes(libc: LinuxLibc): HostRoute[] {
   });
 }
 
-function list<T>(libc: LinuxLibc, type: number, body: Uint8Array, parse: (message: DataView) => T | undefined): T[] {
+/** Lists what `parse` makes of each message. Throws Error when the kernel refuses. */
+export function list<T>(
+  libc: LinuxLibc,
+  type: number,
+  body: Uint8Array,
+  parse: (message: DataView) => T | undefined,
+): T[] {
   const netlink = Netlink.open(libc, NETLINK_ROUTE);
   if (typeof netlink === "number") throw new Error(`cannot open a route netlink socket: ${describeError(netlink)}`);
   try {
@@ -95,7 +101,7 @@ function list<T>(libc: LinuxLibc, type: number, body: Uint8Array, parse: (messag
 }
 
 /** Looks each interface up once. Empty for 0, and for one that is gone. */
-function linkNames(libc: LinuxLibc): (index: number) => string {
+export function linkNames(libc: LinuxLibc): (index: number) => string {
   const names = new Map([[0, ""]]);
   const bytes = new Uint8Array(IF_NAMESIZE);
   return (index) => {

@@ -2,8 +2,9 @@
  * Changes of network interfaces and their addresses: rtnetlink's RTM_NEWLINK and RTM_NEWADDR (rtnetlink(7),
  * linux/if_link.h, linux/if_addr.h). They need CAP_NET_ADMIN.
  */
+import { putIPv6 } from "../../wire/ipv6-address.ts";
 import { describeError } from "./errno.ts";
-import { AF_INET, type LinuxLibc } from "./libc.ts";
+import { AF_INET, AF_INET6, type LinuxLibc } from "./libc.ts";
 import { makeAttribute, NETLINK_ROUTE, Netlink, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from "./netlink.ts";
 
 const RTM_NEWLINK = 16;
@@ -20,12 +21,14 @@ const IN6_ADDR_GEN_MODE_NONE = 1;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const NLA_F_NESTED = 0x8000;
-const AF_INET6 = 10;
 const IFF_UP = 1;
+
+/** The address is valid at once: nobody is asked whether he has it. */
+const IFA_F_NODAD = 2;
 
 /** struct ifinfomsg and struct ifaddrmsg. */
 const IFINFOMSG = { size: 16, index: 4, flags: 8, change: 12 } as const;
-const IFADDRMSG = { size: 8, family: 0, prefixLength: 1, index: 4 } as const;
+const IFADDRMSG = { size: 8, family: 0, prefixLength: 1, flags: 2, index: 4 } as const;
 
 /** Changes interfaces, by index. Each method throws Error with the kernel's reason. */
 export class LinkChanges {
@@ -71,18 +74,30 @@ export class LinkChanges {
 
   /** Gives it an IPv4 address (host order), which it must not have yet. */
   addAddress(index: number, address: number, prefixLength: number): void {
-    const header = Buffer.alloc(IFADDRMSG.size);
-    header.writeUInt8(AF_INET, IFADDRMSG.family);
-    header.writeUInt8(prefixLength, IFADDRMSG.prefixLength);
-    header.writeUInt32LE(index, IFADDRMSG.index);
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32BE(address);
-    const attributes = [makeAttribute(IFA_LOCAL, bytes), makeAttribute(IFA_ADDRESS, bytes)];
-    this.#request(RTM_NEWADDR, Buffer.concat([header, ...attributes]), NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
+    this.#addAddress(AF_INET, index, bytes, prefixLength);
+  }
+
+  /** Gives it an IPv6 address, which it must not have yet, without duplicate address detection. */
+  addIPv6Address(index: number, address: bigint, prefixLength: number): void {
+    const bytes = Buffer.alloc(16);
+    putIPv6(bytes, 0, address);
+    this.#addAddress(AF_INET6, index, bytes, prefixLength, IFA_F_NODAD);
   }
 
   close(): void {
     this.#netlink.close();
+  }
+
+  #addAddress(family: number, index: number, address: Uint8Array, prefixLength: number, flags = 0): void {
+    const header = Buffer.alloc(IFADDRMSG.size);
+    header.writeUInt8(family, IFADDRMSG.family);
+    header.writeUInt8(prefixLength, IFADDRMSG.prefixLength);
+    header.writeUInt8(flags, IFADDRMSG.flags);
+    header.writeUInt32LE(index, IFADDRMSG.index);
+    const attributes = [makeAttribute(IFA_LOCAL, address), makeAttribute(IFA_ADDRESS, address)];
+    this.#request(RTM_NEWADDR, Buffer.concat([header, ...attributes]), NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL);
   }
 
   #setLink(index: number, attributes: readonly Uint8Array[], flags = 0): void {

@@ -17,6 +17,9 @@ export const RTMGRP_LINK = 1;
 export const RTMGRP_IPV4_IFADDR = 0x10;
 export const RTMGRP_IPV4_ROUTE = 0x40;
 export const RTMGRP_IPV4_NETCONF = 1 << 23;
+export const RTMGRP_IPV6_IFADDR = 0x100;
+export const RTMGRP_IPV6_ROUTE = 0x400;
+export const RTMGRP_IPV6_NETCONF = 1 << 24;
 /** Of NETLINK_NETFILTER (linux/netfilter/nfnetlink.h): NFNLGRP_NFTABLES. */
 export const NFTABLES_GROUP = 1 << 6;
 

@@ -12,12 +12,22 @@ const CLOSED = [
   ["send_redirects", "0"],
 ] as const;
 
-/** Sets a TAP up for one VM, before it goes up. Throws UserError. */
-export function closeLink(tap: string): void {
+/** The host is the router there, and learns nothing from the VM. */
+const CLOSED6 = [
+  ["accept_ra", "0"],
+  ["accept_redirects", "0"],
+  ["accept_source_route", "-1"],
+  ["autoconf", "0"],
+  ["disable_ipv6", "0"],
+] as const;
+
+/** Sets a TAP up for one VM, before it goes up and before it gets addresses. Throws UserError. */
+export function closeLink(tap: string, ipv6: boolean): void {
   for (const [setting, value] of CLOSED) setLink(tap, setting, value);
-  // softnet drops IPv6 both ways: the host has no link-local address on the TAP either.
-  const path = `/proc/sys/net/ipv6/conf/${tap}/disable_ipv6`;
-  if (existsSync(path)) write(path, "1");
+  const folder = `/proc/sys/net/ipv6/conf/${tap}`;
+  if (ipv6) for (const [setting, value] of CLOSED6) write(`${folder}/${setting}`, value);
+  // Without it softnet drops IPv6 both ways: the host has no link-local address on the TAP either.
+  else if (existsSync(folder)) write(`${folder}/disable_ipv6`, "1");
 }
 
 /** Sets one of the TAP's own IPv4 settings. Throws UserError. */

@@ -17,7 +17,6 @@ import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
 import { changeLinks, type LinkChanges } from "../../native/linux/link-changes.ts";
 import { LinkEvents } from "../../native/linux/link-events.ts";
 import { Links } from "../../native/linux/links.ts";
-import { reachable } from "../../policy/reachable.ts";
 import { type Cidr, formatCidr, netmaskOf, parseCidr, type Rule } from "../../policy/rule.ts";
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
@@ -25,16 +24,26 @@ import { INGRESS } from "../../relay/direction.ts";
 import { PortClosed } from "../../relay/port.ts";
 import { findProgram } from "../../system-program.ts";
 import { UserError } from "../../user-error.ts";
-import { formatIPv4, formatMac, getMac, parseMac } from "../../wire/address.ts";
+import { formatIPv4, formatMac, getMac, parseMac, putMac } from "../../wire/address.ts";
 import { DhcpServer } from "../dhcp/server.ts";
 import { ServingPort } from "../dhcp/serving-port.ts";
 import { type Exposure, parseExposures } from "../exposures.ts";
 import { DEFAULT_MTU, type HostWatch, type Network } from "../network.ts";
+import { AdvertisingPort } from "./advertising-port.ts";
 import { FailingPort } from "./failing-port.ts";
 import { closeLink, setLink } from "./link-settings.ts";
+import { checkMtu, NatIPv6, NO_IPV6_HERE } from "./nat-ipv6.ts";
+import { Reach } from "./reach.ts";
 import { reservePorts } from "./reserved-ports.ts";
 import { ResolverWatch } from "./resolver-watch.ts";
-import { findResolvers, formatResolvers } from "./resolvers.ts";
+import {
+  findBothResolvers,
+  findResolvers,
+  formatResolvers,
+  hostResolvers,
+  hostResolvers6,
+  readOrNothing,
+} from "./resolvers.ts";
 
 export interface NatOptions {
   readonly type: "nat" | "host";
@@ -50,6 +59,10 @@ export interface NatOptions {
   readonly expose?: string;
   /** The subnet that this VM had before. */
   readonly earlier?: string;
+  /** IPv6, too. */
+  readonly ipv6?: boolean;
+  /** The IPv6 prefix that this VM had before, `X:X:X:X::/64`. */
+  readonly earlier6?: string;
   /** Connections that the VM may have at once. */
   readonly connections: number;
   /** Bytes. */
@@ -78,29 +91,35 @@ export async function openNat(libc: LinuxLibc, options: NatOptions): Promise<Net
 }
 
 async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableStack): Promise<Network> {
-  const { type, mtu } = options;
+  const { type, mtu, ipv6 = false } = options;
+  if (ipv6) checkMtu(mtu);
   const plan = makePlan(options);
   if (options.subnet !== undefined && parseSubnet(options.subnet) === undefined) throw noSubnet(options.subnet);
   findProgram("nft", "nftables");
-  for (const fd of reservePorts(libc, plan.exposures)) closing.defer(() => libc.close(fd));
+  for (const fd of reservePorts(libc, plan.exposures, ipv6)) closing.defer(() => libc.close(fd));
   const helper = closing.adopt(await HostHelper.connect(libc, options.directory), (one) => one.close());
-  const subnet = await reserveSubnet(helper, plan, options);
+  const { subnet, prefix6 } = await reserveSubnet(helper, plan, options);
   const gateway = subnet.address + 1;
   const vm = subnet.address + 2;
 
   const device = above(libc, createTap(libc, `--vm-net-type ${type}`, options.tapIndex), helper.owner);
   let port: { close(): void } = { close: () => libc.close(device.fd) };
   closing.defer(() => port.close());
-  const mac = prepare(libc, device, { gateway, mtu });
-  const reach = new Reach(helper, plan, { gateway, address: vm });
+  const mac = randomMac();
+  const nat6 = prefix6 === undefined ? undefined : makeIPv6(helper, plan, options, { prefix: prefix6, routerMac: mac });
+  closing.defer(() => nat6?.advertiser.close());
+  prepare(libc, device, { gateway, mac, mtu, nat6 });
+  const reach = new Reach(helper, plan, { gateway, address: vm }, nat6?.routers);
+  const host = watchHost(helper, nat6);
   await openOnHost({ libc, device, vm, helper, plan, reach, options });
 
-  const tap = openTapPort(libc, device, closing);
+  const opened = openTapPort(libc, device, closing);
+  const tap = nat6 === undefined ? opened : new AdvertisingPort(opened, nat6.advertiser);
   const server = makeServer(plan, { gateway, gatewayMac: mac, address: vm }, options);
   const failing = new FailingPort(new ServingPort(tap, server));
   port = failing;
-  const host = watchHost(helper, failing);
-  if (type === "nat" && options.dns === undefined) closing.use(followResolvers({ plan, server, reach, host }));
+  helper.onRefusal = (why) => failing.fail(why);
+  if (type === "nat" && options.dns === undefined) closing.use(followResolvers({ plan, server, nat6, reach, host }));
   const name = `${type} ${formatCidr(subnet)}`;
   return {
     label: name,
@@ -115,6 +134,7 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
     mtu,
     exposedPorts: plan.exposures.map(({ internal }) => internal),
     host,
+    ...nat6?.known,
     policyChanged: (rules) => reach.setRules(rules),
     close: () => {
       failing.close(); // the TAP first: nothing can pass from then on
@@ -124,45 +144,24 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
 }
 
 /** Has the helper reserve the VM's subnet, and says what of the host's network it hides. */
-async function reserveSubnet(helper: HostHelper, plan: Plan, options: NatOptions): Promise<Cidr> {
-  const { earlier } = options;
+async function reserveSubnet(
+  helper: HostHelper,
+  plan: Plan,
+  options: NatOptions,
+): Promise<{ readonly subnet: Cidr; readonly prefix6: string | undefined }> {
+  const { earlier, ipv6, earlier6 } = options;
   const reserved = await helper.reserve({
     avoid: plan.dnsServers,
     ...(options.subnet !== undefined && { chosen: options.subnet }),
     ...(earlier !== undefined && { preferred: earlier }),
+    ...(ipv6 && { ipv6 }),
+    ...(ipv6 && earlier6 !== undefined && { preferred6: earlier6 }),
   });
   const subnet = parseCidr(reserved.subnet ?? "");
   if (subnet === undefined) throw new UserError("the host's helper is of another version: end all softnets first");
   if (reserved.inside !== undefined) options.warn(overlapText(reserved.subnet!, reserved.inside, options.subnet));
-  return subnet;
-}
-
-/** What the VM may reach through the host: the helper gets it whenever the rules or the DNS servers change. */
-class Reach {
-  readonly #helper: HostHelper;
-  readonly #place: { readonly gateway: number; readonly address: number };
-  #rules: readonly Rule[];
-  #dnsServers: readonly number[];
-
-  constructor(helper: HostHelper, { rules, dnsServers }: Plan, place: { gateway: number; address: number }) {
-    this.#helper = helper;
-    this.#place = place;
-    this.#rules = rules;
-    this.#dnsServers = dnsServers;
-  }
-
-  readonly compute = () =>
-    reachable(this.#rules, { ...this.#place, netmask: netmaskOf(SUBNET_LENGTH), dnsServers: this.#dnsServers });
-
-  setRules(rules: readonly Rule[]): void {
-    this.#rules = rules;
-    this.#helper.change(this.compute);
-  }
-
-  setDnsServers(servers: readonly number[]): void {
-    this.#dnsServers = servers;
-    this.#helper.change(this.compute);
-  }
+  if (ipv6 && reserved.prefix6 === undefined) options.warn(NO_IPV6_HERE);
+  return { subnet, prefix6: reserved.prefix6 };
 }
 
 interface HostParts {
@@ -189,7 +188,7 @@ async function openOnHost({ libc, device, vm, helper, plan, reach, options }: Ho
     nat,
     connections: options.connections,
     exposures: plan.exposures.map(({ external, internal }) => [external, internal] as const),
-    reach: reach.compute(),
+    ...reach.compute(),
   });
   changeTap(libc, (links) => links.up(libc.if_nametoindex(device.name)));
 }
@@ -224,17 +223,26 @@ function makeServer(
 interface ResolverFollowers {
   readonly plan: Plan;
   readonly server: DhcpServer;
+  readonly nat6: NatIPv6 | undefined;
   readonly reach: Reach;
   readonly host: HostWatch;
 }
 
 /** Where the user chose no DNS servers, the VM follows the host's. */
-function followResolvers({ plan, server, reach, host }: ResolverFollowers): Disposable {
-  const watch = new ResolverWatch(plan.dnsServers, (servers) => {
-    server.dnsServers = servers;
-    reach.setDnsServers(servers);
+function followResolvers({ plan, server, nat6, reach, host }: ResolverFollowers): Disposable {
+  const find = (): readonly (number | bigint)[] => {
+    const ipv4 = hostResolvers(readOrNothing);
+    return nat6 === undefined ? ipv4 : [...ipv4, ...hostResolvers6(readOrNothing)];
+  };
+  const onChange = (servers: readonly (number | bigint)[]): void => {
+    const ipv4 = servers.filter((one) => typeof one === "number");
+    const ipv6 = servers.filter((one) => typeof one === "bigint");
+    server.dnsServers = ipv4;
+    if (nat6 !== undefined) nat6.advertiser.dnsServers = ipv6;
+    reach.setDnsServers(ipv4, ipv6);
     host.onEvent(`this host has other DNS servers: the VM learns ${formatResolvers(servers)} when it renews its lease`);
-  });
+  };
+  const watch = new ResolverWatch([...plan.dnsServers, ...plan.dnsServers6], onChange, find);
   return { [Symbol.dispose]: () => watch.close() };
 }
 
@@ -249,12 +257,12 @@ async function checkFirewalls(libc: LinuxLibc, path: Path, warn: (message: strin
 }
 
 /** What the helper says of the host; and what becomes of the VM when the helper is lost. */
-function watchHost(helper: HostHelper, port: FailingPort): HostWatch {
+function watchHost(helper: HostHelper, nat6: NatIPv6 | undefined): HostWatch {
   let said: readonly string[] = [];
   let lost: readonly string[] = [];
   const watch = {
     get notices(): readonly string[] {
-      return [...lost, ...said];
+      return [...lost, ...(nat6?.notices ?? []), ...said];
     },
     onNotices: (_notices: readonly string[]): void => {},
     onEvent: (_event: string): void => {},
@@ -264,13 +272,17 @@ function watchHost(helper: HostHelper, port: FailingPort): HostWatch {
     watch.onNotices(watch.notices);
   };
   helper.onEvent = (event) => watch.onEvent(event);
+  helper.onRoute6 = (present) => {
+    const text = nat6?.follow(present);
+    if (text !== undefined) watch.onEvent(text);
+    watch.onNotices(watch.notices);
+  };
   helper.onLost = (why) => {
     lost = [
       `${why}: the VM's rules on the host stand as they are, but a change of policy will end softnet; start softnet again when it suits`,
     ];
     watch.onNotices(watch.notices);
   };
-  helper.onRefusal = (why) => port.fail(why);
   return watch;
 }
 
@@ -293,6 +305,7 @@ interface Plan {
   readonly vmMac: number;
   readonly rules: readonly Rule[];
   readonly dnsServers: readonly number[];
+  readonly dnsServers6: readonly bigint[];
   readonly exposures: readonly Exposure[];
 }
 
@@ -306,20 +319,45 @@ function makePlan(options: NatOptions): Plan {
   return {
     vmMac: parseMac(options.vmMac) ?? 0,
     rules: options.rules,
-    dnsServers: type === "nat" ? findResolvers(dns) : [],
+    ...resolversOf(options),
     exposures: parseExposures(expose ?? ""),
   };
 }
 
-/** Sets the TAP up, but not yet up; returns its MAC address. */
-function prepare(
-  libc: LinuxLibc,
-  device: TapDevice,
-  { gateway, mtu }: { readonly gateway: number; readonly mtu: number },
-): number {
+function resolversOf({ type, dns, ipv6 }: NatOptions): Pick<Plan, "dnsServers" | "dnsServers6"> {
+  if (type === "host") return { dnsServers: [], dnsServers6: [] };
+  if (!ipv6) return { dnsServers: findResolvers(dns), dnsServers6: [] };
+  const servers = findBothResolvers(dns);
+  return { dnsServers: servers.ipv4, dnsServers6: servers.ipv6 };
+}
+
+function makeIPv6(
+  helper: HostHelper,
+  { vmMac, dnsServers6 }: Plan,
+  { type, mtu }: NatOptions,
+  place: { readonly prefix: string; readonly routerMac: number },
+): NatIPv6 {
+  return new NatIPv6(helper, { ...place, vmMac, mtu, routes: type === "nat", dnsServers: dnsServers6 });
+}
+
+function randomMac(): number {
   const mac = randomBytes(6);
   mac[0] = 0x02; // locally administered, for one card
-  setHardwareAddress(libc, device, mac);
+  return getMac(mac, 0);
+}
+
+interface TapParts {
+  readonly gateway: number;
+  readonly mac: number;
+  readonly mtu: number;
+  readonly nat6: NatIPv6 | undefined;
+}
+
+/** Sets the TAP up, but not yet up. */
+function prepare(libc: LinuxLibc, device: TapDevice, { gateway, mac, mtu, nat6 }: TapParts): void {
+  const bytes = new Uint8Array(6);
+  putMac(bytes, 0, mac);
+  setHardwareAddress(libc, device, bytes);
   const { name } = device;
   const index = libc.if_nametoindex(name);
   changeTap(libc, (links) => {
@@ -327,8 +365,8 @@ function prepare(
     links.setMtu(index, mtu);
     links.addAddress(index, gateway, SUBNET_LENGTH);
   });
-  closeLink(name);
-  return getMac(mac, 0);
+  closeLink(name, nat6 !== undefined);
+  if (nat6 !== undefined) changeTap(libc, (links) => nat6.addAddresses(links, index));
 }
 
 function changeTap(libc: LinuxLibc, changes: (links: LinkChanges) => void): void {

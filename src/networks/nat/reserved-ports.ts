@@ -12,6 +12,7 @@
 import { describeError, EACCES, EADDRINUSE, EMFILE } from "../../native/linux/errno.ts";
 import {
   AF_INET,
+  AF_INET6,
   type LinuxLibc,
   SHUT_RD,
   SO_REUSEADDR,
@@ -22,14 +23,22 @@ import {
 import { UserError } from "../../user-error.ts";
 import type { Exposure } from "../exposures.ts";
 
-/** struct sockaddr_in: family in host order, port and address in network order; address 0 is every one. */
-const SOCKADDR_IN = { size: 16, family: 0, port: 2 } as const;
+/** struct sockaddr_in and sockaddr_in6: family in host order, port and address in network order; address 0 is every one. */
+const SOCKADDR = { family: 0, port: 2 } as const;
+const SOCKADDR_SIZES = { [AF_INET]: 16, [AF_INET6]: 28 } as const;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+
+type Family = typeof AF_INET | typeof AF_INET6;
 
 /** Returns the descriptors, to be closed when the ports are free again. Throws UserError when one is taken. */
-export function reservePorts(libc: LinuxLibc, exposures: readonly Exposure[]): number[] {
+export function reservePorts(libc: LinuxLibc, exposures: readonly Exposure[], ipv6 = false): number[] {
   const descriptors: number[] = [];
   try {
-    for (const { external } of exposures) descriptors.push(reserve(libc, external));
+    for (const { external } of exposures) {
+      descriptors.push(reserve(libc, external, AF_INET));
+      if (ipv6) descriptors.push(reserve(libc, external, AF_INET6));
+    }
   } catch (error) {
     for (const fd of descriptors) libc.close(fd);
     throw error;
@@ -37,23 +46,25 @@ export function reservePorts(libc: LinuxLibc, exposures: readonly Exposure[]): n
   return descriptors;
 }
 
-function reserve(libc: LinuxLibc, port: number): number {
-  const fd = libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+function reserve(libc: LinuxLibc, port: number, family: Family): number {
+  const fd = libc.socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) throw new UserError(`--expose: no socket for port ${port}: ${socketError(libc.errno())}`);
-  if (take(libc, fd, port)) return fd;
+  if (take(libc, fd, port, family)) return fd;
   const errno = libc.errno();
   libc.close(fd);
   throw new UserError(`--expose: port ${port} cannot be exposed: ${bindError(errno)}`);
 }
 
 /** False when the port cannot be had; `errno` says why. */
-function take(libc: LinuxLibc, fd: number, port: number): boolean {
-  const address = new DataView(new ArrayBuffer(SOCKADDR_IN.size));
-  address.setUint16(SOCKADDR_IN.family, AF_INET, true);
-  address.setUint16(SOCKADDR_IN.port, port);
+function take(libc: LinuxLibc, fd: number, port: number, family: Family): boolean {
+  const size = SOCKADDR_SIZES[family];
+  const address = new DataView(new ArrayBuffer(size));
+  address.setUint16(SOCKADDR.family, family, true);
+  address.setUint16(SOCKADDR.port, port);
   return (
+    (family === AF_INET || libc.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, [1], 4) === 0) &&
     libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, [1], 4) === 0 &&
-    libc.bind(fd, new Uint8Array(address.buffer), SOCKADDR_IN.size) === 0 &&
+    libc.bind(fd, new Uint8Array(address.buffer), size) === 0 &&
     libc.listen(fd, 0) === 0 &&
     libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, [0], 4) === 0 &&
     libc.shutdown(fd, SHUT_RD) === 0

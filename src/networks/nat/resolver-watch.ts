@@ -9,16 +9,25 @@ import { hostResolvers, RESOLVER_FILES, readOrNothing } from "./resolvers.ts";
 /** Milliseconds: a file is often written in several steps. */
 const QUIET = 500;
 
+/** Addresses of IPv4 (numbers), or of both families. */
+type Server = number | bigint;
+
 export class ResolverWatch {
   readonly #watchers: FSWatcher[] = [];
-  readonly #onChange: (servers: readonly number[]) => void;
-  #servers: readonly number[];
+  readonly #onChange: (servers: readonly Server[]) => void;
+  readonly #find: () => readonly Server[];
+  #servers: readonly Server[];
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onChange` is called with the servers, when they are others than `servers` and not none. */
-  constructor(servers: readonly number[], onChange: (servers: readonly number[]) => void) {
+  /** `onChange` is called with the servers that `find` returns, when they are others than `servers` and not none. */
+  constructor(
+    servers: readonly Server[],
+    onChange: (servers: readonly Server[]) => void,
+    find: () => readonly Server[] = () => hostResolvers(readOrNothing),
+  ) {
     this.#servers = servers;
     this.#onChange = onChange;
+    this.#find = find;
     this.#watch();
   }
 
@@ -49,7 +58,7 @@ export class ResolverWatch {
   readonly #look = (): void => {
     this.close();
     this.#watch(); // a link may lead elsewhere now
-    const servers = hostResolvers(readOrNothing);
+    const servers = this.#find();
     if (servers.length === 0 || String(servers) === String(this.#servers)) return;
     this.#servers = servers;
     this.#onChange(servers);

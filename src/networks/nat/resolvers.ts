@@ -4,8 +4,10 @@
  * certain: behind another one (a resolver of the host's own, say) those files name servers that the host does not ask.
  */
 import { readFileSync } from "node:fs";
+import { isIPv6 } from "node:net";
 import { UserError } from "../../user-error.ts";
 import { formatIPv4, isHostAddress, parseIPv4 } from "../../wire/address.ts";
+import { formatIPv6, parseIPv6 } from "../../wire/ipv6-address.ts";
 
 const HOST = "/etc/resolv.conf";
 
@@ -71,8 +73,29 @@ export function usableServers(text: string): number[] {
     .slice(0, MOST_RESOLVERS) as number[];
 }
 
+/** The same for IPv6. A link-local one is on another link than the VM's. */
+export function usableServers6(text: string): bigint[] {
+  return nameservers(text)
+    .map(parseIPv6)
+    .filter((address) => address !== undefined && isReachable6(address))
+    .slice(0, MOST_RESOLVERS) as bigint[];
+}
+
+/** Global unicast or unique local (RFC 4291 2.4, RFC 4193). */
+function isReachable6(address: bigint): boolean {
+  return address >> 125n === 0b001n || address >> 121n === 0b1111110n;
+}
+
 /** The host's servers, given how to read a file: "" for one that is not there. */
 export function hostResolvers(read: (path: string) => string): number[] {
+  return findServers(read, usableServers);
+}
+
+export function hostResolvers6(read: (path: string) => string): bigint[] {
+  return findServers(read, usableServers6);
+}
+
+function findServers<T>(read: (path: string) => string, usableServers: (text: string) => T[]): T[] {
   const text = read(HOST);
   const servers = usableServers(text);
   if (servers.length > 0) return servers;
@@ -102,9 +125,41 @@ export function findResolvers(given: string | undefined, read: (path: string) =>
   );
 }
 
+/** Servers for a VM with IPv6; of one family there may be none. */
+export interface BothResolvers {
+  readonly ipv4: number[];
+  readonly ipv6: bigint[];
+}
+
+/** As `findResolvers`, with IPv6 servers where `--dns` or the host has some. */
+export function findBothResolvers(
+  given: string | undefined,
+  read: (path: string) => string = readOrNothing,
+): BothResolvers {
+  if (given !== undefined) return parseBothResolvers(given);
+  const ipv6 = hostResolvers6(read);
+  return { ipv4: ipv6.length > 0 ? hostResolvers(read) : findResolvers(undefined, read), ipv6 };
+}
+
+function parseBothResolvers(text: string): BothResolvers {
+  const words = text.split(",").map((word) => word.trim());
+  const [others, ipv4] = [words.filter(isIPv6), words.filter((word) => !isIPv6(word))];
+  const ipv6 = others.map((word) => {
+    const address = parseIPv6(word);
+    if (address !== undefined && isReachable6(address)) return address;
+    throw new UserError(
+      `--dns ${JSON.stringify(word)} is not an address that a VM can reach: give global or unique local IPv6 addresses such as 2620:fe::fe`,
+    );
+  });
+  if (ipv6.length > MOST_RESOLVERS) {
+    throw new UserError(`--dns ${JSON.stringify(text)}: at most ${MOST_RESOLVERS} servers of each family`);
+  }
+  return { ipv4: ipv4.length === 0 && ipv6.length > 0 ? [] : parseResolvers(ipv4.join(",")), ipv6 };
+}
+
 /** For the log. */
-export function formatResolvers(servers: readonly number[]): string {
-  return servers.map(formatIPv4).join(",");
+export function formatResolvers(servers: readonly (number | bigint)[]): string {
+  return servers.map((server) => (typeof server === "bigint" ? formatIPv6(server) : formatIPv4(server))).join(",");
 }
 
 /** What a file has, "" for one that is not there. */

@@ -4,7 +4,7 @@ import sys
 
 what, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 if what == "listen":
-    server = socket.socket()
+    server = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((address, port))
     server.listen()

@@ -1,0 +1,307 @@
+/**
+ * Networks of the VM's own with IPv6, on a host that learns its own IPv6 route from a router's advertisements. There is no guard
+ * here (tools/nat-open.ts): what is closed is closed by the network.
+ */
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { LIMIT } from "../support/patience.ts";
+import { lease } from "./harness/clients.ts";
+import { Guest } from "./harness/guest.ts";
+import { helperOf, hostState, started } from "./harness/nat.ts";
+import { ask, listen, openLab, PYTHON } from "./harness/nat-scenes.ts";
+import type { Namespace } from "./harness/netns.ts";
+import { type Program, until } from "./harness/program.ts";
+import { Softnet } from "./harness/softnet.ts";
+import { INTERNET, type Lab, labNeeds, tool } from "./harness/topology.ts";
+
+const NEEDS = { ...labNeeds("nft", "udhcpc"), ...LIMIT };
+/** The link between host and internet: the host makes itself an address there. */
+const LINK = "2001:db8:1::";
+/** A machine in the internet. */
+const INTERNET6 = "2620:fe::fe";
+
+interface Scene {
+  readonly lab: Lab;
+  /** The router of the host's uplink. */
+  readonly router: Program;
+}
+
+/** A host with IPv6 of its own; `lifetime` 0: its router is none. */
+async function scene(t: Parameters<typeof openLab>[0], lifetime = 1800): Promise<Scene> {
+  const lab = openLab(t);
+  for (const namespace of [lab.host, lab.internet]) {
+    namespace.sysctl({ "net/ipv6/conf/all/disable_ipv6": "0", "net/ipv6/conf/default/disable_ipv6": "0" });
+  }
+  lab.internet.sysctl({ "net/ipv6/conf/all/forwarding": "1" });
+  lab.internet.ipBatch([`address add ${LINK}1/64 dev up0 nodad`, `address add ${INTERNET6}/128 dev lo nodad`]);
+  const router = lab.start(lab.internet, PYTHON, [tool("router.py"), "up0", LINK], { input: true });
+  if (lifetime !== 1800) router.write(`${lifetime}\n`);
+  await until("the host has an address", () => uplinkOf(lab) !== undefined);
+  if (lifetime > 0) await until("the host has a route", () => hasRoute(lab.host));
+  return { lab, router };
+}
+
+interface Address {
+  readonly addr_info?: readonly {
+    readonly family: string;
+    readonly local?: string;
+    readonly scope: string;
+    readonly tentative?: boolean;
+  }[];
+}
+
+/** The global addresses of a link that are ready. */
+function addresses(namespace: Namespace, link: string): string[] {
+  return namespace
+    .ipJson<Address>("-6", "address", "show", "dev", link)
+    .flatMap(({ addr_info = [] }) => addr_info)
+    .flatMap(({ local, scope, tentative }) => (scope === "global" && !tentative && local ? local : []));
+}
+
+/** The host's own address on its uplink. */
+const uplinkOf = (lab: Lab): string | undefined => addresses(lab.host, "up0")[0];
+
+const hasRoute = (namespace: Namespace): boolean => namespace.ip("-6", "route", "show", "default").includes("proto ra");
+
+/** hostState with IPv6's settings and routes, which count their seconds down. */
+async function state(host: Namespace): Promise<unknown> {
+  const all = ["-a", "-r", String.raw`^net\.ipv6\.conf\..*\.(forwarding|accept_ra|disable_ipv6)$`];
+  const routes = host.ip("-6", "route", "show", "table", "all").replace(/ expires \d+sec/g, "");
+  return { ...(await hostState(host)), settings6: (await host.run("sysctl", all)).stdout, routes6: routes };
+}
+
+async function asBefore6(host: Namespace, before: unknown): Promise<void> {
+  const wanted = JSON.stringify(before, null, 1);
+  let now = "";
+  const isAsBefore = async (): Promise<boolean> => {
+    now = JSON.stringify(await state(host), null, 1);
+    return now === wanted;
+  };
+  await until("the host is as it was", isAsBefore).catch(() => assert.equal(now, wanted));
+}
+
+let created = 0;
+
+interface Guest6 {
+  readonly guest: Guest;
+  readonly program: Program;
+  readonly prefix: string;
+  readonly router: string;
+}
+
+async function guest6(lab: Lab, options: object = {}): Promise<Guest6> {
+  const link = `svm${++created}`;
+  const mac = `7e:1a:00:00:06:${created.toString(16).padStart(2, "0")}`;
+  const dns = "type" in options ? {} : { dns: INTERNET };
+  const args = [tool("nat-open.ts"), link, mac, JSON.stringify({ ...dns, ...options })];
+  const program = lab.start(lab.host, process.execPath, args, { label: "nat-open", input: true });
+  const softnet = new Softnet(program);
+  await softnet.ready();
+  const namespace = lab.namespace(link);
+  lab.host.ip("link", "set", link, "netns", namespace.name);
+  namespace.ip("link", "set", link, "up");
+  const guest = Guest.at(lab, namespace, link, mac, softnet);
+  const { prefix6, hostAddresses6 } = started(guest);
+  return { guest, program, prefix: String(prefix6).replace("/64", ""), router: String(hostAddresses6) };
+}
+
+/** The address that the guest makes itself by softnet's advertisement (RFC 4862). */
+async function autoconfigured({ guest, prefix }: Guest6): Promise<string> {
+  let own: string | undefined;
+  await until("the guest has an address and a route", () => {
+    own = addresses(guest.namespace, guest.link).find((address) => address.startsWith(prefix.replace(/::$/, ":")));
+    return own !== undefined && hasRoute(guest.namespace);
+  });
+  return own!;
+}
+
+async function ping6(from: Namespace, to: string, count = 5): Promise<boolean> {
+  const { stdout } = await from.run("ping", ["-6", "-c", String(count), "-i", "0.3", "-W", "1", to]);
+  return / [1-9]\d* received/.test(stdout);
+}
+
+/** Tells the network the guest's addresses, as a guard would. */
+async function tell({ program }: Guest6, list: readonly string[]): Promise<void> {
+  const from = program.lines.length;
+  program.write(`${JSON.stringify(list)}\n`);
+  await program.line(/"told"/, undefined, from);
+}
+
+suite("nat with IPv6", { concurrency: 2 }, () => {
+  test(
+    "SLAAC by softnet's advertisement; the internet sees the host; the host keeps its route; all is put back",
+    NEEDS,
+    async (t) => {
+      const { lab } = await scene(t);
+      const before = await state(lab.host);
+      const one = await guest6(lab);
+      assert.ok(hasRoute(lab.host), "the host lost its own route");
+      const address = await autoconfigured(one);
+      assert.match(one.prefix, /^fd[0-9a-f:]+::$/);
+      const routes = one.guest.namespace.ip("-6", "route", "show", "default");
+      assert.match(routes, /via fe80::1 .*proto ra/);
+      assert.ok(await ping6(one.guest.namespace, INTERNET6), "no ping to the internet");
+      await listen(lab, lab.internet, INTERNET6, 99);
+      assert.equal(await ask(one.guest.namespace, INTERNET6, 99), uplinkOf(lab), "not masqueraded");
+      assert.ok(await ping6(one.guest.namespace, one.router), "no ping to the router");
+      assert.ok(await ping6(lab.host, address), "the host does not reach the VM");
+      const bound = await lease(one.guest);
+      assert.ok(await one.guest.ping(bound.router));
+      assert.ok(await one.guest.ping(INTERNET));
+
+      const two = await guest6(lab);
+      assert.ok(hasRoute(lab.host), "a second VM took the host's route");
+      assert.equal(two.prefix.split(":", 3).join(), one.prefix.split(":", 3).join(), "another /48");
+      assert.notEqual(two.prefix, one.prefix);
+      await two.program.stop("SIGINT");
+      assert.ok(hasRoute(lab.host));
+      assert.ok(await ping6(one.guest.namespace, INTERNET6), "the second VM took forwarding with it");
+      assert.ok(routes.includes("fe80::1"));
+      await one.program.stop("SIGINT");
+      await asBefore6(lab.host, before);
+      assert.ok(hasRoute(lab.host));
+    },
+  );
+
+  test(
+    "the router says that it is one: after neighbour unreachability detection the route is still there",
+    NEEDS,
+    async (t) => {
+      const { lab } = await scene(t);
+      const one = await guest6(lab);
+      await autoconfigured(one);
+      one.guest.namespace.ip("-6", "neigh", "flush", "dev", one.guest.link);
+      assert.ok(await ping6(one.guest.namespace, INTERNET6));
+      assert.ok(hasRoute(one.guest.namespace));
+      assert.match(one.guest.namespace.ip("-6", "neigh", "show", "fe80::1", "dev", one.guest.link), /router/);
+    },
+  );
+
+  test(
+    "another VM, other addresses of the host and foreign sources are closed; others are not forwarded",
+    NEEDS,
+    async (t) => {
+      const { lab } = await scene(t);
+      const one = await guest6(lab, { allow: ["0.0.0.0/0"] });
+      const two = await guest6(lab, { allow: ["0.0.0.0/0"] });
+      const [first, second] = [await autoconfigured(one), await autoconfigured(two)];
+      await listen(lab, two.guest.namespace, second, 99);
+      assert.match(await ask(one.guest.namespace, second, 99), /^no:/, "another VM");
+      assert.equal(await ping6(one.guest.namespace, second, 2), false);
+      assert.equal(await ping6(one.guest.namespace, two.router, 2), false, "another VM's router");
+      const uplink = uplinkOf(lab)!;
+      await listen(lab, lab.host, "::", 98);
+      assert.match(await ask(one.guest.namespace, uplink, 98), /^no:/, "the host's own address");
+      assert.match(await ask(one.guest.namespace, one.router, 98), new RegExp(`^${first}$`), "the router's address");
+      assert.match(await ask(one.guest.namespace, `fe80::1%${one.guest.link}`, 98), /^fe80:/);
+
+      const card = await lab.watch(lab.internet, "up0");
+      const script = [
+        "from scapy.all import *",
+        `to = Ether(src='${one.guest.mac}', dst='${started(one.guest).gatewayMac}')`,
+        `for source in ('${second}', '${one.router}', '${uplink}', '2001:db8:9::9', 'fe80::9', '::'):`,
+        `    sendp(to/IPv6(src=source, dst='${INTERNET6}')/ICMPv6EchoRequest(data=b'spoofed'), iface='${one.guest.link}', verbose=0)`,
+        `sendp(to/IPv6(src='${first}', dst='${INTERNET6}')/ICMPv6EchoRequest(data=b'x' * 777), iface='${one.guest.link}', verbose=0)`,
+      ].join("\n");
+      assert.equal((await one.guest.namespace.run(PYTHON, ["-c", script])).code, 0);
+      await card.until("the last one", ({ length }) => length === 14 + 40 + 8 + 777);
+      assert.equal(
+        card.count(({ length }) => length === 14 + 40 + 8 + 7),
+        0,
+        "a foreign source left the host",
+      );
+
+      // A machine beside the uplink that takes the host for a router.
+      lab.internet.ip("-6", "route", "add", `${one.prefix}/64`, "via", uplink);
+      assert.equal(await ping6(lab.internet, first, 2), false, "from outside");
+    },
+  );
+
+  test(
+    "--expose: from outside, from the host; a client appears as the router; the address that is followed",
+    NEEDS,
+    async (t) => {
+      const { lab } = await scene(t);
+      const one = await guest6(lab, { expose: "2222:22" });
+      const own = await autoconfigured(one);
+      const uplink = uplinkOf(lab)!;
+      await listen(lab, one.guest.namespace, "::", 22);
+      assert.match(await ask(lab.internet, uplink, 2222), /^no:/, "no address is known yet");
+      await tell(one, [`fe80::1234`, own]);
+      assert.equal(await ask(lab.internet, uplink, 2222), one.router);
+      assert.equal(await ask(lab.host, uplink, 2222), one.router, "from the host itself");
+      assert.equal(await ask(lab.host, one.router, 2222), one.router);
+      assert.equal(await ask(lab.host, "::1", 2222), one.router, "LOOP");
+      assert.match(await ask(one.guest.namespace, one.router, 2222), /^no:/, "not for VMs");
+      await tell(one, []);
+      assert.match(await ask(lab.internet, uplink, 2222), /^no:/);
+    },
+  );
+
+  test("no IPv6 route: one line and no advertisement; it comes, goes and comes again", NEEDS, async (t) => {
+    const { lab, router } = await scene(t, 0);
+    const one = await guest6(lab);
+    await one.program.line(/"notices":\["this host has no IPv6 default route: the VM gets no IPv6/);
+    await lease(one.guest);
+    assert.deepEqual(addresses(one.guest.namespace, one.guest.link), []);
+    router.write("1800\n");
+    await one.program.line(/this host has an IPv6 default route/);
+    await autoconfigured(one);
+    assert.ok(await ping6(one.guest.namespace, INTERNET6));
+    router.write("0\n");
+    await until("the VM has no route any more", () => !hasRoute(one.guest.namespace));
+    router.write("1800\n");
+    await until("the VM has its route again", () => hasRoute(one.guest.namespace));
+    assert.ok(await ping6(one.guest.namespace, INTERNET6));
+  });
+
+  test("type host: an address and the router, no route, nothing forwarded", NEEDS, async (t) => {
+    const { lab } = await scene(t);
+    const before = await state(lab.host);
+    const one = await guest6(lab, { type: "host" });
+    await until("the guest has an address", () => addresses(one.guest.namespace, one.guest.link).length > 0);
+    assert.ok(await ping6(one.guest.namespace, one.router));
+    assert.equal(hasRoute(one.guest.namespace), false);
+    one.guest.namespace.ip("-6", "route", "add", "default", "via", "fe80::1", "dev", one.guest.link);
+    assert.equal(await ping6(one.guest.namespace, INTERNET6, 2), false);
+    await one.program.stop("SIGINT");
+    await asBefore6(lab.host, before);
+  });
+
+  test("SIGKILL of softnet, then of all at once: what is left is put back", NEEDS, async (t) => {
+    const { lab } = await scene(t);
+    const before = await state(lab.host);
+    const one = await guest6(lab);
+    await autoconfigured(one);
+    process.kill(one.program.pid, "SIGKILL");
+    await asBefore6(lab.host, before);
+
+    const two = await guest6(lab);
+    await autoconfigured(two);
+    for (const pid of [helperOf(lab.host)!, two.program.pid]) process.kill(pid, "SIGKILL");
+    await two.program.ended();
+    await until("the TAP is gone", () => !lab.host.links().some((name) => name.startsWith("softnet")));
+    assert.ok(hasRoute(lab.host));
+    const three = await guest6(lab);
+    await three.program.stop("SIGINT");
+    await asBefore6(lab.host, before);
+    assert.ok(hasRoute(lab.host));
+  });
+
+  test(
+    "addresses of the TAP that somebody removes, and forwarding that he turns off, are there again",
+    NEEDS,
+    async (t) => {
+      const { lab } = await scene(t);
+      const one = await guest6(lab);
+      await autoconfigured(one);
+      const tap = String(started(one.guest).port).replace(/^TAP (\S+).*$/, "$1");
+      lab.host.sysctl({ [`net/ipv6/conf/${tap}/disable_ipv6`]: "1" });
+      await one.program.line(/IPv6 addresses of softnet\d+ were gone/);
+      lab.host.sysctl({ "net/ipv6/conf/all/forwarding": "0" });
+      await one.program.line(/another program turned IPv6 forwarding off/);
+      await until("the VM is online", () => ping6(one.guest.namespace, INTERNET6, 1));
+      assert.ok(hasRoute(lab.host));
+    },
+  );
+});
