@@ -79,9 +79,8 @@ export class Addresses implements OwnPlaces {
   readonly #states = new Uint8Array(PLACES);
   readonly #entries: (Entry | undefined)[] = new Array<Entry | undefined>(PLACES).fill(undefined);
   readonly #lastUsed = new Float64Array(PLACES);
-  /** Probes sent since then, and when the last one was. */
+  /** Probes sent since then. */
   readonly #probes = new Uint8Array(PLACES);
-  readonly #probed = new Float64Array(PLACES);
   /** When something ends or becomes valid, or earlier, in place 0. */
   readonly #due = Float64Array.of(NEVER);
   readonly #bucket = new TokenBucket(NEW_PER_SECOND, NEW_BURST);
@@ -261,7 +260,6 @@ export class Addresses implements OwnPlaces {
     for (let place = 0; place < PLACES; place++) {
       if (!(this.#probeTime(place) <= now)) continue;
       this.#probes[place]!++;
-      this.#probed[place] = now;
       return this.#entries[place]!.address;
     }
     return undefined;
@@ -270,8 +268,7 @@ export class Addresses implements OwnPlaces {
   #probeTime(place: number): number {
     const sent = this.#probes[place]!;
     if (!this.#options.asks || sent === PROBES || !this.#isBySlaac(place)) return NEVER;
-    const due = this.#lastUsed[place]! + IDLE_TIME + sent * PROBE_SPACING;
-    return sent === 0 ? due : Math.max(due, this.#probed[place]! + PROBE_SPACING);
+    return this.#lastUsed[place]! + IDLE_TIME + sent * PROBE_SPACING;
   }
 
   #isBySlaac(place: number): boolean {
