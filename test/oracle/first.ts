@@ -97,8 +97,9 @@ export class FirstGuard implements Judge {
     }
   }
 
+  /** To the network first, then to the VM. */
   takeQuestion(): Uint8Array | undefined {
-    return this.#taken((at) => this.#guard.takeQuestion(this.#out, at));
+    return this.#taken((at) => this.#guard.takeQuestion(this.#out, at) || this.#guard.takeProbe(this.#out, at));
   }
 
   get flows(): number {

@@ -108,6 +108,11 @@ function detectsDuplicate(six: State6, message: NdMessage): string {
   } else {
     owned.detected = six.now;
     owned.askedOnly = false;
+    if (six.waiting.includes(target)) {
+      six.waiting = six.waiting.filter((address) => address !== target);
+      owned.since = six.now;
+      six.reach("duplicate address detection makes a question superfluous");
+    }
     six.note = owned.valid ? "nd.NS-DAD-valid" : "nd.NS-DAD-tentative";
   }
   six.ndBucket.take(six.now);

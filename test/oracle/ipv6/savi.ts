@@ -13,7 +13,7 @@ const NOBODY = "02:00:00:00:00:00";
 export function mayBecome(six: State6, address: bigint): string {
   if (six.isHeldElsewhere(address)) return "nd.address-held";
   if (!six.addressBucket.has(six.now)) return "nd.address-rate";
-  if (!isLinkLocal(address) && !six.hasPlaces(1)) return "nd.address-full";
+  if (!hasPlace(six, address)) return "nd.address-full";
   return PASS;
 }
 
@@ -24,26 +24,29 @@ export function askAbout(six: State6, address: bigint): void {
     six.reach("too many questions wait");
     return;
   }
-  if (mayBecome(six, address) !== PASS) return;
-  six.addressBucket.take(six.now);
-  six.add(address, { askedOnly: true });
+  if (!hasPlace(six, address) || !six.addressBucket.take(six.now)) return;
+  if (six.isHeldElsewhere(address)) return;
+  six.add(address, { askedOnly: true, since: Number.POSITIVE_INFINITY });
   six.waiting.push(address);
 }
+
+const hasPlace = (six: State6, address: bigint): boolean => isLinkLocal(address) || six.hasPlaces(1);
 
 /** The question that is due now, if there is one. */
 export function takeQuestion6(six: State6): Uint8Array | undefined {
   if (!six.asks) return undefined;
   const isKnown = six.router?.end !== undefined || (six.router !== undefined && six.router.found !== "given");
   if (!isKnown && six.ownPrefix === undefined && six.solicitations < 3) {
-    const due = [0, 4, 8].map((seconds) => seconds * SECOND)[six.solicitations]!;
-    if (six.now >= due) {
+    if (six.now >= six.nextSolicitation) {
       six.solicitations += 1;
+      six.nextSolicitation = six.now + 4 * SECOND;
       six.reach("a question for a router");
       return solicitation(six.state.vmMac, ALL_ROUTERS, join([133, 0, 0, 0, 0, 0, 0, 0]));
     }
   }
   const address = six.waiting.shift();
   if (address !== undefined) {
+    six.find(address)!.since = six.now;
     six.reach("a question about an address");
     return neighbourSolicitation(six.state.vmMac, address);
   }

@@ -30,8 +30,8 @@ export interface Owned {
   readonly address: bigint;
   valid: boolean;
   origin: "slaac" | "dhcpv6" | "static";
-  /** When it became tentative. */
-  readonly since: number;
+  /** When its 500 ms began; Infinity while softnet's question for it waits. */
+  since: number;
   /** When it was last used. */
   used: number;
   /** The VM's last duplicate address detection for it. */
@@ -108,8 +108,9 @@ export class State6 {
   declines: number[] = [];
   /** Who sent the last REPLY, and from where. */
   lastReply: { readonly server: string; readonly source: bigint } | undefined;
-  /** Router solicitations that were taken; questions for addresses that wait. */
+  /** Router solicitations that were taken, when the next is due; questions for addresses that wait. */
   solicitations = 0;
+  nextSolicitation = 0;
   waiting: bigint[] = [];
 
   readonly addressBucket = new Bucket(1, 32);
