@@ -148,7 +148,7 @@ function covers6(target: Prefix | Name, remote: bigint, around: KnownNetwork): b
     case "@metadata":
       return METADATA6.includes(remote);
     case "@private":
-      return inPrefix(UNIQUE_LOCAL, remote);
+      return inPrefix(UNIQUE_LOCAL, remote) && !METADATA6.includes(remote);
     case "@global":
       return isGlobal6(remote);
     default:
