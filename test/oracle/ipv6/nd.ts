@@ -206,7 +206,7 @@ function speaksAsRouter(six: State6, address: bigint, ethernetSource: string, li
 
 /** Somebody else claims an address of the VM's. */
 function conflict(six: State6, owned: Owned): string {
-  if (owned.askedOnly) {
+  if (owned.askedOnly && !owned.valid) {
     six.reach("an address that softnet asked about is somebody else's");
     six.end(owned);
     return "nd.conflict";
