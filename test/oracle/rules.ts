@@ -156,9 +156,11 @@ function covers6(target: Prefix | Name, remote: bigint, around: KnownNetwork): b
   }
 }
 
-function rank(target: Cidr | Prefix | Name): number {
+/** A name of hosts ranks as their addresses do. */
+function rank(target: Cidr | Prefix | Name, remote: number | bigint): number {
   if (typeof target !== "string") return target.length;
-  return target === "@private" || target === "@global" ? 0 : 32;
+  if (target === "@private" || target === "@global") return 0;
+  return typeof remote === "bigint" ? 128 : 32;
 }
 
 const isPortAllow = ({ action, ports }: OracleRule) => action === "allow" && ports !== undefined;
@@ -222,7 +224,8 @@ export function ask(
   );
   left.sort((a, b) => {
     if ((a.ports === undefined) !== (b.ports === undefined)) return a.ports === undefined ? 1 : -1;
-    if (rank(a.target) !== rank(b.target)) return rank(b.target) - rank(a.target);
+    const [first, second] = [a, b].map(({ target }) => rank(target, remote));
+    if (first !== second) return second! - first!;
     return a.action === b.action ? 0 : a.action === "block" ? -1 : 1;
   });
   return left[0];
