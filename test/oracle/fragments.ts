@@ -17,10 +17,14 @@ export interface FragmentPacket {
   readonly offset: number;
   readonly moreFragments: boolean;
   readonly payload: Uint8Array;
+  /** Of IPv6: whether the VM's end is a valid address of its at the moment. */
+  readonly isOwn?: boolean;
 }
 
 interface Noted {
   readonly remote: number | bigint;
+  /** The VM's end, where it is a valid IPv6 address of its. */
+  readonly own: number | bigint | undefined;
   /** Where its first fragment ends. */
   readonly firstEnd: number;
   /** The second of its first fragment. */
@@ -60,7 +64,8 @@ export class Fragments {
     else if (noted.size >= MOST) [gone, whose] = [[...noted.keys()][0]!, "of all"];
     if (gone !== undefined) noted.delete(gone);
     const { length } = packet.payload;
-    noted.set(key, { remote, firstEnd: length, since: second, end: length, tokens: 1, inOrder: true });
+    const own = packet.isOwn ? (way === "out" ? packet.source : packet.destination) : undefined;
+    noted.set(key, { remote, own, firstEnd: length, since: second, end: length, tokens: 1, inOrder: true });
     return again ? "its own" : whose;
   }
 
@@ -84,11 +89,18 @@ export class Fragments {
     }
   }
 
+  /** An address of the VM's has ended. */
+  forgetOf(address: bigint): void {
+    for (const noted of Object.values(this.#noted)) {
+      for (const [key, { own }] of noted) if (own === address) noted.delete(key);
+    }
+  }
+
   forgetAll(): void {
     for (const noted of Object.values(this.#noted)) noted.clear();
   }
 }
 
-function keyOf({ source, destination, identification, protocol }: FragmentPacket): string {
-  return `${source} ${destination} ${identification} ${protocol}`;
+function keyOf({ source, destination, identification, protocol, isOwn }: FragmentPacket): string {
+  return `${source} ${destination} ${identification} ${protocol} ${isOwn ? "own" : ""}`;
 }

@@ -126,7 +126,7 @@ export function checkPolicy6(six: State6, fromVm: boolean, packet: Packet6): str
   if (needsToken) six.fragmentBucket.take(six.now);
   commit?.();
   if (noted) {
-    six.fragments.note(way, fragmentOf(packet), six.second);
+    six.fragments.note(way, fragmentOf(six, way, packet), six.second);
     six.note = `ipv6.${way}.first-fragment`;
   }
   return PASS;
@@ -136,12 +136,13 @@ function nameOf(protocol: number): string {
   return { [TCP]: "TCP", [UDP]: "UDP", [ICMPV6]: "ICMPv6" }[protocol] ?? "other";
 }
 
-function fragmentOf(packet: Packet6) {
-  return { ...packet, protocol: 0, payload: new Uint8Array(packet.fragmentLength) };
+function fragmentOf(six: State6, way: Way, packet: Packet6) {
+  const isOwn = six.isValid(way === "out" ? packet.source : packet.destination);
+  return { ...packet, isOwn, protocol: 0, payload: new Uint8Array(packet.fragmentLength) };
 }
 
 function laterFragment(six: State6, way: Way, packet: Packet6): string {
-  const fragment = fragmentOf(packet);
+  const fragment = fragmentOf(six, way, packet);
   const firstEnd = six.fragments.firstEnd(way, fragment);
   if (firstEnd === undefined) return "ipv6.fragment-unknown";
   if (packet.offset < firstEnd && !six.fault("overlapping fragments pass")) {

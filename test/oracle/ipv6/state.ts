@@ -233,6 +233,7 @@ export class State6 {
     this.owned = this.owned.filter((one) => one !== owned);
     this.waiting = this.waiting.filter((address) => address !== owned.address);
     this.flows.end((flow) => flow.own === owned.address);
+    if (owned.valid) this.fragments.forgetOf(owned.address);
   }
 
   use(address: bigint): void {
