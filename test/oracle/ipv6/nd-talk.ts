@@ -353,8 +353,9 @@ function idle(world: World6): void {
 /** An address that softnet does not know speaks. */
 function silent(world: World6): void {
   const { random } = world;
-  world.leavesQuestions = random.chance(0.3);
-  for (let count = random.pick([1, 1, 2, 6, 7]); count > 0; count--) {
+  let count = random.pick([1, 1, 2, 6, 7]);
+  world.leavesQuestions = random.chance(count > 4 ? 0.6 : 0.2);
+  for (; count > 0; count--) {
     const address = random.chance(0.85) ? world.newAddress() : random.pick(NOTABLE6);
     if (random.chance(0.4)) solicit(world, address, world.router.address);
     else world.udp(true, address, world.remotes6[0]!, [5000, 53], new Uint8Array(3));

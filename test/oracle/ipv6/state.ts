@@ -367,6 +367,7 @@ export class State6 {
       return;
     }
     if (lease === undefined || !(expiry > 0) || !this.isAssignable(address)) return;
+    if ([lease.server, lease.client].some(({ length }) => length < 1 || length > 130)) return;
     const duid = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
     const known = { server: duid(lease.server), client: duid(lease.client), iaid: lease.iaid };
     this.owned.push(newOwned(address, 0, { valid: true, origin, expiry, lease: known }));

@@ -25,7 +25,7 @@ export const TRAFFIC_SCENARIOS: readonly [Scenario, number][] = [
   [embedded, 10],
   [fromAfar, 5],
   [synFlood, 1.2],
-  [exposedPort, 3],
+  [exposedPort, 5],
   [echoFlood, 0.7],
   [fragmentFlood, 0.7],
   [deniedFlood, 0.7],
@@ -269,7 +269,7 @@ function fromAfar(world: World6): void {
 /** An exposed port answers clients that appear to it as the router, which a rule blocks. */
 function exposedPort(world: World6): void {
   const { random } = world;
-  const port = random.pick([...(world.options6.exposedPorts ?? []), 22]);
+  const port = random.pick(world.options6.exposedPorts ?? [22]);
   const own = world.ownAddress();
   const one = {
     own,

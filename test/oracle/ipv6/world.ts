@@ -156,7 +156,8 @@ export class World6 extends World {
   #restored(): NonNullable<GuardOptions["restored"]>["addresses"] {
     const { random } = this;
     const never = Number.POSITIVE_INFINITY;
-    const lease = { server: new Uint8Array([0, 1, 9]), client: this.duid, iaid: 1 };
+    const server = random.chance(0.9) ? new Uint8Array([0, 1, 9]) : new Uint8Array(random.pick([0, 131]));
+    const lease = { server, client: this.duid, iaid: 1 };
     const slaac = (address: bigint) => ({ family: "ipv6", origin: "slaac", expiry: never, address }) as const;
     const count = random.chance(0.1) ? 20 : 2;
     const all = Array.from({ length: count }, (_, index) => slaac(this.prefixes[0]! + BigInt(0x9000 + index)));
