@@ -140,6 +140,8 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     type,
     vmMac: vmMacAddress,
     rules,
+    isolated,
+    ipv6: given.ipv6 ?? false,
     mtu,
     connections: maxConnections ?? DEFAULT_CONNECTIONS,
     directory: registry.directory,
