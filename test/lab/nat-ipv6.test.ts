@@ -274,7 +274,13 @@ suite("nat with IPv6", { concurrency: 2 }, () => {
       await listen(lab, one.guest.namespace, "::", 22);
       assert.match(await ask(lab.internet, uplink, 2222), /^no:/, "no address is known yet");
       await tell(one, [`fe80::1234`, own]);
-      assert.equal(await ask(lab.internet, uplink, 2222), one.router);
+      assert.equal(await ask(lab.internet, uplink, 2222), one.router, "from where the VM may not answer");
+      lab.internet.ip("-6", "route", "replace", uplink, "dev", "up0", "src", INTERNET6);
+      assert.equal(
+        await ask(lab.internet, uplink, 2222),
+        INTERNET6,
+        "a client that the VM may answer appears as itself",
+      );
       assert.equal(await ask(lab.host, uplink, 2222), one.router, "from the host itself");
       assert.equal(await ask(lab.host, one.router, 2222), one.router);
       assert.match(await ask(lab.host, "::1", 2222), /^no:.*refused/, "clients go on with 127.0.0.1 at once");
