@@ -7,6 +7,7 @@ import type { HostHelper } from "../../host/client.ts";
 import { ROUTER6 } from "../../host/host-ipv6.ts";
 import { formatPrefix, PREFIX_LENGTH, parsePrefix, prefixOf, routerOf } from "../../host/prefix.ts";
 import type { LinkChanges } from "../../native/linux/link-changes.ts";
+import type { Place6 } from "../../policy/reachable6.ts";
 import { UserError } from "../../user-error.ts";
 import { IPV6_LEAST_MTU } from "../../wire/ipv6.ts";
 import { formatIPv6 } from "../../wire/ipv6-address.ts";
@@ -58,6 +59,11 @@ export class NatIPv6 {
   /** The router's addresses, on the host. */
   get routers(): readonly bigint[] {
     return [routerOf(this.prefix), ROUTER6];
+  }
+
+  /** For what policy says of it (policy/reachable6.ts). */
+  get place(): Omit<Place6, "dnsServers"> {
+    return { routers: this.routers, prefix: this.prefix };
   }
 
   /** Gives the TAP its addresses. */
