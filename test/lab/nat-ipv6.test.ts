@@ -290,6 +290,19 @@ suite("nat with IPv6", { concurrency: 2 }, () => {
     },
   );
 
+  test("::/0 allowed on both sides: VMs meet under their own addresses; one side is not enough", NEEDS, async (t) => {
+    const { lab } = await scene(t);
+    const [one, two] = [await guest6(lab, { allow: ["::/0"] }), await guest6(lab, { allow: ["::/0"] })];
+    const three = await guest6(lab);
+    const first = await autoconfigured(one);
+    const second = await autoconfigured(two);
+    const third = await autoconfigured(three);
+    await listen(lab, two.guest.namespace, second, 99);
+    assert.equal(await ask(one.guest.namespace, second, 99), first);
+    await listen(lab, three.guest.namespace, third, 99);
+    assert.match(await ask(one.guest.namespace, third, 99), /^no:/);
+  });
+
   test("no IPv6 route: one line and no advertisement; it comes, goes and comes again", NEEDS, async (t) => {
     const { lab, router } = await scene(t, 0);
     const one = await guest6(lab);
