@@ -283,6 +283,12 @@ suite("nat with IPv6", { concurrency: 2 }, () => {
       );
       assert.equal(await ask(lab.host, uplink, 2222), one.router, "from the host itself");
       assert.equal(await ask(lab.host, one.router, 2222), one.router);
+      lab.internet.ip("-6", "route", "replace", uplink, "dev", "up0", "src", INTERNET6);
+      assert.equal(
+        await ask(lab.internet, uplink, 2222),
+        INTERNET6,
+        "a client that the VM may answer appears as itself",
+      );
       assert.match(await ask(lab.host, "::1", 2222), /^no:.*refused/, "clients go on with 127.0.0.1 at once");
       assert.match(await ask(one.guest.namespace, one.router, 2222), /^no:/, "not for VMs");
       await tell(one, []);
