@@ -1,5 +1,7 @@
 /** Conversations of neighbour discovery, routers and MLD for the comparison of the two guards. */
 import { be16, be32, join } from "../build.ts";
+import { arpGateway } from "../generate-arp.ts";
+import { bootQuietly } from "../generate-dhcp.ts";
 import {
   advertisement,
   dnsOption,
@@ -39,7 +41,7 @@ export const ND_SCENARIOS: readonly [Scenario, number][] = [
   [ndFlood, 1],
   [detectionFlood, 4],
   [routerEnds, 4],
-  [fullRouter, 2],
+  [fullRouter, 4],
   [contest, 3],
   [oddNd, 8],
 ];
@@ -190,7 +192,7 @@ export function advertiseRouter(world: World6, peer: Peer, more: { headers?: rea
     const flags = random.pick([0xc0, 0xc0, 0xc0, 0x80, 0x40, 0]);
     const valid = random.pick([0, 1, 3, 30, 300, 3600, 86400, 0xffffffff]);
     options.push(
-      prefixOption(prefix + BigInt(random.below(2)), random.pick([64, 64, 64, 64, 48, 63, 129]), flags, valid),
+      prefixOption(prefix + BigInt(random.below(2)), random.pick([64, 64, 64, 64, 64, 48, 63, 80, 129]), flags, valid),
     );
   }
   if (random.chance(0.05)) options.push(prefixOption(address6("fe80::"), 64, 0xc0, 100));
@@ -198,7 +200,11 @@ export function advertiseRouter(world: World6, peer: Peer, more: { headers?: rea
   if (random.chance(0.5)) options.push(dnsOption(world.dns6.slice(random.below(2), 3), random.pick(lifetimes)));
   if (random.chance(0.4))
     options.push(
-      nat64Option(world.nat64, random.below(random.chance(0.9) ? 6 : 8), random.pick([0, 8, 64, 1800, 1800])),
+      nat64Option(
+        world.nat64,
+        random.chance(0.7) ? world.nat64Code : random.below(8),
+        random.pick([0, 8, 64, 1800, 1800]),
+      ),
     );
   if (random.chance(0.3)) options.push(join([5, 1, 0, 0], be32(1500)));
   const lifetime = random.pick([0, 1, 60, 61, 1800, 1800, 9000]);
@@ -422,8 +428,10 @@ function routerEnds(world: World6): void {
   world.icmp(false, world.router.address, ALL_NODES, 134, advertisement(random.pick([0, 0, 1, 61, 64])), fields);
   for (let count = random.between(1, 3); count > 0; count--) {
     world.toBound(60, 61, 64);
-    if (random.chance(0.5)) advertiseRouter(world, random.pick([world.router, ...world.impostors]));
-    else world.udp(true, random.pick(world.own), world.router.address, [5000, 443], new Uint8Array(3));
+    if (random.chance(0.6)) {
+      const sameAddress = world.impostors[1]!;
+      advertiseRouter(world, random.pick([world.router, sameAddress, sameAddress, ...world.impostors]));
+    } else world.udp(true, random.pick(world.own), world.router.address, [5000, 443], new Uint8Array(3));
   }
 }
 
@@ -439,6 +447,15 @@ function contest(world: World6): void {
   }
 }
 
+/** The router speaks before anybody knows the IPv4 gateway's MAC, and again behind that; then another one with that MAC. */
+export function gatewayComes(world: World6): void {
+  routerSpeaks(world);
+  bootQuietly(world);
+  arpGateway(world);
+  routerSpeaks(world);
+  advertiseRouter(world, world.impostors[2]!);
+}
+
 /** More of everything than there are places for, forgotten and told again. */
 function fullRouter(world: World6): void {
   const { random } = world;
@@ -449,14 +466,14 @@ function fullRouter(world: World6): void {
   const prefixes = Array.from({ length: random.between(8, 11) }, (_, index) =>
     prefix(random.chance(0.8) ? index : random.below(10)),
   );
-  const dns = Array.from({ length: random.between(5, 10) }, (_, index) => first + BigInt(0x53 + index));
+  const dns = Array.from({ length: random.pick([5, 8, 9, 9, 10]) }, (_, index) => first + BigInt(0x53 + index));
   const nat64 = [0, 1, 2, 3, 4, 5]
     .slice(random.below(2))
     .map((plc) => nat64Option(world.nat64 + (1n << 95n), plc, random.pick([0, 64, 600, 600])));
   const options = [...prefixes, dnsOption(dns, random.pick([0, 60, 600])), ...nat64].filter(() => random.chance(0.9));
   world.icmp(false, world.router.address, ALL_NODES, 134, advertisement(1800, ...options), fields);
   for (let count = 3; count > 0; count--) {
-    const remote = random.pick([random.pick(dns), first + (BigInt(random.below(10)) << 64n) + 5n]);
+    const remote = random.pick([random.pick(dns), dns[8] ?? dns[0]!, first + (BigInt(random.below(10)) << 64n) + 5n]);
     world.udp(true, random.pick(world.own), remote, [5000, random.pick([53, 443])], new Uint8Array(3));
     if (random.chance(0.3)) world.toBound(60, 64);
   }
