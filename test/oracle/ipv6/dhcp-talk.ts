@@ -2,7 +2,7 @@
 import { be16, join } from "../build.ts";
 import { addressOption, association, message6, option6, statusOption } from "./build.ts";
 import { address6, addressBytes, multicastMac } from "./bytes.ts";
-import { detect } from "./nd-talk.ts";
+import { detect } from "./nd-frames.ts";
 import { NOTABLE6, type World6 } from "./world.ts";
 
 type Scenario = (world: World6) => void;

@@ -3,7 +3,8 @@ import { PASS, uint16 } from "../bytes.ts";
 import { address6, isLinkLocal, isMulticast, sum6 } from "./bytes.ts";
 import { IA_NA, IA_TA, type Message, readMessage } from "./dhcp-message.ts";
 import { type Packet6, UDP } from "./form.ts";
-import type { Exchange, State6 } from "./state.ts";
+import type { Exchange } from "./known.ts";
+import type { State6 } from "./state.ts";
 
 const SOLICIT = 1;
 const ADVERTISE = 2;

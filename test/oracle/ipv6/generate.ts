@@ -6,7 +6,8 @@ import type { Session } from "../generate.ts";
 import { bootQuietly } from "../generate-dhcp.ts";
 import type { Step } from "../world.ts";
 import { DHCP_SCENARIOS } from "./dhcp-talk.ts";
-import { gatewayComes, join6, ND_SCENARIOS, revive } from "./nd-talk.ts";
+import { join6, ND_SCENARIOS, revive } from "./nd-talk.ts";
+import { gatewayComes } from "./router-talk.ts";
 import { TRAFFIC_SCENARIOS } from "./traffic-talk.ts";
 import { World6 } from "./world.ts";
 

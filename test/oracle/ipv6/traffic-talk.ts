@@ -2,7 +2,7 @@
 import { be16, be32, join } from "../build.ts";
 import { fragmentHeader, frame6, icmp6, udp6 } from "./build.ts";
 import { address6, addressText6, isMulticast } from "./bytes.ts";
-import { someHeaders } from "./nd-talk.ts";
+import { someHeaders } from "./nd-frames.ts";
 import { NOTABLE6, type World6 } from "./world.ts";
 
 type Scenario = (world: World6) => void;
