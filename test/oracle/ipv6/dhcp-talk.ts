@@ -106,6 +106,7 @@ const leased = (world: World6) => world.leased ?? { address: newLease(world), ia
 /** RENEW, REBIND or CONFIRM, and what comes back. */
 function renewing(world: World6): void {
   const { random } = world;
+  if (random.chance(0.3)) whole(world);
   const lease = leased(world);
   if (random.chance(0.5)) world.toBound(1, 4, 60, 300, 600);
   const type = random.pick([5, 5, 6, 6, 4]);
