@@ -157,7 +157,7 @@ function toTheVm(six: State6, packet: Packet6, message: Message): string {
   exchange.acknowledged = true;
   six.lastReply = { server, source };
   const usable = message.dns.filter((address) => address !== 0n && !isMulticast(address));
-  if (usable.length > 0) six.leasedDns = [...new Set(usable)].slice(0, 8);
+  if (usable.length > 0) six.leasedDns = [...new Set(usable.slice(0, 8))];
   six.note = `dhcpv6.7-to-${exchange.type}`;
   return PASS;
 }
