@@ -14,6 +14,7 @@ import { isInLinkLocalPrefix } from "../../wire/ipv6-words.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import type { BindingChange, BindingEnd, BoundIPv6Address, IPv6Lease } from "../types.ts";
+import { type AddressEntry, boundOf, isWaiting, NEVER } from "./address-entry.ts";
 import { AddressPlaces, FIRST_OTHER, FREE, PLACES, TENTATIVE, VALID } from "./address-places.ts";
 import { NO_PLACE } from "./own-places.ts";
 
@@ -31,24 +32,7 @@ const NEW_PER_SECOND = 1;
 const NEW_BURST = 32;
 const MOST_QUESTIONS = 4;
 
-const NEVER = Number.POSITIVE_INFINITY;
 const LONG_AGO = Number.NEGATIVE_INFINITY;
-
-/** What is known of an address besides its words and times that frames are judged by. */
-interface Entry {
-  readonly address: bigint;
-  /** Where it stands among all that were noted. */
-  readonly order: number;
-  origin: BoundIPv6Address["origin"];
-  /** When it became tentative, or its question was sent; NEVER = that waits. Microseconds. */
-  since: number;
-  /** Of softnet's own question alone. */
-  asked: boolean;
-  /** The VM's last duplicate address detection for it. */
-  detected: number;
-  expiry: number;
-  lease: IPv6Lease | undefined;
-}
 
 /** What the family does when addresses change. */
 export interface AddressEvents {
@@ -68,7 +52,7 @@ export interface AddressOptions {
 }
 
 export class Addresses extends AddressPlaces {
-  readonly #entries: (Entry | undefined)[] = new Array<Entry | undefined>(PLACES).fill(undefined);
+  readonly #entries: (AddressEntry | undefined)[] = new Array<AddressEntry | undefined>(PLACES).fill(undefined);
   readonly #lastUsed = new Float64Array(PLACES);
   /** Probes sent since then. */
   readonly #probes = new Uint8Array(PLACES);
@@ -183,7 +167,7 @@ export class Addresses extends AddressPlaces {
 
   /** The address of the question that has waited longest, which counts as sent; undefined = none waits. */
   takeQuestion(): bigint | undefined {
-    let first: Entry | undefined;
+    let first: AddressEntry | undefined;
     for (const entry of this.#entries) {
       if (entry === undefined || !isWaiting(entry)) continue;
       if (first === undefined || entry.order < first.order) first = entry;
@@ -319,7 +303,7 @@ export class Addresses extends AddressPlaces {
     return next;
   }
 
-  #isBefore(time: number, entry: Entry, other: number, otherTime: number): boolean {
+  #isBefore(time: number, entry: AddressEntry, other: number, otherTime: number): boolean {
     return time === otherTime ? entry.order < this.#entries[other]!.order : time < otherTime;
   }
 
@@ -402,12 +386,4 @@ export class Addresses extends AddressPlaces {
     this.#count--;
     if (valid) this.#options.events.changed({ kind: "lost", bound: boundOf(entry), why });
   }
-}
-
-function isWaiting({ asked, since }: Entry): boolean {
-  return asked && since === NEVER;
-}
-
-function boundOf({ address, origin, expiry, lease }: Entry): BoundIPv6Address {
-  return Object.freeze({ family: "ipv6" as const, address, origin, expiry, ...(lease && { lease }) });
 }
