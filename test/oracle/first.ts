@@ -16,7 +16,7 @@ import {
   VIRTIO_NET_HEADER,
 } from "../../src/wire/virtio-net.ts";
 import type { Explained, Told } from "./guard.ts";
-import { describe } from "./ipv6/state.ts";
+import { describe } from "./ipv6/known.ts";
 import type { Judge } from "./judge.ts";
 import { readHeader, tellLeft } from "./offload.ts";
 import type { Way } from "./rules.ts";

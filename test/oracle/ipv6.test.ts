@@ -36,7 +36,7 @@ test("both guards say the same about every step of IPv6, and the traffic reaches
 });
 
 /** Sessions among which each planted bug must show. */
-const SESSIONS = 900;
+const SESSIONS = 1500;
 
 test("each bug that is planted in the second guard is found by the same sessions", (t) => {
   let left: readonly string[] = FAULTS;

@@ -2,7 +2,7 @@
 import { be16, join } from "../build.ts";
 import { addressOption, association, message6, option6, statusOption } from "./build.ts";
 import { address6, addressBytes, multicastMac } from "./bytes.ts";
-import { detect } from "./nd-talk.ts";
+import { detect } from "./nd-frames.ts";
 import { NOTABLE6, type World6 } from "./world.ts";
 
 type Scenario = (world: World6) => void;
@@ -23,6 +23,8 @@ export const DHCP_SCENARIOS: readonly [Scenario, number][] = [
   [manyIdentities, 1.5],
   [dhcpFlood, 0.6],
   [manyAssigned, 2.5],
+  [manyServers, 1],
+  [askingAgain, 3],
   [oddDhcp, 8],
 ];
 
@@ -60,7 +62,11 @@ function toVm(
 
 const newXid = (world: World6): number => world.random.below(world.random.chance(0.5) ? 12 : 2 ** 24);
 
-const newLease = (world: World6): bigint => world.prefixes[0]! + BigInt(0xd00 + world.random.below(6));
+function newLease({ random, options6, prefixes }: World6): bigint {
+  const fixed = options6.address6;
+  if (fixed !== undefined && random.chance(0.6)) return address6(fixed);
+  return prefixes[0]! + BigInt(0xd00 + random.below(6));
+}
 
 const lifetimes = (world: World6): [number, number] => {
   const valid = world.random.pick([1, 4, 60, 300, 600, 3600, 0xffffffff]);
@@ -100,6 +106,7 @@ const leased = (world: World6) => world.leased ?? { address: newLease(world), ia
 /** RENEW, REBIND or CONFIRM, and what comes back. */
 function renewing(world: World6): void {
   const { random } = world;
+  if (random.chance(0.3)) whole(world);
   const lease = leased(world);
   if (random.chance(0.5)) world.toBound(1, 4, 60, 300, 600);
   const type = random.pick([5, 5, 6, 6, 4]);
@@ -109,10 +116,11 @@ function renewing(world: World6): void {
   const iaid = random.chance(0.95) ? lease.iaid : lease.iaid + 1;
   fromVm(world, type, xid, [client(world), ...names, association(3, iaid, addressOption(lease.address, 0, 0))], { to });
   const by = random.chance(0.85) ? lease.server : random.below(3);
-  const [preferred, valid] = random.chance(0.15) ? [0, 0] : lifetimes(world);
+  const [preferred, valid] = random.chance(0.25) ? [0, 0] : lifetimes(world);
   const inner = addressOption(lease.address, preferred, valid, ...status(world));
   const second = random.chance(0.2) ? [addressOption(newLease(world), 10, 600)] : [];
-  const reply = association(3, lease.iaid, inner, ...second, ...status(world));
+  const giving = random.chance(0.9) ? lease.iaid : lease.iaid + 1;
+  const reply = association(3, giving, inner, ...second, ...status(world));
   toVm(world, by, 7, xid, [client(world), server(world, by), reply, ...status(world)]);
 }
 
@@ -235,8 +243,16 @@ function manyTransactions(world: World6): void {
     fromVm(world, random.pick([1, 6]), xid, [client(world), association(3, 1)]);
     if (random.chance(0.3))
       toVm(world, 0, 7, random.between(100, xid), [client(world), server(world, 0), association(3, 1)]);
-    if (random.chance(0.2)) world.toBound(60);
+    // Once more, so that the order of their last messages is another than that of their first.
+    if (random.chance(0.3)) {
+      const again = random.between(100, xid);
+      fromVm(world, 6, again, [client(world), association(3, 1)]);
+      toVm(world, 0, 7, again, [client(world), server(world, 0), association(3, 1)]);
+    }
+    if (random.chance(0.15)) world.toBound(60);
   }
+  for (let count = 4; count > 0; count--)
+    toVm(world, 0, 7, random.between(100, 111), [client(world), server(world, 0), association(3, 1)]);
 }
 
 function manyIdentities(world: World6): void {
@@ -247,6 +263,12 @@ function manyIdentities(world: World6): void {
     );
     fromVm(world, 1, 5, [client(world), ...ias]);
     if (random.chance(0.15)) world.toBound(600);
+  }
+  // Old ones and new ones together.
+  for (let count = 3; count > 0; count--) {
+    if (random.chance(0.4)) world.toBound(600);
+    const ias = Array.from({ length: random.between(2, 8) }, () => association(3, random.between(22, 40)));
+    fromVm(world, 1, 5, [client(world), ...ias]);
   }
 }
 
@@ -278,6 +300,35 @@ function manyAssigned(world: World6): void {
   if (random.chance(0.7)) detect(world, world.newAddress());
   if (random.chance(0.4)) world.udp(true, world.newAddress(), world.remotes6[0]!, [5000, 443], new Uint8Array(3));
   world.leased = { address: addresses[0]!, iaid: 1, server: 0 };
+}
+
+/** One SOLICIT that more servers answer than are remembered, and a REQUEST to one of them. */
+function manyServers(world: World6): void {
+  const { random } = world;
+  const xid = newXid(world);
+  const asked = association(3, 1, addressOption(newLease(world), 10, 600));
+  fromVm(world, 1, xid, [client(world), asked]);
+  const count = random.between(8, 11);
+  for (let index = 20; index < 20 + count; index++)
+    toVm(world, index, 2, xid, [client(world), server(world, index), asked]);
+  fromVm(world, 3, xid, [client(world), server(world, random.between(20, 30)), asked]);
+}
+
+/** The VM asks again within a transaction that has its REPLY, and another server answers. */
+function askingAgain(world: World6): void {
+  const { random } = world;
+  const xid = newXid(world);
+  const asked = association(3, 1, addressOption(newLease(world), 10, 600));
+  const type = random.pick([6, 4, 11]);
+  for (const index of [0, random.below(2), random.below(2)]) {
+    const again = random.chance(0.6) ? type : random.pick([6, 4, 11, 5]);
+    if (random.chance(0.85)) {
+      const names = again === 5 ? [server(world, index)] : [];
+      fromVm(world, again, xid, [client(world), ...names, ...(again === 11 ? [] : [asked])]);
+    }
+    if (random.chance(0.2)) world.toBound(60);
+    toVm(world, index, 7, xid, [client(world), server(world, index), ...(again === 11 ? [] : [asked])]);
+  }
 }
 
 /** Messages that can be read in two ways, or not at all; and other types. */

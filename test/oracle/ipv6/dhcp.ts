@@ -3,7 +3,8 @@ import { PASS, uint16 } from "../bytes.ts";
 import { address6, isLinkLocal, isMulticast, sum6 } from "./bytes.ts";
 import { IA_NA, IA_TA, type Message, readMessage } from "./dhcp-message.ts";
 import { type Packet6, UDP } from "./form.ts";
-import type { Exchange, State6 } from "./state.ts";
+import type { Exchange } from "./known.ts";
+import type { State6 } from "./state.ts";
 
 const SOLICIT = 1;
 const ADVERTISE = 2;
@@ -156,7 +157,7 @@ function toTheVm(six: State6, packet: Packet6, message: Message): string {
   exchange.acknowledged = true;
   six.lastReply = { server, source };
   const usable = message.dns.filter((address) => address !== 0n && !isMulticast(address));
-  if (usable.length > 0) six.leasedDns = [...new Set(usable)].slice(0, 8);
+  if (usable.length > 0) six.leasedDns = [...new Set(usable.slice(0, 8))];
   six.note = `dhcpv6.7-to-${exchange.type}`;
   return PASS;
 }

@@ -7,6 +7,7 @@ import { bootQuietly } from "../generate-dhcp.ts";
 import type { Step } from "../world.ts";
 import { DHCP_SCENARIOS } from "./dhcp-talk.ts";
 import { join6, ND_SCENARIOS, revive } from "./nd-talk.ts";
+import { gatewayComes } from "./router-talk.ts";
 import { TRAFFIC_SCENARIOS } from "./traffic-talk.ts";
 import { World6 } from "./world.ts";
 
@@ -24,7 +25,8 @@ const SCENARIOS: readonly [Scenario, number][] = [
 export function generateSession6(seed: number): Session<Step> {
   const world = new World6(seed);
   const { random } = world;
-  if (random.chance(0.4)) bootQuietly(world);
+  if (random.chance(0.1)) gatewayComes(world);
+  else if (random.chance(0.4)) bootQuietly(world);
   if (random.chance(0.9)) join6(world);
   for (let count = random.between(6, 30); count > 0; count--) {
     const before = world.now;

@@ -1,20 +1,18 @@
-/** Conversations of neighbour discovery, routers and MLD for the comparison of the two guards. */
-import { be16, be32, join } from "../build.ts";
-import {
-  advertisement,
-  dnsOption,
-  fragmentHeader,
-  type Header,
-  linkOption,
-  nat64Option,
-  optionsHeader,
-  prefixOption,
-  ROUTER_ALERT,
-  routingHeader,
-} from "./build.ts";
+/** Conversations of neighbour discovery and MLD for the comparison of the two guards. */
+import { be32, join } from "../build.ts";
+import { advertisement, linkOption, prefixOption, ROUTER_ALERT } from "./build.ts";
 import { ALL_NODES, ALL_ROUTERS, address6, addressBytes, isMulticast, multicastMac, solicitedNode } from "./bytes.ts";
-import type { Peer, World6 } from "./world.ts";
-import { NOTABLE6 } from "./world.ts";
+import { advertise, detect, from, report, settle, solicit, someHeaders, stranger } from "./nd-frames.ts";
+import {
+  advertiseRouter,
+  contest,
+  fullRouter,
+  impostorSpeaks,
+  routerEnds,
+  routerSpeaks,
+  usualRouter,
+} from "./router-talk.ts";
+import { NOTABLE6, type World6 } from "./world.ts";
 
 type Scenario = (world: World6) => void;
 
@@ -39,74 +37,10 @@ export const ND_SCENARIOS: readonly [Scenario, number][] = [
   [ndFlood, 1],
   [detectionFlood, 4],
   [routerEnds, 4],
-  [fullRouter, 2],
+  [fullRouter, 4],
   [contest, 3],
   [oddNd, 8],
 ];
-
-/** Extension headers that may stand before anything. */
-export function someHeaders(world: World6): Header[] {
-  const { random } = world;
-  const kinds: (() => Header[])[] = [
-    () => [optionsHeader(60, [])],
-    () => [optionsHeader(0, [])],
-    () => [ROUTER_ALERT],
-    () => [fragmentHeader(0, true, random.below(4))],
-    () => [optionsHeader(60, []), fragmentHeader(0, true, random.below(4))],
-    () => [fragmentHeader(0, false, 1)],
-    () => [routingHeader(random.below(5))],
-    () => [optionsHeader(0, [5, 2, 0, random.below(2)])],
-    () => [optionsHeader(0, [0xc2, 4, 0, 1, 0, 0])],
-    () => [optionsHeader(60, [0xc9, 16, ...new Uint8Array(16)])],
-    () => Array.from({ length: random.between(7, 10) }, () => optionsHeader(60, [])),
-    () => [optionsHeader(60, [1, random.pick([100, 200, 230, 250]), ...new Uint8Array(250)].slice(0, 240))],
-    () => [optionsHeader(60, []), optionsHeader(0, [])],
-    () => [fragmentHeader(0, true, 1), fragmentHeader(0, true, 2)],
-    () => [optionsHeader(0, [5, 2, 0, 0, 5, 2, 0, 0])],
-  ];
-  return random.pick(kinds)();
-}
-
-export function detect(world: World6, target: bigint, more = {}): void {
-  const nonce = world.random.chance(0.5) ? [14, 1, 1, 2, 3, 4, 5, 6] : [];
-  const body = join(be32(0), addressBytes(target), nonce);
-  world.icmp(true, 0n, solicitedNode(target), 135, body, { hopLimit: 255, ...more });
-  if (world.random.chance(0.3)) world.learnOwn(target);
-}
-
-export function solicit(world: World6, source: bigint, target: bigint, mac = world.vmMac): void {
-  const { random } = world;
-  const to = random.chance(0.85) ? solicitedNode(target) : target;
-  const link = random.chance(0.9) ? linkOption(1, mac) : [];
-  world.icmp(true, source, to, 135, join(be32(0), addressBytes(target), link), { hopLimit: 255 });
-}
-
-function advertise(world: World6, target: bigint, destination: bigint, flags: number, mac = world.vmMac): void {
-  const body = join([flags, 0, 0, 0], addressBytes(target), world.random.chance(0.85) ? linkOption(2, mac) : []);
-  const source = world.random.chance(0.8) ? target : world.ownAddress();
-  world.icmp(true, source, destination, 136, body, { hopLimit: 255 });
-}
-
-/** A solicitation or an advertisement from somebody in the network. */
-function from(world: World6, peer: Peer, type: 135 | 136, target: bigint, destination: bigint, more = {}): void {
-  const { random } = world;
-  const link = random.chance(0.8)
-    ? linkOption(type === 135 ? 1 : 2, random.chance(0.85) ? peer.mac : world.peerMacs[2]!)
-    : [];
-  const flags = type === 136 ? random.pick([0x60, 0x20, 0x40, 0xe0, 0]) : 0;
-  const body = join([flags, 0, 0, 0], addressBytes(target), peer.address === 0n ? [] : link);
-  const ethernetDestination = isMulticast(destination) ? multicastMac(destination) : world.vmMac;
-  const fields = { hopLimit: 255, ethernetSource: peer.mac, ethernetDestination, ...more };
-  world.icmp(false, peer.address, destination, type, body, fields);
-}
-
-const stranger = (world: World6): Peer => ({ address: 0n, mac: world.random.pick(world.peerMacs) });
-
-/** Becomes valid, or nearly. */
-function settle(world: World6): void {
-  if (world.random.chance(0.85)) world.now += 500_000 + world.random.pick([0, 0, 1, 1000, 400_000]);
-  else world.toBound(0.5);
-}
 
 /** The link-local address, the router, one or two addresses of its prefixes. */
 export function join6(world: World6): void {
@@ -130,20 +64,6 @@ export function revive(world: World6): void {
   usualRouter(world);
   for (const address of random.chance(0.9) ? world.own : []) detect(world, address);
   settle(world);
-}
-
-/** What a router of every day says. */
-function usualRouter(world: World6): void {
-  const { random } = world;
-  if (random.chance(0.25)) {
-    routerSpeaks(world);
-    return;
-  }
-  const prefixes = world.prefixes.map((prefix) => prefixOption(prefix, 64, random.chance(0.8) ? 0xc0 : 0x40, 3600));
-  const options = [linkOption(1, world.router.mac), ...prefixes, dnsOption(world.dns6.slice(0, 2), 3600)];
-  const more = random.chance(0.4) ? [nat64Option(world.nat64, random.below(6), 1800)] : [];
-  const fields = { hopLimit: 255, ethernetDestination: multicastMac(ALL_NODES) };
-  world.icmp(false, world.router.address, ALL_NODES, 134, advertisement(1800, ...options, ...more), fields);
 }
 
 function newAddresses(world: World6): void {
@@ -179,53 +99,6 @@ function conflict(world: World6): void {
   }
   if (random.chance(0.4)) settle(world);
   if (random.chance(0.5)) solicit(world, target, world.router.address);
-}
-
-export function advertiseRouter(world: World6, peer: Peer, more: { headers?: readonly Header[] } = {}): void {
-  const { random } = world;
-  const options: Uint8Array[] = [];
-  if (random.chance(0.7)) options.push(linkOption(1, random.chance(0.95) ? peer.mac : world.peerMacs[2]!));
-  for (const prefix of world.prefixes) {
-    if (random.chance(0.2)) continue;
-    const flags = random.pick([0xc0, 0xc0, 0xc0, 0x80, 0x40, 0]);
-    const valid = random.pick([0, 1, 3, 30, 300, 3600, 86400, 0xffffffff]);
-    options.push(
-      prefixOption(prefix + BigInt(random.below(2)), random.pick([64, 64, 64, 64, 48, 63, 129]), flags, valid),
-    );
-  }
-  if (random.chance(0.05)) options.push(prefixOption(address6("fe80::"), 64, 0xc0, 100));
-  const lifetimes = [0, 1, 4, 60, 600, 0xffffffff];
-  if (random.chance(0.5)) options.push(dnsOption(world.dns6.slice(random.below(2), 3), random.pick(lifetimes)));
-  if (random.chance(0.4))
-    options.push(
-      nat64Option(world.nat64, random.below(random.chance(0.9) ? 6 : 8), random.pick([0, 8, 64, 1800, 1800])),
-    );
-  if (random.chance(0.3)) options.push(join([5, 1, 0, 0], be32(1500)));
-  const lifetime = random.pick([0, 1, 60, 61, 1800, 1800, 9000]);
-  const destination = random.chance(0.8) ? ALL_NODES : random.pick(world.own);
-  const ethernetDestination = isMulticast(destination) ? multicastMac(destination) : world.vmMac;
-  const fields = { hopLimit: 255, ethernetSource: peer.mac, ethernetDestination, ...more };
-  world.icmp(false, peer.address, destination, 134, advertisement(lifetime, ...options), fields);
-}
-
-export function routerSpeaks(world: World6): void {
-  advertiseRouter(world, world.router);
-}
-
-function impostorSpeaks(world: World6): void {
-  const { random } = world;
-  const peer = random.pick(world.impostors);
-  switch (random.below(4)) {
-    case 0:
-      from(world, peer, 136, world.router.address, random.chance(0.5) ? ALL_NODES : world.linkLocal);
-      break;
-    case 1:
-      from(world, peer, 135, random.pick(world.own), solicitedNode(random.pick(world.own)));
-      break;
-    default:
-      advertiseRouter(world, peer, random.chance(0.25) ? { headers: someHeaders(world) } : {});
-  }
-  if (random.chance(0.3)) routerSpeaks(world);
 }
 
 /** The VM and its router, or a neighbour, look for each other. */
@@ -276,17 +149,6 @@ function hidden(world: World6): void {
   if (kind < 2) detect(world, target, { headers });
   else if (kind === 2) advertiseRouter(world, random.pick([world.router, ...world.impostors]), { headers });
   else from(world, { address: target, mac: world.peerMacs[1]! }, 136, target, ALL_NODES, { headers });
-}
-
-/** A listener's report (RFC 3810 5.2). */
-export function report(world: World6, source: bigint, more = {}): void {
-  const group = solicitedNode(world.random.pick(world.own));
-  const record = join([4, 0], be16(0), addressBytes(group));
-  world.icmp(true, source, ALL_MLD, 143, join(be16(0), be16(1), record), {
-    hopLimit: 1,
-    headers: [ROUTER_ALERT],
-    ...more,
-  });
 }
 
 function listeners(world: World6): void {
@@ -412,53 +274,6 @@ function detectionFlood(world: World6): void {
     detect(world, target);
     from(world, { address: target, mac: world.peerMacs[1]! }, 136, target, ALL_NODES);
     if (random.chance(0.2)) world.toBound(1, 3);
-  }
-}
-
-/** The router goes, and somebody else would like to be one. */
-function routerEnds(world: World6): void {
-  const { random } = world;
-  const fields = { hopLimit: 255, ethernetDestination: multicastMac(ALL_NODES) };
-  world.icmp(false, world.router.address, ALL_NODES, 134, advertisement(random.pick([0, 0, 1, 61, 64])), fields);
-  for (let count = random.between(1, 3); count > 0; count--) {
-    world.toBound(60, 61, 64);
-    if (random.chance(0.5)) advertiseRouter(world, random.pick([world.router, ...world.impostors]));
-    else world.udp(true, random.pick(world.own), world.router.address, [5000, 443], new Uint8Array(3));
-  }
-}
-
-/** One router after the other, and what of theirs the VM may still reach. */
-function contest(world: World6): void {
-  const { random } = world;
-  if (random.chance(0.5)) world.toBound(60, 1800, 3600);
-  for (let count = 3; count > 0; count--) {
-    advertiseRouter(world, random.pick([world.router, ...world.impostors.slice(0, 4), world.impostors[2]!]));
-    const remote = random.pick([world.prefixes[0]! + 5n, world.router.address, address6("fe80::bad"), world.dns6[0]!]);
-    world.udp(true, random.pick(world.own), remote, [5000, random.pick([53, 443])], new Uint8Array(3));
-    detect(world, world.newAddress());
-  }
-}
-
-/** More of everything than there are places for, forgotten and told again. */
-function fullRouter(world: World6): void {
-  const { random } = world;
-  const fields = { hopLimit: 255, ethernetDestination: multicastMac(ALL_NODES) };
-  const first = world.prefixes[0]!;
-  const prefix = (index: number) =>
-    prefixOption(first + (BigInt(index) << 64n), 64, 0xc0, random.pick([0, 60, 300, 300]));
-  const prefixes = Array.from({ length: random.between(8, 11) }, (_, index) =>
-    prefix(random.chance(0.8) ? index : random.below(10)),
-  );
-  const dns = Array.from({ length: random.between(5, 10) }, (_, index) => first + BigInt(0x53 + index));
-  const nat64 = [0, 1, 2, 3, 4, 5]
-    .slice(random.below(2))
-    .map((plc) => nat64Option(world.nat64 + (1n << 95n), plc, random.pick([0, 64, 600, 600])));
-  const options = [...prefixes, dnsOption(dns, random.pick([0, 60, 600])), ...nat64].filter(() => random.chance(0.9));
-  world.icmp(false, world.router.address, ALL_NODES, 134, advertisement(1800, ...options), fields);
-  for (let count = 3; count > 0; count--) {
-    const remote = random.pick([random.pick(dns), first + (BigInt(random.below(10)) << 64n) + 5n]);
-    world.udp(true, random.pick(world.own), remote, [5000, random.pick([53, 443])], new Uint8Array(3));
-    if (random.chance(0.3)) world.toBound(60, 64);
   }
 }
 

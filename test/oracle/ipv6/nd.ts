@@ -2,9 +2,10 @@
 import { macText, PASS } from "../bytes.ts";
 import { ALL_NODES, ALL_ROUTERS, addressAt, isInLinkLocal64, isMulticast, solicitedNode, sum6 } from "./bytes.ts";
 import { ICMPV6, type Packet6 } from "./form.ts";
+import type { Owned } from "./known.ts";
 import { considerRouter, teach } from "./router.ts";
 import { askAbout, mayBecome } from "./savi.ts";
-import type { Owned, State6 } from "./state.ts";
+import type { State6 } from "./state.ts";
 
 const RS = 133;
 const RA = 134;

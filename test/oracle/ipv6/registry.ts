@@ -51,6 +51,10 @@ export function isGlobal6(address: bigint): boolean {
 
 export const isGlobalUnicast = (address: bigint): boolean => inPrefix(GLOBAL_UNICAST, address);
 
+const SIX_TO_FOUR = prefix6("2002::/16");
+const TEREDO = prefix6("2001::/32");
+const COMPATIBLE = prefix6("::/96");
+
 /** Which bytes of an address are the IPv4 one's, by the prefix's length (RFC 6052 2.2). */
 const LAYOUT: Record<number, readonly number[]> = {
   32: [4, 5, 6, 7],
@@ -68,9 +72,9 @@ export function embeddedIn(address: bigint, nat64: readonly Prefix[]): number | 
   const translated = (network: Prefix) => ({ network, of: () => number(LAYOUT[network.length]!.map(byte)) });
   const kinds = [
     translated(WELL_KNOWN_NAT64),
-    { network: prefix6("2002::/16"), of: () => number([2, 3, 4, 5].map(byte)) },
-    { network: prefix6("2001::/32"), of: () => number([12, 13, 14, 15].map((at) => 255 - byte(at))) },
-    { network: prefix6("::/96"), of: () => number([12, 13, 14, 15].map(byte)) },
+    { network: SIX_TO_FOUR, of: () => number([2, 3, 4, 5].map(byte)) },
+    { network: TEREDO, of: () => number([12, 13, 14, 15].map((at) => 255 - byte(at))) },
+    { network: COMPATIBLE, of: () => number([12, 13, 14, 15].map(byte)) },
     ...nat64.map(translated),
   ];
   if (address < 2n) return undefined;

@@ -2,11 +2,12 @@
 import { be16, be32, join } from "../build.ts";
 import { fragmentHeader, frame6, icmp6, udp6 } from "./build.ts";
 import { address6, addressText6, isMulticast } from "./bytes.ts";
-import { someHeaders } from "./nd-talk.ts";
+import { detect, someHeaders } from "./nd-frames.ts";
 import { NOTABLE6, type World6 } from "./world.ts";
 
 type Scenario = (world: World6) => void;
 
+const SECOND = 1_000_000;
 const FIN = 1;
 const SYN = 2;
 const RST = 4;
@@ -24,7 +25,7 @@ export const TRAFFIC_SCENARIOS: readonly [Scenario, number][] = [
   [strangeToRouter, 2],
   [embedded, 10],
   [fromAfar, 5],
-  [synFlood, 1.2],
+  [synFlood, 1.6],
   [exposedPort, 5],
   [echoFlood, 0.7],
   [fragmentFlood, 0.7],
@@ -285,9 +286,11 @@ function exposedPort(world: World6): void {
 /** Half-open connections with one /64, or with many. */
 function synFlood(world: World6): void {
   const { random } = world;
-  const own = random.pick(world.own);
+  const own = random.chance(0.5) ? world.linkLocal : random.pick(world.own);
   const fromVm = random.chance(0.6);
-  if (random.chance(0.8)) world.setPolicy({ allow: ["out ::/0", "in ::/0"], block: [] });
+  detect(world, own);
+  world.now += SECOND;
+  if (random.chance(0.9)) world.setPolicy({ allow: ["out ::/0", "in ::/0"], block: [] });
   const prefix = random.pick([address6("2606:4700:1::"), world.remotes6[3]!]);
   const { now } = world;
   for (let count = 0; count < 262; count++) {

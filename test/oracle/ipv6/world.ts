@@ -37,6 +37,9 @@ export const NOTABLE6 = [
   ...["fd20:ce::254", "fd00:42::42", "64:ff9b::169.254.169.254", "64:ff9b::127.0.0.1", "64:ff9b::0.1.2.3"],
 ].map(a);
 
+/** By their code (RFC 8781 4). */
+const NAT64_LENGTHS = [96, 64, 56, 48, 40, 32];
+
 const PREFIXES = ["2600:1:2:3::", "fd00:77:1:2::", "2001:db8:1:2::", "2a00:1::", "fd00:77:1:3::"].map(a);
 
 export class World6 extends World {
@@ -48,6 +51,8 @@ export class World6 extends World {
   readonly dns6: readonly bigint[];
   readonly remotes6: readonly bigint[];
   readonly nat64: bigint;
+  /** The prefix length code that it is mostly advertised with. */
+  readonly nat64Code: number;
   /** What the VM believes to have: its link-local address in front. */
   own: bigint[];
   /** What the VM has from its server, and from whom. */
@@ -75,8 +80,10 @@ export class World6 extends World {
       { address: this.linkLocal, mac: this.peerMacs[2]! },
     ];
     this.prefixes = [random.pick(PREFIXES), random.pick(PREFIXES), ...(random.chance(0.05) ? [a("::")] : [])];
-    this.dns6 = [a("2606:4700::1111"), this.prefixes[0]! + 0x53n, this.router.address, a("fd00:77::53")];
+    const second = random.chance(0.9) ? this.prefixes[0]! + 0x53n : a("ff02::fb");
+    this.dns6 = [a("2606:4700::1111"), second, this.router.address, a("fd00:77::53")];
     this.nat64 = random.pick(["64:ff9b::", "2600:64::", "fd00:64::", "2001:db8:64::", "2001::", "64:ff9b:1::"].map(a));
+    this.nat64Code = this.nat64 === a("2001::") ? 5 : random.below(6);
     this.duid = random.bytes(random.between(4, 14));
     this.remotes6 = this.#makeRemotes();
     this.options6 = this.#makeOptions();
@@ -112,7 +119,7 @@ export class World6 extends World {
       a("2002::") + (v4 << 80n) + 1n,
       a("2001::") + (v4 ^ 0xffffffffn),
       v4,
-      this.nat64 + at(this.random.pick([96, 96, 64, 56, 48, 40, 32])),
+      this.nat64 + at(this.random.chance(0.7) ? NAT64_LENGTHS[this.nat64Code]! : this.random.pick(NAT64_LENGTHS)),
     ]);
   }
 
@@ -121,7 +128,7 @@ export class World6 extends World {
     const { macAddress, mtu, gateway, gatewayMacAddress, exposedPorts, address, subnet } = this.options;
     const isStatic = random.chance(0.1);
     const networks = random.chance(0.12);
-    const given = networks || random.chance(0.15);
+    const given = networks || random.chance(0.2);
     return {
       macAddress,
       ipv6: true,
@@ -136,7 +143,7 @@ export class World6 extends World {
       ...(address && { address }),
       ...(subnet && { subnet }),
       ...(given && { router6: addressText6(this.router.address) }),
-      ...((networks || (given && random.chance(0.5))) && { router6MacAddress: this.router.mac.toUpperCase() }),
+      ...((networks || (given && random.chance(0.4))) && { router6MacAddress: this.router.mac.toUpperCase() }),
       ...(networks && { prefix6: `${addressText6(this.prefixes[0]!)}/64` }),
       ...((networks || random.chance(0.05)) && { hostAddresses6: [addressText6(this.prefixes[0]! + 1n)] }),
       ...(isStatic && { address6: addressText6(this.prefixes[0]! + 0x77n) }),
@@ -300,7 +307,8 @@ export class World6 extends World {
     const usual = this.random.chance(0.75) ? short : [60, 60, 64, 300, 301, 302, 303, 600, 30, 120];
     const window = random.pick(windows.length > 0 ? windows : usual);
     const marks = this.#marks.length > 0 ? this.#marks : [this.now];
-    const target = random.pick(marks) + window * SECOND + random.pick([-1, 0, 0, 1]);
+    const mark = random.chance(0.5) ? marks.at(-1)! : random.pick(marks);
+    const target = mark + window * SECOND + random.pick([-1, 0, 0, 1]);
     if (target >= this.now && target < 2 ** 50) this.now = target;
     else this.now += random.below(2 * SECOND);
   }
