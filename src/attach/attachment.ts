@@ -117,7 +117,7 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
   undoing.defer(() => discardLane(libc, lane));
   try {
     const kind = prepareTap(libc, tap, relay, link.mtu, programs.fromRelay);
-    const hooked = plan(libc, kind, programs.vm);
+    const hooked = plan(libc, index, kind, programs.vm, former?.hooked ?? []);
     const token = randomBytes(32).toString("hex");
     const record: AttachRecord = {
       ...(former ?? {
