@@ -6,6 +6,8 @@
 import { createHash, randomBytes, randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hook, hookIngress, othersAt, plan, unhook } from "../lane/hooks.ts";
+import { readKernelTypes } from "../lane/kernel-types.ts";
+import type { KernelTypes } from "../lane/load.ts";
 import { discardLane, type LoadedLane, loadPrograms, randomIndex } from "../lane/relay-tap.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { changeLinks } from "../native/linux/link-changes.ts";
@@ -14,6 +16,7 @@ import type { Hook } from "../native/linux/tcx.ts";
 import { createTap, type TapDevice } from "../ports/tap-device.ts";
 import { UserError } from "../user-error.ts";
 import { findInterface } from "./interface.ts";
+import { keptInFolder, keptKernelTypes } from "./kept-kernel-types.ts";
 import { nameOf, putBack } from "./put-back.ts";
 import { type AttachRecord, AttachRecords } from "./record.ts";
 import { closeSettings, readSettings, readTag, writeTag } from "./settings.ts";
@@ -107,12 +110,14 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
     tapIsOpen = false;
   };
   undoing.defer(closeTap);
-  const programs = loadPrograms(libc, { vm: index, relay, network: networkIndex }, options.noLane);
+  const kernelTypes = (): KernelTypes | string =>
+    options.noLane ?? keptKernelTypes(keptInFolder(records.folder), readKernelTypes);
+  const programs = loadPrograms(libc, { vm: index, relay, network: networkIndex }, kernelTypes);
   const { lane } = programs;
   undoing.defer(() => discardLane(libc, lane));
   try {
     const kind = prepareTap(libc, tap, relay, link.mtu, programs.fromRelay);
-    const hooked = plan(libc, kind, programs.vm);
+    const hooked = plan(libc, index, kind, programs.vm, former?.hooked ?? []);
     const token = randomBytes(32).toString("hex");
     const record: AttachRecord = {
       ...(former ?? {

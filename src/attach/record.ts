@@ -12,23 +12,20 @@ import {
   fstatSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import type { Hooked } from "../lane/hooks.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { networkNamespace } from "../native/linux/network-namespace.ts";
 import { linuxRecordLock } from "../native/linux/record-lock.ts";
 import { ensureDirectory } from "../registry/sweep.ts";
 import type { FormerSettings } from "./settings.ts";
+import { readTrusted } from "./trusted-file.ts";
 
 const ROOT = 0;
 const LOCK = ".lock";
-/** Bytes. A record has some 700. */
-const LARGEST = 16_384;
 
 export interface AttachRecord {
   /** The interface's name when it was attached, and its number. */
@@ -55,13 +52,14 @@ export interface AttachRecord {
 /** The folder of the records of one network namespace. */
 export class AttachRecords {
   readonly #libc: LinuxLibc;
-  readonly #folder: string;
+  /** Root's. */
+  readonly folder: string;
   readonly #namespace: string;
 
   /** `directory`: the registry's. */
   constructor(libc: LinuxLibc, directory: string) {
     this.#libc = libc;
-    this.#folder = `${directory}/attached`;
+    this.folder = `${directory}/attached`;
     this.#namespace = networkNamespace(libc)
       .replaceAll(/[^0-9]+/g, "-")
       .replaceAll(/^-|-$/g, "");
@@ -76,7 +74,7 @@ export class AttachRecords {
   /** All of this network namespace. */
   list(): AttachRecord[] {
     const own = new RegExp(`^${this.#namespace}-(\\d+)$`);
-    return listFolder(this.#folder).flatMap((name) => {
+    return listFolder(this.folder).flatMap((name) => {
       const index = own.exec(name)?.[1];
       return index === undefined ? [] : (this.read(Number(index)) ?? []);
     });
@@ -103,8 +101,8 @@ export class AttachRecords {
 
   /** As root: a descriptor that holds the interface for this process; undefined where another softnet has it. */
   lock(index: number): number | undefined {
-    ensureDirectory({ directory: this.#folder.slice(0, -"/attached".length), owner: ROOT });
-    ensureDirectory({ directory: this.#folder, owner: ROOT });
+    ensureDirectory({ directory: this.folder.slice(0, -"/attached".length), owner: ROOT });
+    ensureDirectory({ directory: this.folder, owner: ROOT });
     const path = this.#path(index) + LOCK;
     const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
     chmodSync(path, 0o644);
@@ -129,7 +127,7 @@ export class AttachRecords {
   }
 
   #path(index: number): string {
-    return `${this.#folder}/${this.#namespace}-${index}`;
+    return `${this.folder}/${this.#namespace}-${index}`;
   }
 }
 
@@ -138,23 +136,6 @@ function listFolder(folder: string): string[] {
     return readdirSync(folder);
   } catch {
     return [];
-  }
-}
-
-/** The bytes of a file that nobody but root could have written. */
-function readTrusted(path: string): string | undefined {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    return undefined;
-  }
-  try {
-    const stats = fstatSync(fd);
-    const trusted = stats.isFile() && stats.uid === ROOT && (stats.mode & OTHERS_MAY_WRITE) === 0;
-    return trusted && stats.size <= LARGEST ? readFileSync(fd, "utf8") : undefined;
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -8,7 +8,14 @@
 import { programId } from "../native/linux/bpf.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { attachFirst, detach, type Hook, programsAt } from "../native/linux/tcx.ts";
-import { attachFilter, attachSecondFilter, filterProgram, removeFilter } from "../native/linux/traffic-control.ts";
+import {
+  attachFilter,
+  attachSecondFilter,
+  filterProgram,
+  hasClsact,
+  removeEmptyClsact,
+  removeFilter,
+} from "../native/linux/traffic-control.ts";
 
 export type HookKind = "tcx" | "clsact";
 
@@ -17,6 +24,8 @@ export interface Hooked {
   readonly kind: HookKind;
   readonly ingress: number;
   readonly egress: number;
+  /** Softnet made the interface's `clsact`: with its last filter it goes, since nothing else can be put in its place. */
+  readonly madeClsact?: boolean;
 }
 
 /** Loaded programs, as descriptors. */
@@ -45,9 +54,17 @@ export function hookNetwork(libc: LinuxLibc, index: number, program: number): vo
   attachSecondFilter(libc, index, "egress", program);
 }
 
-/** What `hook` will put at an interface. */
-export function plan(libc: LinuxLibc, kind: HookKind, { ingress, egress }: Programs): Hooked {
-  return { kind, ingress: programId(libc, ingress), egress: programId(libc, egress) };
+/** What `hook` will put at an interface where softnet has put the `former` ones. */
+export function plan(
+  libc: LinuxLibc,
+  index: number,
+  kind: HookKind,
+  { ingress, egress }: Programs,
+  former: readonly Hooked[],
+): Hooked {
+  const hooked = { kind, ingress: programId(libc, ingress), egress: programId(libc, egress) };
+  const madeClsact = former.some((each) => each.madeClsact) || (kind === "clsact" && !hasClsact(libc, index));
+  return madeClsact ? { ...hooked, madeClsact } : hooked;
 }
 
 /** Attaches the programs, each before all others. Throws Error when the kernel refuses. */
@@ -64,6 +81,7 @@ export function unhook(libc: LinuxLibc, index: number, hooked: Hooked): void {
     if (hooked.kind === "tcx") detach(libc, index, end, hooked[end]);
     else if (filterProgram(libc, index, end) === hooked[end]) removeFilter(libc, index, end);
   }
+  if (hooked.madeClsact === true) removeEmptyClsact(libc, index);
 }
 
 /**

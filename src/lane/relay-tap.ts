@@ -8,7 +8,6 @@ import { createMap, freezeMap, setElement } from "../native/linux/bpf.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
 import { FROM_RELAY, FROM_VM, INTERFACES, LANE_FROM_NETWORK, LANE_FROM_VM, LANE_TO_VM, TO_VM } from "./bytecode.ts";
 import type { Programs } from "./hooks.ts";
-import { readKernelTypes } from "./kernel-types.ts";
 import { type LaneMemory, makeLaneMemory } from "./lane-memory.ts";
 import { type Bytecode, type KernelTypes, loadBytecode } from "./load.ts";
 
@@ -33,7 +32,7 @@ export interface Places {
 /** What makes the lane out of loaded programs. */
 export interface LoadedLane {
   readonly memory: LaneMemory;
-  /** For the egress of the TAP on the network: a descriptor of its own, which \`close\` of the programs leaves open. */
+  /** For the egress of the TAP on the network: a descriptor of its own, which `close` of the programs leaves open. */
   readonly fromNetwork: number;
 }
 
@@ -48,8 +47,15 @@ export interface Loaded {
   close(): void;
 }
 
-/** Loads the programs; \`noLane\` says why there shall be no lane. Throws Error when the kernel refuses those without it. */
-export function loadPrograms(libc: LinuxLibc, { vm, relay, network }: Places, noLane?: string): Loaded {
+/**
+ * Loads the programs. `kernelTypes` returns what the lane needs to know of the kernel, or why there shall be no lane. Throws
+ * Error when the kernel refuses those without it.
+ */
+export function loadPrograms(
+  libc: LinuxLibc,
+  { vm, relay, network }: Places,
+  kernelTypes: () => KernelTypes | string,
+): Loaded {
   const open: number[] = [];
   const close = (): void => {
     for (const fd of open.splice(0)) libc.close(fd);
@@ -64,7 +70,7 @@ export function loadPrograms(libc: LinuxLibc, { vm, relay, network }: Places, no
     freezeMap(libc, interfaces);
     const load = (program: Bytecode): number => keep(loadBytecode(libc, program, { interfaces }));
     const fromRelay = load(FROM_RELAY);
-    const lane = noLane ?? loadLane(libc, interfaces);
+    const lane = loadLane(libc, interfaces, kernelTypes());
     if (typeof lane !== "string") {
       const { ingress, egress, fromNetwork, memory } = lane;
       return { vm: { ingress: keep(ingress), egress: keep(egress) }, fromRelay, lane: { memory, fromNetwork }, close };
@@ -84,8 +90,7 @@ export function discardLane(libc: LinuxLibc, lane: LoadedLane | string): void {
 }
 
 /** The programs of the lane, or why this kernel does not take them. */
-function loadLane(libc: LinuxLibc, interfaces: number): (Programs & LoadedLane) | string {
-  const types = readKernelTypes();
+function loadLane(libc: LinuxLibc, interfaces: number, types: KernelTypes | string): (Programs & LoadedLane) | string {
   if (typeof types === "string") return types;
   const opened: number[] = [];
   let memory: LaneMemory | undefined;
@@ -93,7 +98,7 @@ function loadLane(libc: LinuxLibc, interfaces: number): (Programs & LoadedLane) 
     memory = makeLaneMemory(libc);
     const maps = { ...memory.maps, interfaces };
     const load = (program: Bytecode): number => {
-      const fd = loadBytecode(libc, program, maps, types satisfies KernelTypes);
+      const fd = loadBytecode(libc, program, maps, types);
       opened.push(fd);
       return fd;
     };

@@ -3,7 +3,7 @@ import { allocate } from "../native/memory.ts";
 import { Batch, HEADROOM, strideFor } from "../relay/batch.ts";
 import { LARGEST_FRAME } from "../relay/port.ts";
 
-/** Large frames in a batch: each costs a system call of its own, so more would save nothing. */
+/** Large frames in a batch, for which there is always room: each costs a system call of its own, so more would save nothing. */
 const LARGE_CAPACITY = 16;
 
 /** Frames in a batch: as many as make a system call's own cost small, and few enough for a slab to stay in cache. */
@@ -18,15 +18,18 @@ export interface Slab {
   free(): void;
 }
 
-/** A batch for large frames, between two ports that take them: 1 MiB, of which little traffic uses little. */
+/**
+ * A batch for large frames, between two ports that take them: 1 MiB, of which little traffic uses little. Of smaller frames it
+ * takes as many as any other.
+ */
 export function allocateLargeSlab(): Slab {
-  return allocateSlab(LARGEST_FRAME, LARGE_CAPACITY);
+  return allocateSlab(LARGEST_FRAME, LARGE_CAPACITY, CAPACITY);
 }
 
-/** A batch for frames of up to `maximumFrame` bytes (MTU + 14). */
-export function allocateSlab(maximumFrame: number, capacity: number = CAPACITY): Slab {
+/** A batch for `capacity` frames of up to `maximumFrame` bytes (MTU + 14), for `most` where they are smaller. */
+export function allocateSlab(maximumFrame: number, capacity = CAPACITY, most = capacity): Slab {
   const stride = strideFor(maximumFrame);
   const size = Math.max(capacity * stride, HEADROOM + LONGEST_STREAM_FRAME);
   const memory = allocate(size);
-  return { batch: new Batch(memory.bytes, memory.address, capacity, stride), free: memory.free };
+  return { batch: new Batch(memory.bytes, memory.address, capacity, stride, most), free: memory.free };
 }

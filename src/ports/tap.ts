@@ -78,11 +78,12 @@ export class TapPort implements FramePort {
 
   receive(batch: Batch): number {
     this.#throwFailure();
-    const { bytes, offset, length, offload, capacity, slotSize } = batch;
+    const { bytes, offset, length, offload, most, slotSize } = batch;
     if (this.#offloads && slotSize <= LARGEST_FRAME) throw new Error(`a slot takes ${slotSize} bytes: too few`);
     let count = 0;
-    while (count < capacity) {
-      const at = batch.slotOffset(count);
+    let at = batch.slotOffset(0);
+    // Side by side: small frames fill few pages then, whatever a slot takes.
+    while (count < most && batch.hasRoom(at)) {
       const header = at - VIRTIO_NET_HEADER;
       const received = this.#libc.read(this.#fd, batch.address + header, VIRTIO_NET_HEADER + slotSize);
       if (received < 0) {
@@ -100,6 +101,7 @@ export class TapPort implements FramePort {
       if (left === COMPLETE) offload[count] = COMPLETE;
       else if (!this.#offloads) offload[count] = MALFORMED;
       else offload[count] = left === ELSEWHERE ? completeElsewhere(bytes, at, size) : left;
+      at = batch.behind(at, size);
       count++;
     }
     batch.count = count;

@@ -25,8 +25,10 @@ export class Batch {
   readonly bytes: Uint8Array;
   /** Address of `bytes[0]` for foreign functions; 0 when the slab is not native memory. */
   readonly address: number;
-  /** How many frames fit at the most. */
+  /** How many slots there are. */
   readonly capacity: number;
+  /** How many frames there may be at once: as many as slots, or more where a port receives them side by side. */
+  readonly most: number;
   /** Bytes that belong to one slot, headroom included. */
   readonly stride: number;
   /** Longest frame that a slot takes, in bytes. */
@@ -43,22 +45,36 @@ export class Batch {
   /** Frames in the batch: indexes 0 … count - 1 are valid. */
   count = 0;
 
-  /** `bytes.length` must be at least capacity × stride, stride greater than HEADROOM. */
-  constructor(bytes: Uint8Array, address: number, capacity: number, stride: number) {
+  /**
+   * `bytes.length` must be at least capacity × stride, stride greater than HEADROOM; `most` is not below `capacity`. Throws
+   * RangeError.
+   */
+  constructor(bytes: Uint8Array, address: number, capacity: number, stride: number, most = capacity) {
     if (bytes.length < capacity * stride || stride <= HEADROOM) throw new RangeError("the slab is too small");
     this.bytes = bytes;
     this.address = address;
     this.capacity = capacity;
     this.stride = stride;
     this.slotSize = stride - HEADROOM;
-    this.offset = new Uint32Array(capacity);
-    this.length = new Uint32Array(capacity);
-    this.offload = new Uint32Array(capacity);
+    this.most = most;
+    this.offset = new Uint32Array(most);
+    this.length = new Uint32Array(most);
+    this.offload = new Uint32Array(most);
   }
 
   /** Where slot `index` puts its frame when a port receives one frame a slot. */
   slotOffset(index: number): number {
     return index * this.stride + HEADROOM;
+  }
+
+  /** Where the next frame begins when a port receives them side by side, behind one of `length` bytes at `at`. */
+  behind(at: number, length: number): number {
+    return ((at + length + 15) & ~15) + HEADROOM;
+  }
+
+  /** Whether a frame of any length has room at `at`. */
+  hasRoom(at: number): boolean {
+    return at + this.slotSize <= this.bytes.length;
   }
 
   /** Moves frame `from` to place `to` (to ≤ from). */

@@ -190,7 +190,7 @@ export class Relay {
   #step(lane: Lane, delivery: Delivery): void {
     const { batch } = lane;
     if (lane.state === RETRY && !delivery.resume()) return;
-    if (this.#onSlice !== undefined && this.#slice + batch.capacity > SLICE) {
+    if (this.#onSlice !== undefined && this.#slice + batch.most > SLICE) {
       this.#slice = 0;
       this.#onSlice();
       if (!this.#running) return;

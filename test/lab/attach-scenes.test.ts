@@ -204,8 +204,32 @@ suite("attached, among others", SIDE_BY_SIDE, () => {
     await next.stop();
     assert.equal(masterOf(lab.host, port), BRIDGE);
     assert.ok(await guest.ping("10.77.0.9"));
+    assert.doesNotMatch(await tc(lab, "qdisc", "show", "dev", port), /clsact/, "nothing is left there");
+  });
+
+  test("on a kernel without tcx: a queueing discipline that was there, or has a filter of another's, stays", {
+    ...labNeeds(),
+    ...LIMIT,
+  }, async (t) => {
+    const { lab, guest, softnet, port } = await withoutTcx(Lab.open(t));
+    await tc(lab, "filter", "add", "dev", port, "ingress", "prio", "7", "bpf", "bytecode", "1,6 0 0 0");
+    await softnet.stop();
+    const again = async (): Promise<void> => {
+      const next = startWithoutTcx(lab, port, guest.mac, "open");
+      await next.ready();
+      await next.stop();
+    };
+    await again();
+    assert.match(await tc(lab, "filter", "show", "dev", port, "ingress"), /bytecode/);
+    await tc(lab, "filter", "del", "dev", port, "ingress");
+    await again();
+    assert.match(await tc(lab, "qdisc", "show", "dev", port), /clsact/, "it was there before");
   });
 });
+
+async function tc(lab: Lab, ...args: readonly string[]): Promise<string> {
+  return (await lab.host.run("tc", args)).stdout;
+}
 
 function startWithoutTcx(lab: Lab, port: string, mac: string, more = ""): Softnet {
   const args = [tool("softnet-without-tcx.ts"), port, mac, ONE, GATEWAY, more];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
 import { TUNSETVNETHDRSZ } from "../../src/native/linux/libc.ts";
 import { allocateLargeSlab, allocateSlab } from "../../src/ports/slab.ts";
-import { openVmTap, type TapPort } from "../../src/ports/tap.ts";
+import { openVmTap, TapPort } from "../../src/ports/tap.ts";
 import { createTap, enableOffloads, openTap } from "../../src/ports/tap-device.ts";
 import { type Batch, PREFIX } from "../../src/relay/batch.ts";
 import { UserError } from "../../src/user-error.ts";
@@ -332,5 +332,54 @@ test(
       sent.map(({ frame }) => [frame.length, rightChecksum(frame)]),
       frames.map(({ length }) => [length, true]),
     );
+  },
+);
+
+test(
+  "with offloads, frames of any sizes come side by side: as many as a batch takes, each whole, none over another",
+  skip,
+  (t) => {
+    const device = openTap(libc, "--vm-tap", "pack0", true);
+    const slab = allocateLargeSlab();
+    const { batch } = slab;
+    const waiting: Buffer[] = [];
+    /** As read(2) of a TAP: one frame behind an empty header, cut to what the caller has room for. */
+    const read = (_fd: number, address: number, room: number): number => {
+      const frame = waiting.shift();
+      if (frame === undefined) return -1;
+      const at = address - batch.address;
+      assert.ok(at >= 0 && at + room <= batch.bytes.length, "the kernel is given the batch's own memory only");
+      const packet = Buffer.concat([Buffer.alloc(10), frame]).subarray(0, room);
+      batch.bytes.set(packet, at);
+      return packet.length;
+    };
+    const kernel = { ...libc, read, errno: () => 11 } as typeof libc;
+    const port = new TapPort(kernel, "--vm-tap pack0", device, 0);
+    t.after(() => {
+      port.close();
+      slab.free();
+    });
+    assert.ok(port.enableOffloads());
+    const sizes = [60, 65_549, 1514, 61, 14, 65_549, 1515, 60, 33_000];
+    let value = 1;
+    for (let round = 0; round < 40; round++) {
+      waiting.length = 0;
+      const small = round % 2 === 0;
+      for (let index = 0; index < 70; index++) {
+        const size = small ? sizes[(index % 3) * 2 === 2 ? 3 : 0]! : sizes[(index * 7 + round) % sizes.length]!;
+        waiting.push(Buffer.alloc(size, value));
+        value = (value % 250) + 1;
+      }
+      const sent = [...waiting];
+      const count = port.receive(batch);
+      assert.equal(waiting.length, 70 - count);
+      if (small) assert.equal(count, 64);
+      else assert.ok(count >= 16, `${count} frames`);
+      for (let index = 0; index < count; index++) {
+        const [at, length] = [batch.offset[index]!, batch.length[index]!];
+        assert.equal(at % 16, 0);
+        assert.ok(sent[index]!.equals(batch.bytes.subarray(at, at + length)), `frame ${index} of round ${round}`);
+      }
+    }
   },
 );

@@ -18,6 +18,7 @@ import type { Hook } from "./tcx.ts";
 
 const RTM_NEWQDISC = 36;
 export const RTM_DELQDISC = 37;
+const RTM_GETQDISC = 38;
 const RTM_NEWTFILTER = 44;
 export const RTM_DELTFILTER = 45;
 const RTM_GETTFILTER = 46;
@@ -104,6 +105,39 @@ export function removeFilter(libc: LinuxLibc, index: number, hook: Hook): void {
       throw new Error(`the kernel keeps a filter: ${describeError(errno)}`);
     }
   });
+}
+
+/** Whether the interface has the queueing discipline that filters at both ends need. Throws Error when the kernel does not say. */
+export function hasClsact(libc: LinuxLibc, index: number): boolean {
+  return withNetlink(libc, (request) => {
+    const { errno } = request(RTM_GETQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), NLM_F_ACK);
+    if (errno !== 0 && errno !== ENOENT) throw new Error(`the kernel does not show clsact: ${describeError(errno)}`);
+    return errno === 0;
+  });
+}
+
+/** Takes `clsact` away, unless it has filters at either end. Throws Error when the kernel refuses. */
+export function removeEmptyClsact(libc: LinuxLibc, index: number): void {
+  if (hasFilters(libc, index, INGRESS) || hasFilters(libc, index, EGRESS)) return;
+  withNetlink(libc, (request) => {
+    const { errno } = request(RTM_DELQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), NLM_F_ACK);
+    if (errno !== 0 && errno !== ENOENT && errno !== EINVAL) {
+      throw new Error(`the kernel keeps clsact: ${describeError(errno)}`);
+    }
+  });
+}
+
+function hasFilters(libc: LinuxLibc, index: number, parent: number): boolean {
+  const netlink = Netlink.open(libc, NETLINK_ROUTE);
+  if (typeof netlink === "number") throw new Error(`cannot open a route netlink socket: ${describeError(netlink)}`);
+  try {
+    const found = netlink.collect(RTM_GETTFILTER, tcmsg(index, 0, parent, 0), () => true);
+    if (typeof found !== "number") return found.length > 0;
+    if (found === ENOENT || found === EINVAL) return false; // EINVAL: there is no such queueing discipline
+    throw new Error(`the kernel does not show its filters: ${describeError(found)}`);
+  } finally {
+    netlink.close();
+  }
 }
 
 function withNetlink<T>(

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { makeCard, masterOf } from "../../lab/harness/attached.ts";
 import { lease } from "../../lab/harness/clients.ts";
+import { ControlPath } from "../../lab/harness/control.ts";
 import { Guest } from "../../lab/harness/guest.ts";
 import type { Namespace } from "../../lab/harness/netns.ts";
 import { DhcpServer } from "../../lab/harness/servers.ts";
@@ -65,6 +66,19 @@ async function programsAt(lab: Lab, port: string): Promise<string> {
   return (await lab.host.run(process.execPath, [own("programs-at.ts"), port])).stdout.trim();
 }
 
+interface LaneStatus {
+  readonly state: string;
+  readonly why?: string;
+  readonly egress?: { readonly frames: number };
+  readonly ingress?: { readonly frames: number };
+}
+
+/** Whether the kernel has passed frames of both ways, or why it cannot. */
+function laneText({ why, egress, ingress }: LaneStatus): string {
+  if (why !== undefined) return why;
+  return (egress?.frames ?? 0) > 0 && (ingress?.frames ?? 0) > 0 ? "passed frames both ways" : "passed nothing";
+}
+
 /** TCP both ways, in as large pieces as the guest's kernel likes. */
 async function transfers(lab: Lab, guest: Guest): Promise<void> {
   await lab.start(lab.internet, PYTHON, ["-c", SERVER]).line(/^ready$/);
@@ -81,7 +95,8 @@ for (const card of CARDS) {
     const namespace = lab.namespace("guest");
     const port = await makeAnyCard(lab, card, namespace);
     const args = ["--vm-mac-address", MAC, "--vm-ip-address", ADDRESS, "--gateway", GATEWAY];
-    const softnet = Softnet.start(lab, lab.host, ["attach", port, ...args]);
+    const control = new ControlPath(lab);
+    const softnet = Softnet.start(lab, lab.host, ["attach", port, ...args, ...control.options]);
     await softnet.ready();
     const guest = Guest.at(lab, namespace, LINK, MAC, softnet);
     namespace.ip("link", "set", LINK, "up");
@@ -90,6 +105,10 @@ for (const card of CARDS) {
 
     assert.ok(await guest.ping(GATEWAY));
     await transfers(lab, guest);
+    const client = await control.client();
+    t.diagnostic(
+      `Linux ${release()}, ${card}: lane ${laneText((await client.ask("softnet.status")).lane as LaneStatus)}`,
+    );
     assert.equal(await guest.ping(NEIGHBOUR, 1), false);
     const internet = await lab.watch(lab.internet, "up0");
     namespace.ip("address", "add", `${OTHER}/24`, "dev", LINK);
