@@ -141,6 +141,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     vmMac: vmMacAddress,
     rules,
     isolated,
+    ipv6: given.ipv6 ?? false,
     mtu,
     connections: maxConnections ?? DEFAULT_CONNECTIONS,
     directory: registry.directory,
