@@ -33,6 +33,8 @@ export interface Scene6 {
 export interface Attack6 {
   readonly name: string;
   readonly tools: readonly Tool[];
+  /** Played with SOFTNET_TEST_ALL=1 only: it differs little from another. */
+  readonly further?: boolean;
   readonly command: (scene: Scene6) => readonly string[];
   /** The line with which the tool says that it did its part; without it, it is ended after a while. */
   readonly done?: RegExp;

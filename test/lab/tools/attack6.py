@@ -99,8 +99,7 @@ def fragments():
 
 
 def listen(rule, answer):
-    """Answers until it is ended."""
-    print("ready", flush=True)
+    """Answers until it is ended. It is ready when it hears, not before."""
 
     def each(frame):
         if frame[Ether].src == mac:
@@ -109,7 +108,7 @@ def listen(rule, answer):
             s.send(made)
             print("answered", flush=True)
 
-    sniff(iface=link, filter=rule, prn=each, store=False)
+    sniff(iface=link, filter=rule, prn=each, store=False, started_callback=lambda: print("ready", flush=True))
 
 
 def claim(target):
