@@ -1,5 +1,5 @@
 /**
- * Attacks by IPv6 with programs that others wrote for it, thc-ipv6 and the IPv6 toolkit, each for a bounded time, with and
+ * Attacks by IPv6 with programs that others wrote for it, thc-ipv6 and the IPv6 toolkit, each ended after some seconds, with and
  * without softnet. By default one of each kind; all with SOFTNET_TEST_ALL=1.
  */
 import { suite, test } from "node:test";
@@ -9,9 +9,7 @@ import { INTERNET6, PREFIX, ROUTER } from "./harness/ipv6.ts";
 import { labNeeds, SIDE_BY_SIDE } from "./harness/topology.ts";
 import type { Seen } from "./harness/watch.ts";
 
-/** Seconds after which a tool is ended, whatever it does. */
-const SECONDS = "60";
-const thc = (name: string, ...args: readonly string[]): string[] => ["timeout", SECONDS, `atk6-${name}`, ...args];
+const thc = (name: string, ...args: readonly string[]): string[] => [`atk6-${name}`, ...args];
 
 const fromAttacker = ({ source }: Seen, { attacker }: Scene6): boolean => source === attacker.mac;
 const isAdvertisement: Attack6["arrives"] = ({ icmp }, seen, scene) => icmp === 134 && fromAttacker(seen, scene);
@@ -48,9 +46,10 @@ function flood(name: string, type: number, ...args: readonly string[]): Attack6 
   return {
     name: `${name} ${args.join(" ")}`,
     tools: ["atk6-dos-new-ip6"],
-    command: ({ attacker }) => ["timeout", "1", `atk6-${name}`, ...args, attacker.link],
+    command: ({ attacker }) => thc(name, ...args, attacker.link),
     arrives: isFlood(type),
     least: 100,
+    milliseconds: 500,
     reasons: ["ethernet.source", "icmpv6.router", "nd.target", "nd.source", "nd.rate"],
   };
 }
@@ -101,7 +100,7 @@ const ALL: readonly Attack6[] = [
     name: "ra6 of the IPv6 toolkit (S1)",
     tools: ["ra6"],
     command: ({ attacker }) => [
-      ...["timeout", SECONDS, "ra6", "-i", attacker.link, "-d", "ff02::1", "-e", "-t", "1800"],
+      ...["ra6", "-i", attacker.link, "-d", "ff02::1", "-e", "-t", "1800"],
       ...["--loop", "-z", "1"],
     ],
     arrives: isAdvertisement,

@@ -38,6 +38,8 @@ export interface Attack6 {
   readonly command: (scene: Scene6) => readonly string[];
   /** The line with which the tool says that it did its part; without it, it is ended after a while. */
   readonly done?: RegExp;
+  /** How long it lasts behind softnet, where it does not say so; default BOUND. */
+  readonly milliseconds?: number;
   /** What the neighbour does meanwhile. */
   readonly provoke?: (scene: Scene6) => void | Promise<void>;
   /** A frame of the attack, as the neighbour's card sees it. */
@@ -77,7 +79,8 @@ export async function play6(t: Cleanup, attack: Attack6): Promise<void> {
 
 async function behindSoftnet(attack: Attack6, scene: Scene6, watch: Watch, pings: Program): Promise<void> {
   const program = await start(attack, scene);
-  await (attack.done === undefined ? sleep(BOUND) : program.line(attack.done));
+  await (attack.done === undefined ? sleep(attack.milliseconds ?? BOUND) : program.line(attack.done));
+  if (attack.done === undefined) program.kill(); // a flood would take the machine from the others
   await sleep(UNSEEN);
   const seen = watch.frames.filter((frame) => isOf(attack, frame, scene));
   assert.ok(seen.length <= (attack.most ?? 0), `it arrived ${seen.length} times: ${JSON.stringify(seen[0])}`);
