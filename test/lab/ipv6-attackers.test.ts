@@ -51,11 +51,11 @@ const clients = new WeakMap<Scene6, Program>();
 
 const ATTACKS: readonly Attack6[] = [
   theft("a router advertisement makes the VM the router (S1)", "ra", ["icmpv6.router"]),
-  theft("the same behind a hop-by-hop header (S1)", "ra-hop-by-hop", ["icmpv6.router"], { further: true }),
-  theft("the same behind destination options (S1)", "ra-destination", ["icmpv6.router"], { further: true }),
+  theft("the same behind a hop-by-hop header (S2)", "ra-hop-by-hop", ["icmpv6.router"], { further: true }),
+  theft("the same behind destination options (S2)", "ra-destination", ["icmpv6.router"], { further: true }),
   {
     // Linux drops fragmented neighbour discovery since RFC 6980: here it must arrive, not work.
-    name: "the same in fragments, its header in the second (S1)",
+    name: "the same in fragments, its header in the second (S2)",
     tools: [],
     command: (scene) => scapy6("ra-fragment", scene),
     done: SENT,
@@ -77,7 +77,7 @@ const ATTACKS: readonly Attack6[] = [
     ({ lab, attacker, victim }) => neighbourMac(lab.host, victim.address) === attacker.mac,
   ),
   {
-    name: "an answer to duplicate address detection keeps the neighbour off an address (S4)",
+    name: "an answer to duplicate address detection keeps the neighbour off an address (S6)",
     tools: [],
     command: (scene) => scapy6("dad", scene),
     done: ANSWERED,
@@ -87,7 +87,7 @@ const ATTACKS: readonly Attack6[] = [
     reasons: ["nd.target"],
   },
   {
-    name: "a redirect in the router's name draws a connection away (S2)",
+    name: "a redirect in the router's name draws a connection away (S1)",
     tools: [],
     command: (scene) => scapy6("redirect", scene, ROUTER, scene.victim.address, scene.victim.mac, INTERNET6),
     done: SENT,
@@ -97,7 +97,7 @@ const ATTACKS: readonly Attack6[] = [
     reasons: ["icmpv6.router"],
   },
   {
-    name: "a rogue DHCPv6 server gives out an address (S6)",
+    name: "a rogue DHCPv6 server gives out an address (S7)",
     tools: ["dhclient"],
     command: (scene) => scapy6("dhcp-server", scene, ROGUE),
     done: ANSWERED,
@@ -122,7 +122,7 @@ const ATTACKS: readonly Attack6[] = [
     reasons: ["ipv6.source"],
   },
   {
-    name: "a flood of new addresses (S7)",
+    name: "a flood of new addresses (S11)",
     tools: [],
     further: true,
     command: (scene) => scapy6("many", scene, "400", PREFIX),
@@ -141,7 +141,7 @@ suite("IPv6 attacks", SIDE_BY_SIDE, () => {
     test(`${attack.name}: bare yes, behind softnet no`, { ...needed, ...LIMIT }, (t) => play6(t, attack));
   }
 
-  test("from outside: another router, the router's and the VM's own address claimed, and DAD answered", {
+  test("from outside: another router, the router's and the VM's own address claimed, and DAD answered (S1, S3, S6)", {
     ...labNeeds("radvd", "scapy"),
     ...LIMIT,
   }, async (t) => {

@@ -32,7 +32,7 @@ const isFlood =
 
 function fakeRouter(evasion: string, reasons: readonly string[], more: Partial<Attack6> = {}): Attack6 {
   return {
-    name: `fake_router26 -E ${evasion} (S1)`,
+    name: `fake_router26 -E ${evasion} (S1, S2)`,
     tools: ["atk6-dos-new-ip6"],
     command: ({ attacker }) =>
       thc("fake_router26", ...["-E", evasion, "-A", "2001:db8:bad::/64", "-i", "1", attacker.link]),
@@ -44,7 +44,7 @@ function fakeRouter(evasion: string, reasons: readonly string[], more: Partial<A
 
 function flood(name: string, type: number, ...args: readonly string[]): Attack6 {
   return {
-    name: `${name} ${args.join(" ")}`,
+    name: [name, ...args, "(S1, S3, S11)"].join(" "),
     tools: ["atk6-dos-new-ip6"],
     command: ({ attacker }) => thc(name, ...args, attacker.link),
     arrives: isFlood(type),
@@ -57,7 +57,7 @@ function flood(name: string, type: number, ...args: readonly string[]): Attack6 
 const EVERY_TIME: readonly Attack6[] = [
   fakeRouter("H", ["icmpv6.router"], { arrives: isAdvertisement, harms: isRoutedByAttacker }),
   {
-    name: "dos-new-ip6 keeps the neighbour off an address (S4)",
+    name: "dos-new-ip6 keeps the neighbour off an address (S6)",
     tools: ["atk6-dos-new-ip6"],
     command: ({ attacker }) => thc("dos-new-ip6", attacker.link),
     provoke: takesOneMore,
@@ -69,9 +69,8 @@ const EVERY_TIME: readonly Attack6[] = [
 ];
 
 const ALL: readonly Attack6[] = [
-  fakeRouter("1", ["nd.extension", "ipv6.fragment"]),
   fakeRouter("D", ["ipv6.fragment", "ipv6.extension", "nd.extension"]),
-  fakeRouter("F", ["ipv6.fragment", "ipv6.extension", "nd.extension", "ipv6.options"]),
+  fakeRouter("F", ["ipv6.fragment", "ipv6.extension", "nd.extension", "ipv6.routing"]),
   {
     name: "parasite6 answers for everybody (S3)",
     tools: ["atk6-dos-new-ip6"],
@@ -84,13 +83,13 @@ const ALL: readonly Attack6[] = [
     reasons: ["nd.target", "ethernet.source"],
   },
   {
-    name: "redir6 draws a connection away (S2)",
+    name: "redir6 draws a connection away (S1)",
     tools: ["atk6-dos-new-ip6"],
     command: ({ attacker, victim, own }) =>
       thc("redir6", ...[attacker.link, victim.address, INTERNET6, ROUTER, own.find((one) => one.startsWith("fe80"))!]),
-    arrives: ({ source, icmp }, seen, scene) =>
-      icmp === 137 || (icmp === 128 && source === INTERNET6 && fromAttacker(seen, scene)),
-    reasons: ["icmpv6.router", "ipv6.source"],
+    // It first sends an echo request in the target's and the router's name: only who answers that is redirected.
+    arrives: ({ source, icmp }) => icmp === 137 || (icmp === 128 && source === INTERNET6),
+    reasons: ["icmpv6.router", "ipv6.source", "ethernet.source"],
   },
   flood("flood_router26", 134),
   flood("flood_router26", 134, "-H"),
