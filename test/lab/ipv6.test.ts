@@ -45,8 +45,6 @@ async function reaches(guest: Guest): Promise<void> {
   assert.equal(await guest.download(100_000, `[${INTERNET6}]`), 100_000);
 }
 
-const PREPARED = { "net/ipv6/conf/all/use_tempaddr": "2", "net/ipv6/conf/default/use_tempaddr": "2" };
-
 /** Client programs, each of which configures the card itself. */
 const CLIENTS = {
   "systemd-networkd"(guest: Guest): Program {
@@ -114,9 +112,9 @@ suite("IPv6 on a bridge", SIDE_BY_SIDE, () => {
       const lab = openLab6(t);
       await router(lab);
       await serve6(lab);
-      const guest = await lab.guest({ bare: false, args: ["--ipv6"] });
+      const guest = await guest6(lab);
       guest.namespace.ip("link", "set", guest.link, "down");
-      guest.namespace.sysctl({ ...PREPARED, [`net/ipv6/conf/${guest.link}/use_tempaddr`]: "2" });
+      guest.namespace.sysctl({ [`net/ipv6/conf/${guest.link}/use_tempaddr`]: "2" });
       guest.namespace.ip("link", "set", guest.link, "up");
       await online(guest.namespace, guest.link);
       await until("a stable and a temporary one", () => globals(guest.namespace, guest.link).length === 2);
@@ -150,7 +148,7 @@ suite("IPv6 on a bridge", SIDE_BY_SIDE, () => {
       if (name === "dnsmasq") {
         const leased = (address: string) => /^2001:db8:77::1[0-9a-f]{2}$/.test(address);
         await until("DHCPv6's address", () => globals(guest.namespace, guest.link).some(leased));
-        assert.ok(server.count(/DHCPREPLY/) > 0);
+        await server.line(/DHCPREPLY/);
       }
       await reaches(guest);
       program.kill();
@@ -206,7 +204,8 @@ suite("IPv6 on a bridge", SIDE_BY_SIDE, () => {
       const restored = lasting.softnet.records.some(({ message }) => message === "binding restored");
       assert.equal(restored, registry);
       pings.kill();
-      assertInnocent(await lasting.softnet.stop(), ...ORDINARY6);
+      // Without it the frame by which softnet learns that there is an address drops, whichever that is.
+      assertInnocent(await lasting.softnet.stop(), ...ORDINARY6, ...(registry ? [] : ["nd.source", "nd.target"]));
     });
   }
 });
