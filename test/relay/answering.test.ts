@@ -158,6 +158,21 @@ test("an observer that stops the relay at a dropped frame keeps its answer back"
   assert.deepEqual(vm.taken, []);
 });
 
+test("a question to the VM goes out without any frame, behind RSTs, and to the VM only", async (t) => {
+  const { vm, network, guard } = setUp(t);
+  guard.resets = 1;
+  guard.probes = 4;
+  await until("all are sent", () => vm.taken.length === 5);
+  assert.deepEqual(vm.taken, [
+    [0xb, 1],
+    [0xc, 4],
+    [0xc, 3],
+    [0xc, 2],
+    [0xc, 1],
+  ]);
+  assert.ok(!network.taken.some(([first]) => first === 0xc));
+});
+
 test("a guard that answers nothing, or a batch too small for answers, is a programmer's mistake", () => {
   const ports = { vm: new FakePort("vm"), network: new FakePort("network") };
   const rest = { clock: () => 0, batches: [plainBatch(), plainBatch()] as const, onEnd: () => {} };

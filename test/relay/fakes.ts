@@ -111,6 +111,8 @@ export class FakeGuard implements RelayGuard {
 /** Answers a dropped frame of more than one byte with 0xa and that frame, and tells of as many ended flows as it is told. */
 export class AnsweringGuard extends FakeGuard implements Answerer {
   resets = 0;
+  /** How many questions to the VM are due. */
+  probes = 0;
   asked = 0;
 
   answer({ bytes, frame, length }: FrameView, verdict: number, out: Uint8Array, at: number): number {
@@ -124,6 +126,12 @@ export class AnsweringGuard extends FakeGuard implements Answerer {
     this.asked++;
     if (this.resets === 0) return 0;
     out.set([0xb, this.resets--], at);
+    return 2;
+  }
+
+  takeProbe(out: Uint8Array, at: number): number {
+    if (this.probes === 0) return 0;
+    out.set([0xc, this.probes--], at);
     return 2;
   }
 }

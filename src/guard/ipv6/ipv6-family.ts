@@ -198,9 +198,11 @@ export class IPv6Family implements AddressFamily {
 
   /** From an address that is none of the VM's: it may be one that softnet does not know. */
   #unknown({ source6 }: FrameView): number {
-    if (!this.#addresses.hasAny || isUnspecified(source6)) return UNBOUND;
+    if (isUnspecified(source6)) return UNBOUND;
+    const { hasAny } = this.#addresses;
+    // Also while it has none: softnet may have been started again under a VM that detects no duplicates any more.
     if (this.#router.mayBeVms(source6)) this.#addresses.ask(source6);
-    return SOURCE;
+    return hasAny ? SOURCE : UNBOUND;
   }
 
   judgeIngress(view: FrameView): number {

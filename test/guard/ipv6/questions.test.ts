@@ -59,6 +59,19 @@ test("S5 a frame from an address that may be the VM's drops, and softnet asks wh
   assert.equal(bench.bound6(OTHER)!.origin, "slaac");
 });
 
+test("S5 softnet started again under a VM that has none yet asks for the address of its first packet", () => {
+  const bench = asking();
+  bench.questions();
+  bench.dropsOut("ipv6.unbound", tcp6({ source: "::" }), tcp6({ source: OTHER })); // its prefix is not known yet
+  assert.deepEqual(bench.questions(), []);
+  bench.passesIn(ra());
+  bench.dropsOut("ipv6.unbound", tcp6({ source: OTHER }));
+  bench.dropsOut("ipv6.tentative", tcp6({ source: OTHER }));
+  assert.deepEqual(bench.questions(), [nsDad(OTHER)]);
+  bench.wait(TENTATIVE);
+  bench.passesOut(tcp6({ source: OTHER }));
+});
+
 test("S5 a solicitation from such an address does so, too, also while the VM has none", () => {
   const bench = asking();
   bench.questions();

@@ -18,6 +18,18 @@ export interface Seen {
     readonly target: string;
   };
   readonly ip?: { readonly source: string; readonly destination: string; readonly protocol: number };
+  readonly ip6?: {
+    readonly source: string;
+    readonly destination: string;
+    /** Numbers of the extension headers, in order. */
+    readonly extensions: readonly number[];
+    /** Behind them. */
+    readonly protocol: number;
+    /** ICMPv6's type, and the target of a neighbour solicitation or advertisement. */
+    readonly icmp?: number;
+    readonly target?: string;
+    readonly udp?: { readonly source: number; readonly destination: number };
+  };
   readonly udp?: { readonly source: number; readonly destination: number };
   readonly dhcp?: {
     readonly operation: number;

@@ -40,6 +40,28 @@ def dhcp(b):
     return seen
 
 
+def ip6(body):
+    """Addresses, the upper layer behind all extension headers, ICMPv6's type and UDP's ports where they are at hand."""
+    address = lambda b: socket.inet_ntop(socket.AF_INET6, b)
+    seen = {"source": address(body[8:24]), "destination": address(body[24:40]), "extensions": []}
+    protocol, at = body[6], 40
+    while protocol in (0, 43, 44, 60) and len(body) >= at + 8:
+        seen["extensions"].append(protocol)
+        if protocol == 44 and struct.unpack("!H", body[at + 2 : at + 4])[0] & 0xFFF8:
+            protocol, at = body[at], len(body)
+        else:
+            protocol, at = body[at], at + (8 if protocol == 44 else 8 + 8 * body[at + 1])
+    seen["protocol"] = protocol
+    if protocol == 58 and len(body) >= at + 8:
+        seen["icmp"] = body[at]
+        if body[at] in (135, 136) and len(body) >= at + 24:
+            seen["target"] = address(body[at + 8 : at + 24])
+    if protocol == 17 and len(body) >= at + 8:
+        ports = struct.unpack("!HH", body[at : at + 4])
+        seen["udp"] = {"source": ports[0], "destination": ports[1]}
+    return seen
+
+
 def describe(frame, sent):
     seen = {
         "sent": sent,
@@ -65,6 +87,8 @@ def describe(frame, sent):
             seen["udp"] = {"source": ports[0], "destination": ports[1]}
             if ports in ((67, 68), (68, 67), (67, 67)) and len(payload) >= 8 + 240:
                 seen["dhcp"] = dhcp(payload[8:])
+    if seen["type"] == 0x86DD and len(body) >= 40:
+        seen["ip6"] = ip6(body)
     return seen
 
 

@@ -65,11 +65,12 @@ function toTheVm(six: State6, packet: Packet6): string {
 
 function fromTheVm(six: State6, packet: Packet6): string {
   const { source } = packet;
-  if (source === 0n || six.owned.length === 0) return "ipv6.unbound";
+  if (source === 0n) return "ipv6.unbound";
   const owned = six.find(source);
   if (owned === undefined) {
+    const reason = six.owned.length === 0 ? "ipv6.unbound" : "ipv6.source";
     askAbout(six, source);
-    return "ipv6.source";
+    return reason;
   }
   if (!owned.valid && !six.fault("tentative addresses send")) return "ipv6.tentative";
   if (isError(packet)) {
