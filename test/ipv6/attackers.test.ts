@@ -3,14 +3,32 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import {
+  type Attack6,
+  isKeptOff,
+  oneMore,
+  play6,
+  type Scene6,
+  scapy6,
+  takesOneMore,
+} from "../lab/harness/attackers6.ts";
+import { neighbourMac, ping } from "../lab/harness/guest.ts";
+import {
+  addresses6,
+  globals,
+  INTERNET6,
+  online,
+  openLab6,
+  PREFIX,
+  pingRouter,
+  ROUTER,
+  radvd,
+} from "../lab/harness/ipv6.ts";
+import { type Program, sleep, until } from "../lab/harness/program.ts";
+import { assertDropped } from "../lab/harness/softnet.ts";
+import { BRIDGE_MAC, labNeeds, SIDE_BY_SIDE, tool } from "../lab/harness/topology.ts";
+import type { Seen } from "../lab/harness/watch.ts";
 import { LIMIT } from "../support/patience.ts";
-import { type Attack6, isKeptOff, oneMore, play6, type Scene6, scapy6, takesOneMore } from "./harness/attackers6.ts";
-import { neighbourMac, ping } from "./harness/guest.ts";
-import { addresses6, globals, INTERNET6, online, openLab6, PREFIX, pingRouter, ROUTER, radvd } from "./harness/ipv6.ts";
-import { type Program, sleep, until } from "./harness/program.ts";
-import { assertDropped } from "./harness/softnet.ts";
-import { BRIDGE_MAC, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
-import type { Seen } from "./harness/watch.ts";
 
 const ROGUE = "2001:db8:77::f00d";
 const SENT = /^sent /;

@@ -6,9 +6,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { LIMIT, LONG_LIMIT } from "../support/patience.ts";
-import type { Tool } from "../support/tools.ts";
-import type { Guest } from "./harness/guest.ts";
+import type { Guest } from "../lab/harness/guest.ts";
 import {
   addresses6,
   dhcp6,
@@ -22,11 +20,13 @@ import {
   radvd,
   type Server6,
   serve6,
-} from "./harness/ipv6.ts";
-import { type Program, sleep, until } from "./harness/program.ts";
-import { clearRegistry } from "./harness/registry.ts";
-import { assertInnocent, Softnet } from "./harness/softnet.ts";
-import { BRIDGE, type Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
+} from "../lab/harness/ipv6.ts";
+import { type Program, sleep, until } from "../lab/harness/program.ts";
+import { clearRegistry } from "../lab/harness/registry.ts";
+import { assertInnocent, Softnet } from "../lab/harness/softnet.ts";
+import { BRIDGE, type Lab, labNeeds, SIDE_BY_SIDE, tool } from "../lab/harness/topology.ts";
+import { LIMIT, LONG_LIMIT } from "../support/patience.ts";
+import type { Tool } from "../support/tools.ts";
 
 const NETWORKD = "/usr/lib/systemd/systemd-networkd";
 /** What an ordinary guest sends and hears, and what it says before softnet knows its addresses. */

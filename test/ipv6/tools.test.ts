@@ -3,11 +3,11 @@
  * without softnet. By default one of each kind; all with SOFTNET_TEST_ALL=1.
  */
 import { suite, test } from "node:test";
+import { type Attack6, isKeptOff, oneMore, play6, type Scene6, takesOneMore } from "../lab/harness/attackers6.ts";
+import { INTERNET6, PREFIX, ROUTER } from "../lab/harness/ipv6.ts";
+import { labNeeds, SIDE_BY_SIDE } from "../lab/harness/topology.ts";
+import type { Seen } from "../lab/harness/watch.ts";
 import { LIMIT } from "../support/patience.ts";
-import { type Attack6, isKeptOff, oneMore, play6, type Scene6, takesOneMore } from "./harness/attackers6.ts";
-import { INTERNET6, PREFIX, ROUTER } from "./harness/ipv6.ts";
-import { labNeeds, SIDE_BY_SIDE } from "./harness/topology.ts";
-import type { Seen } from "./harness/watch.ts";
 
 const thc = (name: string, ...args: readonly string[]): string[] => [`atk6-${name}`, ...args];
 
