@@ -111,7 +111,8 @@ const BASE: Readonly<Record<string, string>> = {
 };
 
 const LEADS_TO_VM = "fib daddr type local meta l4proto tcp dnat ip to tcp dport map @exposed";
-const LEADS_TO_VM6 = "fib daddr type local meta l4proto tcp dnat ip6 to tcp dport map @exposed6";
+/** But not under ::1: the kernel takes no answer to it from another interface. It refuses, and clients try 127.0.0.1. */
+const LEADS_TO_VM6 = "ip6 daddr != ::1 fib daddr type local meta l4proto tcp dnat ip6 to tcp dport map @exposed6";
 
 /** Chains with their rules, those that others jump to first. */
 const CHAINS: Readonly<Record<string, readonly string[]>> = {

@@ -26,6 +26,7 @@ import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
 import { LeftLeases } from "./left-leases.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
+import { tellBinding, tellChange } from "./network-followers.ts";
 import { openRecording } from "./open-recording.ts";
 import { guardOptions, hasLivePolicy, type SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
@@ -146,8 +147,7 @@ export class Session {
     const leftLeases = new LeftLeases(parseMac(this.#given.vmMacAddress ?? "") ?? 0);
     const guard = this.#createGuard(network, leftLeases);
     beginWithBinding(this.#registration, guard, network, this.#log);
-    const { ipv4 } = guard.binding;
-    if (ipv4 !== undefined) network.followAddress?.(ipv4.address);
+    tellBinding(network, guard.binding);
     this.#control = this.#createControl(guard, network);
     const recording = this.#openRecording();
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
@@ -285,7 +285,7 @@ export class Session {
         (change) => leftLeases.follow(change),
         (change) => bindingLog.follow(change, guard),
         (change) => this.#control?.bindingChanged(change),
-        ({ kind, bound }) => network.followAddress?.(kind === "lost" ? 0 : bound.address),
+        (change) => tellChange(network, change, guard.binding),
       ],
       (error) => this.#fail(error),
     );
