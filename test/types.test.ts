@@ -13,6 +13,7 @@ import {
   type BindingOrigin,
   type BoundAddress,
   type BoundIPv4Address,
+  type BoundIPv6Address,
   createGuard,
   DROP_REASONS,
   type DropReason,
@@ -22,6 +23,7 @@ import {
   formatRule,
   type Guard,
   type GuardOptions,
+  type IPv6Lease,
   OptionError,
   type PolicyQuestion,
   parseRules,
@@ -112,11 +114,16 @@ test("verdicts, bindings and reasons are read-only, and their kinds are closed",
   same<BindingEnd, "expired" | "released" | "declined" | "refused" | "replaced">(true);
   same<Binding["addresses"], readonly BoundAddress[]>(true);
   same<Binding["ipv4"], BoundIPv4Address | undefined>(true);
-  same<BoundAddress["family"], "ipv4">(true);
+  same<Binding["ipv6"], readonly BoundIPv6Address[]>(true);
+  same<BoundAddress, BoundIPv4Address | BoundIPv6Address>(true);
+  same<BoundAddress["family"], "ipv4" | "ipv6">(true);
+  same<BoundIPv6Address["address"], bigint>(true);
+  same<BoundIPv6Address["origin"], "slaac" | "dhcpv6" | "static">(true);
+  same<BoundIPv6Address["lease"], IPv6Lease | undefined>(true);
   same<BoundIPv4Address["dnsServers"], readonly number[]>(true);
   same<BoundIPv4Address["acknowledged"], Acknowledged | undefined>(true);
   same<RestoredAddress, Omit<BoundIPv4Address, "origin">>(true);
-  same<RestoredBinding["addresses"], readonly RestoredAddress[]>(true);
+  same<RestoredBinding["addresses"], readonly (RestoredAddress | BoundIPv6Address)[]>(true);
   same<Guard["binding"], Binding>(true);
   same<ReturnType<Guard["egress"]>, Verdict>(true);
   same<Parameters<Guard["ingress"]>, [frame: Uint8Array, time: number]>(true);

@@ -29,6 +29,7 @@ export function describeStatus(status: Fields): string[] {
     `softnet    ${shown(status.version)}, up ${duration(Number(status.uptime))}`,
     `network    ${shown(status.network)}, ${status.isolated ? "isolated" : "not isolated"}`,
     `VM         ${shown(status.mac)}, ${address}${lease}`,
+    ...ipv6Lines(status.ipv6),
     `gateway    ${shown(status.gateway)}`,
     `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
     `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
@@ -38,6 +39,16 @@ export function describeStatus(status: Fields): string[] {
     "",
     ...counterLines(fieldsOf(status.counters)),
   ];
+}
+
+/** The VM's IPv6 addresses; nothing where IPv6 is off. */
+function ipv6Lines(addresses: unknown): string[] {
+  if (!Array.isArray(addresses)) return [];
+  if (addresses.length === 0) return ["IPv6       no address yet"];
+  return addresses.map(fieldsOf).map(({ address, origin, seconds }) => {
+    const left = typeof seconds === "number" ? `, ${duration(seconds)} left` : "";
+    return `IPv6       ${shown(address)}, ${shown(origin)}${left}`;
+  });
 }
 
 /** Of an attached interface: what passed in the kernel, without the relay. */
@@ -53,18 +64,30 @@ export function describeExplanation(answer: Fields): string[] {
   const port = answer.port === undefined ? "" : ` port ${shown(answer.port)}`;
   const question = `${shown(answer.direction)} ${shown(answer.protocol)} ${shown(answer.remote)}${port}`;
   const reason = answer.reason === undefined ? "" : ` as ${shown(answer.reason)}`;
-  const rule = fieldsOf(answer.rule);
-  const by =
-    answer.rule === undefined
-      ? `the default policy (${shown(answer.default)}), since no rule counts`
-      : `the rule "${shown(rule.action)} ${shown(rule.text)}"`;
+  const embedded = fieldsOf(answer.embedded);
+  const isByEmbedded = embedded.decides === true;
   const text = DROP_REASONS.find(({ name }) => name === answer.reason)?.text;
+  const whose = isByEmbedded ? ` for ${shown(embedded.address)}, which it embeds` : "";
   return [
-    `${question}: ${answer.verdict === "pass" ? "passes" : `is dropped${reason}`}, by ${by}`,
+    `${question}: ${answer.verdict === "pass" ? "passes" : `is dropped${reason}`}, by ${deciderOf(isByEmbedded ? embedded : answer)}${whose}`,
     ...(text ? [text] : []),
     ...listOf(answer.outranks).map((one) => `which has a port and so comes before "block ${shown(one)}"`),
+    ...(answer.embedded === undefined || isByEmbedded
+      ? []
+      : [
+          `it embeds ${shown(embedded.address)}, which ${embedded.verdict === "pass" ? "passes" : "would be dropped"}, by ${deciderOf(embedded)}`,
+        ]),
+    ...(isByEmbedded ? [`the IPv6 address itself would pass, by ${deciderOf(answer)}`] : []),
     ...(answer.verdict === "pass" ? hostLines(answer) : []),
   ];
+}
+
+/** The rule that decides, or the line of the default policy. */
+function deciderOf(answer: Fields): string {
+  if (answer.rule === undefined) return `the default policy (${shown(answer.default)}), since no rule counts`;
+  const rule = fieldsOf(answer.rule);
+  const from = rule.impliedBy === undefined ? "" : `, which "${shown(rule.action)} ${shown(rule.impliedBy)}" implies`;
+  return `the rule "${shown(rule.action)} ${shown(rule.text)}"${from}`;
 }
 
 /** Problems of the host itself. */

@@ -1,6 +1,6 @@
 /** The options that `run` and `replay` share: what the guard needs to know about its VM. */
 import type { Command } from "commander";
-import { hostname, ipv4Address, macAddress, ruleList, wholeNumber } from "./values.ts";
+import { hostname, ipv4Address, macAddress, routerAddress6, ruleList, vmAddresses, wholeNumber } from "./values.ts";
 
 export function addGuardOptions(command: Command): Command {
   return command
@@ -30,8 +30,17 @@ export function addGuardOptions(command: Command): Command {
     )
     .option(
       "--vm-ip-address <address>",
-      "the VM's static address: DHCP can teach no other",
-      ipv4Address("--vm-ip-address"),
+      "the VM's static address: DHCP can teach no other; with --ipv6 also ADDRESS,IPV6-ADDRESS",
+      vmAddresses("--vm-ip-address"),
+    )
+    .option(
+      "--ipv6",
+      "let the VM use IPv6, too, with the same guarantees (docs/ipv6.md); without it all IPv6 is dropped",
+    )
+    .option(
+      "--router6 <address>",
+      "the link-local address of the only IPv6 router to trust (default: the first that advertises)",
+      routerAddress6("--router6"),
     )
     .option("--vm-hostname <name>", "the only name that the VM may give itself by DHCP", hostname("--vm-hostname"))
     .option(

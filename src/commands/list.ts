@@ -7,7 +7,8 @@ import { UntrustedRegistry } from "../registry/files.ts";
 import { type Holder, readHolders } from "../registry/holders.ts";
 import type { RegistrySystem } from "../registry/system.ts";
 import { UserError } from "../user-error.ts";
-import { formatIPv4, formatMac } from "../wire/address.ts";
+import { formatMac } from "../wire/address.ts";
+import { formatAddress } from "../wire/ipv6-address.ts";
 import { Output } from "./output.ts";
 
 export interface ListArguments {
@@ -46,7 +47,7 @@ function read(system: RegistrySystem): Holder[] {
 /** Keys as in the table's headings; times in ISO 8601. */
 function toJson({ address, mac, state, origin, expires, pid, control, network }: Holder): object {
   return {
-    address: formatIPv4(address),
+    address: formatAddress(address),
     mac: formatMac(mac),
     state,
     origin,
@@ -87,7 +88,7 @@ function table(lines: readonly (readonly string[])[]): string[] {
 
 function toRow({ address, mac, state, expires, pid, control = "-", network }: Holder): string[] {
   const ends = Number.isFinite(expires) ? new Date(expires).toISOString().replace(/\.\d+/, "") : "never";
-  return [formatIPv4(address), formatMac(mac), state, ends, pid === undefined ? "-" : String(pid), control, network];
+  return [formatAddress(address), formatMac(mac), state, ends, pid === undefined ? "-" : String(pid), control, network];
 }
 
 function closedToRow({ name, mac, bridge }: ClosedInterface): string[] {

@@ -15,6 +15,7 @@ import { parseOffloadNote } from "../session/offload-notes.ts";
 import { type GuardArguments, guardOptions } from "../session/options.ts";
 import { rulesOf } from "../session/policy-rules.ts";
 import { CAPTURE_INTERFACES } from "../session/recording.ts";
+import { refuseWithoutIPv6 } from "../session/vm-addresses.ts";
 import { UserError } from "../user-error.ts";
 import { parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
@@ -72,6 +73,7 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   ];
   const chosen = choices.filter((choice) => choice);
   if (chosen.length > 1) throw new UserError(`${chosen.join(" and ")} exclude each other: give one`);
+  refuseWithoutIPv6(given);
   const exposedPorts = parseExposures(given.expose ?? "").map(({ internal }) => internal);
   const guard = createGuard({ ...guardOptions(given, rulesOf(given)), exposedPorts });
   const output = new Output(descriptor);

@@ -8,6 +8,7 @@ import { PortClosed } from "../relay/port.ts";
 import type { RelayEnd } from "../relay/relay.ts";
 import { checkOptions } from "../session/options.ts";
 import { Session } from "../session/session.ts";
+import { refuseWithoutIPv6 } from "../session/vm-addresses.ts";
 import type { Log, LogLevel } from "../telemetry/log.ts";
 import { LogFile } from "../telemetry/log-file.ts";
 import { UserError } from "../user-error.ts";
@@ -24,11 +25,14 @@ type Ending = { readonly signal: string } | RelayEnd;
  * `makePlatform` is for tests.
  */
 export async function run(
-  args: RunArguments,
+  given: RunArguments,
   makePlatform: () => Platform | Promise<Platform> = choosePlatform,
 ): Promise<number> {
-  checkOptions(args);
+  checkOptions({ ...given, ipv6: true }); // before a library is loaded; whether IPv6 is on may be root's choice
   const platform = await makePlatform();
+  const args = platform.withSettings?.(given) ?? given;
+  refuseWithoutIPv6(args);
+  checkOptions(args);
   const logFile = args.logFile === undefined ? undefined : new LogFile(args.logFile);
   const log = platform.openLog(logLevel(args), args.logFormat, logFile?.write);
   platform.checkControlDescriptor(args);

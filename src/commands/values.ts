@@ -1,9 +1,11 @@
 /** Parsers of the options' values. Each throws UserError: one line with the value and the remedy. */
 import { parseRule, type Rule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
+import { parseVmAddresses } from "../session/vm-addresses.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
 import { parseHostname } from "../wire/dhcp-names.ts";
+import { isLinkLocal, parseIPv6 } from "../wire/ipv6-address.ts";
 
 /** A value that one of the library's parsers must accept. */
 export function valid<T>(option: string, wanted: string, parse: (text: string) => T | undefined) {
@@ -18,6 +20,21 @@ export const macAddress = (option: string) =>
   valid(option, "six hexadecimal bytes such as 7e:1a:00:00:00:01", parseMac);
 
 export const ipv4Address = (option: string) => valid(option, "an IPv4 address such as 192.168.64.1", parseIPv4);
+
+/** The router's own address on the link, as its advertisements come from it; a zone (%eth0) is no part of it. */
+export const routerAddress6 = (option: string) =>
+  valid(option, "the router's link-local address, such as fe80::1, without %interface", (text) => {
+    const address = parseIPv6(text);
+    return address !== undefined && isLinkLocal(address) ? address : undefined;
+  });
+
+/** An IPv4 address, an IPv6 address, or one of each with a comma between. */
+export const vmAddresses = (option: string) =>
+  valid(
+    option,
+    "an IPv4 address such as 192.168.64.5, a global or unique local IPv6 address such as fd00::5, or one of each with a comma between",
+    parseVmAddresses,
+  );
 
 /** The name of a user's TAP. */
 export function tapName(option: string) {

@@ -9,6 +9,7 @@
  * Whether the network isolates the VM from other VMs was decided by the rules at start and cannot change. A policy that
  * would have decided otherwise is refused, unless the set says that the isolation stays as it is.
  */
+import { checkFamilies } from "../policy/families.ts";
 import { allowsEverything, formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { INVALID_PARAMS, ISOLATION_DECIDED, RpcError, STALE_REVISION } from "./rpc.ts";
@@ -31,8 +32,9 @@ export type Apply = (rules: readonly Rule[]) => void;
 
 /** A policy that would have decided the VM's isolation otherwise. */
 export class IsolationError extends UserError {
-  constructor(isolated: boolean) {
-    const change = isolated ? "allow 0.0.0.0/0 would end" : "a policy without allow 0.0.0.0/0 would bring back";
+  constructor(isolated: boolean, ipv6: boolean) {
+    const everything = ipv6 ? "0.0.0.0/0 and ::/0" : "0.0.0.0/0";
+    const change = isolated ? `allow ${everything} would end` : `a policy without allow ${everything} would bring back`;
     super(
       `${change} the VM's isolation, which is decided when softnet starts: start it again with this policy, or say that the isolation stays ("isolation": "keep"; softnet ctl set --isolation keep)`,
     );
@@ -42,15 +44,17 @@ export class IsolationError extends UserError {
 
 export class LivePolicy {
   readonly #apply: Apply;
+  readonly #ipv6: boolean;
   /** As the rules at start decided. */
   readonly #isolated: boolean;
   #lists: PolicyLists;
   #revision = 0n;
 
-  /** `rules` are in force already. */
-  constructor(rules: readonly Rule[], apply: Apply) {
+  /** `rules` are in force already; `ipv6`: it is on. */
+  constructor(rules: readonly Rule[], apply: Apply, ipv6 = false) {
     this.#apply = apply;
-    this.#isolated = !allowsEverything(rules);
+    this.#ipv6 = ipv6;
+    this.#isolated = !allowsEverything(rules, ipv6);
     this.#lists = normalize(rules).lists;
   }
 
@@ -60,7 +64,10 @@ export class LivePolicy {
 
   /** Replaces all rules. Throws UserError; then nothing has changed. */
   replace(rules: readonly Rule[], { keepsIsolation = false }: SetOptions = {}): void {
-    if (!keepsIsolation && allowsEverything(rules) === this.#isolated) throw new IsolationError(this.#isolated);
+    checkFamilies(rules, this.#ipv6);
+    if (!keepsIsolation && allowsEverything(rules, this.#ipv6) === this.#isolated) {
+      throw new IsolationError(this.#isolated, this.#ipv6);
+    }
     const { lists, rules: distinct } = normalize(rules);
     this.#apply(distinct);
     this.#lists = lists;

@@ -4,7 +4,9 @@
  */
 import type { PolicyQuestion } from "../guard/types.ts";
 import { parseRules } from "../policy/rule.ts";
+import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import { formatIPv6, parseIPv6 } from "../wire/ipv6-address.ts";
 import type { Channel } from "./channel.ts";
 import type { Events } from "./events.ts";
 import { type Json, JsonArray, JsonNumber, JsonObject } from "./json.ts";
@@ -17,7 +19,7 @@ export interface ControlTarget {
   readonly events: Events;
   /** Whether the network isolates the VM from other VMs. */
   readonly isolated: boolean;
-  /** Both return an object that is sent as JSON. */
+  /** Both return an object that is sent as JSON; `explain` throws UserError for what cannot be asked. */
   status(): object;
   explain(question: PolicyQuestion): object;
   /** Whether the express lane passes anything from now on: returns its state, or why there is none. */
@@ -101,13 +103,19 @@ function explain(target: ControlTarget, given: Members): string {
   const direction = word(given, "direction", ["out", "in"] as const);
   const protocol = readProtocol(given);
   const text = given.get("remote");
-  const remote = typeof text === "string" ? parseIPv4(text) : undefined;
-  if (remote === undefined) throw wrong("remote is not an IPv4 address");
+  const remote = typeof text === "string" ? (parseIPv4(text) ?? parseIPv6(text)) : undefined;
+  if (remote === undefined) {
+    throw wrong(`remote is not an ${typeof text === "string" && text.includes(":") ? "IPv6" : "IPv4"} address`);
+  }
   const port = readPort(given.get("port"));
   if (port !== undefined && protocol !== "tcp" && protocol !== "udp") throw wrong("only tcp and udp have a port");
-  const answer = target.explain({ direction, protocol, remote, port });
-  const asked = { direction, protocol, remote: formatIPv4(remote), ...(port !== undefined && { port }) };
-  return JSON.stringify({ ...asked, ...answer });
+  const shown = typeof remote === "bigint" ? formatIPv6(remote) : formatIPv4(remote);
+  const asked = { direction, protocol, remote: shown, ...(port !== undefined && { port }) };
+  try {
+    return JSON.stringify({ ...asked, ...target.explain({ direction, protocol, remote, port }) });
+  } catch (error) {
+    throw error instanceof UserError ? wrong(error.message) : error;
+  }
 }
 
 function readProtocol(given: Members): PolicyQuestion["protocol"] {

@@ -10,8 +10,10 @@ import {
   LOOPBACK,
   METADATA,
   MULTICAST_GROUP,
+  ON_LINK,
 } from "../policy/default-layer.ts";
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
+import { PROTOCOL_ICMPV6 } from "../wire/ipv6.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 
 const FRAGMENT = verdictOf("ipv4.fragment");
@@ -22,6 +24,9 @@ const BROADCAST_DROP = verdictOf("policy.broadcast");
 const METADATA_DROP = verdictOf("policy.metadata");
 const GATEWAY_PROTOCOL = verdictOf("policy.gateway");
 const NEVER = verdictOf("ipv4.loopback");
+const FRAGMENT_6 = verdictOf("ipv6.fragment");
+const NEVER_6 = verdictOf("ipv6.loopback");
+const ON_LINK_DROP = verdictOf("policy.on-link");
 
 export const DNS_PORT = 53;
 
@@ -38,6 +43,25 @@ export function judgeKind(kind: number, protocol: number, port: number, fragment
   // The verdict needs the port, and later fragments have none (threat row I1).
   if (fragmented) return FRAGMENT;
   return port === DNS_PORT ? PASS : withoutRule(otherwise);
+}
+
+/** The same for IPv6, by what PolicyTable6 says. */
+export function judgeKind6(kind: number, protocol: number, port: number, fragmented: boolean): number {
+  if (kind === GLOBAL || kind === ALLOWED || kind === INBOUND) return PASS;
+  if (kind === BLOCKED) return BLOCK;
+  const knowsPorts = protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+  if (kind === GATEWAY) return knowsPorts || protocol === PROTOCOL_ICMPV6 ? PASS : GATEWAY_PROTOCOL;
+  if ((kind & DNS_SERVER) === 0) return withoutRule6(kind);
+  const otherwise = kind & ~DNS_SERVER;
+  if (otherwise === GLOBAL) return PASS;
+  if (!knowsPorts) return withoutRule6(otherwise);
+  if (fragmented) return FRAGMENT_6;
+  return port === DNS_PORT ? PASS : withoutRule6(otherwise);
+}
+
+function withoutRule6(kind: number): number {
+  if (kind === ON_LINK) return ON_LINK_DROP;
+  return kind === LOOPBACK ? NEVER_6 : withoutRule(kind);
 }
 
 function withoutRule(kind: number): number {
@@ -64,6 +88,7 @@ export type DefaultLine =
   | "metadata"
   | "multicast"
   | "broadcast"
+  | "on-link"
   | "inbound"
   | "loopback";
 
@@ -84,6 +109,8 @@ export function defaultLine(kind: number, protocol: number, port: number): Defau
       return "metadata";
     case LOOPBACK:
       return "loopback";
+    case ON_LINK:
+      return "on-link";
     case INBOUND:
       return "inbound";
     default:

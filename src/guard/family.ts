@@ -1,6 +1,6 @@
 /**
- * An address family as the guard sees it: everything that depends on what an address is. IPv4 is in ipv4/; IPv6 will
- * stand beside it. What both share (policy, flows, buckets, hashes) is in this folder.
+ * An address family as the guard sees it: everything that depends on what an address is. IPv4 is in ipv4/, IPv6 in ipv6/.
+ * What both share (policy, flows, buckets, hashes) is in this folder.
  */
 import type { FrameView } from "../wire/frame-view.ts";
 import type { BoundAddress } from "./types.ts";
@@ -8,7 +8,7 @@ import type { BoundAddress } from "./types.ts";
 export interface AddressFamily {
   /** The VM's addresses of this family: its part of the binding. What is compared per frame is the family's own. */
   readonly addresses: readonly BoundAddress[];
-  /** When `advance` or `takeQuestion` has something to do even if no frame comes, microseconds; Infinity = never. */
+  /** When `advance`, `takeQuestion` or `takeProbe` has something to do even if no frame comes, microseconds; Infinity = never. */
   readonly deadline: number;
   /** The clock was moved: ends what is over. */
   advance(): void;
@@ -24,4 +24,6 @@ export interface AddressFamily {
   takeReset(out: Uint8Array, at: number): number;
   /** Writes a question in the VM's name to the network; returns its length, 0 = none now. */
   takeQuestion(out: Uint8Array, at: number): number;
+  /** Writes a question to the VM; returns its length, 0 = none now. */
+  takeProbe(out: Uint8Array, at: number): number;
 }

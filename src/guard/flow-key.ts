@@ -1,8 +1,9 @@
 /** Which flow a packet belongs to; filled for each packet, and used again. */
 import { OUT, type Way } from "../policy/rule-tree.ts";
 import type { FrameView } from "../wire/frame-view.ts";
-import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST } from "../wire/icmp.ts";
-import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
+import { ICMP_ECHO_REPLY, ICMP_ECHO_REQUEST, isIcmpError } from "../wire/icmp.ts";
+import { ICMPV6_ECHO_REQUEST, isEcho6, isIcmpv6Error } from "../wire/icmpv6.ts";
+import { PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
 import { FLOW_ECHO_FROM_VM, FLOW_ECHO_TO_VM, FLOW_TCP, FLOW_UDP, NO_KIND } from "./flow-state.ts";
 
 export class FlowKey {
@@ -26,7 +27,7 @@ export class FlowKey {
     const protocol = view.quotedProtocol;
     if (hasPorts(protocol)) {
       this.#setPorts(way, protocol, view.quotedSourcePort, view.quotedDestinationPort);
-    } else if (protocol === PROTOCOL_ICMP && isEcho(view.quotedIcmpType)) {
+    } else if (isEcho(view.quotedIcmpType)) {
       this.#setEcho(way, view.quotedIcmpType, view.quotedIdentifier);
     } else {
       this.#setNone();
@@ -40,7 +41,7 @@ export class FlowKey {
   }
 
   #setEcho(way: Way, icmpType: number, identifier: number): void {
-    const request = icmpType === ICMP_ECHO_REQUEST;
+    const request = icmpType === ICMP_ECHO_REQUEST || icmpType === ICMPV6_ECHO_REQUEST;
     this.kind = request === (way === OUT) ? FLOW_ECHO_FROM_VM : FLOW_ECHO_TO_VM;
     this.ports = identifier;
     this.opens = request;
@@ -63,7 +64,12 @@ export function hasPorts(protocol: number): boolean {
   return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
 }
 
-/** An echo request or its answer. */
+/** An echo request or its answer, of either family: a view's types differ (wire/icmpv6.ts). */
 export function isEcho(icmpType: number): boolean {
-  return icmpType === ICMP_ECHO_REQUEST || icmpType === ICMP_ECHO_REPLY;
+  return icmpType >= 0 && (icmpType === ICMP_ECHO_REQUEST || icmpType === ICMP_ECHO_REPLY || isEcho6(icmpType));
+}
+
+/** An ICMP error about a packet that it quotes, of either family. */
+export function isErrorReport(icmpType: number): boolean {
+  return icmpType >= 0 && (isIcmpError(icmpType) || isIcmpv6Error(icmpType));
 }

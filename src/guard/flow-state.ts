@@ -42,32 +42,45 @@ const ECHO_SECONDS = 60;
 /** A flow with a packet in the last seconds, as many as this, makes no room for others. */
 export const SAFE_SECONDS = 300;
 
-/** Bits of the state. */
+/** Bits of the state. The lowest ones are part of what the flow is found by: its kind, and the place of the VM's address. */
 export const KIND = 3;
-export const OPENED_BY_OTHER = 1 << 2;
-const AWAITS_ANSWER = 1 << 3;
-const AWAITS_OPENER = 1 << 4;
+const PLACE_SHIFT = 2;
+/** Addresses of the VM's that flows can be told apart by. */
+export const MOST_PLACES = 32;
+export const KIND_AND_PLACE = KIND | ((MOST_PLACES - 1) << PLACE_SHIFT);
+export const OPENED_BY_OTHER = 1 << 7;
+const AWAITS_ANSWER = 1 << 8;
+const AWAITS_OPENER = 1 << 9;
 /** The other side began in the middle. */
-const AWAITS_VM = 1 << 8;
+const AWAITS_VM = 1 << 10;
 export const IS_HALF_OPEN = AWAITS_ANSWER | AWAITS_OPENER | AWAITS_VM;
-export const ACKNOWLEDGED = 1 << 5;
-export const IN_USE = 1 << 6;
-export const CUT = 1 << 7;
+export const ACKNOWLEDGED = 1 << 11;
+export const IN_USE = 1 << 12;
+export const CUT = 1 << 13;
 /** It waits in the queue of those that get a RST. */
-export const QUEUED = 1 << 9;
+export const QUEUED = 1 << 14;
 /** It stands in a list of idle ones, not in the wheel. */
-export const IDLE = 1 << 10;
+export const IDLE = 1 << 15;
 /** A FIN without RST passed, from the VM and from the other side. */
-const FIN_OF_VM = 1 << 11;
-const FIN_OF_OTHER = 1 << 12;
+const FIN_OF_VM = 1 << 16;
+const FIN_OF_OTHER = 1 << 17;
 const BOTH_FINS = FIN_OF_VM | FIN_OF_OTHER;
 /** The last segment that passed, of whichever side, has RST. */
-export const RESET = 1 << 13;
+export const RESET = 1 << 18;
 /** UDP: a packet of the side that did not open it passed. */
-export const ANSWERED = 1 << 14;
+export const ANSWERED = 1 << 19;
 
 /** No state: the flow has ended. */
 export const OVER = -1;
+
+/** A kind and the place of an address of the VM's, 0 … 31, at once. */
+export function withPlace(kind: number, place: number): number {
+  return kind | (place << PLACE_SHIFT);
+}
+
+export function placeOf(state: number): number {
+  return (state & KIND_AND_PLACE) >>> PLACE_SHIFT;
+}
 
 /** What a flow waits for first, where it begins half-open. */
 export function firstState(kind: number, byOther: boolean, bareSyn: boolean): number {

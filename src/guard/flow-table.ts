@@ -2,8 +2,8 @@
  * The flows of a VM: who talks to whom, so that answers pass without asking the rules (docs/guard.md, Flows). What states
  * a flow has, and for how long it lives in each: flow-state.ts.
  *
- * Everything is made once: 32 bytes a flow in one array, chained by a keyed hash, and a wheel of seconds that ends what is
- * over: 1,048,576 bytes of flows and 132,288 of the wheel. A packet that passes only writes down the second; the wheel finds out by
+ * Everything is made once: 32 bytes a flow in one array (flow-records.ts), chained by a keyed hash, and a wheel of seconds that
+ * ends what is over: 1,048,576 bytes of flows and 132,288 of the wheel. A packet that passes only writes down the second; the wheel finds out by
  * itself that a flow it looks at has lived on.
  *
  * A flow with a packet in the last 300 s keeps its place, whatever else comes (threat row I13). What is idle for longer, which
@@ -13,8 +13,8 @@
  */
 import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
 import type { FlowObserver, FlowSink } from "./flow-observer.ts";
+import { FlowRecords, LAST, NEXT, PORTS, STATE, WORDS } from "./flow-records.ts";
 import {
-  ACKNOWLEDGED,
   ANSWERED,
   CLOSED_SECONDS,
   CUT,
@@ -26,10 +26,10 @@ import {
   isClosed,
   isSteady,
   KIND,
+  KIND_AND_PLACE,
   OPENED_BY_OTHER,
   OVER,
   patienceOf,
-  QUEUED,
   RESET,
   SAFE_SECONDS,
   sideOf,
@@ -39,6 +39,7 @@ import {
 import { HASH_BITS, KeyedHash } from "./keyed-hash.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import { RemoteCounts } from "./remote-counts.ts";
+import { AddressNumbers, type Remotes } from "./remotes.ts";
 import { NO_SLOT, TimeWheel } from "./time-wheel.ts";
 
 const FULL = verdictOf("flow.full");
@@ -56,33 +57,19 @@ export const NO_FLOW = -1;
 const IDLE_OF_VM = 0;
 const IDLE_OF_OTHER = 1;
 
-/** Words of a flow. */
-const WORDS = 8;
-const PORTS = 1;
-const STATE = 2;
-/** Second of its last packet, modulo 2³². */
-const LAST = 3;
-/** The next flow with the same hash, or the next free place. */
-const NEXT = 4;
-/** Last acknowledgement number that the VM sent. */
-const ACKNOWLEDGEMENT = 5;
-/** The Ethernet address of the other side when it was opened. */
-const MAC_HIGH = 6;
-const MAC_LOW = 7;
-
 const END = 0xffff;
 
-export class FlowTable implements FlowSink {
+export class FlowTable extends FlowRecords implements FlowSink {
   readonly #hash = new KeyedHash();
   readonly #heads = new Uint16Array(1 << HASH_BITS).fill(END);
   readonly #most: number;
   readonly #mostFromOther: number;
-  readonly #flows: Int32Array;
   readonly #wheel: TimeWheel;
   /** By the side that opened them: the VM, the other one. */
   readonly #halfOpen: readonly [RemoteCounts, RemoteCounts];
   /** Passes packets of admitted flows, too. */
   readonly #observer: FlowObserver | undefined;
+  readonly #remotes: Remotes;
   #free = END;
   #second = 0;
   /** How many flows there are, live and cut. */
@@ -94,13 +81,17 @@ export class FlowTable implements FlowSink {
   /** Places from here on were never used: flows are 0 … extent - 1. */
   extent = 0;
 
-  /** Room for `most` flows, half of them opened by the other side: the VM has room for its own (threat row I13). */
-  constructor(most = MOST_FLOWS, observer?: FlowObserver) {
+  /**
+   * Room for `most` flows, half of them opened by the other side: the VM has room for its own (threat row I13). `remotes`: how
+   * their remote addresses are numbers.
+   */
+  constructor(most = MOST_FLOWS, observer?: FlowObserver, remotes: Remotes = new AddressNumbers()) {
+    super(most);
     this.#observer = observer;
+    this.#remotes = remotes;
     observer?.reportTo(this);
     this.#most = most;
     this.#mostFromOther = most / 2;
-    this.#flows = new Int32Array(most * WORDS);
     this.#wheel = new TimeWheel(most, SAFE_SECONDS + 1, 2);
     this.#halfOpen = [new RemoteCounts(this.#hash, most), new RemoteCounts(this.#hash, this.#mostFromOther)];
   }
@@ -125,14 +116,14 @@ export class FlowTable implements FlowSink {
 
   readonly #look = (flow: number): void => {
     this.#observer?.report(flow);
-    const state = this.#flows[flow * WORDS + STATE]!;
+    const state = this.records[flow * WORDS + STATE]!;
     const patience = patienceOf(state);
     const age = this.#ageOf(flow);
     if (age > patience) {
       this.#drop(flow);
     } else if (age > SAFE_SECONDS) {
       this.#observer?.withdraw(flow); // its next packet brings it back to the wheel
-      this.#flows[flow * WORDS + STATE] = state | IDLE;
+      this.records[flow * WORDS + STATE] = state | IDLE;
       this.#wheel.append(flow, sideOf(state));
     } else {
       this.#wheel.place(flow, delayFor(patience) - age);
@@ -141,7 +132,7 @@ export class FlowTable implements FlowSink {
 
   /** Seconds since a flow's last packet; 0 where the observer has passed it later than the table's second. */
   #ageOf(flow: number): number {
-    return Math.max(0, ((this.#second | 0) - this.#flows[flow * WORDS + LAST]!) | 0);
+    return Math.max(0, ((this.#second | 0) - this.records[flow * WORDS + LAST]!) | 0);
   }
 
   /** Ends the flows of a list of idle ones that are at least so many seconds old; the oldest stand first. */
@@ -152,15 +143,22 @@ export class FlowTable implements FlowSink {
     }
   }
 
-  /** The flow of a kind with a remote address and ports: the remote one in the upper half, the VM's in the lower. */
+  /**
+   * The flow of a kind and a place (`withPlace`) with a remote address and ports: the remote one in the upper half, the VM's
+   * in the lower.
+   */
   find(kind: number, remote: number, ports: number): number {
-    const flows = this.#flows;
+    const flows = this.records;
     const wantedRemote = remote | 0;
     const wantedPorts = ports | 0;
     let flow = this.#heads[this.#hash.of(remote, ports, kind)]!;
     while (flow !== END) {
       const at = flow * WORDS;
-      if (flows[at] === wantedRemote && flows[at + PORTS] === wantedPorts && (flows[at + STATE]! & KIND) === kind) {
+      if (
+        flows[at] === wantedRemote &&
+        flows[at + PORTS] === wantedPorts &&
+        (flows[at + STATE]! & KIND_AND_PLACE) === kind
+      ) {
         return flow;
       }
       flow = flows[at + NEXT]!;
@@ -170,8 +168,9 @@ export class FlowTable implements FlowSink {
 
   /** Why no flow may be opened, or PASS; nothing is ended yet to make room. */
   refusal(kind: number, byOther: boolean, bareSyn: boolean, remote: number): number {
-    const halfOpen = firstState(kind, byOther, bareSyn) !== 0;
-    if (halfOpen && this.#halfOpen[byOther ? 1 : 0].of(remote) >= MOST_HALF_OPEN) return HALF_OPEN;
+    const halfOpen = firstState(kind & KIND, byOther, bareSyn) !== 0;
+    if (halfOpen && this.#halfOpen[byOther ? 1 : 0].of(this.#remotes.countedBy(remote)) >= MOST_HALF_OPEN)
+      return HALF_OPEN;
     const wheel = this.#wheel;
     // Where one of the other side's makes room, it does so in the whole table, too.
     if (byOther && this.#fromOther >= this.#mostFromOther) return wheel.first(IDLE_OF_OTHER) === NO_SLOT ? FULL : PASS;
@@ -196,33 +195,28 @@ export class FlowTable implements FlowSink {
 
   /** Opens a flow that is not there and was not refused, and ends others where that needs room. */
   open(kind: number, remote: number, ports: number, byOther: boolean, bareSyn: boolean): number {
+    // First: what makes room may have held the same remote address.
+    const held = this.#remotes.hold(remote);
     this.#makeRoom(byOther);
     let flow = this.#free;
     if (flow === END) flow = this.extent++;
-    else this.#free = this.#flows[flow * WORDS + NEXT]!;
-    const flows = this.#flows;
+    else this.#free = this.records[flow * WORDS + NEXT]!;
+    const flows = this.records;
     const at = flow * WORDS;
-    const head = this.#hash.of(remote, ports, kind);
-    const first = firstState(kind, byOther, bareSyn);
+    const head = this.#hash.of(held, ports, kind);
+    const first = firstState(kind & KIND, byOther, bareSyn);
     const state = kind | IN_USE | (byOther ? OPENED_BY_OTHER : 0) | first;
-    flows[at] = remote;
+    flows[at] = held;
     flows[at + PORTS] = ports;
     flows[at + STATE] = state;
     flows[at + LAST] = this.#second;
     flows[at + NEXT] = this.#heads[head]!;
     this.#heads[head] = flow;
-    if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(remote);
+    if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(this.#remotes.countedBy(held));
     if (byOther) this.#fromOther++;
     this.#wheel.place(flow, delayFor(patienceOf(state)));
     this.size++;
     return flow;
-  }
-
-  /** Notes the other side's Ethernet address: its upper 16 bits and its lower 32. */
-  noteMac(flow: number, high: number, low: number): void {
-    const at = flow * WORDS;
-    this.#flows[at + MAC_HIGH] = high;
-    this.#flows[at + MAC_LOW] = low;
   }
 
   /** How many flows are live. */
@@ -230,51 +224,26 @@ export class FlowTable implements FlowSink {
     return this.size - this.#cuts;
   }
 
-  /** TCP: a bare SYN opens it anew. */
-  isClosed(flow: number): boolean {
-    return isClosed(this.#flows[flow * WORDS + STATE]!);
-  }
-
-  isCut(flow: number): boolean {
-    return (this.#flows[flow * WORDS + STATE]! & CUT) !== 0;
-  }
-
   /** A live flow is no longer allowed. */
   cut(flow: number): void {
     this.#observer?.withdraw(flow);
-    this.#flows[flow * WORDS + STATE]! |= CUT;
+    this.records[flow * WORDS + STATE]! |= CUT;
     this.#cuts++;
-  }
-
-  /** Notes that a flow waits for its RST; false where it does already. */
-  queue(flow: number): boolean {
-    const at = flow * WORDS + STATE;
-    if ((this.#flows[at]! & QUEUED) !== 0) return false;
-    this.#flows[at]! |= QUEUED;
-    return true;
-  }
-
-  /** It waits no longer; whether it did, and is still cut. */
-  dequeue(flow: number): boolean {
-    const at = flow * WORDS + STATE;
-    const state = this.#flows[at]!;
-    this.#flows[at] = state & ~QUEUED;
-    return (state & (QUEUED | CUT)) === (QUEUED | CUT);
   }
 
   /** A cut flow is allowed again. */
   mend(flow: number): void {
-    this.#flows[flow * WORDS + STATE]! &= ~CUT;
+    this.records[flow * WORDS + STATE]! &= ~CUT;
     this.#cuts--;
   }
 
   /** A packet of the flow passed, or one of a cut flow did not. */
   touch(flow: number): void {
     const at = flow * WORDS;
-    this.#flows[at + LAST] = this.#second;
-    const state = this.#flows[at + STATE]!;
+    this.records[at + LAST] = this.#second;
+    const state = this.records[at + STATE]!;
     if ((state & IDLE) === 0) return;
-    this.#flows[at + STATE] = state & ~IDLE;
+    this.records[at + STATE] = state & ~IDLE;
     this.#wheel.remove(flow);
     this.#wheel.place(flow, SAFE_SECONDS + 1);
   }
@@ -284,25 +253,26 @@ export class FlowTable implements FlowSink {
     const observer = this.#observer;
     if (observer === undefined) return;
     const at = flow * WORDS;
-    const state = this.#flows[at + STATE]!;
+    const state = this.records[at + STATE]!;
     if (!isSteady(state)) return;
     const patience = Math.min(patienceOf(state), SAFE_SECONDS);
-    const ports = this.#flows[at + PORTS]!;
-    observer.admit(flow, state & KIND, this.#flows[at]!, ports, way, patience, this.#flows[at + LAST]!);
+    const ports = this.records[at + PORTS]!;
+    observer.admit(flow, state & KIND, this.records[at]!, ports, way, patience, this.records[at + LAST]!);
   }
 
   /** From the observer: a packet of the flow passed there. */
   seen(flow: number, second: number, acknowledgement: number | undefined): void {
     const at = flow * WORDS;
-    if ((second | 0) - this.#flows[at + LAST]! > 0) this.#flows[at + LAST] = second;
-    if (acknowledgement !== undefined) this.#setAcknowledgement(flow, acknowledgement);
+    if ((second | 0) - this.records[at + LAST]! > 0) this.records[at + LAST] = second;
+    if (acknowledgement !== undefined) this.setAcknowledgement(flow, acknowledgement);
   }
 
   /** A packet of a UDP flow passed: it lives longer once it is answered. */
   followUdp(flow: number, fromOther: boolean): void {
     const at = flow * WORDS + STATE;
-    const state = this.#flows[at]!;
-    if ((state & ANSWERED) === 0 && ((state & OPENED_BY_OTHER) !== 0) !== fromOther) this.#flows[at] = state | ANSWERED;
+    const state = this.records[at]!;
+    if ((state & ANSWERED) === 0 && ((state & OPENED_BY_OTHER) !== 0) !== fromOther)
+      this.records[at] = state | ANSWERED;
   }
 
   /**
@@ -311,17 +281,17 @@ export class FlowTable implements FlowSink {
    */
   follow(flow: number, fromOther: boolean, flags: number, opening: boolean): boolean {
     const at = flow * WORDS;
-    const before = this.#flows[at + STATE]!;
+    const before = this.records[at + STATE]!;
     if ((before & (IS_HALF_OPEN | RESET)) === 0 && (flags & (TCP_FIN | TCP_RST)) === 0) return false;
     const state = stateAfter(before, fromOther, flags, opening);
     if (state === OVER) {
       this.end(flow);
       return true;
     }
-    this.#flows[at + STATE] = state;
+    this.records[at + STATE] = state;
     if (!isSteady(state)) this.#observer?.withdraw(flow);
     if ((before & IS_HALF_OPEN) !== 0 && (state & IS_HALF_OPEN) === 0) {
-      this.#halfOpen[sideOf(state)].subtract(this.#flows[at]!);
+      this.#halfOpen[sideOf(state)].subtract(this.#remotes.countedBy(this.records[at]!));
     }
     if (isClosed(state) && !isClosed(before)) {
       // The wheel would look at it too late else.
@@ -334,13 +304,7 @@ export class FlowTable implements FlowSink {
   /** The VM sent this acknowledgement number. */
   noteAcknowledgement(flow: number, number: number): void {
     this.#observer?.report(flow); // what it has seen is older
-    this.#setAcknowledgement(flow, number);
-  }
-
-  #setAcknowledgement(flow: number, number: number): void {
-    const at = flow * WORDS;
-    this.#flows[at + ACKNOWLEDGEMENT] = number;
-    this.#flows[at + STATE]! |= ACKNOWLEDGED;
+    this.setAcknowledgement(flow, number);
   }
 
   /** Ends a flow before its time. */
@@ -349,10 +313,18 @@ export class FlowTable implements FlowSink {
     this.#drop(flow);
   }
 
+  /** Ends all flows of the VM's address in a place. */
+  endOf(place: number): void {
+    for (let flow = 0; flow < this.extent; flow++)
+      if (this.isInUse(flow) && this.placeOf(flow) === place) this.end(flow);
+  }
+
   /** Ends all flows. */
   clear(): void {
+    for (let flow = 0; flow < this.extent; flow++)
+      if (this.isInUse(flow)) this.#remotes.release(this.records[flow * WORDS]!);
     this.#heads.fill(END);
-    this.#flows.fill(0);
+    this.records.fill(0);
     this.#wheel.clear();
     for (const counts of this.#halfOpen) counts.clear();
     this.#observer?.endAll();
@@ -363,55 +335,14 @@ export class FlowTable implements FlowSink {
     this.extent = 0;
   }
 
-  /** Whether a place holds a flow; the following are for flows only. */
-  isInUse(flow: number): boolean {
-    return (this.#flows[flow * WORDS + STATE]! & IN_USE) !== 0;
-  }
-
-  kindOf(flow: number): number {
-    return this.#flows[flow * WORDS + STATE]! & KIND;
-  }
-
-  /** Whether the other side opened it. */
-  isFromOther(flow: number): boolean {
-    return (this.#flows[flow * WORDS + STATE]! & OPENED_BY_OTHER) !== 0;
-  }
-
-  remoteOf(flow: number): number {
-    return this.#flows[flow * WORDS]! >>> 0;
-  }
-
-  remotePortOf(flow: number): number {
-    return this.#flows[flow * WORDS + PORTS]! >>> 16;
-  }
-
-  ownPortOf(flow: number): number {
-    return this.#flows[flow * WORDS + PORTS]! & 0xffff;
-  }
-
-  /** Whether the VM has sent an acknowledgement number that was noted. */
-  hasAcknowledgement(flow: number): boolean {
-    return (this.#flows[flow * WORDS + STATE]! & ACKNOWLEDGED) !== 0;
-  }
-
-  acknowledgementOf(flow: number): number {
-    return this.#flows[flow * WORDS + ACKNOWLEDGEMENT]! >>> 0;
-  }
-
-  /** The other side's Ethernet address, 48 bits. */
-  macOf(flow: number): number {
-    const at = flow * WORDS;
-    return this.#flows[at + MAC_HIGH]! * 0x100000000 + (this.#flows[at + MAC_LOW]! >>> 0);
-  }
-
   /** Gives a flow's place back; the wheel holds it no more. */
   #drop(flow: number): void {
     this.#observer?.end(flow);
-    const flows = this.#flows;
+    const flows = this.records;
     const at = flow * WORDS;
     const state = flows[at + STATE]!;
     const remote = flows[at]!;
-    const head = this.#hash.of(remote, flows[at + PORTS]!, state & KIND);
+    const head = this.#hash.of(remote, flows[at + PORTS]!, state & KIND_AND_PLACE);
     const next = flows[at + NEXT]!;
     let before = this.#heads[head]!;
     if (before === flow) {
@@ -420,7 +351,8 @@ export class FlowTable implements FlowSink {
       while (flows[before * WORDS + NEXT] !== flow) before = flows[before * WORDS + NEXT]!;
       flows[before * WORDS + NEXT] = next;
     }
-    if ((state & IS_HALF_OPEN) !== 0) this.#halfOpen[sideOf(state)].subtract(remote);
+    if ((state & IS_HALF_OPEN) !== 0) this.#halfOpen[sideOf(state)].subtract(this.#remotes.countedBy(remote));
+    this.#remotes.release(remote);
     if ((state & OPENED_BY_OTHER) !== 0) this.#fromOther--;
     if ((state & CUT) !== 0) this.#cuts--;
     flows[at + STATE] = 0;

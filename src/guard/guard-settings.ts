@@ -1,4 +1,5 @@
 /** A guard's options, parsed and checked once. */
+import { checkFamilies } from "../policy/families.ts";
 import { type Cidr, checkRuleCount, netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
 import { type ErrorCode, OptionError } from "../user-error.ts";
 import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
@@ -17,7 +18,9 @@ export interface GuardSettings {
   readonly mac: number;
   /** Bytes. */
   readonly longestFrame: number;
+  /** Without those that they imply (policy/families.ts). */
   readonly rules: readonly Rule[];
+  readonly ipv6: boolean;
   readonly live: boolean;
   readonly reject: boolean;
   readonly ask: boolean;
@@ -51,6 +54,8 @@ export function guardSettings(options: GuardOptions): GuardSettings {
   }
   const rules = [...parseRules(options.allow ?? [], options.block ?? []), ...(options.rules ?? [])];
   checkRuleCount(rules.length);
+  const ipv6 = options.ipv6 ?? false;
+  checkFamilies(rules, ipv6);
   const exposed = new ExposedPorts(options.exposedPorts ?? []);
   const gateway = optional("gateway", options.gateway, parseHost, A_HOST) ?? 0;
   const gatewayMac = optional("gateway's MAC address", options.gatewayMacAddress, parseCardMac, A_MAC);
@@ -63,6 +68,7 @@ export function guardSettings(options: GuardOptions): GuardSettings {
     mac,
     longestFrame: mtu + ETHERNET_HEADER,
     rules,
+    ipv6,
     live: options.live ?? false,
     reject: options.reject ?? false,
     ask: options.ask ?? false,

@@ -1,11 +1,12 @@
 /**
  * The guard: what passes between a VM and its network. Pure: frames and a time go in, a verdict comes out; docs/guard.md
- * is its specification. This file is the walk of a frame, the same in both directions: length, Ethernet addresses, type;
+ * and, for IPv6, docs/guard-ipv6.md are its specification. This file is the walk of a frame, the same in both directions: length, Ethernet addresses, type;
  * then the address family that the type belongs to (ipv4/), which asks policy (policy-guard.ts) last.
  *
  * The relay calls `advance` once a batch, and one of the two judges for each frame that it has read into a view; nothing
  * on that way allocates, and all that is compared is a number.
  */
+import { checkFamilies } from "../policy/families.ts";
 import { checkRuleCount, type Rule } from "../policy/rule.ts";
 import { TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "../wire/ethernet.ts";
 import { FrameView } from "../wire/frame-view.ts";
@@ -16,6 +17,8 @@ import { Diagnostics } from "./diagnostics.ts";
 import type { FlowObserver } from "./flow-observer.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { IPv4Family } from "./ipv4/ipv4-family.ts";
+import { IPv6Family } from "./ipv6/ipv6-family.ts";
+import { ipv6Settings } from "./ipv6-settings.ts";
 import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import type { Binding, Explanation, GuardOptions, PolicyQuestion, Verdict } from "./types.ts";
@@ -55,8 +58,11 @@ export class Guard {
   readonly #macHigh: number;
   readonly #macLow: number;
   readonly #longestFrame: number;
+  readonly #hasIPv6: boolean;
   readonly #policy: PolicyGuard;
   readonly #ipv4: IPv4Family;
+  /** Undefined where IPv6 is off. */
+  readonly #ipv6: IPv6Family | undefined;
   readonly #diagnostics: Diagnostics;
   /** Microseconds; in a typed array, because a number in a field would be boxed anew each time. */
   readonly #clock = new Float64Array(1);
@@ -69,9 +75,14 @@ export class Guard {
     this.#macHigh = Math.floor(settings.mac / 0x100000000);
     this.#macLow = settings.mac | 0;
     this.#longestFrame = settings.longestFrame;
+    this.#hasIPv6 = settings.ipv6;
     this.#policy = new PolicyGuard(settings, this.#clock, observer);
     this.#diagnostics = new Diagnostics(settings.mac);
     this.#ipv4 = new IPv4Family(settings, options, this.#policy, this.#clock, this.#diagnostics, observer);
+    const ipv6 = ipv6Settings(options);
+    const gatewayMac = (): number => this.#ipv4.gatewayMac;
+    this.#ipv6 =
+      ipv6 && new IPv6Family(settings, ipv6, options, this.#policy, this.#clock, this.#diagnostics, gatewayMac);
   }
 
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
@@ -98,6 +109,7 @@ export class Guard {
     if (time > this.#clock[0]!) this.#clock[0] = time;
     this.#policy.advance();
     this.#ipv4.advance();
+    this.#ipv6?.advance();
   }
 
   /** As `egress`, after `advance`, for a frame that was read; returns PASS or a drop reason's number. */
@@ -108,7 +120,8 @@ export class Guard {
     if (view.isToReserved) return ETHERNET_DESTINATION;
     const { type } = view;
     if (type === TYPE_IPV4 || type === TYPE_ARP) return this.#ipv4.judgeEgress(view);
-    return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+    if (type !== TYPE_IPV6) return ETHERNET_TYPE;
+    return this.#ipv6 === undefined ? ETHERNET_IPV6 : this.#ipv6.judgeEgress(view);
   }
 
   /** As `ingress`, after `advance`, for a frame that was read; returns PASS or a drop reason's number. */
@@ -122,17 +135,28 @@ export class Guard {
     if (!toVm && (!view.isToGroup || view.isToReserved)) return ETHERNET_DESTINATION;
     const { type } = view;
     if (type === TYPE_IPV4 || type === TYPE_ARP) return this.#ipv4.judgeIngress(view);
-    return type === TYPE_IPV6 ? ETHERNET_IPV6 : ETHERNET_TYPE;
+    if (type !== TYPE_IPV6) return ETHERNET_TYPE;
+    return this.#ipv6 === undefined ? ETHERNET_IPV6 : this.#ipv6.judgeIngress(view);
   }
 
   /** The VM's addresses now, of all families; made anew for each call. */
   get binding(): Binding {
-    return bindingOf(this.#ipv4.addresses);
+    return bindingOf([...this.#ipv4.addresses, ...(this.#ipv6?.addresses ?? [])]);
   }
 
   /** The gateway's address, host order; 0 = not known. */
   get gateway(): number {
     return this.#ipv4.gateway;
+  }
+
+  /** Whether IPv6 is on: then there may be something to ask the VM (`takeProbe`), and answers are longer. */
+  get hasIPv6(): boolean {
+    return this.#ipv6 !== undefined;
+  }
+
+  /** The IPv6 router's link-local address; 0n = not known. */
+  get router6(): bigint {
+    return this.#ipv6?.router ?? 0n;
   }
 
   /** The rules in force. */
@@ -147,56 +171,71 @@ export class Guard {
 
   /** How many flows were live when the clock was last set. */
   get flows(): number {
-    return this.#policy.flows?.live ?? 0;
+    return (this.#policy.flows?.live ?? 0) + (this.#ipv6?.flows ?? 0);
   }
 
   /**
    * Puts other rules (of `parseRules`) into force, all at once; flows that they no longer allow are cut. Returns how many
-   * those were. Throws OptionError for too many rules; then nothing has changed.
+   * those were. Throws OptionError for too many rules, or for IPv6's where that is off; then nothing has changed.
    */
   setRules(rules: readonly Rule[]): number {
     checkRuleCount(rules.length);
+    checkFamilies(rules, this.#hasIPv6);
     const cut = this.#policy.setRules(rules);
     this.#ipv4.rulesChanged();
-    return cut;
+    return cut + (this.#ipv6?.setRules(rules) ?? 0);
   }
 
-  /** What policy makes of a packet that belongs to no flow yet, and why; nothing is sent, counted or noted. */
+  /**
+   * What policy makes of a packet that belongs to no flow yet, and why; nothing is sent, counted or noted. Throws OptionError
+   * for an IPv6 address while IPv6 is off.
+   */
   explain(question: PolicyQuestion): Explanation {
+    const { remote } = question;
+    if (this.#ipv6 !== undefined && typeof remote === "bigint") return this.#ipv6.explain({ ...question, remote });
     return this.#policy.explain(question);
   }
 
   /**
-   * When `advance` or `takeQuestion` has something to do even if no frame comes: the end of an address, the next
-   * question (of either kind).
+   * When `advance`, `takeQuestion` or `takeProbe` has something to do even if no frame comes: the end of an address, the
+   * next question.
    * Microseconds; Infinity = never.
    */
   get deadline(): number {
-    return this.#ipv4.deadline;
+    return this.#ipv6 === undefined ? this.#ipv4.deadline : Math.min(this.#ipv4.deadline, this.#ipv6.deadline);
   }
 
   /**
-   * Writes the answer that a dropped frame of the VM's gets (option `reject`) to `out` at `at`, at most 70 bytes, and
-   * returns its length; 0 = none. `view` as it was given to `judgeEgress`, `verdict` what that returned.
+   * Writes the answer that a dropped frame of the VM's gets (option `reject`) to `out` at `at`, at most 70 bytes, with
+   * IPv6 LONGEST_ANSWER_6, and returns its length; 0 = none. `view` as it was given to `judgeEgress`, `verdict` what that returned.
    */
   answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number {
+    if (view.type === TYPE_IPV6) return this.#ipv6?.answer(view, verdict, out, at) ?? 0;
     return this.#ipv4.answer(view, verdict, out, at);
   }
 
   /**
-   * Writes the RST for the next TCP flow that `setRules` has cut (option `reject`) to `out` at `at`, 60 bytes, and
+   * Writes the RST for the next TCP flow that `setRules` has cut (option `reject`) to `out` at `at`, 60 or 74 bytes, and
    * returns its length; 0 = none waits.
    */
   takeReset(out: Uint8Array, at: number): number {
-    return this.#ipv4.takeReset(out, at);
+    return this.#ipv4.takeReset(out, at) || (this.#ipv6?.takeReset(out, at) ?? 0);
   }
 
   /**
-   * Writes a question in the VM's name to `out` at `at` and returns its length; 0 = there is nothing to ask now. Either
-   * an INIT-REBOOT, at most LONGEST_REQUEST bytes, or an ARP request, who has the gateway's address, 60 bytes. It is for
-   * the network, soon after a frame in either direction, and at `deadline` (option `ask`).
+   * Writes a question in the VM's name to `out` at `at` and returns its length; 0 = there is nothing to ask now. An
+   * INIT-REBOOT, at most LONGEST_REQUEST bytes, an ARP request, who has the gateway's address, 60 bytes, or in IPv6 a router
+   * solicitation or the duplicate address detection of an address that the VM seems to use, 62 and 78 bytes. It is for the network, soon after a frame in either direction, and at `deadline` (option `ask`).
    */
   takeQuestion(out: Uint8Array, at: number): number {
-    return this.#ipv4.takeQuestion(out, at);
+    return this.#ipv4.takeQuestion(out, at) || (this.#ipv6?.takeQuestion(out, at) ?? 0);
+  }
+
+  /**
+   * Writes a question to the VM, whether it still has an IPv6 address, to `out` at `at`, 78 bytes, and returns its length; 0 =
+   * there is nothing to ask now. It is for the VM, at `deadline` (options `ask` and `ipv6`).
+   */
+  takeProbe(out: Uint8Array, at: number): number {
+    return this.#ipv6?.takeProbe(out, at) ?? 0;
   }
 }

@@ -7,28 +7,32 @@ import { HASH_BITS, KeyedHash } from "./keyed-hash.ts";
 /** No slot. */
 export const NO_SLOT = -1;
 
+/** The same in the table's own arrays. */
+const END = 0xffff;
+
 export class KeyedSlots {
   readonly #capacity: number;
   readonly #hash = new KeyedHash();
   /** The hash has no room for the name's upper 8 bits: a random number for each of their values is mixed in. */
   readonly #upper = crypto.getRandomValues(new Uint16Array(256));
-  /** Of a hash, its first slot; twice as many as there are slots. */
-  readonly #heads: Int16Array;
+  /** Of a hash, its first slot; twice as many as there are slots, or more, where the hash has bits enough. */
+  readonly #heads: Uint16Array;
   readonly #shift: number;
   /** The next slot with the same hash, or the next free one. */
-  readonly #next: Int16Array;
+  readonly #next: Uint16Array;
   readonly #address: Int32Array;
   readonly #other: Int32Array;
   readonly #name: Int32Array;
-  #free = NO_SLOT;
+  #free = END;
   #count = 0;
 
-  /** For 2^bits keys, at most 2^14; the owner never has more at once. */
-  constructor(bits: number) {
-    this.#capacity = 1 << bits;
-    this.#heads = new Int16Array(this.#capacity * 2);
-    this.#shift = HASH_BITS - bits - 1;
-    this.#next = new Int16Array(this.#capacity);
+  /** For so many keys, less than 65,535; the owner never has more at once. */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    const bits = Math.min(HASH_BITS, 33 - Math.clz32(capacity - 1));
+    this.#heads = new Uint16Array(1 << bits);
+    this.#shift = HASH_BITS - bits;
+    this.#next = new Uint16Array(this.#capacity);
     this.#address = new Int32Array(this.#capacity);
     this.#other = new Int32Array(this.#capacity);
     this.#name = new Int32Array(this.#capacity);
@@ -40,9 +44,9 @@ export class KeyedSlots {
   }
 
   clear(): void {
-    this.#heads.fill(NO_SLOT);
+    this.#heads.fill(END);
     for (let slot = 0; slot < this.#capacity; slot++) this.#next[slot] = slot + 1;
-    this.#next[this.#capacity - 1] = NO_SLOT;
+    this.#next[this.#capacity - 1] = END;
     this.#free = 0;
     this.#count = 0;
   }
@@ -51,12 +55,25 @@ export class KeyedSlots {
   find(address: number, other: number, name: number): number {
     let slot = this.#heads[this.#headOf(address, other, name)]!;
     while (
-      slot !== NO_SLOT &&
+      slot !== END &&
       (this.#name[slot] !== name || this.#address[slot] !== (address | 0) || this.#other[slot] !== (other | 0))
     ) {
       slot = this.#next[slot]!;
     }
-    return slot;
+    return slot === END ? NO_SLOT : slot;
+  }
+
+  /** Of a key, by its slot. */
+  addressOf(slot: number): number {
+    return this.#address[slot]!;
+  }
+
+  otherOf(slot: number): number {
+    return this.#other[slot]!;
+  }
+
+  nameOf(slot: number): number {
+    return this.#name[slot]!;
   }
 
   /** Gives a key that has none a slot. */

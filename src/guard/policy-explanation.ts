@@ -1,16 +1,27 @@
 /** What policy makes of a packet that belongs to no flow yet, and why: for people (`softnet ctl … explain`). */
 import { type KnownNetwork, LOOPBACK } from "../policy/default-layer.ts";
-import { outranked } from "../policy/outranked.ts";
+import type { KnownNetwork6 } from "../policy/default-layer-6.ts";
+import { outranked, outranked6 } from "../policy/outranked.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { IN, OUT } from "../policy/rule-tree.ts";
 import { NO_PORT, type PolicyTable } from "../policy/table.ts";
+import type { PolicyTable6 } from "../policy/table-6.ts";
+import { OptionError } from "../user-error.ts";
+import { formatIPv4 } from "../wire/address.ts";
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
-import { defaultLine, judgeKind } from "./default-policy.ts";
-import { hasPorts } from "./flow-key.ts";
+import { PROTOCOL_ICMPV6 } from "../wire/ipv6.ts";
+import { formatIPv6, wordsOf } from "../wire/ipv6-address.ts";
+import { type DefaultLine, defaultLine, judgeKind, judgeKind6 } from "./default-policy.ts";
 import { DROP_REASONS, PASS } from "./reasons.ts";
-import type { Explanation, PolicyQuestion } from "./types.ts";
+import type { Decision, Explanation, PolicyQuestion } from "./types.ts";
 
-/** As `Guard.explain`; `table` is made of `rules` and `knownNetwork`. */
+/** A question about an IPv6 address. */
+export type PolicyQuestion6 = PolicyQuestion & { readonly remote: bigint };
+
+/**
+ * As `Guard.explain`, for IPv4; `table` is made of `rules` and `knownNetwork`. Throws OptionError for an IPv6 address: who
+ * has IPv6 asks `explainPolicy6`.
+ */
 export function explainPolicy(
   question: PolicyQuestion,
   table: PolicyTable,
@@ -18,33 +29,90 @@ export function explainPolicy(
   knownNetwork: KnownNetwork,
 ): Explanation {
   const { direction, remote } = question;
-  const protocol = protocolNumber(question.protocol);
-  const way = direction === "out" ? OUT : IN;
-  if (way === IN && !table.stateful) return { verdict: "pass", default: "inbound" };
-  const port = hasPorts(protocol) ? question.port : undefined;
-  const kind = table.ask(way, remote, port ?? NO_PORT);
-  const verdict = judgeKind(kind, protocol, port ?? NO_PORT, false);
-  const said =
-    verdict === PASS
-      ? { verdict: "pass" as const }
-      : { verdict: "drop" as const, reason: DROP_REASONS[verdict - 1]!.name };
-  const rule = table.decidingRule(way, remote, port ?? NO_PORT);
-  if (rule) {
-    const before = outranked(rules, knownNetwork, direction, remote, rule);
-    const decides = { ...said, rule: { action: rule.action, text: formatRule(rule) } };
-    return before.length === 0 ? decides : { ...decides, outranks: before };
+  if (typeof remote === "bigint") {
+    throw new OptionError(
+      "SOFTNET_ERR_ADDRESS",
+      `${formatIPv6(remote)} is an IPv6 address, and IPv6 is off, so nothing of it passes: switch it on with --ipv6`,
+    );
   }
-  return { ...said, default: kind === LOOPBACK ? "loopback" : defaultLine(kind, protocol, port ?? NO_PORT) };
+  const protocol = protocolNumber(question.protocol, PROTOCOL_ICMP);
+  const way = direction === "out" ? OUT : IN;
+  if (way === IN && !table.stateful) return INBOUND_PASSES;
+  const port = portOf(question, protocol);
+  const kind = table.ask(way, remote, port);
+  const rule = table.decidingRule(way, remote, port);
+  const said = verdictOf(judgeKind(kind, protocol, port, false));
+  if (rule === undefined) return { ...said, default: lineOf(kind, protocol, port) };
+  return { ...said, ...ruleOf(rule, outranked(rules, knownNetwork, direction, remote, rule)) };
 }
 
-function protocolNumber(protocol: PolicyQuestion["protocol"]): number {
+/**
+ * As `Guard.explain`, for IPv6; `table` is made of `rules`, implied ones among them, and `knownNetwork`. `ofIPv4` is asked
+ * about the IPv4 address that the remote one embeds.
+ */
+export function explainPolicy6(
+  question: PolicyQuestion6,
+  table: PolicyTable6,
+  rules: readonly Rule[],
+  knownNetwork: KnownNetwork6,
+  ofIPv4: (question: PolicyQuestion) => Decision,
+): Explanation {
+  const { direction, remote } = question;
+  const protocol = protocolNumber(question.protocol, PROTOCOL_ICMPV6);
+  const way = direction === "out" ? OUT : IN;
+  if (way === IN && !table.stateful) return INBOUND_PASSES;
+  const port = portOf(question, protocol);
+  const words = wordsOf(remote);
+  const kind = table.ask(way, words, 0, port);
+  const rule = table.decidingRule(way, remote, port);
+  const said = verdictOf(judgeKind6(kind, protocol, port, false));
+  const why =
+    rule === undefined
+      ? { default: lineOf(kind, protocol, port) }
+      : ruleOf(rule, outranked6(rules, knownNetwork, direction, remote, rule));
+  const address = table.embeddedIPv4(words, 0);
+  if (address < 0) return { ...said, ...why };
+  const ipv4 = ofIPv4({
+    ...question,
+    remote: address,
+    protocol: protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : question.protocol,
+  });
+  const decides = said.verdict === "pass" && ipv4.verdict === "drop";
+  const final = decides ? { verdict: ipv4.verdict, ...(ipv4.reason !== undefined && { reason: ipv4.reason }) } : said;
+  return { ...final, ...why, embedded: { address: formatIPv4(address), decides, ...ipv4 } };
+}
+
+const INBOUND_PASSES: Explanation = Object.freeze({ verdict: "pass", default: "inbound" });
+
+function verdictOf(verdict: number): Pick<Decision, "verdict" | "reason"> {
+  return verdict === PASS ? { verdict: "pass" } : { verdict: "drop", reason: DROP_REASONS[verdict - 1]!.name };
+}
+
+function ruleOf(rule: Rule, before: readonly string[]): Pick<Decision, "rule" | "outranks"> {
+  const { action, impliedBy } = rule;
+  return {
+    rule: { action, text: formatRule(rule), ...(impliedBy !== undefined && { impliedBy }) },
+    ...(before.length > 0 && { outranks: before }),
+  };
+}
+
+function lineOf(kind: number, protocol: number, port: number): DefaultLine {
+  return kind === LOOPBACK ? "loopback" : defaultLine(kind, protocol, port);
+}
+
+/** The port that rules are asked about. */
+function portOf({ port }: PolicyQuestion, protocol: number): number {
+  return (protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP ? port : undefined) ?? NO_PORT;
+}
+
+function protocolNumber(protocol: PolicyQuestion["protocol"], icmp: number): number {
   switch (protocol) {
     case "tcp":
       return PROTOCOL_TCP;
     case "udp":
       return PROTOCOL_UDP;
     case "icmp":
-      return PROTOCOL_ICMP;
+      return icmp;
     default:
       return protocol;
   }

@@ -6,27 +6,30 @@
  * Else it is looked for among the flows first (flow-guard.ts), and asks the rules only where it belongs to none.
  */
 import { ALLOWED, GLOBAL, type KnownNetwork } from "../policy/default-layer.ts";
+import { rulesInForce } from "../policy/families.ts";
 import type { Rule } from "../policy/rule.ts";
 import { IN, OUT } from "../policy/rule-tree.ts";
 import { PolicyTable } from "../policy/table.ts";
 import type { FrameView } from "../wire/frame-view.ts";
 import { judgeKind } from "./default-policy.ts";
-import { FlowGuard } from "./flow-guard.ts";
+import { NO_PLACE } from "./flow-family.ts";
+import type { FlowGuard } from "./flow-guard.ts";
 import { isEcho } from "./flow-key.ts";
 import type { FlowObserver } from "./flow-observer.ts";
-import { type FlowTable, NO_FLOW } from "./flow-table.ts";
+import type { FlowTable } from "./flow-table.ts";
 import type { GuardSettings } from "./guard-settings.ts";
+import { IPv4Flows } from "./ipv4/ipv4-flows.ts";
+import { NotedFlows } from "./noted-flows.ts";
 import { OwnAddresses } from "./own-addresses.ts";
 import { explainPolicy } from "./policy-explanation.ts";
 import { PASS, verdictOf } from "./reasons.ts";
-import { Resets } from "./resets.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 import type { Explanation, PolicyQuestion } from "./types.ts";
 
 const ICMP_RATE = verdictOf("icmp.rate");
 
-const ECHOES_PER_SECOND = 100;
-const ECHO_BURST = 200;
+/** Of the VM's only address. */
+const PLACE = 0;
 
 const NOWHERE: KnownNetwork = Object.freeze({ gateway: 0, address: 0, netmask: 0, dnsServers: Object.freeze([]) });
 
@@ -34,28 +37,35 @@ export class PolicyGuard {
   readonly #live: boolean;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
-  readonly #resets: Resets | undefined;
   readonly #observer: FlowObserver | undefined;
-  readonly #echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
+  readonly #echoBucket: TokenBucket;
   readonly #own = new OwnAddresses();
+  readonly #family: IPv4Flows;
+  readonly #flows: NotedFlows;
+  readonly #ipv6: boolean;
+  /** Without those that they imply. */
   #rules: readonly Rule[];
+  #inForce: readonly Rule[];
   #knownNetwork = NOWHERE;
   #table: PolicyTable;
-  /** Made when flows are needed first, and kept from then on. */
-  #flowGuard: FlowGuard | undefined;
-  /** The same, while packets are noted in flows. */
+  /** While packets are noted in flows. */
   #noting: FlowGuard | undefined;
   /** The VM's address that the flows are of, host order; 0 = none yet. */
   #flowsOf = 0;
-  #second = 0;
+  /** Called when the gateway or the DNS servers have changed: what a packet to them is judged by. */
+  onNetwork: (() => void) | undefined;
 
-  constructor({ rules, live, reject }: GuardSettings, clock: Float64Array, observer?: FlowObserver) {
+  constructor({ rules, ipv6, live, reject }: GuardSettings, clock: Float64Array, observer?: FlowObserver) {
     this.#live = live || observer !== undefined;
     this.#observer = observer;
     this.#clock = clock;
-    this.#resets = reject ? new Resets() : undefined;
+    this.#ipv6 = ipv6;
     this.#rules = rules;
-    this.#table = new PolicyTable(rules, NOWHERE);
+    this.#inForce = rulesInForce(rules, ipv6);
+    this.#table = new PolicyTable(this.#inForce, NOWHERE);
+    this.#family = new IPv4Flows(this.#own, this.#table);
+    this.#flows = new NotedFlows(this.#family, reject, clock, observer);
+    this.#echoBucket = this.#flows.echoBucket;
     this.#configure();
   }
 
@@ -70,7 +80,12 @@ export class PolicyGuard {
 
   /** Undefined while there never was a need for flows. */
   get flows(): FlowTable | undefined {
-    return this.#flowGuard?.flows;
+    return this.#flows.table;
+  }
+
+  /** What rules and default policy make of an address now. */
+  get table(): PolicyTable {
+    return this.#table;
   }
 
   /** The VM's address that the flows are of, host order; 0 = none yet. */
@@ -78,21 +93,23 @@ export class PolicyGuard {
     return this.#flowsOf;
   }
 
+  /** Whether a packet to the VM from an address, which passes, may open a flow. */
+  mayOpenToVm(remote: number, port: number): boolean {
+    return this.#family.mayOpenToVm(remote, port);
+  }
+
   /** Ends what is over. To be called whenever the clock was moved. */
   advance(): void {
-    const second = Math.floor(this.#clock[0]! / 1_000_000);
-    if (second === this.#second) return;
-    this.#second = second;
-    this.#flowGuard?.flows.advance(second);
+    this.#flows.advance();
   }
 
   /** Puts other rules into force as a whole; returns how many flows they cut. */
   setRules(rules: readonly Rule[]): number {
     this.#observer?.invalidate();
-    this.#table = new PolicyTable(rules, this.#knownNetwork);
     this.#rules = rules;
-    this.#configure();
-    return this.#judgeAgain(this.#resets);
+    this.#inForce = rulesInForce(rules, this.#ipv6);
+    this.#setTable(new PolicyTable(this.#inForce, this.#knownNetwork));
+    return this.#flows.judgeAgain(true);
   }
 
   /** Follows the binding and what came along with it. */
@@ -104,35 +121,32 @@ export class PolicyGuard {
     if (renamed || address !== before.address || netmask !== before.netmask) {
       this.#observer?.invalidate();
       this.#knownNetwork = knownNetwork;
-      this.#table = new PolicyTable(this.#rules, knownNetwork);
+      this.#setTable(new PolicyTable(this.#inForce, knownNetwork));
       this.#own.update(address, netmask);
     }
     if (moved) {
       this.#flowsOf = address;
-      this.#flowGuard?.flows.clear();
-      this.#resets?.clear();
+      this.#flows.clear();
     } else if (renamed) {
-      this.#judgeAgain(undefined);
+      this.#flows.judgeAgain(false);
     }
+    if (renamed) this.onNetwork?.();
+  }
+
+  #setTable(table: PolicyTable): void {
+    this.#table = table;
+    this.#family.table = table;
+    this.#configure();
   }
 
   #configure(): void {
-    const notes = this.#table.stateful || this.#live;
-    if (notes && this.#flowGuard === undefined) {
-      this.#flowGuard = new FlowGuard(this.#own, this.#echoBucket, this.#clock, this.#observer);
-      this.#flowGuard.flows.advance(this.#second);
-    }
-    this.#noting = notes ? this.#flowGuard : undefined;
-  }
-
-  #judgeAgain(resets: Resets | undefined): number {
-    return this.#flowGuard?.judgeAgain(this.#table, resets) ?? 0;
+    this.#noting = this.#table.stateful || this.#live ? this.#flows.needed() : undefined;
   }
 
   /** Judges a packet from the VM whose destination is not in 0.0.0.0/8 or 127.0.0.0/8. */
   egress(view: FrameView): number {
     const table = this.#table;
-    if (this.#noting !== undefined) return this.#noting.judge(OUT, view, table);
+    if (this.#noting !== undefined) return this.#noting.judge(OUT, view, PLACE);
     const port = view.destinationPort;
     const kind = table.byPort ? table.ask(OUT, view.destination, port) : table.lookup(view.destination);
     if (kind !== GLOBAL && kind !== ALLOWED) {
@@ -144,7 +158,9 @@ export class PolicyGuard {
 
   /** Judges a packet to the VM. */
   ingress(view: FrameView): number {
-    return this.#noting === undefined ? PASS : this.#noting.judge(IN, view, this.#table);
+    if (this.#noting === undefined) return PASS;
+    const { word } = this.#own;
+    return this.#noting.judge(IN, view, word !== 0 && view.destinationWord === word ? PLACE : NO_PLACE);
   }
 
   /** Whether the directed broadcast address is known. */
@@ -159,18 +175,17 @@ export class PolicyGuard {
 
   /** Whether a packet of the VM's is a TCP segment of a flow that is cut. */
   isOfCutFlow(view: FrameView): boolean {
-    return this.#flowGuard?.isOfCutFlow(view) ?? false;
+    return this.#flows.isOfCutFlow(view, PLACE);
   }
 
   /** The next flow that gets a RST (option `reject`), which waits no longer; NO_FLOW = none. */
   nextReset(): number {
-    const flows = this.#flowGuard?.flows;
-    return this.#resets === undefined || flows === undefined ? NO_FLOW : this.#resets.take(flows);
+    return this.#flows.nextReset();
   }
 
   /** As `Guard.explain`. */
   explain(question: PolicyQuestion): Explanation {
-    return explainPolicy(question, this.#table, this.#rules, this.#knownNetwork);
+    return explainPolicy(question, this.#table, this.#inForce, this.#knownNetwork);
   }
 }
 

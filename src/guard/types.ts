@@ -169,23 +169,39 @@ export interface Verdict {
 export interface PolicyQuestion {
   /** To the VM, or from it. */
   readonly direction: "in" | "out";
-  /** IPv4's protocol number, or one of the usual ones by name. */
+  /** IPv4's protocol number, or one of the usual ones by name; "icmp" is ICMPv6 where the address is IPv6's. */
   readonly protocol: "tcp" | "udp" | "icmp" | number;
-  /** The other side's address, host order. */
-  readonly remote: number;
+  /** The other side's address: of IPv4 a number in host order, of IPv6 128 bits. */
+  readonly remote: number | bigint;
   /** The destination port of TCP and UDP; without it no rule with a port counts. */
   readonly port?: number | undefined;
 }
 
-/** What policy makes of a packet, and why. */
-export interface Explanation {
+/** What decides about a packet. */
+export interface Decision {
   readonly verdict: "pass" | "drop";
   /** The drop reason's name; absent when it passes. */
   readonly reason?: string;
   /** The rule that decides, in normal form; absent where the default policy does. */
-  readonly rule?: { readonly action: "allow" | "block"; readonly text: string };
+  readonly rule?: {
+    readonly action: "allow" | "block";
+    readonly text: string;
+    /** Of a rule that nobody wrote: the one of the other address family that it follows from. */
+    readonly impliedBy?: string;
+  };
   /** Block rules without a port before which the rule comes because it has one, though it covers more than they do. */
   readonly outranks?: readonly string[];
   /** The line of the default policy that decides; absent where a rule does. */
   readonly default?: DefaultLine;
+}
+
+/** What policy makes of a packet, and why. */
+export interface Explanation extends Decision {
+  /** Where a remote IPv6 address embeds an IPv4 one: what IPv4's policy says about that, which must let it pass, too. */
+  readonly embedded?: Decision & {
+    /** As text. */
+    readonly address: string;
+    /** IPv6's rules let it pass and IPv4's do not: so verdict and reason are IPv4's. */
+    readonly decides: boolean;
+  };
 }

@@ -14,19 +14,20 @@ export function blockedClassOf({ action, target, ports }: Rule): number {
 }
 
 /** Whether a rule counts also at an address of an alias that is blocked without a port. */
-export function countsInBlockedAlias({ action, target, ports }: Rule): boolean {
-  return action === "block" || ports === undefined || target.countsInBlockedAlias;
+export function countsInBlockedAlias({ action, target, ports }: Rule, addressClass: number): boolean {
+  return action === "block" || ports === undefined || target.countsInBlocked(addressClass);
 }
 
-/** Whether rules for a direction block the alias of an address without a port. */
-export function isInBlockedAlias(rules: readonly Rule[], direction: RuleDirection, address: number): boolean {
+/** The class of an IPv4 address whose alias rules for a direction block without a port; CLASS_OTHER where none does. */
+export function blockedAliasAt(rules: readonly Rule[], direction: RuleDirection, address: number): number {
   const wanted = isMetadata(address)
     ? CLASS_METADATA
     : PRIVATE.some((cidr) => covers(cidr, address))
       ? CLASS_PRIVATE
       : CLASS_OTHER;
-  if (wanted === CLASS_OTHER) return false;
-  return rules.some(
+  if (wanted === CLASS_OTHER) return CLASS_OTHER;
+  const isBlocked = rules.some(
     (rule) => (rule.direction === undefined || rule.direction === direction) && blockedClassOf(rule) === wanted,
   );
+  return isBlocked ? wanted : CLASS_OTHER;
 }

@@ -1,13 +1,9 @@
 /** IPv4 prefixes and netmasks as numbers. */
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import type { Prefix } from "./address-space.ts";
 
-/** An IPv4 prefix. Host bits are zero. */
-export interface Cidr {
-  /** Host order. */
-  readonly address: number;
-  /** 0 … 32. */
-  readonly length: number;
-}
+/** An IPv4 prefix, the address in host order. Host bits are zero. */
+export type Cidr = Prefix<number>;
 
 /** The netmask of a prefix length, 0 … 32. */
 export function netmaskOf(length: number): number {

@@ -3,6 +3,7 @@
  * metadata, broadcast, the gateway, DNS servers), and its class: which of `@private`, `@global` and `@metadata` covers it.
  */
 import { LIMITED_BROADCAST } from "../wire/address.ts";
+import { IPV4_SPACE } from "./address-space.ts";
 import { type Cidr, directedBroadcastOf } from "./cidr.ts";
 import { flatten, type Intervals, overlay, type Valued, valueAt } from "./intervals.ts";
 import { isLoopback, METADATA_ADDRESSES, MULTICAST, PRIVATE, SPECIAL_PURPOSE } from "./special-purpose.ts";
@@ -24,6 +25,8 @@ export const METADATA = 7;
 export const LOOPBACK = 8;
 /** To the VM, and no rule covers it. */
 export const INBOUND = 9;
+/** IPv6 only: in a prefix that the router advertised as on-link. */
+export const ON_LINK = 10;
 /** Added to a kind (but ALLOWED, BLOCKED, GATEWAY and LOOPBACK): a DNS server that DHCP announced. */
 export const DNS_SERVER = 16;
 
@@ -31,7 +34,8 @@ export const DNS_SERVER = 16;
 const KIND_BITS = 5;
 export const kindOf = (value: number): number => value & ((1 << KIND_BITS) - 1);
 export const classOf = (value: number): number => value >>> KIND_BITS;
-const layerValue = (kind: number, addressClass: number): number => kind | (addressClass << KIND_BITS);
+/** A value of the layer. */
+export const layerValue = (kind: number, addressClass: number): number => kind | (addressClass << KIND_BITS);
 
 /** None of `@private`, `@global` and `@metadata`. */
 export const CLASS_OTHER = 0;
@@ -72,7 +76,7 @@ function registered(cidr: Cidr, global: boolean): number {
 }
 
 /** The same in every network. */
-const EVERYWHERE: Intervals = flatten([
+const EVERYWHERE: Intervals = flatten(IPV4_SPACE, [
   { cidr: { address: 0, length: 0 }, value: layerValue(GLOBAL, CLASS_GLOBAL) },
   ...SPECIAL_PURPOSE.map(({ cidr, global }): Valued => ({ cidr, value: registered(cidr, global) })),
   { cidr: MULTICAST, value: layerValue(MULTICAST_GROUP, CLASS_OTHER) },
@@ -91,5 +95,9 @@ export function defaultLayer({ gateway, address, netmask, dnsServers }: KnownNet
   set(broadcast, layerValue(BROADCAST, classOf(at(broadcast))));
   for (const server of dnsServers) set(server, at(server) | DNS_SERVER);
   set(gateway, layerValue(GATEWAY, classOf(at(gateway))));
-  return overlay(EVERYWHERE, flatten([...hosts].map(([of, value]) => ({ cidr: host(of), value }))));
+  const known = flatten(
+    IPV4_SPACE,
+    [...hosts].map(([of, value]) => ({ cidr: host(of), value })),
+  );
+  return overlay(IPV4_SPACE, EVERYWHERE, known);
 }

@@ -1,15 +1,16 @@
 /**
  * The rules of a policy, laid over the address space. Every prefix that a rule names is a node; above all of them is
- * the root: rules that rank as length 0, which differ by the address's class (`@private`, `@global`, 0.0.0.0/0). A node
+ * the root: rules that rank as length 0, which differ by the address's class (`@private`, `@global`, 0.0.0.0/0 or ::/0). A node
  * has, for each way, what holds without a port (by its own rules, else by the next shorter prefix's) and where its chain of
  * port lists begins, so that a rule is stored once, however deep it is nested. Where an alias is blocked
- * (alias-blocks.ts), a node has a second chain, without the rules that do not count there.
+ * (alias-blocks.ts), a node has a chain more, without the rules that do not count there. A tree is of one address family.
  */
+import { type Address, type AddressSpace, compare, type Prefix } from "./address-space.ts";
 import { blockedClassOf, countsInBlockedAlias } from "./alias-blocks.ts";
-import { ALLOWED, BLOCKED, CLASS_OTHER, CLASSES, type KnownNetwork } from "./default-layer.ts";
-import { END_OF_SPACE } from "./intervals.ts";
+import { ALLOWED, BLOCKED, CLASS_OTHER, CLASSES } from "./default-layer.ts";
 import { NO_LIST, PortLists, UNDECIDED } from "./port-lists.ts";
 import { MOST_RULES, type Rule } from "./rule.ts";
+import type { Target } from "./targets/target.ts";
 
 /** From the VM, and to it: a packet's way, as a number, since every frame is looked up with it. */
 export const OUT = 0;
@@ -26,19 +27,31 @@ export interface Place {
   /** The rule that made the decision; undefined for UNDECIDED. */
   readonly rule: Rule | undefined;
   readonly list: number;
-  /** Where its port lists begin for addresses of a blocked alias. */
-  readonly listInBlockedAlias: number;
+  /** Where its port lists begin for addresses of a class whose alias is blocked, by class; undefined: as `list`. */
+  readonly listsInBlocked: readonly number[] | undefined;
 }
 
-/** A sort key is made of address, length and rule: 32 + 6 + 13 bits, exact in a number. */
-const LENGTHS = 64;
-const RULES = 8192;
+/** What rules are in one address family. */
+export interface RuleFamily<A extends Address> {
+  readonly space: AddressSpace<A>;
+  /** The classes that a target covers as a whole. */
+  readonly classes: (target: Target) => readonly number[];
+  /** What it covers besides, prefixes of length 1 and more. */
+  readonly prefixes: (target: Target) => readonly Prefix<A>[];
+}
 
-export class RuleTree {
-  /** First address of each interval, ascending, the first is 0; and its node. */
-  readonly starts: number[] = [0];
+/** A prefix that a rule names. */
+interface Named<A extends Address> {
+  readonly prefix: Prefix<A>;
+  readonly index: number;
+}
+
+export class RuleTree<A extends Address> {
+  /** First address of each interval, ascending, the first is the space's; and its node. */
+  readonly starts: A[];
   readonly nodes: number[] = [ROOT];
   readonly portLists = new PortLists();
+  readonly #family: RuleFamily<A>;
   /** For each way, by node. */
   readonly #places: readonly [Place[], Place[]] = [[], []];
   /** For each way, by class. */
@@ -47,16 +60,19 @@ export class RuleTree {
   /** For each way, by class: whether it is a blocked alias's. */
   readonly #blocked: readonly [boolean[], boolean[]] = [[], []];
 
-  constructor(rules: readonly Rule[], knownNetwork: KnownNetwork) {
-    if (rules.length > MOST_RULES) throw new RangeError(`${rules.length} rules are too many`);
+  constructor(rules: readonly Rule[], family: RuleFamily<A>) {
+    const written = rules.filter(({ impliedBy }) => impliedBy === undefined).length;
+    if (written > MOST_RULES) throw new RangeError(`${written} rules are too many`);
     this.#rules = rules;
+    this.#family = family;
+    this.starts = [family.space.zero];
     for (const rule of rules) {
       const addressClass = blockedClassOf(rule);
       if (addressClass === CLASS_OTHER) continue;
       for (const way of [OUT, IN] as const) if (isOfWay(rule, way)) this.#blocked[way][addressClass] = true;
     }
     this.#makeRoot();
-    this.#grow(this.#sorted(knownNetwork));
+    this.#grow(this.#sorted());
   }
 
   /** What a node says on a way; what the root says is UNDECIDED here. */
@@ -70,58 +86,61 @@ export class RuleTree {
 
   /** Where the port lists of a place begin, for addresses of a class. */
   listOf(way: Way, place: Place, addressClass: number): number {
-    return this.#blocked[way][addressClass] === true ? place.listInBlockedAlias : place.list;
+    if (this.#blocked[way][addressClass] !== true) return place.list;
+    return place.listsInBlocked?.[addressClass] ?? place.list;
   }
 
   #makeRoot(): void {
     for (let addressClass = 0; addressClass < CLASSES; addressClass++) {
-      const rules = this.#rules.filter((rule) => rule.target.classes.includes(addressClass));
+      const rules = this.#rules.filter((rule) => this.#family.classes(rule.target).includes(addressClass));
       for (const way of [OUT, IN] as const) this.#root[way].push(this.#placeOf(rules, way, UNDECIDED_PLACE));
     }
   }
 
-  /** The prefixes of length 1 … 32 that rules name, ascending by address, then by length, then by rule. */
-  #sorted(knownNetwork: KnownNetwork): Float64Array {
-    const keys: number[] = [];
+  /** The prefixes that rules name, ascending by address, then by length, then by rule. */
+  #sorted(): Named<A>[] {
+    const named: Named<A>[] = [];
     for (const [index, { target }] of this.#rules.entries()) {
-      for (const { address, length } of target.prefixes(knownNetwork)) {
-        keys.push((address * LENGTHS + length) * RULES + index);
-      }
+      for (const prefix of this.#family.prefixes(target)) named.push({ prefix, index });
     }
-    return Float64Array.from(keys).sort();
+    return named.sort(
+      (one, other) =>
+        compare(one.prefix.address, other.prefix.address) ||
+        one.prefix.length - other.prefix.length ||
+        one.index - other.index,
+    );
   }
 
   /** One walk with a stack: prefixes are nested or disjoint, never half overlapping. */
-  #grow(keys: Float64Array): void {
+  #grow(named: readonly Named<A>[]): void {
+    const { space } = this.#family;
     /** Ends of the open prefixes, the first address behind each, and their nodes. */
-    const ends: number[] = [];
+    const ends: A[] = [];
     const open: number[] = [];
-    const closeBefore = (start: number): void => {
+    const closeBefore = (start: A): void => {
       while (ends.length > 0 && ends.at(-1)! <= start) {
         const end = ends.pop()!;
         open.pop();
         this.#push(end, open.at(-1) ?? ROOT);
       }
     };
-    for (let at = 0; at < keys.length; ) {
-      const prefix = Math.floor(keys[at]! / RULES);
+    for (let at = 0; at < named.length; ) {
+      const { prefix } = named[at]!;
       const rules: Rule[] = [];
-      for (; at < keys.length && Math.floor(keys[at]! / RULES) === prefix; at++)
-        rules.push(this.#rules[keys[at]! % RULES]!);
-      const start = Math.floor(prefix / LENGTHS);
-      closeBefore(start);
+      for (; at < named.length && isSame(named[at]!.prefix, prefix); at++) rules.push(this.#rules[named[at]!.index]!);
+      closeBefore(prefix.address);
       const parent = open.at(-1) ?? ROOT;
       const node = this.#places[OUT].length;
       for (const way of [OUT, IN] as const) this.#places[way].push(this.#placeOf(rules, way, this.place(way, parent)));
-      this.#push(start, node);
-      ends.push(start + 2 ** (32 - (prefix % LENGTHS)));
+      this.#push(prefix.address, node);
+      ends.push(space.behind(prefix));
       open.push(node);
     }
-    closeBefore(END_OF_SPACE);
+    closeBefore(space.end);
   }
 
-  #push(start: number, node: number): void {
-    if (start >= END_OF_SPACE) return;
+  #push(start: A, node: number): void {
+    if (start >= this.#family.space.end) return;
     if (this.starts.at(-1) === start) {
       this.nodes[this.nodes.length - 1] = node;
     } else {
@@ -144,14 +163,22 @@ export class RuleTree {
       }
     }
     const list = this.#listFor(withPorts, parent.list);
-    let listInBlockedAlias = list;
-    if (this.#blocked[way].length > 0) {
-      const counting = withPorts.filter(countsInBlockedAlias);
-      const same = counting.length === withPorts.length && parent.listInBlockedAlias === parent.list;
-      if (!same) listInBlockedAlias = this.#listFor(counting, parent.listInBlockedAlias);
-    }
     const decided = decision === UNDECIDED ? parent : { decision, rule: decisive };
-    return { decision: decided.decision, rule: decided.rule, list, listInBlockedAlias };
+    const listsInBlocked = this.#listsInBlocked(withPorts, way, parent, list);
+    return { decision: decided.decision, rule: decided.rule, list, listsInBlocked };
+  }
+
+  /** The chains without the rules that do not count at addresses of a blocked alias. */
+  #listsInBlocked(withPorts: readonly Rule[], way: Way, parent: Place, list: number): readonly number[] | undefined {
+    const blocked = this.#blocked[way];
+    if (blocked.length === 0) return undefined;
+    return Array.from({ length: CLASSES }, (_, addressClass) => {
+      if (blocked[addressClass] !== true) return list;
+      const above = parent.listsInBlocked?.[addressClass] ?? parent.list;
+      const counting = withPorts.filter((rule) => countsInBlockedAlias(rule, addressClass));
+      if (counting.length === withPorts.length && above === parent.list) return list;
+      return this.#listFor(counting, above);
+    });
   }
 
   #listFor(withPorts: readonly Rule[], parent: number): number {
@@ -163,9 +190,13 @@ function isOfWay({ direction }: Rule, way: Way): boolean {
   return direction === undefined || direction === WAY_NAMES[way];
 }
 
+function isSame<A extends Address>(one: Prefix<A>, other: Prefix<A>): boolean {
+  return one.address === other.address && one.length === other.length;
+}
+
 const UNDECIDED_PLACE: Place = Object.freeze({
   decision: UNDECIDED,
   rule: undefined,
   list: NO_LIST,
-  listInBlockedAlias: NO_LIST,
+  listsInBlocked: undefined,
 });

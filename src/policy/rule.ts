@@ -3,11 +3,12 @@
  *
  *   [in |out ]TARGET[:PORT|:FIRST-LAST]
  *
- * TARGET is of one of the kinds in targets/. Text is parsed here and nowhere else. docs/guard.md says what a rule means;
+ * TARGET is of one of the kinds in targets/; an IPv6 CIDR stands in brackets where a port follows it, and may otherwise. Text is parsed here and nowhere else. docs/guard.md says what a rule means;
  * table.ts is what a policy becomes.
  */
 import { OptionError } from "../user-error.ts";
-import { parseTarget, TARGET_FORMS, targetRemedy } from "./targets/kinds.ts";
+import { PORTS, remedyFor } from "./rule-remedy.ts";
+import { parseTarget } from "./targets/kinds.ts";
 import type { Target } from "./targets/target.ts";
 
 export { type Cidr, covers, formatCidr, lastOf, netmaskOf, parseCidr, prefixLengthOf, subnetOf } from "./cidr.ts";
@@ -28,6 +29,8 @@ export interface Rule {
   readonly target: Target;
   /** Absent: any port, and what has no ports. */
   readonly ports?: PortRange;
+  /** Of a rule that nobody wrote (families.ts): the normal form of the rule that it follows from. */
+  readonly impliedBy?: string;
 }
 
 /** How many rules a policy may have (the control channel's limit too). */
@@ -37,42 +40,46 @@ export const MOST_RULES = 4096;
 const LONGEST_ECHO = 80;
 
 const HIGHEST_PORT = 65_535;
-const FORM = /^(?:(in|out) +)?([^ :]+)(?::([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?)?$/;
+const FORM = /^(?:(in|out) +)?(?:\[([^ [\]]+)\]|([^ :[\]]+))(?::([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?)?$/;
+/** An IPv6 CIDR without brackets and port. */
+const BARE_FORM_6 = /^(?:(in|out) +)?([^ [\]]+)$/;
 
 /** Parses one rule. Throws OptionError with one line that begins with the action and the text. */
 export function parseRule(action: Rule["action"], text: string): Rule {
   // Longer than any rule but for its spaces: nothing that a pattern should walk over.
   const match = text.length > 4096 ? null : FORM.exec(text);
-  const target = match ? parseTarget(match[2]!) : undefined;
-  if (!match || !target) throw wrong(action, text, remedyFor(text));
-  const direction = match[1] as RuleDirection | undefined;
-  if (match[3] === undefined) return { action, ...(direction && { direction }), target };
-  const first = Number(match[3]);
-  const last = match[4] === undefined ? first : Number(match[4]);
-  if (last > HIGHEST_PORT || first > last) throw wrong(action, text, PORTS);
-  return { action, ...(direction && { direction }), target, ports: { first, last } };
+  if (match === null) return parseBare6(action, text);
+  const [, direction, bracketed, plain, first, last] = match;
+  const target = parseTarget(bracketed ?? plain!);
+  // Brackets are IPv6's, and an IPv6 address has colons.
+  if (target === undefined || (bracketed !== undefined) !== (target.cidr6 !== undefined)) {
+    throw wrong(action, text, remedyFor(text));
+  }
+  const rule = { action, ...(direction && { direction: direction as RuleDirection }), target };
+  if (first === undefined) return rule;
+  const ports = { first: Number(first), last: Number(last ?? first) };
+  if (ports.last > HIGHEST_PORT || ports.first > ports.last) throw wrong(action, text, PORTS);
+  return { ...rule, ports };
 }
 
-const PORTS = "ports go from 1 to 65535, the first one first, as in 10.0.0.0/8:80 or 10.0.0.0/8:8000-8999";
+function parseBare6(action: Rule["action"], text: string): Rule {
+  const match = text.length > 4096 ? null : BARE_FORM_6.exec(text);
+  const target = match ? parseTarget(match[2]!) : undefined;
+  if (target?.cidr6 === undefined) throw wrong(action, text, remedyFor(text));
+  return { action, ...(match![1] && { direction: match![1] as RuleDirection }), target };
+}
 
 function wrong(action: string, text: string, remedy: string): OptionError {
   const echo = text.length > LONGEST_ECHO ? `${text.slice(0, LONGEST_ECHO)}…` : text;
   return new OptionError("SOFTNET_ERR_RULE", `${action} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
 }
 
-function remedyFor(text: string): string {
-  const nearly = targetRemedy(text);
-  if (nearly !== undefined) return nearly;
-  const [, , target = "", port] = /^(?:(in|out) +)?([^ :]{1,32})(?::(.*))?$/.exec(text.slice(0, LONGEST_ECHO)) ?? [];
-  if (port !== undefined && parseTarget(target)) return PORTS;
-  return `give ${TARGET_FORMS}, with "in " or "out " before it and :PORT or :FIRST-LAST behind it if wanted`;
-}
-
 /** The rule's normal form without its action: what `parseRule` reads back as the same rule. */
 export function formatRule({ direction, target, ports }: Rule): string {
   const before = direction === undefined ? "" : `${direction} `;
   if (ports === undefined) return before + target.text;
-  return `${before}${target.text}:${ports.first === ports.last ? ports.first : `${ports.first}-${ports.last}`}`;
+  const text = target.cidr6 === undefined ? target.text : `[${target.text}]`;
+  return `${before}${text}:${ports.first === ports.last ? ports.first : `${ports.first}-${ports.last}`}`;
 }
 
 /** Throws OptionError for more rules than a policy may have. */
@@ -100,10 +107,14 @@ export function isByPort(rules: readonly Rule[]): boolean {
   return rules.some(({ direction, ports }) => direction !== undefined || ports !== undefined);
 }
 
-/** Whether `0.0.0.0/0`, bare and without a port, is among the allowed: decides the isolation of the bridge port, once, at start. */
-export function allowsEverything(rules: readonly Rule[]): boolean {
-  return rules.some(
-    ({ action, direction, target, ports }) =>
-      action === "allow" && direction === undefined && ports === undefined && target.cidr?.length === 0,
+/**
+ * Whether `0.0.0.0/0`, bare and without a port, is among the allowed, and with IPv6 `::/0`, too: decides the isolation of
+ * the bridge port, once, at start.
+ */
+export function allowsEverything(rules: readonly Rule[], ipv6 = false): boolean {
+  const allowed = rules.filter(
+    ({ action, direction, ports }) => action === "allow" && direction === undefined && ports === undefined,
   );
+  const all4 = allowed.some(({ target }) => target.cidr?.length === 0);
+  return all4 && (!ipv6 || allowed.some(({ target }) => target.cidr6?.length === 0));
 }

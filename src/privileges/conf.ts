@@ -12,6 +12,7 @@
  *     allow-subnet 10.9.0.0/24        --subnet within it
  *     max-vms 50 group kvm            at most 50 softnets at once for each of a group's members
  *     vm-net-type private             macOS: the network's type where --vm-net-type is not given, as by Tart
+ *     ipv6                            macOS: as if --ipv6 were given
  */
 import { type Cidr, formatCidr, parseCidr } from "../policy/cidr.ts";
 import { UserError } from "../user-error.ts";
@@ -52,19 +53,22 @@ const VM_NET_TYPES: readonly VmNetType[] = ["nat", "host", "private"];
 /** Defaults for options that the caller does not give. */
 export interface Settings {
   readonly vmNetType?: VmNetType;
+  readonly ipv6?: boolean;
 }
 
-type Setting = { readonly what: "vm-net-type"; readonly type: VmNetType };
+type Setting = { readonly what: "vm-net-type"; readonly type: VmNetType } | { readonly what: "ipv6" };
 
 /** The permissions. Throws UserError with the line's number. `path` is for errors. */
 export function parseConf(text: string, path: string): Permission[] {
-  return parseLines(text, path).filter((line) => line.what !== "vm-net-type");
+  return parseLines(text, path).filter((line) => line.what !== "vm-net-type" && line.what !== "ipv6");
 }
 
-/** The settings. Throws as `parseConf`; the last line counts. */
+/** The settings. Throws as `parseConf`; of the lines vm-net-type the last one counts. */
 export function parseSettings(text: string, path: string): Settings {
-  const setting = parseLines(text, path).findLast((line) => line.what === "vm-net-type");
-  return setting === undefined ? {} : { vmNetType: setting.type };
+  const lines = parseLines(text, path);
+  const setting = lines.findLast((line) => line.what === "vm-net-type");
+  const ipv6 = lines.some((line) => line.what === "ipv6");
+  return { ...(setting && { vmNetType: setting.type }), ...(ipv6 && { ipv6 }) };
 }
 
 function parseLines(text: string, path: string): (Permission | Setting)[] {
@@ -89,8 +93,12 @@ function parseLine(words: readonly string[], refuse: (why: string) => never): Pe
     if (rest.length > 0) return refuse(`${JSON.stringify(rest[0])} is too much: a type is for all users`);
     return { what: "vm-net-type", type };
   }
+  if (keyword === "ipv6") {
+    if (subject !== undefined) return refuse(`${JSON.stringify(subject)} is too much: ipv6 is for all users`);
+    return { what: "ipv6" };
+  }
   if (!isKeyword(keyword)) {
-    const known = [...Object.keys(PERMISSIONS), "vm-net-type"].join(", ");
+    const known = [...Object.keys(PERMISSIONS), "vm-net-type", "ipv6"].join(", ");
     return refuse(`${JSON.stringify(keyword)} is not known: write one of ${known}`);
   }
   if (subject === undefined) return refuse(`${keyword} wants ${PERMISSIONS[keyword]}`);

@@ -6,7 +6,7 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
 import { OTHERS_MAY_WRITE } from "../file-modes.ts";
-import { decodeRecord, type Entry, RECORD_SIZE } from "./record.ts";
+import { decodeRecord, type Entry, LARGEST_RECORD, NEWLINE, RECORD_SIZE } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
 /** The network's hash, the VM's MAC address, and a random part. */
@@ -82,9 +82,14 @@ export function readRecord(system: RegistrySystem, name: string): Found | undefi
 
 /** The record in an open file, undefined when it is incomplete or invalid. */
 export function readEntry(fd: number): Entry | undefined {
-  const bytes = new Uint8Array(RECORD_SIZE + 1);
-  const length = readSync(fd, bytes, 0, bytes.length, 0);
-  return decodeRecord(bytes.subarray(0, length));
+  const bytes = readStart(fd, RECORD_SIZE + 1);
+  const isLonger = bytes.length > RECORD_SIZE && !bytes.subarray(0, RECORD_SIZE).includes(NEWLINE);
+  return decodeRecord(isLonger ? readStart(fd, LARGEST_RECORD) : bytes);
+}
+
+function readStart(fd: number, most: number): Uint8Array {
+  const bytes = new Uint8Array(most);
+  return bytes.subarray(0, readSync(fd, bytes, 0, most, 0));
 }
 
 export function codeOf(error: unknown): string {

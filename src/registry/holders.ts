@@ -1,7 +1,6 @@
 /** Which VM has which address on this host: the contents of `softnet list`. */
 import { readRecord, recordNames } from "./files.ts";
-import { expiresAt, isOver, momentOf, outlives } from "./lifetime.ts";
-import type { KeptAddress } from "./record.ts";
+import { expiresAt, type Kept, momentOf, outlives, whyOver } from "./lifetime.ts";
 import type { RegistrySystem } from "./system.ts";
 
 /**
@@ -14,8 +13,9 @@ export interface Holder {
   readonly network: string;
   /** 48 bits. */
   readonly mac: number;
-  readonly address: number;
-  readonly origin: KeptAddress["origin"];
+  /** A number is IPv4's, a bigint IPv6's. */
+  readonly address: number | bigint;
+  readonly origin: Kept["origin"];
   readonly state: HolderState;
   /** Milliseconds since 1970; Infinity = no end. */
   readonly expires: number;
@@ -26,7 +26,7 @@ export interface Holder {
 }
 
 /**
- * All VMs with a valid lease: first those with a live softnet, then by network and address. Throws UntrustedRegistry,
+ * All VMs with a valid lease: first those with a live softnet, then by network and address, IPv4 before IPv6. Throws UntrustedRegistry,
  * or the system's error.
  */
 export function readHolders(system: RegistrySystem): Holder[] {
@@ -34,16 +34,17 @@ export function readHolders(system: RegistrySystem): Holder[] {
   const holders: Holder[] = [];
   for (const name of recordNames(system)) {
     const found = readRecord(system, name);
-    const binding = found?.entry?.binding;
-    if (found?.entry === undefined || binding === undefined || isOver(found.entry, moment)) continue;
+    if (found?.entry === undefined) continue;
     const { entry, live } = found;
-
-    if (!live && !outlives(binding)) continue;
-    const { network, mac, pid, control } = entry;
-    const { address, origin } = binding;
-    const expires = expiresAt(binding, moment); // by the present clock, which may have been set since
-    const state = live ? "live" : entry.state === "released" ? "released" : "ended";
-    holders.push({ network, mac, address, origin, state, expires, ...(live && { pid, ...(control && { control }) }) });
+    const { network, mac, pid, control, binding, ipv6 = [] } = entry;
+    for (const kept of binding === undefined ? ipv6 : [binding, ...ipv6]) {
+      if (whyOver(entry, kept, moment) !== undefined || (!live && !outlives(kept))) continue;
+      const { address, origin } = kept;
+      const expires = expiresAt(kept, moment); // by the present clock, which may have been set since
+      const state = live ? "live" : entry.state === "released" && kept === binding ? "released" : "ended";
+      const softnet = live && { pid, ...(control && { control }) };
+      holders.push({ network, mac, address, origin, state, expires, ...softnet });
+    }
   }
   return holders.sort(inOrder);
 }
@@ -53,5 +54,7 @@ const ORDER: readonly HolderState[] = ["live", "released", "ended"];
 function inOrder(a: Holder, b: Holder): number {
   if (a.state !== b.state) return ORDER.indexOf(a.state) - ORDER.indexOf(b.state);
   if (a.network !== b.network) return a.network < b.network ? -1 : 1;
-  return a.address - b.address || a.mac - b.mac;
+  if (typeof a.address !== typeof b.address) return typeof a.address === "number" ? -1 : 1;
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+  return a.mac - b.mac;
 }

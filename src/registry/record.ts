@@ -1,16 +1,30 @@
 /**
- * One record of the registry: one VM's address on one network, as bytes. docs/registry.md specifies the format.
+ * One record of the registry: one VM's addresses on one network, as bytes. docs/registry.md specifies the format.
  *
- * A record is always RECORD_SIZE bytes and is written with one pwrite: eight hexadecimal digits of CRC-32 over all that
- * follows them, a space, a JSON object, spaces, a newline. A record that a crash left half written has a wrong checksum
- * and is ignored. Records are read strictly: a field that is missing, of another type or out of range makes the record
- * invalid.
+ * A record is written with one pwrite: eight hexadecimal digits of CRC-32 over all that follows them, a space, a JSON
+ * object, spaces, a newline. A record that a crash left half written has a wrong checksum and is ignored. Of version 1,
+ * without IPv6, it always has RECORD_SIZE bytes. Of version 2 it has a multiple of that, which changes from write to write:
+ * it ends with the file's first newline, and what is behind that is left over from a longer one.
  */
 import { crc32 } from "node:zlib";
-import { formatIPv4, formatMac, parseIPv4, parseMac } from "../wire/address.ts";
+import { formatIPv4, formatMac } from "../wire/address.ts";
+import { addressOf, endOf, Fields } from "./fields.ts";
+import {
+  type ClaimedIPv6Address,
+  claimOfIPv6,
+  claimOfIPv6ToJson,
+  type KeptIPv6Address,
+  keptIPv6,
+  keptIPv6ToJson,
+  MOST_CLAIMED_IPV6,
+  MOST_KEPT_IPV6,
+} from "./record-ipv6.ts";
 
-/** Bytes. The longest possible content (a client identifier of 255 bytes, 8 DNS servers) has about 1,500. */
+/** Bytes. The longest possible content without IPv6 (a client identifier of 255 bytes, 8 DNS servers) has about 1,500. */
 export const RECORD_SIZE = 2048;
+
+/** Bytes of the longest record: 20 IPv6 addresses with the longest DUIDs have some 15,000, and 20 claims 2,000. */
+export const LARGEST_RECORD = 10 * RECORD_SIZE;
 
 /** Characters of a control socket's path: as many as a socket's address holds. */
 const LONGEST_CONTROL = 107;
@@ -19,7 +33,11 @@ const LONGEST_CONTROL = 107;
 export const LONGEST_NETWORK = 200;
 
 const CHECKSUM = 8;
-const VERSION = 1;
+/** Ends a record. */
+export const NEWLINE = 10;
+/** Without IPv6, and with it. */
+const IPV4_ONLY = 1;
+const WITH_IPV6 = 2;
 const MOST_DNS_SERVERS = 8;
 const ORIGINS = ["snooped", "served", "static"] as const;
 const STATES = ["none", "bound", "released"] as const;
@@ -53,7 +71,7 @@ export interface Entry {
   readonly mac: number;
   /** Of the softnet that wrote it. */
   readonly pid: number;
-  /** `none`: the VM has no address; `released`: its softnet gave it back when it ended. */
+  /** Of the IPv4 address. `none`: the VM has none; `released`: its softnet gave it back when it ended. */
   readonly state: (typeof STATES)[number];
   /** Missing in the state `none`. */
   readonly binding?: KeptAddress;
@@ -61,6 +79,10 @@ export interface Entry {
   readonly control?: string;
   /** An address that the VM is about to get; 0 = none. */
   readonly claimed: number;
+  /** The VM's IPv6 addresses, at most MOST_KEPT_IPV6; absent where its softnet runs without IPv6. `state` is not theirs. */
+  readonly ipv6?: readonly KeptIPv6Address[];
+  /** IPv6 addresses that the VM is about to get, at most MOST_CLAIMED_IPV6. */
+  readonly claimedIPv6?: readonly ClaimedIPv6Address[];
   /** When this was written: milliseconds since 1970, and microseconds since boot. */
   readonly written: number;
   readonly writtenSinceBoot: number;
@@ -68,8 +90,9 @@ export interface Entry {
 
 /** A record's bytes. Throws RangeError when it does not fit. */
 export function encodeRecord(entry: Entry): Uint8Array {
+  const { ipv6, claimedIPv6 = [] } = entry;
   const text = JSON.stringify({
-    version: VERSION,
+    version: ipv6 === undefined ? IPV4_ONLY : WITH_IPV6,
     boot: entry.boot,
     network: entry.network,
     mac: formatMac(entry.mac),
@@ -78,11 +101,21 @@ export function encodeRecord(entry: Entry): Uint8Array {
     ...(entry.binding && { binding: toJson(entry.binding) }),
     ...(entry.control !== undefined && { control: entry.control }),
     ...(entry.claimed !== 0 && { claimed: formatIPv4(entry.claimed) }),
+    ...(ipv6 !== undefined && { ipv6: ipv6.map(keptIPv6ToJson) }),
+    ...(claimedIPv6.length > 0 && { claimedIPv6: claimedIPv6.map(claimOfIPv6ToJson) }),
     written: entry.written,
     writtenSinceBoot: entry.writtenSinceBoot,
   });
-  const room = RECORD_SIZE - CHECKSUM - 2;
-  if (text.length > room || !isPrintable(entry.network)) throw new RangeError("a record that does not fit");
+  const size = Math.ceil((text.length + CHECKSUM + 2) / RECORD_SIZE) * RECORD_SIZE;
+  if (
+    size > (ipv6 === undefined ? RECORD_SIZE : LARGEST_RECORD) ||
+    (ipv6?.length ?? 0) > MOST_KEPT_IPV6 ||
+    claimedIPv6.length > (ipv6 === undefined ? 0 : MOST_CLAIMED_IPV6) ||
+    !isPrintable(entry.network)
+  ) {
+    throw new RangeError("a record that does not fit");
+  }
+  const room = size - CHECKSUM - 2;
   const bytes = Buffer.from(`${" ".repeat(CHECKSUM)} ${text.padEnd(room)}\n`, "latin1");
   bytes.write(checksumOf(bytes), 0, "latin1");
   return bytes;
@@ -110,12 +143,6 @@ function toJson(binding: KeptAddress): object {
   };
 }
 
-function endOf(time: number): number | null {
-  if (time === Number.POSITIVE_INFINITY) return null;
-  if (!Number.isSafeInteger(time)) throw new RangeError(`${time} is not a time`);
-  return time;
-}
-
 function hex(bytes: Uint8Array | undefined): string | null {
   return bytes === undefined ? null : Buffer.from(bytes).toString("hex");
 }
@@ -133,22 +160,36 @@ function isPrintable(network: string): boolean {
   return network.length <= LONGEST_NETWORK && /^[ -~]+$/.test(network);
 }
 
-/** Reads a record; undefined unless it is complete, valid and of this version. */
-export function decodeRecord(bytes: Uint8Array): Entry | undefined {
-  if (bytes.length !== RECORD_SIZE) return undefined;
+/** Reads the record at the beginning of a file's bytes; undefined unless it is complete, valid and of a known version. */
+export function decodeRecord(file: Uint8Array): Entry | undefined {
+  const size = file.indexOf(NEWLINE) + 1;
+  if (size === 0 || size % RECORD_SIZE !== 0 || size > LARGEST_RECORD) return undefined;
+  const bytes = file.subarray(0, size);
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
   if (text.slice(0, CHECKSUM) !== checksumOf(bytes)) return undefined;
   try {
-    return toEntry(new Fields(JSON.parse(text.slice(CHECKSUM))));
+    const fields = new Fields(JSON.parse(text.slice(CHECKSUM)));
+    const version = fields.number("version");
+    if (version === WITH_IPV6) return { ...toEntry(fields), ...toIPv6(fields) };
+    return version === IPV4_ONLY && file.length === RECORD_SIZE ? toEntry(fields) : undefined;
   } catch {
     return undefined;
   }
 }
 
+/** What version 2 has beside the fields of version 1. */
+function toIPv6(fields: Fields): Pick<Entry, "ipv6" | "claimedIPv6"> {
+  const ipv6 = fields.list("ipv6").map((value) => keptIPv6(new Fields(value)));
+  const claims = fields.has("claimedIPv6") ? fields.list("claimedIPv6") : [];
+  const claimedIPv6 = claims.map((value) => claimOfIPv6(new Fields(value)));
+  if (ipv6.length > MOST_KEPT_IPV6 || claimedIPv6.length > MOST_CLAIMED_IPV6) throw new Error("too many addresses");
+  return { ipv6, ...(claimedIPv6.length > 0 && { claimedIPv6 }) };
+}
+
 function toEntry(fields: Fields): Entry {
   const state = fields.oneOf("state", STATES);
   const network = fields.text("network");
-  if (fields.number("version") !== VERSION || !isPrintable(network)) throw new Error("another version");
+  if (!isPrintable(network)) throw new Error("not printable");
   const control = fields.has("control") ? fields.text("control") : undefined;
   if (control !== undefined && !isControl(control)) throw new Error("not a path");
   const binding = state === "none" ? undefined : toBinding(fields.object("binding"));
@@ -194,77 +235,4 @@ function toBinding(fields: Fields): KeptAddress {
     expires,
     expiresSinceBoot,
   };
-}
-
-function addressOf(value: unknown): number {
-  const address = typeof value === "string" ? parseIPv4(value) : undefined;
-  if (address === undefined) throw new Error("not an address");
-  return address;
-}
-
-/** The fields of a JSON object. Each method throws when the field is not of its type. */
-class Fields {
-  readonly #object: Readonly<Record<string, unknown>>;
-
-  constructor(value: unknown) {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("not an object");
-    this.#object = value as Readonly<Record<string, unknown>>;
-  }
-
-  /** Neither missing nor null. */
-  has(name: string): boolean {
-    return Object.hasOwn(this.#object, name) && this.#object[name] !== null;
-  }
-  text(name: string): string {
-    const value = this.#get(name);
-    if (typeof value !== "string" || value.length > RECORD_SIZE) throw new Error(`${name} is not text`);
-    return value;
-  }
-  /** A whole number that is not negative. */
-  number(name: string): number {
-    const value = this.#get(name);
-    if (!Number.isSafeInteger(value) || (value as number) < 0) throw new Error(`${name} is not a number`);
-    return value as number;
-  }
-  /** As `number`; null is Infinity. */
-  end(name: string): number {
-    return this.has(name) ? this.number(name) : this.#get(name) === null ? Number.POSITIVE_INFINITY : Number.NaN;
-  }
-  address(name: string): number {
-    const address = addressOf(this.#get(name));
-    if (address === 0) throw new Error(`${name} is no address`);
-    return address;
-  }
-  /** null is 0. */
-  optionalAddress(name: string): number {
-    return this.#get(name) === null ? 0 : this.address(name);
-  }
-  mac(name: string): number {
-    const mac = parseMac(this.text(name));
-    if (mac === undefined) throw new Error(`${name} is not a MAC address`);
-    return mac;
-  }
-  oneOf<T extends string>(name: string, values: readonly T[]): T {
-    const value = values.find((one) => one === this.#get(name));
-    if (value === undefined) throw new Error(`${name} is none of ${values.join()}`);
-    return value;
-  }
-  list(name: string): readonly unknown[] {
-    const value = this.#get(name);
-    if (!Array.isArray(value)) throw new Error(`${name} is not a list`);
-    return value;
-  }
-  bytes(name: string): Uint8Array {
-    const text = this.text(name);
-    if (!/^(?:[0-9a-f]{2}){1,255}$/.test(text)) throw new Error(`${name} is not hexadecimal`);
-    return Uint8Array.from(Buffer.from(text, "hex"));
-  }
-  object(name: string): Fields {
-    return new Fields(this.#get(name));
-  }
-
-  #get(name: string): unknown {
-    if (!Object.hasOwn(this.#object, name)) throw new Error(`${name} is missing`);
-    return this.#object[name];
-  }
 }

@@ -4,16 +4,19 @@
  *
  * An address is learned in two steps: softnet claims it in its own record, then reads the other records. If another
  * record has or claims the address, softnet withdraws its claim. So of two softnets that get the same address at the
- * same moment at most one learns it; at worst both withdraw, and their VMs ask DHCP again.
+ * same moment at most one learns it; at worst both withdraw, and their VMs ask again. IPv6 addresses are in
+ * registered-ipv6.ts.
  */
 
 import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, closeSync, fstatSync, openSync, writeSync } from "node:fs";
-import type { BindingChange, BoundAddress, RestoredAddress } from "../guard/types.ts";
+import type { BindingChange, BoundIPv4Address, BoundIPv6Address, RestoredAddress } from "../guard/types.ts";
+import { formatIPv6 } from "../wire/ipv6-address.ts";
 import { readRecord, recordNames } from "./files.ts";
-import { expiresAt, isOver, momentOf, outlives, whyNotRestorable } from "./lifetime.ts";
+import { expiresAt, isOver, type Moment, momentOf, outlives, timeOfDay, whyNotRestorable } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
 import { type Entry, encodeRecord, isControl, type KeptAddress } from "./record.ts";
+import { hasIPv6, RegisteredIPv6 } from "./registered-ipv6.ts";
 import { ensureDirectory, type Predecessor, removeRecord, type Swept, sweep } from "./sweep.ts";
 import type { RegistrySystem } from "./system.ts";
 
@@ -25,11 +28,14 @@ export interface RegistrationOptions {
   readonly pid: number;
   /** The absolute path of the control socket; left out if it is too long or not printable. */
   readonly control?: string;
+  /** Whether IPv6 is on: the record is of version 2, and IPv6 addresses are taken over. */
+  readonly ipv6?: boolean;
 }
 
 /** An earlier address that was not restored. */
 export interface NotRestored {
-  readonly address: number;
+  /** A number is IPv4's, a bigint IPv6's. */
+  readonly address: number | bigint;
   readonly why: string;
 }
 
@@ -45,6 +51,9 @@ export class Registration {
   readonly restored: RestoredAddress | undefined;
   /** The VM's earlier address, if it was not restored, and why. */
   readonly notRestored: NotRestored | undefined;
+  /** The VM's earlier IPv6 addresses, with their ends on the guard's clock, and those that were not restored. */
+  readonly restored6: readonly BoundIPv6Address[];
+  readonly notRestored6: readonly NotRestored[];
   readonly #control: string | undefined;
   readonly #system: RegistrySystem;
   readonly #network: string;
@@ -54,6 +63,11 @@ export class Registration {
   readonly #name: string;
   #fd: number;
   #kept: KeptAddress | undefined;
+  #state: Entry["state"] = "none";
+  /** The IPv4 address that is claimed; 0 = none. */
+  #claimed = 0;
+  /** Undefined while IPv6 is off. */
+  readonly #ipv6: RegisteredIPv6 | undefined;
 
   /** Makes the VM's file, as root. Throws UntrustedRegistry, or the system's error. */
   static open(system: RegistrySystem, options: RegistrationOptions): Registration {
@@ -69,13 +83,18 @@ export class Registration {
     this.#pid = options.pid;
     this.#control = isControl(options.control) ? options.control : undefined;
     this.#boot = system.bootId();
-    const { name, fd } = create(system, namePrefix(options.network, options.mac), () => this.#encode("none", 0));
+    this.#ipv6 = options.ipv6 === true ? new RegisteredIPv6(system) : undefined;
+    const { name, fd } = create(system, namePrefix(options.network, options.mac), () => this.#encode());
     this.#name = name;
     this.#fd = fd;
     try {
       const found = this.#takeOver(predecessors);
       this.restored = found.restored;
       this.notRestored = found.restored === undefined ? (found.notRestored ?? over) : undefined;
+      const found6 = this.#takeOverIPv6(predecessors);
+      this.restored6 = found6.restored;
+      this.notRestored6 = found6.notRestored;
+      for (const { name } of predecessors) removeRecord(this.#system, name);
     } catch (error) {
       this.close();
       throw error;
@@ -87,18 +106,38 @@ export class Registration {
    * then this VM must not get it. Throws when the records cannot be read: then it must not get it either.
    */
   isHeldElsewhere = (address: number): boolean => {
-    this.#write(this.#state(), address);
+    this.#write(this.#boundOrNone(), address);
     let held = true;
     try {
-      held = this.#findHolder(address);
+      held = this.#findHolder((entry, moment) => hasIPv4(entry, address, moment));
     } finally {
-      if (held) this.#write(this.#state(), 0);
+      if (held) this.#write(this.#boundOrNone(), 0);
     }
     return held;
   };
 
-  /** Stores the address that the guard begins with; false when it is static and another live softnet's VM has the address. */
-  begin(bound: BoundAddress | undefined): boolean {
+  /**
+   * As `isHeldElsewhere`, for an IPv6 address. The claim lasts for some seconds, until the address is the VM's. Throws
+   * RangeError for more claims than a record has places.
+   */
+  isHeldElsewhere6 = (address: bigint): boolean => {
+    const own = this.#ownIPv6;
+    own.claim(address);
+    let held = true;
+    try {
+      this.#rewrite();
+      held = this.#findHolder((entry, moment) => hasIPv6(entry, address, moment));
+    } finally {
+      if (held) {
+        own.withdraw(address);
+        this.#rewrite();
+      }
+    }
+    return held;
+  };
+
+  /** Stores the IPv4 address that the guard begins with; false when it is static and another live softnet's VM has it. */
+  begin(bound: BoundIPv4Address | undefined): boolean {
     if (bound?.origin === "static") {
       if (this.isHeldElsewhere(bound.address)) return false;
       this.follow({ kind: "learned", bound });
@@ -109,8 +148,26 @@ export class Registration {
     return true;
   }
 
-  /** Stores a change of the VM's address. Throws the system's error; a claimed address then stays claimed. */
+  /**
+   * Stores the IPv6 addresses that the guard begins with. Returns a static one that another live softnet's VM has, and
+   * then stores no more.
+   */
+  begin6(addresses: readonly BoundIPv6Address[]): bigint | undefined {
+    if (this.#ipv6 === undefined) return undefined;
+    for (const { address, origin } of addresses) {
+      if (origin === "static" && this.isHeldElsewhere6(address)) return address;
+    }
+    this.#ipv6.replace(addresses); // the guard may not have accepted all that was restored
+    this.#rewrite();
+    return undefined;
+  }
+
+  /** Stores a change of the VM's addresses. Throws the system's error; a claimed address then stays claimed. */
   follow(change: BindingChange): void {
+    if (change.bound.family === "ipv6") {
+      this.#followIPv6(change.kind, change.bound);
+      return;
+    }
     if (change.kind !== "lost") {
       this.#kept = this.#keep(change.bound);
       this.#write("bound", 0);
@@ -121,21 +178,38 @@ export class Registration {
     }
   }
 
-  /** Stores that the address was released to its server; the next softnet for this VM may restore it all the same. */
+  /**
+   * An address whose claim is over (this process was stopped for longer) may be another VM's by now. Then the guard has it
+   * already: throws, so that nothing more is forwarded.
+   */
+  #followIPv6(kind: BindingChange["kind"], bound: BoundIPv6Address): void {
+    const own = this.#ownIPv6;
+    if (kind === "lost") own.remove(bound.address);
+    else if (!own.holds(bound.address) && this.isHeldElsewhere6(bound.address)) {
+      throw new Error(`another softnet's VM has ${formatIPv6(bound.address)} too`);
+    } else own.keep(bound);
+    this.#rewrite();
+  }
+
+  /** Stores that the IPv4 address was released to its server; the next softnet for this VM may restore it all the same. */
   released(): void {
     this.#write(this.#kept === undefined ? "none" : "released", 0);
   }
 
   /**
-   * Ends the registration. An address that can be restored (`outlives`) stays in its file. Otherwise the file is
+   * Ends the registration. Addresses that can be restored (`outlives`) stay in their file. Otherwise the file is
    * removed, by this softnet if it is still root, else by the next one that starts.
    */
   close(): void {
     if (this.#fd < 0) return;
     try {
-      if (outlives(this.#kept)) return;
-      if (this.#kept !== undefined) this.#write("none", 0);
-      this.#removeOwn();
+      const lasting6 = this.#ipv6?.end() ?? 0;
+      const lasts = outlives(this.#kept);
+      if (lasting6 > 0 || (!lasts && this.#kept !== undefined)) {
+        if (!lasts) this.#kept = undefined;
+        this.#write(lasts ? this.#state : "none", 0);
+      }
+      if (!lasts && lasting6 === 0) this.#removeOwn();
     } finally {
       closeSync(this.#fd);
       this.#fd = -1;
@@ -173,12 +247,35 @@ export class Registration {
       this.#write("bound", 0);
       break;
     }
-    for (const { name } of predecessors) removeRecord(this.#system, name);
     return found;
   }
 
-  /** Whether another VM's live softnet has that address in its record. */
-  #findHolder(address: number): boolean {
+  /** As `#takeOver`, with the IPv6 addresses of the newest earlier softnet that had any. */
+  #takeOverIPv6(predecessors: readonly Predecessor[]): { restored: BoundIPv6Address[]; notRestored: NotRestored[] } {
+    const restored: BoundIPv6Address[] = [];
+    const notRestored: NotRestored[] = [];
+    const moment = momentOf(this.#system);
+    const entry = predecessors.find((one) => (one.entry.ipv6?.length ?? 0) > 0)?.entry;
+    if (this.#ipv6 === undefined || entry === undefined) return { restored, notRestored };
+    for (const kept of entry.ipv6!.filter((one) => outlives(one))) {
+      const { address, origin, lease, expiresSinceBoot } = kept;
+      const why = whyNotRestorable(entry, kept, moment) ?? (this.isHeldElsewhere6(address) ? HELD : undefined);
+      if (why !== undefined) {
+        notRestored.push({ address, why });
+        continue;
+      }
+      // What ends by being idle has no end of its own while softnet runs.
+      const expiry = origin === "slaac" ? Number.POSITIVE_INFINITY : expiresSinceBoot;
+      const bound = { family: "ipv6", address, origin, expiry, ...(lease && { lease }) } as const;
+      this.#ipv6.keep(bound);
+      restored.push(bound);
+    }
+    this.#rewrite();
+    return { restored, notRestored };
+  }
+
+  /** Whether another VM's live softnet has an address in its record, as `has` finds out. */
+  #findHolder(has: (entry: Entry, moment: Moment) => boolean): boolean {
     const moment = momentOf(this.#system);
     const prefix = namePrefix(this.#network);
     const names = recordNames(this.#system);
@@ -190,30 +287,27 @@ export class Registration {
       if (found === undefined || !found.live) continue;
       const { entry } = found;
       if (entry === undefined) return true; // it is live, and its address cannot be read
-      if (entry.network !== this.#network) continue;
-      if (entry.claimed === address) return true;
-      const held = entry.state === "bound" && entry.binding?.address === address;
-      if (held && !(entry.boot === moment.boot && isOver(entry, moment))) return true;
+      if (entry.network === this.#network && has(entry, moment)) return true;
     }
     return false;
   }
 
-  #state(): Entry["state"] {
+  #boundOrNone(): Entry["state"] {
     return this.#kept === undefined ? "none" : "bound";
   }
 
-  /** The record has one address, of IPv4, and does not say its family. */
-  #keep(bound: BoundAddress): KeptAddress {
-    const { family: _, expiry, ...rest } = bound;
-    const left = expiry - this.#system.sinceBoot();
-    return {
-      ...rest,
-      expires: Number.isFinite(left) ? Math.max(0, Math.floor(this.#system.now() + left / 1000)) : left,
-      expiresSinceBoot: expiry,
-    };
+  get #ownIPv6(): RegisteredIPv6 {
+    if (this.#ipv6 === undefined) throw new Error("an IPv6 address without --ipv6");
+    return this.#ipv6;
   }
 
-  #encode(state: Entry["state"], claimed: number): Uint8Array {
+  #keep(bound: BoundIPv4Address): KeptAddress {
+    const { family: _, expiry, ...rest } = bound;
+    return { ...rest, expires: timeOfDay(this.#system, expiry), expiresSinceBoot: expiry };
+  }
+
+  #encode(): Uint8Array {
+    const state = this.#state;
     return encodeRecord({
       boot: this.#boot,
       network: this.#network,
@@ -222,17 +316,31 @@ export class Registration {
       state,
       ...(state !== "none" && this.#kept && { binding: this.#kept }),
       ...(this.#control !== undefined && { control: this.#control }),
-      claimed,
+      claimed: this.#claimed,
+      ...this.#ipv6?.entry(),
       written: this.#system.now(),
       writtenSinceBoot: this.#system.sinceBoot(),
     });
   }
 
   #write(state: Entry["state"], claimed: number): void {
-    const record = this.#encode(state, claimed);
+    this.#state = state;
+    this.#claimed = claimed;
+    this.#rewrite();
+  }
+
+  #rewrite(): void {
+    const record = this.#encode();
     const written = writeSync(this.#fd, record, 0, record.length, 0);
     if (written !== record.length) throw new Error(`only ${written} bytes of a record were written`);
   }
+}
+
+/** Whether a live softnet's VM has or claims that address. */
+function hasIPv4(entry: Entry, address: number, moment: Moment): boolean {
+  if (entry.claimed === address) return true;
+  const held = entry.state === "bound" && entry.binding?.address === address;
+  return held && !(entry.boot === moment.boot && isOver(entry, moment));
 }
 
 /** Adds the namespace, which distinguishes networks of the same name on one host. */

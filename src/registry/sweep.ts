@@ -8,7 +8,7 @@
  */
 import { chmodSync, chownSync, closeSync, fstatSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { checkDirectory, codeOf, openRecord, readEntry, recordNames } from "./files.ts";
-import { isOver, type Moment, momentOf, outlives, whyOver } from "./lifetime.ts";
+import { type Moment, momentOf, outlives, restorable, SLAAC_LIFETIME, whyOver } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
 import type { Entry } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
@@ -72,7 +72,7 @@ export function sweep(system: RegistrySystem, network: string, mac: number): Swe
     } else if (isOwn) {
       predecessors.push(found);
     } else {
-      ended.push({ name, ends: found.entry.binding?.expiresSinceBoot ?? 0 });
+      ended.push({ name, ends: endOf(found.entry, moment) });
     }
   }
   const excess = ended.toSorted((a, b) => a.ends - b.ends).slice(0, Math.max(0, ended.length - MOST_ENDED));
@@ -103,9 +103,17 @@ function lookAt(system: RegistrySystem, name: string): Predecessor | "live" | "g
   }
 }
 
-/** Whether a record has expired or cannot be restored. */
+/** Whether no address of a record can be restored. */
 function mayGo(entry: Entry, moment: Moment): boolean {
-  return isOver(entry, moment) || !outlives(entry.binding);
+  return restorable(entry, moment).length === 0;
+}
+
+/** When the last address of a record ends, microseconds since boot. One without an end counts as ending soon: it is SLAAC's. */
+function endOf(entry: Entry, moment: Moment): number {
+  const ends = restorable(entry, moment).map(({ origin, expiresSinceBoot }) =>
+    origin === "slaac" ? Math.min(expiresSinceBoot, entry.writtenSinceBoot + SLAAC_LIFETIME) : expiresSinceBoot,
+  );
+  return Math.max(...ends);
 }
 
 /** Removes a file whose softnet has ended. */

@@ -1,14 +1,14 @@
 /**
- * What softnet sends to the VM in the network's place: refusals of dropped frames, and RSTs of flows that a new policy
- * ended. They wait in a small batch of their own, which never grows: where it is full, the VM has no room for more answers
- * and gets none. Frames come first: nothing is sent here while frames wait for the VM.
+ * What softnet itself sends to the VM: refusals of dropped frames and RSTs of flows that a new policy ended, in the
+ * network's place, and questions whether the VM still has an address. They wait in a small batch of their own, which never
+ * grows: where it is full, the VM has no room for more answers and gets none. Frames come first: nothing is sent here while frames wait for the VM.
  */
 import type { FrameView } from "../wire/frame-view.ts";
 import type { Batch } from "./batch.ts";
 import type { Answerer } from "./options.ts";
 import type { FramePort } from "./port.ts";
 
-/** Bytes of the longest answer: Ethernet, IPv4 and ICMP headers, and the IPv4 header and 8 bytes that it quotes. */
+/** Bytes of the longest answer without IPv6: Ethernet, IPv4 and ICMP headers, and the IPv4 header and 8 bytes that it quotes. */
 export const LONGEST_ANSWER = 14 + 20 + 8 + 20 + 8;
 
 export class Answering {
@@ -34,11 +34,13 @@ export class Answering {
     this.#add(this.#guard.answer(view, verdict, batch.bytes, batch.slotOffset(count)));
   }
 
-  /** Fills the batch up with RSTs; returns whether there is something to send. */
+  /** Fills the batch up with RSTs and questions; returns whether there is something to send. */
   collect(): boolean {
     const batch = this.#batch;
     while (batch.count < batch.capacity) {
-      if (!this.#add(this.#guard.takeReset(batch.bytes, batch.slotOffset(batch.count)))) break;
+      const at = batch.slotOffset(batch.count);
+      const reset = this.#guard.takeReset(batch.bytes, at);
+      if (!this.#add(reset === 0 ? (this.#guard.takeProbe?.(batch.bytes, at) ?? 0) : reset)) break;
     }
     return batch.count > 0;
   }

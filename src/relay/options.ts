@@ -18,12 +18,14 @@ export interface RelayGuard {
   judgeIngress(view: FrameView): number;
 }
 
-/** A guard that answers in the network's place (`--reject`). Both write a frame to `out` at `at` and return its length; 0 = none. */
+/** A guard that sends frames to the VM. All write a frame to `out` at `at` and return its length; 0 = none. */
 export interface Answerer {
   /** The answer to a frame from the VM that was dropped with this verdict. */
   answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number;
   /** The next RST for a flow that has ended. */
   takeReset(out: Uint8Array, at: number): number;
+  /** The next question to the VM, whether it still has an address. */
+  takeProbe?(out: Uint8Array, at: number): number;
 }
 
 /** Sees a frame with its verdict; `time` is in microseconds on the relay's clock. The view is the frame's during the call. */
@@ -46,8 +48,8 @@ export interface RelayOptions {
   /** One batch for each direction: what the VM sends, what the network sends. */
   readonly batches: readonly [egress: Batch, ingress: Batch];
   /**
-   * What the guard answers to dropped frames goes to the VM, through this batch, whose slots take LONGEST_ANSWER bytes
-   * (answering.ts); without it the guard is not asked. A few slots do: it fills anew each turn.
+   * What the guard answers to dropped frames, and asks the VM, goes to the VM through this batch, whose slots take
+   * LONGEST_ANSWER bytes (answering.ts); without it the guard is not asked. A few slots do: it fills anew each turn.
    */
   readonly answers?: Batch;
   /** Frames of softnet's own for the network (own-frames.ts), through a batch whose slots take LONGEST_OWN_FRAME bytes. */

@@ -1,5 +1,5 @@
 /**
- * Logs the VM's address as it comes, is renewed and goes, and warns once of what will surprise its user.
+ * Logs the VM's addresses as they come, are renewed and go, and warns once of what will surprise its user.
  *
  * A guest decides how often that happens, not how long the log becomes: a renewal that changes nothing is logged once an
  * hour, and of all else a burst of LINES, then one line a minute. What is left out is logged at debug level, and counted in
@@ -12,6 +12,7 @@ import { isolationAdvice } from "../policy/advice.ts";
 import { subnetOf } from "../policy/rule.ts";
 import type { Log, LogFields, LogValue } from "../telemetry/log.ts";
 import { formatIPv4 } from "../wire/address.ts";
+import { formatAddress, formatIPv6 } from "../wire/ipv6-address.ts";
 
 /** Microseconds between two lines about an address that is only renewed. */
 const RENEWAL_INTERVAL = 3_600_000_000;
@@ -23,9 +24,8 @@ export class BindingLog {
   readonly #isolated: boolean;
   readonly #clock: () => number;
   readonly #lines = new TokenBucket(LINES_PER_SECOND, LINES);
-  /** What the log said of the address last, and when. */
-  #logged = "";
-  #loggedAt = 0;
+  /** What the log said last of each address that the VM has, and when. As many as a binding has addresses. */
+  readonly #logged = new Map<string, { readonly text: string; readonly at: number }>();
   #leftOut = 0;
   #warnedOfGateway = false;
   #warnedOfIsolation = false;
@@ -38,26 +38,25 @@ export class BindingLog {
 
   follow(change: BindingChange, guard: Guard): void {
     const { kind, bound } = change;
+    const address = formatAddress(bound.address);
     if (kind === "lost") {
-      this.#logged = "";
-      this.#line("binding lost", { address: formatIPv4(bound.address), why: change.why }, true);
+      this.#logged.delete(address);
+      this.#line("binding lost", { address, why: change.why }, true);
       return;
     }
     const time = this.#clock();
     const fields = describe(bound, guard);
     const text = JSON.stringify(fields);
-    const news = kind !== "renewed" || text !== this.#logged || time - this.#loggedAt >= RENEWAL_INTERVAL;
+    const last = this.#logged.get(address);
+    const news = kind !== "renewed" || text !== last?.text || time - last.at >= RENEWAL_INTERVAL;
     const seconds = Math.round((bound.expiry - time) / 1e6);
     const logged = this.#line(
       `binding ${kind}`,
       { ...fields, seconds: Number.isFinite(seconds) ? seconds : "forever" },
       news,
     );
-    if (logged) {
-      this.#logged = text;
-      this.#loggedAt = time;
-    }
-    this.#warn(guard, subnetOf(bound.address, bound.netmask));
+    if (logged) this.#logged.set(address, { text, at: time });
+    if (bound.family === "ipv4") this.#warn(guard, subnetOf(bound.address, bound.netmask));
   }
 
   /** Returns whether it was logged for those who do not debug. */
@@ -88,6 +87,7 @@ export class BindingLog {
 
 /** What makes it another address to people; its end moves with every renewal. */
 function describe(bound: BoundAddress, guard: Guard): Record<string, LogValue> {
+  if (bound.family === "ipv6") return { address: formatIPv6(bound.address), origin: bound.origin };
   return {
     address: formatIPv4(bound.address),
     origin: bound.origin,

@@ -21,14 +21,16 @@ export class LeftLeases {
 
   /** Follows the binding. One client's lease that moves is the server's own doing: then there is nothing to give back. */
   follow(change: BindingChange): void {
+    const { bound } = change;
+    if (bound.family !== "ipv4") return;
     if (change.kind === "lost") {
-      this.#replaced = change.why === "replaced" ? change.bound : undefined;
-      if (change.declined !== undefined) this.#giveBack(change.bound);
+      this.#replaced = change.why === "replaced" ? bound : undefined;
+      if (change.declined !== undefined) this.#giveBack(bound);
       return;
     }
     const left = this.#replaced;
     this.#replaced = undefined;
-    if (left !== undefined && !isSameClient(left, change.bound)) this.#giveBack(left);
+    if (left !== undefined && !isSameClient(left, bound)) this.#giveBack(left);
   }
 
   #giveBack(bound: BoundIPv4Address): void {

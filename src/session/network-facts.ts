@@ -4,6 +4,7 @@ import type { Network } from "../networks/network.ts";
 import { parseCidr } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import { vmAddresses } from "./vm-addresses.ts";
 
 /** The guard's options that the network knows and the user did not give. */
 export function knownToNetwork(network: Network): Partial<GuardOptions> {
@@ -24,13 +25,14 @@ export function knownToNetwork(network: Network): Partial<GuardOptions> {
 /** A network of softnet's own has one address for the VM; another one would leave it without any. Throws UserError. */
 export function refuseForeignAddress(
   { serves, subnet, label }: Network,
-  { vmIpAddress }: { readonly vmIpAddress?: string },
+  given: { readonly vmIpAddress?: string },
 ): void {
+  const { ipv4 } = vmAddresses(given);
   const own = serves && subnet !== undefined ? parseCidr(subnet) : undefined;
-  if (own === undefined || vmIpAddress === undefined) return;
+  if (own === undefined || ipv4 === undefined) return;
   const address = own.address + 2; // the gateway has the first one
-  if (parseIPv4(vmIpAddress) === address) return;
+  if (parseIPv4(ipv4) === address) return;
   throw new UserError(
-    `--vm-ip-address ${vmIpAddress}: the VM's address in ${label} is ${formatIPv4(address)}; leave it out, or choose with --subnet`,
+    `--vm-ip-address ${ipv4}: the VM's address in ${label} is ${formatIPv4(address)}; leave it out, or choose with --subnet`,
   );
 }

@@ -5,12 +5,17 @@ import type { Rule } from "../policy/rule.ts";
 import type { VmNetType } from "../privileges/conf.ts";
 import { UserError } from "../user-error.ts";
 import { optionRules, type PolicyArguments } from "./policy-rules.ts";
+import { vmAddresses } from "./vm-addresses.ts";
 
 /** What the guard needs to know about its VM. */
 export interface GuardArguments extends PolicyArguments {
   /** Required; checked in guardOptions, so that an unknown option or command is reported first. */
   readonly vmMacAddress?: string;
+  /** An IPv4 address, an IPv6 address, or both with a comma between (vm-addresses.ts). */
   readonly vmIpAddress?: string;
+  readonly ipv6?: boolean;
+  /** Link-local. */
+  readonly router6?: string;
   readonly gateway?: string;
   readonly gatewayMac?: string;
   readonly dhcpServer?: string;
@@ -53,6 +58,7 @@ export interface SessionArguments extends GuardArguments {
 
 /** The guard's options out of the command line's, with the rules in force. Throws UserError without a MAC address. */
 export function guardOptions(given: GuardArguments, rules: readonly Rule[]): GuardOptions {
+  const { ipv4, ipv6 } = vmAddresses(given);
   if (given.vmMacAddress === undefined) {
     throw new UserError("--vm-mac-address is missing: give the VM's MAC address, such as 7e:1a:00:00:00:01");
   }
@@ -64,7 +70,12 @@ export function guardOptions(given: GuardArguments, rules: readonly Rule[]): Gua
     ...(given.dhcpServerMac !== undefined && { dhcpServerMacAddress: given.dhcpServerMac }),
     ...(given.vmHostname !== undefined && { hostname: given.vmHostname }),
     ...(given.dhcpServer !== undefined && { dhcpServer: given.dhcpServer }),
-    ...(given.vmIpAddress !== undefined && { address: given.vmIpAddress }),
+    ...(ipv4 !== undefined && { address: ipv4 }),
+    ...(given.ipv6 === true && {
+      ipv6: true,
+      ...(given.router6 !== undefined && { router6: given.router6 }),
+      ...(ipv6 !== undefined && { address6: ipv6 }),
+    }),
     ...(given.mtu !== undefined && { mtu: given.mtu }),
   };
 }

@@ -1,6 +1,7 @@
 /** The rules of options and file together: what is in force at start, and again after SIGHUP. */
 import { resolve } from "node:path";
 import { readPolicyFile } from "../control/policy-file.ts";
+import { checkFamilies } from "../policy/families.ts";
 import { checkRuleCount, type Rule } from "../policy/rule.ts";
 
 export interface PolicyArguments {
@@ -9,6 +10,8 @@ export interface PolicyArguments {
   readonly block?: readonly Rule[];
   /** A file of more rules. */
   readonly policy?: string;
+  /** IPv6 is on, and rules may be about it. */
+  readonly ipv6?: boolean;
 }
 
 /** The rules of the options alone. */
@@ -19,8 +22,8 @@ export function optionRules({ allow = [], block = [] }: PolicyArguments): readon
 /** Reads the file with the rights that the process has now. Throws UserError, also when both together are too many. */
 export function rulesOf(args: PolicyArguments): readonly Rule[] {
   const rules = optionRules(args);
-  if (args.policy === undefined) return rules;
-  const all = [...rules, ...readPolicyFile(resolve(args.policy))];
+  const all = args.policy === undefined ? rules : [...rules, ...readPolicyFile(resolve(args.policy))];
   checkRuleCount(all.length);
+  checkFamilies(all, args.ipv6 ?? false);
   return all;
 }

@@ -13,7 +13,9 @@ import type { Batch } from "../relay/batch.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../wire/address.ts";
+import { formatAddress, formatIPv6, parseIPv6 } from "../wire/ipv6-address.ts";
 import type { SessionArguments } from "./options.ts";
+import { vmAddresses } from "./vm-addresses.ts";
 
 /**
  * Registers the VM, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
@@ -22,25 +24,25 @@ import type { SessionArguments } from "./options.ts";
 export function register(
   system: RegistrySystem | undefined,
   network: Network,
-  {
-    vmMacAddress = "",
-    vmIpAddress = "",
-    controlSocket,
-  }: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket">,
+  given: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket" | "ipv6">,
   log: Log,
 ): Registration | undefined {
   if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
     log.debug("no registry: addresses of other VMs, and of this one before, are not known", { network: network.label });
     return undefined;
   }
+  const { vmMacAddress = "", controlSocket, ipv6 = false } = given;
   const mac = parseMac(vmMacAddress) ?? 0;
-  const address = parseIPv4(vmIpAddress);
+  const fixed = vmAddresses(given);
+  const address = parseIPv4(fixed.ipv4 ?? "");
+  const address6 = ipv6 ? parseIPv6(fixed.ipv6 ?? "") : undefined;
   let registration: Registration | undefined;
   try {
     const control = controlSocket === undefined ? {} : { control: resolve(controlSocket) };
-    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ...control });
+    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ipv6, ...control });
     // Asked again in `beginWithBinding`; but now the record can be removed.
     if (address !== undefined && registration.isHeldElsewhere(address)) throw heldElsewhere(address, network);
+    if (address6 !== undefined && registration.isHeldElsewhere6(address6)) throw heldElsewhere(address6, network);
     return registration;
   } catch (error) {
     registration?.close();
@@ -74,38 +76,60 @@ function unusable({ directory }: RegistrySystem, error: unknown): UserError {
 /** What the guard has to know from the registry. */
 export function registryOptions(registration: Registration | undefined): Partial<GuardOptions> {
   if (registration === undefined) return {};
-  const { restored, isHeldElsewhere } = registration;
-  return { heldElsewhere: isHeldElsewhere, ...(restored && { restored: { addresses: [restored] } }) };
+  const { restored, restored6, isHeldElsewhere, isHeldElsewhere6 } = registration;
+  const addresses = [...(restored ? [restored] : []), ...restored6];
+  return {
+    heldElsewhere: isHeldElsewhere,
+    heldElsewhere6: isHeldElsewhere6,
+    ...(addresses.length > 0 && { restored: { addresses } }),
+  };
 }
 
-/** Notes with which address the guard begins. Throws UserError where a static one is another live softnet's. */
+/** Notes with which addresses the guard begins. Throws UserError where a static one is another live softnet's. */
 export function beginWithBinding(
   registration: Registration | undefined,
   guard: Guard,
   network: Network,
   log: Log,
 ): void {
-  const { ipv4 } = guard.binding;
+  const { ipv4, ipv6 } = guard.binding;
   if (registration?.begin(ipv4) === false) throw heldElsewhere(ipv4!.address, network);
+  const held = registration?.begin6(ipv6);
+  if (held !== undefined) throw heldElsewhere(held, network);
   if (registration?.restored !== undefined && ipv4 !== undefined && ipv4.origin !== "static") {
     log.info("binding restored", { address: formatIPv4(ipv4.address), server: formatIPv4(ipv4.server) });
   }
-  const lost = registration?.notRestored ?? refusedByGuard(registration, guard);
-  if (lost !== undefined) {
-    log.info("the VM's binding of before is not taken up", { address: formatIPv4(lost.address), why: lost.why });
+  const restored6 = registration?.restored6.map(({ address }) => address) ?? [];
+  for (const { address, origin } of ipv6) {
+    if (restored6.includes(address)) log.info("binding restored", { address: formatIPv6(address), origin });
+  }
+  for (const { address, why } of notTakenUp(registration, guard)) {
+    log.info("the VM's binding of before is not taken up", { address: formatAddress(address), why });
   }
 }
 
-/** The options may have changed since the address was learned. */
-function refusedByGuard(registration: Registration | undefined, guard: Guard): NotRestored | undefined {
-  const restored = registration?.restored;
-  if (restored === undefined || guard.binding.ipv4?.address === restored.address) return undefined;
-  return { address: restored.address, why: "no DHCP server could assign it with the options of now" };
+/** Addresses of before that the VM does not go on with. The options may have changed since they were learned. */
+function notTakenUp(registration: Registration | undefined, guard: Guard): readonly NotRestored[] {
+  if (registration === undefined) return [];
+  const { ipv4, ipv6 } = guard.binding;
+  const { restored, restored6, notRestored, notRestored6 } = registration;
+  const now = new Set(ipv6.map(({ address }) => address));
+  return [
+    ...(notRestored === undefined ? [] : [notRestored]),
+    ...(restored === undefined || ipv4?.address === restored.address
+      ? []
+      : [{ address: restored.address, why: REFUSED }]),
+    ...notRestored6,
+    ...restored6.filter(({ address }) => !now.has(address)).map(({ address }) => ({ address, why: REFUSED_IPV6 })),
+  ];
 }
 
-function heldElsewhere(address: number, network: Network): UserError {
+const REFUSED = "no DHCP server could assign it with the options of now";
+const REFUSED_IPV6 = "it could not become the VM's with the options of now";
+
+function heldElsewhere(address: number | bigint, network: Network): UserError {
   return new UserError(
-    `--vm-ip-address ${formatIPv4(address)}: another softnet's VM has this address on ${network.label}, as softnet list tells; give another`,
+    `--vm-ip-address ${formatAddress(address)}: another softnet's VM has this address on ${network.label}, as softnet list tells; give another`,
   );
 }
 

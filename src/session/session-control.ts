@@ -12,7 +12,8 @@ import type { Guard } from "../guard/guard.ts";
 import { DROP_REASONS } from "../guard/reasons.ts";
 import type { BindingChange } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
-import { metadataAdvice, outrankedAdvice } from "../policy/advice.ts";
+import { policyAdvice } from "../policy/advice.ts";
+import { rulesInForce } from "../policy/families.ts";
 import type { Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import type { Counters } from "../relay/counters.ts";
@@ -68,8 +69,8 @@ export class SessionControl {
     const { system, guard, log } = options;
     this.#options = options;
     this.#started = system.clock();
-    this.#advice = rulesAdvice(guard);
-    this.#policy = new LivePolicy(options.rules, (rules) => this.#apply(rules));
+    this.#advice = policyAdvice(guard.rules, guard.gateway, options.given.ipv6 ?? false);
+    this.#policy = new LivePolicy(options.rules, (rules) => this.#apply(rules), options.given.ipv6);
     this.#events = new Events(describeDrop);
     this.#controllers = new Controllers({
       target: {
@@ -155,13 +156,13 @@ export class SessionControl {
   }
 
   #apply(rules: readonly Rule[]): void {
-    const { guard, network, log, system } = this.#options;
+    const { given, guard, network, log, system } = this.#options;
     guard.advance(system.clock()); // flows that are over are none that it ends
     const ended = guard.setRules(rules);
     this.#changes++;
     this.#ended += ended;
     try {
-      network.policyChanged?.(rules);
+      network.policyChanged?.(rulesInForce(rules, given.ipv6 ?? false));
     } catch (error) {
       log.error(`${network.label} did not take the new policy`, { why: String(error) });
     }
@@ -172,14 +173,14 @@ export class SessionControl {
   /** A controller may change it a thousand times a second; the log says it once. */
   #logChanges(time: number): void {
     if (this.#changes === 0) return;
-    const { guard, log } = this.#options;
+    const { given, guard, log } = this.#options;
     const { allow, block } = this.#policy.lists;
     const counts = { allow: allow.length, block: block.length, "flows-ended": this.#ended };
     log.info("policy changed", { by: this.#by, changes: this.#changes, ...counts });
     this.#changes = 0;
     this.#ended = 0;
     this.#logged = time;
-    const advice = rulesAdvice(guard);
+    const advice = policyAdvice(guard.rules, guard.gateway, given.ipv6 ?? false);
     for (const line of advice) if (line !== undefined && !this.#advice.includes(line)) log.warn(line);
     this.#advice = advice;
   }
@@ -201,6 +202,7 @@ export class SessionControl {
       guard,
       network,
       mac: given.vmMacAddress ?? "",
+      ipv6: given.ipv6 ?? false,
       file: given.policy ?? null,
       lists: this.#policy.lists,
       lane: lane.describe(),
@@ -224,8 +226,4 @@ function describeDrop(direction: Direction, verdict: number, view: FrameView): E
     remote: addressText(remote),
     frame: describeFrame(view),
   };
-}
-
-function rulesAdvice(guard: Guard): (string | undefined)[] {
-  return [metadataAdvice(guard.rules), outrankedAdvice(guard.rules, guard.gateway)];
 }

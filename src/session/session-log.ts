@@ -1,13 +1,14 @@
 /** What the log says of a session as it starts, waits and stops. */
 import type { Guard } from "../guard/guard.ts";
 import type { Network } from "../networks/network.ts";
-import { metadataAdvice, outrankedAdvice } from "../policy/advice.ts";
+import { policyAdvice } from "../policy/advice.ts";
 import { ListeningPort } from "../ports/listening.ts";
 import type { Snapshot } from "../relay/counters.ts";
 import type { FramePort } from "../relay/port.ts";
 import type { Log } from "../telemetry/log.ts";
 import { version } from "../version.ts";
 import type { SessionArguments } from "./options.ts";
+import { vmAddresses } from "./vm-addresses.ts";
 
 export interface Started {
   readonly log: Log;
@@ -20,6 +21,7 @@ export interface Started {
 }
 
 export function logStart({ log, given, vm, network, guard, privileges }: Started): void {
+  const fixed = vmAddresses(given);
   log.info("started", {
     version: version(),
     vm: vm.label,
@@ -31,10 +33,11 @@ export function logStart({ log, given, vm, network, guard, privileges }: Started
     rules: guard.rules.length,
     gateway: given.gateway ?? network.gateway ?? "by DHCP",
     "dhcp-server": given.dhcpServer ?? network.dhcpServer ?? "any",
-    address: given.vmIpAddress ?? "by DHCP",
+    address: fixed.ipv4 ?? "by DHCP",
+    ...(given.ipv6 && { router6: given.router6 ?? "by advertisement", address6: fixed.ipv6 ?? "by SLAAC or DHCPv6" }),
     privileges,
   });
-  for (const advice of [metadataAdvice(guard.rules), outrankedAdvice(guard.rules, guard.gateway)]) {
+  for (const advice of policyAdvice(guard.rules, guard.gateway, given.ipv6 ?? false)) {
     if (advice !== undefined) log.warn(advice);
   }
 }

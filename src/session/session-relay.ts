@@ -1,6 +1,7 @@
 /** A session's relay with its memory, and what observes it: the drop log, the capture, the controllers. */
 import { Diagnostics } from "../guard/diagnostics.ts";
 import type { Guard } from "../guard/guard.ts";
+import { LONGEST_ANSWER_6 } from "../guard/ipv6/answers.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { ExpressLane } from "../lane/express-lane.ts";
 import type { Network } from "../networks/network.ts";
@@ -127,6 +128,7 @@ export class SessionRelay {
       offloads && vm.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
       offloads && network.port.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
     ] as const;
+    const longestAnswer = guard.hasIPv6 ? LONGEST_ANSWER_6 : LONGEST_ANSWER;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
       vm,
@@ -135,7 +137,7 @@ export class SessionRelay {
       clock,
       makeAlarm,
       batches,
-      ...(given.reject && { answers: this.#allocate(LONGEST_ANSWER, MOST_ANSWERS) }),
+      ...((given.reject || guard.hasIPv6) && { answers: this.#allocate(longestAnswer, MOST_ANSWERS) }),
       ownFrames: {
         batch: this.#allocate(LONGEST_OWN_FRAME, MOST_OWN_FRAMES),
         take: (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at),

@@ -11,6 +11,7 @@ import { AttachedPort } from "../attach/port.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
+import { rulesInForce } from "../policy/families.ts";
 import { allowsEverything, type Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import { ListeningPort } from "../ports/listening.ts";
@@ -247,8 +248,8 @@ export class Session {
     if (this.#network !== undefined) return this.#network;
     this.#network = await this.#system.openNetwork({
       given: this.#given,
-      rules: this.#rules,
-      isolated: !allowsEverything(this.#rules),
+      rules: rulesInForce(this.#rules, this.#given.ipv6 ?? false),
+      isolated: !allowsEverything(this.#rules, this.#given.ipv6),
       vm: this.#vm,
       privileges: this.#privileges,
       log: this.#log,

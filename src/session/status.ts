@@ -3,16 +3,19 @@ import type { EventFields } from "../control/events.ts";
 import type { PolicyLists } from "../control/live-policy.ts";
 import { MOST_FLOWS } from "../guard/flow-table.ts";
 import type { Guard } from "../guard/guard.ts";
-import type { BoundIPv4Address } from "../guard/types.ts";
+import type { BoundAddress, BoundIPv6Address } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
 import type { Snapshot } from "../relay/counters.ts";
 import { version } from "../version.ts";
 import { formatIPv4 } from "../wire/address.ts";
+import { formatIPv6 } from "../wire/ipv6-address.ts";
 
 export interface State {
   readonly guard: Guard;
   readonly network: Network;
   readonly mac: string;
+  /** Whether IPv6 is on. */
+  readonly ipv6: boolean;
   readonly file: string | null;
   readonly lists: PolicyLists;
   /** What the express lane says of itself. */
@@ -26,7 +29,7 @@ export interface State {
 
 export function describeState(state: State): object {
   const { guard, network, lists, time } = state;
-  const { ipv4 } = guard.binding;
+  const { ipv4, ipv6 } = guard.binding;
   return {
     version: version(),
     uptime: state.uptime,
@@ -35,6 +38,7 @@ export function describeState(state: State): object {
     mac: state.mac,
     gateway: addressText(guard.gateway),
     binding: ipv4 === undefined ? null : describeAddress(ipv4, guard, time),
+    ...(state.ipv6 && { ipv6: ipv6.map((bound) => describeIPv6Address(bound, time)) }),
     policy: {
       ruleCount: lists.allow.length + lists.block.length,
       stateful: guard.stateful,
@@ -48,16 +52,26 @@ export function describeState(state: State): object {
 }
 
 /** The key `binding` of `status` and the event of the same name: one address. */
-export function describeAddress(bound: BoundIPv4Address, guard: Guard, time: number): EventFields {
-  const seconds = Math.round((bound.expiry - time) / 1e6);
+export function describeAddress(bound: BoundAddress, guard: Guard, time: number): EventFields {
+  if (bound.family === "ipv6") return describeIPv6Address(bound, time);
   return {
     address: formatIPv4(bound.address),
     origin: bound.origin,
     server: addressText(bound.server),
     gateway: addressText(guard.gateway),
     dns: bound.dnsServers.map(formatIPv4),
-    seconds: Number.isFinite(seconds) ? Math.max(0, seconds) : null,
+    seconds: secondsLeft(bound, time),
   };
+}
+
+/** An item of the key `ipv6` of `status`, and the event `binding` of such an address. */
+export function describeIPv6Address(bound: BoundIPv6Address, time: number): EventFields {
+  return { address: formatIPv6(bound.address), origin: bound.origin, seconds: secondsLeft(bound, time) };
+}
+
+function secondsLeft({ expiry }: BoundAddress, time: number): number | null {
+  const seconds = Math.round((expiry - time) / 1e6);
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : null;
 }
 
 /** 0 is no address. */

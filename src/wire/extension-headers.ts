@@ -42,6 +42,8 @@ export class ExtensionHeaders {
   fragmentBits = 0;
   /** Of the fragment header, as a signed number. */
   identification = 0;
+  /** Bytes of the packet behind the fragment header, other extension headers among them. */
+  fragmentLength = 0;
   #headers = 0;
 
   /** Walks the headers of the packet at `packet` that ends before `end`; returns what is wrong (malformed.ts). */
@@ -49,6 +51,7 @@ export class ExtensionHeaders {
     this.extensions = 0;
     this.fragmentBits = 0;
     this.identification = 0;
+    this.fragmentLength = 0;
     this.#headers = 0;
     let next = bytes[packet + 6]!;
     let at = packet + IPV6_HEADER;
@@ -92,6 +95,7 @@ export class ExtensionHeaders {
     this.extensions |= EXTENSION_FRAGMENT;
     this.fragmentBits = (offset >>> 3) | (more ? 0x2000 : 0);
     this.identification = get32(bytes, at + 4) | 0;
+    this.fragmentLength = length;
     return SOUND;
   }
 

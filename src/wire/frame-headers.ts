@@ -244,6 +244,11 @@ export class FrameHeaders {
     return this.type === TYPE_IPV6 ? this.#walk.identification : 0;
   }
 
+  /** Bytes behind the fragment header; 0 where there is none. */
+  get fragmentLength(): number {
+    return this.type === TYPE_IPV6 ? this.#walk.fragmentLength : 0;
+  }
+
   /** Reads what `left` bytes at `at`, in the buffer, have of a transport header; of a packet that is not sound, too. */
   #readTransport(protocol: number, at: number, left: number): void {
     let sourcePort = NONE;

@@ -13,9 +13,11 @@ import {
   targetProtocolAddress,
 } from "./arp.ts";
 import type { DhcpMessage } from "./dhcp.ts";
-import { ETHERNET_HEADER } from "./ethernet.ts";
-import { FrameHeaders } from "./frame-headers.ts";
+import { ETHERNET_HEADER, TYPE_IPV6 } from "./ethernet.ts";
+import { FrameHeaders, NONE } from "./frame-headers.ts";
 import { ICMP_HEADER, icmpCode, icmpIdentifier, icmpType, isIcmpError } from "./icmp.ts";
+import { ICMPV6, ICMPV6_HEADER, ICMPV6_TOO_BIG, icmpv6Mtu, isIcmpv6Error } from "./icmpv6.ts";
+import { quotedHeaderLength, quotedNextHeader } from "./icmpv6-quote.ts";
 import {
   destinationAddress,
   fragmentOffset,
@@ -23,10 +25,12 @@ import {
   ipIdentification,
   ipProtocol,
   PLAIN_HEADER,
+  PROTOCOL_ICMP,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   sourceAddress,
 } from "./ipv4.ts";
+import { destinationAt6, IPV6_LEAST_MTU, PROTOCOL_ICMPV6, readWords, sourceAt6 } from "./ipv6.ts";
 import { tcpAcknowledgement, tcpHeaderLength, tcpSequence } from "./tcp.ts";
 import { UDP_HEADER, udpChecksumIsRight, udpDestinationPort, udpLength, udpSourcePort } from "./udp.ts";
 import { COMPLETE } from "./virtio-net.ts";
@@ -35,6 +39,9 @@ import { COMPLETE } from "./virtio-net.ts";
 const QUOTED_LENGTH = IPV4_HEADER + 8;
 
 export class FrameView extends FrameHeaders {
+  readonly #quotedSource6 = new Int32Array(4);
+  readonly #quotedDestination6 = new Int32Array(4);
+
   /** A view of its own for one frame; for what is rare. */
   static of(bytes: Uint8Array, frame = 0, length = bytes.length, offload = COMPLETE): FrameView {
     const view = new FrameView();
@@ -204,24 +211,52 @@ export class FrameView extends FrameHeaders {
   }
 
   get quotedProtocol(): number {
-    return ipProtocol(this.bytes, this.quoted);
+    if (this.type !== TYPE_IPV6) return ipProtocol(this.bytes, this.quoted);
+    return quotedNextHeader(this.bytes, this.quoted, this.#quotedHeader);
   }
 
   /** Of TCP and UDP. */
   get quotedSourcePort(): number {
-    return udpSourcePort(this.bytes, this.quoted + IPV4_HEADER);
+    return udpSourcePort(this.bytes, this.quoted + this.#quotedHeader);
   }
 
   get quotedDestinationPort(): number {
-    return udpDestinationPort(this.bytes, this.quoted + IPV4_HEADER);
+    return udpDestinationPort(this.bytes, this.quoted + this.#quotedHeader);
   }
 
-  /** Of ICMP. */
+  /** Of ICMP, and with ICMPV6 added of ICMPv6; NONE where the protocol is not the family's own of these two. */
   get quotedIcmpType(): number {
-    return icmpType(this.bytes, this.quoted + IPV4_HEADER);
+    const ipv6 = this.type === TYPE_IPV6;
+    if (this.quotedProtocol !== (ipv6 ? PROTOCOL_ICMPV6 : PROTOCOL_ICMP)) return NONE;
+    return icmpType(this.bytes, this.quoted + this.#quotedHeader) + (ipv6 ? ICMPV6 : 0);
   }
 
   get quotedIdentifier(): number {
-    return icmpIdentifier(this.bytes, this.quoted + IPV4_HEADER);
+    return icmpIdentifier(this.bytes, this.quoted + this.#quotedHeader);
+  }
+
+  get #quotedHeader(): number {
+    return this.type === TYPE_IPV6
+      ? quotedHeaderLength(this.bytes, this.quoted, this.transportLength - ICMPV6_HEADER)
+      : IPV4_HEADER;
+  }
+
+  /**
+   * As `quotes`, of a sound IPv6 frame. A Packet Too Big message with an MTU below the one that every link has is no error
+   * (RFC 8201 4).
+   */
+  get quotes6(): boolean {
+    if (!isIcmpv6Error(this.icmpType) || this.fragmentBits !== 0) return false;
+    if (this.icmpType === ICMPV6_TOO_BIG && icmpv6Mtu(this.bytes, this.transport) < IPV6_LEAST_MTU) return false;
+    return this.#quotedHeader !== 0;
+  }
+
+  /** IPv6 addresses of the quoted packet, as four signed words that stay until the same is asked of another frame. */
+  get quotedSource6(): Int32Array {
+    return readWords(this.bytes, sourceAt6(this.quoted), this.#quotedSource6);
+  }
+
+  get quotedDestination6(): Int32Array {
+    return readWords(this.bytes, destinationAt6(this.quoted), this.#quotedDestination6);
   }
 }

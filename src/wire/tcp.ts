@@ -1,7 +1,8 @@
 /** TCP's ports and flags (RFC 9293 3.1). Offsets count from the segment's first byte, behind the IPv4 header. */
 import { get16, get32, put16, put32 } from "./bytes.ts";
 import { addToSum, checksumOf } from "./checksum.ts";
-import { IPV4_HEADER, pseudoHeaderSum } from "./ipv4.ts";
+import { IPV4_HEADER, PROTOCOL_TCP, pseudoHeaderSum } from "./ipv4.ts";
+import { IPV6_HEADER, pseudoHeader6Sum } from "./ipv6.ts";
 
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
@@ -48,7 +49,33 @@ export function putTcp(
   acknowledgement: number,
   flags: number,
 ): void {
-  const segment = packet + IPV4_HEADER;
+  putFields(bytes, packet + IPV4_HEADER, sourcePort, destinationPort, sequence, acknowledgement, flags);
+  putChecksum(bytes, packet + IPV4_HEADER, pseudoHeaderSum(bytes, packet, TCP_HEADER));
+}
+
+/** The same behind an IPv6 header without extension headers. */
+export function putTcp6(
+  bytes: Uint8Array,
+  packet: number,
+  sourcePort: number,
+  destinationPort: number,
+  sequence: number,
+  acknowledgement: number,
+  flags: number,
+): void {
+  putFields(bytes, packet + IPV6_HEADER, sourcePort, destinationPort, sequence, acknowledgement, flags);
+  putChecksum(bytes, packet + IPV6_HEADER, pseudoHeader6Sum(bytes, packet, PROTOCOL_TCP, TCP_HEADER));
+}
+
+function putFields(
+  bytes: Uint8Array,
+  segment: number,
+  sourcePort: number,
+  destinationPort: number,
+  sequence: number,
+  acknowledgement: number,
+  flags: number,
+): void {
   bytes.fill(0, segment, segment + TCP_HEADER);
   put16(bytes, segment + SOURCE_PORT, sourcePort);
   put16(bytes, segment + DESTINATION_PORT, destinationPort);
@@ -56,6 +83,8 @@ export function putTcp(
   put32(bytes, segment + ACKNOWLEDGEMENT, acknowledgement);
   bytes[segment + DATA_OFFSET] = (TCP_HEADER / 4) << 4;
   bytes[segment + FLAGS] = flags;
-  const sum = addToSum(pseudoHeaderSum(bytes, packet, TCP_HEADER), bytes, segment, TCP_HEADER);
-  put16(bytes, segment + CHECKSUM, checksumOf(sum));
+}
+
+function putChecksum(bytes: Uint8Array, segment: number, pseudoHeader: number): void {
+  put16(bytes, segment + CHECKSUM, checksumOf(addToSum(pseudoHeader, bytes, segment, TCP_HEADER)));
 }

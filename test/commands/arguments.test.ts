@@ -22,7 +22,7 @@ test("--help names every option and exits 0", () => {
   const options =
     "vm-fd vm-mac-address vm-net-type bootpd-lease-time user group allow block expose vm-tap bridge host-fd";
   const more =
-    "vm-socket host-socket gateway gateway-mac dhcp-server dhcp-server-mac vm-ip-address vm-hostname capture capture-size log-format log-level mtu version help";
+    "vm-socket host-socket gateway gateway-mac dhcp-server dhcp-server-mac vm-ip-address vm-hostname capture capture-size log-format log-level mtu ipv6 router6 version help";
   for (const option of `${options} ${more}`.split(" ")) assert.match(stdout, new RegExp(`--${option}\\b`));
   assert.match(stdout, /replay/);
   assert.match(stdout, /demo/);
@@ -99,6 +99,17 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["a wrong gateway", [...MAC, "--gateway", "router"], /--gateway "router"/],
   ["a wrong DHCP server", [...MAC, "--dhcp-server", "1.2.3"], /--dhcp-server "1\.2\.3"/],
   ["a wrong static address", [...MAC, "--vm-ip-address", "::1"], /--vm-ip-address "::1"/],
+  [
+    "a static address that no VM has",
+    [...MAC, "--ipv6", "--vm-ip-address", "10.0.0.5,ff02::1"],
+    /"10\.0\.0\.5,ff02::1"/,
+  ],
+  ["two static addresses of one family", [...MAC, "--vm-ip-address", "10.0.0.5,10.0.0.6"], /one of each/],
+  ["a static IPv6 address without IPv6", [...MAC, "--vm-ip-address", "10.0.0.5,fd00::5"], /fd00::5: .*add --ipv6/],
+  ["an IPv6 router without IPv6", [...MAC, "--router6", "fe80::1"], /--router6 fe80::1: .*add --ipv6/],
+  ["a router that is on no link", [...MAC, "--ipv6", "--router6", "2001:db8::1"], /"2001:db8::1".*link-local/],
+  ["a router with a zone", [...MAC, "--ipv6", "--router6", "fe80::1%eth0"], /"fe80::1%eth0".*without %/],
+  ["replay with an IPv6 router without IPv6", ["replay", "/dev/null", ...MAC, "--router6", "fe80::1"], /add --ipv6/],
   ["a wrong MTU", [...MAC, "--mtu", "10"], /--mtu "10".*68/],
   ["a wrong log format", [...MAC, "--log-format", "xml"], /"xml".*text or json/],
   ["a wrong log level", [...MAC, "--log-level", "loud"], /"loud"/],

@@ -54,6 +54,11 @@ const ANSWERED: readonly (readonly [what: string, request: string, answer: strin
     '{"jsonrpc":"2.0","id":1,"method":"softnet.explain","params":{"direction":"out","protocol":"tcp","remote":"1.2.3.4","port":443}}',
     '{"jsonrpc":"2.0","id":1,"result":{"direction":"out","protocol":"tcp","remote":"1.2.3.4","port":443,"verdict":"pass"}}',
   ],
+  [
+    "explain an IPv6 address",
+    '{"jsonrpc":"2.0","id":1,"method":"softnet.explain","params":{"direction":"in","protocol":"icmp","remote":"2001:DB8:0::1"}}',
+    '{"jsonrpc":"2.0","id":1,"result":{"direction":"in","protocol":"icmp","remote":"2001:db8::1","verdict":"pass"}}',
+  ],
 ];
 
 for (const [what, request, answer] of ANSWERED) {
@@ -161,6 +166,13 @@ const REFUSED: readonly (readonly [what: string, request: string | Uint8Array, c
   ["explain up", explain('{"direction":"up","protocol":"tcp","remote":"1.2.3.4"}'), -32602, "1"],
   ["explain sctp", explain('{"direction":"out","protocol":"sctp","remote":"1.2.3.4"}'), -32602, "1"],
   ["explain a name", explain('{"direction":"out","protocol":"tcp","remote":"example.org"}'), -32602, "1"],
+  [
+    "explain an IPv6 address in brackets",
+    explain('{"direction":"out","protocol":"tcp","remote":"[::1]"}'),
+    -32602,
+    "1",
+  ],
+  ["explain a zone", explain('{"direction":"out","protocol":"tcp","remote":"fe80::1%eth0"}'), -32602, "1"],
   ["explain port 0", explain('{"direction":"out","protocol":"tcp","remote":"1.2.3.4","port":0}'), -32602, "1"],
   ["explain port 65536", explain('{"direction":"out","protocol":"tcp","remote":"1.2.3.4","port":65536}'), -32602, "1"],
   ["explain port 8e1", explain('{"direction":"out","protocol":"tcp","remote":"1.2.3.4","port":8e1}'), -32602, "1"],

@@ -1,7 +1,7 @@
 /** What an ACK may assign and tell, and when it counts (threat rows D25–D30). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatIPv4 } from "../../src/wire/address.ts";
+import { formatAddress } from "../../src/wire/ipv6-address.ts";
 import { bound, OTHER, rogue, server } from "./dhcp-support.ts";
 import {
   ADDRESS,
@@ -111,8 +111,8 @@ test("D26 a router that cannot be one counts as none, and so does a DNS server t
     const dns = ["0.0.0.1", "8.8.8.8", "127.0.0.53", "224.0.0.1", DNS_SERVER, EVERYONE];
     bench.bind(ADDRESS, new Client(), new Server({ netmask, router, dns }));
     const bound = bench.guard.binding.ipv4!;
-    assert.equal(formatIPv4(bound.router), taken ? router : NOBODY, `${router} with ${netmask}`);
-    assert.deepEqual(bound.dnsServers.map(formatIPv4), ["8.8.8.8", DNS_SERVER]);
+    assert.equal(formatAddress(bound.router), taken ? router : NOBODY, `${router} with ${netmask}`);
+    assert.deepEqual(bound.dnsServers.map(formatAddress), ["8.8.8.8", DNS_SERVER]);
   }
 });
 
@@ -230,7 +230,7 @@ test("D29 a change of address tells of the loss of the old one, then of the new 
   assert.deepEqual(
     bench.changes.map((change) => [
       change.kind,
-      formatIPv4(change.bound.address),
+      formatAddress(change.bound.address),
       change.kind === "lost" ? change.why : "",
     ]),
     [
@@ -276,7 +276,7 @@ test("D25 another server that confirms the address in REBINDING changes nothing 
   bench.passesIn(rogue.ack(client, ADDRESS));
   const kept = bench.guard.binding.ipv4!;
   assert.deepEqual([kept.netmask, kept.router, kept.dnsServers], [netmask, router, dnsServers]);
-  assert.deepEqual([formatIPv4(kept.server), kept.expiry], [rogue.address, bench.now + HOUR]);
+  assert.deepEqual([formatAddress(kept.server), kept.expiry], [rogue.address, bench.now + HOUR]);
 });
 
 test("options 1, 3 and 6 count as RFC 3396 reads them: a mask of 4 bytes, the first router, 8 whole servers", () => {
@@ -300,7 +300,7 @@ test("options 1, 3 and 6 count as RFC 3396 reads them: a mask of 4 bytes, the fi
   );
   const { netmask, router, dnsServers } = bench.guard.binding.ipv4!;
   assert.deepEqual(
-    [formatIPv4(netmask), formatIPv4(router), dnsServers.map(formatIPv4)],
+    [formatAddress(netmask), formatAddress(router), dnsServers.map(formatAddress)],
     ["255.255.0.0", GATEWAY, servers.slice(0, 8)],
   );
 });

@@ -21,6 +21,10 @@ const many = (count: number): string[] => new Array(count).fill("10.0.0.0/8");
 /** For each code what is thrown with it, and what the message names. */
 const MISTAKES: Readonly<Record<ErrorCode, readonly (readonly [mistake: () => unknown, named: string])[]>> = {
   SOFTNET_ERR_ADDRESS: [[guardWith({ address: "10.0.0.256" }), "10.0.0.256"]],
+  SOFTNET_ERR_ADDRESS6: [
+    [guardWith({ address6: "fe80::5" }), "fe80::5"],
+    [guardWith({ address6: "ff02::1" }), "ff02::1"],
+  ],
   SOFTNET_ERR_DHCP_SERVER: [[guardWith({ dhcpServer: "0.0.0.0" }), "0.0.0.0"]],
   SOFTNET_ERR_DHCP_SERVER_MAC_ADDRESS: [
     [guardWith({ dhcpServerMacAddress: "ff:ff:ff:ff:ff:ff" }), "ff:ff:ff:ff:ff:ff"],
@@ -29,11 +33,15 @@ const MISTAKES: Readonly<Record<ErrorCode, readonly (readonly [mistake: () => un
   SOFTNET_ERR_GATEWAY: [[guardWith({ gateway: "router" }), "router"]],
   SOFTNET_ERR_GATEWAY_MAC_ADDRESS: [[guardWith({ gatewayMacAddress: "01:00:5e:00:00:01" }), "01:00:5e:00:00:01"]],
   SOFTNET_ERR_HOSTNAME: [[guardWith({ hostname: "web 1" }), "web 1"]],
+  SOFTNET_ERR_HOST_ADDRESS6: [[guardWith({ hostAddresses6: ["2001:db8::1", "::1"] }), "::1"]],
   SOFTNET_ERR_MAC_ADDRESS: [
     [() => createGuard({ macAddress: "nonsense" }), "nonsense"],
     [() => createGuard({ macAddress: "01:00:00:00:00:01" }), "01:00:00:00:00:01"],
   ],
   SOFTNET_ERR_MTU: [[guardWith({ mtu: 67 }), "67"]],
+  SOFTNET_ERR_PREFIX6: [[guardWith({ prefix6: "2001:db8::/48" }), "2001:db8::/48"]],
+  SOFTNET_ERR_ROUTER6: [[guardWith({ router6: "2001:db8::1" }), "2001:db8::1"]],
+  SOFTNET_ERR_ROUTER6_MAC_ADDRESS: [[guardWith({ router6MacAddress: "33:33:00:00:00:01" }), "33:33:00:00:00:01"]],
   SOFTNET_ERR_RULE: [
     [() => parseRules([], ["10.0.0.1"]), "10.0.0.1/32"],
     [guardWith({ allow: ["10.0.0.0/8:0"] }), "10.0.0.0/8:0"],
@@ -67,7 +75,7 @@ test("the list of codes is closed and sorted, and docs/library.md has each of th
   assert.deepEqual(Object.keys(MISTAKES).toSorted(), ERROR_CODES);
   assert.ok(Object.isFrozen(ERROR_CODES));
   const page = readFileSync(fileURLToPath(new URL("../../docs/library.md", import.meta.url)), "utf8");
-  const documented = [...page.matchAll(/^\| `(SOFTNET_ERR_[A-Z_]+)` \|/gm)].map((match) => match[1]);
+  const documented = [...page.matchAll(/^\| `(SOFTNET_ERR_[A-Z_0-9]+)` \|/gm)].map((match) => match[1]);
   assert.deepEqual(documented, [...ERROR_CODES]);
 });
 

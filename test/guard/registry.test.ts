@@ -1,7 +1,7 @@
 /** What the guard is told by the host's registry: addresses of other VMs (threat row D6), its VM's own of before (D28). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { BoundAddress, GuardOptions, RestoredAddress } from "../../src/index.ts";
+import type { BoundIPv4Address, GuardOptions, RestoredAddress } from "../../src/index.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
 import {
   ADDRESS,
@@ -143,7 +143,7 @@ const after = (change?: Partial<RestoredAddress>, options: Partial<GuardOptions>
 
 test("D28 a VM goes on with its binding of before: traffic, the gateway's questions, DNS, and nobody is told", () => {
   const bench = after();
-  assert.deepEqual(bench.guard.binding.ipv4, { ...kept(), origin: "snooped" } satisfies BoundAddress);
+  assert.deepEqual(bench.guard.binding.ipv4, { ...kept(), origin: "snooped" } satisfies BoundIPv4Address);
   // The gateway speaks first; its MAC is the one that acknowledged.
   const question = (sender: string) =>
     arp({ operation: 1, sender: GATEWAY, senderMac: sender, target: ADDRESS, from: sender, to: VM });

@@ -46,7 +46,7 @@ export class OracleGuard {
       if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
       else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
     };
-    const kept = options.restored?.addresses[0];
+    const kept = options.restored?.addresses.find((one) => one.family === "ipv4");
     if (kept !== undefined) restoreBinding(state, kept);
   }
 

@@ -21,18 +21,7 @@ test("a CIDR masks its host bits and prints as it counts", () => {
 });
 
 test("what is no CIDR is refused in one line that names it", () => {
-  const bad = [
-    "",
-    "10.0.0.1",
-    "10.0.0.0/33",
-    "10.0.0/8",
-    "10.0.0.0/",
-    "/8",
-    "010.0.0.0/8",
-    "256.0.0.0/8",
-    "@hosts",
-    "::/0",
-  ];
+  const bad = ["", "10.0.0.1", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "/8", "010.0.0.0/8", "256.0.0.0/8", "@hosts"];
   const badDirections = [
     "in",
     "in ",

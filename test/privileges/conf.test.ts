@@ -136,3 +136,12 @@ test("the network's type for callers that give none: the last line counts, and i
     assert.throws(() => parse(`\n${line}`), error);
   }
 });
+
+test("ipv6 is a setting for all users, and no permission", () => {
+  const text = "allow-ports 80\nipv6 # for Tart\nvm-net-type host\n";
+  assert.deepEqual(parseSettings(text, "/etc/softnet.conf"), { vmNetType: "host", ipv6: true });
+  assert.deepEqual(parse(text), [{ what: "ports", first: 80, last: 80, grantee: everybody }]);
+  for (const line of ["ipv6 yes", "ipv6 user alice"]) {
+    assert.throws(() => parse(`\n${line}`), /line 2: ".*" is too much: ipv6 is for all users/);
+  }
+});

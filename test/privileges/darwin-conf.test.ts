@@ -1,4 +1,4 @@
-/** `vm-net-type` in /etc/softnet.conf, on macOS: followed where the caller gives no type, as Tart does not. */
+/** `vm-net-type` and `ipv6` in /etc/softnet.conf, on macOS: followed where the caller does not give the option, as Tart. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
@@ -62,6 +62,18 @@ test(
     assert.throws(() => host.privileges(tartGives()), /^UserError: .*can be written by others than root/);
   },
 );
+
+test("IPv6 is on where root or the caller switches it on, and off otherwise", needs(), (t) => {
+  const ipv6 = (text: string, given: RunArguments = tartGives()) =>
+    darwinPlatform({ libraries: twin().libraries, release: RELEASE, conf: conf(t, text) }).withSettings!(given).ipv6;
+  assert.equal(ipv6(""), undefined);
+  assert.equal(ipv6("vm-net-type private\n"), undefined);
+  assert.equal(ipv6("vm-net-type private\nipv6 # for Tart\n"), true);
+  assert.equal(ipv6("ipv6\n", tartGives("nat")), true);
+  assert.equal(ipv6("", { ...tartGives(), ipv6: true }), true);
+  assert.throws(() => ipv6("ipv6 yes\n"), /^UserError: .*softnet\.conf line 1: "yes" is too much/);
+  assert.equal(ipv6("ipv6 yes\n", tartGives("nat")), undefined, "a wrong file opens nothing");
+});
 
 test("without root: what root chose decides whether sudo is asked at once", { ...needs(), ...needsReadable() }, (t) => {
   twin(); // built before somebody else wants it

@@ -22,7 +22,19 @@ import { encodeRecord } from "../../src/registry/record.ts";
 import type { Registration } from "../../src/registry/registration.ts";
 import { MOST_ENDED, MOST_RECORDS } from "../../src/registry/sweep.ts";
 import { needs, needsRoot } from "../support/tools.ts";
-import { ADDRESS, Bench, boundOf, NETWORK, ONLY_LINUX, OTHER_ADDRESS, OTHER_VM, OtherSoftnet, VM } from "./support.ts";
+import {
+  ADDRESS,
+  ADDRESS_6,
+  Bench,
+  boundOf,
+  NETWORK,
+  ONLY_LINUX,
+  OTHER_ADDRESS,
+  OTHER_ADDRESS_6,
+  OTHER_VM,
+  OtherSoftnet,
+  VM,
+} from "./support.ts";
 
 const NOBODY = 65_534;
 const ROOT = { ...ONLY_LINUX, ...needsRoot() };
@@ -172,6 +184,64 @@ test(
   },
 );
 
+test("D6 of four softnets that want the same IPv6 address at the same instant at most one gets it", ROOT, async (t) => {
+  const bench = new Bench(t);
+  const softnets = [1, 2, 3, 4].map((last) => new OtherSoftnet(t, bench.directory, `7e:1a:00:00:00:0${last}`));
+  await Promise.all(softnets.map((softnet) => softnet.line()));
+  let learned = 0;
+  for (let round = 1; round <= 18; round++) {
+    const answers = await Promise.all(softnets.map((softnet) => softnet.order(`learn 2001:db8:77::${round}`)));
+    const winners = answers.filter((answer) => answer === "learned").length;
+    assert.ok(winners <= 1, answers.join());
+    learned += winners;
+  }
+  assert.ok(learned > 0, "a test in which nobody ever learns shows nothing");
+});
+
+test(
+  "D28 killed between the claim of an IPv6 address and its use: nothing is held, nor gone on with",
+  ROOT,
+  async (t) => {
+    const bench = new Bench(t);
+    const killed = new OtherSoftnet(t, bench.directory, "7e:1a:00:00:00:01");
+    await killed.line();
+    assert.equal(await killed.order("learn 2001:db8:77::5"), "learned");
+    assert.equal(await killed.order("claim 2001:db8:77::6"), "free");
+    const other = bench.open6(OTHER_VM);
+    assert.equal(other.isHeldElsewhere6(OTHER_ADDRESS_6), true);
+    await killed.kill();
+    assert.equal(other.isHeldElsewhere6(OTHER_ADDRESS_6), false);
+    assert.deepEqual(
+      bench.open6().restored6.map(({ address }) => address),
+      [ADDRESS_6],
+    );
+  },
+);
+
+test("D28 what a crash left half written of many IPv6 addresses is neither believed nor kept", ROOT, async (t) => {
+  for (const damage of [
+    (path: string) => truncateSync(path, 2048),
+    (path: string) => truncateSync(path, 4095),
+    (path: string) => writeFileSync(path, readFileSync(path).fill(0, 3000)),
+    (path: string) => writeFileSync(path, readFileSync(path).fill(10, 2047, 2048)),
+    (path: string) => writeFileSync(path, Buffer.alloc(100_000, "x")),
+  ]) {
+    const bench = new Bench(t);
+    const killed = new OtherSoftnet(t, bench.directory, "7e:1a:00:00:00:01");
+    await killed.line();
+    for (let last = 1; last <= 20; last++) {
+      assert.equal(await killed.order(`learn 2001:db8:77:77:7777:7777:7777:77${last + 10}`), "learned");
+    }
+    const path = join(bench.directory, bench.files()[0]!);
+    damage(path);
+    assert.equal(bench.open6(OTHER_VM).isHeldElsewhere6(OTHER_ADDRESS_6), true, "its softnet lives: nothing is known");
+    await killed.kill();
+    assert.deepEqual(readHolders(bench.system), []);
+    assert.deepEqual(bench.open6().restored6, []);
+    assert.equal(bench.files().length, 2, "only the new ones are there");
+  }
+});
+
 test(
   "D28 of softnets of one VM that start at the same instant at most one goes on with its binding",
   ROOT,
@@ -270,11 +340,11 @@ test("of what ended softnets left, so much is kept as the folder bears: those wh
   for (let number = 1; number <= MOST_ENDED + 10; number++)
     plant(bench, number, end + ((number * 7919) % 100_000) * 1000);
   const longest = readHolders(bench.system)
-    .map(({ address }) => ((address - 0x0a000000) * 7919) % 100_000)
+    .map(({ address }) => ((Number(address) - 0x0a000000) * 7919) % 100_000)
     .sort((a, b) => b - a)
     .slice(0, MOST_ENDED);
   bench.open();
-  const kept = readHolders(bench.system).map(({ address }) => ((address - 0x0a000000) * 7919) % 100_000);
+  const kept = readHolders(bench.system).map(({ address }) => ((Number(address) - 0x0a000000) * 7919) % 100_000);
   assert.deepEqual(
     kept.sort((a, b) => b - a),
     longest,

@@ -6,7 +6,22 @@ import type { ClosedInterface } from "../../src/attach/closed.ts";
 import { type ListArguments, list } from "../../src/commands/list.ts";
 import { UserError } from "../../src/user-error.ts";
 import { needsRoot } from "../support/tools.ts";
-import { ADDRESS, Bench, NETWORK, ONLY_LINUX, OTHER_ADDRESS, OTHER_VM, temporaryFolder, VM } from "./support.ts";
+import {
+  ADDRESS,
+  ADDRESS_6,
+  Bench,
+  boundIPv6,
+  LINK_LOCAL,
+  learn6,
+  leased,
+  NETWORK,
+  ONLY_LINUX,
+  OTHER_ADDRESS,
+  OTHER_ADDRESS_6,
+  OTHER_VM,
+  temporaryFolder,
+  VM,
+} from "./support.ts";
 
 /** Runs it with a file as its output. */
 function printed(
@@ -106,6 +121,50 @@ test("--json: one object a line", ONLY_LINUX, (t) => {
   });
   assert.deepEqual([released.state, released.pid], ["released", null]);
   assert.deepEqual([ended.state, ended.expires], ["ended", null]);
+});
+
+test("IPv6 addresses have lines of their own, behind IPv4's of the same network", ONLY_LINUX, (t) => {
+  const bench = new Bench(t);
+  const live = bench.open6();
+  assert.ok(learn6(live, boundIPv6(ADDRESS_6)));
+  assert.ok(learn6(live, boundIPv6(OTHER_ADDRESS_6, leased(bench.system))));
+  assert.ok(bench.learn(live));
+  const ended = bench.open6(OTHER_VM);
+  assert.ok(learn6(ended, boundIPv6(LINK_LOCAL)));
+  assert.ok(bench.learn(ended, OTHER_ADDRESS));
+  ended.released();
+  ended.close();
+  const rows = printed(t, bench).trimEnd().split("\n").slice(1);
+  assert.deepEqual(
+    rows.map((row) =>
+      row
+        .split(/ {2,}/)
+        .slice(0, 4)
+        .join(" ")
+        .replace(/ \S+Z$/, " SOON"),
+    ),
+    [
+      "10.77.0.5 7e:1a:00:00:00:01 live SOON",
+      "2001:db8:77::5 7e:1a:00:00:00:01 live never",
+      "2001:db8:77::6 7e:1a:00:00:00:01 live SOON",
+      "10.77.0.6 7e:1a:00:00:00:02 released SOON",
+      "fe80::7c1a:ff:fe00:1 7e:1a:00:00:00:02 ended SOON",
+    ],
+  );
+  const objects = printed(t, bench, { json: true })
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  assert.deepEqual(
+    objects.map(({ address, origin }) => `${address} ${origin}`),
+    [
+      "10.77.0.5 snooped",
+      "2001:db8:77::5 slaac",
+      "2001:db8:77::6 dhcpv6",
+      "10.77.0.6 snooped",
+      "fe80::7c1a:ff:fe00:1 slaac",
+    ],
+  );
 });
 
 test("no folder, or nothing in it: no output", ONLY_LINUX, (t) => {

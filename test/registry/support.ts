@@ -7,12 +7,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import type { BindingChange, BoundAddress } from "../../src/guard/types.ts";
+import type { BindingChange, BoundIPv4Address, BoundIPv6Address } from "../../src/guard/types.ts";
 import { loadLibc } from "../../src/native/linux/libc.ts";
 import { linuxRegistry } from "../../src/registry/linux.ts";
 import { Registration } from "../../src/registry/registration.ts";
 import type { RegistrySystem } from "../../src/registry/system.ts";
 import { parseIPv4, parseMac } from "../../src/wire/address.ts";
+import { parseIPv6 } from "../../src/wire/ipv6-address.ts";
 
 export const ONLY_LINUX = { skip: process.platform === "linux" ? false : "the registry's locks here are Linux's" };
 
@@ -21,6 +22,9 @@ export const VM = parseMac("7e:1a:00:00:00:01")!;
 export const OTHER_VM = parseMac("7e:1a:00:00:00:02")!;
 export const ADDRESS = parseIPv4("10.77.0.5")!;
 export const OTHER_ADDRESS = parseIPv4("10.77.0.6")!;
+export const ADDRESS_6 = parseIPv6("2001:db8:77::5")!;
+export const OTHER_ADDRESS_6 = parseIPv6("2001:db8:77::6")!;
+export const LINK_LOCAL = parseIPv6("fe80::7c1a:ff:fe00:1")!;
 export const MINUTE = 60_000_000;
 
 export const libc = process.platform === "linux" ? loadLibc() : undefined;
@@ -50,10 +54,15 @@ export class Bench {
   }
 
   /** A registration that ends with the test at the latest. */
-  open(mac = VM, network = NETWORK, change: Partial<RegistrySystem> = {}): Registration {
-    const registration = Registration.open({ ...this.system, ...change }, { network, mac, pid: process.pid });
+  open(mac = VM, network = NETWORK, change: Partial<RegistrySystem> = {}, ipv6 = false): Registration {
+    const registration = Registration.open({ ...this.system, ...change }, { network, mac, pid: process.pid, ipv6 });
     this.#t.after(() => registration.close());
     return registration;
+  }
+
+  /** The same with IPv6. */
+  open6(mac = VM, network = NETWORK, change: Partial<RegistrySystem> = {}): Registration {
+    return this.open(mac, network, change, true);
   }
 
   files(): string[] {
@@ -61,19 +70,26 @@ export class Bench {
   }
 
   /** What a guard tells when it has learned an address, for an hour. */
-  learned(address = ADDRESS, change: Partial<BoundAddress> = {}): BindingChange {
+  learned(address = ADDRESS, change: Partial<BoundIPv4Address> = {}): BindingChange & { bound: BoundIPv4Address } {
     return { kind: "learned", bound: { ...boundOf(this.system, address), ...change } };
   }
 
   /** Claims and learns, as a guard does; answers whether it could. */
-  learn(registration: Registration, address = ADDRESS, change: Partial<BoundAddress> = {}): boolean {
+  learn(registration: Registration, address = ADDRESS, change: Partial<BoundIPv4Address> = {}): boolean {
     if (registration.isHeldElsewhere(address)) return false;
     registration.follow(this.learned(address, change));
     return true;
   }
 }
 
-export function boundOf(system: RegistrySystem, address: number): BoundAddress {
+/** Claims and learns an IPv6 address; answers whether it could. */
+export function learn6(registration: Registration, bound: BoundIPv6Address): boolean {
+  if (registration.isHeldElsewhere6(bound.address)) return false;
+  registration.follow({ kind: "learned", bound });
+  return true;
+}
+
+export function boundOf(system: RegistrySystem, address: number): BoundIPv4Address {
   return {
     family: "ipv4",
     address,
@@ -89,6 +105,17 @@ export function boundOf(system: RegistrySystem, address: number): BoundAddress {
       clientIdentifier: Uint8Array.of(1, 0x7e, 0x1a, 0, 0, 0, 1),
     },
   };
+}
+
+/** A guest's address of its own making; as DHCPv6's with `leased`. */
+export function boundIPv6(address: bigint, change: Partial<BoundIPv6Address> = {}): BoundIPv6Address {
+  return { family: "ipv6", address, origin: "slaac", expiry: Number.POSITIVE_INFINITY, ...change };
+}
+
+/** What makes it a DHCPv6 lease of an hour. */
+export function leased(system: RegistrySystem): Partial<BoundIPv6Address> {
+  const lease = { server: Uint8Array.of(0, 1, 2, 3), client: Uint8Array.of(0, 3, 9), iaid: 0xfffffffe };
+  return { origin: "dhcpv6", expiry: system.sinceBoot() + 60 * MINUTE, lease };
 }
 
 /** Another process with a registration (holder.ts): a softnet, as far as the registry is concerned. */

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createGuard } from "../../src/guard/guard.ts";
-import type { BoundAddress } from "../../src/guard/types.ts";
+import type { BoundIPv4Address, BoundIPv6Address } from "../../src/guard/types.ts";
 import { BindingLog } from "../../src/session/binding-log.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { parseIPv4 } from "../../src/wire/address.ts";
+import { parseIPv6 } from "../../src/wire/ipv6-address.ts";
 
 const SECOND = 1_000_000;
 const HOUR = 3600 * SECOND;
@@ -15,7 +16,7 @@ function setUp() {
   const write = (line: string): boolean => lines.push(JSON.parse(line)) > 0;
   const log = new BindingLog(new Log({ level: "info", format: "json", write }), false, () => state.time);
   const guard = createGuard({ macAddress: "02:00:00:00:00:11", gateway: "10.0.0.1" });
-  const bound = (more: Partial<BoundAddress> = {}): BoundAddress => ({
+  const bound = (more: Partial<BoundIPv4Address> = {}): BoundIPv4Address => ({
     family: "ipv4",
     address: parseIPv4("10.0.0.9")!,
     origin: "snooped",
@@ -61,4 +62,37 @@ test("a guest that takes and releases its address without end writes a burst, th
   }
   assert.ok(lines.length >= 20 && lines.length <= 20 + 11, `${lines.length} lines in ten minutes`);
   assert.ok(Number(lines.at(-1)!["left-out"]) > 1000);
+});
+
+test("each IPv6 address has lines of its own: address, origin, seconds; a renewal that changes nothing has one an hour", () => {
+  const { log, guard, bound, state, lines } = setUp();
+  const slaac: BoundIPv6Address = {
+    family: "ipv6",
+    address: parseIPv6("2001:db8::5")!,
+    origin: "slaac",
+    expiry: Number.POSITIVE_INFINITY,
+  };
+  const leased: BoundIPv6Address = {
+    ...slaac,
+    address: parseIPv6("2001:db8::6")!,
+    origin: "dhcpv6",
+    expiry: state.time + 7200 * SECOND,
+  };
+  log.follow({ kind: "learned", bound: bound() }, guard);
+  log.follow({ kind: "learned", bound: slaac }, guard);
+  log.follow({ kind: "learned", bound: leased }, guard);
+  for (let times = 0; times < 100; times++)
+    for (const one of [bound(), slaac, leased]) log.follow({ kind: "renewed", bound: one }, guard);
+  state.time += HOUR;
+  log.follow({ kind: "renewed", bound: leased }, guard);
+  log.follow({ kind: "lost", bound: slaac, why: "expired" }, guard);
+  const shown = lines
+    .slice(1)
+    .map(({ message, address, origin, seconds, why }) => [message, address, origin ?? why, seconds]);
+  assert.deepEqual(shown, [
+    ["binding learned", "2001:db8::5", "slaac", "forever"],
+    ["binding learned", "2001:db8::6", "dhcpv6", 7200],
+    ["binding renewed", "2001:db8::6", "dhcpv6", 3600],
+    ["binding lost", "2001:db8::5", "expired", undefined],
+  ]);
 });

@@ -89,3 +89,13 @@ test("G16 at most four wait", () => {
   while (released() !== undefined) count++;
   assert.equal(count, 4);
 });
+
+test("an IPv6 address that ends gives nothing back", () => {
+  const leases = new LeftLeases(parseMac(VM)!);
+  const out = new Uint8Array(700);
+  const bound = { family: "ipv6", address: 5n, origin: "dhcpv6", expiry: 1 } as const;
+  leases.follow({ kind: "learned", bound });
+  leases.follow({ kind: "lost", bound, why: "replaced" });
+  leases.follow({ kind: "lost", bound, why: "declined", declined: 5 });
+  assert.equal(leases.take(out, 0), 0);
+});

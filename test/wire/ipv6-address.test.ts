@@ -1,6 +1,6 @@
 /** IPv6 addresses as text: RFC 5952's own examples, and the system's parser as an independent one. */
 import assert from "node:assert/strict";
-import { SocketAddress } from "node:net";
+import { isIPv6, SocketAddress } from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
 import { addressOfWords, formatIPv6, getIPv6, parseIPv6, putIPv6, wordOf } from "../../src/wire/ipv6-address.ts";
@@ -48,7 +48,7 @@ const addresses = fc.oneof(
   fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
   fc
     .array(fc.constantFrom(0n, 0n, 1n, 0xffffn), { minLength: 8, maxLength: 8 })
-    .map((groups) => groups.reduce((all, group) => (all << 16n) | group, 0n)),
+    .map((groups) => groups.reduce<bigint>((all, group) => (all << 16n) | group, 0n)),
 );
 
 test("text, words and bytes give the same address back; the system shows it the same", () => {
@@ -67,5 +67,37 @@ test("text, words and bytes give the same address back; the system shows it the 
       assert.equal(parseIPv6(groups), address);
     }),
     { numRuns: 1000 },
+  );
+});
+
+const pieces = fc.constantFrom(
+  ...[
+    "::",
+    ":",
+    "1",
+    "ffff",
+    "10000",
+    "g",
+    "0",
+    "1.2.3.4",
+    "1.2.3",
+    "01.2.3.4",
+    "%e",
+    "1:2",
+    "F",
+    "1:2:3:4:5:6",
+    "",
+    " ",
+  ],
+  ...[".", "256.1.1.1", "[", "7:8"],
+);
+
+test("what the system takes for an IPv6 address is parsed, but for zones, and nothing else", () => {
+  fc.assert(
+    fc.property(fc.array(pieces, { minLength: 1, maxLength: 8 }), (parts) => {
+      const text = parts.join("");
+      assert.equal(parseIPv6(text) !== undefined, isIPv6(text) && !text.includes("%"), text);
+    }),
+    { numRuns: 20_000 },
   );
 });

@@ -78,7 +78,7 @@ test("what is malformed, in the order of the checks", () => {
   const four = frame(17, UDP);
   four[14] = 0x45;
   assert.equal(FrameView.of(four).malformed, IPV6_FORM, "version");
-  const loopback = "00".repeat(15) + "01";
+  const loopback = `${"00".repeat(15)}01`;
   assert.equal(faultOf(17, UDP, DESTINATION + DESTINATION), IPV6_SOURCE);
   assert.equal(faultOf(17, UDP, loopback + DESTINATION), IPV6_LOOPBACK);
   assert.equal(faultOf(17, UDP, SOURCE + "00".repeat(16)), IPV6_LOOPBACK);

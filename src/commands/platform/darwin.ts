@@ -59,6 +59,7 @@ export function darwinPlatform(options: DarwinOptions = {}): Platform {
     clock: continuousClock(libc),
     ...(registry && { registry }),
     openLog: (level, format, write) => openLog(libc, level, format, write),
+    withSettings: (given) => (given.ipv6 || !wantsIPv6(given, conf) ? given : { ...given, ipv6: true }),
     privileges: (given) => new DarwinPrivileges(libc, { ...given, vmNetType: typeOf(given, conf) }),
     openVmPort: (given) => openVmPort(libc, unix, version, given),
     openNetwork: async (request) => openNetwork(libraries, version, typeOf(request.given, conf), request),
@@ -92,6 +93,16 @@ function openLog(
  */
 function typeOf(given: SessionArguments, conf: string): VmNetType {
   return given.vmNetType ?? parseSettings(readConf(conf), conf).vmNetType ?? "nat";
+}
+
+/** Whether root switches IPv6 on in /etc/softnet.conf. Throws as `typeOf`; where that needs no file, a wrong one leaves it off. */
+function wantsIPv6(given: SessionArguments, conf: string): boolean {
+  try {
+    return parseSettings(readConf(conf), conf).ipv6 ?? false;
+  } catch (error) {
+    if (given.vmNetType === undefined || !(error instanceof UserError)) throw error;
+    return false;
+  }
 }
 
 function openVmPort(libc: DarwinLibc, unix: UnixSystem, version: string, given: SessionArguments): FramePort {

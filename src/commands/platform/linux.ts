@@ -140,6 +140,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     type,
     vmMac: vmMacAddress,
     rules,
+    isolated,
     mtu,
     connections: maxConnections ?? DEFAULT_CONNECTIONS,
     directory: registry.directory,

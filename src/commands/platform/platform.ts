@@ -12,6 +12,8 @@ export interface Platform extends SessionSystem {
   openLog(level: LogLevel, format: LogFormat, write?: (line: string) => boolean): Log;
   /** The service manager to notify; to be called after rights were given up. Absent if the system has none. */
   serviceManager?(): ServiceManager;
+  /** The arguments with what root's settings add to them, where the system has such. Throws UserError. */
+  withSettings?(given: RunArguments): RunArguments;
   /** Determines the caller, and the user that softnet will become. Throws UserError. */
   privileges(given: RunArguments): PrivilegeWalk;
   /** Throws UserError unless `--control-fd` is a connected unix stream socket that no other option uses. */

@@ -5,37 +5,17 @@
  */
 import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV4 } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
-import { ICMP_PROHIBITED, ICMP_REDIRECT, ICMP_UNREACHABLE, isIcmpError, putIcmpError } from "../../wire/icmp.ts";
+import { ICMP_PROHIBITED, ICMP_UNREACHABLE, putIcmpError } from "../../wire/icmp.ts";
 import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, putIPv4Header } from "../../wire/ipv4.ts";
-import { SOUND } from "../../wire/malformed.ts";
-import { isBareSyn, putTcp, TCP_ACK, TCP_FIN, TCP_HEADER, TCP_RST } from "../../wire/tcp.ts";
+import { putTcp, TCP_ACK, TCP_HEADER, TCP_RST } from "../../wire/tcp.ts";
+import { answerBucket, answerTo, NO_ANSWER, PROHIBITED, RESET, synAcknowledgement } from "../answered.ts";
 import type { FlowTable } from "../flow-table.ts";
-import { DROP_REASONS, verdictOf } from "../reasons.ts";
-import { TokenBucket } from "../token-bucket.ts";
-
-const ANSWERS_PER_SECOND = 100;
-const ANSWER_BURST = 200;
 
 /** Bytes behind the IPv4 header that an ICMP error quotes (RFC 792). */
 const QUOTED_PAYLOAD = 8;
 
-/** By verdict: whether what was dropped for it is answered. Never what failed a check against spoofing. */
-const IS_ANSWERED = new Uint8Array(DROP_REASONS.length + 1);
-for (const name of [
-  "policy.block",
-  "policy.destination",
-  "policy.gateway",
-  "policy.metadata",
-  "flow.full",
-  "flow.half-open",
-  "flow.unknown",
-  "flow.cut",
-]) {
-  IS_ANSWERED[verdictOf(name)] = 1;
-}
-
 export class Answers {
-  readonly #bucket = new TokenBucket(ANSWERS_PER_SECOND, ANSWER_BURST);
+  readonly #bucket = answerBucket();
 
   /**
    * Writes the answer to a frame of the VM's that was dropped, and that did not go to many, to `out` at `at`, and returns
@@ -51,30 +31,24 @@ export class Answers {
     out: Uint8Array,
     at: number,
   ): number {
-    if (IS_ANSWERED[verdict] !== 1 || view.type !== TYPE_IPV4 || view.malformed !== SOUND) return 0;
-    const { destination: remote, source: own, tcpFlags: flags } = view;
-    if (view.isToGroup || view.fragmentOffset !== 0) return 0;
-    if ((flags & TCP_RST) !== 0 || isIcmpError(view.icmpType) || view.icmpType === ICMP_REDIRECT) return 0;
-    const data = isBareSyn(flags) ? view.transportLength - view.tcpHeaderLength : 0;
-    if (isBareSyn(flags) && (view.tcpHeaderLength < TCP_HEADER || data < 0)) return 0;
-    if (!this.#bucket.take(now)) return 0;
-
+    if (view.type !== TYPE_IPV4) return 0;
+    const kind = answerTo(view, verdict, lost);
+    if (kind === NO_ANSWER || !this.#bucket.take(now)) return 0;
+    const { destination: remote, source: own } = view;
     const to = at + ETHERNET_HEADER;
     let total = IPV4_HEADER + TCP_HEADER;
-    if (isBareSyn(flags)) {
-      putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
-      const end = (flags & TCP_FIN) !== 0 ? 1 : 0;
-      const acknowledgement = (view.tcpSequence + 1 + data + end) >>> 0;
-      putTcp(out, to, view.destinationPort, view.sourcePort, 0, acknowledgement, TCP_RST | TCP_ACK);
-    } else if (lost && (flags & TCP_ACK) !== 0) {
-      putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
-      putTcp(out, to, view.destinationPort, view.sourcePort, view.tcpAcknowledgement, 0, TCP_RST);
-    } else {
+    if (kind === PROHIBITED) {
       const quoted = IPV4_HEADER + Math.min(view.transportLength, QUOTED_PAYLOAD);
       const message = to + IPV4_HEADER;
       total =
         IPV4_HEADER + putIcmpError(out, message, ICMP_UNREACHABLE, ICMP_PROHIBITED, view.bytes, view.packet, quoted);
       putIPv4Header(out, to, total, PROTOCOL_ICMP, gateway === 0 ? remote : gateway, own);
+    } else {
+      putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);
+      const sequence = kind === RESET ? view.tcpAcknowledgement : 0;
+      const acknowledgement = kind === RESET ? 0 : synAcknowledgement(view);
+      const flags = kind === RESET ? TCP_RST : TCP_RST | TCP_ACK;
+      putTcp(out, to, view.destinationPort, view.sourcePort, sequence, acknowledgement, flags);
     }
     return finish(out, at, total, view.sourceMac, view.destinationMac);
   }

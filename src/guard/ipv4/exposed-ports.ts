@@ -24,8 +24,12 @@ export class ExposedPorts {
 
   /** Whether the packet is an answer to the gateway, an address in host order. */
   isAnswer(view: FrameView, gateway: number): boolean {
-    if (this.#ports.size === 0 || view.protocol !== PROTOCOL_TCP) return false;
-    if (view.destination !== gateway || view.fragmentBits !== 0) return false;
+    return this.isFromExposed(view) && view.destination === gateway;
+  }
+
+  /** Whether the packet is TCP from an exposed port that opens no connection, of either family. */
+  isFromExposed(view: FrameView): boolean {
+    if (this.#ports.size === 0 || view.protocol !== PROTOCOL_TCP || view.fragmentBits !== 0) return false;
     return !isBareSyn(view.tcpFlags) && this.#ports.has(view.sourcePort);
   }
 }

@@ -14,6 +14,7 @@ import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
 import type { FlowObserver } from "../flow-observer.ts";
 import { NO_FLOW } from "../flow-table.ts";
+import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../policy-guard.ts";
 import { PASS, verdictOf } from "../reasons.ts";
@@ -23,10 +24,10 @@ import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
-import { FragmentGuard } from "./fragment-guard.ts";
 import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
+import { IPv4Fragments } from "./ipv4-fragments.ts";
 import { Lease } from "./lease.ts";
 import { judgeOffload } from "./offload.ts";
 import { OwnRequest } from "./own-request.ts";
@@ -45,6 +46,9 @@ const POLICY_BLOCK = verdictOf("policy.block");
 const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const DHCP_PORTS = verdictOf("dhcp.ports");
 const DHCP_FRAGMENT = verdictOf("dhcp.fragment");
+
+/** Of the only address, whatever a packet to the VM goes to. */
+const PLACE = 0;
 
 /** The callbacks of the guard's user (GuardOptions). */
 export type FamilyCallbacks = Pick<GuardOptions, "origin" | "restored" | "heldElsewhere" | "onBinding">;
@@ -114,10 +118,10 @@ export class IPv4Family implements AddressFamily {
     this.#arp = new ArpGuard(dhcp);
     this.#dhcpEgress = new DhcpEgress(dhcp);
     this.#dhcpIngress = new DhcpIngress(dhcp);
-    this.#fragments = new FragmentGuard(policy);
+    this.#fragments = new FragmentGuard(new IPv4Fragments(policy));
     this.#answers = settings.reject ? new Answers() : undefined;
     this.#gateway.setAddress(gateway);
-    const kept = restored?.addresses.find(({ family }) => family === "ipv4");
+    const kept = restored?.addresses.find((address) => address.family === "ipv4");
     const taken = kept !== undefined && restore(dhcp, kept);
     this.#updateNetwork();
     if (taken) this.#restoreAcknowledged(kept);
@@ -131,6 +135,11 @@ export class IPv4Family implements AddressFamily {
   /** The gateway's address, host order; 0 = not known. */
   get gateway(): number {
     return this.#settings.gateway || (this.#lease.bound?.router ?? 0);
+  }
+
+  /** The gateway's MAC, UNKNOWN_MAC while it is not known. */
+  get gatewayMac(): number {
+    return this.#gateway.mac;
   }
 
   get deadline(): number {
@@ -162,7 +171,7 @@ export class IPv4Family implements AddressFamily {
     if (isRouterMessage(view.icmpType)) return ICMP_ROUTER;
     if (isIcmpError(view.icmpType) && !isAboutPacketTo(view.source, view)) return ICMP_QUOTE;
     const whole = view.fragmentBits === 0;
-    const verdict = whole ? this.#policy.egress(view) : this.#fragments.judge(OUT, view, this.#clock[0]!);
+    const verdict = whole ? this.#policy.egress(view) : this.#fragments.judge(OUT, view, PLACE, this.#clock[0]!);
     if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
     return this.#settings.exposed.isAnswer(view, this.#gateway.address) ? PASS : verdict;
   }
@@ -184,7 +193,7 @@ export class IPv4Family implements AddressFamily {
     if (view.isToGroup && this.#isForOne(view)) return GROUP_FRAME;
     if (isIcmpError(view.icmpType) && !isAboutPacketOf(this.#lease.address, view)) return ICMP_QUOTE;
     if (view.fragmentBits === 0) return this.#policy.ingress(view);
-    return this.#fragments.judge(IN, view, this.#clock[0]!);
+    return this.#fragments.judge(IN, view, PLACE, this.#clock[0]!);
   }
 
   /** Whether a packet to the VM is for one machine. */
@@ -215,6 +224,11 @@ export class IPv4Family implements AddressFamily {
   takeQuestion(out: Uint8Array, at: number): number {
     const now = this.#clock[0]!;
     return this.#ownRequest.take(out, at, now) || this.#arp.takeQuestion(out, at, now);
+  }
+
+  /** Nothing: an IPv4 address ends with its lease, used or not. */
+  takeProbe(): number {
+    return 0;
   }
 
   #expire(): void {

@@ -17,7 +17,7 @@ import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
 import { changeLinks, type LinkChanges } from "../../native/linux/link-changes.ts";
 import { LinkEvents } from "../../native/linux/link-events.ts";
 import { Links } from "../../native/linux/links.ts";
-import { allowsEverything, type Cidr, formatCidr, netmaskOf, parseCidr, type Rule } from "../../policy/rule.ts";
+import { type Cidr, formatCidr, netmaskOf, parseCidr, type Rule } from "../../policy/rule.ts";
 import { TapPort } from "../../ports/tap.ts";
 import { createTap, setHardwareAddress, type TapDevice } from "../../ports/tap-device.ts";
 import { INGRESS } from "../../relay/direction.ts";
@@ -51,6 +51,8 @@ export interface NatOptions {
   readonly vmMac: string;
   /** The rules in force at the start. */
   readonly rules: readonly Rule[];
+  /** Whether they keep the VM apart from others. */
+  readonly isolated: boolean;
   /** What `--subnet`, `--dns` and `--expose` said. */
   readonly subnet?: string;
   readonly dns?: string;
@@ -128,7 +130,7 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
     dhcpServer: formatIPv4(gateway),
     serves: true,
     subnet: formatCidr(subnet),
-    isolated: !allowsEverything(plan.rules),
+    isolated: options.isolated,
     mtu,
     exposedPorts: plan.exposures.map(({ internal }) => internal),
     host,

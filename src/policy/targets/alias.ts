@@ -1,36 +1,69 @@
-/** Aliases: words for addresses that people need and get wrong. */
+/** Aliases: words for addresses that people need and get wrong. They cover addresses of both families. */
 import type { Cidr } from "../cidr.ts";
+import { type Cidr6, cidr6Of } from "../cidr-6.ts";
 import { CLASS_GLOBAL, CLASS_METADATA, CLASS_OTHER, CLASS_PRIVATE } from "../default-layer.ts";
 import { METADATA_ADDRESSES } from "../special-purpose.ts";
+import { METADATA_ADDRESSES_6 } from "../special-purpose-6.ts";
 import type { Target, TargetKind } from "./target.ts";
 
 const host = (address: number): Cidr => ({ address, length: 32 });
+const host6 = (address: bigint): Cidr6 => cidr6Of(address, 128);
 
-/** `own`: what differs from an alias of single addresses that are the same in every network. */
-function alias(text: string, prefixes: Target["prefixes"], own: Partial<Target> = {}): Target {
+/** Of single addresses. */
+function alias(text: string, covers: Pick<Target, "prefixes" | "prefixes6">, own: Partial<Target> = {}): Target {
   return Object.freeze({
     text,
     rank: 32,
     cidr: undefined,
+    cidr6: undefined,
     classes: [],
+    classes6: [],
     followsNetwork: false,
     blockedClass: CLASS_OTHER,
-    countsInBlockedAlias: true,
-    prefixes,
+    countsInBlocked: () => true,
+    ...covers,
     ...own,
   });
 }
 
-/** The gateway. */
-export const HOST = alias("@host", ({ gateway }) => (gateway === 0 ? [] : [host(gateway)]), { followsNetwork: true });
+/** Of a whole class. */
+function classAlias(text: string, addressClass: number, own: Partial<Target> = {}): Target {
+  const classes = [addressClass];
+  return alias(text, { prefixes: () => [], prefixes6: () => [] }, { rank: 0, classes, classes6: classes, ...own });
+}
+
+/** The gateway, and IPv6's router. */
+export const HOST = alias(
+  "@host",
+  {
+    prefixes: ({ gateway }) => (gateway === 0 ? [] : [host(gateway)]),
+    prefixes6: ({ routers }) => routers.map(host6),
+  },
+  { followsNetwork: true },
+);
+
+const DNS = alias(
+  "@dns",
+  {
+    prefixes: ({ dnsServers }) => dnsServers.map(host),
+    prefixes6: ({ dnsServers }) => dnsServers.map(host6),
+  },
+  { followsNetwork: true },
+);
+
+const METADATA = alias(
+  "@metadata",
+  { prefixes: () => METADATA_ADDRESSES, prefixes6: () => METADATA_ADDRESSES_6 },
+  { blockedClass: CLASS_METADATA },
+);
 
 const ALIASES_BY_TEXT: ReadonlyMap<string, Target> = new Map(
   [
     HOST,
-    alias("@dns", ({ dnsServers }) => dnsServers.map(host), { followsNetwork: true }),
-    alias("@metadata", () => METADATA_ADDRESSES, { blockedClass: CLASS_METADATA }),
-    alias("@private", () => [], { rank: 0, classes: [CLASS_PRIVATE], blockedClass: CLASS_PRIVATE }),
-    alias("@global", () => [], { rank: 0, classes: [CLASS_GLOBAL] }),
+    DNS,
+    METADATA,
+    classAlias("@private", CLASS_PRIVATE, { blockedClass: CLASS_PRIVATE }),
+    classAlias("@global", CLASS_GLOBAL),
   ].map((one) => [one.text, one]),
 );
 

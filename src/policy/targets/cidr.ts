@@ -1,7 +1,7 @@
 /** A target that is written as an IPv4 prefix: `192.168.0.0/24`. */
 import { parseIPv4 } from "../../wire/address.ts";
 import { type Cidr, contains, formatCidr, parseCidr } from "../cidr.ts";
-import { ALL_CLASSES, CLASS_OTHER } from "../default-layer.ts";
+import { ALL_CLASSES, CLASS_METADATA, CLASS_OTHER, CLASS_PRIVATE } from "../default-layer.ts";
 import { METADATA_ADDRESSES, PRIVATE } from "../special-purpose.ts";
 import type { Target, TargetKind } from "./target.ts";
 
@@ -24,6 +24,14 @@ export class CidrTarget implements Target {
     return this.cidr.length === 0 ? ALL_CLASSES : [];
   }
 
+  get cidr6(): undefined {
+    return undefined;
+  }
+
+  get classes6(): readonly number[] {
+    return [];
+  }
+
   get followsNetwork(): boolean {
     return false;
   }
@@ -33,12 +41,20 @@ export class CidrTarget implements Target {
   }
 
   /** A prefix within the alias is about that part of it; a wider one is not (threat row I7). */
-  get countsInBlockedAlias(): boolean {
-    return [...PRIVATE, ...METADATA_ADDRESSES].some((part) => contains(part, this.cidr));
+  countsInBlocked(addressClass: number): boolean {
+    const parts = addressClass === CLASS_PRIVATE ? PRIVATE : METADATA_ADDRESSES;
+    return (
+      (addressClass === CLASS_PRIVATE || addressClass === CLASS_METADATA) &&
+      parts.some((part) => contains(part, this.cidr))
+    );
   }
 
   prefixes(): readonly Cidr[] {
     return this.cidr.length === 0 ? [] : [this.cidr];
+  }
+
+  prefixes6(): readonly [] {
+    return [];
   }
 }
 

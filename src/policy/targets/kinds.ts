@@ -1,12 +1,16 @@
 /** The kinds of targets. A new kind is a new file of this folder and one entry here. */
 import { ALIASES } from "./alias.ts";
 import { CIDRS } from "./cidr.ts";
+import { CIDRS_6 } from "./cidr-6.ts";
 import type { Target, TargetKind } from "./target.ts";
 
-const KINDS: readonly TargetKind[] = [CIDRS, ALIASES];
+const KINDS: readonly TargetKind[] = [CIDRS, CIDRS_6, ALIASES];
 
-/** What may be written as a target, for error messages. */
-export const TARGET_FORMS = KINDS.map(({ form }) => form).join(" or ");
+/** What may be written as a target of IPv4's, for error messages. */
+export const TARGET_FORMS = [CIDRS, ALIASES].map(({ form }) => form).join(" or ");
+
+/** The same for what looks like IPv6. */
+export const TARGET_FORMS_6 = CIDRS_6.form;
 
 /** Returns undefined for what is no target of any kind. */
 export function parseTarget(text: string): Target | undefined {

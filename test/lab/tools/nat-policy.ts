@@ -27,6 +27,7 @@ const network = await openNat(libc, {
   type: "nat",
   vmMac,
   rules: [],
+  isolated: true,
   subnet,
   dns: "9.9.9.9",
   mtu: MTU,

@@ -15,7 +15,8 @@ import { ServingPort } from "../../../src/networks/dhcp/serving-port.ts";
 import { allocateSlab } from "../../../src/ports/slab.ts";
 import { openVmTap } from "../../../src/ports/tap.ts";
 import { Relay } from "../../../src/relay/relay.ts";
-import { formatIPv4, parseIPv4, parseMac } from "../../../src/wire/address.ts";
+import { parseIPv4, parseMac } from "../../../src/wire/address.ts";
+import { formatAddress } from "../../../src/wire/ipv6-address.ts";
 
 const [vmTap, vmMac, hostTap, subnet, dns] = process.argv.slice(2) as [string, string, string, string, string];
 const MTU = 1500;
@@ -53,7 +54,7 @@ const guard = createGuard({
   subnet: `${subnet}.0/30`,
   mtu: MTU,
   onBinding: ({ kind, bound }) =>
-    tell({ message: "binding", kind, address: formatIPv4(bound.address), origin: bound.origin }),
+    tell({ message: "binding", kind, address: formatAddress(bound.address), origin: bound.origin }),
 });
 const slabs = [allocateSlab(MTU + 14), allocateSlab(MTU + 14)] as const;
 const relay = new Relay({

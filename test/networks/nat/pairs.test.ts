@@ -14,7 +14,7 @@ import { createInterface } from "node:readline";
 import { openNat } from "${new URL("../../../src/networks/nat/nat.ts", import.meta.url)}";
 import { loadLibc } from "${new URL("../../../src/native/linux/libc.ts", import.meta.url)}";
 const libc = loadLibc();
-const options = { type: "nat", vmMac: "7e:1a:00:00:00:01", rules: [], dns: "9.9.9.9", mtu: 1500, connections: 4096, directory: "/run/softnet", warn: () => {} };
+const options = { type: "nat", vmMac: "7e:1a:00:00:00:01", rules: [], isolated: true, dns: "9.9.9.9", mtu: 1500, connections: 4096, directory: "/run/softnet", warn: () => {} };
 let network;
 for await (const line of createInterface({ input: process.stdin })) {
   if (line === "open") network = await openNat(libc, options);

@@ -3,12 +3,12 @@
  * Fragments; threat rows I1 and I13). A packet has a place until its last fragment has followed all others in their order,
  * which is what hosts send; what stays in pieces makes room for what comes, that of the same remote address first.
  */
-import { KeyedSlots, NO_SLOT } from "../keyed-slots.ts";
-import { Rings } from "../rings.ts";
+import { KeyedSlots, NO_SLOT } from "./keyed-slots.ts";
+import type { Remotes } from "./remotes.ts";
+import { Rings } from "./rings.ts";
 
-/** Packets noted at once are 2^8. */
-const BITS = 8;
-const MOST_PACKETS = 1 << BITS;
+/** Packets noted at once. */
+export const MOST_PACKETS = 256;
 const MOST_OF_REMOTE = 64;
 
 /** Whole seconds after which one is over once they are exceeded. */
@@ -16,51 +16,76 @@ const SECONDS = 30;
 
 const OLDEST_OF_ALL = 0;
 
+/** How addresses and names are numbers. */
+export interface PacketNumbers extends Remotes {
+  /** The packet that was noted by this name is over. */
+  releaseName(name: number): void;
+}
+
+/** In place of a name, which has 24 bits. */
+const UNUSED = -1;
+
 export class FragmentTable {
-  readonly #packets = new KeyedSlots(BITS);
-  readonly #remotes = new KeyedSlots(BITS);
+  readonly #numbers: PacketNumbers;
+  readonly #packets = new KeyedSlots(MOST_PACKETS);
+  readonly #remotes = new KeyedSlots(MOST_PACKETS);
   readonly #byAge = new Rings(MOST_PACKETS, 1);
   /** A ring for each remote address, by its slot. */
   readonly #byRemote = new Rings(MOST_PACKETS, MOST_PACKETS);
   readonly #packetsOf = new Uint16Array(MOST_PACKETS);
   /** By the packet's slot, as all that follows: its remote address's slot. */
-  readonly #remote = new Uint16Array(MOST_PACKETS);
+  readonly #group = new Uint16Array(MOST_PACKETS);
+  /** The number of its remote address, and its name. */
+  readonly #remote = new Int32Array(MOST_PACKETS);
+  readonly #name = new Int32Array(MOST_PACKETS).fill(UNUSED);
   /** When its first fragment passed, in seconds. */
   readonly #since = new Float64Array(MOST_PACKETS);
+  /** Where the first fragment ends, in bytes. */
+  readonly #firstEnd = new Uint16Array(MOST_PACKETS);
   /** Where the next fragment begins, in bytes. */
   readonly #end = new Uint16Array(MOST_PACKETS);
   /** How many fragments have passed; 0 = one of them came out of order. It is asked about the VM's, of which a bucket lets few through. */
   readonly #passed = new Uint16Array(MOST_PACKETS);
 
+  constructor(numbers: PacketNumbers) {
+    this.#numbers = numbers;
+  }
+
   clear(): void {
-    this.#packets.clear();
-    this.#remotes.clear();
-    this.#byAge.clear();
-    this.#byRemote.clear();
-    this.#packetsOf.fill(0);
+    while (this.#packets.count > 0) this.#forget(this.#byAge.oldest(OLDEST_OF_ALL));
+  }
+
+  /** Forgets all packets with this name. */
+  clearName(name: number): void {
+    for (let slot = 0; slot < MOST_PACKETS; slot++) if (this.#name[slot] === name) this.#forget(slot);
   }
 
   /**
-   * Notes a packet by its first fragment, which passes: addresses, name (identification and protocol, 24 bits), its payload's
-   * length, and the time in seconds.
+   * Notes a packet by its first fragment, which passes: its remote address, a further number of 32 bits and a name of 24 that
+   * tell it from others, its payload's length, and the time in seconds. The name is released with it.
    */
-  note(remote: number, own: number, name: number, length: number, second: number): void {
+  note(remote: number, other: number, name: number, length: number, second: number): void {
+    // First: what makes room may be of the same remote address.
+    const held = this.#numbers.hold(remote);
     this.#forgetOver(second);
-    const known = this.#packets.find(remote, own, name);
+    const known = this.#packets.find(held, other, name);
     if (known !== NO_SLOT) this.#forget(known);
-    let group = this.#remotes.find(remote, 0, 0);
+    let group = this.#remotes.find(held, 0, 0);
     if (group !== NO_SLOT && this.#packetsOf[group] === MOST_OF_REMOTE) {
       this.#forget(this.#byRemote.oldest(group));
     } else if (this.#packets.count === MOST_PACKETS) {
       this.#forget(this.#byAge.oldest(OLDEST_OF_ALL));
       // It may have been the only one of this remote address.
-      group = this.#remotes.find(remote, 0, 0);
+      group = this.#remotes.find(held, 0, 0);
     }
-    if (group === NO_SLOT) group = this.#remotes.add(remote, 0, 0);
-    const slot = this.#packets.add(remote, own, name);
+    if (group === NO_SLOT) group = this.#remotes.add(held, 0, 0);
+    const slot = this.#packets.add(held, other, name);
     this.#packetsOf[group]!++;
-    this.#remote[slot] = group;
+    this.#group[slot] = group;
+    this.#remote[slot] = held;
+    this.#name[slot] = name;
     this.#since[slot] = second;
+    this.#firstEnd[slot] = length;
     this.#end[slot] = length;
     this.#passed[slot] = 1;
     this.#byAge.add(OLDEST_OF_ALL, slot);
@@ -68,9 +93,14 @@ export class FragmentTable {
   }
 
   /** The slot of a packet that is noted, until anything else is called; or NO_SLOT. */
-  find(remote: number, own: number, name: number, second: number): number {
+  find(remote: number, other: number, name: number, second: number): number {
     this.#forgetOver(second);
-    return this.#packets.find(remote, own, name);
+    return this.#packets.find(remote, other, name);
+  }
+
+  /** Whether a later fragment that begins there overlaps the packet's first one. */
+  overlaps(slot: number, offset: number): boolean {
+    return offset < this.#firstEnd[slot]!;
   }
 
   /**
@@ -102,10 +132,13 @@ export class FragmentTable {
   }
 
   #forget(slot: number): void {
-    const group = this.#remote[slot]!;
+    const group = this.#group[slot]!;
+    this.#numbers.releaseName(this.#name[slot]!);
+    this.#name[slot] = UNUSED;
     this.#packets.remove(slot);
     this.#byAge.remove(slot);
     this.#byRemote.remove(slot);
     if (--this.#packetsOf[group]! === 0) this.#remotes.remove(group);
+    this.#numbers.release(this.#remote[slot]!);
   }
 }

@@ -1,0 +1,104 @@
+/**
+ * What flows and fragments must know of IPv6: remote addresses have numbers (remote-numbers.ts), the VM's own ones places
+ * (own-places.ts), and an address that embeds an IPv4 one must pass in both families.
+ */
+import { ALLOWED } from "../../policy/default-layer.ts";
+import { type KnownNetwork6, NO_NETWORK_6 } from "../../policy/default-layer-6.ts";
+import type { Rule } from "../../policy/rule.ts";
+import { IN, OUT, type Way } from "../../policy/rule-tree.ts";
+import { METADATA_ADDRESSES_6 } from "../../policy/special-purpose-6.ts";
+import { PolicyTable6 } from "../../policy/table-6.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { PROTOCOL_ICMP } from "../../wire/ipv4.ts";
+import { PROTOCOL_ICMPV6 } from "../../wire/ipv6.ts";
+import { wordsOf } from "../../wire/ipv6-address.ts";
+import { judgeKind, judgeKind6 } from "../default-policy.ts";
+import type { FlowFamily } from "../flow-family.ts";
+import type { PolicyGuard } from "../policy-guard.ts";
+import { PASS } from "../reasons.ts";
+import type { OwnPlaces } from "./own-places.ts";
+import { RemoteNumbers } from "./remote-numbers.ts";
+
+/** Four words of each. */
+const METADATA_WORDS = Int32Array.from(METADATA_ADDRESSES_6.flatMap(({ address }) => [...wordsOf(address)]));
+
+export class IPv6Flows extends RemoteNumbers implements FlowFamily {
+  readonly icmp = PROTOCOL_ICMPV6;
+  readonly #ipv4: PolicyGuard;
+  readonly #own: OwnPlaces;
+  #table: PolicyTable6;
+
+  constructor(ipv4: PolicyGuard, own: OwnPlaces, rules: readonly Rule[]) {
+    super();
+    this.#ipv4 = ipv4;
+    this.#own = own;
+    this.#table = new PolicyTable6(rules, NO_NETWORK_6);
+  }
+
+  /** In force now. */
+  get table(): PolicyTable6 {
+    return this.#table;
+  }
+
+  /** Puts these into force. `rules`: with those that they imply. */
+  setPolicy(rules: readonly Rule[], knownNetwork: KnownNetwork6): void {
+    this.#table = new PolicyTable6(rules, knownNetwork);
+  }
+
+  get stateful(): boolean {
+    return this.#table.stateful;
+  }
+
+  remoteOf(way: Way, view: FrameView): number {
+    return this.find(way === OUT ? view.destination6 : view.source6);
+  }
+
+  quotedRemoteOf(way: Way, view: FrameView): number {
+    return this.find(way === OUT ? view.quotedDestination6 : view.quotedSource6);
+  }
+
+  /** A packet to the VM that it reports an error about may have gone to another of its addresses than the error comes from. */
+  quotedPlaceOf(way: Way, view: FrameView, place: number): number {
+    return way === OUT ? place : this.#own.placeOf(view.quotedDestination6);
+  }
+
+  isGroup(): boolean {
+    return this.words[0]! >>> 24 === 0xff;
+  }
+
+  judge(way: Way, _remote: number, protocol: number, port: number, fragmented: boolean): number {
+    return this.judgeAddress(way, this.words, protocol, port, fragmented);
+  }
+
+  /** The same about any address of four words. What it embeds must pass, too; ICMPv6 is ICMP there. */
+  judgeAddress(way: Way, words: Int32Array, protocol: number, port: number, fragmented: boolean): number {
+    const table = this.#table;
+    const verdict = judgeKind6(table.ask(way, words, 0, port), protocol, port, fragmented);
+    if (verdict !== PASS) return verdict;
+    const embedded = table.embeddedIPv4(words, 0);
+    if (embedded < 0) return PASS;
+    const same = protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : protocol;
+    return judgeKind(this.#ipv4.table.ask(way, embedded, port), same, port, fragmented);
+  }
+
+  mayOpenToVm(_remote: number, port: number): boolean {
+    const { words } = this;
+    const embedded = this.#table.embeddedIPv4(words, 0);
+    if (embedded >= 0 && !this.#ipv4.mayOpenToVm(embedded, port)) return false;
+    return !isMetadata6(words) || (this.stateful && this.#table.ask(IN, words, 0, port) === ALLOWED);
+  }
+}
+
+function isMetadata6(words: Int32Array): boolean {
+  for (let at = 0; at < METADATA_WORDS.length; at += 4) {
+    if (
+      METADATA_WORDS[at] === words[0] &&
+      METADATA_WORDS[at + 1] === words[1] &&
+      METADATA_WORDS[at + 2] === words[2] &&
+      METADATA_WORDS[at + 3] === words[3]
+    ) {
+      return true;
+    }
+  }
+  return false;
+}

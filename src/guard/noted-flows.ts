@@ -1,0 +1,79 @@
+/**
+ * The flows of one family, from when they are needed first, and the RSTs of those that a change cut. Both families' policies
+ * are made with it.
+ */
+import type { FrameView } from "../wire/frame-view.ts";
+import type { FlowFamily } from "./flow-family.ts";
+import { FlowGuard } from "./flow-guard.ts";
+import type { FlowObserver } from "./flow-observer.ts";
+import { type FlowTable, NO_FLOW } from "./flow-table.ts";
+import { Resets } from "./resets.ts";
+import { TokenBucket } from "./token-bucket.ts";
+
+const ECHOES_PER_SECOND = 100;
+const ECHO_BURST = 200;
+
+export class NotedFlows {
+  /** For echoes from the VM. */
+  readonly echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
+  readonly #family: FlowFamily;
+  /** The guard's clock in microseconds, in place 0. */
+  readonly #clock: Float64Array;
+  readonly #observer: FlowObserver | undefined;
+  readonly #resets: Resets | undefined;
+  /** Kept from when it was needed first. */
+  #guard: FlowGuard | undefined;
+  #second = 0;
+
+  /** `reject`: flows that are cut leave RSTs. */
+  constructor(family: FlowFamily, reject: boolean, clock: Float64Array, observer?: FlowObserver) {
+    this.#family = family;
+    this.#clock = clock;
+    this.#observer = observer;
+    this.#resets = reject ? new Resets() : undefined;
+  }
+
+  /** Undefined while there never was a need for flows. */
+  get table(): FlowTable | undefined {
+    return this.#guard?.flows;
+  }
+
+  /** Who judges packets by flows from now on; made where there is none yet. */
+  needed(): FlowGuard {
+    if (this.#guard === undefined) {
+      this.#guard = new FlowGuard(this.#family, this.echoBucket, this.#clock, this.#observer);
+      this.#guard.flows.advance(this.#second);
+    }
+    return this.#guard;
+  }
+
+  /** Ends what is over. To be called whenever the clock was moved. */
+  advance(): void {
+    const second = Math.floor(this.#clock[0]! / 1_000_000);
+    if (second === this.#second) return;
+    this.#second = second;
+    this.#guard?.flows.advance(second);
+  }
+
+  /** Ends all flows. */
+  clear(): void {
+    this.#guard?.flows.clear();
+    this.#resets?.clear();
+  }
+
+  /** Judges all flows again; returns how many were cut. `withResets`: the cut ones get a RST, where there are any. */
+  judgeAgain(withResets: boolean): number {
+    return this.#guard?.judgeAgain(withResets ? this.#resets : undefined) ?? 0;
+  }
+
+  /** Whether a packet from the VM's address in `place` is a TCP segment of a flow that is cut. */
+  isOfCutFlow(view: FrameView, place: number): boolean {
+    return this.#guard?.isOfCutFlow(view, place) ?? false;
+  }
+
+  /** The next flow that gets a RST, which waits no longer; NO_FLOW = none. */
+  nextReset(): number {
+    const flows = this.table;
+    return this.#resets === undefined || flows === undefined ? NO_FLOW : this.#resets.take(flows);
+  }
+}

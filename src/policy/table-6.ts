@@ -1,0 +1,127 @@
+/**
+ * The policy table of IPv6: the same questions as table.ts answers, about addresses of four signed 32-bit words
+ * (wire/frame-headers.ts). Its interval is found by binary search: at most 14 steps, with as many rules as there may be.
+ */
+
+import { wordsOf } from "../wire/ipv6-address.ts";
+import { IPV6_SPACE } from "./address-space.ts";
+import { LOOPBACK } from "./default-layer.ts";
+import { defaultLayer6, type KnownNetwork6 } from "./default-layer-6.ts";
+import { EmbeddedAddresses } from "./embedded.ts";
+import { countsForIPv6 } from "./families.ts";
+import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
+import { type PortLists, UNDECIDED } from "./port-lists.ts";
+import { isStateful, type Rule } from "./rule.ts";
+import { OUT, type Way } from "./rule-tree.ts";
+
+/** Signed numbers are in the order of unsigned ones when this bit is the other way round. */
+const SIGN = 0x80000000 | 0;
+
+export class PolicyTable6 {
+  /** The policy judges both directions and tracks flows. */
+  readonly stateful: boolean;
+  /** Verdicts depend on ports. */
+  readonly byPort: boolean;
+  /** First address of each interval, ascending, the first is ::; four words each, the sign bits the other way round. */
+  readonly #starts: Int32Array;
+  /** Of the last interval. */
+  readonly #last: number;
+  /** As `#judged` has them. */
+  readonly #plain: readonly [Uint8Array, Uint8Array];
+  readonly #lists: readonly [Int16Array, Int16Array];
+  readonly #rootLists: readonly [Int16Array, Int16Array];
+  readonly #portLists: PortLists;
+  readonly #judged: JudgedIntervals<bigint>;
+  readonly #embedded: EmbeddedAddresses;
+
+  /** Of the rules those that count for IPv6. */
+  constructor(rules: readonly Rule[], knownNetwork: KnownNetwork6) {
+    const judged = new JudgedIntervals(
+      rules.filter(countsForIPv6),
+      {
+        space: IPV6_SPACE,
+        classes: ({ classes6 }) => classes6,
+        prefixes: (target) => target.prefixes6(knownNetwork),
+      },
+      defaultLayer6(knownNetwork),
+    );
+    this.#judged = judged;
+    this.#embedded = new EmbeddedAddresses(knownNetwork.nat64);
+    this.stateful = isStateful(rules);
+    this.byPort = judged.byPort;
+    this.#starts = Int32Array.from(judged.starts.flatMap((start) => [...wordsOf(start)].map((word) => word ^ SIGN)));
+    this.#last = judged.starts.length - 1;
+    this.#plain = judged.plain;
+    this.#lists = judged.lists;
+    this.#rootLists = judged.rootLists;
+    this.#portLists = judged.portLists;
+  }
+
+  /** The interval of the address whose four words begin at `at`. */
+  #find(words: Int32Array, at: number): number {
+    const starts = this.#starts;
+    const first = words[at]! ^ SIGN;
+    const second = words[at + 1]! ^ SIGN;
+    const third = words[at + 2]! ^ SIGN;
+    const fourth = words[at + 3]! ^ SIGN;
+    let low = 0;
+    let high = this.#last;
+    // The interval with the largest start that is not above the address.
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      const start = middle * 4;
+      let word = starts[start]!;
+      let wanted = first;
+      if (word === wanted) {
+        word = starts[start + 1]!;
+        wanted = second;
+        if (word === wanted) {
+          word = starts[start + 2]!;
+          wanted = third;
+          if (word === wanted) {
+            word = starts[start + 3]!;
+            wanted = fourth;
+          }
+        }
+      }
+      if (word <= wanted) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  /** What holds for a packet without a port from the VM to the address whose four words begin at `at`. */
+  lookup(words: Int32Array, at: number): number {
+    return this.#plain[OUT][this.#find(words, at)]!;
+  }
+
+  /**
+   * What holds for a packet on a way, with this remote address (four words from `at` on) and port (or NO_PORT): ALLOWED or
+   * BLOCKED; where no rule counts INBOUND on the way in, else the address's kind. What an address embeds is asked apart
+   * (`embeddedIPv4`).
+   */
+  ask(way: Way, words: Int32Array, at: number, port: number): number {
+    const interval = this.#find(words, at);
+    const plain = this.#plain[way][interval]!;
+    if (!this.byPort || port === NO_PORT || plain === LOOPBACK) return plain;
+    const decision = this.#portLists.find(this.#lists[way][interval]!, port);
+    if (decision !== UNDECIDED) return decision;
+    return this.#portLists.find(this.#rootLists[way][interval]!, port) || plain;
+  }
+
+  /** The IPv4 address that a remote address (four words from `at` on) embeds, host order; -1 = none. */
+  embeddedIPv4(words: Int32Array, at: number): number {
+    const embedded = this.#embedded;
+    return embedded.find(words, at) ? embedded.found[0]! : -1;
+  }
+
+  /** The rule that put there what `ask` returns; undefined where the default policy did. For people: it allocates. */
+  decidingRule(way: Way, address: bigint, port: number): Rule | undefined {
+    return this.#judged.decidingRule(way, this.#find(wordsOf(address), 0), address, port);
+  }
+
+  /** Whether a rule may allow a packet without a port or with some port. An upper bound: longer prefixes may block it. */
+  mayBeAllowed(way: Way, address: bigint): boolean {
+    return this.#judged.mayBeAllowed(way, this.#find(wordsOf(address), 0));
+  }
+}
