@@ -3,13 +3,20 @@
  */
 import { readRecord, recordNames } from "./files.ts";
 import { isOver, momentOf } from "./lifetime.ts";
+import type { Entry } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
+export interface EarlierNetwork {
+  readonly subnet: string;
+  /** An IPv6 address of the VM's that is not link-local, where it had one. */
+  readonly address6: bigint | undefined;
+}
+
 /**
- * The subnets, newest first, of networks of that kind (`nat`, `host`) on which the VM with this MAC address has a valid
+ * The networks, newest first, of that kind (`nat`, `host`) on which the VM with this MAC address has a valid
  * lease and whose softnet has ended. Empty when the registry cannot be read, since this is only a preference.
  */
-export function earlierSubnets(system: RegistrySystem, kind: string, mac: number): string[] {
+export function earlierNetworks(system: RegistrySystem, kind: string, mac: number): EarlierNetwork[] {
   try {
     const moment = momentOf(system);
     const scope = system.networkScope();
@@ -20,11 +27,20 @@ export function earlierSubnets(system: RegistrySystem, kind: string, mac: number
       .filter((found) => found?.entry !== undefined && !found.live && !isOver(found.entry, moment))
       .toSorted((a, b) => b!.entry!.writtenSinceBoot - a!.entry!.writtenSinceBoot)
       .flatMap((found) => {
-        const whole = found!.entry!.network;
+        const entry = found!.entry!;
+        const whole = entry.network;
         const own = scope === "" ? whole : whole.endsWith(`, ${scope}`) ? whole.slice(0, -scope.length - 2) : "";
-        return network.exec(own)?.[1] ?? [];
+        const subnet = network.exec(own)?.[1];
+        return subnet === undefined ? [] : { subnet, address6: routableAddress(entry) };
       });
   } catch {
     return [];
   }
 }
+
+function routableAddress({ ipv6 = [] }: Entry): bigint | undefined {
+  return ipv6.find(({ address }) => address >> 118n !== LINK_LOCAL)?.address;
+}
+
+/** The upper 10 bits (RFC 4291 2.5.6). */
+const LINK_LOCAL = 0x3fan;
