@@ -23,7 +23,7 @@ export interface Reachable {
 }
 
 /** Clients' ports begin after the well-known ones: a rule about those alone blocks no answer. */
-const FIRST_CLIENT_PORT = 1024;
+export const FIRST_CLIENT_PORT = 1024;
 
 export function reachable(rules: readonly Rule[], knownNetwork: KnownNetwork): Reachable {
   const table = new PolicyTable(rules, knownNetwork);

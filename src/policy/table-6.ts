@@ -4,15 +4,15 @@
  */
 
 import { wordsOf } from "../wire/ipv6-address.ts";
-import { IPV6_SPACE } from "./address-space.ts";
-import { LOOPBACK } from "./default-layer.ts";
+import { IPV6_SPACE, type RangesOf } from "./address-space.ts";
+import { BLOCKED, LOOPBACK } from "./default-layer.ts";
 import { defaultLayer6, type KnownNetwork6 } from "./default-layer-6.ts";
 import { EmbeddedAddresses } from "./embedded.ts";
 import { countsForIPv6 } from "./families.ts";
 import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import { type PortLists, UNDECIDED } from "./port-lists.ts";
 import { isStateful, type Rule } from "./rule.ts";
-import { OUT, type Way } from "./rule-tree.ts";
+import { IN, OUT, type Way } from "./rule-tree.ts";
 
 /** Signed numbers are in the order of unsigned ones when this bit is the other way round. */
 const SIGN = 0x80000000 | 0;
@@ -123,5 +123,22 @@ export class PolicyTable6 {
   /** Whether a rule may allow a packet without a port or with some port. An upper bound: longer prefixes may block it. */
   mayBeAllowed(way: Way, address: bigint): boolean {
     return this.#judged.mayBeAllowed(way, this.#find(wordsOf(address), 0));
+  }
+
+  /** What a rule may allow, on any way and port, without the addresses that never pass. */
+  allowedRanges(): RangesOf<bigint> {
+    const judged = this.#judged;
+    return judged.ranges(
+      (at) => this.#plain[OUT][at] !== LOOPBACK && (judged.mayBeAllowed(OUT, at) || judged.mayBeAllowed(IN, at)),
+    );
+  }
+
+  /** Where the value on the way out is one that `accepts` takes, for every port from `least` on. */
+  outRanges(accepts: (value: number) => boolean, least: number): RangesOf<bigint> {
+    const judged = this.#judged;
+    return judged.ranges((at) => {
+      const plain = this.#plain[OUT][at]!;
+      return accepts(plain) && (plain === LOOPBACK || !judged.has(OUT, at, BLOCKED, least));
+    });
   }
 }

@@ -46,8 +46,6 @@ const IAADDR_HEADER = 24;
 const LONGEST_IDENTIFIER = 130;
 const MOST_ASSOCIATIONS = 8;
 const MOST_ADDRESSES = 16;
-/** DNS servers that are kept. */
-export const MOST_DNS6_SERVERS = 8;
 
 /** Success, or no status at all. */
 export const STATUS_SUCCESS = 0;
@@ -78,8 +76,9 @@ export class Dhcpv6Message {
   readonly #owners = new Int8Array(MOST_ADDRESSES);
   readonly #at = new Uint32Array(MOST_ADDRESSES);
   readonly #addressStatuses = new Int32Array(MOST_ADDRESSES);
+  /** Whole addresses in the first option with DNS servers, and where they begin. */
   dnsServers = 0;
-  readonly #dnsAt = new Uint32Array(MOST_DNS6_SERVERS);
+  #dnsAt = 0;
 
   /** Reads the `length` bytes at `at`; false where it is no message, or one that can be read in two ways. */
   read(bytes: Uint8Array, at: number, length: number): boolean {
@@ -106,6 +105,7 @@ export class Dhcpv6Message {
     this.associations = 0;
     this.addresses = 0;
     this.dnsServers = 0;
+    this.#dnsAt = 0;
   }
 
   #readOptions(from: number, end: number): boolean {
@@ -140,14 +140,15 @@ export class Dhcpv6Message {
       case OPTION_IAADDR:
         return this.#isRegistration && this.#readAddress(NO_ASSOCIATION, value, length);
       case OPTION_STATUS:
-        if (this.#status !== NO_STATUS || length < 2) return false;
-        this.#status = get16(this.#bytes, value);
+        if (length < 2) return false;
+        this.#status = Math.max(this.#status, get16(this.#bytes, value));
         return true;
       case OPTION_RAPID_COMMIT:
         this.rapidCommit = true;
         return true;
       case OPTION_DNS:
-        this.#readDnsServers(value, length);
+        if (this.#dnsAt === 0) this.dnsServers = Math.floor(length / ADDRESS);
+        this.#dnsAt ||= value;
         return true;
       default:
         return true;
@@ -177,8 +178,8 @@ export class Dhcpv6Message {
       if (code === OPTION_IAADDR) {
         if (!this.#readAddress(association, value, length)) return false;
       } else if (code === OPTION_STATUS) {
-        if (this.#statuses[association] !== NO_STATUS || length < 2) return false;
-        this.#statuses[association] = get16(bytes, value);
+        if (length < 2) return false;
+        this.#statuses[association] = Math.max(this.#statuses[association]!, get16(bytes, value));
       }
       at = value + length;
     }
@@ -200,18 +201,12 @@ export class Dhcpv6Message {
       const size = get16(bytes, at + 2);
       if (inner + size > end || isAssociation(code) || code === OPTION_IAADDR) return false;
       if (code === OPTION_STATUS) {
-        if (this.#addressStatuses[index] !== NO_STATUS || size < 2) return false;
-        this.#addressStatuses[index] = get16(bytes, inner);
+        if (size < 2) return false;
+        this.#addressStatuses[index] = Math.max(this.#addressStatuses[index]!, get16(bytes, inner));
       }
       at = inner + size;
     }
     return true;
-  }
-
-  #readDnsServers(value: number, length: number): void {
-    for (let at = value; at + ADDRESS <= value + length && this.dnsServers < MOST_DNS6_SERVERS; at += ADDRESS) {
-      this.#dnsAt[this.dnsServers++] = at;
-    }
   }
 
   get hasClient(): boolean {
@@ -290,8 +285,13 @@ export class Dhcpv6Message {
   }
 
   dnsServerOf(index: number): bigint {
-    return getIPv6(this.#bytes, this.#dnsAt[index]!);
+    return getIPv6(this.#bytes, this.#dnsAt + ADDRESS * index);
   }
+}
+
+/** Messages of a client's that are for one server. */
+export function mustNameServer(type: number): boolean {
+  return type === DHCPV6_REQUEST || type === DHCPV6_RENEW || type === DHCPV6_RELEASE || type === DHCPV6_DECLINE;
 }
 
 function isIdentifierLength(length: number): boolean {

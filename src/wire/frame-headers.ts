@@ -228,13 +228,18 @@ export class FrameHeaders {
     this.extensions = walk.extensions;
     this.fragmentBits = walk.fragmentBits;
     this.malformed = addresses !== SOUND ? addresses : fault;
-    if (fault !== SOUND || (walk.fragmentBits & 0x1fff) !== 0) return;
+    if (fault !== SOUND) return;
+    const alerts = (walk.extensions & (EXTENSION_ROUTER_ALERT | EXTENSION_OTHER_ALERT)) !== 0;
+    if ((walk.fragmentBits & 0x1fff) !== 0) {
+      if (alerts && addresses === SOUND) this.malformed = IPV6_OPTIONS;
+      return;
+    }
     const left = this.totalLength - walk.length;
     this.#readTransport(walk.protocol, packet + walk.length, left);
     if (addresses !== SOUND) return;
     if (left < transportHeader6(walk.protocol)) {
       this.malformed = walk.fragmentBits === 0 ? IPV6_TRANSPORT : IPV6_FRAGMENT;
-    } else if ((walk.extensions & (EXTENSION_ROUTER_ALERT | EXTENSION_OTHER_ALERT)) !== 0 && !isMld(this.icmpType)) {
+    } else if (alerts && !isMld(this.icmpType)) {
       this.malformed = IPV6_OPTIONS;
     }
   }

@@ -13,6 +13,7 @@ const OPEN: OpenRequest = {
   connections: 9,
   reach: REACH,
 };
+const REACH6 = { allowed: [[1n, 1n << 127n]], answerable: [], closed: [[3n, 3n]], dns: [] } as const;
 const read = (message: unknown): Request | undefined => parseRequest(Buffer.from(JSON.stringify(message)));
 
 test("what softnet says is read as it was meant", () => {
@@ -21,6 +22,11 @@ test("what softnet says is read as it was meant", () => {
     { kind: "reserve", chosen: "10.0.0.0/30", preferred: "10.0.0.4/30", avoid: [1, 0xffffffff] },
     OPEN,
     { kind: "change", reach: REACH },
+    { kind: "reserve", avoid: [], ipv6: true, preferred6: "fd12:3456:789a:1::/64" },
+    { ...OPEN, reach6: REACH6 },
+    { kind: "change", reach: REACH, reach6: REACH6 },
+    { kind: "address6", address: 0xfd12n << 112n },
+    { kind: "address6" },
     { kind: "attach", index: 12, token: "0f".repeat(32) },
     { kind: "start" },
     { kind: "unbridge" },
@@ -56,6 +62,17 @@ test("no word reaches nft that is not a number, a TAP of softnet's or a subnet",
     ...[0, -1, 1.5, 2 ** 31, "12", undefined].map((index) => ({ kind: "attach", index, token: "0f".repeat(32) })),
     ...["", "0f", "0F".repeat(32), hostile, 7, undefined].map((token) => ({ kind: "attach", index: 12, token })),
     { kind: "change" },
+    ...[hostile, "2001:db8::/64", "fd12::1/64", "fd12::/48", 7].map((preferred6) => ({
+      kind: "reserve",
+      avoid: [],
+      ipv6: true,
+      preferred6,
+    })),
+    { kind: "reserve", avoid: [], ipv6: "yes" },
+    ...[hostile, 7, "fe80::1%eth0", "10.0.0.1", null].map((address) => ({ kind: "address6", address })),
+    ...[[["::2", "::1"]], [[hostile, "::1"]], [["::1"]], [[1, 2]], Array(16_385).fill(["::1", "::1"]), {}].map(
+      (allowed) => ({ kind: "change", reach: REACH, reach6: { allowed, answerable: [], closed: [], dns: [] } }),
+    ),
     { kind: "change", reach: { allowed: [], answerable: [], closed: [] } },
   ];
   for (const message of wrong) assert.equal(read(message), undefined, JSON.stringify(message)?.slice(0, 100));

@@ -5,10 +5,10 @@ import { after, before, test } from "node:test";
 import { addVm, changeVm, DEFAULT_CONNECTIONS, removeVm, setServices, tableCommands } from "../../src/host/table.ts";
 import type { Changing, Vm } from "../../src/host/vm.ts";
 import { type Reachable, reachable } from "../../src/policy/reachable.ts";
-import { NO_REACH6, type Reachable6 } from "../../src/policy/reachable6.ts";
+import { NO_REACH6, type Reachable6, reachable6 } from "../../src/policy/reachable6.ts";
 import { netmaskOf, parseRules } from "../../src/policy/rule.ts";
 import { formatIPv4, parseIPv4 } from "../../src/wire/address.ts";
-import { parseIPv6 } from "../../src/wire/ipv6-address.ts";
+import { formatIPv6, parseIPv6 } from "../../src/wire/ipv6-address.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
 import { needs, needsRoot, pathOf } from "../support/tools.ts";
 
@@ -55,6 +55,27 @@ test("the gateway is closed by any rule that blocks it, and by no other", () => 
   }
 });
 
+test("IPv6: what rules allow, who appears under an own address, and when the router is closed", () => {
+  const router = parseIPv6("fd12:3456:789a:1::1")!;
+  const dns = parseIPv6("2620:fe::fe")!;
+  const place = { routers: [router], prefix: router - 1n, dnsServers: [dns] };
+  const of = (allow: readonly string[] = [], block: readonly string[] = []): Reachable6 =>
+    reachable6(parseRules(allow, block), place);
+  const text = (list: Reachable6["allowed"]): string[] => list.map(([a, b]) => `${formatIPv6(a)}-${formatIPv6(b)}`);
+  const none = of();
+  assert.deepEqual([none.allowed, none.closed, none.dns], [[], [], [[dns, dns]]]);
+  const covers = ({ answerable }: Reachable6, address: string): boolean =>
+    answerable.some(([first, last]) => first <= parseIPv6(address)! && parseIPv6(address)! <= last);
+  assert.deepEqual([covers(none, "2600::1"), covers(none, "fd99::1"), covers(none, "fe80::1")], [true, false, false]);
+  const ruled = of(["fd99::/16"], ["2600::/12"]);
+  assert.deepEqual(text(ruled.allowed), ["fd99::-fd99:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]);
+  assert.deepEqual([covers(ruled, "2600::1"), covers(ruled, "fd99::1")], [false, true]);
+  for (const block of ["@host", "fd00::/8", "::/0", "[fd12::/16]:80"]) {
+    assert.deepEqual(of([], [block]).closed, [[router, router]], block);
+  }
+  for (const block of ["10.0.0.0/8", "2600::/12"]) assert.deepEqual(of([], [block]).closed, [], block);
+});
+
 const skip = { ...needsRoot(), ...needs("nft", "ip") };
 let leave = (): void => {};
 before(() => {
@@ -83,6 +104,7 @@ const reach6: Reachable6 = {
   closed: [[prefix + 1n, prefix + 1n]],
   dns: [[prefix + 1n, prefix + 1n]],
 };
+const everything6 = reachable6(parseRules(["::/0"], ["@host"]), { routers: [prefix + 1n], prefix, dnsServers: [] });
 const cases: [string, Vm, Changing][] = [
   ["no rules", vm(), only()],
   ["everything allowed", vm({ exposures: [[1, 2]] }), only(["0.0.0.0/0"])],
@@ -91,6 +113,7 @@ const cases: [string, Vm, Changing][] = [
   ["type host", vm({ nat: false }), only()],
   ["another cap", vm({ connections: 7 }), only()],
   ["IPv6 without an address yet", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6 }],
+  ["IPv6, everything allowed", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6: everything6 }],
   ["IPv6", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6, address6: prefix + 9n }],
 ];
 for (const [name, given, wanted] of cases) {

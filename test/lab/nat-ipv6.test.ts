@@ -197,7 +197,13 @@ suite("nat with IPv6", { concurrency: 2 }, () => {
       await listen(lab, one.guest.namespace, "::", 22);
       assert.match(await ask(lab.internet, uplink, 2222), /^no:/, "no address is known yet");
       await tell(one, [`fe80::1234`, own]);
-      assert.equal(await ask(lab.internet, uplink, 2222), one.router);
+      assert.equal(await ask(lab.internet, uplink, 2222), one.router, "from where the VM may not answer");
+      lab.internet.ip("-6", "route", "replace", uplink, "dev", "up0", "src", INTERNET6);
+      assert.equal(
+        await ask(lab.internet, uplink, 2222),
+        INTERNET6,
+        "a client that the VM may answer appears as itself",
+      );
       assert.equal(await ask(lab.host, uplink, 2222), one.router, "from the host itself");
       assert.equal(await ask(lab.host, one.router, 2222), one.router);
       assert.match(await ask(lab.host, "::1", 2222), /^no:.*refused/, "clients go on with 127.0.0.1 at once");
@@ -206,6 +212,19 @@ suite("nat with IPv6", { concurrency: 2 }, () => {
       assert.match(await ask(lab.internet, uplink, 2222), /^no:/);
     },
   );
+
+  test("::/0 allowed on both sides: VMs meet under their own addresses; one side is not enough", NEEDS, async (t) => {
+    const { lab } = await scene(t);
+    const [one, two] = [await guest6(lab, { allow: ["::/0"] }), await guest6(lab, { allow: ["::/0"] })];
+    const three = await guest6(lab);
+    const first = await autoconfigured(one);
+    const second = await autoconfigured(two);
+    const third = await autoconfigured(three);
+    await listen(lab, two.guest.namespace, second, 99);
+    assert.equal(await ask(one.guest.namespace, second, 99), first);
+    await listen(lab, three.guest.namespace, third, 99);
+    assert.match(await ask(one.guest.namespace, third, 99), /^no:/);
+  });
 
   test("no IPv6 route: one line and no advertisement; it comes, goes and comes again", NEEDS, async (t) => {
     const { lab, router } = await scene(t, 0);

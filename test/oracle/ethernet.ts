@@ -23,7 +23,7 @@ export function checkEthernet(state: State, direction: Direction, frame: Uint8Ar
   }
 
   const type = uint16(frame, 12);
-  if (type === 0x86dd) return "ethernet.ipv6";
+  if (type === 0x86dd) return state.ipv6 === undefined ? "ethernet.ipv6" : PASS;
   if (type !== 0x0800 && type !== 0x0806) return "ethernet.type";
   if (type === 0x0806 && left.kind !== "complete") {
     state.reach("no offload: ARP");

@@ -16,11 +16,12 @@ import {
   VIRTIO_NET_HEADER,
 } from "../../src/wire/virtio-net.ts";
 import type { Explained, Told } from "./guard.ts";
+import { describe } from "./ipv6/state.ts";
 import type { Judge } from "./judge.ts";
 import { readHeader, tellLeft } from "./offload.ts";
 import type { Way } from "./rules.ts";
 
-class FirstGuard implements Judge {
+export class FirstGuard implements Judge {
   readonly #guard: Guard;
   readonly #out = new Uint8Array(2048);
   #view = new FrameView();
@@ -96,12 +97,25 @@ class FirstGuard implements Judge {
     }
   }
 
+  /** To the network first, then to the VM. */
   takeQuestion(): Uint8Array | undefined {
-    return this.#taken((at) => this.#guard.takeQuestion(this.#out, at));
+    return this.#taken((at) => this.#guard.takeQuestion(this.#out, at) || this.#guard.takeProbe(this.#out, at));
   }
 
   get flows(): number {
     return this.#guard.flows;
+  }
+
+  /** The VM's valid IPv6 addresses as text. */
+  get addresses6(): string {
+    const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+    const told = this.#guard.binding.ipv6.map(({ lease, ...one }) =>
+      describe({
+        ...one,
+        lease: lease && { server: hex(lease.server), client: hex(lease.client), iaid: lease.iaid },
+      }),
+    );
+    return told.sort().join(" ");
   }
 
   explain(way: Way, protocol: number, remote: number, port: number | undefined): Explained {

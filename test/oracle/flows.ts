@@ -3,7 +3,7 @@
  * whenever the second changes, so that what is left is what is alive.
  */
 import { uint16, uint32 } from "./bytes.ts";
-import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
+import { ICMP, TCP, UDP } from "./ipv4.ts";
 import type { Way } from "./rules.ts";
 
 const MOST_FLOWS = 32_768;
@@ -12,6 +12,7 @@ const MOST_HALF_OPEN = 256;
 /** What was idle for no longer gives its place to nobody. */
 const IDLE = 300;
 
+const ICMPV6 = 58;
 const FIN = 1;
 const SYN = 2;
 const RST = 4;
@@ -20,10 +21,24 @@ const ACK = 16;
 export type Refusal = "flow.half-open" | "flow.full";
 export type HalfOpen = "handshake" | "mid-stream";
 
-export interface Flow {
+/** What flows need to know of a packet of either family. */
+export interface FlowPacket<Address> {
+  readonly protocol: number;
+  readonly source: Address;
+  readonly destination: Address;
+  readonly first: boolean;
+  readonly payload: Uint8Array;
+  readonly neighbour: string;
+}
+
+type Segment = Pick<FlowPacket<unknown>, "protocol" | "first" | "payload">;
+
+export interface Flow<Address = number> {
   readonly key: string;
   readonly protocol: number;
-  readonly remote: number;
+  readonly remote: Address;
+  /** The VM's address. */
+  readonly own: Address;
   readonly remotePort: number;
   readonly vmPort: number;
   /** Of the packet that opened it. */
@@ -48,27 +63,27 @@ export interface Flow {
 }
 
 /** Flags of a TCP segment. */
-export function tcpFlags(packet: Packet) {
+export function tcpFlags(packet: Segment) {
   const flags = packet.payload[13]!;
   const has = (bit: number) => Math.floor(flags / bit) % 2 === 1;
   return { fin: has(FIN), syn: has(SYN), rst: has(RST), ack: has(ACK) };
 }
 
-export function isBareSyn(packet: Packet): boolean {
+export function isBareSyn(packet: Segment): boolean {
   if (packet.protocol !== TCP || !packet.first) return false;
   const { syn, ack } = tcpFlags(packet);
   return syn && !ack;
 }
 
 /** How a flow that this packet opens would be half-open, or undefined. */
-export function halfOpenBy(way: Way, packet: Packet): HalfOpen | undefined {
+export function halfOpenBy(way: Way, packet: Segment): HalfOpen | undefined {
   if (packet.protocol !== TCP) return undefined;
   if (isBareSyn(packet)) return "handshake";
   return way === "in" ? "mid-stream" : undefined;
 }
 
 /** The port that rules are asked about. */
-export function portOf(packet: Packet): number | undefined {
+export function portOf(packet: Segment): number | undefined {
   const ports = (packet.protocol === TCP || packet.protocol === UDP) && packet.first;
   return ports ? uint16(packet.payload, 2) : undefined;
 }
@@ -91,20 +106,20 @@ export function flowKey(way: Way, protocol: number, remote: number, payload: Uin
 }
 
 /** Both sides have sent FIN, or one RST and the other did not disbelieve it. */
-export function isClosed({ protocol, halfOpen, finished, reset }: Flow): boolean {
+export function isClosed({ protocol, halfOpen, finished, reset }: Flow<unknown>): boolean {
   return protocol === TCP && halfOpen === undefined && (finished.size === 2 || reset.size > 0);
 }
 
 /** Seconds that a flow lives without a packet. */
-export function lifetime(flow: Flow): number {
-  if (flow.protocol === ICMP) return 60;
+export function lifetime(flow: Flow<unknown>): number {
+  if (flow.protocol === ICMP || flow.protocol === ICMPV6) return 60;
   if (flow.protocol === UDP) return flow.answered ? 120 : 30;
   if (flow.halfOpen !== undefined) return 60;
   return isClosed(flow) ? 240 : 7440;
 }
 
 /** What a segment of a flow says about the connection's end. */
-function noteEnd(flow: Flow, way: Way, packet: Packet): void {
+function noteEnd(flow: Flow<unknown>, way: Way, packet: Segment): void {
   if (isBareSyn(packet)) return;
   const { fin, rst } = tcpFlags(packet);
   if (rst) {
@@ -115,8 +130,10 @@ function noteEnd(flow: Flow, way: Way, packet: Packet): void {
   if (fin) flow.finished.add(way);
 }
 
-export class Flows {
-  readonly #flows = new Map<string, Flow>();
+export class Flows<Address = number> {
+  /** What of a remote address counts together in the bound of half-open flows. */
+  readonly #group: (remote: Address) => unknown;
+  readonly #flows = new Map<string, Flow<Address>>();
 
   #cut = 0;
   #toVm = 0;
@@ -124,6 +141,10 @@ export class Flows {
   readonly #seconds = { all: new Map<number, number>(), in: new Map<number, number>() };
   /** Half-open flows by who opened them and the remote address. */
   readonly #halfOpen = new Map<string, number>();
+
+  constructor(group: (remote: Address) => unknown = (remote) => remote) {
+    this.#group = group;
+  }
 
   /** Live and cut ones. */
   get size(): number {
@@ -135,17 +156,17 @@ export class Flows {
   }
 
   /** Cuts a flow, or makes a cut one live again. */
-  setCut(flow: Flow, cut: boolean): void {
+  setCut(flow: Flow<Address>, cut: boolean): void {
     if (flow.cut !== cut) this.#cut += cut ? 1 : -1;
     flow.cut = cut;
   }
 
   /** All of them, live and cut. */
-  list(): Flow[] {
+  list(): Flow<Address>[] {
     return [...this.#flows.values()];
   }
 
-  get(key: string): Flow | undefined {
+  get(key: string): Flow<Address> | undefined {
     return this.#flows.get(key);
   }
 
@@ -155,12 +176,17 @@ export class Flows {
   }
 
   /** Half-open flows of one remote address that one side opened. */
-  halfOpen(way: Way, remote: number): number {
-    return this.#halfOpen.get(`${way} ${remote}`) ?? 0;
+  halfOpen(way: Way, remote: Address): number {
+    return this.#halfOpen.get(`${way} ${this.#group(remote)}`) ?? 0;
   }
 
   /** Why this packet cannot open a flow, counted without the one whose place it takes. */
-  refusalWithout(gone: Flow | undefined, way: Way, packet: Packet, second: number): Refusal | undefined {
+  refusalWithout(
+    gone: Flow<Address> | undefined,
+    way: Way,
+    packet: FlowPacket<Address>,
+    second: number,
+  ): Refusal | undefined {
     const remote = way === "out" ? packet.destination : packet.source;
     const freedHalfOpen = gone?.halfOpen !== undefined && gone.way === way ? 1 : 0;
     if (halfOpenBy(way, packet) !== undefined && this.halfOpen(way, remote) - freedHalfOpen >= MOST_HALF_OPEN) {
@@ -172,14 +198,14 @@ export class Flows {
   }
 
   /** Which bound leaves no room for one more. */
-  #fullWithout(gone: Flow | undefined, way: Way): "in" | "all" | undefined {
+  #fullWithout(gone: Flow<Address> | undefined, way: Way): "in" | "all" | undefined {
     const toVm = this.#toVm - (gone?.way === "in" ? 1 : 0);
     if (way === "in" && toVm >= MOST_TO_VM) return "in";
     return this.size - (gone === undefined ? 0 : 1) >= MOST_FLOWS ? "all" : undefined;
   }
 
   /** The second of the last packet of those idle longest. */
-  #oldest(which: "in" | "all", gone: Flow | undefined): number {
+  #oldest(which: "in" | "all", gone: Flow<Address> | undefined): number {
     let oldest = Number.POSITIVE_INFINITY;
     for (const [second, count] of this.#seconds[which]) {
       const own = gone?.last === second && (which === "all" || gone.way === "in") ? 1 : 0;
@@ -189,7 +215,7 @@ export class Flows {
   }
 
   /** Ends those that are idle longest where there is no room for one more, and says how many. */
-  makeRoom(way: Way): { which: "in" | "all"; ended: Flow[] } | undefined {
+  makeRoom(way: Way): { which: "in" | "all"; ended: Flow<Address>[] } | undefined {
     const which = this.#fullWithout(undefined, way);
     if (which === undefined) return undefined;
     const oldest = this.#oldest(which, undefined);
@@ -197,21 +223,22 @@ export class Flows {
   }
 
   /** A packet keeps a flow alive. */
-  keep(flow: Flow, second: number): void {
+  keep(flow: Flow<Address>, second: number): void {
     this.#countSecond(flow, -1);
     flow.last = second;
     this.#countSecond(flow, 1);
   }
 
-  open(key: string, way: Way, packet: Packet, second: number): void {
+  open(key: string, way: Way, packet: FlowPacket<Address>, second: number): void {
     const { protocol, payload } = packet;
     const remote = way === "out" ? packet.destination : packet.source;
-    const echo = protocol === ICMP;
+    const echo = protocol === ICMP || protocol === ICMPV6;
     const [source, destination] = echo ? [0, 0] : [uint16(payload, 0), uint16(payload, 2)];
-    const flow: Flow = {
+    const flow: Flow<Address> = {
       key,
       protocol,
       remote,
+      own: way === "out" ? packet.source : packet.destination,
       remotePort: way === "out" ? destination : source,
       vmPort: way === "out" ? source : destination,
       way,
@@ -231,7 +258,7 @@ export class Flows {
   }
 
   /** A packet of a flow passes. Answers whether the flow is over with it. */
-  touch(flow: Flow, way: Way, packet: Packet, second: number): boolean {
+  touch(flow: Flow<Address>, way: Way, packet: FlowPacket<Address>, second: number): boolean {
     this.keep(flow, second);
     const back = way !== flow.way;
     if (packet.protocol === UDP && back) flow.answered = true;
@@ -254,13 +281,13 @@ export class Flows {
   }
 
   /** Whether a flow that was cut still is: neither live again nor over. */
-  isStillCut(flow: Flow): boolean {
+  isStillCut(flow: Flow<Address>): boolean {
     return flow.cut && this.#flows.get(flow.key) === flow;
   }
 
   /** Throws out flows by a question, and says which. */
-  end(ends: (flow: Flow) => boolean): Flow[] {
-    const ended: Flow[] = [];
+  end(ends: (flow: Flow<Address>) => boolean): Flow<Address>[] {
+    const ended: Flow<Address>[] = [];
     for (const [key, flow] of this.#flows) {
       if (!ends(flow)) continue;
       ended.push(flow);
@@ -277,13 +304,13 @@ export class Flows {
     this.#flows.delete(key);
   }
 
-  #count(flow: Flow, change: number): void {
+  #count(flow: Flow<Address>, change: number): void {
     this.#countSecond(flow, change);
     if (flow.way === "in") this.#toVm += change;
     if (flow.halfOpen !== undefined) this.#countHalfOpen(flow, change);
   }
 
-  #countSecond({ way, last }: Flow, change: number): void {
+  #countSecond({ way, last }: Flow<Address>, change: number): void {
     for (const seconds of way === "in" ? [this.#seconds.all, this.#seconds.in] : [this.#seconds.all]) {
       const count = (seconds.get(last) ?? 0) + change;
       if (count === 0) seconds.delete(last);
@@ -291,15 +318,15 @@ export class Flows {
     }
   }
 
-  #countHalfOpen({ way, remote }: Flow, change: number): void {
-    const key = `${way} ${remote}`;
+  #countHalfOpen({ way, remote }: Flow<Address>, change: number): void {
+    const key = `${way} ${this.#group(remote)}`;
     const count = this.halfOpen(way, remote) + change;
     if (count === 0) this.#halfOpen.delete(key);
     else this.#halfOpen.set(key, count);
   }
 }
 
-function acknowledgedBy(way: Way, packet: Packet): number | undefined {
+function acknowledgedBy(way: Way, packet: Segment): number | undefined {
   if (way !== "out" || packet.protocol !== TCP || !tcpFlags(packet).ack) return undefined;
   return uint32(packet.payload, 8);
 }

@@ -9,6 +9,11 @@ import { restoreBinding } from "./dhcp.ts";
 import { checkArp, checkEthernet, type Direction, takeQuestion } from "./ethernet.ts";
 import type { Flow } from "./flows.ts";
 import { checkIpv4, isLoopback, TCP, UDP } from "./ipv4.ts";
+import { answerTo6, resetOf6 } from "./ipv6/answers.ts";
+import { checkIpv6 } from "./ipv6/guard.ts";
+import { rejudge6, withImplied } from "./ipv6/policy.ts";
+import { takeQuestion6 } from "./ipv6/savi.ts";
+import { State6 } from "./ipv6/state.ts";
 import { COMPLETE, complete, type Judged, readHeader, sent, tellLeft } from "./offload.ts";
 import { decide, rejudge } from "./policy.ts";
 import { normalForm, parsePolicy, type Way } from "./rules.ts";
@@ -36,18 +41,36 @@ export class OracleGuard {
   readonly #state: State;
   /** Flows that a changed policy cut, until their resets are taken. */
   readonly #resets = new Set<Flow>();
+  readonly #resets6 = new Set<Flow<bigint>>();
   /** The last frame as it was judged. */
   #judged: Judged = { frame: new Uint8Array(0), left: COMPLETE };
 
-  constructor(options: GuardOptions) {
+  /** Faults are planted bugs in the half for IPv6, by name. */
+  constructor(options: GuardOptions, faults: ReadonlySet<string> = new Set()) {
     const state = new State(options);
     this.#state = state;
+    if (options.ipv6) this.#beginIpv6(options, faults);
     state.onOtherNetwork = (what) => {
+      if (state.ipv6 !== undefined) rejudge6(state.ipv6);
       if (rejudge(state).length > 0) state.reach(`${what} ends a flow`);
       else if (state.flows.live > 0) state.reach(`${what} ends no flow`);
     };
     const kept = options.restored?.addresses.find((one) => one.family === "ipv4");
     if (kept !== undefined) restoreBinding(state, kept);
+  }
+
+  #beginIpv6(options: GuardOptions, faults: ReadonlySet<string>): void {
+    const six = new State6(this.#state, options, faults);
+    this.#state.ipv6 = six;
+    six.onOtherNetwork = () => rejudge6(six);
+    this.#setRules(options.allow ?? [], options.block ?? []);
+  }
+
+  #setRules(allow: readonly string[], block: readonly string[]): void {
+    const state = this.#state;
+    const rules = parsePolicy(allow, block);
+    const implies = state.ipv6 !== undefined && !state.ipv6.fault("no rule closes the other family");
+    state.rules = implies ? withImplied(rules) : rules;
   }
 
   /** A frame from the VM at a time in microseconds, with the virtio-net header that stands in front of it, if any. */
@@ -64,9 +87,15 @@ export class OracleGuard {
   setRules(allow: readonly string[], block: readonly string[]): void {
     const state = this.#state;
     const before = state.stateful;
-    state.rules = parsePolicy(allow, block);
+    this.#setRules(allow, block);
     state.fragments.forgetAll();
     const ended = rejudge(state);
+    const six = state.ipv6;
+    if (six !== undefined) {
+      six.fragments.forgetAll();
+      const cut = rejudge6(six);
+      if (state.reject) for (const flow of cut) if (flow.protocol === TCP) this.#resets6.add(flow);
+    }
     if (state.reject) for (const flow of ended) if (flow.protocol === TCP) this.#resets.add(flow);
     const kind = (stateful: boolean) => (stateful ? "stateful" : "stateless");
     const change = `${kind(before)} to ${kind(state.stateful)}`;
@@ -77,6 +106,8 @@ export class OracleGuard {
   /** What the guard answers to a frame from the VM that it dropped a moment ago. */
   answer(verdict: Verdict): Uint8Array | undefined {
     const { frame, left } = this.#judged;
+    const { ipv6 } = this.#state;
+    if (ipv6 !== undefined && uint16(frame, 12) === 0x86dd) return answerTo6(ipv6, frame, verdict.reason ?? PASS);
     const answer = answerTo(this.#state, frame, verdict.reason ?? PASS);
     if (answer !== undefined && left.kind !== "complete") this.#state.reach(`answered: ${left.kind} ${left.protocol}`);
     return answer;
@@ -91,17 +122,34 @@ export class OracleGuard {
       return undefined;
     });
     this.#resets.clear();
-    return resets.filter((reset) => reset !== undefined);
+    const { ipv6 } = state;
+    const resets6 = [...this.#resets6].map((flow) =>
+      ipv6?.flows.isStillCut(flow) ? resetOf6(flow, state.vmMac) : undefined,
+    );
+    this.#resets6.clear();
+    if (resets6.some((reset) => reset !== undefined)) ipv6?.reach("a reset");
+    return [...resets, ...resets6].filter((reset) => reset !== undefined);
   }
 
-  /** The ARP request for the gateway that softnet itself is to send now, if there is one. */
+  /** What softnet itself is to send now, if there is something. */
   takeQuestion(): Uint8Array | undefined {
-    return takeQuestion(this.#state);
+    const { ipv6 } = this.#state;
+    return takeQuestion(this.#state) ?? (ipv6 && takeQuestion6(ipv6));
   }
 
   /** Flows that are alive. */
   get flows(): number {
-    return this.#state.flows.live;
+    return this.#state.flows.live + (this.#state.ipv6?.flows.live ?? 0);
+  }
+
+  /** The VM's valid IPv6 addresses as text. */
+  get addresses6(): string {
+    return this.#state.ipv6?.described ?? "";
+  }
+
+  /** What kind of IPv6 frame passed last. */
+  get note6(): string {
+    return this.#state.ipv6?.note ?? "";
   }
 
   /** What the rules, or the defaults, say about the first packet of a flow. */
@@ -137,12 +185,17 @@ export class OracleGuard {
   #judge(direction: Direction, given: Uint8Array, time: number, header: Uint8Array | undefined): Verdict {
     const state = this.#state;
     state.advance(time);
+    state.ipv6?.advance();
     this.#judged = header === undefined ? { frame: given, left: COMPLETE } : complete(state, given, header);
     const { frame, left } = this.#judged;
     let result = checkEthernet(state, direction, frame, left);
     if (result === PASS) {
-      const check = uint16(frame, 12) === 0x0806 ? checkArp : checkIpv4;
-      result = check(state, direction, frame, left);
+      const type = uint16(frame, 12);
+      const check = type === 0x0806 ? checkArp : checkIpv4;
+      result =
+        state.ipv6 !== undefined && type === 0x86dd
+          ? checkIpv6(state.ipv6, direction, frame, left.kind === "complete")
+          : check(state, direction, frame, left);
     }
     if (result === PASS && header !== undefined) {
       state.reach(`passes ${direction}: ${left.verified ? "verified" : left.kind} ${left.protocol}`);

@@ -6,6 +6,7 @@ import type { GuardOptions } from "../../src/guard/types.ts";
 import { addressNumber, type Cidr, cidr } from "./bytes.ts";
 import { Flows, isClosed, lifetime } from "./flows.ts";
 import { Fragments } from "./fragments.ts";
+import type { State6 } from "./ipv6/state.ts";
 import { OwnRequest } from "./own-request.ts";
 import { Questions } from "./questions.ts";
 import { isByPort, isStateful, type OracleRule, parsePolicy } from "./rules.ts";
@@ -128,6 +129,8 @@ export class State {
   readonly fragmentBucket = new Bucket(20, 400);
 
   rules: readonly OracleRule[];
+  /** What is remembered of IPv6, where that is on. */
+  ipv6: State6 | undefined;
   readonly flows = new Flows();
   /** The VM's address with which the flows were made. */
   flowAddress: number | undefined;

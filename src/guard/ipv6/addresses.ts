@@ -14,19 +14,12 @@ import { isInLinkLocalPrefix } from "../../wire/ipv6-words.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import type { BindingChange, BindingEnd, BoundIPv6Address, IPv6Lease } from "../types.ts";
-import { NO_PLACE, type OwnPlaces } from "./own-places.ts";
+import { AddressPlaces, FIRST_OTHER, FREE, PLACES, TENTATIVE, VALID } from "./address-places.ts";
+import { NO_PLACE } from "./own-places.ts";
 
 const HELD = verdictOf("nd.address-held");
 const RATE = verdictOf("nd.address-rate");
 const FULL = verdictOf("nd.address-full");
-
-const PLACES = 20;
-/** Link-local addresses have the places before this one. */
-const FIRST_OTHER = 4;
-
-const FREE = 0;
-const TENTATIVE = 1;
-const VALID = 2;
 
 /** RFC 6620: TENT_LT, DEFAULT_LT; microseconds. */
 const TENTATIVE_TIME = 500_000;
@@ -74,32 +67,28 @@ export interface AddressOptions {
   readonly events: AddressEvents;
 }
 
-export class Addresses implements OwnPlaces {
-  readonly words = new Int32Array(4 * PLACES);
-  readonly #states = new Uint8Array(PLACES);
+export class Addresses extends AddressPlaces {
   readonly #entries: (Entry | undefined)[] = new Array<Entry | undefined>(PLACES).fill(undefined);
   readonly #lastUsed = new Float64Array(PLACES);
-  /** Probes sent since then, and when the last one was. */
+  /** Probes sent since then. */
   readonly #probes = new Uint8Array(PLACES);
-  readonly #probed = new Float64Array(PLACES);
   /** When something ends or becomes valid, or earlier, in place 0. */
   readonly #due = Float64Array.of(NEVER);
   readonly #bucket = new TokenBucket(NEW_PER_SECOND, NEW_BURST);
   readonly #options: AddressOptions;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
-  /** The place that was found last. */
-  #last = 0;
   #count = 0;
   #noted = 0;
 
   constructor(options: AddressOptions) {
+    super();
     this.#options = options;
     this.#clock = options.clock;
     const { staticAddress } = options;
     if (staticAddress === undefined) return;
     this.#put(FIRST_OTHER, staticAddress, "static");
-    this.#states[FIRST_OTHER] = VALID;
+    this.states[FIRST_OTHER] = VALID;
   }
 
   /** Whether the VM has a tentative or valid address. */
@@ -110,50 +99,13 @@ export class Addresses implements OwnPlaces {
   /** The valid ones. */
   get bound(): readonly BoundIPv6Address[] {
     return this.#entries.flatMap((entry, place) =>
-      entry !== undefined && this.#states[place] === VALID ? [boundOf(entry)] : [],
+      entry !== undefined && this.states[place] === VALID ? [boundOf(entry)] : [],
     );
-  }
-
-  /** The place of a tentative or valid address, or NO_PLACE. */
-  find(words: Int32Array): number {
-    const last = this.#last;
-    if (this.#is(last, words)) return last;
-    for (let place = 0; place < PLACES; place++) {
-      if (!this.#is(place, words)) continue;
-      this.#last = place;
-      return place;
-    }
-    return NO_PLACE;
-  }
-
-  placeOf(words: Int32Array): number {
-    const place = this.find(words);
-    return place !== NO_PLACE && this.#states[place] === VALID ? place : NO_PLACE;
-  }
-
-  #is(place: number, words: Int32Array): boolean {
-    const at = 4 * place;
-    const own = this.words;
-    return (
-      own[at + 3] === words[3] &&
-      own[at + 2] === words[2] &&
-      own[at + 1] === words[1] &&
-      own[at] === words[0] &&
-      this.#states[place] !== FREE
-    );
-  }
-
-  isTentative(place: number): boolean {
-    return this.#states[place] === TENTATIVE;
-  }
-
-  isLinkLocal(place: number): boolean {
-    return place < FIRST_OTHER;
   }
 
   /** Whether softnet alone has asked for it. */
   isAsked(place: number): boolean {
-    return this.#states[place] === TENTATIVE && this.#entries[place]!.asked;
+    return this.states[place] === TENTATIVE && this.#entries[place]!.asked;
   }
 
   /** When the VM's last duplicate address detection for it was. */
@@ -205,7 +157,7 @@ export class Addresses implements OwnPlaces {
     }
     const entry = this.#entries[place]!;
     entry.detected = now;
-    if (!entry.asked || this.#states[place] !== TENTATIVE) return;
+    if (!entry.asked || this.states[place] !== TENTATIVE) return;
     // From now on it is the VM that asks: what the network says about it is for the VM.
     entry.asked = false;
     if (entry.since === NEVER) entry.since = now;
@@ -261,7 +213,6 @@ export class Addresses implements OwnPlaces {
     for (let place = 0; place < PLACES; place++) {
       if (!(this.#probeTime(place) <= now)) continue;
       this.#probes[place]!++;
-      this.#probed[place] = now;
       return this.#entries[place]!.address;
     }
     return undefined;
@@ -270,12 +221,11 @@ export class Addresses implements OwnPlaces {
   #probeTime(place: number): number {
     const sent = this.#probes[place]!;
     if (!this.#options.asks || sent === PROBES || !this.#isBySlaac(place)) return NEVER;
-    const due = this.#lastUsed[place]! + IDLE_TIME + sent * PROBE_SPACING;
-    return sent === 0 ? due : Math.max(due, this.#probed[place]! + PROBE_SPACING);
+    return this.#lastUsed[place]! + IDLE_TIME + sent * PROBE_SPACING;
   }
 
   #isBySlaac(place: number): boolean {
-    return this.#states[place] === VALID && this.#entries[place]!.origin === "slaac";
+    return this.states[place] === VALID && this.#entries[place]!.origin === "slaac";
   }
 
   /** How many of these addresses, each of which is not there yet, could have a place at once if `kept` stay. */
@@ -298,12 +248,12 @@ export class Addresses implements OwnPlaces {
     }
     const entry = this.#entries[place]!;
     if (entry.origin === "static") return place;
-    const renews = this.#states[place] === VALID;
+    const renews = this.states[place] === VALID;
     entry.origin = "dhcpv6";
     entry.asked = false;
     entry.expiry = expiry;
     entry.lease = lease;
-    this.#states[place] = VALID;
+    this.states[place] = VALID;
     this.use(place);
     this.#refresh();
     this.#options.events.changed({ kind: renews ? "renewed" : "learned", bound: boundOf(entry) });
@@ -321,10 +271,10 @@ export class Addresses implements OwnPlaces {
     const words = Int32Array.of(wordOf(address, 0), wordOf(address, 1), wordOf(address, 2), wordOf(address, 3));
     if (this.find(words) !== NO_PLACE) return false;
     const linkLocal = isInLinkLocalPrefix(words);
-    const place = this.#states.indexOf(FREE, linkLocal ? 0 : FIRST_OTHER);
+    const place = this.states.indexOf(FREE, linkLocal ? 0 : FIRST_OTHER);
     if (place < 0 || (linkLocal && place >= FIRST_OTHER)) return false;
     this.#put(place, address, origin);
-    this.#states[place] = VALID;
+    this.states[place] = VALID;
     this.#lastUsed[place] = 0;
     const entry = this.#entries[place]!;
     if (origin === "dhcpv6") {
@@ -342,7 +292,7 @@ export class Addresses implements OwnPlaces {
     for (;;) {
       const place = this.#nextEvent();
       if (place === NO_PLACE || this.#eventTime(place) > now) break;
-      if (this.#states[place] === TENTATIVE) this.#becomeValid(place);
+      if (this.states[place] === TENTATIVE) this.#becomeValid(place);
       else this.#clear(place, "expired");
     }
     this.#refresh();
@@ -375,7 +325,7 @@ export class Addresses implements OwnPlaces {
 
   #eventTime(place: number): number {
     const entry = this.#entries[place]!;
-    if (this.#states[place] === TENTATIVE) return entry.since + TENTATIVE_TIME;
+    if (this.states[place] === TENTATIVE) return entry.since + TENTATIVE_TIME;
     if (entry.origin !== "slaac") return entry.expiry;
     if (place < FIRST_OTHER && this.#isLastLinkLocal(place)) return NEVER;
     return this.#lastUsed[place]! + IDLE_TIME + (this.#options.asks ? PROBES * PROBE_SPACING : 0);
@@ -383,14 +333,14 @@ export class Addresses implements OwnPlaces {
 
   #isLastLinkLocal(place: number): boolean {
     for (let other = 0; other < FIRST_OTHER; other++) {
-      if (other !== place && this.#states[other] === VALID) return false;
+      if (other !== place && this.states[other] === VALID) return false;
     }
     return true;
   }
 
   #becomeValid(place: number): void {
     const entry = this.#entries[place]!;
-    this.#states[place] = VALID;
+    this.states[place] = VALID;
     this.#lastUsed[place] = Math.max(this.#lastUsed[place]!, entry.since + TENTATIVE_TIME);
     entry.asked = false;
     this.#options.events.changed({ kind: "learned", bound: boundOf(entry) });
@@ -401,7 +351,7 @@ export class Addresses implements OwnPlaces {
     const place = this.#placeFor(words);
     this.#clear(place, "replaced");
     this.#put(place, addressOfWords(words[0]!, words[1]!, words[2]!, words[3]!), "slaac");
-    this.#states[place] = TENTATIVE;
+    this.states[place] = TENTATIVE;
     this.#lastUsed[place] = now;
     const entry = this.#entries[place]!;
     entry.asked = asked;
@@ -444,9 +394,9 @@ export class Addresses implements OwnPlaces {
   #clear(place: number, why: BindingEnd): void {
     const entry = this.#entries[place];
     if (entry === undefined) return;
-    const valid = this.#states[place] === VALID;
+    const valid = this.states[place] === VALID;
     this.#options.events.ended(place);
-    this.#states[place] = FREE;
+    this.states[place] = FREE;
     this.#entries[place] = undefined;
     this.words.fill(0, 4 * place, 4 * place + 4);
     this.#count--;

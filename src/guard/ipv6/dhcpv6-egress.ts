@@ -9,9 +9,9 @@ import {
   DHCPV6_INFORMATION_REQUEST,
   DHCPV6_REBIND,
   DHCPV6_RELEASE,
-  DHCPV6_RENEW,
   DHCPV6_REQUEST,
   DHCPV6_SOLICIT,
+  mustNameServer,
 } from "../../wire/dhcpv6.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { DHCPV6_SERVERS, isLinkLocalGroup, isMulticast6, isSameAddress } from "../../wire/ipv6-words.ts";
@@ -147,10 +147,6 @@ export class Dhcpv6Egress {
     if (message.type !== DHCPV6_DECLINE || this.#declines.length < MOST_DECLINES) return PASS;
     return now - this.#declines[0]! < DECLINE_WINDOW ? DECLINE : PASS;
   }
-}
-
-function mustNameServer(type: number): boolean {
-  return type === DHCPV6_REQUEST || type === DHCPV6_RENEW || type === DHCPV6_RELEASE || type === DHCPV6_DECLINE;
 }
 
 function isClientType(type: number): boolean {

@@ -30,6 +30,9 @@ const ASSIGNED_ADDRESS = verdictOf("dhcpv6.assigned-address");
 const ADDRESS_HELD = verdictOf("dhcpv6.address-held");
 const PENDING = verdictOf("dhcpv6.pending");
 
+/** That are kept. */
+const MOST_DNS_SERVERS = 8;
+
 export class Dhcpv6Ingress {
   readonly #state: Dhcpv6State;
   /** The guard's clock in microseconds, in place 0. */
@@ -70,7 +73,7 @@ export class Dhcpv6Ingress {
       if (verdict !== PASS) return verdict;
     }
     this.#replied(transaction, view);
-    if (teaches) this.#learn(transaction, now);
+    if (teaches) this.#learn(now);
     this.#learnDnsServers();
     return PASS;
   }
@@ -130,11 +133,11 @@ export class Dhcpv6Ingress {
     this.#state.lastReply = { server, source: view.source6.slice() };
   }
 
-  #learn(transaction: Transaction6, now: number): void {
+  #learn(now: number): void {
     const { message, addresses } = this.#state;
     const { client } = message;
     const { server } = message;
-    for (let index = 0; index < message.addresses; index++) this.#endWithdrawn(index, transaction);
+    for (let index = 0; index < message.addresses; index++) this.#endWithdrawn(index);
     const kept = this.#placesGiven();
     for (let index = 0; index < message.addresses; index++) {
       const lifetime = message.validLifetimeOf(index);
@@ -160,22 +163,20 @@ export class Dhcpv6Ingress {
   }
 
   /** The server takes an address back that it, or another one, gave in the same association. */
-  #endWithdrawn(index: number, transaction: Transaction6): void {
+  #endWithdrawn(index: number): void {
     const { message, addresses } = this.#state;
     if (!message.isGiven(index) || message.validLifetimeOf(index) !== 0) return;
-    const association = message.associationOf(index);
-    const iaid = message.iaidOf(association);
+    const iaid = message.iaidOf(message.associationOf(index));
     message.readAddressWords(index, this.#words);
     const place = addresses.find(this.#words);
     const lease = place === NO_PLACE ? undefined : addresses.leaseOf(place);
-    if (lease === undefined || lease.iaid !== iaid || !message.isClient(lease.client)) return;
-    if (transaction.hasAssociation(message.kindOf(association), iaid)) addresses.end(place, "refused");
+    if (lease?.iaid === iaid && message.isClient(lease.client)) addresses.end(place, "refused");
   }
 
   #learnDnsServers(): void {
     const { message } = this.#state;
     const servers: bigint[] = [];
-    for (let index = 0; index < message.dnsServers; index++) {
+    for (let index = 0; index < message.dnsServers && servers.length < MOST_DNS_SERVERS; index++) {
       const address = message.dnsServerOf(index);
       if (address !== 0n && address >> 120n !== 0xffn) servers.push(address);
     }

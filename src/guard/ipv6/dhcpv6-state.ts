@@ -28,7 +28,7 @@ export interface Dhcpv6State {
   readonly message: Dhcpv6Message;
   /** Whose REPLY passed last, and from where; undefined = none did. */
   lastReply: { readonly server: Uint8Array; readonly source: Int32Array } | undefined;
-  /** That servers announced, at most MOST_DNS6_SERVERS. */
+  /** That servers announced, at most 8. */
   dnsServers: readonly bigint[];
   /** What policy knows of the network is another now. */
   readonly networkChanged: () => void;

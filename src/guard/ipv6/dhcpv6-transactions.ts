@@ -3,7 +3,7 @@
  * lives for 60 s after the VM's last message in it, and is of the kind of that message. Eight at the most; a ninth is
  * refused, unless one of them was answered and can give it its place.
  */
-import type { Dhcpv6Message } from "../../wire/dhcpv6.ts";
+import { type Dhcpv6Message, mustNameServer } from "../../wire/dhcpv6.ts";
 import { fresh } from "../ipv4/recent.ts";
 
 const CAPACITY = 8;
@@ -17,13 +17,13 @@ export class Transaction6 {
   kind = 0;
   readonly source = new Int32Array(4);
   client: Uint8Array = new Uint8Array(0);
-  /** The server that it named; undefined = none. */
+  /** The server that it named, where only that may answer; undefined = any may. */
   named: Uint8Array | undefined;
   rapidCommit = false;
   #associations: { readonly kind: number; readonly iaid: number }[] = [];
   /** Servers whose ADVERTISE passed. */
   readonly #servers: Uint8Array[] = [];
-  /** The server whose REPLY passed first; undefined = none yet. */
+  /** The server whose REPLY passed first; undefined = none yet. A message of another kind clears it. */
   repliedBy: Uint8Array | undefined;
   /** A REPLY has passed since the VM's last message: its place is free for another. */
   answered = false;
@@ -34,11 +34,12 @@ export class Transaction6 {
 
   /** Notes a message of the VM's. */
   ask(message: Dhcpv6Message, source: Int32Array, now: number): void {
+    if (message.type !== this.kind) this.repliedBy = undefined;
     this.time = now;
     this.kind = message.type;
     this.source.set(source);
     this.client = message.client;
-    this.named = message.hasServer ? message.server : undefined;
+    this.named = mustNameServer(message.type) ? message.server : undefined;
     this.rapidCommit = message.rapidCommit;
     this.answered = false;
     this.#associations = Array.from({ length: message.associations }, (_, index) => ({

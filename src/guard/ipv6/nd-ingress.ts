@@ -71,7 +71,7 @@ export class NdIngress {
   #judgeRouterAdvertisement(view: FrameView): number {
     const { addresses, router, message } = this.#state;
     const { source6, destination6, sourceHigh, sourceLow, bytes } = view;
-    if (!isInLinkLocalPrefix(source6)) return SOURCE;
+    if (!isInLinkLocalPrefix(source6) || addresses.find(source6) !== NO_PLACE) return SOURCE;
     if (!isLinkLocalGroup(destination6, ALL_NODES) && addresses.find(destination6) === NO_PLACE) return DESTINATION;
     const { sourceLinkHigh: high, sourceLinkLow: low } = message;
     if (high !== NO_LINK && (high !== sourceHigh || low !== sourceLow)) return LINK_LAYER;

@@ -28,14 +28,14 @@ export function restore6(state: Dhcpv6State, kept: RestoredBinding | undefined):
 function mayBeRestored({ router, staticAddress }: Dhcpv6State, bound: BoundIPv6Address): boolean {
   const { address, origin, expiry, lease } = bound;
   const words = Int32Array.of(wordOf(address, 0), wordOf(address, 1), wordOf(address, 2), wordOf(address, 3));
-  if (isUnspecified(words) || isLoopback6(words)) return false;
+  if (isUnspecified(words) || isLoopback6(words) || hasNoInterface(words)) return false;
   if (router.isItsAddress(words) || isMulticast6(words) || embedsIPv4(words, [])) return false;
   if (origin === "dhcpv6") {
     if (lease === undefined || !(expiry > 0) || !isGlobalOrLocal(words)) return false;
     if (!isIdentifier(lease.client) || !isIdentifier(lease.server)) return false;
     return staticAddress === undefined;
   }
-  if (origin === "static" || hasNoInterface(words)) return false;
+  if (origin === "static") return false;
   if (isLinkLocal(words)) return isInLinkLocalPrefix(words);
   return staticAddress === undefined;
 }

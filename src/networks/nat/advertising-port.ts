@@ -15,7 +15,7 @@ import { COMPLETE } from "../../wire/virtio-net.ts";
 import type { Advertiser } from "./advertiser.ts";
 
 /** Under which reason this port's drops are counted. */
-const FOREIGN_ROUTER = verdictOf("ethernet.ipv6");
+const FOREIGN_ROUTER = verdictOf("nd.router");
 
 export class AdvertisingPort implements FramePort {
   /** Advertisements of others that were not let in. */

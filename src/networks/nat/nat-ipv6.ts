@@ -7,6 +7,7 @@ import type { HostHelper } from "../../host/client.ts";
 import { ROUTER6 } from "../../host/host-ipv6.ts";
 import { formatPrefix, PREFIX_LENGTH, parsePrefix, prefixOf, routerOf } from "../../host/prefix.ts";
 import type { LinkChanges } from "../../native/linux/link-changes.ts";
+import type { Place6 } from "../../policy/reachable6.ts";
 import { UserError } from "../../user-error.ts";
 import { IPV6_LEAST_MTU } from "../../wire/ipv6.ts";
 import { formatIPv6 } from "../../wire/ipv6-address.ts";
@@ -39,7 +40,8 @@ export class NatIPv6 {
   readonly advertiser: Advertiser;
   /** What is wrong at present, for people. */
   notices: readonly string[] = [];
-  readonly #prefix: bigint;
+  /** The first address of the VM's /64. */
+  readonly prefix: bigint;
   readonly #helper: HostHelper;
   readonly #routes: boolean;
   #address: bigint | undefined;
@@ -48,7 +50,7 @@ export class NatIPv6 {
   constructor(helper: HostHelper, options: NatIPv6Options) {
     const prefix = parsePrefix(options.prefix);
     if (prefix === undefined) throw new UserError("the host's helper is of another version: end all softnets first");
-    this.#prefix = prefix;
+    this.prefix = prefix;
     this.#helper = helper;
     this.#routes = options.routes;
     this.advertiser = new Advertiser({ ...options, prefix, router: ROUTER6 });
@@ -56,7 +58,12 @@ export class NatIPv6 {
 
   /** The router's addresses, on the host. */
   get routers(): readonly bigint[] {
-    return [routerOf(this.#prefix), ROUTER6];
+    return [routerOf(this.prefix), ROUTER6];
+  }
+
+  /** For what policy says of it (policy/reachable6.ts). */
+  get place(): Omit<Place6, "dnsServers"> {
+    return { routers: this.routers, prefix: this.prefix };
   }
 
   /** Gives the TAP its addresses. */
@@ -79,7 +86,7 @@ export class NatIPv6 {
    * to the first, which is the one that is there for longest.
    */
   readonly followAddresses = (addresses: readonly bigint[]): void => {
-    const own = addresses.filter((address) => prefixOf(address) === this.#prefix);
+    const own = addresses.filter((address) => prefixOf(address) === this.prefix);
     if (this.#address !== undefined && own.includes(this.#address)) return;
     const address = own.find(isOfMac) ?? own[0];
     if (address === this.#address) return;
@@ -91,8 +98,8 @@ export class NatIPv6 {
   get known(): Pick<Network, "router6" | "prefix6" | "hostAddresses6" | "followAddresses6"> {
     return {
       router6: formatIPv6(ROUTER6),
-      prefix6: formatPrefix(this.#prefix),
-      hostAddresses6: [formatIPv6(routerOf(this.#prefix))],
+      prefix6: formatPrefix(this.prefix),
+      hostAddresses6: [formatIPv6(routerOf(this.prefix))],
       followAddresses6: this.followAddresses,
     };
   }

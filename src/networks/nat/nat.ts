@@ -109,7 +109,7 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
   const nat6 = prefix6 === undefined ? undefined : makeIPv6(helper, plan, options, { prefix: prefix6, routerMac: mac });
   closing.defer(() => nat6?.advertiser.close());
   prepare(libc, device, { gateway, mac, mtu, nat6 });
-  const reach = new Reach(helper, plan, { gateway, address: vm }, nat6?.routers);
+  const reach = new Reach(helper, plan, { gateway, address: vm }, nat6?.place);
   const host = watchHost(helper, nat6);
   await openOnHost({ libc, device, vm, helper, plan, reach, options });
 

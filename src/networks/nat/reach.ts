@@ -3,7 +3,7 @@ import type { HostHelper } from "../../host/client.ts";
 import type { ChangeRequest } from "../../host/messages.ts";
 import { SUBNET_LENGTH } from "../../host/subnet.ts";
 import { reachable } from "../../policy/reachable.ts";
-import { reachable6 } from "../../policy/reachable6.ts";
+import { type Place6, reachable6 } from "../../policy/reachable6.ts";
 import { netmaskOf, type Rule } from "../../policy/rule.ts";
 
 export interface ReachParts {
@@ -15,21 +15,21 @@ export interface ReachParts {
 export class Reach {
   readonly #helper: HostHelper;
   readonly #place: { readonly gateway: number; readonly address: number };
-  readonly #routers: readonly bigint[] | undefined;
+  readonly #place6: Omit<Place6, "dnsServers"> | undefined;
   #rules: readonly Rule[];
   #dnsServers: readonly number[];
   #dnsServers6: readonly bigint[];
 
-  /** `routers`: the addresses of the IPv6 router; undefined without IPv6. */
+  /** `place6`: undefined without IPv6. */
   constructor(
     helper: HostHelper,
     { rules, dnsServers, dnsServers6 }: ReachParts,
     place: { readonly gateway: number; readonly address: number },
-    routers: readonly bigint[] | undefined,
+    place6: Omit<Place6, "dnsServers"> | undefined,
   ) {
     this.#helper = helper;
     this.#place = place;
-    this.#routers = routers;
+    this.#place6 = place6;
     this.#rules = rules;
     this.#dnsServers = dnsServers;
     this.#dnsServers6 = dnsServers6;
@@ -38,8 +38,8 @@ export class Reach {
   readonly compute = (): Omit<ChangeRequest, "kind"> => {
     const place = { ...this.#place, netmask: netmaskOf(SUBNET_LENGTH), dnsServers: this.#dnsServers };
     const reach = reachable(this.#rules, place);
-    if (this.#routers === undefined) return { reach };
-    return { reach, reach6: reachable6(this.#rules, { routers: this.#routers, dnsServers: this.#dnsServers6 }) };
+    if (this.#place6 === undefined) return { reach };
+    return { reach, reach6: reachable6(this.#rules, { ...this.#place6, dnsServers: this.#dnsServers6 }) };
   };
 
   setRules(rules: readonly Rule[]): void {

@@ -16,6 +16,7 @@ import {
   OTHER_LINK,
   OWN,
   PREFIX,
+  packet6,
   prefixOption,
   ROUTER,
   ra,
@@ -258,4 +259,20 @@ test("D28 no more addresses are taken up again than there are places", () => {
   const bench = new Bench6({ restored: { addresses } });
   assert.equal(bench.guard.binding.ipv6.length, 20);
   assert.equal(bench.guard.binding.ipv6.filter(({ address }) => address >> 112n === 0xfe80n).length, 4);
+});
+
+test("a fragment to an address that was tentative is of another packet than one to it once it is valid", () => {
+  const bench = new Bench6({ allow: ["in ::/0"] }).start();
+  const target = "2001:db8:1::77";
+  const piece = (offset: number, more: number): Uint8Array =>
+    packet6(17, new Uint8Array(24).fill(1), {
+      ...inbound({ destination: target }),
+      next: 44,
+      headers: bytes(17, 0, 0, offset | more, 0, 0, 0, 1),
+    });
+  bench.passesOut(nsDad(target));
+  bench.passesIn(piece(0, 1), piece(24, 1));
+  bench.wait(TENTATIVE);
+  bench.dropsIn("ipv6.fragment-unknown", piece(48, 0));
+  bench.passesIn(piece(0, 1), piece(24, 0));
 });

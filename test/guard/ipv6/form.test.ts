@@ -51,6 +51,11 @@ test("S9 routing headers, unknown headers and jumbograms drop in both directions
     packet6(6, bytes(), { next: 60, headers: bytes(6, 0, 0xc9, 4, 0, 0, 0, 0), ...words }),
   );
   both("ipv6.options", (words) => tcp6({ next: 0, headers: routerAlert(6), ...words }));
+  // Of a later fragment nobody knows whether it is one of MLD.
+  const later = bytes(58, 0, 0, 0x98, 0, 0, 0, 1);
+  both("ipv6.options", (words) =>
+    packet6(58, bytes(...new Array<number>(8).fill(0)), { next: 0, headers: join(routerAlert(44), later), ...words }),
+  );
   both("ipv6.transport", (words) => packet6(6, bytes(...new Array<number>(19).fill(1)), words));
   both("ipv6.fragment", (words) => tcp6({ next: 44, headers: bytes(6, 0, 0, 0, 0, 0, 0, 1), ...words }));
   both("ipv6.source", (words) => tcp6({ ...words, source: "ff02::5" }));

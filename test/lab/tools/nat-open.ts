@@ -26,6 +26,7 @@ const network = await openNat(libc, {
   type: "nat",
   vmMac,
   rules: parseRules(allow, block),
+  isolated: true,
   mtu: MTU,
   connections: DEFAULT_CONNECTIONS,
   directory: "/run/softnet",
