@@ -3,17 +3,25 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { ControlPath, setPolicy } from "./harness/control.ts";
 import type { Guest } from "./harness/guest.ts";
-import { natGuest, started, tapOf } from "./harness/nat.ts";
+import { tapOf } from "./harness/nat.ts";
 import { ask, hasLogged, listen, NEEDS, PYTHON, refusal } from "./harness/nat-scenes.ts";
-import { addresses, addressIn, asBefore6, hasRoute, INTERNET6, ping6, scene, state, uplinkOf } from "./harness/nat6.ts";
+import {
+  addresses,
+  addressIn,
+  asBefore6,
+  guest6,
+  hasRoute,
+  INTERNET6,
+  ping6,
+  prefixOf,
+  routerOf,
+  scene,
+  state,
+  uplinkOf,
+} from "./harness/nat6.ts";
 import { until } from "./harness/program.ts";
 import { assertDropped, assertInnocent, softnetCommand } from "./harness/softnet.ts";
-import { INTERNET, type Lab } from "./harness/topology.ts";
-
-const prefixOf = (guest: Guest): string => String(started(guest).prefix6).replace("/64", "");
-const routerOf = (guest: Guest): string => `${prefixOf(guest)}1`;
-
-const guest6 = (lab: Lab, ...args: string[]): Promise<Guest> => natGuest(lab, ["--ipv6", ...args]);
+import { INTERNET } from "./harness/topology.ts";
 
 /** Echo requests with `data` from each of these addresses to the internet, past the guest's own stack. */
 async function forge(guest: Guest, sources: readonly string[], data: number): Promise<void> {

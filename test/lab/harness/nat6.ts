@@ -1,7 +1,7 @@
 /** A lab's host that learns its own IPv6 route from a router's advertisements, for tests of networks of the VM's own with IPv6. */
 import assert from "node:assert/strict";
 import type { Guest } from "./guest.ts";
-import { hostState } from "./nat.ts";
+import { hostState, natGuest, started } from "./nat.ts";
 import { openLab, PYTHON } from "./nat-scenes.ts";
 import type { Namespace } from "./netns.ts";
 import { type Program, until } from "./program.ts";
@@ -72,6 +72,13 @@ export async function asBefore6(host: Namespace, before: unknown): Promise<void>
   };
   await until("the host is as it was", isAsBefore).catch(() => assert.equal(now, wanted));
 }
+
+/** A guest on a network of its own, with a real softnet with `--ipv6`. */
+export const guest6 = (lab: Lab, ...args: string[]): Promise<Guest> => natGuest(lab, ["--ipv6", ...args]);
+
+/** The guest's prefix, `fdXX:X:X:X::`, and its router's address in it. */
+export const prefixOf = (guest: Guest): string => String(started(guest).prefix6).replace("/64", "");
+export const routerOf = (guest: Guest): string => `${prefixOf(guest)}1`;
 
 /** The address that the guest makes itself by softnet's advertisement (RFC 4862); `prefix`: in that one only. */
 export async function addressIn(guest: Guest, prefix = "fd00::"): Promise<string> {
