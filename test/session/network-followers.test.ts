@@ -23,8 +23,11 @@ function follower() {
   return { told, network };
 }
 
-const bindingOf = (ipv6: readonly BoundIPv6Address[], ipv4?: BoundIPv4Address): Binding =>
-  ipv4 === undefined ? { addresses: ipv6, ipv6 } : { addresses: [ipv4, ...ipv6], ipv4, ipv6 };
+const bindingOf = (ipv6: readonly BoundIPv6Address[], ipv4?: BoundIPv4Address): Binding => ({
+  addresses: ipv4 === undefined ? ipv6 : [ipv4, ...ipv6],
+  ipv4,
+  ipv6,
+});
 
 test("at the start it is told what the VM has from before, and nothing where it has nothing", () => {
   const { told, network } = follower();
