@@ -34,7 +34,11 @@ export function logStart({ log, given, vm, network, guard, privileges }: Started
     gateway: given.gateway ?? network.gateway ?? "by DHCP",
     "dhcp-server": given.dhcpServer ?? network.dhcpServer ?? "any",
     address: fixed.ipv4 ?? "by DHCP",
-    ...(given.ipv6 && { router6: given.router6 ?? "by advertisement", address6: fixed.ipv6 ?? "by SLAAC or DHCPv6" }),
+    ...(given.ipv6 && {
+      router6: given.router6 ?? network.router6 ?? "by advertisement",
+      ...(network.prefix6 !== undefined && { prefix6: network.prefix6 }),
+      address6: fixed.ipv6 ?? (network.prefix6 === undefined ? "by SLAAC or DHCPv6" : "by SLAAC"),
+    }),
     privileges,
   });
   for (const advice of policyAdvice(guard.rules, guard.gateway, given.ipv6 ?? false)) {

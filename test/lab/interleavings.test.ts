@@ -10,6 +10,8 @@ import { loadLibc } from "../../src/native/linux/libc.ts";
 import { Random } from "../oracle/random.ts";
 import { LIMIT } from "../support/patience.ts";
 import { asBefore, helperOf, hostState } from "./harness/nat.ts";
+import { openLab } from "./harness/nat-scenes.ts";
+import { asBefore6, hasRoute, scene, state } from "./harness/nat6.ts";
 import { until } from "./harness/program.ts";
 import { softnetCommand } from "./harness/softnet.ts";
 import { INTERNET, Lab, labNeeds } from "./harness/topology.ts";
@@ -17,6 +19,8 @@ import { INTERNET, Lab, labNeeds } from "./harness/topology.ts";
 /** Where helpers listen: of every network namespace. */
 const HELPERS = "/run/softnet/host";
 const ROUNDS = Number(process.env.SOFTNET_ROUNDS ?? 6);
+/** With IPv6: fewer, since what is done for both families was done in the others. */
+const ROUNDS6 = Math.ceil(ROUNDS / 2);
 const AT_ONCE = Number(process.env.SOFTNET_AT_ONCE ?? 8);
 const SEED = Number(process.env.SOFTNET_SEED ?? 20_261_128);
 /** What ends a softnet, how often each. */
@@ -26,19 +30,42 @@ test(`H1 ${ROUNDS} rounds of ${AT_ONCE} softnets, started, stopped and killed in
   ...labNeeds("nft"),
   timeout: LIMIT.timeout + ROUNDS * AT_ONCE * 20_000,
 }, async (t) => {
-  const lab = Lab.open(t);
-  const random = new Random(SEED);
-  lab.host.sysctl({ "net/ipv4/ip_forward": "0", "net/ipv4/conf/all/accept_redirects": "1" });
+  const lab = openLab(t);
   const before = await hostState(lab.host);
+  await playRounds(lab, ROUNDS, [], () => asBefore(lab.host, before));
+});
+
+test(`H1 the same with IPv6, ${ROUNDS6} rounds: its settings and routes, too, and the host's own route is never lost`, {
+  ...labNeeds("nft"),
+  timeout: LIMIT.timeout + ROUNDS6 * AT_ONCE * 20_000,
+}, async (t) => {
+  const { lab } = await scene(t);
+  const before = await state(lab.host);
+  await playRounds(lab, ROUNDS6, ["--ipv6"], async () => {
+    await asBefore6(lab.host, before);
+    assert.ok(hasRoute(lab.host));
+  });
+});
+
+async function playRounds(lab: Lab, rounds: number, options: readonly string[], check: () => Promise<void>) {
+  const random = new Random(SEED);
   const noSockets = sockets();
   let started = 0;
   const start = () => {
     const number = ++started;
     const mac = `7e:1a:01:00:${(number >> 8).toString(16).padStart(2, "0")}:${(number & 255).toString(16).padStart(2, "0")}`;
-    const [command, ...args] = softnetCommand(["--vm-tap", `s${number}`, "--vm-mac-address", mac, "--dns", INTERNET]);
+    const [command, ...args] = softnetCommand([
+      "--vm-tap",
+      `s${number}`,
+      "--vm-mac-address",
+      mac,
+      "--dns",
+      INTERNET,
+      ...options,
+    ]);
     return lab.start(lab.host, command!, args, { label: `softnet ${number}` });
   };
-  for (let round = 1; round <= ROUNDS; round++) {
+  for (let round = 1; round <= rounds; round++) {
     const softnets = Array.from({ length: AT_ONCE }, start);
     const helperDies = random.chance(0.25);
     const ends = softnets.map(async (softnet, index) => {
@@ -59,11 +86,11 @@ test(`H1 ${ROUNDS} rounds of ${AT_ONCE} softnets, started, stopped and killed in
       last.signal("SIGTERM");
       await last.ended();
     }
-    await asBefore(lab.host, before);
+    await check();
     assert.deepEqual(sockets(), noSockets, `round ${round}`);
     await until(`no helper is left after round ${round}`, () => helperOf(lab.host) === undefined);
   }
-});
+}
 
 test("H1 a program that connects to the helper and closes at once takes nothing from the others", {
   ...labNeeds("nft"),

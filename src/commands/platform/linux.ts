@@ -1,5 +1,6 @@
 /** Linux: the VM on a unix socket or a TAP; the network a bridge, a socket, or one of the VM's own (nftables). */
 import { AttachedPort } from "../../attach/port.ts";
+import { formatPrefix, prefixOf } from "../../host/prefix.ts";
 import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
 import { makeBootAlarm } from "../../native/linux/boot-alarm.ts";
 import { bootClock } from "../../native/linux/clock.ts";
@@ -22,7 +23,7 @@ import { openVmTap } from "../../ports/tap.ts";
 import { unixAddress } from "../../ports/unix-path.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
-import { earlierSubnets } from "../../registry/earlier.ts";
+import { type EarlierNetwork, earlierNetworks } from "../../registry/earlier.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
 import type { FramePort } from "../../relay/port.ts";
 import type { SessionArguments } from "../../session/options.ts";
@@ -134,8 +135,9 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
   const registry = linuxRegistry(libc);
   if (process.geteuid!() === 0) prepareRegistry(registry);
   // The earlier VM with this MAC address may have belonged to another user, with more permissions.
-  const isWelcome = (before: string): boolean => privileges.permits === undefined || isSimplyFree(libc, before);
-  const earlier = earlierSubnets(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
+  const isWelcome = ({ subnet }: EarlierNetwork): boolean =>
+    privileges.permits === undefined || isSimplyFree(libc, subnet);
+  const earlier = earlierNetworks(registry, type, parseMac(vmMacAddress) ?? 0).find(isWelcome);
   return await openNat(libc, {
     type,
     vmMac: vmMacAddress,
@@ -147,7 +149,8 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     directory: registry.directory,
     warn,
     ...tapIndex,
-    ...(earlier !== undefined && { earlier }),
+    ...(earlier !== undefined && { earlier: earlier.subnet }),
+    ...(earlier?.address6 !== undefined && { earlier6: formatPrefix(prefixOf(earlier.address6)) }),
     ...(subnet !== undefined && { subnet }),
     ...(dns !== undefined && { dns }),
     ...(expose !== undefined && { expose }),
