@@ -107,6 +107,46 @@ test("every option has its type, and lists may be read-only", () => {
   createGuard({ macAddress: "7e:1a:00:00:00:01", gateway: undefined });
 });
 
+test("options of IPv6 have their types, and a kept IPv6 address is restored", () => {
+  const lease: IPv6Lease = { server: Uint8Array.of(1), client: Uint8Array.of(2), iaid: 7 };
+  const kept: BoundIPv6Address = {
+    family: "ipv6",
+    address: 0x20010db8000000000000000000000009n,
+    origin: "dhcpv6",
+    expiry: 60_000_000,
+    lease,
+  };
+  const asked: bigint[] = [];
+  const options: GuardOptions = {
+    macAddress: "7e:1a:00:00:00:01",
+    ipv6: true,
+    router6: "fe80::1",
+    router6MacAddress: "02:00:00:00:00:64",
+    prefix6: "fd00::/64",
+    hostAddresses6: ["fd00::1"] as const,
+    allow: ["[2001:db8::/32]:443"],
+    restored: { addresses: [kept] },
+    heldElsewhere6: (address) => asked.push(address) > 0,
+  };
+  const guard = createGuard(options);
+  const first: BoundIPv6Address | undefined = guard.binding.ipv6[0];
+  assert.deepEqual([first?.address, first?.origin, first?.lease?.iaid], [kept.address, "dhcpv6", 7]);
+  assert.equal(
+    createGuard({ macAddress: "7e:1a:00:00:00:01", ipv6: true, address6: "fd00::5" }).binding.ipv6.length,
+    1,
+  );
+  assert.deepEqual(asked, []);
+  const embedded = guard.explain({ direction: "out", protocol: "tcp", remote: 0x64ff9bn << 96n }).embedded;
+  same<typeof embedded, Explanation["embedded"]>(true);
+  same<IPv6Lease["server"], Uint8Array>(true);
+  same<Parameters<NonNullable<GuardOptions["heldElsewhere6"]>>, [address: bigint]>(true);
+  same<PolicyQuestion["remote"], number | bigint>(true);
+  // @ts-expect-error an IPv6 address is no number
+  createGuard({ ...options, heldElsewhere6: (address: number) => address === 0 });
+  // @ts-expect-error read-only
+  kept.lease.iaid = 8;
+});
+
 test("verdicts, bindings and reasons are read-only, and their kinds are closed", () => {
   same<Verdict["verdict"], "pass" | "drop">(true);
   same<Verdict["reason"], string | undefined>(true);

@@ -7,7 +7,7 @@ import { CaptureError } from "../capture/errors.ts";
 import type { CapturedFrame } from "../capture/frame.ts";
 import { notEthernet } from "../capture/linktype.ts";
 import { type CaptureReader, openCapture } from "../capture/read.ts";
-import { createGuard, type Guard, verdictObject } from "../guard/guard.ts";
+import { type Guard, verdictObject } from "../guard/guard.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import { parseExposures } from "../networks/exposures.ts";
 import { DIRECTION_NAMES, type Direction, type DirectionName, EGRESS, INGRESS } from "../relay/direction.ts";
@@ -23,6 +23,7 @@ import { FrameView } from "../wire/frame-view.ts";
 import { isLeftToCard } from "../wire/offloads.ts";
 import { COMPLETE } from "../wire/virtio-net.ts";
 import { Output } from "./output.ts";
+import { ReplayGuard } from "./replay-guard.ts";
 
 export interface ReplayArguments extends GuardArguments {
   readonly fromVm?: boolean;
@@ -60,7 +61,7 @@ interface Summary {
 const TRUNCATED = verdictOf("frame.truncated");
 
 /** Drop reasons that fields left to the card can cause. */
-const UNFINISHED = new Set(["ipv4.format", "ipv4.checksum", "dhcp.checksum"]);
+const UNFINISHED = new Set(["ipv4.format", "ipv4.checksum", "dhcp.checksum", "dhcpv6.checksum"]);
 
 /**
  * Prints verdicts to `descriptor` (stdout). Throws UserError; a CaptureError follows the summary of the frames before.
@@ -75,7 +76,8 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
   if (chosen.length > 1) throw new UserError(`${chosen.join(" and ")} exclude each other: give one`);
   refuseWithoutIPv6(given);
   const exposedPorts = parseExposures(given.expose ?? "").map(({ internal }) => internal);
-  const guard = createGuard({ ...guardOptions(given, rulesOf(given)), exposedPorts });
+  const options = { ...guardOptions(given, rulesOf(given)), exposedPorts };
+  const guard = new ReplayGuard(options);
   const output = new Output(descriptor);
   const report = given.json ? new JsonReport(output) : new Table(output);
   const capture = openCapture(path);
@@ -93,7 +95,13 @@ export function replay(path: string, given: ReplayArguments, descriptor: number)
 }
 
 /** Judges the frames in order, until the file ends or the output's reader has closed it. */
-function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: ReplayArguments, report: Report): void {
+function judgeAll(
+  path: string,
+  capture: CaptureReader,
+  guard: ReplayGuard,
+  given: ReplayArguments,
+  report: Report,
+): void {
   const directionOf = directionBy(given, capture, path);
   const view = new FrameView();
   let first: number | undefined;
@@ -104,8 +112,8 @@ function judgeAll(path: string, capture: CaptureReader, guard: Guard, given: Rep
     const unfinished = isLeftToCard(frame.bytes, 0, frame.bytes.length, given.offloads === true);
     view.read(frame.bytes, 0, frame.bytes.length, wroteIt(capture) ? offloadOf(frame) : COMPLETE);
     const direction = directionOf(frame, view);
-    guard.advance(latest);
-    const verdict = verdictObject(judge(guard, view, frame.originalLength, direction));
+    guard.advance(latest, wroteIt(capture));
+    const verdict = verdictObject(judge(guard.current, view, frame.originalLength, direction));
     if (unfinished && verdict.reason !== undefined && UNFINISHED.has(verdict.reason)) report.offloads++;
     const time = (latest - first) / 1e6;
     report.frame(

@@ -9,12 +9,13 @@
 import { formatIPv4, formatMac } from "./address.ts";
 import { ARP_REPLY, ARP_REQUEST } from "./arp.ts";
 import { get16 } from "./bytes.ts";
+import { describeIPv6 } from "./describe-ipv6.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "./dhcp.ts";
 import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "./ethernet.ts";
 import type { FrameView } from "./frame-view.ts";
 import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ipv4.ts";
 import { IPV4_VERSION, SHORT, SOUND } from "./malformed.ts";
-import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_RST, TCP_SYN, TCP_URG } from "./tcp.ts";
+import { formatTcpFlags, TCP_FLAGS_END } from "./tcp.ts";
 import { UDP_HEADER } from "./udp.ts";
 import { MALFORMED, offloadKind, segmentSizeOf } from "./virtio-net.ts";
 
@@ -25,8 +26,7 @@ const VLAN_TAG = 4;
 /** A type field up to this is a length (IEEE 802.3). */
 const LARGEST_LENGTH = 1500;
 
-/** How much of a transport header is needed to tell it: TCP up to its flags, ICMP's type and code. */
-const TCP_TOLD = 14;
+/** How much of ICMP is needed to describe it: type and code. */
 const ICMP_TOLD = 2;
 
 const PROTOCOL_NAMES: ReadonlyMap<number, string> = new Map([
@@ -47,15 +47,6 @@ const ICMP_NAMES: ReadonlyMap<number, string> = new Map([
   [11, "time exceeded"],
 ]);
 
-const TCP_FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
-  [TCP_SYN, "SYN"],
-  [TCP_FIN, "FIN"],
-  [TCP_RST, "RST"],
-  [TCP_PSH, "PSH"],
-  [TCP_ACK, "ACK"],
-  [TCP_URG, "URG"],
-];
-
 /** By option 53 (RFC 2132 9.6). */
 const DHCP_NAMES = ["", "DISCOVER", "OFFER", "REQUEST", "DECLINE", "ACK", "NAK", "RELEASE", "INFORM"] as const;
 
@@ -72,7 +63,7 @@ function describeComplete(view: FrameView): string {
   if (malformed === SHORT) return `${length} ${length === 1 ? "byte" : "bytes"}`;
   if (type === TYPE_ARP) return describeArp(view);
   if (type === TYPE_IPV4) return describeIPv4(view);
-  if (type === TYPE_IPV6) return "IPv6";
+  if (type === TYPE_IPV6) return describeIPv6(view);
   if (type <= LARGEST_LENGTH) return `802.3 length ${type}`;
   if (!VLAN_TYPES.includes(type)) return `type ${hex(type, 4)}`;
   if (length < ETHERNET_HEADER + VLAN_TAG) return `VLAN ${hex(type, 4)} cut short`;
@@ -108,11 +99,9 @@ function describeIPv4(view: FrameView): string {
       if (size < UDP_HEADER) break;
       if (!isDhcp(sourcePort, destinationPort)) return `UDP ${ports}${first}`;
       return `${describeDhcp(view) ?? `DHCP malformed ${ports}`}${first}`;
-    case PROTOCOL_TCP: {
-      if (size < TCP_TOLD) break;
-      const names = TCP_FLAG_NAMES.filter(([flag]) => (view.tcpFlags & flag) !== 0).map(([, flag]) => flag);
-      return `TCP ${ports} [${names.join(" ")}]${first}`;
-    }
+    case PROTOCOL_TCP:
+      if (size < TCP_FLAGS_END) break;
+      return `TCP ${ports} ${formatTcpFlags(view.tcpFlags)}${first}`;
     case PROTOCOL_ICMP: {
       if (size < ICMP_TOLD) break;
       const known = ICMP_NAMES.get(view.icmpType);

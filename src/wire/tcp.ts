@@ -14,6 +14,8 @@ const CHECKSUM = 16;
 
 /** Bytes of a header without options: a first fragment must contain it. */
 export const TCP_HEADER = 20;
+/** Bytes up to the end of its flags. */
+export const TCP_FLAGS_END = 14;
 
 export const TCP_FIN = 0x01;
 export const TCP_SYN = 0x02;
@@ -33,6 +35,21 @@ export const tcpAcknowledgement = (bytes: Uint8Array, segment: number): number =
 export const tcpHeaderLength = (bytes: Uint8Array, segment: number): number =>
   (bytes[segment + DATA_OFFSET]! >>> 4) * 4;
 export const tcpFlags = (bytes: Uint8Array, segment: number): number => bytes[segment + FLAGS]!;
+
+const FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
+  [TCP_SYN, "SYN"],
+  [TCP_FIN, "FIN"],
+  [TCP_RST, "RST"],
+  [TCP_PSH, "PSH"],
+  [TCP_ACK, "ACK"],
+  [TCP_URG, "URG"],
+];
+
+/** For people: `[SYN ACK]`. */
+export function formatTcpFlags(flags: number): string {
+  const names = FLAG_NAMES.filter(([flag]) => (flags & flag) !== 0).map(([, name]) => name);
+  return `[${names.join(" ")}]`;
+}
 
 /** Whether a segment asks for a connection: SYN without ACK. */
 export const isBareSyn = (flags: number): boolean => (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;

@@ -139,7 +139,7 @@ test("IPv4 that is none, and IPv4 that a capture cut", () => {
 });
 
 test("anything else", () => {
-  assert.equal(told(ethernet(0x86dd, bytes(0x60))), "IPv6");
+  assert.equal(told(ethernet(0x86dd, bytes(0x60))), "IPv6 :: > :: without payload");
   assert.equal(told(ethernet(0x8100, bytes(0x20, 5, 8, 6))), "VLAN 0x8100 id 5 type 0x0806");
   assert.equal(told(ethernet(0x88a8, bytes()), 14), "VLAN 0x88a8 cut short");
   assert.equal(told(ethernet(38, bytes())), "802.3 length 38");

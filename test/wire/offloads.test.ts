@@ -67,3 +67,33 @@ test("nothing is read or written beyond the frame, nor in what is no whole IPv4 
     assert.equal(left(bytes, true), false);
   }
 });
+
+/** A SYN from 2001:db8::9 to 2606:4700::1111, port 443; its checksum is right. */
+const SYN6 =
+  "020000000001 020000000011 86dd 60000000 0014 06 40 20010db8000000000000000000000009 26064700000000000000000000001111";
+/** 2001 + 0db8 + 0009 + 2606 + 4700 + 1111 + 6 + 20 = abf3. */
+const PSEUDO6 = "abf3";
+/** Of that and of 9c40 + 01bb + 0001 + 5002 + ffff = 1edfd: 299f0, folded 99f2, inverted. */
+const WHOLE6 = "660d";
+
+test("IPv6: the pseudo-header's sum is recognised and finished; in pieces, behind other headers or beyond the frame it is not", () => {
+  for (const checksum of [PSEUDO6, "abdf"]) {
+    const bytes = frame(SYN6, checksum, "ffff");
+    assert.equal(left(bytes), true);
+    assert.equal(left(bytes, true), true);
+    assert.deepEqual(bytes, frame(SYN6, WHOLE6, "ffff"));
+    assert.equal(left(bytes, true), false);
+  }
+  for (const [from, to] of [
+    ["0014 06", "0014 2c"],
+    ["0014 06", "0015 06"],
+    ["0014 06", "0000 06"],
+    ["6000", "4000"],
+  ] as const) {
+    const bytes = frame(SYN6.replace(from, to), PSEUDO6);
+    assert.equal(left(bytes, true), false, to);
+  }
+  const whole = frame(SYN6, PSEUDO6);
+  for (let length = 0; length < whole.length; length++)
+    assert.equal(isLeftToCard(whole.slice(), 0, length, true), false);
+});
