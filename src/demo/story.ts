@@ -16,7 +16,7 @@ export function printIntroduction(screen: Screen): void {
           |                 |                 |
       ====+=================+===== bridge ====+====
                             |
-              gateway ${GATEWAY}: DHCP and DNS
+              gateway ${GATEWAY}: DHCP and DNS, IPv6 router
                             |
              "Internet": ${BANK_NAME}, ${INTERNET}
 
@@ -82,6 +82,12 @@ function dropsText(results: readonly (Result | undefined)[]): string {
     counts.set(reason, (counts.get(reason) ?? 0) + count);
   }
   return [...counts].map(([reason, count]) => `${reason} (${count})`).join(", ");
+}
+
+/** Where the attacks by IPv6 are left out. */
+export function printNoIPv6(screen: Screen, why: string): void {
+  screen.line(`${screen.style("bold", "IPv6")}: not shown, since ${why}`);
+  screen.line();
 }
 
 /** Before the part behind NAT. */
