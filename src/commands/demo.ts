@@ -59,8 +59,8 @@ function complain(screen: Screen, what: string, error?: unknown): void {
 async function play(screen: Screen, cleanup: Cleanup): Promise<number> {
   const started = performance.now();
   sweep();
-  printIntroduction(screen);
   const noIPv6 = whyNoIPv6();
+  printIntroduction(screen, noIPv6 === undefined);
   if (noIPv6 !== undefined) printNoIPv6(screen, noIPv6);
   printHeading(screen, "1. Without softnet");
   const parts = [await playPart("bare", screen, cleanup)];
