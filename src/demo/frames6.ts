@@ -1,7 +1,7 @@
 /** IPv6 frames that the demo's programs send by themselves, made of the parts in wire/; and reading the UDP in one. */
 
 import { putMac } from "../wire/address.ts";
-import { get16, put16 } from "../wire/bytes.ts";
+import { put16 } from "../wire/bytes.ts";
 import { addToSum, checksumOf } from "../wire/checksum.ts";
 import { ETHERNET_HEADER, etherType, putEthernet, sourceMac, TYPE_IPV6 } from "../wire/ethernet.ts";
 import { ICMPV6, ND_NEIGHBOR_ADVERTISEMENT } from "../wire/icmpv6.ts";
@@ -113,7 +113,7 @@ export function readUdp6(frame: Uint8Array): ReceivedUdp6 | undefined {
   const packet = ETHERNET_HEADER;
   const datagram = packet + IPV6_HEADER;
   if (frame.length < datagram + UDP_HEADER || etherType(frame, 0) !== TYPE_IPV6) return undefined;
-  if (nextHeader(frame, packet) !== PROTOCOL_UDP || frame.length < datagram + get16(frame, datagram + 4)) {
+  if (nextHeader(frame, packet) !== PROTOCOL_UDP || frame.length < datagram + udpLength(frame, datagram)) {
     return undefined;
   }
   return {
