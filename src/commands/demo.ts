@@ -6,12 +6,13 @@
  */
 import { constants } from "node:os";
 import { Cleanup } from "../demo/cleanup.ts";
+import { whyNoIPv6 } from "../demo/ipv6-requirements.ts";
 import { sweep } from "../demo/namespace.ts";
 import { whyNoNat } from "../demo/nat-requirements.ts";
 import { playPart } from "../demo/part.ts";
 import { checkRequirements } from "../demo/requirements.ts";
 import { Screen } from "../demo/screen.ts";
-import { printHeading, printIntroduction, printNat, printNoNat, printTable } from "../demo/story.ts";
+import { printHeading, printIntroduction, printNat, printNoIPv6, printNoNat, printTable } from "../demo/story.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Ending = (typeof SIGNALS)[number] | "SIGPIPE";
@@ -58,7 +59,9 @@ function complain(screen: Screen, what: string, error?: unknown): void {
 async function play(screen: Screen, cleanup: Cleanup): Promise<number> {
   const started = performance.now();
   sweep();
-  printIntroduction(screen);
+  const noIPv6 = whyNoIPv6();
+  printIntroduction(screen, noIPv6 === undefined);
+  if (noIPv6 !== undefined) printNoIPv6(screen, noIPv6);
   printHeading(screen, "1. Without softnet");
   const parts = [await playPart("bare", screen, cleanup)];
   screen.line();

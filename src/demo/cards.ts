@@ -23,6 +23,7 @@ export async function connect(
   host: Namespace,
   mac: string,
   way: Way,
+  ipv6: boolean,
   cleanup: Cleanup,
 ): Promise<Guest> {
   const link = `card-${name.toLowerCase()}`;
@@ -36,7 +37,10 @@ export async function connect(
     home.namespace.ip("link", "set", link, "address", mac, "up");
     return new Guest({ ...parts, gateway: ON_BRIDGE });
   }
-  const network = way === "bridge" ? ["--bridge", plan.BRIDGE] : ["--vm-net-type", "nat", "--dns", plan.GATEWAY];
+  const network =
+    way === "bridge"
+      ? ["--bridge", plan.BRIDGE, ...(ipv6 ? ["--ipv6"] : [])]
+      : ["--vm-net-type", "nat", "--dns", plan.GATEWAY];
   const softnet = await Softnet.start(host, { tap: link, mac, network }, cleanup);
   host.ip("link", "set", link, "netns", home.namespace.name);
   home.namespace.ip("link", "set", link, "address", mac, "up");

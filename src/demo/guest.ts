@@ -79,8 +79,8 @@ export class Guest {
     const lease = await this.askForLease();
     if (lease === null) throw new Error(`${this.name} got no address from DHCP`);
     if (lease.address !== this.#lease?.address || lease.router !== this.#lease.router) {
+      this.namespace.ip("-4", "address", "flush", "dev", this.link);
       this.namespace.batch([
-        `address flush dev ${this.link}`,
         `address add ${lease.address}/${lease.prefixLength} dev ${this.link}`,
         `route replace default via ${lease.router}`,
       ]);

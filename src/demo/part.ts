@@ -60,6 +60,7 @@ export async function playPart(way: Way, screen: Screen, cleanup: Cleanup): Prom
   const attacks: Result[] = [];
   for (const attack of ATTACKS) {
     const reasons = way === "nat" ? attack.natReasons : attack.reasons;
+    if (attack.needsIPv6 && !world.ipv6) continue;
     if (reasons !== undefined) attacks.push(await tryAttack(attack, reasons, world, screen));
   }
   let flood = NO_FLOOD;
@@ -78,11 +79,11 @@ async function tryAttack(attack: Attack, reasons: readonly string[], world: Worl
   const before = softnet?.drops ?? {};
   let outcome = await attack.attempt(world);
   for (let tries = 1; world.way === "bare" && !outcome.succeeded && tries < TRIES; tries++) {
-    await world.restore();
+    await world.restore(attack.needsIPv6);
     outcome = await attack.attempt(world);
   }
   const counted = reasons.length > 0 ? softnet?.dropsSince(before, reasons) : undefined;
-  const [since = {}] = await Promise.all([counted, world.restore()]);
+  const [since = {}] = await Promise.all([counted, world.restore(attack.needsIPv6)]);
   const drops = reasons.map((reason) => [reason, since[reason] ?? 0] as const);
   const asItShouldBe =
     world.way === "bare" ? outcome.succeeded : isStopped(outcome) && drops.every(([, count]) => count > 0);

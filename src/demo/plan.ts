@@ -3,6 +3,7 @@
  * connection to any real network.
  */
 import { parseIPv4, parseMac } from "../wire/address.ts";
+import { parseIPv6 } from "../wire/ipv6-address.ts";
 
 export const BRIDGE = "br0";
 /** The host's card on the bridge: gateway, DHCP server and DNS server of the guests. */
@@ -37,6 +38,29 @@ export const UPLINK_HOST_MAC = "02:00:00:00:09:01";
 
 export const ALICE_MAC = "7e:1a:00:00:00:0a";
 export const MALLORY_MAC = "7e:1a:00:00:00:0b";
+
+/** IPv6: the host is the router, and has these addresses on the bridge. */
+export const ROUTER6 = "fe80::1";
+export const DNS6 = "fd00:64::1";
+/** Advertised for addresses: /64. */
+export const PREFIX6 = "fd00:64::";
+export const INTERNET6 = "2620:fe::9";
+export const UPLINK_HOST6 = "fd00:9::1";
+export const UPLINK_INTERNET6 = "fd00:9::2";
+
+/** An IPv6 address as a number of 128 bits. */
+export function ipv6(text: string): bigint {
+  const address = parseIPv6(text);
+  if (address === undefined) throw new Error(`not an IPv6 address: ${text}`);
+  return address;
+}
+
+/** The link-local address that a card's address makes (RFC 4291, appendix A). */
+export function linkLocalOf(text: string): bigint {
+  const address = BigInt(mac(text));
+  const identifier = ((address >> 24n) << 40n) | 0xfffe000000n | (address & 0xffffffn);
+  return (0xfe80n << 112n) | (identifier ^ (2n << 56n));
+}
 
 /** An IPv4 address as a number in host order. */
 export function ipv4(text: string): number {

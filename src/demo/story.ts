@@ -3,7 +3,8 @@ import { type Part, type Result, styleOf } from "./part.ts";
 import { BANK_NAME, GATEWAY, INTERNET, NEIGHBOUR } from "./plan.ts";
 import type { Screen } from "./screen.ts";
 
-export function printIntroduction(screen: Screen): void {
+/** `ipv6`: whether attacks by IPv6 are shown. */
+export function printIntroduction(screen: Screen, ipv6: boolean): void {
   screen.line(screen.style("bold", "softnet demo: two guests, one network, one of them hostile"));
   screen.line();
   screen.line(`   Alice and Mallory are guests of one machine, each a network namespace with the kernel's own
@@ -16,7 +17,7 @@ export function printIntroduction(screen: Screen): void {
           |                 |                 |
       ====+=================+===== bridge ====+====
                             |
-              gateway ${GATEWAY}: DHCP and DNS
+              gateway ${GATEWAY}: DHCP and DNS${ipv6 ? ", IPv6 router" : ""}
                             |
              "Internet": ${BANK_NAME}, ${INTERNET}
 
@@ -82,6 +83,12 @@ function dropsText(results: readonly (Result | undefined)[]): string {
     counts.set(reason, (counts.get(reason) ?? 0) + count);
   }
   return [...counts].map(([reason, count]) => `${reason} (${count})`).join(", ");
+}
+
+/** Where the attacks by IPv6 are left out. */
+export function printNoIPv6(screen: Screen, why: string): void {
+  screen.line(`${screen.style("bold", "IPv6")}: not shown, since ${why}`);
+  screen.line();
 }
 
 /** Before the part behind NAT. */

@@ -13,11 +13,14 @@ import { Agent } from "./agent-process.ts";
 import { connect, type Way } from "./cards.ts";
 import { Cleanup } from "./cleanup.ts";
 import type { Guest } from "./guest.ts";
+import { awaitIPv6, restoreIPv6 } from "./guest6.ts";
+import { whyNoIPv6 } from "./ipv6-requirements.ts";
 import type { Machine } from "./machine.ts";
 import { Namespace } from "./namespace.ts";
 import * as plan from "./plan.ts";
+import { GUEST6, joinIPv6, openServices6, ROUTER6, THIEF6 } from "./world6.ts";
 
-/** Without IPv6 the counts are easier to read. The other settings may be inherited from the host. */
+/** Without IPv6, where it is not shown, the counts are easier to read. The other settings may be inherited from the host. */
 const QUIET = {
   "net/ipv6/conf/all/disable_ipv6": "1",
   "net/ipv6/conf/default/disable_ipv6": "1",
@@ -37,9 +40,10 @@ const ROUTER = {
  * A host that accepts 127.0.0.1 from its cards, as network plugins of containers require. Behind NAT softnet itself
  * enables forwarding.
  */
-function hostSettings(way: Way): Readonly<Record<string, string>> {
+function hostSettings(way: Way, ipv6: boolean): Readonly<Record<string, string>> {
   return {
     ...ROUTER,
+    ...(ipv6 && ROUTER6),
     "net/ipv4/ip_forward": way === "nat" ? "0" : "1",
     "net/ipv4/conf/all/route_localnet": "1",
   };
@@ -50,6 +54,8 @@ const NUMBERS: Readonly<Record<Way, number>> = { bare: 1, bridge: 2, nat: 3 };
 
 export class World {
   readonly way: Way;
+  /** Whether the guests have IPv6. */
+  readonly ipv6: boolean;
   readonly host: Machine;
   readonly internet: Machine;
   readonly neighbour: Machine;
@@ -61,6 +67,7 @@ export class World {
     machines: { readonly host: Machine; readonly internet: Machine; readonly neighbour: Machine },
     guests: { readonly alice: Guest; readonly mallory: Guest },
     way: Way,
+    ipv6: boolean,
     cleanup: Cleanup,
   ) {
     this.host = machines.host;
@@ -69,12 +76,14 @@ export class World {
     this.alice = guests.alice;
     this.mallory = guests.mallory;
     this.way = way;
+    this.ipv6 = ipv6;
     this.#cleanup = cleanup;
   }
 
   /** Makes the machines; `whole` removes them if the demo is interrupted. */
   static async create(way: Way, whole: Cleanup): Promise<World> {
     whole.check();
+    const ipv6 = way !== "nat" && whyNoIPv6() === undefined;
     const cleanup = new Cleanup();
     whole.add(() => cleanup.run());
     const machine = (role: string): Machine => {
@@ -89,19 +98,21 @@ export class World {
     const aliceHome = machine("alice");
     const malloryHome = machine("mallory");
     await Promise.all([
-      host.agent.call("setKernel", hostSettings(way)),
-      internet.agent.call("setKernel", QUIET),
+      host.agent.call("setKernel", hostSettings(way, ipv6)),
+      internet.agent.call("setKernel", { ...QUIET, ...(ipv6 && GUEST6) }),
       neighbour.agent.call("setKernel", QUIET),
-      aliceHome.agent.call("setKernel", { ...QUIET, "net/ipv4/ip_forward": "0" }),
-      malloryHome.agent.call("setKernel", ROUTER),
+      aliceHome.agent.call("setKernel", { ...QUIET, ...(ipv6 && GUEST6), "net/ipv4/ip_forward": "0" }),
+      malloryHome.agent.call("setKernel", { ...ROUTER, ...(ipv6 && THIEF6) }),
     ]);
     join(host.namespace, internet.namespace, neighbour.namespace);
+    if (ipv6) joinIPv6(host.namespace, internet.namespace);
     const [alice, mallory] = await Promise.all([
-      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, way, cleanup),
-      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, way, cleanup),
+      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, way, ipv6, cleanup),
+      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, way, ipv6, cleanup),
     ]);
-    const world = new World({ host, internet, neighbour }, { alice, mallory }, way, cleanup);
+    const world = new World({ host, internet, neighbour }, { alice, mallory }, way, ipv6, cleanup);
     await world.#openServices();
+    if (ipv6) await openServices6(host, internet);
     return world;
   }
 
@@ -115,11 +126,13 @@ export class World {
     await this.alice.boot();
     await this.mallory.boot();
     await this.restore();
+    if (this.ipv6) await Promise.all([awaitIPv6(this.alice), awaitIPv6(this.mallory)]);
   }
 
-  /** Removes an attack's effects from both guests. */
-  async restore(): Promise<void> {
-    await Promise.all([this.alice.restore(), this.mallory.restore()]);
+  /** Removes an attack's effects from both guests; `ipv6`: it was one by IPv6. */
+  async restore(ipv6 = false): Promise<void> {
+    if (ipv6) await restoreIPv6(this.alice);
+    else await Promise.all([this.alice.restore(), this.mallory.restore()]);
   }
 
   /** The address under which the Internet knows a guest. */

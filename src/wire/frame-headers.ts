@@ -30,7 +30,7 @@ import {
   SHORT,
   SOUND,
 } from "./malformed.ts";
-import { TCP_HEADER } from "./tcp.ts";
+import { TCP_FLAGS_END, TCP_HEADER } from "./tcp.ts";
 import { UDP_HEADER } from "./udp.ts";
 import { COMPLETE } from "./virtio-net.ts";
 
@@ -39,10 +39,9 @@ export const NONE = -1;
 
 /** The largest payload of an IPv4 packet without options. */
 const LARGEST_PAYLOAD = 65_515;
-/** Bytes of a transport header up to the end of its ports, of TCP up to the flags, of ICMP's type and code. */
+/** Bytes of a transport header up to the end of its ports, of ICMP's type and code. */
 const PORTS_END = 4;
 const TCP_FLAGS = 13;
-const TCP_FLAGS_END = 14;
 const ICMP_CODE_END = 2;
 export class FrameHeaders {
   /** The array in which the frame lies, from `frame` on, `length` bytes. */

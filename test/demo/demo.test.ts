@@ -4,9 +4,10 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { MAIN, softnet } from "../support/cli.ts";
+import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT } from "../support/patience.ts";
 import { needs, needsReadable, needsTun } from "../support/tools.ts";
-import { inhabitants, maskedCommand } from "./support.ts";
+import { inhabitants, maskedCommand, withoutIPv6Command } from "./support.ts";
 
 /** Each attack with the drop reasons that answer it. */
 const ATTACKS: readonly (readonly [title: string, reasons: readonly string[]])[] = [
@@ -20,6 +21,14 @@ const ATTACKS: readonly (readonly [title: string, reasons: readonly string[]])[]
   ["reaching a private neighbour", ["policy.destination"]],
   ["reaching the other guest", []],
   ["reaching the host's loopback", ["ipv4.loopback"]],
+];
+
+/** Those by IPv6. */
+const IPV6_ATTACKS: typeof ATTACKS = [
+  ["IPv6 router theft", ["icmpv6.router"]],
+  ["hidden router advertisement", ["icmpv6.router"]],
+  ["IPv6 neighbour theft", ["nd.target"]],
+  ["rogue DHCPv6 server", ["dhcpv6.ports"]],
 ];
 
 /** Those that are tried through NAT too. */
@@ -110,9 +119,9 @@ class Running {
 }
 
 /** Attacks, and services in peace and in the flood, as they should be. */
-function assertTable(stdout: string, nat: boolean): void {
+function assertTable(stdout: string, nat: boolean, ipv6: boolean): void {
   const table = stdout.split("What happened")[1]!;
-  for (const [title, onBridge] of ATTACKS) {
+  for (const [title, onBridge] of ipv6 ? [...ATTACKS, ...IPV6_ATTACKS] : ATTACKS) {
     const throughNat = nat ? NAT_ATTACKS[title] : undefined;
     const words = throughNat === undefined ? "stopped" : "stopped +stopped";
     const counted = (throughNat ?? onBridge).map((reason) => `.*${reason.replaceAll(".", "\\.")} \\(\\d+\\)`).join("");
@@ -137,20 +146,22 @@ test("every attack works without softnet and none behind it, nor through NAT", N
   assert.deepEqual(demo.remains(), NOTHING);
   assert.doesNotMatch(demo.stdout, /not as it should be|not shown/);
   assert.ok(!demo.stdout.includes("\x1b"), "no colours where there is no terminal");
-  assertTable(demo.stdout, true);
+  assertTable(demo.stdout, true, true);
 });
 
-test("without nft one line says that NAT was not shown, and the rest is as ever", NEEDS, async () => {
-  const demo = new Running(maskedCommand("nft", "/dev/null", [process.execPath, MAIN, "demo"]));
+test("without nft or IPv6 a line each says what was not shown, and the rest is as ever", NEEDS, async (t) => {
+  const command = maskedCommand("nft", "/dev/null", [process.execPath, MAIN, "demo"]);
+  const demo = new Running(withoutIPv6Command(temporaryFolder(t), command));
   assert.equal(await demo.exited, 0, demo.stdout + demo.stderr);
   assert.equal(demo.stderr, "");
   assert.deepEqual(demo.remains(), NOTHING);
-  const told = demo.stdout.split("\n").filter((line) => /NAT|nft/.test(line));
+  const told = demo.stdout.split("\n").filter((line) => /NAT|nft|IPv6|DHCPv6|hidden/.test(line));
   assert.deepEqual(told, [
+    "IPv6: not shown, since this kernel has no IPv6: start it without ipv6.disable=1",
     "3. Through NAT: not shown, since nft is not installed; install it, on Debian with: apt-get install nftables",
   ]);
   assert.doesNotMatch(demo.stdout, /not as it should be/);
-  assertTable(demo.stdout, false);
+  assertTable(demo.stdout, false, false);
 });
 
 for (const [signal, moment, code] of [

@@ -14,6 +14,12 @@ export function maskedCommand(program: string, file: string, command: readonly s
   return ["unshare", "--mount", "env", `PLACES=${places.join(" ")}`, "sh", "-c", script, "sh", file, ...command];
 }
 
+/** A command that runs where the kernel seems to have no IPv6: an empty folder lies over its settings, for it alone. */
+export function withoutIPv6Command(empty: string, command: readonly string[]): string[] {
+  const script = 'mount --bind "$1" /proc/sys/net/ipv6 || exit 99; shift; exec "$@"';
+  return ["unshare", "--mount", "sh", "-c", script, "sh", empty, ...command];
+}
+
 /** The processes in all namespaces of one demo. */
 export function inhabitants(demo: number): string[] {
   const ip = (...args: string[]) => execFileSync("ip", args, { encoding: "utf8" }).split("\n").filter(Boolean);

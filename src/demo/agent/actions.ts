@@ -7,6 +7,7 @@ import { type AwaitedLease, awaitLease } from "./await-lease.ts";
 import { Bank } from "./bank.ts";
 import { type Datagram, sendDatagram } from "./datagram.ts";
 import { askForLease, type LeaseRequest } from "./dhcp-client.ts";
+import { askForDns6, type Dhcpv6Plan, Dhcpv6Server, type DnsQuestion } from "./dhcpv6.ts";
 import { type DnsPlan, resolveName, serveDns } from "./dns.ts";
 import { Eavesdropper } from "./eavesdropper.ts";
 import { FrameSender, type SendPlan } from "./frame-sender.ts";
@@ -24,6 +25,7 @@ export function makeActions(libc: LinuxLibc) {
   let dhcpServer: PoolDhcpServer | undefined;
   let bank: Bank | undefined;
   let rogue: RogueDhcp | undefined;
+  let dhcpv6Server: Dhcpv6Server | undefined;
   let eavesdropper: Eavesdropper | undefined;
   let sender: FrameSender | undefined;
 
@@ -32,6 +34,7 @@ export function makeActions(libc: LinuxLibc) {
 
     // Actions of an ordinary guest.
     askForLease: (request: LeaseRequest) => askForLease(libc, request),
+    askForDns6: (question: DnsQuestion) => askForDns6(libc, question),
     ping: ({ address, timeout }: { address: number; timeout: number }) => ping(libc, address, timeout),
     resolveName: ({ server, name }: { server: string; name: string }) => resolveName(server, name),
     askWeb: (request: WebRequest) => askWeb(request),
@@ -70,6 +73,11 @@ export function makeActions(libc: LinuxLibc) {
       rogue = new RogueDhcp(libc, plan);
     },
     stopRogueDhcp: () => rogue?.close(),
+    startDhcpv6: (plan: Dhcpv6Plan) => {
+      dhcpv6Server?.close();
+      dhcpv6Server = new Dhcpv6Server(libc, plan);
+    },
+    stopDhcpv6: () => dhcpv6Server?.close(),
     starve: (plan: StarvePlan) => starve(libc, plan),
     awaitLease: (awaited: AwaitedLease) => awaitLease(libc, awaited),
   };

@@ -9,6 +9,8 @@ import { macSpoof } from "./mac-spoof.ts";
 import { otherGuest } from "./other-guest.ts";
 import { privateNeighbour } from "./private-neighbour.ts";
 import { rogueDhcp } from "./rogue-dhcp.ts";
+import { rogueDhcpv6 } from "./rogue-dhcpv6.ts";
+import { hiddenRouterTheft, neighbourTheft, routerTheft } from "./router-theft.ts";
 
 export const ATTACKS: readonly Attack[] = [
   arpTheft,
@@ -21,4 +23,8 @@ export const ATTACKS: readonly Attack[] = [
   privateNeighbour,
   otherGuest,
   hostLoopback,
+  routerTheft,
+  hiddenRouterTheft,
+  neighbourTheft,
+  rogueDhcpv6,
 ];

@@ -17,6 +17,8 @@ export interface Attack {
   readonly reasons: readonly string[];
   /** The same behind NAT; absent if the attack needs other machines on the same network. */
   readonly natReasons?: readonly string[];
+  /** It is tried where the machine has IPv6 only. */
+  readonly needsIPv6?: boolean;
   /** Ends within a few seconds, and leaves nothing of the attacker's running. */
   attempt(world: World): Promise<Outcome>;
 }
