@@ -33,6 +33,8 @@ export class EmbeddedAddresses {
   readonly #prefixes: Int32Array;
   readonly #masks: Int32Array;
   readonly #layouts: Uint8Array;
+  /** By the upper 12 bits of an address, which every prefix has: whether one of them may be its. Most addresses end here. */
+  readonly #mayEmbed = new Uint8Array(1 << 12);
 
   /** `nat64`: prefixes of 96, 64, 56, 48, 40 or 32 bits; of other lengths there is no layout, and they are left out. */
   constructor(nat64: readonly Cidr6[]) {
@@ -44,6 +46,7 @@ export class EmbeddedAddresses {
     this.#prefixes = Int32Array.from(all.flatMap(({ cidr }) => [...wordsOf(cidr.address)]));
     this.#masks = Int32Array.from(all.flatMap(({ cidr }) => [...wordsOf(MASK_OF_ALL << BigInt(128 - cidr.length))]));
     this.#layouts = Uint8Array.from(all, ({ layout }) => layout);
+    for (const { cidr } of all) this.#mayEmbed[Number(cidr.address >> 116n)] = 1;
   }
 
   /**
@@ -52,6 +55,7 @@ export class EmbeddedAddresses {
    */
   find(words: Int32Array, at: number): boolean {
     const first = words[at]!;
+    if (this.#mayEmbed[first >>> 20] === 0) return false;
     const second = words[at + 1]!;
     const third = words[at + 2]!;
     const fourth = words[at + 3]!;
