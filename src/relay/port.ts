@@ -33,7 +33,7 @@ export interface FramePort {
    */
   enableOffloads?(): boolean;
   /**
-   * Receives frames that wait here, at most `batch.capacity`; sets `batch.count`, offsets and lengths; returns the count,
+   * Receives frames that wait here, at most `batch.most`; sets `batch.count`, offsets and lengths; returns the count,
    * 0 when nothing waits. A full batch means that more may wait, also where no event says so: ask again. A port may keep
    * bytes of frames to come in the rest of the slab until the next call, so a batch is received into by one port.
    * Throws PortClosed when the other side is gone, PortFailed on a framing or system error.

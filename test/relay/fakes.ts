@@ -40,10 +40,15 @@ export class FakePort implements FramePort {
     this.receives++;
     if (this.failReceive !== undefined) throw this.failReceive;
     batch.count = 0;
-    for (const frame of this.waiting.splice(0, batch.capacity)) {
-      batch.offset[batch.count] = batch.slotOffset(batch.count);
+    let at = batch.slotOffset(0);
+    // One a slot; side by side where a batch takes more than it has slots, as a TAP does.
+    const isPacked = batch.most > batch.capacity;
+    while (batch.count < batch.most && batch.hasRoom(at) && this.waiting.length > 0) {
+      const frame = this.waiting.shift()!;
+      batch.offset[batch.count] = at;
       batch.length[batch.count] = frame.length;
-      batch.bytes.set(frame, batch.offset[batch.count]);
+      batch.bytes.set(frame, at);
+      at = isPacked ? batch.behind(at, frame.length) : batch.slotOffset(batch.count + 1);
       batch.offload[batch.count] = this.left.shift() ?? 0;
       batch.count++;
     }
