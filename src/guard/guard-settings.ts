@@ -1,12 +1,12 @@
 /** A guard's options, parsed and checked once. */
 import { checkFamilies } from "../policy/families.ts";
 import { type Cidr, checkRuleCount, netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
-import { type ErrorCode, OptionError } from "../user-error.ts";
-import { isGroupMac, isHostAddress, parseIPv4, parseMac } from "../wire/address.ts";
+import { OptionError } from "../user-error.ts";
+import { isGroupMac, isHostAddress, parseIPv4, parseMac, UNKNOWN_MAC } from "../wire/address.ts";
 import { parseHostname } from "../wire/dhcp-names.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
-import { ExposedPorts } from "./ipv4/exposed-ports.ts";
-import { UNKNOWN_MAC } from "./ipv4/gateway-watch.ts";
+import { ExposedPorts } from "./exposed-ports.ts";
+import { A_MAC, optional, parseCardMac, required } from "./option-values.ts";
 import type { GuardOptions } from "./types.ts";
 
 const DEFAULT_MTU = 1500;
@@ -84,45 +84,9 @@ export function guardSettings(options: GuardOptions): GuardSettings {
   };
 }
 
-const A_MAC = "six hexadecimal bytes such as 02:00:00:00:00:01, of one network card";
-
-function parseCardMac(text: string): number | undefined {
-  const mac = parseMac(text);
-  return mac === undefined || mac === 0 || isGroupMac(mac) ? undefined : mac;
-}
-
 const A_HOST = "an IPv4 address such as 192.168.64.1";
 
 function parseHost(text: string): number | undefined {
   const address = parseIPv4(text);
   return address !== undefined && isHostAddress(address) ? address : undefined;
-}
-
-/** What an option is called in a message, and the code of its error. */
-const OPTION_ERRORS = {
-  "MAC address": "SOFTNET_ERR_MAC_ADDRESS",
-  gateway: "SOFTNET_ERR_GATEWAY",
-  "gateway's MAC address": "SOFTNET_ERR_GATEWAY_MAC_ADDRESS",
-  subnet: "SOFTNET_ERR_SUBNET",
-  "VM's address": "SOFTNET_ERR_ADDRESS",
-  "DHCP server": "SOFTNET_ERR_DHCP_SERVER",
-  "DHCP server's MAC address": "SOFTNET_ERR_DHCP_SERVER_MAC_ADDRESS",
-  "VM's host name": "SOFTNET_ERR_HOSTNAME",
-} as const satisfies Record<string, ErrorCode>;
-
-type OptionName = keyof typeof OPTION_ERRORS;
-
-function required<T>(what: OptionName, text: string, parse: (text: string) => T | undefined, wanted: string): T {
-  const value = parse(text);
-  if (value !== undefined) return value;
-  throw new OptionError(OPTION_ERRORS[what], `the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
-}
-
-function optional<T>(
-  what: OptionName,
-  text: string | undefined,
-  parse: (text: string) => T | undefined,
-  wanted: string,
-): T | undefined {
-  return text === undefined ? undefined : required(what, text, parse, wanted);
 }

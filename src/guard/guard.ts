@@ -1,7 +1,7 @@
 /**
  * The guard: what passes between a VM and its network. Pure: frames and a time go in, a verdict comes out; docs/guard.md
- * and, for IPv6, docs/guard-ipv6.md are its specification. This file is the walk of a frame, the same in both directions: length, Ethernet addresses, type;
- * then the address family that the type belongs to (ipv4/), which asks policy (policy-guard.ts) last.
+ * and, for IPv6, docs/guard-ipv6.md are its specification. This file is the walk of a frame, the same in both directions:
+ * length, Ethernet addresses, type; then the address family that the type belongs to (ipv4/, ipv6/), which asks policy last.
  *
  * The relay calls `advance` once a batch, and one of the two judges for each frame that it has read into a view; nothing
  * on that way allocates, and all that is compared is a number.
@@ -17,9 +17,9 @@ import { Diagnostics } from "./diagnostics.ts";
 import type { FlowObserver } from "./flow-observer.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { IPv4Family } from "./ipv4/ipv4-family.ts";
+import { PolicyGuard } from "./ipv4/policy-guard.ts";
 import { IPv6Family } from "./ipv6/ipv6-family.ts";
 import { ipv6Settings } from "./ipv6-settings.ts";
-import { PolicyGuard } from "./policy-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
 import type { Binding, Explanation, GuardOptions, PolicyQuestion, Verdict } from "./types.ts";
 

@@ -1,9 +1,8 @@
 /** A guard's options for IPv6, parsed and checked once (docs/guard-ipv6.md, Options). */
-import { type ErrorCode, OptionError } from "../user-error.ts";
-import { isGroupMac, parseMac } from "../wire/address.ts";
+import { UNKNOWN_MAC } from "../wire/address.ts";
 import { parseIPv6 } from "../wire/ipv6-address.ts";
 import { maskPrefix } from "../wire/router-options.ts";
-import { UNKNOWN_MAC } from "./ipv4/gateway-watch.ts";
+import { A_MAC, optional, parseCardMac, required } from "./option-values.ts";
 import type { GuardOptions } from "./types.ts";
 
 /** Addresses are bigints (wire/ipv6-address.ts), undefined = not known; the MAC has 48 bits, or is UNKNOWN_MAC. */
@@ -27,13 +26,6 @@ export function ipv6Settings(options: GuardOptions): IPv6Settings | undefined {
   const address = optional("VM's IPv6 address", options.address6, parseRouted, "an address such as 2001:db8::5");
   if (options.ipv6 !== true) return undefined;
   return { router, routerMac: routerMac ?? UNKNOWN_MAC, prefix, hostAddresses, address };
-}
-
-const A_MAC = "six hexadecimal bytes such as 02:00:00:00:00:01, of one network card";
-
-function parseCardMac(text: string): number | undefined {
-  const mac = parseMac(text);
-  return mac === undefined || mac === 0 || isGroupMac(mac) ? undefined : mac;
 }
 
 /** In fe80::/64, with an interface identifier. */
@@ -62,30 +54,4 @@ function parsePrefix(text: string): bigint | undefined {
   const match = /^([^/]+)\/64$/.exec(text);
   const address = match ? parseRouted(match[1]!) : undefined;
   return address === undefined ? undefined : maskPrefix(address, 64);
-}
-
-/** What an option is called in a message, and the code of its error. */
-const OPTION_ERRORS = {
-  "IPv6 router": "SOFTNET_ERR_ROUTER6",
-  "IPv6 router's MAC address": "SOFTNET_ERR_ROUTER6_MAC_ADDRESS",
-  "IPv6 prefix": "SOFTNET_ERR_PREFIX6",
-  "IPv6 router's address": "SOFTNET_ERR_HOST_ADDRESS6",
-  "VM's IPv6 address": "SOFTNET_ERR_ADDRESS6",
-} as const satisfies Record<string, ErrorCode>;
-
-type OptionName = keyof typeof OPTION_ERRORS;
-
-function required<T>(what: OptionName, text: string, parse: (text: string) => T | undefined, wanted: string): T {
-  const value = parse(text);
-  if (value !== undefined) return value;
-  throw new OptionError(OPTION_ERRORS[what], `the ${what} ${JSON.stringify(text)} is not valid: give ${wanted}`);
-}
-
-function optional<T>(
-  what: OptionName,
-  text: string | undefined,
-  parse: (text: string) => T | undefined,
-  wanted: string,
-): T | undefined {
-  return text === undefined ? undefined : required(what, text, parse, wanted);
 }

@@ -9,6 +9,9 @@ export const LIMITED_BROADCAST = 0xffffffff;
 /** ff:ff:ff:ff:ff:ff */
 export const BROADCAST_MAC = 0xffffffffffff;
 
+/** No MAC address: outside the 48 bits of any. */
+export const UNKNOWN_MAC = -1;
+
 /** Parses dotted decimal with exactly four parts and no leading zeros; undefined for anything else. */
 export function parseIPv4(text: string): number | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);

@@ -64,6 +64,18 @@ test("no file imports itself by way of others", () => {
   for (const path of sources) visit(path, []);
 });
 
+test("what both address families share uses neither, and no family another's, but for IPv4's policy", () => {
+  const used = sources.flatMap((path) => {
+    const family = /^guard\/(ipv[46])\//.exec(path)?.[1];
+    if (!path.startsWith("guard/") || path === "guard/guard.ts") return [];
+    return ownImports(path)
+      .filter((name) => /^guard\/ipv[46]\//.test(name) && !name.startsWith(`guard/${family}/`))
+      .filter((name) => !(family === "ipv6" && name === "guard/ipv4/policy-guard.ts"))
+      .map((name) => `src/${path} imports ${name}`);
+  });
+  assert.deepEqual(used, []);
+});
+
 test("wire, policy and guard use nothing of Node's but diagnostics_channel, and have no clock", () => {
   const pure = sources.filter((path) => /^(wire|policy|guard)\//.test(path));
   const used = pure.flatMap((path) =>

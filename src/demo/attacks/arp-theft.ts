@@ -10,6 +10,7 @@ import { GATEWAY, INTERNET, ipv4, mac } from "../plan.ts";
 import { within } from "../poll.ts";
 import type { World } from "../world.ts";
 import { type Attack, newSecret, type Outcome } from "./attack.ts";
+import { intercepted } from "./interception.ts";
 
 /** Claims a second; more than arpspoof and similar tools send. */
 const CLAIMS_PER_SECOND = 20;
@@ -46,16 +47,5 @@ async function steal(world: World, disguise: (claim: Uint8Array) => Uint8Array):
   const welcomed = (await alice.agent.call("askWeb", { address: INTERNET, body, timeout: REQUEST_TIMEOUT })) !== null;
   const frames = await mallory.agent.call("heardSoFar");
   await mallory.agent.call("stopSending");
-  const read = frames > 0;
-  return {
-    succeeded: redirected && read,
-    unharmed: welcomed && !redirected && !read,
-    evidence: describe(redirected, read, welcomed),
-  };
-}
-
-function describe(redirected: boolean, read: boolean, welcomed: boolean): string {
-  if (read) return `Mallory read Alice's password${welcomed ? ", and Alice noticed nothing" : ""}`;
-  if (redirected) return "Alice's traffic went to Mallory";
-  return welcomed ? "Alice's password went to the gateway only" : "Alice could not log in";
+  return intercepted(redirected, frames > 0, welcomed, "gateway");
 }

@@ -12,6 +12,7 @@ import { GATEWAY_MAC, INTERNET6, ipv6, mac, ROUTER6 } from "../plan.ts";
 import { within } from "../poll.ts";
 import type { World } from "../world.ts";
 import { type Attack, newSecret, type Outcome } from "./attack.ts";
+import { intercepted } from "./interception.ts";
 
 const CLAIMS_PER_SECOND = 40;
 /** Milliseconds; a kernel believes an advertisement at once. */
@@ -66,15 +67,5 @@ async function steal(world: World, frames: readonly Uint8Array[]): Promise<Outco
   const welcomed = (await ask(`password=${secret}`)) !== null;
   const read = (await mallory.agent.call("heardSoFar")) > 0;
   await mallory.agent.call("stopSending");
-  return {
-    succeeded: redirected && read,
-    unharmed: welcomed && !redirected && !read,
-    evidence: describe(redirected, read, welcomed),
-  };
-}
-
-function describe(redirected: boolean, read: boolean, welcomed: boolean): string {
-  if (read) return `Mallory read Alice's password${welcomed ? ", and Alice noticed nothing" : ""}`;
-  if (redirected) return "Alice's traffic went to Mallory";
-  return welcomed ? "Alice's password went to the router only" : "Alice could not log in";
+  return intercepted(redirected, read, welcomed, "router");
 }

@@ -1,5 +1,5 @@
 /** ARP (RFC 826, RFC 5227): docs/guard.md, section ARP. No machine answers for an address that is not its own. */
-import { BROADCAST_MAC, isGroupMac } from "../../wire/address.ts";
+import { BROADCAST_MAC, isGroupMac, UNKNOWN_MAC } from "../../wire/address.ts";
 import { ARP_REPLY, ARP_REQUEST, emitArp } from "../../wire/arp.ts";
 import { emitEthernet, TYPE_ARP } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
@@ -7,7 +7,7 @@ import { SOUND } from "../../wire/malformed.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import { type DhcpState, isHeldElsewhere } from "./dhcp-state.ts";
-import { NO_QUESTION, UNKNOWN_MAC } from "./gateway-watch.ts";
+import { NO_QUESTION } from "./gateway-watch.ts";
 import { ProbeMemory } from "./recent.ts";
 
 const FORMAT = verdictOf("arp.format");

@@ -6,7 +6,7 @@
 
 import { covers, lastOf, subnetOf } from "../../policy/rule.ts";
 import { isGloballyRoutable } from "../../policy/special-purpose.ts";
-import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST } from "../../wire/address.ts";
+import { BROADCAST_MAC, isHostAddress, LIMITED_BROADCAST, UNKNOWN_MAC } from "../../wire/address.ts";
 import { BOOT_REPLY, DHCP_ACK, DHCP_NAK, DHCP_OFFER, type DhcpMessage } from "../../wire/dhcp.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PASS, verdictOf } from "../reasons.ts";
@@ -14,7 +14,6 @@ import type { BoundIPv4Address } from "../types.ts";
 import { isAssignable, mayBeRouter } from "./assignable.ts";
 import { readDhcp } from "./dhcp-form.ts";
 import { type DhcpState, isHeldElsewhere, serverOf } from "./dhcp-state.ts";
-import { UNKNOWN_MAC } from "./gateway-watch.ts";
 import { Transaction } from "./transactions.ts";
 
 const ADDRESSES = verdictOf("dhcp.addresses");

@@ -11,7 +11,8 @@
  * So a machine that answers faster than the gateway wins nothing while the gateway lives, and a replaced gateway is
  * found again within seconds.
  */
-import { fresh } from "./recent.ts";
+import { UNKNOWN_MAC } from "../../wire/address.ts";
+import { fresh } from "../fresh.ts";
 
 const ANSWER_WINDOW = 3_000_000;
 const REQUEST_SPACING = 1_000_000;
@@ -19,9 +20,6 @@ const UNANSWERED_LIMIT = 3;
 const QUESTION_SPACING = 1_000_000;
 const NEVER = Number.NEGATIVE_INFINITY;
 const NOT_DUE = Number.POSITIVE_INFINITY;
-
-/** No MAC: outside the 48 bits of any address. */
-export const UNKNOWN_MAC = -1;
 
 /** No MAC is to be asked now. */
 export const NO_QUESTION = -2;

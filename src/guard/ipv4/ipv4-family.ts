@@ -4,19 +4,20 @@
  */
 import { IN, OUT } from "../../policy/rule-tree.ts";
 import { isLoopback } from "../../policy/special-purpose.ts";
+import { UNKNOWN_MAC } from "../../wire/address.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage } from "../../wire/dhcp.ts";
 import { ETHERNET_HEADER, TYPE_ARP } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { ICMP_REDIRECT, ICMP_ROUTER_ADVERTISEMENT, ICMP_ROUTER_SOLICITATION, isIcmpError } from "../../wire/icmp.ts";
 import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
+import { tellBinding } from "../binding-changes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
 import type { FlowObserver } from "../flow-observer.ts";
 import { NO_FLOW } from "../flow-table.ts";
 import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
-import type { PolicyGuard } from "../policy-guard.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import type { BindingChange, BoundAddress, GuardOptions, RestoredAddress } from "../types.ts";
 import { Answers, putReset } from "./answers.ts";
@@ -24,13 +25,14 @@ import { ArpGuard } from "./arp-guard.ts";
 import { DhcpEgress } from "./dhcp-egress.ts";
 import { DhcpIngress } from "./dhcp-ingress.ts";
 import type { DhcpState } from "./dhcp-state.ts";
-import { GatewayWatch, UNKNOWN_MAC } from "./gateway-watch.ts";
+import { GatewayWatch } from "./gateway-watch.ts";
 import { isAboutPacketOf, isAboutPacketTo } from "./icmp-quote.ts";
 import { judgeIPv4Form } from "./ipv4-form.ts";
 import { IPv4Fragments } from "./ipv4-fragments.ts";
 import { Lease } from "./lease.ts";
 import { judgeOffload } from "./offload.ts";
 import { OwnRequest } from "./own-request.ts";
+import type { PolicyGuard } from "./policy-guard.ts";
 import { PendingAddresses } from "./recent.ts";
 import { restore } from "./restore.ts";
 import { Transactions } from "./transactions.ts";
@@ -254,15 +256,7 @@ export class IPv4Family implements AddressFamily {
     if (change.kind === "lost") this.#gateway.dropQuestion();
     else this.#ownRequest.drop();
     if (change.kind === "lost" && change.why !== "expired") this.#gateway.acknowledgedFrom = UNKNOWN_MAC;
-    try {
-      this.#onBinding?.(change);
-    } catch (error) {
-      // A frame may be in the middle of its checks, which an error of the caller's code must not end.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-    this.#diagnostics.bindingChanged(change);
+    tellBinding(change, this.#onBinding, this.#diagnostics);
   }
 
   #formerIsGone(): void {

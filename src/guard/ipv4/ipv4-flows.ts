@@ -7,8 +7,8 @@ import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_ICMP } from "../../wire/ipv4.ts";
 import { judgeKind } from "../default-policy.ts";
 import type { FlowFamily } from "../flow-family.ts";
-import type { OwnAddresses } from "../own-addresses.ts";
 import { AddressNumbers } from "../remotes.ts";
+import type { OwnAddresses } from "./own-addresses.ts";
 
 export class IPv4Flows extends AddressNumbers implements FlowFamily {
   readonly icmp = PROTOCOL_ICMP;

@@ -2,8 +2,8 @@
 import { OUT, type Way } from "../../policy/rule-tree.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import type { FragmentFamily } from "../fragment-guard.ts";
-import type { PolicyGuard } from "../policy-guard.ts";
 import { AddressNumbers } from "../remotes.ts";
+import type { PolicyGuard } from "./policy-guard.ts";
 
 export class IPv4Fragments extends AddressNumbers implements FragmentFamily {
   readonly prefix = "ipv4";

@@ -1,4 +1,5 @@
 /** Short memories of addresses: who was seen, until when. Both are small fixed tables that forget the oldest when full. */
+import { fresh } from "../fresh.ts";
 
 /** Addresses offered or acknowledged to the VM, or just expired: for 60 s it may probe for them and decline them. */
 export class PendingAddresses {
@@ -58,9 +59,4 @@ export class ProbeMemory {
   answers(address: number, now: number): boolean {
     return this.#probes.some((probe) => probe.address === address && fresh(probe.time, now, ProbeMemory.LIFETIME));
   }
-}
-
-/** Whether something of `since` is still within `lifetime`, its last microsecond included. */
-export function fresh(since: number, now: number, lifetime: number): boolean {
-  return now - since <= lifetime;
 }

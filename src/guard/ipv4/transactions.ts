@@ -8,7 +8,7 @@
  * server lease an address that the guard does not hear of (threat row D2).
  */
 import type { DhcpMessage } from "../../wire/dhcp.ts";
-import { fresh } from "./recent.ts";
+import { fresh } from "../fresh.ts";
 
 export type TransactionKind = "DISCOVER" | "SELECTING" | "INIT-REBOOT" | "RENEWING" | "REBINDING" | "INFORM";
 

@@ -4,7 +4,7 @@
  * refused, unless one of them was answered and can give it its place.
  */
 import { type Dhcpv6Message, mustNameServer } from "../../wire/dhcpv6.ts";
-import { fresh } from "../ipv4/recent.ts";
+import { fresh } from "../fresh.ts";
 
 const CAPACITY = 8;
 const LIFETIME = 60_000_000;

@@ -19,12 +19,13 @@ import {
 import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { isMulticast6, isUnspecified } from "../../wire/ipv6-words.ts";
 import { NdMessage } from "../../wire/neighbor-discovery.ts";
+import { tellBinding } from "../binding-changes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
 import type { GuardSettings } from "../guard-settings.ts";
+import type { PolicyGuard } from "../ipv4/policy-guard.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
 import type { PolicyQuestion6 } from "../policy-explanation.ts";
-import type { PolicyGuard } from "../policy-guard.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import type { BindingChange, BoundAddress, Explanation, GuardOptions } from "../types.ts";
@@ -262,15 +263,7 @@ export class IPv6Family implements AddressFamily {
   }
 
   #bindingChanged(change: BindingChange): void {
-    try {
-      this.#onBinding?.(change);
-    } catch (error) {
-      // A frame may be in the middle of its checks, which an error of the caller's code must not end.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-    this.#diagnostics.bindingChanged(change);
+    tellBinding(change, this.#onBinding, this.#diagnostics);
   }
 }
 

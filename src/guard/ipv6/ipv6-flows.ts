@@ -14,7 +14,7 @@ import { PROTOCOL_ICMPV6 } from "../../wire/ipv6.ts";
 import { wordsOf } from "../../wire/ipv6-address.ts";
 import { judgeKind, judgeKind6 } from "../default-policy.ts";
 import type { FlowFamily } from "../flow-family.ts";
-import type { PolicyGuard } from "../policy-guard.ts";
+import type { PolicyGuard } from "../ipv4/policy-guard.ts";
 import { PASS } from "../reasons.ts";
 import type { OwnPlaces } from "./own-places.ts";
 import { RemoteNumbers } from "./remote-numbers.ts";

@@ -20,7 +20,7 @@ import {
   isUnspecified,
 } from "../../wire/ipv6-words.ts";
 import { NO_LINK } from "../../wire/neighbor-discovery.ts";
-import { fresh } from "../ipv4/recent.ts";
+import { fresh } from "../fresh.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { readNeighborDiscovery } from "./nd-form.ts";
 import type { NeighbourState } from "./neighbour-state.ts";

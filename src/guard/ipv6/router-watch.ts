@@ -4,6 +4,7 @@
  * the place of one that lives, but the gateway of one that was found first.
  */
 import type { KnownNetwork6 } from "../../policy/default-layer-6.ts";
+import { UNKNOWN_MAC } from "../../wire/address.ts";
 import { addressOfWords, wordOf } from "../../wire/ipv6-address.ts";
 import { hasNoInterface, isInLinkLocalPrefix } from "../../wire/ipv6-words.ts";
 import type { NdMessage } from "../../wire/neighbor-discovery.ts";
@@ -15,7 +16,6 @@ import {
   readNat64Prefix,
   readPrefix,
 } from "../../wire/router-options.ts";
-import { UNKNOWN_MAC } from "../ipv4/gateway-watch.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
 import { Advertised, MOST_ADVERTISED_DNS, MOST_NAT64, MOST_PREFIXES } from "./advertised.ts";
 

@@ -1,8 +1,8 @@
 /** What the tests of IPv6's policy share: frames in both directions, and the policy of a VM with some addresses. */
 import { guardSettings } from "../../../src/guard/guard-settings.ts";
+import { PolicyGuard } from "../../../src/guard/ipv4/policy-guard.ts";
 import { NO_PLACE, type OwnPlaces } from "../../../src/guard/ipv6/own-places.ts";
 import { PolicyGuard6 } from "../../../src/guard/ipv6/policy-guard-6.ts";
-import { PolicyGuard } from "../../../src/guard/policy-guard.ts";
 import { DROP_REASONS } from "../../../src/guard/reasons.ts";
 import type { GuardOptions } from "../../../src/index.ts";
 import { parseCidr6 } from "../../../src/policy/cidr-6.ts";

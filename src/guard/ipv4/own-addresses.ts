@@ -1,6 +1,6 @@
 /** What policy must know of the VM's own address and subnet to tell packets between two machines from others. */
-import { directedBroadcastOf } from "../policy/cidr.ts";
-import { LIMITED_BROADCAST } from "../wire/address.ts";
+import { directedBroadcastOf } from "../../policy/cidr.ts";
+import { LIMITED_BROADCAST } from "../../wire/address.ts";
 
 /** Equal to no address. */
 const UNKNOWN = -1;

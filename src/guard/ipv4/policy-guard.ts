@@ -1,30 +1,30 @@
 /**
- * Policy (docs/guard.md): rules, flows, and the rate of the VM's pings. What comes here is a packet of good form between
+ * Policy of IPv4 (docs/guard.md): rules, flows, and the rate of the VM's pings. What comes here is a packet of good form between
  * addresses that may stand there, with its first bytes at hand; what policy says of it is the last word.
  *
  * Without directions in the rules, and where the policy cannot change, a packet costs one look into the policy table.
  * Else it is looked for among the flows first (flow-guard.ts), and asks the rules only where it belongs to none.
  */
-import { ALLOWED, GLOBAL, type KnownNetwork } from "../policy/default-layer.ts";
-import { rulesInForce } from "../policy/families.ts";
-import type { Rule } from "../policy/rule.ts";
-import { IN, OUT } from "../policy/rule-tree.ts";
-import { PolicyTable } from "../policy/table.ts";
-import type { FrameView } from "../wire/frame-view.ts";
-import { judgeKind } from "./default-policy.ts";
-import { NO_PLACE } from "./flow-family.ts";
-import type { FlowGuard } from "./flow-guard.ts";
-import { isEcho } from "./flow-key.ts";
-import type { FlowObserver } from "./flow-observer.ts";
-import type { FlowTable } from "./flow-table.ts";
-import type { GuardSettings } from "./guard-settings.ts";
-import { IPv4Flows } from "./ipv4/ipv4-flows.ts";
-import { NotedFlows } from "./noted-flows.ts";
+import { ALLOWED, GLOBAL, type KnownNetwork } from "../../policy/default-layer.ts";
+import { rulesInForce } from "../../policy/families.ts";
+import type { Rule } from "../../policy/rule.ts";
+import { IN, OUT } from "../../policy/rule-tree.ts";
+import { PolicyTable } from "../../policy/table.ts";
+import type { FrameView } from "../../wire/frame-view.ts";
+import { judgeKind } from "../default-policy.ts";
+import { NO_PLACE } from "../flow-family.ts";
+import type { FlowGuard } from "../flow-guard.ts";
+import { isEcho } from "../flow-key.ts";
+import type { FlowObserver } from "../flow-observer.ts";
+import type { FlowTable } from "../flow-table.ts";
+import type { GuardSettings } from "../guard-settings.ts";
+import { NotedFlows } from "../noted-flows.ts";
+import { explainPolicy } from "../policy-explanation.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import type { TokenBucket } from "../token-bucket.ts";
+import type { Explanation, PolicyQuestion } from "../types.ts";
+import { IPv4Flows } from "./ipv4-flows.ts";
 import { OwnAddresses } from "./own-addresses.ts";
-import { explainPolicy } from "./policy-explanation.ts";
-import { PASS, verdictOf } from "./reasons.ts";
-import type { TokenBucket } from "./token-bucket.ts";
-import type { Explanation, PolicyQuestion } from "./types.ts";
 
 const ICMP_RATE = verdictOf("icmp.rate");
 

@@ -4,10 +4,10 @@
  * gateway passes as long as it opens no connection. That the host's own kernel takes such a segment only for a
  * connection that was led to the VM, is the network's part (networks/nat/rules.ts).
  */
-import { OptionError } from "../../user-error.ts";
-import type { FrameView } from "../../wire/frame-view.ts";
-import { PROTOCOL_TCP } from "../../wire/ipv4.ts";
-import { isBareSyn } from "../../wire/tcp.ts";
+import { OptionError } from "../user-error.ts";
+import type { FrameView } from "../wire/frame-view.ts";
+import { PROTOCOL_TCP } from "../wire/ipv4.ts";
+import { isBareSyn } from "../wire/tcp.ts";
 
 export class ExposedPorts {
   readonly #ports: ReadonlySet<number>;
