@@ -19,8 +19,8 @@ export interface Slab {
 }
 
 /**
- * A batch for large frames, between two ports that take them: 1 MiB, of which little traffic uses little. Of smaller frames it
- * takes as many as any other.
+ * A batch for large frames, between two ports that take them: 1 MiB, of which little traffic uses little. It holds up to 64
+ * frames, 16 where all have 64 KiB.
  */
 export function allocateLargeSlab(): Slab {
   return allocateSlab(LARGEST_FRAME, LARGE_CAPACITY, CAPACITY);

@@ -94,7 +94,7 @@ function nft(commands: readonly string[]): string {
 
 const many = Array.from({ length: 4096 }, (_, index) => `10.${index >> 8}.${index & 255}.0/25`);
 const exposures = [[65_535, 1]] as const;
-const only = (allow: readonly string[] = [], block: readonly string[] = []): Changing => ({
+const changing = (allow: readonly string[] = [], block: readonly string[] = []): Changing => ({
   reach: reach(allow, block),
 });
 const prefix = parseIPv6("fd12:3456:789a:1::")!;
@@ -106,25 +106,25 @@ const reach6: Reachable6 = {
 };
 const everything6 = reachable6(parseRules(["::/0"], ["@host"]), { routers: [prefix + 1n], prefix, dnsServers: [] });
 const cases: [string, Vm, Changing][] = [
-  ["no rules", vm(), only()],
-  ["everything allowed", vm({ exposures: [[1, 2]] }), only(["0.0.0.0/0"])],
-  ["everything blocked", vm({ exposures: [[1, 2]] }), only([], ["0.0.0.0/0"])],
-  ["as many as can be", vm({ exposures }), only(many)],
-  ["type host", vm({ nat: false }), only()],
-  ["another cap", vm({ connections: 7 }), only()],
-  ["IPv6 without an address yet", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6 }],
-  ["IPv6, everything allowed", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6: everything6 }],
-  ["IPv6", vm({ prefix, exposures: [[1, 2]] }), { ...only(), reach6, address6: prefix + 9n }],
+  ["no rules", vm(), changing()],
+  ["everything allowed", vm({ exposures: [[1, 2]] }), changing(["0.0.0.0/0"])],
+  ["everything blocked", vm({ exposures: [[1, 2]] }), changing([], ["0.0.0.0/0"])],
+  ["as many as can be", vm({ exposures }), changing(many)],
+  ["type host", vm({ nat: false }), changing()],
+  ["another cap", vm({ connections: 7 }), changing()],
+  ["IPv6 without an address yet", vm({ prefix, exposures: [[1, 2]] }), { ...changing(), reach6 }],
+  ["IPv6, everything allowed", vm({ prefix, exposures: [[1, 2]] }), { ...changing(), reach6: everything6 }],
+  ["IPv6", vm({ prefix, exposures: [[1, 2]] }), { ...changing(), reach6, address6: prefix + 9n }],
 ];
 for (const [name, given, wanted] of cases) {
   test(`nft takes a VM in and out again: ${name}`, skip, () => {
     const line = (commands: readonly string[]): string => commands.join("; ");
     const other = vm({ tap: "softnet1", address: address + 4, gateway: gateway + 4, exposures: [[80, 80]] });
-    const later = { ...only(["192.168.7.0/24"], ["@host"]), ...(given.prefix && { reach6: NO_REACH6 }) };
+    const later = { ...changing(["192.168.7.0/24"], ["@host"]), ...(given.prefix && { reach6: NO_REACH6 }) };
     const other6 = { ...other, prefix: prefix + (1n << 64n) };
     const stdout = nft([
       line(tableCommands("softnet")),
-      line(addVm("softnet", other6, { ...only(), reach6: NO_REACH6, address6: other6.prefix + 5n })),
+      line(addVm("softnet", other6, { ...changing(), reach6: NO_REACH6, address6: other6.prefix + 5n })),
       line(addVm("softnet", given, wanted)),
       line(changeVm("softnet", given, wanted, later)),
       line(removeVm("softnet", given, later)),

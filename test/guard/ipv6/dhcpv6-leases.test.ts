@@ -4,10 +4,23 @@ import { test } from "node:test";
 import { parseIPv6 } from "../../../src/wire/ipv6-address.ts";
 import { bytes, join, word } from "../support.ts";
 import {
+  INFORM,
+  INFORM_REPLY,
+  INFORMATION_REQUEST,
+  LEASED,
+  leased,
+  named,
+  REBIND,
+  RELEASE,
+  RENEW,
+  REPLY,
+  reply,
+  replying,
+} from "./dhcpv6-support.ts";
+import {
   address6,
   Bench6,
   clientId,
-  type Dhcp6Words,
   dhcp6,
   dhcp6In,
   iaAddress,
@@ -21,39 +34,10 @@ import {
   option6,
   ROUTER,
   SECOND,
-  SERVER_ID,
   serverId,
   status,
   udp6,
 } from "./support.ts";
-
-const LEASED = "2001:db8:1::1000";
-const [SOLICIT, ADVERTISE, REQUEST, RENEW, REBIND, REPLY, RELEASE] = [1, 2, 3, 5, 6, 7, 8];
-const INFORMATION_REQUEST = 11;
-const INFORM = 36;
-const INFORM_REPLY = 37;
-
-const solicit = (xid = 1, words: Dhcp6Words = {}): Uint8Array =>
-  dhcp6(SOLICIT, [clientId(), iaNa(7)], { xid, ...words });
-const advertise = (xid = 1, duid = SERVER_ID): Uint8Array =>
-  dhcp6In(ADVERTISE, [clientId(), serverId(duid), iaNa(7, iaAddress(LEASED))], { xid });
-const request = (xid = 2, duid = SERVER_ID): Uint8Array =>
-  dhcp6(REQUEST, [clientId(), serverId(duid), iaNa(7, iaAddress(LEASED))], { xid });
-const replying = (xid: number, ...options: readonly Uint8Array[]): Uint8Array =>
-  dhcp6In(REPLY, [clientId(), serverId(), ...options], { xid });
-const reply = (xid = 2, valid = 3600): Uint8Array => replying(xid, iaNa(7, iaAddress(LEASED, valid)));
-const named = (type: number, xid: number, address = LEASED, iaid = 7, words: Dhcp6Words = {}): Uint8Array =>
-  dhcp6(type, [clientId(), serverId(), iaNa(iaid, iaAddress(address))], { xid, ...words });
-
-const leased = (options = {}): Bench6 => {
-  const bench = new Bench6(options).start();
-  bench.passesOut(solicit());
-  bench.passesIn(advertise());
-  bench.passesOut(request());
-  bench.passesIn(reply());
-  assert.ok(bench.addresses.includes(LEASED));
-  return bench;
-};
 
 test("S7 what a REPLY may give: asked for, preferred no longer than valid, global or unique local, none that embeds IPv4", () => {
   const bench = new Bench6({ hostAddresses6: ["2001:db8:1::1"] }).start();

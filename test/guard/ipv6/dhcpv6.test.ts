@@ -3,10 +3,31 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytes } from "../support.ts";
 import {
+  ADVERTISE,
+  advertise,
+  CONFIRM,
+  DECLINE,
+  INFORM,
+  INFORM_REPLY,
+  INFORMATION_REQUEST,
+  LEASED,
+  leased,
+  named,
+  REBIND,
+  RELEASE,
+  RENEW,
+  REPLY,
+  REQUEST,
+  reply,
+  replying,
+  request,
+  SOLICIT,
+  solicit,
+} from "./dhcpv6-support.ts";
+import {
   Bench6,
   CLIENT_ID,
   clientId,
-  type Dhcp6Words,
   dhcp6,
   dhcp6In,
   iaAddress,
@@ -31,34 +52,7 @@ import {
   udp6,
 } from "./support.ts";
 
-const LEASED = "2001:db8:1::1000";
 const MINUTE10 = 600 * SECOND;
-const [SOLICIT, ADVERTISE, REQUEST, CONFIRM, RENEW, REBIND, REPLY, RELEASE, DECLINE] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
-const INFORMATION_REQUEST = 11;
-const INFORM = 36;
-const INFORM_REPLY = 37;
-
-const solicit = (xid = 1, words: Dhcp6Words = {}): Uint8Array =>
-  dhcp6(SOLICIT, [clientId(), iaNa(7)], { xid, ...words });
-const advertise = (xid = 1, duid = SERVER_ID): Uint8Array =>
-  dhcp6In(ADVERTISE, [clientId(), serverId(duid), iaNa(7, iaAddress(LEASED))], { xid });
-const request = (xid = 2, duid = SERVER_ID): Uint8Array =>
-  dhcp6(REQUEST, [clientId(), serverId(duid), iaNa(7, iaAddress(LEASED))], { xid });
-const replying = (xid: number, ...options: readonly Uint8Array[]): Uint8Array =>
-  dhcp6In(REPLY, [clientId(), serverId(), ...options], { xid });
-const reply = (xid = 2, valid = 3600): Uint8Array => replying(xid, iaNa(7, iaAddress(LEASED, valid)));
-const named = (type: number, xid: number, address = LEASED, iaid = 7, words: Dhcp6Words = {}): Uint8Array =>
-  dhcp6(type, [clientId(), serverId(), iaNa(iaid, iaAddress(address))], { xid, ...words });
-
-const leased = (options = {}): Bench6 => {
-  const bench = new Bench6(options).start();
-  bench.passesOut(solicit());
-  bench.passesIn(advertise());
-  bench.passesOut(request());
-  bench.passesIn(reply());
-  assert.ok(bench.addresses.includes(LEASED));
-  return bench;
-};
 
 test("S5 four messages give an address, valid at once, until its lifetime is over", () => {
   const bench = leased();

@@ -34,7 +34,7 @@ test("S8 MLD of the VM's: reports from its link-local address or ::, never a que
   bench.dropsOut("mld.query", mld(130));
 });
 
-test("S8 before the VM has any address it reports from ::", () => {
+test("S8 an MLD report comes from :: before the VM has an address, and from a link-local one only once it is the VM's", () => {
   const bench = new Bench6();
   bench.passesOut(mld(143, { source: ANY }), mld(131, { source: ANY }));
   bench.dropsOut("mld.addresses", mld(143));
