@@ -1,39 +1,18 @@
 /** What the tests of flows share: segments, pings and ICMP errors in both directions, and a VM that is bound. */
 import type { GuardOptions } from "../../src/index.ts";
 import { parseRules } from "../../src/policy/rule.ts";
-import { put16, put32 } from "../../src/wire/bytes.ts";
+import { put16 } from "../../src/wire/bytes.ts";
 import { addToSum, checksumOf } from "../../src/wire/checksum.ts";
+import { ACK_FLAG, segment, type TcpWords } from "./segment.ts";
 import { ADDRESS, Bench, bytes, GATEWAY_MAC, ICMP, join, type PacketWords, packet, TCP, udp, VM } from "./support.ts";
 
-export const FIN = 0x01;
-export const SYN = 0x02;
-export const RST = 0x04;
-export const ACK_FLAG = 0x10;
+export { ACK_FLAG, FIN, RST, SYN } from "./segment.ts";
 
 /** A remote address that is globally routable, and others of its kind. */
 export const REMOTE = "93.184.216.34";
 export const remote = (index: number): string => `93.${1 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
 
-export interface SegmentWords extends PacketWords {
-  /** The VM's port and the remote one. */
-  readonly own?: number;
-  readonly port?: number;
-  readonly flags?: number;
-  readonly sequence?: number;
-  readonly acknowledgement?: number;
-  readonly data?: Uint8Array;
-}
-
-function segment(from: number, to: number, words: SegmentWords): Uint8Array {
-  const header = new Uint8Array(20);
-  put16(header, 0, from);
-  put16(header, 2, to);
-  put32(header, 4, words.sequence ?? 1);
-  put32(header, 8, words.acknowledgement ?? 0);
-  header[12] = 0x50;
-  header[13] = words.flags ?? SYN;
-  return join(header, words.data ?? bytes());
-}
+export type SegmentWords = PacketWords & TcpWords;
 
 /** From the VM's port 40,000 to REMOTE's port 443, a bare SYN, unless told otherwise. */
 export function tcpOut(words: SegmentWords = {}): Uint8Array {

@@ -12,6 +12,7 @@ import { METADATA_ADDRESSES_6, SPECIAL_PURPOSE_6 } from "../../src/policy/specia
 import { NO_PORT, PolicyTable } from "../../src/policy/table.ts";
 import { PolicyTable6 } from "../../src/policy/table-6.ts";
 import { formatIPv6, parseIPv6, wordsOf } from "../../src/wire/ipv6-address.ts";
+import { slowDecision } from "./slow-decision.ts";
 
 const { ALLOWED, BLOCKED, DNS_SERVER, GATEWAY, GLOBAL, INBOUND, LOOPBACK, METADATA } = layer;
 const { MULTICAST_GROUP, NOT_GLOBAL, ON_LINK } = layer;
@@ -82,20 +83,11 @@ function countsThere(rule: Rule, alias: string): boolean {
   return cidr6.length >= 7 && cidr6.address >> 121n === 0xfcn >> 1n;
 }
 
-function slowDecision(rules: readonly Rule[], around: KnownNetwork6, way: string, at: bigint, port: number) {
-  const count = rules.filter((rule) => {
-    if (rule.direction !== undefined && rule.direction !== way) return false;
-    if (rule.ports !== undefined && !(port >= rule.ports.first && port <= rule.ports.last)) return false;
-    return isCovered(rule, at, around);
-  });
+function slowly(rules: readonly Rule[], around: KnownNetwork6, way: string, at: bigint, port: number) {
   const alias = isMetadata(at) ? "@metadata" : isPrivate(at) ? "@private" : "none";
-  const blocked = count.some(
-    (rule) => rule.action === "block" && rule.ports === undefined && rule.target.text === alias,
-  );
-  const left = blocked ? count.filter((rule) => countsThere(rule, alias)) : count;
-  const order = (rule: Rule): number =>
-    (rule.ports === undefined ? 0 : 1000) + rank(rule) * 2 + (rule.action === "block" ? 1 : 0);
-  return left.toSorted((a, b) => order(b) - order(a))[0];
+  const isCoveredHere = (rule: Rule): boolean => isCovered(rule, at, around);
+  const countsHere = (rule: Rule): boolean => countsThere(rule, alias);
+  return slowDecision(rules, { way, port, alias, isCovered: isCoveredHere, rank, countsThere: countsHere });
 }
 
 function slowKind({ routers, dnsServers, onLink, nat64 }: KnownNetwork6, at: bigint): number {
@@ -109,7 +101,7 @@ function slowKind({ routers, dnsServers, onLink, nat64 }: KnownNetwork6, at: big
 
 function slowAsk(rules: readonly Rule[], around: KnownNetwork6, way: "in" | "out", at: bigint, port: number) {
   if (way === "out" && isLoopback(at)) return LOOPBACK;
-  const rule = slowDecision(rules, around, way, at, port);
+  const rule = slowly(rules, around, way, at, port);
   if (rule) return rule.action === "block" ? BLOCKED : ALLOWED;
   return way === "in" ? INBOUND : slowKind(around, at);
 }
@@ -204,7 +196,7 @@ for (const [title, rule, some] of [
               assert.equal(value, slowAsk(parsed, around, name, at, port), `${name} ${told}`);
               const decides = table.decidingRule(way, at, port);
               assert.equal(decides !== undefined, value === ALLOWED || value === BLOCKED, told);
-              if (value !== LOOPBACK) assert.equal(decides, slowDecision(parsed, around, name, at, port), told);
+              if (value !== LOOPBACK) assert.equal(decides, slowly(parsed, around, name, at, port), told);
               if (value === ALLOWED) assert.ok(table.mayBeAllowed(way, at));
             }
             if (port === NO_PORT) assert.equal(table.lookup(words, 1), slowAsk(parsed, around, "out", at, port), told);

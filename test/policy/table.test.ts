@@ -18,6 +18,7 @@ import { IN, OUT } from "../../src/policy/rule-tree.ts";
 import { METADATA_ADDRESSES, SPECIAL_PURPOSE } from "../../src/policy/special-purpose.ts";
 import { NO_PORT, PolicyTable } from "../../src/policy/table.ts";
 import { formatIPv4, parseIPv4 } from "../../src/wire/address.ts";
+import { slowDecision } from "./slow-decision.ts";
 
 const { ALLOWED, BLOCKED, BROADCAST, DNS_SERVER, GATEWAY, GLOBAL, INBOUND, LOOPBACK, METADATA } = layer;
 const { MULTICAST_GROUP, NOT_GLOBAL } = layer;
@@ -74,21 +75,11 @@ function countsThere(rule: Rule, alias: string): boolean {
   return isPrivate(cidr.address) && cidr.length >= shortest;
 }
 
-/** The decision of rules, by the letter of docs/guard.md: those that count, sorted; the first decides. */
-function slowDecision(rules: readonly Rule[], around: layer.KnownNetwork, way: string, address: number, port: number) {
-  const count = rules.filter((rule) => {
-    if (rule.direction !== undefined && rule.direction !== way) return false;
-    if (rule.ports !== undefined && !(port >= rule.ports.first && port <= rule.ports.last)) return false;
-    return isCovered(rule, address, around);
-  });
+function slowly(rules: readonly Rule[], around: layer.KnownNetwork, way: string, address: number, port: number) {
   const alias = isMetadata(address) ? "@metadata" : isPrivate(address) ? "@private" : "none";
-  const blocked = count.some(
-    (rule) => rule.action === "block" && rule.ports === undefined && rule.target.text === alias,
-  );
-  const left = blocked ? count.filter((rule) => countsThere(rule, alias)) : count;
-  const order = (rule: Rule): number =>
-    (rule.ports === undefined ? 0 : 1000) + rank(rule) * 2 + (rule.action === "block" ? 1 : 0);
-  return left.toSorted((a, b) => order(b) - order(a))[0];
+  const isCoveredHere = (rule: Rule): boolean => isCovered(rule, address, around);
+  const countsHere = (rule: Rule): boolean => countsThere(rule, alias);
+  return slowDecision(rules, { way, port, alias, isCovered: isCoveredHere, rank, countsThere: countsHere });
 }
 
 function slowKind(knownNetwork: layer.KnownNetwork, address: number): number {
@@ -105,7 +96,7 @@ function slowKind(knownNetwork: layer.KnownNetwork, address: number): number {
 function slowAsk(rules: readonly Rule[], around: layer.KnownNetwork, way: "in" | "out", address: number, port: number) {
   const first = address >>> 24;
   if (way === "out" && (first === 0 || first === 127)) return LOOPBACK;
-  const rule = slowDecision(rules, around, way, address, port);
+  const rule = slowly(rules, around, way, address, port);
   if (rule) return rule.action === "block" ? BLOCKED : ALLOWED;
   return way === "in" ? INBOUND : slowKind(around, address);
 }
@@ -211,7 +202,7 @@ test("the rule that the table says decides is the one that decides, and gave the
           const decides = table.decidingRule(way, at, asked);
           assert.equal(decides !== undefined, value === ALLOWED || value === BLOCKED, formatIPv4(at));
           if (decides !== undefined) assert.equal(decides.action === "block" ? BLOCKED : ALLOWED, value);
-          if (value !== LOOPBACK) assert.equal(decides, slowDecision(parsed, around, name, at, asked), formatIPv4(at));
+          if (value !== LOOPBACK) assert.equal(decides, slowly(parsed, around, name, at, asked), formatIPv4(at));
         }
       }
     }),

@@ -15,6 +15,7 @@ import { FrameView } from "../../../src/wire/frame-view.ts";
 import { putIPv6Header } from "../../../src/wire/ipv6.ts";
 import { parseIPv6, wordOf } from "../../../src/wire/ipv6-address.ts";
 import { SOUND } from "../../../src/wire/malformed.ts";
+import { ACK_FLAG as ACK, segment, type TcpWords } from "../segment.ts";
 import { bytes, join, mac, SECOND, VM } from "../support.ts";
 
 export const TCP = 6;
@@ -23,10 +24,7 @@ export const FRAGMENT = 44;
 export const ICMPV6 = 58;
 export const DESTINATION_OPTIONS = 60;
 
-export const FIN = 0x01;
-export const SYN = 0x02;
-export const RST = 0x04;
-export const ACK = 0x10;
+export { ACK_FLAG as ACK, FIN, RST, SYN } from "../segment.ts";
 
 export const ROUTER_MAC = "02:00:00:00:00:64";
 export const ROUTER = "fe80::1";
@@ -58,26 +56,7 @@ export function packet(next: number, payload: Uint8Array, words: Words = {}): Ui
 
 const inbound = (words: Words): Words => ({ source: REMOTE, destination: OWN, from: ROUTER_MAC, to: VM, ...words });
 
-export interface PortWords extends Words {
-  /** The VM's port and the remote one. */
-  readonly own?: number;
-  readonly port?: number;
-  readonly flags?: number;
-  readonly sequence?: number;
-  readonly acknowledgement?: number;
-  readonly data?: Uint8Array;
-}
-
-function segment(from: number, to: number, words: PortWords): Uint8Array {
-  const header = new Uint8Array(20);
-  put16(header, 0, from);
-  put16(header, 2, to);
-  put32(header, 4, words.sequence ?? 1);
-  put32(header, 8, words.acknowledgement ?? 0);
-  header[12] = 0x50;
-  header[13] = words.flags ?? SYN;
-  return join(header, words.data ?? bytes());
-}
+export type PortWords = Words & TcpWords;
 
 function datagram(from: number, to: number, data = bytes()): Uint8Array {
   const header = new Uint8Array(8);

@@ -17,6 +17,7 @@ import sys
 import time
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
+sys.dont_write_bytecode = True
 from scapy.all import (  # noqa: E402
     ARP,
     BOOTP,
@@ -33,23 +34,16 @@ from scapy.all import (  # noqa: E402
     sniff,
 )
 
+from sending import sender  # noqa: E402
+
 conf.verb = 0
 name, link = sys.argv[1:3]
 args = sys.argv[3:]
 mac = get_if_hwaddr(link)
 s = conf.L2socket(iface=link)
+send = sender(s)
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 
-
-def send(*frames, rounds=10, more=190):
-    """Sends the frames ten times a second; tells after `rounds` times, and goes on for `more`."""
-    print("ready", flush=True)
-    for i in range(rounds + more):
-        for frame in frames:
-            s.send(frame)
-        if i + 1 == rounds:
-            print("sent", rounds * len(frames), flush=True)
-        time.sleep(0.1)
 
 
 def client(chaddr, options, source="0.0.0.0", destination="255.255.255.255", ciaddr="0.0.0.0", to=BROADCAST):

@@ -20,6 +20,7 @@ import sys
 import time
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
+sys.dont_write_bytecode = True
 from scapy.all import (  # noqa: E402
     DHCP6_Advertise,
     DHCP6_Reply,
@@ -52,6 +53,8 @@ from scapy.all import (  # noqa: E402
     sniff,
 )
 
+from sending import sender  # noqa: E402
+
 conf.verb = 0
 name, link = sys.argv[1:3]
 args = sys.argv[3:]
@@ -59,18 +62,9 @@ mac = get_if_hwaddr(link)
 b = bytes.fromhex(mac.replace(":", ""))
 own = "fe80::%x:%x:%x:%x" % ((b[0] ^ 2) << 8 | b[1], b[2] << 8 | 0xFF, 0xFE00 | b[3], b[4] << 8 | b[5])
 s = conf.L2socket(iface=link)
+send = sender(s)
 ALL = "33:33:00:00:00:01"
 
-
-def send(*frames, rounds=10, more=190):
-    """Sends the frames ten times a second; tells after `rounds` times, and goes on for `more`."""
-    print("ready", flush=True)
-    for i in range(rounds + more):
-        for frame in frames:
-            s.send(frame)
-        if i + 1 == rounds:
-            print("sent", rounds * len(frames), flush=True)
-        time.sleep(0.1)
 
 
 def to_all(source=own, **more):

@@ -8,33 +8,12 @@
  */
 import { createInterface } from "node:readline";
 import { createGuard } from "../../../src/guard/guard.ts";
-import { DEFAULT_CONNECTIONS } from "../../../src/host/table.ts";
-import { bootClock } from "../../../src/native/linux/clock.ts";
-import { loadLibc } from "../../../src/native/linux/libc.ts";
-import { openNat } from "../../../src/networks/nat/nat.ts";
 import { parseRules, type Rule } from "../../../src/policy/rule.ts";
-import { allocateSlab } from "../../../src/ports/slab.ts";
-import { openVmTap } from "../../../src/ports/tap.ts";
-import { Relay } from "../../../src/relay/relay.ts";
+import { openOwnNetwork, tell } from "./own-network.ts";
 
 const [vmTap, vmMac, subnet] = process.argv.slice(2) as [string, string, string];
-const MTU = 1500;
-const tell = (record: object): void => console.error(JSON.stringify(record));
 
-const libc = loadLibc();
-const vm = openVmTap(libc, "--vm-tap", vmTap, Uint8Array.from(Buffer.from(vmMac.replaceAll(":", ""), "hex")));
-const network = await openNat(libc, {
-  type: "nat",
-  vmMac,
-  rules: [],
-  isolated: true,
-  subnet,
-  dns: "9.9.9.9",
-  mtu: MTU,
-  connections: DEFAULT_CONNECTIONS,
-  directory: "/run/softnet",
-  warn: (message) => tell({ message }),
-});
+const { network, start } = await openOwnNetwork(vmTap, vmMac, { rules: [], subnet, dns: "9.9.9.9" });
 const guard = createGuard({
   macAddress: vmMac,
   origin: "served",
@@ -44,26 +23,6 @@ const guard = createGuard({
   subnet,
   allow: ["0.0.0.0/0"],
 });
-const slabs = [allocateSlab(MTU + 14), allocateSlab(MTU + 14)] as const;
-const relay = new Relay({
-  vm,
-  network: network.port,
-  guard,
-  clock: bootClock(libc),
-  batches: [slabs[0].batch, slabs[1].batch],
-  onEnd: ({ error }) => {
-    tell({ message: "ended", error: error.message });
-    end(1);
-  },
-});
-
-function end(code: number): void {
-  process.exitCode = code;
-  relay.stop();
-  network.close();
-  vm.close();
-  process.stdin.destroy();
-}
 
 interface Line {
   readonly allow?: readonly string[];
@@ -80,6 +39,5 @@ input.on("line", (text) => {
   network.policyChanged!(odd === undefined ? parseRules(allow, block) : (odd as readonly Rule[]));
   tell({ message: "told" });
 });
-process.once("SIGINT", () => end(0));
-relay.start();
+start(guard);
 tell({ message: "started" });
