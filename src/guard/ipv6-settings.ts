@@ -1,6 +1,6 @@
 /** A guard's options for IPv6, parsed and checked once (docs/guard-ipv6.md, Options). */
 import { UNKNOWN_MAC } from "../wire/address.ts";
-import { parseIPv6 } from "../wire/ipv6-address.ts";
+import { isLinkLocalAddress, isMulticast, parseIPv6 } from "../wire/ipv6-address.ts";
 import { maskPrefix } from "../wire/router-options.ts";
 import { A_MAC, optional, parseCardMac, required } from "./option-values.ts";
 import type { GuardOptions } from "./types.ts";
@@ -38,7 +38,7 @@ function parseLinkLocal(text: string): bigint | undefined {
 /** Neither unspecified, loopback, mapped from IPv4 nor multicast. */
 function parseUnicast(text: string): bigint | undefined {
   const address = parseIPv6(text);
-  if (address === undefined || address <= 1n || address >> 32n === 0xffffn || address >> 120n === 0xffn) {
+  if (address === undefined || address <= 1n || address >> 32n === 0xffffn || isMulticast(address)) {
     return undefined;
   }
   return address;
@@ -47,7 +47,7 @@ function parseUnicast(text: string): bigint | undefined {
 /** The same, and not link-local. */
 function parseRouted(text: string): bigint | undefined {
   const address = parseUnicast(text);
-  return address === undefined || address >> 118n === 0x3fan ? undefined : address;
+  return address === undefined || isLinkLocalAddress(address) ? undefined : address;
 }
 
 function parsePrefix(text: string): bigint | undefined {

@@ -1,6 +1,7 @@
 /**
  * The NAT networks that a VM had before. A softnet that is started again for a running VM should choose the same one.
  */
+import { isLinkLocalAddress } from "../wire/ipv6-address.ts";
 import { readRecord, recordNames } from "./files.ts";
 import { isOver, type Moment, momentOf, restorable } from "./lifetime.ts";
 import type { Entry } from "./record.ts";
@@ -45,8 +46,5 @@ function counts(entry: Entry, moment: Moment): boolean {
 function routableAddress(entry: Entry, moment: Moment): bigint | undefined {
   return restorable(entry, moment)
     .map(({ address }) => address)
-    .find((address) => typeof address === "bigint" && address >> 118n !== LINK_LOCAL) as bigint | undefined;
+    .find((address) => typeof address === "bigint" && !isLinkLocalAddress(address)) as bigint | undefined;
 }
-
-/** The upper 10 bits (RFC 4291 2.5.6). */
-const LINK_LOCAL = 0x3fan;

@@ -101,3 +101,13 @@ export function getIPv6(bytes: Uint8Array, at: number): bigint {
 export function putIPv6(bytes: Uint8Array, at: number, address: bigint): void {
   for (let byte = 0; byte < 16; byte++) bytes[at + byte] = Number((address >> BigInt(120 - 8 * byte)) & 0xffn);
 }
+
+/** In ff00::/8. */
+export function isMulticast(address: bigint): boolean {
+  return address >> 120n === 0xffn;
+}
+
+/** In fe80::/10. */
+export function isLinkLocalAddress(address: bigint): boolean {
+  return address >> 118n === 0x3fan;
+}

@@ -14,6 +14,15 @@ export function isSameAddress(one: Int32Array, other: Int32Array): boolean {
   return one[3] === other[3] && one[0] === other[0] && one[1] === other[1] && one[2] === other[2];
 }
 
+/** Whether an address is among others that stand one behind the other, four words each. */
+export function isAmong(words: Int32Array, list: Int32Array): boolean {
+  for (let at = 0; at < list.length; at += 4) {
+    if (list[at + 3] !== words[3] || list[at + 2] !== words[2]) continue;
+    if (list[at + 1] === words[1] && list[at] === words[0]) return true;
+  }
+  return false;
+}
+
 /** Of an address, or of the first 64 bits of one: whether the last 64 are zero. */
 export function hasNoInterface(words: Int32Array): boolean {
   return words[2] === 0 && words[3] === 0;

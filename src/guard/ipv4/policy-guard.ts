@@ -21,6 +21,7 @@ import type { GuardSettings } from "../guard-settings.ts";
 import { NotedFlows } from "../noted-flows.ts";
 import { explainPolicy } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
+import { isSameList } from "../same-list.ts";
 import type { TokenBucket } from "../token-bucket.ts";
 import type { Explanation, PolicyQuestion } from "../types.ts";
 import { IPv4Flows } from "./ipv4-flows.ts";
@@ -187,8 +188,4 @@ export class PolicyGuard {
   explain(question: PolicyQuestion): Explanation {
     return explainPolicy(question, this.#table, this.#inForce, this.#knownNetwork);
   }
-}
-
-function isSameList(one: readonly number[], other: readonly number[]): boolean {
-  return one.length === other.length && one.every((value, index) => value === other[index]);
 }

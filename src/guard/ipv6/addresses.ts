@@ -9,7 +9,7 @@
  * They are in 20 places, link-local ones in the first 4: what is compared per frame is numbers, and flows know an address
  * by its place.
  */
-import { addressOfWords, wordOf } from "../../wire/ipv6-address.ts";
+import { addressOfWords, wordOf, wordsOf } from "../../wire/ipv6-address.ts";
 import { isInLinkLocalPrefix } from "../../wire/ipv6-words.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
@@ -252,7 +252,7 @@ export class Addresses extends AddressPlaces {
 
   /** Takes an address of before, without telling; false where there is no place. */
   restore({ address, origin, expiry, lease }: BoundIPv6Address): boolean {
-    const words = Int32Array.of(wordOf(address, 0), wordOf(address, 1), wordOf(address, 2), wordOf(address, 3));
+    const words = wordsOf(address);
     if (this.find(words) !== NO_PLACE) return false;
     const linkLocal = isInLinkLocalPrefix(words);
     const place = this.states.indexOf(FREE, linkLocal ? 0 : FIRST_OTHER);

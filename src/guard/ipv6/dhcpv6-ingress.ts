@@ -15,8 +15,10 @@ import {
   FOREVER6,
 } from "../../wire/dhcpv6.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
+import { isMulticast } from "../../wire/ipv6-address.ts";
 import { isSameAddress, isUnspecified } from "../../wire/ipv6-words.ts";
 import { PASS, verdictOf } from "../reasons.ts";
+import { isSameList } from "../same-list.ts";
 import { embedsIPv4, isGlobalOrLocal } from "./assignable-6.ts";
 import { type Dhcpv6State, readDhcpv6 } from "./dhcpv6-state.ts";
 import type { Transaction6 } from "./dhcpv6-transactions.ts";
@@ -178,7 +180,7 @@ export class Dhcpv6Ingress {
     const servers: bigint[] = [];
     for (let index = 0; index < message.dnsServers && servers.length < MOST_DNS_SERVERS; index++) {
       const address = message.dnsServerOf(index);
-      if (address !== 0n && address >> 120n !== 0xffn) servers.push(address);
+      if (address !== 0n && !isMulticast(address)) servers.push(address);
     }
     const before = this.#state.dnsServers;
     if (servers.length === 0 || isSameList(servers, before)) return;
@@ -190,8 +192,4 @@ export class Dhcpv6Ingress {
 /** Kinds of transactions in which a REPLY gives addresses. */
 function asksForAddresses(kind: number): boolean {
   return kind === DHCPV6_SOLICIT || kind === DHCPV6_REQUEST || kind === DHCPV6_RENEW || kind === DHCPV6_REBIND;
-}
-
-function isSameList(one: readonly bigint[], other: readonly bigint[]): boolean {
-  return one.length === other.length && one.every((value, index) => value === other[index]);
 }

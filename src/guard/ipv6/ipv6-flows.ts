@@ -12,6 +12,7 @@ import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_ICMP } from "../../wire/ipv4.ts";
 import { PROTOCOL_ICMPV6 } from "../../wire/ipv6.ts";
 import { wordsOf } from "../../wire/ipv6-address.ts";
+import { isAmong } from "../../wire/ipv6-words.ts";
 import { judgeKind, judgeKind6 } from "../default-policy.ts";
 import type { FlowFamily } from "../flow-family.ts";
 import type { PolicyGuard } from "../ipv4/policy-guard.ts";
@@ -85,20 +86,6 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily {
     const { words } = this;
     const embedded = this.#table.embeddedIPv4(words, 0);
     if (embedded >= 0 && !this.#ipv4.mayOpenToVm(embedded, port)) return false;
-    return !isMetadata6(words) || (this.stateful && this.#table.ask(IN, words, 0, port) === ALLOWED);
+    return !isAmong(words, METADATA_WORDS) || (this.stateful && this.#table.ask(IN, words, 0, port) === ALLOWED);
   }
-}
-
-function isMetadata6(words: Int32Array): boolean {
-  for (let at = 0; at < METADATA_WORDS.length; at += 4) {
-    if (
-      METADATA_WORDS[at] === words[0] &&
-      METADATA_WORDS[at + 1] === words[1] &&
-      METADATA_WORDS[at + 2] === words[2] &&
-      METADATA_WORDS[at + 3] === words[3]
-    ) {
-      return true;
-    }
-  }
-  return false;
 }

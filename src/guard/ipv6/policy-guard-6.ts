@@ -11,6 +11,7 @@ import type { Rule } from "../../policy/rule.ts";
 import { IN, OUT, type Way } from "../../policy/rule-tree.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { wordsOf } from "../../wire/ipv6-address.ts";
+import { isAmong } from "../../wire/ipv6-words.ts";
 import type { ExposedPorts } from "../exposed-ports.ts";
 import type { FlowGuard } from "../flow-guard.ts";
 import { isEcho } from "../flow-key.ts";
@@ -21,6 +22,7 @@ import type { PolicyGuard } from "../ipv4/policy-guard.ts";
 import { NotedFlows } from "../noted-flows.ts";
 import { explainPolicy6, type PolicyQuestion6 } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
+import { isSameList } from "../same-list.ts";
 import type { Explanation } from "../types.ts";
 import { Answers6, putReset6 } from "./answers.ts";
 import { IPv6Flows } from "./ipv6-flows.ts";
@@ -133,16 +135,7 @@ export class PolicyGuard6 {
     if (view.fragmentBits !== 0) return this.#fragments.judge(OUT, view, place, this.#clock[0]!);
     const verdict = this.#judgeWhole(OUT, view, place);
     if (verdict !== POLICY_BLOCK && verdict !== FLOW_UNKNOWN) return verdict;
-    return this.#exposed.isFromExposed(view) && this.#isRouter(view.destination6) ? PASS : verdict;
-  }
-
-  #isRouter(words: Int32Array): boolean {
-    const routers = this.#routers;
-    for (let at = 0; at < routers.length; at += 4) {
-      const same = routers[at] === words[0] && routers[at + 1] === words[1];
-      if (same && routers[at + 2] === words[2] && routers[at + 3] === words[3]) return true;
-    }
-    return false;
+    return this.#exposed.isFromExposed(view) && isAmong(view.destination6, this.#routers) ? PASS : verdict;
   }
 
   /** Judges a packet to the VM's valid address in `place`, or to any other destination (NO_PLACE). */
@@ -194,18 +187,12 @@ export class PolicyGuard6 {
 
 function isSameNetwork(one: KnownNetwork6, other: KnownNetwork6): boolean {
   return (
-    isSameList(one.routers, other.routers, isSame) &&
-    isSameList(one.dnsServers, other.dnsServers, isSame) &&
+    isSameList(one.routers, other.routers) &&
+    isSameList(one.dnsServers, other.dnsServers) &&
     isSameList(one.onLink, other.onLink, isSamePrefix) &&
     isSameList(one.nat64, other.nat64, isSamePrefix)
   );
 }
-
-function isSameList<T>(one: readonly T[], other: readonly T[], same: (one: T, other: T) => boolean): boolean {
-  return one.length === other.length && one.every((value, index) => same(value, other[index]!));
-}
-
-const isSame = (one: bigint, other: bigint): boolean => one === other;
 
 type Prefix = KnownNetwork6["onLink"][number];
 const isSamePrefix = (one: Prefix, other: Prefix): boolean =>

@@ -2,7 +2,7 @@
  * IPv6 addresses of before: when softnet is started again under a running VM, the VM goes on with the ones that it has (threat
  * row D28). What was kept is judged again, because the options may have changed since.
  */
-import { wordOf } from "../../wire/ipv6-address.ts";
+import { wordsOf } from "../../wire/ipv6-address.ts";
 import {
   hasNoInterface,
   isInLinkLocalPrefix,
@@ -27,7 +27,7 @@ export function restore6(state: Dhcpv6State, kept: RestoredBinding | undefined):
 
 function mayBeRestored({ router, staticAddress }: Dhcpv6State, bound: BoundIPv6Address): boolean {
   const { address, origin, expiry, lease } = bound;
-  const words = Int32Array.of(wordOf(address, 0), wordOf(address, 1), wordOf(address, 2), wordOf(address, 3));
+  const words = wordsOf(address);
   if (isUnspecified(words) || isLoopback6(words) || hasNoInterface(words)) return false;
   if (router.isItsAddress(words) || isMulticast6(words) || embedsIPv4(words, [])) return false;
   if (origin === "dhcpv6") {

@@ -5,8 +5,8 @@
  */
 import type { KnownNetwork6 } from "../../policy/default-layer-6.ts";
 import { UNKNOWN_MAC } from "../../wire/address.ts";
-import { addressOfWords, wordOf } from "../../wire/ipv6-address.ts";
-import { hasNoInterface, isInLinkLocalPrefix } from "../../wire/ipv6-words.ts";
+import { addressOfWords, isLinkLocalAddress, isMulticast, wordsOf } from "../../wire/ipv6-address.ts";
+import { hasNoInterface, isInLinkLocalPrefix, isSameAddress } from "../../wire/ipv6-words.ts";
 import type { NdMessage } from "../../wire/neighbor-discovery.ts";
 import {
   OPTION_DNS_SERVERS,
@@ -79,13 +79,13 @@ export class RouterWatch {
 
   /** Whether it is its link-local address. */
   isRouter(words: Int32Array): boolean {
-    return this.#found !== NOT_FOUND && isSame(this.#address, words);
+    return this.#found !== NOT_FOUND && isSameAddress(this.#address, words);
   }
 
   /** Whether it is one of its addresses. */
   isItsAddress(words: Int32Array): boolean {
     if (this.isRouter(words)) return true;
-    for (const host of this.#hosts) if (isSame(host, words)) return true;
+    for (const host of this.#hosts) if (isSameAddress(host, words)) return true;
     return false;
   }
 
@@ -156,8 +156,14 @@ export class RouterWatch {
     switch (bytes[at]) {
       case OPTION_PREFIX: {
         const prefix = readPrefix(bytes, at);
-        if (prefix === undefined || !(prefix.onLink || prefix.autonomous) || isOfGroupOrLink(prefix.address))
+        if (
+          prefix === undefined ||
+          !(prefix.onLink || prefix.autonomous) ||
+          isMulticast(prefix.address) ||
+          isLinkLocalAddress(prefix.address)
+        ) {
           return false;
+        }
         return this.#prefixes.learn(prefix, now);
       }
       case OPTION_DNS_SERVERS: {
@@ -165,7 +171,7 @@ export class RouterWatch {
         if (said === undefined) return false;
         let changed = false;
         for (const address of said.addresses) {
-          if (address === 0n || address >> 120n === 0xffn) continue;
+          if (address === 0n || isMulticast(address)) continue;
           if (this.#dns.learn({ address, length: 128, lifetime: said.lifetime }, now)) changed = true;
         }
         return changed;
@@ -225,19 +231,6 @@ export class RouterWatch {
       nat64: this.#nat64.items.map(cidrOf),
     };
   }
-}
-
-function isSame(one: Int32Array, other: Int32Array): boolean {
-  return one[3] === other[3] && one[2] === other[2] && one[1] === other[1] && one[0] === other[0];
-}
-
-function wordsOf(address: bigint): Int32Array {
-  return Int32Array.of(wordOf(address, 0), wordOf(address, 1), wordOf(address, 2), wordOf(address, 3));
-}
-
-/** In fe80::/10 or ff00::/8. */
-function isOfGroupOrLink(address: bigint): boolean {
-  return address >> 118n === 0x3fan || address >> 120n === 0xffn;
 }
 
 function cidrOf({ address, length }: { readonly address: bigint; readonly length: number }): {
