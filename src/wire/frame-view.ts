@@ -28,10 +28,11 @@ import {
   PROTOCOL_ICMP,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
+  pseudoHeaderSum,
   sourceAddress,
 } from "./ipv4.ts";
-import { destinationAt6, IPV6_LEAST_MTU, PROTOCOL_ICMPV6, readWords, sourceAt6 } from "./ipv6.ts";
-import { tcpAcknowledgement, tcpHeaderLength, tcpSequence } from "./tcp.ts";
+import { destinationAt6, IPV6_LEAST_MTU, PROTOCOL_ICMPV6, pseudoHeader6Sum, readWords, sourceAt6 } from "./ipv6.ts";
+import { tcpAcknowledgement, tcpChecksumIsRight, tcpHeaderLength, tcpSequence } from "./tcp.ts";
 import { UDP_HEADER, udpChecksumIsRight, udpDestinationPort, udpLength, udpSourcePort } from "./udp.ts";
 import { COMPLETE } from "./virtio-net.ts";
 
@@ -157,6 +158,16 @@ export class FrameView extends FrameHeaders {
   /** TCP's data offset in bytes, as the sender claims. */
   get tcpHeaderLength(): number {
     return tcpHeaderLength(this.bytes, this.transport);
+  }
+
+  /** Of a whole packet that is complete. */
+  get tcpChecksumIsRight(): boolean {
+    const { bytes, packet, transport, transportLength: length } = this;
+    const pseudoHeader =
+      this.type === TYPE_IPV6
+        ? pseudoHeader6Sum(bytes, packet, PROTOCOL_TCP, length)
+        : pseudoHeaderSum(bytes, packet, length);
+    return tcpChecksumIsRight(bytes, transport, length, pseudoHeader);
   }
 
   /** Header and payload, as the sender claims. */

@@ -1,6 +1,6 @@
 /** TCP's ports and flags (RFC 9293 3.1). Offsets count from the segment's first byte, behind the IPv4 header. */
 import { get16, get32, put16, put32 } from "./bytes.ts";
-import { addToSum, checksumOf } from "./checksum.ts";
+import { addToSum, checksumOf, foldSum } from "./checksum.ts";
 import { IPV4_HEADER, PROTOCOL_TCP, pseudoHeaderSum } from "./ipv4.ts";
 import { IPV6_HEADER, pseudoHeader6Sum } from "./ipv6.ts";
 
@@ -55,7 +55,8 @@ export function formatTcpFlags(flags: number): string {
 export const isBareSyn = (flags: number): boolean => (flags & (TCP_SYN | TCP_ACK)) === TCP_SYN;
 
 /**
- * Writes a segment without options and data behind an IPv4 header that is already there, with its checksum; window 0.
+ * Writes a segment without options behind an IPv4 header that is already there, with its checksum; window 0. `data`: bytes
+ * behind the header, which are there already.
  */
 export function putTcp(
   bytes: Uint8Array,
@@ -65,9 +66,11 @@ export function putTcp(
   sequence: number,
   acknowledgement: number,
   flags: number,
+  data = 0,
 ): void {
+  const length = TCP_HEADER + data;
   putFields(bytes, packet + IPV4_HEADER, sourcePort, destinationPort, sequence, acknowledgement, flags);
-  putChecksum(bytes, packet + IPV4_HEADER, pseudoHeaderSum(bytes, packet, TCP_HEADER));
+  putChecksum(bytes, packet + IPV4_HEADER, pseudoHeaderSum(bytes, packet, length), length);
 }
 
 /** The same behind an IPv6 header without extension headers. */
@@ -79,9 +82,16 @@ export function putTcp6(
   sequence: number,
   acknowledgement: number,
   flags: number,
+  data = 0,
 ): void {
+  const length = TCP_HEADER + data;
   putFields(bytes, packet + IPV6_HEADER, sourcePort, destinationPort, sequence, acknowledgement, flags);
-  putChecksum(bytes, packet + IPV6_HEADER, pseudoHeader6Sum(bytes, packet, PROTOCOL_TCP, TCP_HEADER));
+  putChecksum(bytes, packet + IPV6_HEADER, pseudoHeader6Sum(bytes, packet, PROTOCOL_TCP, length), length);
+}
+
+/** Whether the checksum of a whole segment of `length` bytes, header and data, is right. `pseudoHeader`: its sum. */
+export function tcpChecksumIsRight(bytes: Uint8Array, segment: number, length: number, pseudoHeader: number): boolean {
+  return foldSum(addToSum(pseudoHeader, bytes, segment, length)) === 0xffff;
 }
 
 function putFields(
@@ -102,6 +112,6 @@ function putFields(
   bytes[segment + FLAGS] = flags;
 }
 
-function putChecksum(bytes: Uint8Array, segment: number, pseudoHeader: number): void {
-  put16(bytes, segment + CHECKSUM, checksumOf(addToSum(pseudoHeader, bytes, segment, TCP_HEADER)));
+function putChecksum(bytes: Uint8Array, segment: number, pseudoHeader: number, length: number): void {
+  put16(bytes, segment + CHECKSUM, checksumOf(addToSum(pseudoHeader, bytes, segment, length)));
 }

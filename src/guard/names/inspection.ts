@@ -1,0 +1,63 @@
+/** What is known of one inspected TCP flow. The objects are used again for the next flow. */
+import { Endpoints } from "./endpoints.ts";
+import { FirstBytes } from "./first-bytes.ts";
+import { OrderedBytes } from "./ordered-bytes.ts";
+
+/** How a flow is inspected: opened by name to port 80 or 443; by name to another one; let pass by address; DNS. */
+export const STRICT = 0;
+export const LENIENT = 1;
+export const WATCHED = 2;
+export const DNS = 3;
+
+/** What an inspection waits for: bytes; that what it has read is acknowledged; nothing. */
+export const READING = 0;
+export const READ = 1;
+export const DONE = 2;
+
+export class Inspection {
+  mode = STRICT;
+  state = READING;
+  /** The flow in its table. */
+  flow = 0;
+  /** As the flow knows it. */
+  remote = 0;
+  remotePort = 0;
+  ownPort = 0;
+  /** Sequence number behind the last byte of the VM's that has passed, unsigned. */
+  passed = 0;
+  /** When the SYN came, or the last new byte; microseconds. */
+  lastByte = 0;
+  readonly ends = new Endpoints();
+  readonly fromVm = new OrderedBytes();
+  /** Of DNS. */
+  readonly toVm = new OrderedBytes();
+  /** Whether the other side's first sequence number is known. */
+  isAnswered = false;
+  /** Of the bytes held, those of messages that were judged; DNS. */
+  judgedFromVm = 0;
+  judgedToVm = 0;
+  readonly reader = new FirstBytes();
+
+  begin(mode: number, flow: number, remote: number, now: number): void {
+    this.mode = mode;
+    this.state = READING;
+    this.flow = flow;
+    this.remote = remote;
+    this.lastByte = now;
+    this.isAnswered = false;
+    this.judgedFromVm = 0;
+    this.judgedToVm = 0;
+    this.reader.reset();
+  }
+
+  /** The stream from the VM begins; `sequence`: of its first byte. */
+  beginFromVm(sequence: number): void {
+    this.fromVm.begin(sequence);
+    this.passed = sequence;
+  }
+
+  /** Data of the VM's passes up to before `end`. */
+  pass(end: number): void {
+    if (((end - this.passed) | 0) > 0) this.passed = end >>> 0;
+  }
+}

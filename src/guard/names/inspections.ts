@@ -1,0 +1,195 @@
+/**
+ * Inspects TCP flows: the first bytes of what was opened by name, and DNS (docs/guard-names.md, First bytes, DNS over TCP). Packets
+ * come here after rules and flows have let them pass, and what is said here is the last word. A flow's inspection is known by
+ * its slot.
+ */
+import type { FrameView } from "../../wire/frame-view.ts";
+import { isBareSyn, TCP_ACK, TCP_HEADER, TCP_URG } from "../../wire/tcp.ts";
+import { COMPLETE } from "../../wire/virtio-net.ts";
+import { PASS, verdictOf } from "../reasons.ts";
+import { DnsStream } from "./dns-stream.ts";
+import { FirstBytesGuard } from "./first-bytes-guard.ts";
+import { DNS, DONE, Inspection, READ, READING } from "./inspection.ts";
+import type { NameJudge } from "./name-judge.ts";
+import { NetworkResets } from "./network-resets.ts";
+
+const FULL = verdictOf("name.full");
+const ORDER = verdictOf("name.order");
+const SEGMENT = verdictOf("name.segment");
+
+/** Inspections at once. */
+export const MOST_INSPECTIONS = 256;
+/** One that has collected nothing for longer makes room; microseconds. */
+const PATIENCE = 5_000_000;
+
+/** No inspection. */
+export const NO_INSPECTION = -1;
+
+export class Inspections {
+  /** By slot; made when a slot is used first. */
+  readonly #all: Inspection[] = [];
+  readonly #free: number[] = [];
+  readonly #firstBytes: FirstBytesGuard;
+  readonly #dns: DnsStream;
+  readonly #breakOff: (flow: number) => void;
+  readonly #resets = new NetworkResets();
+
+  /** `breakOff`: cuts a flow that makes room for another one. */
+  constructor(judge: NameJudge, breakOff: (flow: number) => void) {
+    this.#firstBytes = new FirstBytesGuard(judge);
+    this.#dns = new DnsStream(judge);
+    this.#breakOff = breakOff;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#all.length - this.#free.length;
+  }
+
+  /** Why a flow cannot be inspected now, or PASS; nothing makes room yet. */
+  refusal(now: number): number {
+    if (this.size < MOST_INSPECTIONS) return PASS;
+    return this.#idlest(now) === NO_INSPECTION ? FULL : PASS;
+  }
+
+  /**
+   * Begins with the bare SYN that has opened a flow, and was not refused; returns the slot. `mode`: STRICT, LENIENT, WATCHED
+   * or DNS; `remote`: as the flow knows it.
+   */
+  open(mode: number, flow: number, remote: number, syn: FrameView, now: number): number {
+    const slot = this.#slot(now);
+    const inspection = this.#all[slot]!;
+    inspection.begin(mode, flow, remote, now);
+    inspection.ends.read(syn);
+    inspection.beginFromVm((syn.tcpSequence + 1) >>> 0);
+    inspection.ownPort = syn.sourcePort;
+    inspection.remotePort = syn.destinationPort;
+    return slot;
+  }
+
+  /** Why a SYN that would open an inspected flow may not, or PASS. */
+  judgeSyn(syn: FrameView): number {
+    return dataOf(syn) === 0 && isReadable(syn) ? PASS : SEGMENT;
+  }
+
+  /** Judges a packet of the flow's from the VM, also a bare SYN that is sent again. */
+  egress(slot: number, view: FrameView, now: number): number {
+    const inspection = this.#all[slot]!;
+    if (!isReadable(view)) return SEGMENT;
+    if (isBareSyn(view.tcpFlags)) return synAgain(inspection, view);
+    const data = dataOf(view);
+    const judge = inspection.mode === DNS ? this.#dns : this.#firstBytes;
+    const verdict = judge.egress(inspection, view, data, now);
+    if (verdict === PASS) inspection.pass(view.tcpSequence + data);
+    return verdict;
+  }
+
+  /** Judges a packet of the flow's to the VM. */
+  ingress(slot: number, view: FrameView, now: number): number {
+    const inspection = this.#all[slot]!;
+    if (inspection.mode === DNS) return isReadable(view) ? this.#dns.ingress(inspection, view, dataOf(view), now) : SEGMENT;
+    if (inspection.state !== READ || view.fragmentBits !== 0 || (view.tcpFlags & TCP_ACK) === 0) return PASS;
+    // Nobody can put other bytes in the place of those that the other side has.
+    if (((view.tcpAcknowledgement - inspection.fromVm.next) | 0) >= 0) inspection.state = DONE;
+    return PASS;
+  }
+
+  /** Whether a flow's inspection has nothing left to do: to be ended. */
+  isDone(slot: number): boolean {
+    return this.#all[slot]!.state === DONE;
+  }
+
+  /** Whether a flow said an allowed name that has its address, in a hello or a request. */
+  hasSaid(slot: number): boolean {
+    return this.#all[slot]!.state !== READING && this.#all[slot]!.reader.nameLength > 0;
+  }
+
+  /** The name that a flow said, in wire form; empty while there is none. */
+  nameOf(slot: number): Uint8Array {
+    const { reader } = this.#all[slot]!;
+    return reader.name.subarray(0, reader.nameLength);
+  }
+
+  /** Whether a packet that drops for `verdict` breaks its flow off. */
+  breaksOff(verdict: number): boolean {
+    return verdict !== ORDER && verdict !== SEGMENT && verdict !== FULL;
+  }
+
+  /** The flow is broken off: the other side gets a RST. */
+  reset(slot: number): void {
+    const { ends, passed } = this.#all[slot]!;
+    this.#resets.add(ends, passed);
+  }
+
+  /** The flow is over, or nothing is left to do. */
+  end(slot: number): void {
+    this.#free.push(slot);
+    this.#all[slot]!.state = DONE;
+  }
+
+  /** All flows are over. */
+  clear(): void {
+    this.#free.length = 0;
+    for (let slot = this.#all.length - 1; slot >= 0; slot--) this.end(slot);
+  }
+
+  /** Writes the next RST for the network to `out` at `at`, at most LONGEST_SEGMENT bytes, and returns its length; 0 = none. */
+  takeReset(out: Uint8Array, at: number): number {
+    return this.#resets.take(out, at);
+  }
+
+  /**
+   * Writes softnet's answer to the question by TCP that was denied last to `out` at `at` and returns the frame's length;
+   * 0 = none.
+   */
+  takeAnswer(out: Uint8Array, at: number): number {
+    return this.#dns.takeAnswer(out, at);
+  }
+
+  #slot(now: number): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#all.length < MOST_INSPECTIONS) return this.#all.push(new Inspection()) - 1;
+    const idlest = this.#idlest(now);
+    this.reset(idlest);
+    this.#breakOff(this.#all[idlest]!.flow);
+    // The flow's end may have given the slot back already.
+    return this.#free.pop() ?? idlest;
+  }
+
+  /** The one that reads, and has collected nothing for longest, where that is long enough. */
+  #idlest(now: number): number {
+    let idlest = NO_INSPECTION;
+    let since = now - PATIENCE;
+    for (let slot = 0; slot < this.#all.length; slot++) {
+      const { state, lastByte } = this.#all[slot]!;
+      if (state !== READING || lastByte >= since) continue;
+      since = lastByte;
+      idlest = slot;
+    }
+    return idlest;
+  }
+}
+
+/** Another sequence number than the first SYN's begins anew, as long as nothing was read. */
+function synAgain(inspection: Inspection, view: FrameView): number {
+  const { fromVm, state } = inspection;
+  const start = (view.tcpSequence + 1) >>> 0;
+  if (dataOf(view) > 0) return SEGMENT;
+  // What is held may begin later than the stream did (DNS).
+  if (inspection.passed === start && fromVm.held === 0) return PASS;
+  if (start === fromVm.start) return PASS;
+  if (state !== READING || inspection.isAnswered || fromVm.held > 0) return SEGMENT;
+  inspection.beginFromVm(start);
+  return PASS;
+}
+
+const dataOf = (view: FrameView): number => view.transportLength - view.tcpHeaderLength;
+
+/** Whether a segment says surely which bytes its receiver takes in. */
+function isReadable(view: FrameView): boolean {
+  const { tcpHeaderLength: header } = view;
+  if (view.fragmentBits !== 0 || (view.tcpFlags & TCP_URG) !== 0) return false;
+  if (header < TCP_HEADER || header > view.transportLength) return false;
+  return view.offload !== COMPLETE || view.tcpChecksumIsRight;
+}
