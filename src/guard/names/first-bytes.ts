@@ -24,7 +24,7 @@ export class FirstBytes {
   #head: HttpHead | undefined;
   #kind = NOTHING_YET;
   /** In wire form, with the zero byte at its end: the first `nameLength` bytes. */
-  name = new Uint8Array(0);
+  name: Uint8Array = new Uint8Array(0);
   nameLength = 0;
 
   reset(): void {
