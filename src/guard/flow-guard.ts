@@ -13,6 +13,7 @@ import { FlowKey, isEcho, isErrorReport, portsOf } from "./flow-key.ts";
 import type { FlowObserver } from "./flow-observer.ts";
 import { FLOW_TCP, FLOW_UDP, NO_KIND, withPlace } from "./flow-state.ts";
 import { FlowTable, MOST_FLOWS, NO_FLOW } from "./flow-table.ts";
+import type { NameFlows } from "./names/name-flows.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import type { Resets } from "./resets.ts";
 import type { TokenBucket } from "./token-bucket.ts";
@@ -30,6 +31,8 @@ export class FlowGuard {
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
   readonly #key = new FlowKey();
+  /** While the policy has names. */
+  names: NameFlows | undefined;
 
   constructor(family: FlowFamily, echoBucket: TokenBucket, clock: Float64Array, observer?: FlowObserver) {
     this.flows = new FlowTable(MOST_FLOWS, observer, family);
@@ -54,6 +57,7 @@ export class FlowGuard {
     const belongs = between && key.kind !== NO_KIND;
     const bareSyn = isBareSyn(view.tcpFlags);
     const kind = withPlace(key.kind, place);
+    const { names } = this;
     let flow = belongs ? flows.find(kind, remote, key.ports) : NO_FLOW;
     /** Cut or closed, and opened anew if the packet passes. */
     let former = NO_FLOW;
@@ -70,11 +74,14 @@ export class FlowGuard {
     }
     let opening = belongs && flow === NO_FLOW && key.opens;
     if (stateful ? flow === NO_FLOW || bareSyn : way === OUT) {
-      const verdict = family.judge(way, remote, view.protocol, view.destinationPort, view.fragmentBits !== 0);
+      let verdict = family.judge(way, remote, view.protocol, view.destinationPort, view.fragmentBits !== 0);
       if (verdict !== PASS) {
         // The middle of an unknown connection: that it is unknown says more than the rule that drops it.
-        const unknown = stateful && belongs && key.kind === FLOW_TCP && !bareSyn && former === NO_FLOW;
-        return unknown ? FLOW_UNKNOWN : verdict;
+        if (stateful && belongs && key.kind === FLOW_TCP && !bareSyn && former === NO_FLOW) return FLOW_UNKNOWN;
+        if (names === undefined || way === IN) return verdict;
+        const opens = belongs && key.opens && view.fragmentBits === 0 && (bareSyn || key.kind === FLOW_UDP);
+        verdict = names.reconsider(view, remote, verdict, opens);
+        if (verdict !== PASS) return verdict;
       }
     }
     if (opening && way === IN && !family.mayOpenToVm(remote, view.destinationPort)) opening = false;
@@ -83,6 +90,10 @@ export class FlowGuard {
       const refusal = flows.refusal(kind, way === IN, bareSyn, remote);
       if (refusal !== PASS && stateful) return refusal;
       opening = refusal === PASS;
+    }
+    if (names !== undefined) {
+      const verdict = names.judge(way, view, remote, flow, bareSyn, opening);
+      if (verdict !== PASS) return verdict;
     }
     // Last of all, since a token is for what passes.
     if (way === OUT && isEcho(view.icmpType) && !this.#echoBucket.take(this.#clock[0]!)) return ICMP_RATE;
@@ -98,6 +109,7 @@ export class FlowGuard {
     if (way === OUT) flows.noteMac(flow, view.destinationHigh, view.destinationLow);
     else flows.noteMac(flow, view.sourceHigh, view.sourceLow);
     if (this.#key.kind === FLOW_TCP) this.#followTcp(way, view, flow, bareSyn, true);
+    this.names?.opened(flow, view, remote);
   }
 
   /** A packet of a flow that is there passes. */
@@ -106,7 +118,8 @@ export class FlowGuard {
     flows.touch(flow);
     if (this.#key.kind === FLOW_UDP) flows.followUdp(flow, way === IN);
     else if (this.#key.kind === FLOW_TCP && this.#followTcp(way, view, flow, bareSyn, false)) return;
-    if (!bareSyn && view.fragmentBits === 0 && isLeftToOthers(this.#key)) flows.admit(flow, way);
+    if (bareSyn || view.fragmentBits !== 0 || !isLeftToOthers(this.#key)) return;
+    if (this.names === undefined || !this.names.holds(flow)) flows.admit(flow, way);
   }
 
   /** Returns whether the flow is over with it. */
@@ -144,7 +157,7 @@ export class FlowGuard {
     let newlyCut = 0;
     for (let flow = 0; flow < flows.extent; flow++) {
       if (!flows.isInUse(flow)) continue;
-      const allowed = this.#mayGoOn(flow);
+      const allowed = this.names?.isBroken(flow) !== true && this.#mayGoOn(flow);
       if (allowed !== flows.isCut(flow)) continue;
       if (allowed) {
         flows.mend(flow);
@@ -172,7 +185,9 @@ export class FlowGuard {
     }
     const remote = flows.remoteOf(flow);
     family.select(remote);
-    return family.judge(fromOther ? IN : OUT, remote, protocol, port, false) === PASS;
+    const verdict = family.judge(fromOther ? IN : OUT, remote, protocol, port, false);
+    if (verdict === PASS) return true;
+    return !fromOther && this.names?.mayGoOn(flow, remote, protocol, port, verdict) === true;
   }
 }
 

@@ -9,6 +9,14 @@ export interface FlowSink {
   seen(flow: number, second: number, acknowledgement: number | undefined): void;
 }
 
+/** Who keeps something of its own by flow: the guard of names. */
+export interface FlowCompanion {
+  /** The flow is over; its number may be another's from now on. */
+  ended(flow: number): void;
+  /** All flows are over. */
+  allEnded(): void;
+}
+
 export interface FlowObserver {
   /** Told once, before anything else. */
   reportTo(sink: FlowSink): void;

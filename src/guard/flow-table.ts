@@ -12,7 +12,7 @@
  * are over next, and those that make room where the table is full.
  */
 import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
-import type { FlowObserver, FlowSink } from "./flow-observer.ts";
+import type { FlowCompanion, FlowObserver, FlowSink } from "./flow-observer.ts";
 import { FlowRecords, LAST, NEXT, PORTS, STATE, WORDS } from "./flow-records.ts";
 import {
   ANSWERED,
@@ -70,6 +70,7 @@ export class FlowTable extends FlowRecords implements FlowSink {
   /** Passes packets of admitted flows, too. */
   readonly #observer: FlowObserver | undefined;
   readonly #remotes: Remotes;
+  companion: FlowCompanion | undefined;
   #free = END;
   #second = 0;
   /** How many flows there are, live and cut. */
@@ -328,6 +329,7 @@ export class FlowTable extends FlowRecords implements FlowSink {
     this.#wheel.clear();
     for (const counts of this.#halfOpen) counts.clear();
     this.#observer?.endAll();
+    this.companion?.allEnded();
     this.#free = END;
     this.size = 0;
     this.#cuts = 0;
@@ -338,6 +340,7 @@ export class FlowTable extends FlowRecords implements FlowSink {
   /** Gives a flow's place back; the wheel holds it no more. */
   #drop(flow: number): void {
     this.#observer?.end(flow);
+    this.companion?.ended(flow);
     const flows = this.records;
     const at = flow * WORDS;
     const state = flows[at + STATE]!;

@@ -20,8 +20,9 @@ import { IPv4Family } from "./ipv4/ipv4-family.ts";
 import { PolicyGuard } from "./ipv4/policy-guard.ts";
 import { IPv6Family } from "./ipv6/ipv6-family.ts";
 import { ipv6Settings } from "./ipv6-settings.ts";
+import { NameGuard } from "./names/name-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
-import type { Binding, Explanation, GuardOptions, PolicyQuestion, Verdict } from "./types.ts";
+import type { Binding, Explanation, GuardOptions, NameCount, NamePair, PolicyQuestion, Verdict } from "./types.ts";
 
 const FRAME_SHORT = verdictOf("frame.short");
 const FRAME_LONG = verdictOf("frame.long");
@@ -59,6 +60,7 @@ export class Guard {
   readonly #macLow: number;
   readonly #longestFrame: number;
   readonly #hasIPv6: boolean;
+  readonly #names: NameGuard;
   readonly #policy: PolicyGuard;
   readonly #ipv4: IPv4Family;
   /** Undefined where IPv6 is off. */
@@ -76,13 +78,16 @@ export class Guard {
     this.#macLow = settings.mac | 0;
     this.#longestFrame = settings.longestFrame;
     this.#hasIPv6 = settings.ipv6;
-    this.#policy = new PolicyGuard(settings, this.#clock, observer);
+    this.#names = new NameGuard(settings.ipv6, options.onName);
+    this.#names.setRules(settings.rules);
+    this.#policy = new PolicyGuard(settings, this.#clock, observer, this.#names);
     this.#diagnostics = new Diagnostics(settings.mac);
     this.#ipv4 = new IPv4Family(settings, options, this.#policy, this.#clock, this.#diagnostics, observer);
     const ipv6 = ipv6Settings(options);
     const gatewayMac = (): number => this.#ipv4.gatewayMac;
     this.#ipv6 =
       ipv6 && new IPv6Family(settings, ipv6, options, this.#policy, this.#clock, this.#diagnostics, gatewayMac);
+    this.#names.restore(options.restoredNames ?? []);
   }
 
   /** Judges a frame from the VM. `time`: microseconds on any clock that does not go back (earlier counts as the last). */
@@ -169,6 +174,16 @@ export class Guard {
     return this.#policy.stateful;
   }
 
+  /** What was asked and said by name, counted name by name. */
+  get names(): Iterable<NameCount> {
+    return this.#names;
+  }
+
+  /** The addresses that names have, to be kept for a restart (`restoredNames`). */
+  get namePairs(): Iterable<NamePair> {
+    return this.#names.kept();
+  }
+
   /** How many flows were live when the clock was last set. */
   get flows(): number {
     return (this.#policy.flows?.live ?? 0) + (this.#ipv6?.flows ?? 0);
@@ -181,6 +196,7 @@ export class Guard {
   setRules(rules: readonly Rule[]): number {
     checkRuleCount(rules.length);
     checkFamilies(rules, this.#hasIPv6);
+    this.#names.setRules(rules);
     const cut = this.#policy.setRules(rules);
     this.#ipv4.rulesChanged();
     return cut + (this.#ipv6?.setRules(rules) ?? 0);

@@ -7,6 +7,9 @@ import type { FlowFamily } from "./flow-family.ts";
 import { FlowGuard } from "./flow-guard.ts";
 import type { FlowObserver } from "./flow-observer.ts";
 import { type FlowTable, NO_FLOW } from "./flow-table.ts";
+import type { NameFamily } from "./names/name-family.ts";
+import { NameFlows } from "./names/name-flows.ts";
+import type { NameGuard } from "./names/name-guard.ts";
 import { Resets } from "./resets.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
@@ -16,21 +19,37 @@ const ECHO_BURST = 200;
 export class NotedFlows {
   /** For echoes from the VM. */
   readonly echoBucket = new TokenBucket(ECHOES_PER_SECOND, ECHO_BURST);
-  readonly #family: FlowFamily;
+  readonly #family: FlowFamily & NameFamily;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
   readonly #observer: FlowObserver | undefined;
-  readonly #resets: Resets | undefined;
+  readonly #reject: boolean;
+  readonly #names: NameGuard;
+  /** Made where they are needed first. */
+  #resets: Resets | undefined;
+  #nameFlows: NameFlows | undefined;
   /** Kept from when it was needed first. */
   #guard: FlowGuard | undefined;
   #second = 0;
 
   /** `reject`: flows that are cut leave RSTs. */
-  constructor(family: FlowFamily, reject: boolean, clock: Float64Array, observer?: FlowObserver) {
+  constructor(
+    family: FlowFamily & NameFamily,
+    reject: boolean,
+    clock: Float64Array,
+    names: NameGuard,
+    observer?: FlowObserver,
+  ) {
+    this.#names = names;
+    this.#reject = reject;
     this.#family = family;
     this.#clock = clock;
     this.#observer = observer;
-    this.#resets = reject ? new Resets() : undefined;
+  }
+
+  /** Whether what is denied is answered: as asked for, and while the policy has names. */
+  get answersDenied(): boolean {
+    return this.#reject || this.#names.table !== undefined;
   }
 
   /** Undefined while there never was a need for flows. */
@@ -44,7 +63,29 @@ export class NotedFlows {
       this.#guard = new FlowGuard(this.#family, this.echoBucket, this.#clock, this.#observer);
       this.#guard.flows.advance(this.#second);
     }
+    this.#followNames(this.#guard);
     return this.#guard;
+  }
+
+  #followNames(guard: FlowGuard): void {
+    if (this.#names.table === undefined) {
+      if (guard.names !== undefined) guard.names.release();
+      guard.names = undefined;
+    } else {
+      const resets = (): Resets | undefined => this.#resetsNow();
+      this.#nameFlows ??= new NameFlows(this.#names, this.#family, guard.flows, this.#clock, resets);
+      guard.names = this.#nameFlows;
+    }
+  }
+
+  #resetsNow(): Resets | undefined {
+    if (this.answersDenied) this.#resets ??= new Resets();
+    return this.#resets;
+  }
+
+  /** What names say where the policy has some. */
+  get names(): NameFlows | undefined {
+    return this.#guard?.names;
   }
 
   /** Ends what is over. To be called whenever the clock was moved. */
@@ -63,7 +104,7 @@ export class NotedFlows {
 
   /** Judges all flows again; returns how many were cut. `withResets`: the cut ones get a RST, where there are any. */
   judgeAgain(withResets: boolean): number {
-    return this.#guard?.judgeAgain(withResets ? this.#resets : undefined) ?? 0;
+    return this.#guard?.judgeAgain(withResets ? this.#resetsNow() : undefined) ?? 0;
   }
 
   /** Whether a packet from the VM's address in `place` is a TCP segment of a flow that is cut. */

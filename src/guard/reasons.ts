@@ -165,7 +165,11 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("name.format", "the first bytes can be read in two ways, or never end", "N4"),
   reason("name.changed", "other bytes in the place of those that were read", "N4"),
   reason("name.order", "first bytes ahead of their turn: TCP sends them again", "N4"),
-  reason("name.segment", "a segment that cannot be read surely: data in a SYN, urgent data, a fragment, a wrong checksum", "N4"),
+  reason(
+    "name.segment",
+    "a segment that cannot be read surely: data in a SYN, urgent data, a fragment, a wrong checksum",
+    "N4",
+  ),
   reason("name.full", "256 connections have not said yet whom they want", "N7"),
 ]);
 

@@ -60,11 +60,51 @@ export interface GuardOptions {
   readonly address6?: string;
   /** As `heldElsewhere`, for an IPv6 address that is about to become the VM's. */
   readonly heldElsewhere6?: (address: bigint) => boolean;
+  /** Names' addresses from before. */
+  readonly restoredNames?: readonly NamePair[];
+  /** Called inline for what is asked and said by name; as `onBinding` in what it may throw. */
+  readonly onName?: (event: NameEvent) => void;
   /**
    * Called inline when one of the binding's addresses changes. What it throws does not reach the caller of the guard: it is
    * thrown again once the running code has ended, as an uncaught exception.
    */
   readonly onBinding?: (change: BindingChange) => void;
+}
+
+/** What a VM asked and got by name (docs/guard-names.md). `decision`: "passed", or a drop reason's name. */
+export type NameEvent =
+  | { readonly kind: "question"; readonly name: string; readonly type: number; readonly decision: string }
+  | { readonly kind: "learned"; readonly name: string; readonly addresses: number }
+  | {
+      readonly kind: "connection";
+      /** Absent: its first bytes name nobody. */
+      readonly name?: string;
+      /** Of IPv4 a number in host order, of IPv6 128 bits. */
+      readonly remote: number | bigint;
+      readonly port: number;
+      readonly decision: string;
+    };
+
+/** What was counted of one name. */
+export interface NameCount {
+  /** "*": of all names for which there was no room. */
+  readonly name: string;
+  /** Questions, and those of them that were denied or answered with nothing. */
+  readonly asked: number;
+  readonly denied: number;
+  /** Addresses in answers. */
+  readonly addresses: number;
+  /** Connections whose first bytes said it. */
+  readonly passed: number;
+  readonly refused: number;
+}
+
+/** An address that a name had, as it is kept across a restart; times are microseconds on the guard's clock. */
+export interface NamePair {
+  readonly name: string;
+  readonly address: number | bigint;
+  readonly verifiedEnd: number;
+  readonly otherEnd: number;
 }
 
 /** How the VM came to its address: snooped from the network's DHCP server, served by our own, or given by the user. */

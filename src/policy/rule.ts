@@ -39,6 +39,7 @@ export const MOST_RULES = 4096;
 /** How much of a wrong rule an error message repeats. */
 const LONGEST_ECHO = 80;
 
+const NAMES_ARE_OUT = 'nobody connects to the VM from a name: leave "in" out, or give a CIDR';
 const HIGHEST_PORT = 65_535;
 const FORM = /^(?:(in|out) +)?(?:\[([^ [\]]+)\]|([^ :[\]]+))(?::([1-9]\d{0,4})(?:-([1-9]\d{0,4}))?)?$/;
 /** An IPv6 CIDR without brackets and port. */
@@ -55,6 +56,7 @@ export function parseRule(action: Rule["action"], text: string): Rule {
   if (target === undefined || (bracketed !== undefined) !== (target.cidr6 !== undefined)) {
     throw wrong(action, text, remedyFor(text));
   }
+  if (target.name !== undefined && direction === "in") throw wrong(action, text, NAMES_ARE_OUT);
   const rule = { action, ...(direction && { direction: direction as RuleDirection }), target };
   if (first === undefined) return rule;
   const ports = { first: Number(first), last: Number(last ?? first) };
@@ -99,12 +101,12 @@ export function parseRules(allow: readonly string[], block: readonly string[]): 
 
 /** Whether a policy judges both directions and tracks flows: as soon as one rule has a direction. */
 export function isStateful(rules: readonly Rule[]): boolean {
-  return rules.some(({ direction }) => direction !== undefined);
+  return rules.some(({ direction, target }) => direction !== undefined || target.name !== undefined);
 }
 
 /** Whether verdicts depend on ports: when a rule has one, or a direction (threat row I1). */
 export function isByPort(rules: readonly Rule[]): boolean {
-  return rules.some(({ direction, ports }) => direction !== undefined || ports !== undefined);
+  return isStateful(rules) || rules.some(({ ports }) => ports !== undefined);
 }
 
 /**

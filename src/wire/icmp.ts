@@ -23,6 +23,8 @@ export const ICMP_PARAMETER_PROBLEM = 12;
 
 /** Code of ICMP_UNREACHABLE: communication administratively prohibited (RFC 1812 5.2.7.1). */
 export const ICMP_PROHIBITED = 13;
+/** The same: port unreachable (RFC 792). */
+export const ICMP_PORT_UNREACHABLE = 3;
 
 export const icmpType = (bytes: Uint8Array, message: number): number => bytes[message + TYPE]!;
 export const icmpCode = (bytes: Uint8Array, message: number): number => bytes[message + CODE]!;

@@ -31,6 +31,8 @@ export const MLD2_REPORT = ICMPV6 + 143;
 
 /** Code of ICMPV6_UNREACHABLE: communication administratively prohibited (RFC 4443 3.1). */
 export const ICMPV6_PROHIBITED = 1;
+/** The same: port unreachable (RFC 4443 3.1). */
+export const ICMPV6_PORT_UNREACHABLE = 4;
 
 /** Of a Packet Too Big message: the MTU of the next link, in bytes. */
 export const icmpv6Mtu = (bytes: Uint8Array, message: number): number => get32(bytes, message + 4);

@@ -2,6 +2,7 @@
 import { get16, put16 } from "./bytes.ts";
 import { addToSum, checksumOf, foldSum } from "./checksum.ts";
 import { emitIPv4, IPV4_HEADER, type IPv4Fields, PROTOCOL_UDP, pseudoHeaderSum } from "./ipv4.ts";
+import { IPV6_HEADER, pseudoHeader6Sum } from "./ipv6.ts";
 
 const SOURCE_PORT = 0;
 const DESTINATION_PORT = 2;
@@ -44,6 +45,23 @@ export function putUdpHeader(
   put16(bytes, datagram + CHECKSUM, 0);
   const sum = addToSum(pseudoHeaderSum(bytes, packet, length), bytes, datagram, length);
   // 0 would mean that there is no checksum (RFC 768).
+  put16(bytes, datagram + CHECKSUM, checksumOf(sum) || 0xffff);
+}
+
+/** The same behind an IPv6 header without extension headers. */
+export function putUdpHeader6(
+  bytes: Uint8Array,
+  packet: number,
+  length: number,
+  sourcePort: number,
+  destinationPort: number,
+): void {
+  const datagram = packet + IPV6_HEADER;
+  put16(bytes, datagram + SOURCE_PORT, sourcePort);
+  put16(bytes, datagram + DESTINATION_PORT, destinationPort);
+  put16(bytes, datagram + LENGTH, length);
+  put16(bytes, datagram + CHECKSUM, 0);
+  const sum = addToSum(pseudoHeader6Sum(bytes, packet, PROTOCOL_UDP, length), bytes, datagram, length);
   put16(bytes, datagram + CHECKSUM, checksumOf(sum) || 0xffff);
 }
 

@@ -5,10 +5,10 @@
  */
 import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV4 } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
-import { ICMP_PROHIBITED, ICMP_UNREACHABLE, putIcmpError } from "../../wire/icmp.ts";
+import { ICMP_PORT_UNREACHABLE, ICMP_PROHIBITED, ICMP_UNREACHABLE, putIcmpError } from "../../wire/icmp.ts";
 import { IPV4_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, putIPv4Header } from "../../wire/ipv4.ts";
 import { putTcp, TCP_ACK, TCP_HEADER, TCP_RST } from "../../wire/tcp.ts";
-import { answerBucket, answerTo, NO_ANSWER, PROHIBITED, RESET, synAcknowledgement } from "../answered.ts";
+import { answerBucket, answerTo, NO_ANSWER, PROHIBITED, RESET, synAcknowledgement, UNREACHABLE } from "../answered.ts";
 import type { FlowTable } from "../flow-table.ts";
 
 /** Bytes behind the IPv4 header that an ICMP error quotes (RFC 792). */
@@ -37,11 +37,11 @@ export class Answers {
     const { destination: remote, source: own } = view;
     const to = at + ETHERNET_HEADER;
     let total = IPV4_HEADER + TCP_HEADER;
-    if (kind === PROHIBITED) {
+    if (kind === PROHIBITED || kind === UNREACHABLE) {
+      const code = kind === PROHIBITED ? ICMP_PROHIBITED : ICMP_PORT_UNREACHABLE;
       const quoted = IPV4_HEADER + Math.min(view.transportLength, QUOTED_PAYLOAD);
       const message = to + IPV4_HEADER;
-      total =
-        IPV4_HEADER + putIcmpError(out, message, ICMP_UNREACHABLE, ICMP_PROHIBITED, view.bytes, view.packet, quoted);
+      total = IPV4_HEADER + putIcmpError(out, message, ICMP_UNREACHABLE, code, view.bytes, view.packet, quoted);
       putIPv4Header(out, to, total, PROTOCOL_ICMP, gateway === 0 ? remote : gateway, own);
     } else {
       putIPv4Header(out, to, total, PROTOCOL_TCP, remote, own);

@@ -73,7 +73,7 @@ export class IPv4Family implements AddressFamily {
   readonly #dhcpEgress: DhcpEgress;
   readonly #dhcpIngress: DhcpIngress;
   readonly #fragments: FragmentGuard;
-  readonly #answers: Answers | undefined;
+  readonly #answers = new Answers();
   /** The bound address as a signed number, as views have them; 0 = none. */
   #own = 0;
 
@@ -121,7 +121,6 @@ export class IPv4Family implements AddressFamily {
     this.#dhcpEgress = new DhcpEgress(dhcp);
     this.#dhcpIngress = new DhcpIngress(dhcp);
     this.#fragments = new FragmentGuard(new IPv4Fragments(policy));
-    this.#answers = settings.reject ? new Answers() : undefined;
     this.#gateway.setAddress(gateway);
     const kept = restored?.addresses.find((address) => address.family === "ipv4");
     const taken = kept !== undefined && restore(dhcp, kept);
@@ -211,7 +210,9 @@ export class IPv4Family implements AddressFamily {
 
   answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number {
     // RFC 1122 3.2.2: nothing that went to many is answered.
-    if (this.#answers === undefined || this.#policy.isGroup(view.destination)) return 0;
+    if (!this.#policy.answersDenied || this.#policy.isGroup(view.destination)) return 0;
+    const own = this.#policy.names?.answer(view, verdict, out, at) ?? 0;
+    if (own > 0) return own;
     const lost = verdict === FLOW_UNKNOWN || this.#policy.isOfCutFlow(view);
     return this.#answers.write(view, verdict, lost, this.#clock[0]!, this.gateway, out, at);
   }
@@ -225,7 +226,8 @@ export class IPv4Family implements AddressFamily {
 
   takeQuestion(out: Uint8Array, at: number): number {
     const now = this.#clock[0]!;
-    return this.#ownRequest.take(out, at, now) || this.#arp.takeQuestion(out, at, now);
+    const reset = this.#policy.names?.takeReset(out, at) ?? 0;
+    return reset || this.#ownRequest.take(out, at, now) || this.#arp.takeQuestion(out, at, now);
   }
 
   /** Nothing: an IPv4 address ends with its lease, used or not. */

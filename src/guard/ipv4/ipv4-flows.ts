@@ -7,14 +7,19 @@ import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_ICMP } from "../../wire/ipv4.ts";
 import { judgeKind } from "../default-policy.ts";
 import type { FlowFamily } from "../flow-family.ts";
+import type { NameFamily } from "../names/name-family.ts";
+import type { Address } from "../names/pairs.ts";
 import { AddressNumbers } from "../remotes.ts";
+import type { NameAddresses } from "./name-addresses.ts";
 import type { OwnAddresses } from "./own-addresses.ts";
 
-export class IPv4Flows extends AddressNumbers implements FlowFamily {
+export class IPv4Flows extends AddressNumbers implements FlowFamily, NameFamily {
   readonly icmp = PROTOCOL_ICMP;
   /** In force now. */
   table: PolicyTable;
   readonly #own: OwnAddresses;
+  /** While the policy has names. */
+  nameAddresses: NameAddresses | undefined;
 
   constructor(own: OwnAddresses, table: PolicyTable) {
     super();
@@ -46,6 +51,22 @@ export class IPv4Flows extends AddressNumbers implements FlowFamily {
 
   judge(way: Way, remote: number, protocol: number, port: number, fragmented: boolean): number {
     return judgeKind(this.table.ask(way, remote, port), protocol, port, fragmented);
+  }
+
+  addressOf(remote: number): number {
+    return remote;
+  }
+
+  isDnsServer(remote: number): boolean {
+    return this.nameAddresses!.isDnsServer(remote);
+  }
+
+  outranksNames(remote: number, port: number): boolean {
+    return this.nameAddresses!.outranksNames(remote, port);
+  }
+
+  isPinnable(address: Address): boolean {
+    return this.nameAddresses?.isPinnable(address as number) ?? false;
   }
 
   mayOpenToVm(remote: number, port: number): boolean {

@@ -18,6 +18,8 @@ import { isEcho } from "../flow-key.ts";
 import type { FlowObserver } from "../flow-observer.ts";
 import type { FlowTable } from "../flow-table.ts";
 import type { GuardSettings } from "../guard-settings.ts";
+import type { NameFlows } from "../names/name-flows.ts";
+import { NameGuard } from "../names/name-guard.ts";
 import { NotedFlows } from "../noted-flows.ts";
 import { explainPolicy } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
@@ -25,6 +27,7 @@ import { isSameList } from "../same-list.ts";
 import type { TokenBucket } from "../token-bucket.ts";
 import type { Explanation, PolicyQuestion } from "../types.ts";
 import { IPv4Flows } from "./ipv4-flows.ts";
+import { NameAddresses } from "./name-addresses.ts";
 import { OwnAddresses } from "./own-addresses.ts";
 
 const ICMP_RATE = verdictOf("icmp.rate");
@@ -35,6 +38,8 @@ const PLACE = 0;
 const NOWHERE: KnownNetwork = Object.freeze({ gateway: 0, address: 0, netmask: 0, dnsServers: Object.freeze([]) });
 
 export class PolicyGuard {
+  /** Of both families. */
+  readonly nameGuard: NameGuard;
   readonly #live: boolean;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
@@ -56,7 +61,13 @@ export class PolicyGuard {
   /** Called when the gateway or the DNS servers have changed: what a packet to them is judged by. */
   onNetwork: (() => void) | undefined;
 
-  constructor({ rules, ipv6, live, reject }: GuardSettings, clock: Float64Array, observer?: FlowObserver) {
+  constructor(
+    { rules, ipv6, live, reject }: GuardSettings,
+    clock: Float64Array,
+    observer?: FlowObserver,
+    names = new NameGuard(ipv6, undefined),
+  ) {
+    this.nameGuard = names;
     this.#live = live || observer !== undefined;
     this.#observer = observer;
     this.#clock = clock;
@@ -65,7 +76,8 @@ export class PolicyGuard {
     this.#inForce = rulesInForce(rules, ipv6);
     this.#table = new PolicyTable(this.#inForce, NOWHERE);
     this.#family = new IPv4Flows(this.#own, this.#table);
-    this.#flows = new NotedFlows(this.#family, reject, clock, observer);
+    this.#flows = new NotedFlows(this.#family, reject, clock, names, observer);
+    names.join(this.#family, false);
     this.#echoBucket = this.#flows.echoBucket;
     this.#configure();
   }
@@ -97,6 +109,11 @@ export class PolicyGuard {
   /** Whether a packet to the VM from an address, which passes, may open a flow. */
   mayOpenToVm(remote: number, port: number): boolean {
     return this.#family.mayOpenToVm(remote, port);
+  }
+
+  /** Whether names may open an address; only while the policy has some. */
+  isPinnable(address: number): boolean {
+    return this.#family.isPinnable(address);
   }
 
   /** Ends what is over. To be called whenever the clock was moved. */
@@ -141,6 +158,8 @@ export class PolicyGuard {
   }
 
   #configure(): void {
+    const hasNames = this.nameGuard.table !== undefined;
+    this.#family.nameAddresses = hasNames ? new NameAddresses(this.#inForce, this.#knownNetwork) : undefined;
     this.#noting = this.#table.stateful || this.#live ? this.#flows.needed() : undefined;
   }
 
@@ -177,6 +196,16 @@ export class PolicyGuard {
   /** Whether a packet of the VM's is a TCP segment of a flow that is cut. */
   isOfCutFlow(view: FrameView): boolean {
     return this.#flows.isOfCutFlow(view, PLACE);
+  }
+
+  /** Whether what is denied is answered now. */
+  get answersDenied(): boolean {
+    return this.#flows.answersDenied;
+  }
+
+  /** What names say; undefined while the policy has none. */
+  get names(): NameFlows | undefined {
+    return this.#flows.names;
   }
 
   /** The next flow that gets a RST (option `reject`), which waits no longer; NO_FLOW = none. */

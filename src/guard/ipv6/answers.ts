@@ -4,11 +4,17 @@
  */
 import { ETHERNET_HEADER, putEthernet, TYPE_IPV6 } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
-import { ICMPV6_HEADER, ICMPV6_PROHIBITED, ICMPV6_UNREACHABLE, putIcmpv6Error } from "../../wire/icmpv6.ts";
+import {
+  ICMPV6_HEADER,
+  ICMPV6_PORT_UNREACHABLE,
+  ICMPV6_PROHIBITED,
+  ICMPV6_UNREACHABLE,
+  putIcmpv6Error,
+} from "../../wire/icmpv6.ts";
 import { PROTOCOL_TCP } from "../../wire/ipv4.ts";
 import { IPV6_HEADER, IPV6_LEAST_MTU, PROTOCOL_ICMPV6, putIPv6HeaderOfWords } from "../../wire/ipv6.ts";
 import { putTcp6, TCP_ACK, TCP_HEADER, TCP_RST } from "../../wire/tcp.ts";
-import { answerBucket, answerTo, NO_ANSWER, PROHIBITED, RESET, synAcknowledgement } from "../answered.ts";
+import { answerBucket, answerTo, NO_ANSWER, PROHIBITED, RESET, synAcknowledgement, UNREACHABLE } from "../answered.ts";
 import type { FlowTable } from "../flow-table.ts";
 
 /** Bytes of the longest answer: an ICMPv6 error is as long as every link carries it (RFC 4443 2.4 (c)). */
@@ -40,11 +46,12 @@ export class Answers6 {
     if (kind === NO_ANSWER || !this.#bucket.take(now)) return 0;
     const to = at + ETHERNET_HEADER;
     let payload = TCP_HEADER;
-    if (kind === PROHIBITED) {
+    if (kind === PROHIBITED || kind === UNREACHABLE) {
+      const code = kind === PROHIBITED ? ICMPV6_PROHIBITED : ICMPV6_PORT_UNREACHABLE;
       const quoted = Math.min(view.totalLength, MOST_QUOTED);
       payload = ICMPV6_HEADER + quoted;
       putIPv6HeaderOfWords(out, to, payload, PROTOCOL_ICMPV6, router ?? remote, 0, own, 0);
-      putIcmpv6Error(out, to, ICMPV6_UNREACHABLE, ICMPV6_PROHIBITED, view.bytes, view.packet, quoted);
+      putIcmpv6Error(out, to, ICMPV6_UNREACHABLE, code, view.bytes, view.packet, quoted);
     } else {
       putIPv6HeaderOfWords(out, to, payload, PROTOCOL_TCP, remote, 0, own, 0);
       const sequence = kind === RESET ? view.tcpAcknowledgement : 0;

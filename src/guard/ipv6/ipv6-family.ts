@@ -251,7 +251,7 @@ export class IPv6Family implements AddressFamily {
   }
 
   takeQuestion(out: Uint8Array, at: number): number {
-    return this.#questions.takeQuestion(out, at, this.#clock[0]!);
+    return this.#policy.takeNetworkReset(out, at) || this.#questions.takeQuestion(out, at, this.#clock[0]!);
   }
 
   takeProbe(out: Uint8Array, at: number): number {

@@ -11,23 +11,28 @@ import { PolicyTable6 } from "../../policy/table-6.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_ICMP } from "../../wire/ipv4.ts";
 import { PROTOCOL_ICMPV6 } from "../../wire/ipv6.ts";
-import { wordsOf } from "../../wire/ipv6-address.ts";
+import { addressOfWords, wordsOf } from "../../wire/ipv6-address.ts";
 import { isAmong } from "../../wire/ipv6-words.ts";
 import { judgeKind, judgeKind6 } from "../default-policy.ts";
 import type { FlowFamily } from "../flow-family.ts";
 import type { PolicyGuard } from "../ipv4/policy-guard.ts";
+import type { NameFamily } from "../names/name-family.ts";
+import type { Address } from "../names/pairs.ts";
 import { PASS } from "../reasons.ts";
+import { NameAddresses6 } from "./name-addresses-6.ts";
 import type { OwnPlaces } from "./own-places.ts";
 import { RemoteNumbers } from "./remote-numbers.ts";
 
 /** Four words of each. */
 const METADATA_WORDS = Int32Array.from(METADATA_ADDRESSES_6.flatMap(({ address }) => [...wordsOf(address)]));
 
-export class IPv6Flows extends RemoteNumbers implements FlowFamily {
+export class IPv6Flows extends RemoteNumbers implements FlowFamily, NameFamily {
   readonly icmp = PROTOCOL_ICMPV6;
   readonly #ipv4: PolicyGuard;
   readonly #own: OwnPlaces;
   #table: PolicyTable6;
+  /** While the policy has names. */
+  #nameAddresses: NameAddresses6 | undefined;
 
   constructor(ipv4: PolicyGuard, own: OwnPlaces, rules: readonly Rule[]) {
     super();
@@ -41,9 +46,10 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily {
     return this.#table;
   }
 
-  /** Puts these into force. `rules`: with those that they imply. */
-  setPolicy(rules: readonly Rule[], knownNetwork: KnownNetwork6): void {
+  /** Puts these into force. `rules`: with those that they imply; `hasNames`: some have a name. */
+  setPolicy(rules: readonly Rule[], knownNetwork: KnownNetwork6, hasNames: boolean): void {
     this.#table = new PolicyTable6(rules, knownNetwork);
+    this.#nameAddresses = hasNames ? new NameAddresses6(rules, knownNetwork) : undefined;
   }
 
   get stateful(): boolean {
@@ -80,6 +86,24 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily {
     if (embedded < 0) return PASS;
     const same = protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : protocol;
     return judgeKind(this.#ipv4.table.ask(way, embedded, port), same, port, fragmented);
+  }
+
+  addressOf(): bigint {
+    const { words } = this;
+    return addressOfWords(words[0]!, words[1]!, words[2]!, words[3]!);
+  }
+
+  isDnsServer(): boolean {
+    return this.#nameAddresses!.isDnsServer(this.words);
+  }
+
+  outranksNames(_remote: number, port: number): boolean {
+    return this.#nameAddresses!.outranksNames(this.words, port);
+  }
+
+  isPinnable(address: Address): boolean {
+    const addresses = this.#nameAddresses;
+    return addresses?.isPinnable(address as bigint, (embedded) => this.#ipv4.isPinnable(embedded)) ?? false;
   }
 
   mayOpenToVm(_remote: number, port: number): boolean {

@@ -19,6 +19,7 @@ import { NO_FLOW } from "../flow-table.ts";
 import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../ipv4/policy-guard.ts";
+import type { NameGuard } from "../names/name-guard.ts";
 import { NotedFlows } from "../noted-flows.ts";
 import { explainPolicy6, type PolicyQuestion6 } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
@@ -41,12 +42,13 @@ export class PolicyGuard6 {
   readonly #exposed: ExposedPorts;
   readonly #ipv4: PolicyGuard;
   readonly #own: OwnPlaces;
+  readonly #names: NameGuard;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
   readonly #family: IPv6Flows;
   readonly #flows: NotedFlows;
   readonly #fragments: FragmentGuard;
-  readonly #answers: Answers6 | undefined;
+  readonly #answers = new Answers6();
   #rules: readonly Rule[];
   #knownNetwork = NO_NETWORK_6;
   /** Four words; undefined = there is none. */
@@ -61,6 +63,8 @@ export class PolicyGuard6 {
    * place 0. Make one only where IPv6 is on: its tables are made here, flows' when they are needed first, all once.
    */
   constructor(settings: GuardSettings, ipv4: PolicyGuard, own: OwnPlaces, clock: Float64Array) {
+    const names = ipv4.nameGuard;
+    this.#names = names;
     const { rules, live, reject, mac, exposed } = settings;
     this.#exposed = exposed;
     this.#mac = mac;
@@ -70,11 +74,11 @@ export class PolicyGuard6 {
     this.#clock = clock;
     this.#rules = rulesInForce(rules, true);
     this.#family = new IPv6Flows(ipv4, own, this.#rules);
-    this.#flows = new NotedFlows(this.#family, reject, clock);
+    this.#flows = new NotedFlows(this.#family, reject, clock, names);
+    names.join(this.#family, true);
     this.#fragments = new FragmentGuard(
       new IPv6Fragments(this.#family, (way, view, place) => this.#judgeWhole(way, view, place)),
     );
-    this.#answers = reject ? new Answers6() : undefined;
     // What embeds an IPv4 address is judged by IPv4's policy, too.
     ipv4.onNetwork = () => this.#flows.judgeAgain(false);
     this.#configure();
@@ -120,7 +124,7 @@ export class PolicyGuard6 {
   }
 
   #configure(): void {
-    this.#family.setPolicy(this.#rules, this.#knownNetwork);
+    this.#family.setPolicy(this.#rules, this.#knownNetwork, this.#names.table !== undefined);
     this.#noting = this.#family.stateful || this.#live ? this.#flows.needed() : undefined;
   }
 
@@ -159,9 +163,16 @@ export class PolicyGuard6 {
    * returns its length; 0 = none. `place`: of its source, or NO_PLACE.
    */
   answer(view: FrameView, verdict: number, place: number, out: Uint8Array, at: number): number {
-    if (this.#answers === undefined) return 0;
+    if (!this.#flows.answersDenied) return 0;
+    const own = this.#flows.names?.answer(view, verdict, out, at) ?? 0;
+    if (own > 0) return own;
     const lost = verdict === FLOW_UNKNOWN || this.#flows.isOfCutFlow(view, place);
     return this.#answers.write(view, verdict, lost, this.#clock[0]!, this.#router, out, at);
+  }
+
+  /** Writes the next RST for the other side of a flow that was broken off to `out` at `at`, 74 bytes; returns its length. */
+  takeNetworkReset(out: Uint8Array, at: number): number {
+    return this.#flows.names?.takeReset(out, at) ?? 0;
   }
 
   /**

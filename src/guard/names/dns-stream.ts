@@ -9,7 +9,7 @@ import { PASS, verdictOf } from "../reasons.ts";
 import { LONGEST_SEGMENT } from "./endpoints.ts";
 import type { Inspection } from "./inspection.ts";
 import type { NameJudge } from "./name-judge.ts";
-import { CHANGED as OTHER_BYTES, MOST_HELD, OrderedBytes, OUT_OF_ORDER } from "./ordered-bytes.ts";
+import { MOST_HELD, type OrderedBytes, CHANGED as OTHER_BYTES, OUT_OF_ORDER } from "./ordered-bytes.ts";
 
 const ORDER = verdictOf("name.order");
 const CHANGED = verdictOf("name.changed");

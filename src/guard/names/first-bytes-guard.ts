@@ -5,7 +5,7 @@ import { PASS, verdictOf } from "../reasons.ts";
 import { MALFORMED, MORE, NAMED, UNREADABLE } from "./first-bytes.ts";
 import { type Inspection, LENIENT, READ, READING, WATCHED } from "./inspection.ts";
 import type { NameJudge } from "./name-judge.ts";
-import { CHANGED as OTHER_BYTES, MOST_HELD, OUT_OF_ORDER } from "./ordered-bytes.ts";
+import { MOST_HELD, CHANGED as OTHER_BYTES, OUT_OF_ORDER } from "./ordered-bytes.ts";
 
 const ORDER = verdictOf("name.order");
 const CHANGED = verdictOf("name.changed");

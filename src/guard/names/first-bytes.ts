@@ -1,10 +1,5 @@
 /** Reads whom the first bytes of a client ask for: those of TLS, or of HTTP/1. By the first byte it is known which. */
-import {
-  HEAD_MALFORMED,
-  HEAD_MORE,
-  HEAD_NAMED,
-  HttpHead,
-} from "../../wire/http-head.ts";
+import { HEAD_MALFORMED, HEAD_MORE, HEAD_NAMED, HttpHead } from "../../wire/http-head.ts";
 import { HELLO_MORE, HELLO_NAMED, HELLO_NAMELESS, RECORD_HANDSHAKE, TlsHello } from "../../wire/tls-hello.ts";
 
 /** What `feed` returns: more bytes are needed; a name; none, or not in a way that is read; two ways to read it; nothing to read. */

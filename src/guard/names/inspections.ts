@@ -87,7 +87,8 @@ export class Inspections {
   /** Judges a packet of the flow's to the VM. */
   ingress(slot: number, view: FrameView, now: number): number {
     const inspection = this.#all[slot]!;
-    if (inspection.mode === DNS) return isReadable(view) ? this.#dns.ingress(inspection, view, dataOf(view), now) : SEGMENT;
+    if (inspection.mode === DNS)
+      return isReadable(view) ? this.#dns.ingress(inspection, view, dataOf(view), now) : SEGMENT;
     if (inspection.state !== READ || view.fragmentBits !== 0 || (view.tcpFlags & TCP_ACK) === 0) return PASS;
     // Nobody can put other bytes in the place of those that the other side has.
     if (((view.tcpAcknowledgement - inspection.fromVm.next) | 0) >= 0) inspection.state = DONE;

@@ -47,8 +47,7 @@ export class OrderedBytes {
     const offset = (sequence - this.start) | 0;
     if (offset < 0 || offset > this.held) return OUT_OF_ORDER;
     const repeated = Math.min(length, this.held - offset);
-    for (let index = 0; index < repeated; index++)
-      if (data[at + index] !== this.bytes[offset + index]) return CHANGED;
+    for (let index = 0; index < repeated; index++) if (data[at + index] !== this.bytes[offset + index]) return CHANGED;
     return repeated;
   }
 

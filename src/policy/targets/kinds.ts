@@ -2,9 +2,10 @@
 import { ALIASES } from "./alias.ts";
 import { CIDRS } from "./cidr.ts";
 import { CIDRS_6 } from "./cidr-6.ts";
+import { NAMES } from "./name.ts";
 import type { Target, TargetKind } from "./target.ts";
 
-const KINDS: readonly TargetKind[] = [CIDRS, CIDRS_6, ALIASES];
+const KINDS: readonly TargetKind[] = [CIDRS, CIDRS_6, ALIASES, NAMES];
 
 /** What may be written as a target of IPv4's, for error messages. */
 export const TARGET_FORMS = [CIDRS, ALIASES].map(({ form }) => form).join(" or ");

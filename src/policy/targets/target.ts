@@ -23,6 +23,8 @@ export interface Target {
   readonly cidr: Cidr | undefined;
   /** The prefix, where the target is written as an IPv6 one. */
   readonly cidr6: Cidr6 | undefined;
+  /** Where the target is a name, which covers no addresses by itself: in wire form, and whether what is below it is meant. */
+  readonly name?: { readonly labels: Uint8Array; readonly isWildcard: boolean } | undefined;
   /** The classes of IPv4 addresses that it covers; empty unless `rank` is 0. */
   readonly classes: readonly number[];
   /** The classes of IPv6 addresses. */

@@ -2,12 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  DNS,
-  LENIENT,
-  STRICT,
-  WATCHED,
-} from "../../../src/guard/names/inspection.ts";
+import { DNS, LENIENT, STRICT, WATCHED } from "../../../src/guard/names/inspection.ts";
 import { Inspections, MOST_INSPECTIONS } from "../../../src/guard/names/inspections.ts";
 import type { NameJudge } from "../../../src/guard/names/name-judge.ts";
 import { DROP_REASONS, PASS, verdictOf } from "../../../src/guard/reasons.ts";
@@ -16,7 +11,11 @@ import { FrameView } from "../../../src/wire/frame-view.ts";
 import { FIN, RST, SYN } from "../segment.ts";
 import { checked, fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
 
-const wire = (name: string): string => name.split(".").map((label) => String.fromCharCode(label.length) + label).join("");
+const wire = (name: string): string =>
+  name
+    .split(".")
+    .map((label) => String.fromCharCode(label.length) + label)
+    .join("");
 const textOf = (labels: Uint8Array, length: number): string => String.fromCharCode(...labels.subarray(0, length - 1));
 
 class World implements NameJudge {
@@ -108,7 +107,8 @@ test("every cut of a hello in two, and bytes one by one: the segment that comple
     }
     const world = new World();
     world.open();
-    for (let at = 0; at < hello.length - 1; at++) assert.equal(world.out(fromVm(at, hello.subarray(at, at + 1))), "pass");
+    for (let at = 0; at < hello.length - 1; at++)
+      assert.equal(world.out(fromVm(at, hello.subarray(at, at + 1))), "pass");
     assert.equal(world.out(fromVm(hello.length - 1, hello.subarray(-1))), verdict);
   }
 });

@@ -23,8 +23,7 @@ export function checked(frame: Uint8Array): Uint8Array {
 export const fromVm = (at: number, data: Uint8Array, words: SegmentWords = {}): Uint8Array =>
   checked(tcpOut({ flags: ACK_FLAG, sequence: (START + 1 + at) >>> 0, data, ...words }));
 
-export const syn = (words: SegmentWords = {}): Uint8Array =>
-  checked(tcpOut({ flags: SYN, sequence: START, ...words }));
+export const syn = (words: SegmentWords = {}): Uint8Array => checked(tcpOut({ flags: SYN, sequence: START, ...words }));
 
 export const toVm = (words: SegmentWords = {}): Uint8Array => checked(tcpIn({ flags: ACK_FLAG, ...words }));
 

@@ -1,0 +1,158 @@
+/** Connections by name: pinned addresses, first bytes, what happens to them when rules change, and who gets a RST. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseRules } from "../../../src/policy/rule.ts";
+import { ACK_FLAG, FIN, RST } from "../segment.ts";
+import { SECOND, udp } from "../support.ts";
+import { fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
+import { ONLY, World } from "./world.ts";
+
+const NAME = "registry.npmjs.org";
+const CDN = "104.16.0.1";
+const HELLO = await helloFor(NAME);
+const EVIL = await helloFor("evil.example.net");
+
+test("a SYN passes only to an address that an allowed name had, to its ports, while the answer holds", () => {
+  const world = new World([NAME]);
+  assert.equal(world.connect(CDN), "name.unpinned");
+  world.resolve(NAME, CDN, 30);
+  assert.equal(world.connect(CDN), "pass");
+  assert.equal(world.connect(CDN, 80, 40_001), "pass");
+  assert.equal(world.connect(CDN, 22, 40_002), "policy.block");
+  assert.equal(world.connect("104.16.0.2"), "name.unpinned");
+  world.wait(3600 * SECOND + 1);
+  assert.equal(world.connect(CDN, 443, 40_003), "name.unpinned");
+});
+
+test("a port that the rule names opens by the pair alone, for the TTL, and by UDP too, but not QUIC", () => {
+  const world = new World([`${NAME}:22`, `${NAME}:443`]);
+  world.resolve(NAME, CDN, 90);
+  assert.equal(world.connect(CDN, 22), "pass");
+  world.accepted(CDN, 22);
+  assert.equal(world.say(CDN, text("SSH-2.0-x\r\n"), 0, 22), "pass");
+  assert.equal(world.out(udp(4000, 22, { destination: CDN })), "pass");
+  assert.equal(world.out(udp(4000, 443, { destination: CDN })), "name.quic");
+  world.wait(90 * SECOND + 1);
+  assert.equal(world.connect(CDN, 443, 40_001), "pass");
+  // Its own flow holds the pair.
+  assert.equal(world.connect(CDN, 22, 40_002), "pass");
+});
+
+test("the hello decides: an allowed name goes on, another one is broken off both ways", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  assert.equal(world.connect(CDN), "pass");
+  world.accepted(CDN);
+  assert.equal(world.say(CDN, HELLO), "pass");
+  assert.equal(
+    world.in(toVm({ source: CDN, sequence: 9000, acknowledgement: (START + 1 + HELLO.length) >>> 0 })),
+    "pass",
+  );
+  assert.equal(world.say(CDN, text("more"), HELLO.length), "pass");
+
+  assert.equal(world.connect(CDN, 443, 40_001), "pass");
+  world.accepted(CDN, 443, 40_001);
+  assert.equal(world.say(CDN, EVIL.subarray(0, 50), 0, 443, 40_001), "pass");
+  const rest = fromVm(50, EVIL.subarray(50), { destination: CDN, own: 40_001, acknowledgement: 9000 });
+  const { reason, answer } = world.refused(rest);
+  assert.equal(reason, "name.denied");
+  assert.equal(answer!.tcpFlags, RST);
+  assert.equal(answer!.tcpSequence, 9000);
+  const reset = world.toNetwork()!;
+  assert.equal(reset.tcpFlags, RST);
+  assert.equal(reset.tcpSequence, (START + 51) >>> 0);
+  assert.equal(reset.destinationPort, 443);
+  assert.equal(world.toNetwork(), undefined);
+  assert.equal(world.say(CDN, text("x"), EVIL.length, 443, 40_001), "policy.block");
+  assert.equal(world.in(toVm({ source: CDN, own: 40_001, data: text("x") })), "flow.cut");
+  assert.deepEqual(
+    world.events
+      .filter(({ kind }) => kind === "connection")
+      .map((event) => "name" in event && [event.name, event.decision]),
+    [
+      [NAME, "passed"],
+      ["evil.example.net", "name.denied"],
+    ],
+  );
+});
+
+test("a name that is allowed but has another address is denied (fronting by address)", () => {
+  const world = new World([NAME, "other.example.com"]);
+  world.resolve(NAME, CDN);
+  world.resolve("other.example.com", "104.16.0.7");
+  world.connect(CDN);
+  assert.equal(world.say(CDN, text("GET / HTTP/1.1\r\nHost: other.example.com\r\n\r\n")), "name.denied");
+});
+
+test("TCP Fast Open, a SYN again, and segments out of turn", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  assert.equal(world.out(syn({ destination: CDN, data: HELLO })), "name.segment");
+  assert.equal(world.connect(CDN), "pass");
+  assert.equal(world.connect(CDN), "pass");
+  assert.equal(world.say(CDN, HELLO.subarray(100), 100), "name.order");
+  assert.equal(world.say(CDN, HELLO), "pass");
+});
+
+test("rules that take a name away end its flows; a name that was learned opens at once when it is allowed again", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  world.connect(CDN);
+  world.accepted(CDN);
+  world.say(CDN, HELLO);
+  const other = parseRules([...ONLY.allow, "other.example.com"], ONLY.block);
+  assert.equal(world.guard.setRules(other), 1);
+  const out = new Uint8Array(200);
+  assert.equal(world.guard.takeReset(out, 0), 60);
+  assert.equal(world.say(CDN, text("x"), HELLO.length), "policy.block");
+  assert.equal(world.connect(CDN, 443, 40_001), "name.unpinned");
+  assert.equal(world.guard.setRules(parseRules([...ONLY.allow, NAME], ONLY.block)), 0);
+  assert.equal(world.connect(CDN, 443, 40_002), "pass");
+});
+
+test("a flow goes on while the name that it said is allowed, whatever becomes of the others with its address", () => {
+  const world = new World([NAME, "other.example.com"]);
+  world.resolve(NAME, CDN);
+  world.resolve("other.example.com", CDN);
+  world.connect(CDN);
+  world.say(CDN, HELLO);
+  assert.equal(world.guard.setRules(parseRules([...ONLY.allow, NAME], ONLY.block)), 0);
+  assert.equal(world.guard.setRules(parseRules([...ONLY.allow, "other.example.com"], ONLY.block)), 1);
+});
+
+test("what was broken off stays so, also when its name becomes allowed", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  world.connect(CDN);
+  world.accepted(CDN);
+  assert.equal(world.say(CDN, EVIL), "name.denied");
+  world.guard.setRules(parseRules([...ONLY.allow, NAME, "evil.example.net"], ONLY.block));
+  assert.notEqual(world.say(CDN, text("x"), EVIL.length), "pass");
+});
+
+test("a block by name in an open policy refuses the hello, and nothing else", () => {
+  const world = new World([], { block: ["evil.example.net"] });
+  for (const [own, data, verdict] of [
+    [40_001, HELLO, "pass"],
+    [40_002, EVIL, "name.denied"],
+    [40_003, text("SSH-2.0-x\r\n"), "pass"],
+  ] as const) {
+    assert.equal(world.connect(CDN, 443, own), "pass");
+    assert.equal(world.say(CDN, data, 0, 443, own), verdict);
+  }
+});
+
+test("a block rule with a port for the very address ranks before a name", () => {
+  const world = new World([NAME], { ...ONLY, block: [...ONLY.block, `out ${CDN}/32:443`] });
+  world.resolve(NAME, CDN);
+  assert.equal(world.connect(CDN, 443), "name.unpinned");
+  assert.equal(world.connect(CDN, 80), "pass");
+});
+
+test("ends of connections: FIN and RST pass before anything was said", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  world.connect(CDN);
+  assert.equal(world.out(fromVm(0, text(""), { destination: CDN, flags: ACK_FLAG | FIN })), "pass");
+  assert.equal(world.out(fromVm(0, text(""), { destination: CDN, flags: RST })), "pass");
+});
