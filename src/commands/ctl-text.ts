@@ -95,6 +95,25 @@ function hostLines(fields: Fields): string[] {
   return listOf(fieldsOf(fields.host).notices).map((notice) => `host       ${shown(notice)}`);
 }
 
+export function describeNames(answer: Fields): string[] {
+  const names = Array.isArray(answer.names) ? answer.names.map(fieldsOf) : [];
+  if (names.length === 0) return ["no name was asked for"];
+  const columns = ["asked", "denied", "addresses", "passed", "refused"] as const;
+  const line = (cells: readonly string[], name: string): string =>
+    `${cells.map((cell) => cell.padStart(9)).join(" ")}  ${name}`;
+  return [
+    line(columns, "name"),
+    ...names
+      .toSorted((one, other) => Number(other.asked) - Number(one.asked))
+      .map((counts) =>
+        line(
+          columns.map((column) => shown(counts[column])),
+          shown(counts.name),
+        ),
+      ),
+  ];
+}
+
 export function describeEvent({ event, time, ...fields }: Fields): string[] {
   const words = Object.entries(fields).map(([key, value]) => {
     const text = Array.isArray(value) ? value.join(",") : shown(value);

@@ -5,18 +5,26 @@ import { type Answer, ControlClient } from "../control/client.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { findTargets, splitAtCommand } from "./ctl-targets.ts";
-import { describeEvent, describeExplanation, describeLane, describeStatus, policyLines } from "./ctl-text.ts";
+import {
+  describeEvent,
+  describeExplanation,
+  describeLane,
+  describeNames,
+  describeStatus,
+  policyLines,
+} from "./ctl-text.ts";
 import { Output } from "./output.ts";
 
 export interface CtlArguments {
   readonly allow?: readonly Rule[];
   readonly block?: readonly Rule[];
+  readonly only?: readonly Rule[];
   /** Only `keep`. */
   readonly isolation?: string;
   readonly json?: boolean;
 }
 
-const COMMANDS = ["status", "get", "set", "explain", "lane", "watch"] as const;
+const COMMANDS = ["status", "get", "set", "explain", "names", "lane", "watch"] as const;
 type CtlCommand = (typeof COMMANDS)[number];
 
 /** How many softnets are asked at a time. */
@@ -91,9 +99,10 @@ async function askOne(
     if (command === "status") print(await client.ask("softnet.status"), describeStatus);
     if (command === "get") print(await client.ask("softnet.policy.get"), policyLines);
     if (command === "set") {
-      const [allow, block] = [given.allow, given.block].map((rules) => rules?.map(formatRule));
-      print(await client.ask("softnet.policy.set", { allow, block, isolation: given.isolation }), policyLines);
+      const [allow, block, only] = [given.allow, given.block, given.only].map((rules) => rules?.map(formatRule));
+      print(await client.ask("softnet.policy.set", { allow, block, only, isolation: given.isolation }), policyLines);
     }
+    if (command === "names") print(await client.ask("softnet.names"), describeNames);
     if (lane !== undefined) print(await client.ask("softnet.lane.set", { state: lane }), describeLane);
     if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
     if (interrupted) await watch(client, output, interrupted, (event) => print(event, describeEvent));
@@ -116,14 +125,16 @@ function printer(output: Output, { json }: CtlArguments, path?: string): Print {
 }
 
 function refuseSurplus(command: CtlCommand, words: readonly string[], given: CtlArguments): void {
-  const { allow, block, isolation } = given;
+  const { allow, block, only, isolation } = given;
   if (command !== "explain" && command !== "lane" && words.length > 0)
     throw new UserError(`ctl ${command} takes no more arguments: ${words[0]}`);
-  if (command === "set" && (allow === undefined || block === undefined)) {
-    throw new UserError('ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none');
+  if (command === "set" && only === undefined && (allow === undefined || block === undefined)) {
+    throw new UserError(
+      'ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none, or --only LIST',
+    );
   }
-  if (command !== "set" && (allow !== undefined || block !== undefined || isolation !== undefined)) {
-    throw new UserError(`--allow, --block and --isolation belong to ctl set, not to ctl ${command}`);
+  if (command !== "set" && [allow, block, only, isolation].some((one) => one !== undefined)) {
+    throw new UserError(`--allow, --block, --only and --isolation belong to ctl set, not to ctl ${command}`);
   }
 }
 

@@ -20,7 +20,7 @@ import { writeIfPossible } from "./output.ts";
 import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
 import { leaveTerminal } from "./terminal.ts";
-import { oneOf, ruleList, wholeNumber } from "./values.ts";
+import { oneOf, onlyList, ruleList, wholeNumber } from "./values.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -116,10 +116,11 @@ function addCtl(softnet: Command): void {
     .command("ctl <path> <command> [words...]")
     .usage("<path...> <command> [words...] [options]")
     .description(
-      "ask running softnets at their --control-socket, or a folder's *.ctl: status, get, set, explain, lane, watch",
+      "ask running softnets at their --control-socket, or a folder's *.ctl: status, get, set, explain, names, lane, watch",
     )
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
+    .option("--only <list>", "for set: nothing but this is open to the VM", onlyList)
     .option("--isolation <keep>", "for set: the VM stays as isolated as it is", oneOf("--isolation", ["keep"]))
     .option("--json", "print the answers as JSON")
     .addHelpText("after", CTL_EXAMPLES)

@@ -1,4 +1,5 @@
 /** Parsers of the options' values. Each throws UserError: one line with the value and the remedy. */
+import { onlyRules } from "../policy/only.ts";
 import { parseRule, type Rule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
 import { parseVmAddresses } from "../session/vm-addresses.ts";
@@ -75,15 +76,22 @@ export function oneOf<T extends string>(option: string, words: readonly T[]) {
   };
 }
 
+/** `--only`: rules that allow, at least one. */
+export function onlyList(text: string, before: readonly Rule[] = []): readonly Rule[] {
+  const rules = ruleList("allow", "only")(text, before);
+  onlyRules(rules);
+  return rules;
+}
+
 /** A comma-separated list of rules; the option may be given several times. An empty list is no rule at all. */
-export function ruleList(action: "allow" | "block") {
+export function ruleList(action: "allow" | "block", option: string = action) {
   return (text: string, before: readonly Rule[] = []): readonly Rule[] => {
     if (text.trim() === "") return before;
     try {
       return [...before, ...text.split(",").map((rule) => parseRule(action, rule.trim()))];
     } catch (error) {
-      // The message begins with the action, which is also the option's name.
-      throw error instanceof UserError ? new UserError(`--${error.message}`) : error;
+      // The message begins with the action.
+      throw error instanceof UserError ? new UserError(`--${option}${error.message.slice(action.length)}`) : error;
     }
   };
 }

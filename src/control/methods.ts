@@ -3,7 +3,8 @@
  * Parameters are checked strictly: a missing, unknown or duplicate one is refused.
  */
 import type { PolicyQuestion } from "../guard/types.ts";
-import { parseRules } from "../policy/rule.ts";
+import { onlyRules } from "../policy/only.ts";
+import { parseRules, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { formatIPv6, parseIPv6 } from "../wire/ipv6-address.ts";
@@ -22,6 +23,8 @@ export interface ControlTarget {
   /** Both return an object that is sent as JSON; `explain` throws UserError for what cannot be asked. */
   status(): object;
   explain(question: PolicyQuestion): object;
+  /** What was asked and said by name, counted name by name. */
+  names(): readonly object[];
   /** Whether the express lane passes anything from now on: returns its state, or why there is none. */
   turnLane(on: boolean): object | string;
 }
@@ -33,7 +36,7 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
       members(params, []);
       return policyResult(target.policy);
     case "softnet.policy.set":
-      return setPolicy(target, members(params, ["allow", "block", "desiredRevision", "isolation"]));
+      return setPolicy(target, members(params, ["allow", "block", "only", "desiredRevision", "isolation"]));
     case "softnet.status":
       members(params, []);
       return JSON.stringify(target.status());
@@ -41,6 +44,9 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
       return setLane(target, members(params, ["state"]));
     case "softnet.explain":
       return explain(target, members(params, ["direction", "protocol", "remote", "port"]));
+    case "softnet.names":
+      members(params, []);
+      return JSON.stringify({ names: target.names() });
     case "softnet.events":
       members(params, []);
       target.events.subscribe(channel);
@@ -63,13 +69,20 @@ function members(params: Json | undefined, known: readonly string[]): Members {
 }
 
 function setPolicy({ policy, isolated }: ControlTarget, given: Members): string {
-  const lists = { allow: ruleList(given, "allow"), block: ruleList(given, "block") };
+  // With "only" the others may be left out.
+  const only = given.has("only") ? ruleList(given, "only") : undefined;
+  const others = (key: string): string[] => (only !== undefined && !given.has(key) ? [] : ruleList(given, key));
+  const lists = { allow: others("allow"), block: others("block") };
   const desired = given.get("desiredRevision");
   const revision = desired === undefined ? undefined : unsigned64(desired);
   if (desired !== undefined && revision === undefined) throw wrong("desiredRevision is not an unsigned 64-bit integer");
   const keepsIsolation = given.has("isolation");
   if (keepsIsolation && given.get("isolation") !== "keep") throw wrong('isolation is not "keep"');
-  policy.set(() => parseRules(lists.allow, lists.block), { revision, keepsIsolation });
+  const rules = (): Rule[] => {
+    const all = parseRules(lists.allow, lists.block);
+    return only === undefined ? all : [...all, ...onlyRules(parseRules(only, []))];
+  };
+  policy.set(rules, { revision, keepsIsolation });
   return policyResult(policy, {
     ...(revision !== undefined && { desiredRevision: revision }),
     ...(keepsIsolation && { isolated: String(isolated) }),

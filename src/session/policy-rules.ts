@@ -2,12 +2,15 @@
 import { resolve } from "node:path";
 import { readPolicyFile } from "../control/policy-file.ts";
 import { checkFamilies } from "../policy/families.ts";
+import { onlyRules } from "../policy/only.ts";
 import { checkRuleCount, type Rule } from "../policy/rule.ts";
 
 export interface PolicyArguments {
   /** What `--allow` and `--block` say. */
   readonly allow?: readonly Rule[];
   readonly block?: readonly Rule[];
+  /** What `--only` says: nothing else is open. */
+  readonly only?: readonly Rule[];
   /** A file of more rules. */
   readonly policy?: string;
   /** IPv6 is on, and rules may be about it. */
@@ -15,8 +18,8 @@ export interface PolicyArguments {
 }
 
 /** The rules of the options alone. */
-export function optionRules({ allow = [], block = [] }: PolicyArguments): readonly Rule[] {
-  return [...allow, ...block];
+export function optionRules({ allow = [], block = [], only }: PolicyArguments): readonly Rule[] {
+  return [...allow, ...block, ...(only === undefined ? [] : onlyRules(only))];
 }
 
 /** Reads the file with the rights that the process has now. Throws UserError, also when both together are too many. */

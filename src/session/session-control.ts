@@ -42,6 +42,8 @@ export interface SessionControlOptions {
   readonly lane: SessionLane;
   readonly network: Network;
   readonly log: Log;
+  /** The rules have changed. */
+  readonly onPolicy: () => void;
 }
 
 export class SessionControl {
@@ -78,6 +80,7 @@ export class SessionControl {
         events: this.#events,
         isolated: options.network.isolated,
         status: () => this.#status(),
+        names: () => [...guard.names],
         turnLane: (on) => this.#turnLane(on),
         explain: (question) => {
           guard.advance(system.clock()); // nothing may have moved it for a while
@@ -117,6 +120,11 @@ export class SessionControl {
 
   /** Between two batches. */
   readonly serve = (): void => this.#controllers.serveBetweenBatches();
+
+  /** A name was denied. */
+  nameDenied(fields: EventFields): void {
+    this.#events.tell("name", fields);
+  }
 
   bindingChanged(change: BindingChange): void {
     if (!this.#events.wanted) return;
@@ -159,6 +167,7 @@ export class SessionControl {
     const { given, guard, network, log, system } = this.#options;
     guard.advance(system.clock()); // flows that are over are none that it ends
     const ended = guard.setRules(rules);
+    this.#options.onPolicy();
     this.#changes++;
     this.#ended += ended;
     try {

@@ -2,6 +2,7 @@
 import { Diagnostics } from "../guard/diagnostics.ts";
 import type { Guard } from "../guard/guard.ts";
 import { LONGEST_ANSWER_6 } from "../guard/ipv6/answers.ts";
+import { LONGEST_NAME_ANSWER } from "../guard/names/dns-reply.ts";
 import { DROP_REASONS, verdictOf } from "../guard/reasons.ts";
 import type { ExpressLane } from "../lane/express-lane.ts";
 import type { Network } from "../networks/network.ts";
@@ -20,7 +21,7 @@ import { describeFrame } from "../wire/describe.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
 import type { LeftLeases } from "./left-leases.ts";
 import { MovedVm } from "./moved-vm.ts";
-import type { SessionArguments } from "./options.ts";
+import { hasLivePolicy, type SessionArguments } from "./options.ts";
 import type { Recording } from "./recording.ts";
 import type { SessionControl } from "./session-control.ts";
 import { logSummary } from "./session-log.ts";
@@ -128,7 +129,8 @@ export class SessionRelay {
       offloads && vm.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
       offloads && network.port.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
     ] as const;
-    const longestAnswer = guard.hasIPv6 ? LONGEST_ANSWER_6 : LONGEST_ANSWER;
+    const byName = hasLivePolicy(given) || guard.rules.some(({ target }) => target.name !== undefined);
+    const longestAnswer = guard.hasIPv6 ? LONGEST_ANSWER_6 : byName ? LONGEST_NAME_ANSWER : LONGEST_ANSWER;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
       vm,
@@ -137,7 +139,7 @@ export class SessionRelay {
       clock,
       makeAlarm,
       batches,
-      ...((given.reject || guard.hasIPv6) && { answers: this.#allocate(longestAnswer, MOST_ANSWERS) }),
+      ...((given.reject || guard.hasIPv6 || byName) && { answers: this.#allocate(longestAnswer, MOST_ANSWERS) }),
       ownFrames: {
         batch: this.#allocate(LONGEST_OWN_FRAME, MOST_OWN_FRAMES),
         take: (out, at) => leftLeases.take(out, at) || guard.takeQuestion(out, at),

@@ -26,6 +26,7 @@ import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
 import { LeftLeases } from "./left-leases.ts";
+import { NameLog } from "./name-log.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
 import { tellBinding, tellChange } from "./network-followers.ts";
 import { openRecording } from "./open-recording.ts";
@@ -64,6 +65,7 @@ export class Session {
   readonly #lane = new SessionLane();
   #recording: Recording | undefined;
   #control: SessionControl | undefined;
+  readonly #names: NameLog;
   #guard: Guard | undefined;
   #relay: SessionRelay | undefined;
   /** What failed before there was anything to end. */
@@ -87,6 +89,7 @@ export class Session {
     this.#log = log;
     this.#inherited = control;
     this.#given = args;
+    this.#names = new NameLog(log, (fields) => this.#control?.nameDenied(fields));
     try {
       // The file is the caller's to name, so it is read with his rights, though root's are needed for what it decides.
       this.#rules = privileges.asTarget(() => rulesOf(args));
@@ -290,7 +293,8 @@ export class Session {
       ],
       (error) => this.#fail(error),
     );
-    const guard: Guard = createGuard({ ...options, ...registryOptions(this.#registration), onBinding }, lane);
+    const onName = this.#names.note;
+    const guard: Guard = createGuard({ ...options, ...registryOptions(this.#registration), onBinding, onName }, lane);
     this.#guard = guard;
     return guard;
   }
@@ -306,6 +310,7 @@ export class Session {
       lane: this.#lane,
       network,
       log: this.#log,
+      onPolicy: () => this.#names.policyChanged(),
     });
   }
 

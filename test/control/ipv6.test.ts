@@ -53,6 +53,7 @@ test("to explain an IPv6 address while IPv6 is off is refused in one line", () =
     events: {} as Events,
     isolated: true,
     status: () => ({}),
+    names: () => [],
     turnLane: () => "none",
     explain: (question) => guard.explain(question),
   };

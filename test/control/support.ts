@@ -44,6 +44,7 @@ export function house(
     isolated: true,
     status: () => ({ version: "0" }),
     explain: () => ({ verdict: "pass" }),
+    names: () => [],
     turnLane: () => "this test has none",
   };
   const controllers = new Controllers({

@@ -16,7 +16,7 @@ const PAGE = "docs/threats.md";
 const page = read(PAGE);
 
 /** An id as it is cited; G and H are findings, the others attacks. */
-const CITED = /\b[LADIS]([1-9]\d?)\b/g;
+const CITED = /\b[LADISN]([1-9]\d?)\b/g;
 const FINDING = /\b[GH]([1-9]\d?)\b/g;
 
 interface Row {
@@ -31,7 +31,7 @@ const table = page
   .filter((line) => line.startsWith("| "))
   .map((line) => line.slice(2, -2).split(" | "));
 const rows: readonly Row[] = table
-  .filter((cells) => /^[LADIS]\d+$/.test(cells[0]!))
+  .filter((cells) => /^[LADISN]\d+$/.test(cells[0]!))
   .map((cells) => {
     assert.equal(cells.length, 5, cells[0]);
     return { id: cells[0]!, where: cells[3]!, test: cells[4]! };

@@ -41,6 +41,8 @@ const FRAMES_A_SESSION = 500;
 const REASONS = new Set(DROP_REASONS.map(({ name }) => name));
 /** Shown in ipv6/: this guard has IPv6 off. */
 const OF_IPV6 = /^(?:ipv6|icmpv6|nd|mld|dhcpv6)\.|^policy\.on-link$/;
+/** Their policy has names (guard/names/). */
+const OF_NAMES = /^(?:dns|name)\./;
 
 /** The address that each guard bound last. */
 const lastBound = new WeakMap<Guard, number>();
@@ -200,7 +202,7 @@ test(`${FRAMES.toLocaleString("en")} hostile frames: a verdict for each, and eve
   // Some are shown elsewhere: a capture's own, a table of more flows than a session has frames (flow-limits.test.ts), what
   // only a virtio-net header can say (offload.test.ts, offload-kernel.test.ts), and what the kernel drops (lab/lane.test.ts).
   const elsewhere = ["frame.truncated", "flow.full", "frame.offload", "host.queue", "host.backlog"];
-  const reached = (name: string): boolean => counts.has(name) || elsewhere.includes(name) || OF_IPV6.test(name);
+  const reached = (name: string): boolean => counts.has(name) || elsewhere.includes(name) || OF_IPV6.test(name) || OF_NAMES.test(name);
   const missing = [...REASONS, "answered", "reset"].filter((name) => !reached(name));
   assert.deepEqual(missing, [], "reasons that this run did not reach");
   for (const kind of ["egress 800", "egress 806", "ingress 800", "ingress 806", "bound"]) {

@@ -14,12 +14,12 @@ const THREATS = new Set([
   ...rows("D", 32),
   ...rows("I", 17),
   ...rows("S", 13),
-  ...rows("N", 9),
+  ...rows("N", 10),
 ]);
 
 const LAYERS = [
   ...["frame", "ethernet", "arp", "ipv4", "icmp", "policy", "flow", "dhcp", "host"],
-  ...["ipv6", "icmpv6", "nd", "mld", "dhcpv6"],
+  ...["ipv6", "icmpv6", "nd", "mld", "dhcpv6", "dns", "name"],
 ];
 
 const names = DROP_REASONS.map(({ name }) => name);
@@ -61,7 +61,7 @@ test("the list and its entries cannot be changed", () => {
 
 test("every row that a dropped frame answers has a reason", () => {
   /** Rows that no drop answers, and rows that are not the guard's. */
-  const none = new Set([...["D27", "D28", "D30", "I8", "I9", "I10", "I11", "I12"], ...rows("N", 9)]);
+  const none = new Set([...["D27", "D28", "D30", "I8", "I9", "I10", "I11", "I12"], ...rows("N", 10)]);
   const answered = new Set(DROP_REASONS.flatMap(({ threats }) => threats));
   assert.deepEqual(
     [...THREATS].filter((row) => !none.has(row) && !answered.has(row)),

@@ -47,6 +47,7 @@ function setUp(t: TestContext, policyChanged?: (rules: readonly Rule[]) => void)
   const inherited = new UnixStream(libc, fd);
   const lane = new SessionLane();
   const control = new SessionControl({
+    onPolicy: () => {},
     system: linuxPlatform(),
     given,
     rules: [],

@@ -6,6 +6,9 @@ import { IPV6_HEADER, putIPv6HeaderOfWords } from "../../wire/ipv6.ts";
 import { putUdpHeader, putUdpHeader6, UDP_HEADER } from "../../wire/udp.ts";
 import type { DnsGate } from "./dns-gate.ts";
 
+/** Bytes of the longest frame that answers by name: with IPv6, by TCP, a question of the longest name and EDNS. */
+export const LONGEST_NAME_ANSWER = 360;
+
 /** Writes the frame to `out` at `at` and returns its length; 0 = there is no answer. */
 export function putDnsReply(gate: DnsGate, view: FrameView, verdict: number, out: Uint8Array, at: number): number {
   const ipv6 = view.type === TYPE_IPV6;

@@ -9,7 +9,7 @@ const NAME = "registry.npmjs.org";
 const CDN = "104.16.0.1";
 const toServer = (message: Uint8Array, port = 5453): Uint8Array => udp(port, 53, { destination: RESOLVER }, message);
 
-test("a question for an allowed name passes; any other one gets NXDOMAIN, which nobody keeps", () => {
+test("N1 a question for an allowed name passes; any other one gets NXDOMAIN, which nobody keeps", () => {
   const world = new World([NAME, "*.example.com"]);
   for (const name of [NAME, "ReGiStRy.NPMJS.org", "a.example.com", "a.b.example.com"])
     assert.equal(world.ask(name), "pass");
@@ -60,7 +60,7 @@ test("what is no question of one name drops: every field of the header, trailing
   assert.equal(world.out(toServer(good)), "pass");
 });
 
-test("an answer passes only to its own question: server, port, id and question byte for byte, once", () => {
+test("N7 an answer passes only to its own question: server, port, id and question byte for byte, once", () => {
   const world = new World([NAME]);
   const records = [[NAME, A, 60, CDN]] as const;
   const from = (source: string, message: Uint8Array, port = 5453): string =>
@@ -79,7 +79,7 @@ test("an answer passes only to its own question: server, port, id and question b
   assert.equal(from(RESOLVER, answer(NAME, records)), "dns.answer");
 });
 
-test("aliases are followed inside one answer; what stands beside them teaches nothing", () => {
+test("N6 aliases are followed inside one answer; what stands beside them teaches nothing", () => {
   const world = new World([NAME]);
   assert.equal(world.ask(NAME), "pass");
   const records = [
@@ -95,7 +95,7 @@ test("aliases are followed inside one answer; what stands beside them teaches no
   assert.equal(world.connect("104.16.0.8"), "name.unpinned");
 });
 
-test("an address that no name opens is not pinned, and the drop says so (rebinding)", () => {
+test("N2 an address that no name opens is not pinned, and the drop says so", () => {
   const world = new World([NAME]);
   for (const address of ["192.168.64.9", "169.254.169.254", "10.0.0.1", "127.0.0.1", "0.0.0.0"]) {
     world.resolve(NAME, address);
@@ -124,7 +124,7 @@ test("20 questions a second after 100; 500 new names under a wildcard", () => {
   assert.equal(world.ask(NAME), "pass");
 });
 
-test("other ways to resolve are refused at once, each by its name", () => {
+test("N5 other ways to resolve are refused at once, each by its name", () => {
   const world = new World([NAME]);
   const elsewhere = { destination: "9.9.9.9" };
   for (const port of [53, 853, 5353, 5355]) assert.equal(world.out(udp(4000, port, elsewhere)), "name.resolver");
