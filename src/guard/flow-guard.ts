@@ -106,7 +106,9 @@ export class FlowGuard {
     flows.touch(flow);
     if (this.#key.kind === FLOW_UDP) flows.followUdp(flow, way === IN);
     else if (this.#key.kind === FLOW_TCP && this.#followTcp(way, view, flow, bareSyn, false)) return;
-    if (!bareSyn && view.fragmentBits === 0 && isLeftToOthers(this.#key)) flows.admit(flow, way);
+    if (bareSyn || view.fragmentBits !== 0 || !isLeftToOthers(this.#key)) return;
+    // Where no rule has a direction, all that comes to the VM passes, and this one has asked for what the VM sends.
+    flows.admit(flow, way, this.#family.stateful || way === OUT);
   }
 
   /** Returns whether the flow is over with it. */

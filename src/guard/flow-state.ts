@@ -69,7 +69,7 @@ const FIN_OF_OTHER = 1 << 17;
 const BOTH_FINS = FIN_OF_VM | FIN_OF_OTHER;
 /** The last segment that passed, of whichever side, has RST. */
 export const RESET = 1 << 18;
-/** UDP: a packet of the side that did not open it passed. */
+/** TCP and UDP: a packet of the side that did not open it passed; of TCP where it was half-open, so that both were looked at. */
 export const ANSWERED = 1 << 19;
 /** With RESET: one of the VM's segments since the last one without RST has it. */
 const RESET_BY_VM = 1 << 20;
@@ -150,7 +150,7 @@ function handshakeAfter(state: number, fromOther: boolean, flags: number): numbe
   const fromOpener = ((state & OPENED_BY_OTHER) !== 0) === fromOther;
   const reset = (flags & TCP_RST) !== 0;
   if (reset && !fromOpener && (state & CUT) === 0) return OVER;
-  const open = state & ~IS_HALF_OPEN;
+  const open = (state & ~IS_HALF_OPEN) | ANSWERED;
   if ((state & AWAITS_ANSWER) !== 0) {
     const answer = !fromOpener && (flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
     return answer ? open | AWAITS_OPENER : state;

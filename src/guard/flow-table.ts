@@ -11,6 +11,7 @@
  * moves there in the very second in which it has rested for that long, so each list is in the order of last packets without
  * sorting: its first flows are those that are over next, and those that make room where the table is full, ended ones first.
  */
+import { IN, OUT } from "../policy/rule-tree.ts";
 import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
 import type { FlowObserver, FlowSink } from "./flow-observer.ts";
 import { FlowRecords, LAST, NEXT, PORTS, STATE, WORDS } from "./flow-records.ts";
@@ -19,6 +20,7 @@ import {
   CLOSED_SECONDS,
   CUT,
   delayFor,
+  FLOW_TCP,
   firstState,
   IDLE,
   IN_USE,
@@ -66,6 +68,8 @@ const NONE = 0;
 const OF_OTHER = 1;
 const OF_BOTH = 2;
 type Full = typeof NONE | typeof OF_OTHER | typeof OF_BOTH;
+
+const BOTH_WAYS = (1 << OUT) | (1 << IN);
 
 const END = 0xffff;
 
@@ -272,16 +276,21 @@ export class FlowTable extends FlowRecords implements FlowSink {
     this.#wheel.place(flow, delayFor(state));
   }
 
-  /** An unfragmented TCP or UDP packet of the flow passed: the observer may pass the next ones. */
-  admit(flow: number, way: number): void {
+  /**
+   * An unfragmented TCP or UDP packet of the flow passed: the observer may pass the next ones on its way. `bothWays`: what the
+   * flow's other side sends needs no other rule. Of TCP that has answered, that is admitted at once, too.
+   */
+  admit(flow: number, way: number, bothWays: boolean): void {
     const observer = this.#observer;
     if (observer === undefined) return;
     const at = flow * WORDS;
     const state = this.records[at + STATE]!;
     if (!isSteady(state)) return;
+    const kind = state & KIND;
+    // UDP's first answer makes it live longer: the guard has to see it.
+    const ways = bothWays && kind === FLOW_TCP && (state & ANSWERED) !== 0 ? BOTH_WAYS : 1 << way;
     const patience = Math.min(patienceOf(state), SAFE_SECONDS);
-    const ports = this.records[at + PORTS]!;
-    observer.admit(flow, state & KIND, this.records[at]!, ports, way, patience, this.records[at + LAST]!);
+    observer.admit(flow, kind, this.records[at]!, this.records[at + PORTS]!, ways, patience, this.records[at + LAST]!);
   }
 
   /** From the observer: a packet of the flow passed there. */
