@@ -49,6 +49,8 @@ const { largeFrames } = await import("./large-frames.ts");
 await largeFrames();
 const { expressLane } = await import("./express-lane.ts");
 await expressLane();
+const { newFlows } = await import("./new-flows.ts");
+await newFlows();
 const { attaching } = await import("./attaching.ts");
 await attaching();
 

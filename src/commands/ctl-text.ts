@@ -61,6 +61,7 @@ export function describeLane(lane: Fields): string[] {
 }
 
 export function describeExplanation(answer: Fields): string[] {
+  if (answer.name !== undefined) return describeNameExplanation(answer);
   const port = answer.port === undefined ? "" : ` port ${shown(answer.port)}`;
   const question = `${shown(answer.direction)} ${shown(answer.protocol)} ${shown(answer.remote)}${port}`;
   const reason = answer.reason === undefined ? "" : ` as ${shown(answer.reason)}`;
@@ -79,6 +80,21 @@ export function describeExplanation(answer: Fields): string[] {
         ]),
     ...(isByEmbedded ? [`the IPv6 address itself would pass, by ${deciderOf(answer)}`] : []),
     ...(answer.verdict === "pass" ? hostLines(answer) : []),
+  ];
+}
+
+function describeNameExplanation(answer: Fields): string[] {
+  const reason = answer.reason === undefined ? "" : ` as ${shown(answer.reason)}`;
+  const rule = fieldsOf(answer.rule);
+  const by =
+    answer.rule === undefined ? `: ${shown(answer.why)}` : `, by the rule "${shown(rule.action)} ${shown(rule.text)}"`;
+  const question = `out ${shown(answer.protocol)} ${shown(answer.name)} port ${shown(answer.port)}`;
+  const known = listOf(answer.addresses).map(shown);
+  return [
+    `${question}: ${answer.verdict === "pass" ? "passes" : `is dropped${reason}`}${by}`,
+    `a lookup of the name ${answer.lookup === "pass" ? "passes" : "is answered with NXDOMAIN"}`,
+    ...(answer.needs === undefined ? [] : [`it needs ${shown(answer.needs)}`]),
+    ...(answer.addresses === undefined ? [] : [`addresses that are open by it now: ${known.join(", ") || "none"}`]),
   ];
 }
 

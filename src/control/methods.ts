@@ -2,11 +2,12 @@
  * The methods of the control channel. `softnet.policy.get` and `.set` are an interface that other programs depend on.
  * Parameters are checked strictly: a missing, unknown or duplicate one is refused.
  */
-import type { PolicyQuestion } from "../guard/types.ts";
+import type { NameQuestion, PolicyQuestion } from "../guard/types.ts";
 import { onlyRules } from "../policy/only.ts";
 import { parseRules, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
+import { parseDomainName } from "../wire/domain-name.ts";
 import { formatIPv6, parseIPv6 } from "../wire/ipv6-address.ts";
 import type { Channel } from "./channel.ts";
 import type { Events } from "./events.ts";
@@ -23,6 +24,7 @@ export interface ControlTarget {
   /** Both return an object that is sent as JSON; `explain` throws UserError for what cannot be asked. */
   status(): object;
   explain(question: PolicyQuestion): object;
+  explainName(question: NameQuestion): object;
   /** What was asked and said by name, counted name by name. */
   names(): readonly object[];
   /** Whether the express lane passes anything from now on: returns its state, or why there is none. */
@@ -112,11 +114,27 @@ function setLane(target: ControlTarget, given: Members): string {
   return JSON.stringify(result);
 }
 
+function explainName(
+  target: ControlTarget,
+  direction: string,
+  protocol: PolicyQuestion["protocol"],
+  name: string,
+  port?: number,
+): string {
+  if (direction === "in") throw wrong("nobody connects to the VM from a name: ask about out, or give an address");
+  if (protocol !== "tcp" && protocol !== "udp") throw wrong("only tcp and udp connect to a name");
+  if (port === undefined) throw wrong("port is missing: a rule with a name depends on it");
+  return JSON.stringify({ direction, protocol, remote: name, port, ...target.explainName({ name, protocol, port }) });
+}
+
 function explain(target: ControlTarget, given: Members): string {
   const direction = word(given, "direction", ["out", "in"] as const);
   const protocol = readProtocol(given);
   const text = given.get("remote");
   const remote = typeof text === "string" ? (parseIPv4(text) ?? parseIPv6(text)) : undefined;
+  if (remote === undefined && typeof text === "string" && parseDomainName(text) !== undefined) {
+    return explainName(target, direction, protocol, text, readPort(given.get("port")));
+  }
   if (remote === undefined) {
     throw wrong(`remote is not an ${typeof text === "string" && text.includes(":") ? "IPv6" : "IPv4"} address`);
   }

@@ -119,7 +119,9 @@ export class FlowGuard {
     if (this.#key.kind === FLOW_UDP) flows.followUdp(flow, way === IN);
     else if (this.#key.kind === FLOW_TCP && this.#followTcp(way, view, flow, bareSyn, false)) return;
     if (bareSyn || view.fragmentBits !== 0 || !isLeftToOthers(this.#key)) return;
-    if (this.names === undefined || !this.names.holds(flow)) flows.admit(flow, way);
+    if (this.names?.holds(flow) === true) return;
+    // Where no rule has a direction, all that comes to the VM passes, and this one has asked for what the VM sends.
+    flows.admit(flow, way, this.#family.stateful || way === OUT);
   }
 
   /** Returns whether the flow is over with it. */

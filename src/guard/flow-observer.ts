@@ -21,11 +21,19 @@ export interface FlowObserver {
   /** Told once, before anything else. */
   reportTo(sink: FlowSink): void;
   /**
-   * A packet of a flow passed on this way: while nothing changes, the guard passes each further one that is unfragmented and
+   * A packet of a flow passed: while nothing changes, the guard passes each further one on these ways that is unfragmented and
    * has neither SYN, FIN nor RST, unless the last one was more than `patience` seconds ago. Called for each such packet.
-   * `kind`: FLOW_TCP or FLOW_UDP; `ports`: the remote one in the upper half.
+   * `kind`: FLOW_TCP or FLOW_UDP; `ports`: the remote one in the upper half; `ways`: bits 1 << OUT and 1 << IN.
    */
-  admit(flow: number, kind: number, remote: number, ports: number, way: number, patience: number, second: number): void;
+  admit(
+    flow: number,
+    kind: number,
+    remote: number,
+    ports: number,
+    ways: number,
+    patience: number,
+    second: number,
+  ): void;
   /** Reports what was seen of a flow, where it was admitted. */
   report(flow: number): void;
   /** Reports what was seen of a flow; the guard must judge its next packet. */

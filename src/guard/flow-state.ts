@@ -41,6 +41,8 @@ const ECHO_SECONDS = 60;
 
 /** A flow with a packet in the last seconds, as many as this, makes no room for others. */
 export const SAFE_SECONDS = 300;
+/** The same of an ended one: a FIN whose acknowledgement was lost comes again before (RFC 6298 2.4). */
+const ENDED_SECONDS = 1;
 
 /** Bits of the state. The lowest ones are part of what the flow is found by: its kind, and the place of the VM's address. */
 export const KIND = 3;
@@ -67,8 +69,10 @@ const FIN_OF_OTHER = 1 << 17;
 const BOTH_FINS = FIN_OF_VM | FIN_OF_OTHER;
 /** The last segment that passed, of whichever side, has RST. */
 export const RESET = 1 << 18;
-/** UDP: a packet of the side that did not open it passed. */
+/** TCP and UDP: a packet of the side that did not open it passed; of TCP where it was half-open, so that both were looked at. */
 export const ANSWERED = 1 << 19;
+/** With RESET: one of the VM's segments since the last one without RST has it. */
+const RESET_BY_VM = 1 << 20;
 
 /** No state: the flow has ended. */
 export const OVER = -1;
@@ -98,6 +102,11 @@ export function isClosed(state: number): boolean {
   return (state & IS_HALF_OPEN) === 0 && ((state & RESET) !== 0 || (state & BOTH_FINS) === BOTH_FINS);
 }
 
+/** Whether a flow is closed by the VM's doing, too: a RST that came from outside alone may be anybody's. */
+export function isEnded(state: number): boolean {
+  return isClosed(state) && (state & (FIN_OF_VM | RESET_BY_VM)) !== 0;
+}
+
 /**
  * Whether packets of a flow, without SYN, FIN and RST, change nothing but the second of its last one: it is complete, uncut,
  * not closed, and its place is not in danger.
@@ -115,9 +124,14 @@ export function patienceOf(state: number): number {
   return isClosed(state) ? CLOSED_SECONDS : TCP_SECONDS;
 }
 
+/** Seconds without a packet after which a flow makes room for others once they are exceeded, where it lives for longer. */
+export function restOf(state: number): number {
+  return isEnded(state) ? ENDED_SECONDS : SAFE_SECONDS;
+}
+
 /** Seconds after its last packet in which the wheel looks at a flow. */
-export function delayFor(patience: number): number {
-  return Math.min(patience, SAFE_SECONDS) + 1;
+export function delayFor(state: number): number {
+  return Math.min(patienceOf(state), restOf(state)) + 1;
 }
 
 /**
@@ -127,16 +141,16 @@ export function stateAfter(before: number, fromOther: boolean, flags: number, op
   const halfOpen = (before & IS_HALF_OPEN) !== 0 && !opening;
   const state = halfOpen ? handshakeAfter(before, fromOther, flags) : before;
   if (state === OVER) return OVER;
-  if ((flags & TCP_RST) !== 0) return state | RESET;
+  if ((flags & TCP_RST) !== 0) return state | RESET | (fromOther ? 0 : RESET_BY_VM);
   const finished = (flags & TCP_FIN) === 0 ? 0 : fromOther ? FIN_OF_OTHER : FIN_OF_VM;
-  return (state & ~RESET) | finished;
+  return (state & ~(RESET | RESET_BY_VM)) | finished;
 }
 
 function handshakeAfter(state: number, fromOther: boolean, flags: number): number {
   const fromOpener = ((state & OPENED_BY_OTHER) !== 0) === fromOther;
   const reset = (flags & TCP_RST) !== 0;
   if (reset && !fromOpener && (state & CUT) === 0) return OVER;
-  const open = state & ~IS_HALF_OPEN;
+  const open = (state & ~IS_HALF_OPEN) | ANSWERED;
   if ((state & AWAITS_ANSWER) !== 0) {
     const answer = !fromOpener && (flags & (TCP_SYN | TCP_ACK)) === (TCP_SYN | TCP_ACK);
     return answer ? open | AWAITS_OPENER : state;

@@ -3,14 +3,15 @@
  * a flow has, and for how long it lives in each: flow-state.ts.
  *
  * Everything is made once: 32 bytes a flow in one array (flow-records.ts), chained by a keyed hash, and a wheel of seconds that
- * ends what is over: 1,048,576 bytes of flows and 132,288 of the wheel. A packet that passes only writes down the second; the wheel finds out by
+ * ends what is over: 1,048,576 bytes of flows and 132,296 of the wheel. A packet that passes only writes down the second; the wheel finds out by
  * itself that a flow it looks at has lived on.
  *
- * A flow with a packet in the last 300 s keeps its place, whatever else comes (threat row I13). What is idle for longer, which
- * only TCP may be, moves from the wheel to one of two lists by the side that opened it. It moves there in the very second in
- * which it is idle for that long, so each list is in the order of last packets without sorting: its first flows are those that
- * are over next, and those that make room where the table is full.
+ * A flow with a packet in the last 300 s keeps its place, whatever else comes (threat row I13), an ended one for 1 s. What rests
+ * for longer, which only TCP may, moves from the wheel to a list, by the side that opened it and by whether it is ended. It
+ * moves there in the very second in which it has rested for that long, so each list is in the order of last packets without
+ * sorting: its first flows are those that are over next, and those that make room where the table is full, ended ones first.
  */
+import { IN, OUT } from "../policy/rule-tree.ts";
 import { TCP_FIN, TCP_RST } from "../wire/tcp.ts";
 import type { FlowCompanion, FlowObserver, FlowSink } from "./flow-observer.ts";
 import { FlowRecords, LAST, NEXT, PORTS, STATE, WORDS } from "./flow-records.ts";
@@ -19,11 +20,12 @@ import {
   CLOSED_SECONDS,
   CUT,
   delayFor,
+  FLOW_TCP,
   firstState,
   IDLE,
   IN_USE,
   IS_HALF_OPEN,
-  isClosed,
+  isEnded,
   isSteady,
   KIND,
   KIND_AND_PLACE,
@@ -31,6 +33,7 @@ import {
   OVER,
   patienceOf,
   RESET,
+  restOf,
   SAFE_SECONDS,
   sideOf,
   stateAfter,
@@ -53,9 +56,20 @@ export const MOST_HALF_OPEN = 256;
 /** No flow. */
 export const NO_FLOW = -1;
 
-/** The lists beside the wheel, of what is idle for longer: flows that the VM opened, and those that the other side did. */
+/** The lists beside the wheel, of what rests for longer: flows that the VM opened, and those that the other side did. */
 const IDLE_OF_VM = 0;
 const IDLE_OF_OTHER = 1;
+const ENDED_OF_VM = 2;
+const ENDED_OF_OTHER = 3;
+const LISTS = 4;
+
+/** Whose flows must make room. */
+const NONE = 0;
+const OF_OTHER = 1;
+const OF_BOTH = 2;
+type Full = typeof NONE | typeof OF_OTHER | typeof OF_BOTH;
+
+const BOTH_WAYS = (1 << OUT) | (1 << IN);
 
 const END = 0xffff;
 
@@ -93,7 +107,7 @@ export class FlowTable extends FlowRecords implements FlowSink {
     observer?.reportTo(this);
     this.#most = most;
     this.#mostFromOther = most / 2;
-    this.#wheel = new TimeWheel(most, SAFE_SECONDS + 1, 2);
+    this.#wheel = new TimeWheel(most, SAFE_SECONDS + 1, LISTS);
     this.#halfOpen = [new RemoteCounts(this.#hash, most), new RemoteCounts(this.#hash, this.#mostFromOther)];
   }
 
@@ -112,22 +126,23 @@ export class FlowTable extends FlowRecords implements FlowSink {
       this.#wheel.turn(1, this.#look);
       this.#endFrom(IDLE_OF_VM, TCP_SECONDS + 1);
       this.#endFrom(IDLE_OF_OTHER, TCP_SECONDS + 1);
+      this.#endFrom(ENDED_OF_VM, CLOSED_SECONDS + 1);
+      this.#endFrom(ENDED_OF_OTHER, CLOSED_SECONDS + 1);
     }
   }
 
   readonly #look = (flow: number): void => {
     this.#observer?.report(flow);
     const state = this.records[flow * WORDS + STATE]!;
-    const patience = patienceOf(state);
     const age = this.#ageOf(flow);
-    if (age > patience) {
+    if (age > patienceOf(state)) {
       this.#drop(flow);
-    } else if (age > SAFE_SECONDS) {
+    } else if (age > restOf(state)) {
       this.#observer?.withdraw(flow); // its next packet brings it back to the wheel
       this.records[flow * WORDS + STATE] = state | IDLE;
-      this.#wheel.append(flow, sideOf(state));
+      this.#wheel.append(flow, isEnded(state) ? ENDED_OF_VM + sideOf(state) : IDLE_OF_VM + sideOf(state));
     } else {
-      this.#wheel.place(flow, delayFor(patience) - age);
+      this.#wheel.place(flow, delayFor(state) - age);
     }
   };
 
@@ -136,7 +151,7 @@ export class FlowTable extends FlowRecords implements FlowSink {
     return Math.max(0, ((this.#second | 0) - this.records[flow * WORDS + LAST]!) | 0);
   }
 
-  /** Ends the flows of a list of idle ones that are at least so many seconds old; the oldest stand first. */
+  /** Ends the flows of a list that are at least so many seconds old; the oldest stand first. */
   #endFrom(list: number, age: number): void {
     for (let flow = this.#wheel.first(list); flow !== NO_SLOT; flow = this.#wheel.first(list)) {
       if (this.#ageOf(flow) < age) return;
@@ -172,26 +187,39 @@ export class FlowTable extends FlowRecords implements FlowSink {
     const halfOpen = firstState(kind & KIND, byOther, bareSyn) !== 0;
     if (halfOpen && this.#halfOpen[byOther ? 1 : 0].of(this.#remotes.countedBy(remote)) >= MOST_HALF_OPEN)
       return HALF_OPEN;
-    const wheel = this.#wheel;
     // Where one of the other side's makes room, it does so in the whole table, too.
-    if (byOther && this.#fromOther >= this.#mostFromOther) return wheel.first(IDLE_OF_OTHER) === NO_SLOT ? FULL : PASS;
-    if (this.size < this.#most || wheel.first(IDLE_OF_VM) !== NO_SLOT) return PASS;
-    return wheel.first(IDLE_OF_OTHER) === NO_SLOT ? FULL : PASS;
+    const full = this.#fullOf(byOther);
+    return full === NONE || this.#rests(full, ENDED_OF_VM) || this.#rests(full, IDLE_OF_VM) ? PASS : FULL;
   }
 
-  /** Ends the flows that have been idle for longest, where there is no room for one more; it was not refused. */
+  /** Whose flows must make room for one more. */
+  #fullOf(byOther: boolean): Full {
+    if (byOther && this.#fromOther >= this.#mostFromOther) return OF_OTHER;
+    return this.size >= this.#most ? OF_BOTH : NONE;
+  }
+
+  /** Whether any stand in the two lists from `list` on, or in the other side's alone. */
+  #rests(full: Full, list: number): boolean {
+    const wheel = this.#wheel;
+    return (full === OF_BOTH && wheel.first(list) !== NO_SLOT) || wheel.first(list + 1) !== NO_SLOT;
+  }
+
+  /** Where there is no room for one more, and it was not refused, ends what was ended longest ago, or was idle for longest. */
   #makeRoom(byOther: boolean): void {
-    if (byOther && this.#fromOther >= this.#mostFromOther) this.#endIdlest(NO_SLOT, this.#wheel.first(IDLE_OF_OTHER));
-    else if (this.size >= this.#most) this.#endIdlest(this.#wheel.first(IDLE_OF_VM), this.#wheel.first(IDLE_OF_OTHER));
+    const full = this.#fullOf(byOther);
+    if (full === NONE) return;
+    const list = this.#rests(full, ENDED_OF_VM) ? ENDED_OF_VM : IDLE_OF_VM;
+    const ageOfVm = full === OF_BOTH ? this.#longestOf(list) : 0;
+    const ageOfOther = this.#longestOf(list + 1);
+    const age = Math.max(ageOfVm, ageOfOther);
+    if (ageOfVm === age) this.#endFrom(list, age);
+    if (ageOfOther === age) this.#endFrom(list + 1, age);
   }
 
-  /** Given the first flow of each list of idle ones, or NO_SLOT: ends all those of the oldest second among these. */
-  #endIdlest(ofVm: number, ofOther: number): void {
-    const ageOfVm = ofVm === NO_SLOT ? 0 : this.#ageOf(ofVm);
-    const ageOfOther = ofOther === NO_SLOT ? 0 : this.#ageOf(ofOther);
-    const age = Math.max(ageOfVm, ageOfOther);
-    if (ageOfVm === age) this.#endFrom(IDLE_OF_VM, age);
-    if (ageOfOther === age) this.#endFrom(IDLE_OF_OTHER, age);
+  /** How long a list's first flow has rested; 0 where it is empty. */
+  #longestOf(list: number): number {
+    const flow = this.#wheel.first(list);
+    return flow === NO_SLOT ? 0 : this.#ageOf(flow);
   }
 
   /** Opens a flow that is not there and was not refused, and ends others where that needs room. */
@@ -215,7 +243,7 @@ export class FlowTable extends FlowRecords implements FlowSink {
     this.#heads[head] = flow;
     if (first !== 0) this.#halfOpen[byOther ? 1 : 0].add(this.#remotes.countedBy(held));
     if (byOther) this.#fromOther++;
-    this.#wheel.place(flow, delayFor(patienceOf(state)));
+    this.#wheel.place(flow, delayFor(state));
     this.size++;
     return flow;
   }
@@ -246,19 +274,24 @@ export class FlowTable extends FlowRecords implements FlowSink {
     if ((state & IDLE) === 0) return;
     this.records[at + STATE] = state & ~IDLE;
     this.#wheel.remove(flow);
-    this.#wheel.place(flow, SAFE_SECONDS + 1);
+    this.#wheel.place(flow, delayFor(state));
   }
 
-  /** An unfragmented TCP or UDP packet of the flow passed: the observer may pass the next ones. */
-  admit(flow: number, way: number): void {
+  /**
+   * An unfragmented TCP or UDP packet of the flow passed: the observer may pass the next ones on its way. `bothWays`: what the
+   * flow's other side sends needs no other rule. Of TCP that has answered, that is admitted at once, too.
+   */
+  admit(flow: number, way: number, bothWays: boolean): void {
     const observer = this.#observer;
     if (observer === undefined) return;
     const at = flow * WORDS;
     const state = this.records[at + STATE]!;
     if (!isSteady(state)) return;
+    const kind = state & KIND;
+    // UDP's first answer makes it live longer: the guard has to see it.
+    const ways = bothWays && kind === FLOW_TCP && (state & ANSWERED) !== 0 ? BOTH_WAYS : 1 << way;
     const patience = Math.min(patienceOf(state), SAFE_SECONDS);
-    const ports = this.records[at + PORTS]!;
-    observer.admit(flow, state & KIND, this.records[at]!, ports, way, patience, this.records[at + LAST]!);
+    observer.admit(flow, kind, this.records[at]!, this.records[at + PORTS]!, ways, patience, this.records[at + LAST]!);
   }
 
   /** From the observer: a packet of the flow passed there. */
@@ -294,10 +327,10 @@ export class FlowTable extends FlowRecords implements FlowSink {
     if ((before & IS_HALF_OPEN) !== 0 && (state & IS_HALF_OPEN) === 0) {
       this.#halfOpen[sideOf(state)].subtract(this.#remotes.countedBy(this.records[at]!));
     }
-    if (isClosed(state) && !isClosed(before)) {
+    if (delayFor(state) < delayFor(before)) {
       // The wheel would look at it too late else.
       this.#wheel.remove(flow);
-      this.#wheel.place(flow, CLOSED_SECONDS + 1);
+      this.#wheel.place(flow, delayFor(state));
     }
     return false;
   }

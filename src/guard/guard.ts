@@ -20,9 +20,20 @@ import { IPv4Family } from "./ipv4/ipv4-family.ts";
 import { PolicyGuard } from "./ipv4/policy-guard.ts";
 import { IPv6Family } from "./ipv6/ipv6-family.ts";
 import { ipv6Settings } from "./ipv6-settings.ts";
+import { explainName } from "./names/name-explanation.ts";
 import { NameGuard } from "./names/name-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
-import type { Binding, Explanation, GuardOptions, NameCount, NamePair, PolicyQuestion, Verdict } from "./types.ts";
+import type {
+  Binding,
+  Explanation,
+  GuardOptions,
+  NameCount,
+  NameExplanation,
+  NamePair,
+  NameQuestion,
+  PolicyQuestion,
+  Verdict,
+} from "./types.ts";
 
 const FRAME_SHORT = verdictOf("frame.short");
 const FRAME_LONG = verdictOf("frame.long");
@@ -210,6 +221,11 @@ export class Guard {
     const { remote } = question;
     if (this.#ipv6 !== undefined && typeof remote === "bigint") return this.#ipv6.explain({ ...question, remote });
     return this.#policy.explain(question);
+  }
+
+  /** What policy makes of a connection to a name; nothing is looked up. Throws OptionError for what is no name. */
+  explainName(question: NameQuestion): NameExplanation {
+    return explainName(this.#names, question, this.#clock[0]!);
   }
 
   /**

@@ -77,7 +77,11 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
   reason("dhcp.other-client", "an answer to another client, which the server broadcast", "D7 D12", true),
   reason("ipv4.igmp", "IGMP, which carries IPv4 options", "I2 I6", true),
   reason("dhcp.address-held", "assigns an address that another VM of this host holds on the same network", "D6"),
-  reason("flow.full", "a new flow while 32,768 had a packet in the last 300 s, or 16,384 to the VM", "I13"),
+  reason(
+    "flow.full",
+    "a new flow while 32,768 are open and had a packet in the last 300 s, or 16,384 to the VM",
+    "I13",
+  ),
   reason("flow.half-open", "a new connection while 256 of the same remote address are half-open", "I13"),
   reason("flow.icmp", "an ICMP error that belongs to no live flow", "I14"),
   reason("icmp.rate", "more ICMP echo than 100 a second", "I14"),

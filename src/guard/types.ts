@@ -235,6 +235,31 @@ export interface Decision {
   readonly default?: DefaultLine;
 }
 
+/** What `Guard.explainName` is asked: a connection of the VM's to a name. */
+export interface NameQuestion {
+  readonly name: string;
+  readonly protocol: "tcp" | "udp";
+  readonly port: number;
+}
+
+/** What policy makes of a connection to a name. */
+export interface NameExplanation {
+  /** In normal form. */
+  readonly name: string;
+  readonly verdict: "pass" | "drop";
+  readonly reason?: string;
+  /** Whether a lookup of the name passes. */
+  readonly lookup: "pass" | "drop";
+  /** The rule with a name that decides. */
+  readonly rule?: { readonly action: "allow" | "block"; readonly text: string };
+  /** Where no rule with a name decides. */
+  readonly why?: string;
+  /** What such a connection needs. */
+  readonly needs?: string;
+  /** To which the name opens now. */
+  readonly addresses?: readonly string[];
+}
+
 /** What policy makes of a packet, and why. */
 export interface Explanation extends Decision {
   /** Where a remote IPv6 address embeds an IPv4 one: what IPv4's policy says about that, which must let it pass, too. */

@@ -61,7 +61,7 @@ export class AdmittedFlows {
     kind: number,
     remote: number,
     ports: number,
-    way: number,
+    ways: number,
     patience: number,
     second: number,
     generation: number,
@@ -71,7 +71,7 @@ export class AdmittedFlows {
     if (place !== NONE) {
       const at = place * WORDS;
       if (words[at + GENERATION] === generation) {
-        const right = rightOf(kind, (words[at + RIGHT]! & WAYS) | (1 << way), patience);
+        const right = rightOf(kind, (words[at + RIGHT]! & WAYS) | ways, patience);
         // One word: a program reads the old right or the new one.
         if (words[at + RIGHT] !== right) Atomics.store(words, at + RIGHT, right);
         if (((second - words[at + LAST]!) | 0) > 0) Atomics.store(words, at + LAST, second);
@@ -92,7 +92,7 @@ export class AdmittedFlows {
     Atomics.store(words, at + GENERATION, generation);
     Atomics.store(words, at + REMOTE, remote);
     Atomics.store(words, at + PORTS, ports);
-    Atomics.store(words, at + RIGHT, rightOf(kind, 1 << way, patience));
+    Atomics.store(words, at + RIGHT, rightOf(kind, ways, patience));
     Atomics.store(words, at + LAST, second);
     Atomics.store(words, at + IS_ACKNOWLEDGED, 0);
     Atomics.store(words, at + STAMP, (stamp | 1) + 1);

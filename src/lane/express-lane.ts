@@ -91,12 +91,12 @@ export class ExpressLane implements FlowObserver {
     kind: number,
     remote: number,
     ports: number,
-    way: number,
+    ways: number,
     patience: number,
     second: number,
   ): void {
     if (!this.#isOn) return;
-    this.#flows.admit(flow, kind, remote, ports, way, patience, second, this.#generation);
+    this.#flows.admit(flow, kind, remote, ports, ways, patience, second, this.#generation);
     if (this.#renewal === Number.POSITIVE_INFINITY) this.#open(this.#clock());
   }
 

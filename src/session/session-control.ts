@@ -81,6 +81,10 @@ export class SessionControl {
         isolated: options.network.isolated,
         status: () => this.#status(),
         names: () => [...guard.names],
+        explainName: (question) => {
+          guard.advance(system.clock());
+          return guard.explainName(question);
+        },
         turnLane: (on) => this.#turnLane(on),
         explain: (question) => {
           guard.advance(system.clock()); // nothing may have moved it for a while

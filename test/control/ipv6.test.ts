@@ -54,6 +54,7 @@ test("to explain an IPv6 address while IPv6 is off is refused in one line", () =
     isolated: true,
     status: () => ({}),
     names: () => [],
+    explainName: () => ({}),
     turnLane: () => "none",
     explain: (question) => guard.explain(question),
   };

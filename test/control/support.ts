@@ -45,6 +45,7 @@ export function house(
     status: () => ({ version: "0" }),
     explain: () => ({ verdict: "pass" }),
     names: () => [],
+    explainName: () => ({}),
     turnLane: () => "this test has none",
   };
   const controllers = new Controllers({

@@ -5,6 +5,7 @@ import {
   ACK_FLAG,
   change,
   echoOut,
+  FIN,
   flowsOf,
   middle,
   REMOTE,
@@ -157,16 +158,132 @@ test("G12 I13 what is refused, or fails the rate of pings, ends nothing to make 
   assert.equal(flowsOf(bench), MOST_FLOWS / 2 + 1);
 });
 
-test("G12 I13 the places of closed connections are free again after 240 s, however many they are", () => {
+test("G12 I13 the places of connections that the other side reset are free again after 240 s, however many they are", () => {
   const bench = tracking(NO_MAIL);
   for (let index = 0; index < MOST_FLOWS; index++) {
-    bench.passesOut(tcpOut({ destination: remote(index), flags: RST | ACK_FLAG }));
+    bench.passesOut(tcpOut({ destination: remote(index), ...middle }));
+    bench.passesIn(tcpIn({ source: remote(index), flags: RST | ACK_FLAG }));
   }
   bench.wait(240 * SECOND);
   bench.dropsOut("flow.full", tcpOut());
   bench.wait(SECOND);
   assert.equal(flowsOf(bench), 0);
   bench.passesOut(tcpOut());
+});
+
+/* What is ended makes room after a second */
+
+type Bench = ReturnType<typeof tracking>;
+const words = (index: number) => ({ own: 1024 + (index >> 4), remoteIndex: index & 15 });
+
+/** A connection of the VM's from its SYN to the last acknowledgement. */
+function openAndClose(bench: Bench, index: number, end: "FIN" | "RST"): void {
+  const { own, remoteIndex } = words(index);
+  const [there, back] = [
+    { destination: remote(remoteIndex), own },
+    { source: remote(remoteIndex), own },
+  ];
+  bench.passesOut(tcpOut(there));
+  bench.passesIn(tcpIn({ ...back, flags: SYN | ACK_FLAG }));
+  bench.passesOut(tcpOut({ ...there, ...middle }));
+  if (end === "RST") {
+    bench.passesOut(tcpOut({ ...there, flags: RST }));
+    return;
+  }
+  bench.passesIn(tcpIn({ ...back, flags: FIN | ACK_FLAG }));
+  bench.passesOut(tcpOut({ ...there, flags: FIN | ACK_FLAG }));
+  bench.passesIn(tcpIn({ ...back, ...middle }));
+}
+
+for (const end of ["FIN", "RST"] as const) {
+  test(`G12 I13 a VM that opens and closes 100,000 connections in ten seconds is not refused, with ${end}, and keeps what is open`, () => {
+    const bench = tracking(NO_MAIL);
+    for (let own = 1; own <= 1000; own++) bench.passesOut(tcpOut({ own, ...middle }));
+    for (let index = 0; index < 100_000; index++) {
+      openAndClose(bench, index, end);
+      bench.wait(100);
+    }
+    assert.ok(flowsOf(bench) <= MOST_FLOWS);
+    for (let own = 1; own <= 1000; own++) bench.passesIn(tcpIn({ source: REMOTE, own, ...middle }));
+  });
+}
+
+test("G12 I13 where the table is full, ended connections make room after more than 1 s, those ended longest ago together", () => {
+  const bench = tracking(NO_MAIL);
+  for (let index = 0; index < 100; index++) openAndClose(bench, index, "FIN");
+  bench.wait(SECOND);
+  for (let index = 100; index < 200; index++) openAndClose(bench, index, "RST");
+  for (let index = 200; index < MOST_FLOWS; index++) bench.passesOut(tcpOut({ destination: remote(index), ...middle }));
+  bench.dropsOut("flow.full", udpOut()); // ended in the second before this one, or in this one
+  bench.wait(SECOND);
+  bench.passesOut(udpOut());
+  assert.equal(flowsOf(bench), MOST_FLOWS - 100 + 1);
+  for (let own = 1001; own < 1100; own++) bench.passesOut(udpOut({ own }));
+  bench.dropsOut("flow.full", udpOut({ own: 1100 }));
+  bench.wait(SECOND);
+  bench.passesOut(udpOut({ own: 1100 }));
+  assert.equal(flowsOf(bench), MOST_FLOWS - 100 + 1);
+});
+
+test("G12 I13 ended connections make room before idle ones, and a packet of an ended one lets it rest anew", () => {
+  const bench = tracking(NO_MAIL);
+  for (let index = 0; index < MOST_FLOWS - 2; index++)
+    bench.passesOut(tcpOut({ destination: remote(index), ...middle }));
+  bench.wait(301 * SECOND);
+  for (const index of [0, 1]) openAndClose(bench, index, "FIN");
+  bench.wait(2 * SECOND);
+  const { own, remoteIndex } = words(1);
+  bench.passesIn(tcpIn({ source: remote(remoteIndex), own, flags: FIN | ACK_FLAG })); // its acknowledgement was lost
+  bench.passesOut(udpOut());
+  assert.equal(flowsOf(bench), MOST_FLOWS);
+  bench.passesIn(tcpIn({ source: remote(remoteIndex), own, flags: FIN | ACK_FLAG }));
+  bench.passesOut(udpOut({ own: 9 })); // none but the idle ones is left
+  assert.equal(flowsOf(bench), 3);
+});
+
+test("G12 I12 I13 a RST from outside, which anybody may have sent, takes no place from a connection", () => {
+  const bench = tracking(NO_MAIL);
+  for (let index = 0; index < MOST_FLOWS; index++) bench.passesOut(tcpOut({ destination: remote(index), ...middle }));
+  for (let index = 0; index < MOST_FLOWS; index += 7) bench.passesIn(tcpIn({ source: remote(index), flags: RST }));
+  bench.wait(200 * SECOND);
+  bench.dropsOut("flow.full", udpOut());
+  for (let index = 0; index < MOST_FLOWS; index += 7) bench.passesIn(tcpIn({ source: remote(index), ...middle }));
+});
+
+test("G12 I12 I13 only the VM's own FIN, or its RST that nothing has contradicted, lets a closed connection make room", () => {
+  const outside = (index: number, flags: number) => tcpIn({ source: remote(index), flags });
+  const own = (index: number, flags: number) => tcpOut({ destination: remote(index), flags });
+  const bench = tracking(NO_MAIL);
+  for (let index = 0; index < MOST_FLOWS; index++) bench.passesOut(own(index, ACK_FLAG));
+  bench.passesIn(outside(0, FIN | ACK_FLAG), outside(0, RST)); // the VM has had no part in it
+  bench.passesOut(own(1, RST), own(1, ACK_FLAG)); // it has taken its RST back
+  bench.passesIn(outside(1, RST));
+  bench.passesOut(own(2, FIN | ACK_FLAG)); // half closed
+  bench.wait(2 * SECOND);
+  bench.dropsOut("flow.full", udpOut());
+  bench.passesIn(outside(2, RST));
+  bench.wait(2 * SECOND);
+  bench.passesOut(udpOut());
+  bench.dropsOut("flow.full", udpOut({ own: 1 }));
+});
+
+test("G12 I13 a server in the VM takes 50,000 connections that others open and close in ten seconds", () => {
+  const bench = tracking(NO_MAIL);
+  for (let index = 0; index < 50_000; index++) {
+    const ports = { own: 80, port: 1024 + (index >> 4) };
+    const [there, back] = [
+      { source: remote(index & 15), ...ports },
+      { destination: remote(index & 15), ...ports },
+    ];
+    bench.passesIn(tcpIn({ ...there, flags: SYN }));
+    bench.passesOut(tcpOut({ ...back, flags: SYN | ACK_FLAG }));
+    bench.passesIn(tcpIn({ ...there, ...middle }));
+    bench.passesOut(tcpOut({ ...back, flags: FIN | ACK_FLAG }));
+    bench.passesIn(tcpIn({ ...there, flags: FIN | ACK_FLAG }));
+    bench.passesOut(tcpOut({ ...back, ...middle }));
+    bench.wait(200);
+  }
+  assert.ok(flowsOf(bench) <= MOST_FLOWS / 2);
 });
 
 test("G12 cut flows make room like live ones", () => {

@@ -150,11 +150,14 @@ interface Model {
   finOfVm: boolean;
   finOfOther: boolean;
   reset: boolean;
+  resetByVm: boolean;
   answered: boolean;
 }
 
 const isClosedModel = (flow: Model): boolean =>
   flow.kind === FLOW_TCP && flow.awaits === "nothing" && (flow.reset || (flow.finOfVm && flow.finOfOther));
+
+const isEndedModel = (flow: Model): boolean => isClosedModel(flow) && (flow.finOfVm || flow.resetByVm);
 
 function patienceOf(flow: Model): number {
   if (flow.kind === FLOW_UDP) return flow.answered ? 120 : 30;
@@ -178,6 +181,7 @@ function followModel(flow: Model, fromOther: boolean, flags: number, opening: bo
     }
   }
   flow.reset = reset;
+  flow.resetByVm = reset && (flow.resetByVm || !fromOther);
   if ((flags & FIN) !== 0 && !reset && fromOther) flow.finOfOther = true;
   if ((flags & FIN) !== 0 && !reset && !fromOther) flow.finOfVm = true;
   return false;
@@ -189,8 +193,10 @@ function madeRoom(map: ReadonlyMap<string, Model>, byOther: boolean, now: number
   const fromOther = all.filter(([, flow]) => flow.byOther);
   const among = byOther && fromOther.length >= most / 2 ? fromOther : all.length >= most ? all : [];
   if (among.length === 0) return [];
-  const oldest = Math.min(...among.map(([, { last }]) => last));
-  return now - oldest > 300 ? among.filter(([, { last }]) => last === oldest).map(([name]) => name) : undefined;
+  const ended = among.filter(([, flow]) => isEndedModel(flow) && now - flow.last > 1);
+  const resting = ended.length > 0 ? ended : among.filter(([, { last }]) => now - last > 300);
+  const oldest = Math.min(...resting.map(([, { last }]) => last));
+  return resting.length > 0 ? resting.filter(([, { last }]) => last === oldest).map(([name]) => name) : undefined;
 }
 
 test("G12 the flow table equals a map over openings, segments, times and room, whatever the clock does", () => {
@@ -237,7 +243,7 @@ test("G12 the flow table equals a map over openings, segments, times and room, w
           assert.equal(table.macOf(flow), 0xfedcba987654);
           assert.equal(table.remoteOf(flow), remoteOf(at));
           const awaits = kind !== FLOW_TCP ? "nothing" : syn ? "answer" : byOther ? "vm" : "nothing";
-          const none = { finOfVm: false, finOfOther: false, reset: false, answered: false };
+          const none = { finOfVm: false, finOfOther: false, reset: false, resetByVm: false, answered: false };
           const model: Model = { kind, byOther, last: now, awaits, ...none };
           map.set(`${one.open}`, model);
           if (kind === FLOW_TCP && !syn) {

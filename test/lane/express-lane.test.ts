@@ -55,7 +55,7 @@ function bench(): Bench {
 }
 
 const admit = ({ lane, now }: Bench, way: 0 | 1, kind: number = FLOW_TCP, patience = 300): void =>
-  lane.admit(7, kind, REMOTE, PORTS, way, patience, Math.floor(now / SECOND));
+  lane.admit(7, kind, REMOTE, PORTS, 1 << way, patience, Math.floor(now / SECOND));
 
 test("it is told who the VM is", () => {
   const { vm } = bench();

@@ -84,7 +84,7 @@ const MUST_REACH_FULL = [
   ...each(["no room for a flow to the VM"], KINDS),
   "room for a flow of the VM beside those to it",
   ...each(["a flow ends after "], ["30", "7440"], [" seconds"]),
-  ...each(["flows idle longest are over, "], ["to the VM", "of all"]),
+  ...each(["flows idle longest are over, ", "flows ended longest ago are over, "], ["to the VM", "of all"]),
   ...["another policy ends a flow, stateful to stateful", "another policy ends a flow, stateful to stateless"],
   ...["a RST answers flow.full", "ICMP from afar answers flow.full", "a reset of a flow"],
 ];

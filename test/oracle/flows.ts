@@ -9,8 +9,9 @@ import type { Way } from "./rules.ts";
 const MOST_FLOWS = 32_768;
 const MOST_TO_VM = 16_384;
 const MOST_HALF_OPEN = 256;
-/** What was idle for no longer gives its place to nobody. */
+/** What was idle for no longer gives its place to nobody; what was ended, for no longer than this. */
 const IDLE = 300;
+const ENDED = 1;
 
 const ICMPV6 = 58;
 const FIN = 1;
@@ -110,6 +111,11 @@ export function isClosed({ protocol, halfOpen, finished, reset }: Flow<unknown>)
   return protocol === TCP && halfOpen === undefined && (finished.size === 2 || reset.size > 0);
 }
 
+/** Closed, and the VM has had its part in it: a FIN at any time, or a RST that nothing has contradicted. */
+function isEnded(flow: Flow<unknown>): boolean {
+  return isClosed(flow) && (flow.finished.has("out") || flow.reset.has("out"));
+}
+
 /** Seconds that a flow lives without a packet. */
 export function lifetime(flow: Flow<unknown>): number {
   if (flow.protocol === ICMP || flow.protocol === ICMPV6) return 60;
@@ -137,8 +143,9 @@ export class Flows<Address = number> {
 
   #cut = 0;
   #toVm = 0;
-  /** How many flows had their last packet in a second: all of them, and those that the remote sides opened. */
+  /** How many flows had their last packet in a second: all of them and those that the remote sides opened; ended ones of both. */
   readonly #seconds = { all: new Map<number, number>(), in: new Map<number, number>() };
+  readonly #endedSeconds = { all: new Map<number, number>(), in: new Map<number, number>() };
   /** Half-open flows by who opened them and the remote address. */
   readonly #halfOpen = new Map<string, number>();
 
@@ -194,7 +201,9 @@ export class Flows<Address = number> {
     }
     const full = this.#fullWithout(gone, way);
     if (full === undefined) return undefined;
-    return second - this.#oldest(full, gone) > IDLE ? undefined : "flow.full";
+    const ended = this.#oldest(this.#endedSeconds[full], full, gone !== undefined && isEnded(gone) ? gone : undefined);
+    const idle = this.#oldest(this.#seconds[full], full, gone);
+    return second - ended > ENDED || second - idle > IDLE ? undefined : "flow.full";
   }
 
   /** Which bound leaves no room for one more. */
@@ -204,22 +213,26 @@ export class Flows<Address = number> {
     return this.size - (gone === undefined ? 0 : 1) >= MOST_FLOWS ? "all" : undefined;
   }
 
-  /** The second of the last packet of those idle longest. */
-  #oldest(which: "in" | "all", gone: Flow<Address> | undefined): number {
+  /** The oldest second of last packets, with one flow left out. */
+  #oldest(seconds: ReadonlyMap<number, number>, which: "in" | "all", gone: Flow<Address> | undefined): number {
     let oldest = Number.POSITIVE_INFINITY;
-    for (const [second, count] of this.#seconds[which]) {
+    for (const [second, count] of seconds) {
       const own = gone?.last === second && (which === "all" || gone.way === "in") ? 1 : 0;
       if (count > own) oldest = Math.min(oldest, second);
     }
     return oldest;
   }
 
-  /** Ends those that are idle longest where there is no room for one more, and says how many. */
-  makeRoom(way: Way): { which: "in" | "all"; ended: Flow<Address>[] } | undefined {
+  /** Ends those that were ended longest ago, or else are idle longest, where there is no room for one more; says which. */
+  makeRoom(way: Way, now: number): { which: "in" | "all"; of: "ended" | "idle"; ended: Flow<Address>[] } | undefined {
     const which = this.#fullWithout(undefined, way);
     if (which === undefined) return undefined;
-    const oldest = this.#oldest(which, undefined);
-    return { which, ended: this.end((flow) => flow.last === oldest && (which === "all" || flow.way === "in")) };
+    const oldestEnded = this.#oldest(this.#endedSeconds[which], which, undefined);
+    const of = now - oldestEnded > ENDED ? "ended" : "idle";
+    const oldest = of === "ended" ? oldestEnded : this.#oldest(this.#seconds[which], which, undefined);
+    const gives = (flow: Flow<Address>) =>
+      flow.last === oldest && (which === "all" || flow.way === "in") && (of === "idle" || isEnded(flow));
+    return { which, of, ended: this.end(gives) };
   }
 
   /** A packet keeps a flow alive. */
@@ -263,9 +276,19 @@ export class Flows<Address = number> {
     const back = way !== flow.way;
     if (packet.protocol === UDP && back) flow.answered = true;
     if (packet.protocol !== TCP) return false;
+    this.#countSecond(flow, -1);
+    const over = this.#follow(flow, way, packet);
+    if (!over) this.#countSecond(flow, 1);
+    return over;
+  }
+
+  /** A segment of a flow, which is not among the counted seconds meanwhile. */
+  #follow(flow: Flow<Address>, way: Way, packet: FlowPacket<Address>): boolean {
+    const back = way !== flow.way;
     const { syn, ack, rst } = tcpFlags(packet);
     noteEnd(flow, way, packet);
     if (rst && back && flow.halfOpen !== undefined && !flow.cut) {
+      this.#countSecond(flow, 1);
       this.delete(flow.key);
       return true;
     }
@@ -310,11 +333,14 @@ export class Flows<Address = number> {
     if (flow.halfOpen !== undefined) this.#countHalfOpen(flow, change);
   }
 
-  #countSecond({ way, last }: Flow<Address>, change: number): void {
-    for (const seconds of way === "in" ? [this.#seconds.all, this.#seconds.in] : [this.#seconds.all]) {
-      const count = (seconds.get(last) ?? 0) + change;
-      if (count === 0) seconds.delete(last);
-      else seconds.set(last, count);
+  #countSecond(flow: Flow<Address>, change: number): void {
+    const { way, last } = flow;
+    for (const counted of isEnded(flow) ? [this.#seconds, this.#endedSeconds] : [this.#seconds]) {
+      for (const seconds of way === "in" ? [counted.all, counted.in] : [counted.all]) {
+        const count = (seconds.get(last) ?? 0) + change;
+        if (count === 0) seconds.delete(last);
+        else seconds.set(last, count);
+      }
     }
   }
 

@@ -159,6 +159,35 @@ export function generateFullTable(seed: number): Session<Step> {
     packet(MOST + 60 + turn, protocol, false);
     around();
   }
+
+  // Parts of the table end: by FIN, by a RST of the VM's, by one from outside that may be taken back. Ended ones make room first.
+  const end = (number: number) => {
+    const how = (number + seed) % 4;
+    if (how === 0) packet(number, TCP, true, 17);
+    if (how < 2) packet(number, TCP, false, 17);
+    if (how === 1) packet(number, TCP, true, 17);
+    if (how > 1) packet(number, TCP, how === 2, 4);
+    if (how === 3 && number % 5 === 0) packet(number, TCP, true);
+  };
+  for (let number = 0; number < MOST; number++) {
+    packet(number, TCP, opened(number));
+    packet(number, TCP, !opened(number));
+  }
+  for (let part = 0; part < 3; part++) {
+    now += SECOND;
+    for (let number = part; number < MOST; number += 11) end(number);
+  }
+  for (let turn = 0; turn < 12; turn++) {
+    now += random.pick([SECOND, SECOND, SECOND - 1, 1]);
+    for (let more = 0; more < 1200; more++) {
+      packet(2 * MOST + turn * 2000 + more, TCP, random.chance(0.5));
+      if (random.chance(0.05)) end(random.below(MOST));
+    }
+    // An ended one is opened anew, or rests anew.
+    for (let more = 0; more < 20; more++)
+      packet(random.below(MOST), TCP, random.chance(0.5), random.pick([2, 16, 17, 4]));
+    around();
+  }
   const options = {
     macAddress: VM_MAC,
     address: "192.168.64.5",

@@ -334,9 +334,10 @@ function open(state: State, key: string, way: Way, packet: Packet): void {
     state.reach(`room for a half-open flow beside those of the other side, ${way}`);
   }
   if (way === "out" && state.flows.toVm >= 16_384) state.reach("room for a flow of the VM beside those to it");
-  const room = state.flows.makeRoom(way);
+  const room = state.flows.makeRoom(way, state.second);
   if (room !== undefined) {
-    state.reach(`flows idle longest are over, ${room.which === "in" ? "to the VM" : "of all"}`);
+    const what = room.of === "ended" ? "flows ended longest ago" : "flows idle longest";
+    state.reach(`${what} are over, ${room.which === "in" ? "to the VM" : "of all"}`);
     if (room.ended.some((flow) => flow.cut)) state.reach("a cut flow idle longest is over");
   }
   state.flows.open(key, way, packet, state.second);

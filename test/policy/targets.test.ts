@@ -66,7 +66,10 @@ test("what a target covers", () => {
 });
 
 test("an error names every kind of target, and a remedy where one is near", () => {
-  assert.match(TARGET_FORMS, /CIDR such as .* or one of @host, @dns, @metadata, @private, @global$/);
+  assert.match(
+    TARGET_FORMS,
+    /CIDR such as .* or one of @host, @dns, @metadata, @private, @global or a name such as registry\.npmjs\.org or \*\.example\.com$/,
+  );
   assert.equal(targetRemedy("10.0.0.1"), "did you mean 10.0.0.1/32?");
   assert.equal(targetRemedy("nonsense"), undefined);
 });

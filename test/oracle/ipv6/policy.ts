@@ -255,7 +255,7 @@ function judgeAndNote(six: State6, way: Way, packet: Packet6): Judgement {
 
 function openAnew(six: State6, key: string, old: Flow<bigint> | undefined, way: Way, packet: Packet6): void {
   if (old !== undefined) six.flows.delete(key);
-  six.flows.makeRoom(way);
+  six.flows.makeRoom(way, six.second);
   six.flows.open(key, way, packet, six.second);
   six.reach(`a flow opens ${way}, ${nameOf(packet.protocol)}${halfOpenBy(way, packet) ? ", half-open" : ""}`);
 }
