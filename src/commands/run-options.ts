@@ -57,6 +57,7 @@ function addPortOptions(command: Command): Command {
 function addControlOptions(command: Command): Command {
   return command
     .optionsGroup("Policy:")
+    .option("--learn <file>", "write the rules that what the VM does needs to a file: names, and addresses elsewhere")
     .option("--reject", "answer what policy denies, with TCP RST or ICMP, instead of silence")
     .option(
       "--control-fd <n>",

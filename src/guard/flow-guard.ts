@@ -109,7 +109,7 @@ export class FlowGuard {
     if (way === OUT) flows.noteMac(flow, view.destinationHigh, view.destinationLow);
     else flows.noteMac(flow, view.sourceHigh, view.sourceLow);
     if (this.#key.kind === FLOW_TCP) this.#followTcp(way, view, flow, bareSyn, true);
-    this.names?.opened(flow, view, remote);
+    this.names?.opened(way, flow, view, remote);
   }
 
   /** A packet of a flow that is there passes. */

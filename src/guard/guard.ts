@@ -89,7 +89,7 @@ export class Guard {
     this.#macLow = settings.mac | 0;
     this.#longestFrame = settings.longestFrame;
     this.#hasIPv6 = settings.ipv6;
-    this.#names = new NameGuard(settings.ipv6, options.onName);
+    this.#names = new NameGuard(settings.ipv6, options.onName, options.learn);
     this.#names.setRules(settings.rules);
     this.#policy = new PolicyGuard(settings, this.#clock, observer, this.#names);
     this.#diagnostics = new Diagnostics(settings.mac);

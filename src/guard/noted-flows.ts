@@ -49,7 +49,7 @@ export class NotedFlows {
 
   /** Whether what is denied is answered: as asked for, and while the policy has names. */
   get answersDenied(): boolean {
-    return this.#reject || this.#names.table !== undefined;
+    return this.#reject || this.#names.table?.any === true;
   }
 
   /** Undefined while there never was a need for flows. */

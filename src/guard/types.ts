@@ -60,6 +60,8 @@ export interface GuardOptions {
   readonly address6?: string;
   /** As `heldElsewhere`, for an IPv6 address that is about to become the VM's. */
   readonly heldElsewhere6?: (address: bigint) => boolean;
+  /** Learns names and tells of opened flows also while no rule has a name. */
+  readonly learn?: boolean;
   /** Names' addresses from before. */
   readonly restoredNames?: readonly NamePair[];
   /** Called inline for what is asked and said by name; as `onBinding` in what it may throw. */
@@ -83,6 +85,16 @@ export type NameEvent =
       readonly remote: number | bigint;
       readonly port: number;
       readonly decision: string;
+    }
+  | {
+      /** With the option `learn`: the VM has opened a flow. */
+      readonly kind: "opened";
+      readonly remote: number | bigint;
+      readonly protocol: "tcp" | "udp" | "other";
+      /** 0 for what has none. */
+      readonly port: number;
+      /** Names that were resolved to this address. */
+      readonly names: readonly string[];
     };
 
 /** What was counted of one name. */

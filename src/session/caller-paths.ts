@@ -18,16 +18,22 @@ const LINUX = process.platform === "linux";
 const OWNER_MAY_WRITE = 0o200;
 
 /** Those that are not yet made. */
-export type CallerPaths = Pick<SessionArguments, "vmSocket" | "controlSocket" | "capture" | "logFile">;
+export type CallerPaths = Pick<SessionArguments, "vmSocket" | "controlSocket" | "capture" | "logFile" | "learn">;
 
 /**
  * To be called with the rights of `uid`, whom softnet will become. Throws UserError or CaptureError, in the words with
  * which the making would fail.
  */
-export function refuseHopelessPaths({ vmSocket, controlSocket, capture, logFile }: CallerPaths, uid: number): void {
+export function refuseHopelessPaths(
+  { vmSocket, controlSocket, capture, logFile, learn }: CallerPaths,
+  uid: number,
+): void {
   if (vmSocket !== undefined) refuseForSocket("--vm-socket", vmSocket, uid);
   if (controlSocket !== undefined) refuseForSocket("--control-socket", controlSocket, uid);
   if (capture !== undefined) refuseForCapture(capture);
+  if (learn !== undefined && look(statSync, dirname(learn)) === "ENOENT") {
+    throw new UserError(`--learn ${learn}: the folder does not exist; create it first`);
+  }
   if (logFile !== undefined && look(statSync, dirname(logFile)) === "ENOENT") {
     throw new UserError(`--log-file ${logFile}: the folder does not exist; create it first`);
   }

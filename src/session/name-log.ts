@@ -20,7 +20,7 @@ export class NameLog {
   }
 
   readonly note = (event: NameEvent): void => {
-    if (event.kind === "learned" || event.decision === "passed") return;
+    if (event.kind === "learned" || event.kind === "opened" || event.decision === "passed") return;
     const name = event.name ?? "";
     const key = `${event.decision} ${name}`;
     if (this.#seen.has(key) || this.#seen.size === MOST_NAMES) return;

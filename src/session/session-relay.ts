@@ -19,6 +19,7 @@ import type { Log } from "../telemetry/log.ts";
 import { parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import type { LearnedRules } from "./learned-rules.ts";
 import type { LeftLeases } from "./left-leases.ts";
 import { MovedVm } from "./moved-vm.ts";
 import { hasLivePolicy, type SessionArguments } from "./options.ts";
@@ -40,6 +41,7 @@ export interface SessionRelayOptions {
   readonly lane: ExpressLane | undefined;
   readonly recording: Recording | undefined;
   readonly control: SessionControl | undefined;
+  readonly learned: LearnedRules | undefined;
   readonly given: SessionArguments;
   readonly clock: () => number;
   readonly makeAlarm?: MakeAlarm | undefined;
@@ -119,7 +121,8 @@ export class SessionRelay {
   }
 
   #relayOptions(): Omit<RelayOptions, "onEnd"> {
-    const { vm, network, guard, leftLeases, lane, recording, control, given, clock, makeAlarm, log } = this.#options;
+    const { vm, network, guard, leftLeases, lane, recording, learned, control, given, clock, makeAlarm, log } =
+      this.#options;
     const diagnostics = this.#diagnostics;
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
@@ -129,7 +132,8 @@ export class SessionRelay {
       offloads && vm.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
       offloads && network.port.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
     ] as const;
-    const byName = hasLivePolicy(given) || guard.rules.some(({ target }) => target.name !== undefined);
+    const byName =
+      hasLivePolicy(given) || given.learn !== undefined || guard.rules.some(({ target }) => target.name !== undefined);
     const longestAnswer = guard.hasIPv6 ? LONGEST_ANSWER_6 : byName ? LONGEST_NAME_ANSWER : LONGEST_ANSWER;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
@@ -160,6 +164,7 @@ export class SessionRelay {
       onTick: (time) => {
         lane?.tick(time, this.#relay.counters);
         recording?.flush();
+        learned?.tick(time);
         control?.tick(time);
         dropLog.summarize(time);
       },

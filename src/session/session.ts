@@ -9,7 +9,7 @@
  */
 import { AttachedPort } from "../attach/port.ts";
 import { createGuard, type Guard } from "../guard/guard.ts";
-import type { GuardOptions } from "../guard/types.ts";
+import type { GuardOptions, NameEvent } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
 import { rulesInForce } from "../policy/families.ts";
 import { allowsEverything, type Rule } from "../policy/rule.ts";
@@ -25,6 +25,7 @@ import { parseMac } from "../wire/address.ts";
 import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
+import { LearnedRules } from "./learned-rules.ts";
 import { LeftLeases } from "./left-leases.ts";
 import { NameLog } from "./name-log.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
@@ -66,6 +67,7 @@ export class Session {
   #recording: Recording | undefined;
   #control: SessionControl | undefined;
   readonly #names: NameLog;
+  #learned: LearnedRules | undefined;
   #guard: Guard | undefined;
   #relay: SessionRelay | undefined;
   /** What failed before there was anything to end. */
@@ -110,6 +112,7 @@ export class Session {
     closing.defer(() => this.#vm?.close());
     closing.defer(() => this.#network?.close());
     closing.defer(() => this.#recording?.close());
+    closing.defer(() => this.#learned?.close());
     closing.defer(() => this.#inherited?.close());
     closing.defer(() => this.#lane.close());
     closing.defer(() => this.#control?.close()); // it asks guard and lane
@@ -149,6 +152,7 @@ export class Session {
     const vm = await this.#openVmPort();
     const network = await this.#openNetwork();
     const leftLeases = new LeftLeases(parseMac(this.#given.vmMacAddress ?? "") ?? 0);
+    if (this.#given.learn !== undefined) this.#learned = new LearnedRules(this.#given.learn, this.#log);
     const guard = this.#createGuard(network, leftLeases);
     beginWithBinding(this.#registration, guard, network, this.#log);
     tellBinding(network, guard.binding);
@@ -165,6 +169,7 @@ export class Session {
       lane: this.#lane.lane,
       recording,
       control: this.#control,
+      learned: this.#learned,
       given: this.#given,
       clock: this.#system.clock,
       makeAlarm: this.#system.makeAlarm,
@@ -275,6 +280,7 @@ export class Session {
       mtu: given.mtu ?? network.mtu,
       live: hasLivePolicy(given),
       reject: given.reject ?? false,
+      learn: given.learn !== undefined,
       ask: true,
     };
   }
@@ -293,7 +299,10 @@ export class Session {
       ],
       (error) => this.#fail(error),
     );
-    const onName = this.#names.note;
+    const onName = (event: NameEvent): void => {
+      this.#names.note(event);
+      this.#learned?.note(event);
+    };
     const guard: Guard = createGuard({ ...options, ...registryOptions(this.#registration), onBinding, onName }, lane);
     this.#guard = guard;
     return guard;

@@ -37,6 +37,7 @@ function slots(t: TestContext, vm: FakePort, port: FakePort, offloads?: boolean)
     leftLeases: new LeftLeases(parseMac(VM)!),
     lane: undefined,
     recording: undefined,
+    learned: undefined,
     control: undefined,
     given: { ...given, ...(offloads !== undefined && { offloads }) },
     clock: () => 0,

@@ -210,9 +210,9 @@ export class IPv4Family implements AddressFamily {
 
   answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number {
     // RFC 1122 3.2.2: nothing that went to many is answered.
-    if (!this.#policy.answersDenied || this.#policy.isGroup(view.destination)) return 0;
+    if (this.#policy.isGroup(view.destination)) return 0;
     const own = this.#policy.names?.answer(view, verdict, out, at) ?? 0;
-    if (own > 0) return own;
+    if (own > 0 || !this.#policy.answersDenied) return own;
     const lost = verdict === FLOW_UNKNOWN || this.#policy.isOfCutFlow(view);
     return this.#answers.write(view, verdict, lost, this.#clock[0]!, this.gateway, out, at);
   }

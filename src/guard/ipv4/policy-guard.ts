@@ -160,7 +160,7 @@ export class PolicyGuard {
   #configure(): void {
     const hasNames = this.nameGuard.table !== undefined;
     this.#family.nameAddresses = hasNames ? new NameAddresses(this.#inForce, this.#knownNetwork) : undefined;
-    this.#noting = this.#table.stateful || this.#live ? this.#flows.needed() : undefined;
+    this.#noting = this.#table.stateful || this.#live || hasNames ? this.#flows.needed() : undefined;
   }
 
   /** Judges a packet from the VM whose destination is not in 0.0.0.0/8 or 127.0.0.0/8. */

@@ -125,7 +125,8 @@ export class PolicyGuard6 {
 
   #configure(): void {
     this.#family.setPolicy(this.#rules, this.#knownNetwork, this.#names.table !== undefined);
-    this.#noting = this.#family.stateful || this.#live ? this.#flows.needed() : undefined;
+    this.#noting =
+      this.#family.stateful || this.#live || this.#names.table !== undefined ? this.#flows.needed() : undefined;
   }
 
   /** The VM's address in a place has ended: so have all flows and noted fragments that are of it, and their RSTs. */
@@ -163,9 +164,8 @@ export class PolicyGuard6 {
    * returns its length; 0 = none. `place`: of its source, or NO_PLACE.
    */
   answer(view: FrameView, verdict: number, place: number, out: Uint8Array, at: number): number {
-    if (!this.#flows.answersDenied) return 0;
     const own = this.#flows.names?.answer(view, verdict, out, at) ?? 0;
-    if (own > 0) return own;
+    if (own > 0 || !this.#flows.answersDenied) return own;
     const lost = verdict === FLOW_UNKNOWN || this.#flows.isOfCutFlow(view, place);
     return this.#answers.write(view, verdict, lost, this.#clock[0]!, this.#router, out, at);
   }

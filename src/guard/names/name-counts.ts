@@ -47,6 +47,11 @@ export class NameCounts {
     this.#onName?.({ kind: "connection", ...name, remote, port, decision: wordOf(verdict) });
   }
 
+  /** `names`: that have the remote address. */
+  opened(remote: Address, protocol: "tcp" | "udp" | "other", port: number, names: readonly string[]): void {
+    this.#onName?.({ kind: "opened", remote, protocol, port, names });
+  }
+
   refusedPair(): void {
     this.refusedPairs++;
   }

@@ -110,11 +110,14 @@ export class NameFlows implements NameJudge, FlowCompanion {
     }
     if (!opening || way !== OUT || protocol !== PROTOCOL_TCP || !bareSyn) return PASS;
     if (this.#opener !== undefined) return this.#begin(isVerified(protocol, remotePort) ? STRICT : LENIENT, view);
-    return this.#table.anyBlock && isVerified(protocol, remotePort) ? this.#begin(WATCHED, view) : PASS;
+    return (this.#table.anyBlock || this.#guard.learns) && isVerified(protocol, remotePort)
+      ? this.#begin(WATCHED, view)
+      : PASS;
   }
 
   /** The packet that was judged last has opened a flow. */
-  opened(flow: number, view: FrameView, remote: number): void {
+  opened(way: Way, flow: number, view: FrameView, remote: number): void {
+    if (way === OUT && this.#guard.learns) this.#tellOpened(view, remote);
     const opener = this.#opener;
     if (opener !== undefined) {
       opener.flows++;
@@ -231,6 +234,16 @@ export class NameFlows implements NameJudge, FlowCompanion {
       if (this.#table.ask(labels, labels.length, protocol, port) === NAME_ALLOWED) return pair;
     }
     return undefined;
+  }
+
+  #tellOpened({ protocol, destinationPort: port }: FrameView, remote: number): void {
+    if (port === DNS_PORT && this.#family.isDnsServer(remote)) return;
+    const address = this.#family.addressOf(remote);
+    const pairs = this.#guard.pairs.at(address) ?? [];
+    const names = [...pairs].map(({ name }) => name.text);
+    const known = protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+    const word = known ? (protocol === PROTOCOL_TCP ? "tcp" : "udp") : "other";
+    this.#guard.counts.opened(address, word, known ? port : 0, names);
   }
 
   #begin(mode: number, syn: FrameView): number {

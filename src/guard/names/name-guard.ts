@@ -21,7 +21,11 @@ export class NameGuard {
   #ipv6: NameFamily | undefined;
   #table: NameTable | undefined;
 
-  constructor(ipv6: boolean, onName: ((event: NameEvent) => void) | undefined) {
+  /** Names are learned, and first bytes read, also where no rule has a name. */
+  readonly learns: boolean;
+
+  constructor(ipv6: boolean, onName: ((event: NameEvent) => void) | undefined, learns = false) {
+    this.learns = learns;
     this.counts = new NameCounts(onName);
     this.gate = new DnsGate(ipv6, this.pairs, this.counts, (address) => this.#isPinnable(address));
   }
@@ -32,14 +36,14 @@ export class NameGuard {
     else this.#ipv4 = family;
   }
 
-  /** Undefined while no rule has a name. */
+  /** Undefined while no rule has a name and nothing is learned. */
   get table(): NameTable | undefined {
     return this.#table;
   }
 
   setRules(rules: readonly Rule[]): void {
     const table = new NameTable(rules);
-    this.#table = table.any ? table : undefined;
+    this.#table = table.any || this.learns ? table : undefined;
   }
 
   /** What was counted, name by name. */
