@@ -23,15 +23,15 @@ export function describeStatus(status: Fields): string[] {
   const policy = fieldsOf(status.policy);
   const flows = fieldsOf(status.flows);
   const address = status.binding === null ? "no address yet" : `${shown(binding.address)}, ${shown(binding.origin)}`;
-  const lease = typeof binding.seconds === "number" ? `, ${duration(binding.seconds)} left` : "";
   const file = typeof policy.file === "string" ? `, with ${policy.file}` : "";
   return [
     `softnet    ${shown(status.version)}, up ${duration(Number(status.uptime))}`,
     `network    ${shown(status.network)}, ${status.isolated ? "isolated" : "not isolated"}`,
-    `VM         ${shown(status.mac)}, ${address}${lease}`,
+    `VM         ${shown(status.mac)}, ${address}${left(binding.seconds)}`,
     ...ipv6Lines(status.ipv6),
     `gateway    ${shown(status.gateway)}`,
     `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
+    ...network6Lines(status.network6),
     `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
     `flows      ${shown(flows.inUse)} of ${shown(flows.limit)}`,
     ...describeLane(fieldsOf(status.lane)),
@@ -45,10 +45,35 @@ export function describeStatus(status: Fields): string[] {
 function ipv6Lines(addresses: unknown): string[] {
   if (!Array.isArray(addresses)) return [];
   if (addresses.length === 0) return ["IPv6       no address yet"];
-  return addresses.map(fieldsOf).map(({ address, origin, seconds }) => {
-    const left = typeof seconds === "number" ? `, ${duration(seconds)} left` : "";
-    return `IPv6       ${shown(address)}, ${shown(origin)}${left}`;
-  });
+  return addresses
+    .map(fieldsOf)
+    .map(({ address, origin, seconds }) => `IPv6       ${shown(address)}, ${shown(origin)}${left(seconds)}`);
+}
+
+/** The IPv6 router, and what it and DHCPv6 announced; nothing where IPv6 is off. */
+function network6Lines(network: unknown): string[] {
+  if (network === undefined) return [];
+  const { router, prefixes, nat64, dns } = fieldsOf(network);
+  const { address, mac, seconds } = fieldsOf(router);
+  const whose = mac === null ? ", its MAC address is not known yet" : `, ${shown(mac)}`;
+  return [
+    `router6    ${router === null ? "none yet" : `${shown(address)}${whose}${left(seconds)}`}`,
+    ...listOf(prefixes).map((one) => {
+      const { prefix, onLink, autonomous, seconds } = fieldsOf(one);
+      return `prefix6    ${shown(prefix)}${onLink ? ", on-link" : ""}${autonomous ? ", for addresses" : ""}${left(seconds)}`;
+    }),
+    ...listOf(nat64)
+      .map(fieldsOf)
+      .map(({ prefix, seconds }) => `NAT64      ${shown(prefix)}${left(seconds)}`),
+    ...listOf(dns)
+      .map(fieldsOf)
+      .map(({ address, from, seconds }) => `DNS6       ${shown(address)}, ${shown(from)}${left(seconds)}`),
+  ];
+}
+
+/** What is left of a time that has an end. */
+function left(seconds: unknown): string {
+  return typeof seconds === "number" ? `, ${duration(seconds)} left` : "";
 }
 
 /** Of an attached interface: what passed in the kernel, without the relay. */

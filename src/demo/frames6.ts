@@ -2,20 +2,11 @@
 
 import { putMac } from "../wire/address.ts";
 import { put16 } from "../wire/bytes.ts";
-import { addToSum, checksumOf } from "../wire/checksum.ts";
-import { ETHERNET_HEADER, etherType, putEthernet, sourceMac, TYPE_IPV6 } from "../wire/ethernet.ts";
+import { ETHERNET_HEADER, etherType, sourceMac, TYPE_IPV6 } from "../wire/ethernet.ts";
+import { type Endpoint6, emitFrame6 } from "../wire/frame-6.ts";
 import { ICMPV6, ND_NEIGHBOR_ADVERTISEMENT } from "../wire/icmpv6.ts";
 import { PROTOCOL_UDP } from "../wire/ipv4.ts";
-import {
-  IPV6_HEADER,
-  NEXT_DESTINATION,
-  nextHeader,
-  PROTOCOL_ICMPV6,
-  payloadLength,
-  pseudoHeader6Sum,
-  putIPv6Header,
-  sourceAt6,
-} from "../wire/ipv6.ts";
+import { IPV6_HEADER, NEXT_DESTINATION, nextHeader, PROTOCOL_ICMPV6, payloadLength, sourceAt6 } from "../wire/ipv6.ts";
 import { getIPv6, putIPv6 } from "../wire/ipv6-address.ts";
 import { ALL_NODES, emitRouterAdvertisement } from "../wire/router-advertisement.ts";
 import { UDP_HEADER, udpDestinationPort, udpLength, udpSourcePort } from "../wire/udp.ts";
@@ -25,41 +16,10 @@ const PAYLOAD_LENGTH = 4;
 /** RFC 4861 7.1: neighbour discovery never went through a router. */
 const ND_HOPS = 255;
 const ICMPV6_CHECKSUM = 2;
-const UDP_CHECKSUM = 6;
 
 /** 33:33:00:00:00:01, all nodes of the link. */
 const ALL_NODES_MAC = 0x333300000001;
 const MTU = 1500;
-
-/** Source or destination; the addresses are numbers, as in wire/. */
-export interface Endpoint6 {
-  readonly mac: number;
-  readonly address: bigint;
-}
-
-function packetFrame(from: Endpoint6, to: Endpoint6, protocol: number, hops: number, upper: Uint8Array, sum: number) {
-  const frame = new Uint8Array(ETHERNET_HEADER + IPV6_HEADER + upper.length);
-  putEthernet(frame, 0, to.mac, from.mac, TYPE_IPV6);
-  putIPv6Header(frame, ETHERNET_HEADER, upper.length, protocol, hops, from.address, to.address);
-  const at = ETHERNET_HEADER + IPV6_HEADER;
-  frame.set(upper, at);
-  const pseudo = pseudoHeader6Sum(frame, ETHERNET_HEADER, protocol, upper.length);
-  put16(frame, at + sum, checksumOf(addToSum(pseudo, frame, at, upper.length)) || 0xffff);
-  return frame;
-}
-
-export function udpFrame6(
-  from: Endpoint6 & { readonly port: number },
-  to: Endpoint6 & { readonly port: number },
-  payload: Uint8Array,
-): Uint8Array {
-  const datagram = new Uint8Array(UDP_HEADER + payload.length);
-  put16(datagram, 0, from.port);
-  put16(datagram, 2, to.port);
-  put16(datagram, 4, datagram.length);
-  datagram.set(payload, UDP_HEADER);
-  return packetFrame(from, to, PROTOCOL_UDP, 64, datagram, UDP_CHECKSUM);
-}
 
 /** A neighbour advertisement to `target`: the router's address `claimed` is at the sender's card, and counts from now on. */
 export function neighbourClaim(sender: number, claimed: bigint, target: Endpoint6): Uint8Array {
@@ -69,7 +29,7 @@ export function neighbourClaim(sender: number, claimed: bigint, target: Endpoint
   putIPv6(message, 8, claimed);
   message.set([2, 1], 24);
   putMac(message, 26, sender);
-  return packetFrame({ mac: sender, address: claimed }, target, PROTOCOL_ICMPV6, ND_HOPS, message, ICMPV6_CHECKSUM);
+  return emitFrame6({ mac: sender, address: claimed }, target, PROTOCOL_ICMPV6, ND_HOPS, message, ICMPV6_CHECKSUM);
 }
 
 /** A router advertisement to all nodes. `lifetime`: seconds, 0 = no router any more. `prefix`: with it, for addresses. */

@@ -1,7 +1,7 @@
 /** A guest's IPv6: the kernel's own, with addresses by SLAAC out of what the router advertises. */
 
+import type { Endpoint6 } from "../wire/frame-6.ts";
 import { formatIPv6 } from "../wire/ipv6-address.ts";
-import type { Endpoint6 } from "./frames6.ts";
 import type { Guest } from "./guest.ts";
 import { linkLocalOf, mac, ROUTER6 } from "./plan.ts";
 import { within } from "./poll.ts";

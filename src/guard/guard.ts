@@ -20,6 +20,7 @@ import { IPv4Family } from "./ipv4/ipv4-family.ts";
 import { PolicyGuard } from "./ipv4/policy-guard.ts";
 import { IPv6Family } from "./ipv6/ipv6-family.ts";
 import { ipv6Settings } from "./ipv6-settings.ts";
+import type { LearnedNetwork6 } from "./known-network-6.ts";
 import { explainName } from "./names/name-explanation.ts";
 import { NameGuard } from "./names/name-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
@@ -173,6 +174,11 @@ export class Guard {
   /** The IPv6 router's link-local address; 0n = not known. */
   get router6(): bigint {
     return this.#ipv6?.router ?? 0n;
+  }
+
+  /** What is known of the IPv6 network, for people; undefined where IPv6 is off. */
+  get learnedNetwork6(): LearnedNetwork6 | undefined {
+    return this.#ipv6?.learnedNetwork;
   }
 
   /** The rules in force. */

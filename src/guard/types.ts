@@ -176,6 +176,8 @@ export interface IPv6Lease {
   readonly client: Uint8Array;
   /** Unsigned, 32 bits. */
   readonly iaid: number;
+  /** The association is an IA_TA, whose IAIDs are others than those of IA_NAs (RFC 8415 4.2, 21.5). */
+  readonly temporary?: true;
 }
 
 /** Where an ACK came from and what it answered: what is needed to give the address back in the VM's name. */

@@ -80,6 +80,11 @@ export class Fields {
     if (!/^(?:[0-9a-f]{2}){1,255}$/.test(text)) throw new Error(`${name} is not hexadecimal`);
     return Uint8Array.from(Buffer.from(text, "hex"));
   }
+  /** Whether it is there; then it is true. */
+  flag(name: string): boolean {
+    if (Object.hasOwn(this.#object, name) && this.#object[name] !== true) throw new Error(`${name} is not true`);
+    return Object.hasOwn(this.#object, name);
+  }
   object(name: string): Fields {
     return new Fields(this.#get(name));
   }

@@ -1,4 +1,5 @@
 /** A record's part about IPv6 (version 2): the VM's addresses, and those that it is about to get. */
+import type { IPv6Lease } from "../guard/types.ts";
 import { formatIPv6 } from "../wire/ipv6-address.ts";
 import { endOf, type Fields } from "./fields.ts";
 
@@ -16,7 +17,7 @@ export interface KeptIPv6Address {
   readonly address: bigint;
   readonly origin: (typeof ORIGINS)[number];
   /** DUIDs of server and client, and the IAID; only where the origin is `dhcpv6`. */
-  readonly lease?: { readonly server: Uint8Array; readonly client: Uint8Array; readonly iaid: number };
+  readonly lease?: IPv6Lease;
   /** Its end in milliseconds since 1970; Infinity = no end that is known. */
   readonly expires: number;
   /** The same in microseconds since boot. */
@@ -34,7 +35,12 @@ export function keptIPv6ToJson({ address, origin, lease, expires, expiresSinceBo
     address: formatIPv6(address),
     origin,
     ...(lease && {
-      lease: { server: hexOf(lease.server), client: hexOf(lease.client), iaid: lease.iaid },
+      lease: {
+        server: hexOf(lease.server),
+        client: hexOf(lease.client),
+        iaid: lease.iaid,
+        ...(lease.temporary && { temporary: true }),
+      },
     }),
     expires: endOf(expires),
     expiresSinceBoot: endOf(expiresSinceBoot),
@@ -61,12 +67,12 @@ export function claimOfIPv6(fields: Fields): ClaimedIPv6Address {
   return { address: fields.addressOfIPv6("address"), sinceBoot: fields.number("sinceBoot") };
 }
 
-function leaseOf(fields: Fields): NonNullable<KeptIPv6Address["lease"]> {
+function leaseOf(fields: Fields): IPv6Lease {
   const [server, client, iaid] = [fields.bytes("server"), fields.bytes("client"), fields.number("iaid")];
   if (server.length > LONGEST_DUID || client.length > LONGEST_DUID || iaid > LARGEST_IAID) {
     throw new Error("not as it is written");
   }
-  return { server, client, iaid };
+  return { server, client, iaid, ...(fields.flag("temporary") && { temporary: true }) };
 }
 
 function hexOf(bytes: Uint8Array): string {

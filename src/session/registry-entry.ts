@@ -3,13 +3,11 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Guard } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
-import { isReleasable, sendRelease } from "../networks/dhcp/release.ts";
 import type { Network } from "../networks/network.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
 import { type NotRestored, Registration } from "../registry/registration.ts";
 import { ensureDirectory } from "../registry/sweep.ts";
 import type { RegistrySystem } from "../registry/system.ts";
-import type { Batch } from "../relay/batch.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../wire/address.ts";
@@ -131,37 +129,4 @@ function heldElsewhere(address: number | bigint, network: Network): UserError {
   return new UserError(
     `--vm-ip-address ${formatAddress(address)}: another softnet's VM has this address on ${network.label}, as softnet list tells; give another`,
   );
-}
-
-export interface AddressRelease {
-  readonly registration: Registration | undefined;
-  readonly guard: Guard;
-  readonly network: Network;
-  /** Free to be overwritten: no relay runs any more. */
-  readonly batch: Batch;
-  readonly vmMac: string;
-  /** The VM lives on elsewhere, with its address (moved-vm.ts). */
-  readonly movedAway: boolean;
-  readonly log: Log;
-}
-
-/** Gives the VM's address back to the server from which it was learned, unless the VM has done so, or its lease is over. */
-export function releaseAddress({ registration, guard, network, batch, vmMac, movedAway, log }: AddressRelease): void {
-  const { ipv4 } = guard.binding;
-  if (!isReleasable(ipv4)) return;
-  const address = formatIPv4(ipv4.address);
-  if (movedAway) {
-    log.info("the address is not given back: the VM was heard from elsewhere on the network, so it has moved", {
-      address,
-    });
-    return;
-  }
-  try {
-    sendRelease(network.port, batch, parseMac(vmMac) ?? 0, ipv4);
-  } catch (error) {
-    log.debug("the address could not be given back", { address, why: (error as Error).message });
-    return;
-  }
-  registration?.released();
-  log.info("address given back", { address, server: formatIPv4(ipv4.server) });
 }

@@ -22,6 +22,7 @@ import type { RelayEnd } from "../relay/relay.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { parseMac } from "../wire/address.ts";
+import { releaseAddresses } from "./address-release.ts";
 import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
@@ -34,7 +35,7 @@ import { openRecording } from "./open-recording.ts";
 import { guardOptions, hasLivePolicy, type SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
 import type { Recording } from "./recording.ts";
-import { beginWithBinding, register, registryOptions, releaseAddress } from "./registry-entry.ts";
+import { beginWithBinding, register, registryOptions } from "./registry-entry.ts";
 import { SessionControl } from "./session-control.ts";
 import { SessionLane } from "./session-lane.ts";
 import { logHostNotices, logStart, logWaiting, statusOf } from "./session-log.ts";
@@ -214,7 +215,7 @@ export class Session {
     const time = this.#system.clock();
     this.#guard!.advance(time);
     if (!this.#given.releaseOnExit || !inOrder || livesOn) return;
-    releaseAddress({
+    releaseAddresses({
       registration: this.#registration,
       guard: this.#guard!,
       network: this.#network!,

@@ -3,11 +3,13 @@ import type { EventFields } from "../control/events.ts";
 import type { PolicyLists } from "../control/live-policy.ts";
 import { MOST_FLOWS } from "../guard/flow-table.ts";
 import type { Guard } from "../guard/guard.ts";
+import type { LearnedNetwork6 } from "../guard/known-network-6.ts";
 import type { BoundAddress, BoundIPv6Address } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
+import { formatCidr6 } from "../policy/cidr-6.ts";
 import type { Snapshot } from "../relay/counters.ts";
 import { version } from "../version.ts";
-import { formatIPv4 } from "../wire/address.ts";
+import { formatIPv4, formatMac, UNKNOWN_MAC } from "../wire/address.ts";
 import { formatIPv6 } from "../wire/ipv6-address.ts";
 
 export interface State {
@@ -39,6 +41,7 @@ export function describeState(state: State): object {
     gateway: addressText(guard.gateway),
     binding: ipv4 === undefined ? null : describeAddress(ipv4, guard, time),
     ...(state.ipv6 && { ipv6: ipv6.map((bound) => describeIPv6Address(bound, time)) }),
+    ...(guard.learnedNetwork6 && { network6: describeNetwork6(guard.learnedNetwork6, time) }),
     policy: {
       ruleCount: lists.allow.length + lists.block.length,
       stateful: guard.stateful,
@@ -69,8 +72,33 @@ export function describeIPv6Address(bound: BoundIPv6Address, time: number): Even
   return { address: formatIPv6(bound.address), origin: bound.origin, seconds: secondsLeft(bound, time) };
 }
 
+/** The key `network6` of `status`: the router, and what it and DHCPv6 announced. */
+function describeNetwork6({ router, prefixes, nat64, dnsServers }: LearnedNetwork6, time: number): object {
+  return {
+    router:
+      router === undefined
+        ? null
+        : {
+            address: formatIPv6(router.address),
+            mac: router.mac === UNKNOWN_MAC ? null : formatMac(router.mac),
+            seconds: secondsUntil(router.end, time),
+          },
+    prefixes: prefixes.map(({ onLink, autonomous, end, ...prefix }) => {
+      return { prefix: formatCidr6(prefix), onLink, autonomous, seconds: secondsUntil(end, time) };
+    }),
+    nat64: nat64.map(({ end, ...prefix }) => ({ prefix: formatCidr6(prefix), seconds: secondsUntil(end, time) })),
+    dns: dnsServers.map(({ address, from, end }) => {
+      return { address: formatIPv6(address), from, seconds: secondsUntil(end, time) };
+    }),
+  };
+}
+
 function secondsLeft({ expiry }: BoundAddress, time: number): number | null {
-  const seconds = Math.round((expiry - time) / 1e6);
+  return secondsUntil(expiry, time);
+}
+
+function secondsUntil(end: number, time: number): number | null {
+  const seconds = Math.round((end - time) / 1e6);
   return Number.isFinite(seconds) ? Math.max(0, seconds) : null;
 }
 

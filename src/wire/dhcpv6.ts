@@ -24,14 +24,18 @@ export const DHCPV6_INFORMATION_REQUEST = 11;
 export const DHCPV6_ADDR_REG_INFORM = 36;
 export const DHCPV6_ADDR_REG_REPLY = 37;
 
-const OPTION_CLIENT_ID = 1;
-const OPTION_SERVER_ID = 2;
+/** ff02::1:2, all servers and relays of a link (RFC 8415 7.1), and its Ethernet address. */
+export const DHCPV6_SERVERS = { mac: 0x333300010002, address: 0xff020000_00000000_00000000_00010002n } as const;
+
+export const DHCPV6_CLIENT_ID = 1;
+export const DHCPV6_SERVER_ID = 2;
 export const OPTION_IA_NA = 3;
 export const OPTION_IA_TA = 4;
-const OPTION_IAADDR = 5;
+export const OPTION_IAADDR = 5;
+export const OPTION_ELAPSED_TIME = 8;
 const OPTION_STATUS = 13;
 const OPTION_RAPID_COMMIT = 14;
-const OPTION_DNS = 23;
+export const DHCPV6_DNS = 23;
 export const OPTION_IA_PD = 25;
 
 /** Type and transaction id. */
@@ -123,12 +127,12 @@ export class Dhcpv6Message {
 
   #readOption(code: number, value: number, length: number): boolean {
     switch (code) {
-      case OPTION_CLIENT_ID:
+      case DHCPV6_CLIENT_ID:
         if (this.#clientLength !== 0 || !isIdentifierLength(length)) return false;
         this.#clientAt = value;
         this.#clientLength = length;
         return true;
-      case OPTION_SERVER_ID:
+      case DHCPV6_SERVER_ID:
         if (this.#serverLength !== 0 || !isIdentifierLength(length)) return false;
         this.#serverAt = value;
         this.#serverLength = length;
@@ -146,7 +150,7 @@ export class Dhcpv6Message {
       case OPTION_RAPID_COMMIT:
         this.rapidCommit = true;
         return true;
-      case OPTION_DNS:
+      case DHCPV6_DNS:
         if (this.#dnsAt === 0) this.dnsServers = Math.floor(length / ADDRESS);
         this.#dnsAt ||= value;
         return true;

@@ -1,10 +1,11 @@
 /** Frames of the demo's attacks by IPv6 are what a kernel takes: sound, with right checksums, and read back. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { behindOptions, neighbourClaim, readUdp6, routerClaim, udpFrame6 } from "../../src/demo/frames6.ts";
+import { behindOptions, neighbourClaim, readUdp6, routerClaim } from "../../src/demo/frames6.ts";
 import { linkLocalOf, mac } from "../../src/demo/plan.ts";
 import { createGuard } from "../../src/index.ts";
 import { describeFrame } from "../../src/wire/describe.ts";
+import { emitUdpFrame6 } from "../../src/wire/frame-6.ts";
 import { FrameView } from "../../src/wire/frame-view.ts";
 
 const MALLORY = "7e:1a:00:00:00:0b";
@@ -30,7 +31,7 @@ test("a guard takes them for what they are, also where only a right checksum pas
 });
 
 test("UDP is written and read back, and nothing is read where it is not whole", () => {
-  const frame = udpFrame6({ ...mallory, port: 547 }, { ...alice, port: 546 }, Uint8Array.of(7, 0, 0, 1));
+  const frame = emitUdpFrame6({ ...mallory, port: 547 }, { ...alice, port: 546 }, Uint8Array.of(7, 0, 0, 1));
   const udp = readUdp6(frame);
   assert.deepEqual(udp, { source: mallory, sourcePort: 547, destinationPort: 546, at: 62, length: 4 });
   assert.equal(told(frame), "DHCPv6 REPLY xid 0x000001");

@@ -144,7 +144,9 @@ test("both guards say the same about every generated frame, and the traffic reac
 
   const reasons = DROP_REASONS.map((reason) => reason.name);
   const missing = [
-    ...reasons.filter((name) => !drops.has(name) && !ELSEWHERE.includes(name) && !OF_IPV6.test(name) && !OF_NAMES.test(name)),
+    ...reasons.filter(
+      (name) => !drops.has(name) && !ELSEWHERE.includes(name) && !OF_IPV6.test(name) && !OF_NAMES.test(name),
+    ),
     ...[...MUST_PASS, ...MUST_PASS_TOO].filter((kind) => !passes.has(kind)),
     ...MUST_REACH.filter((path) => !paths.has(path)),
   ];

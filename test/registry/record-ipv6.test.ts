@@ -77,7 +77,12 @@ const longest: Entry = {
   ipv6: Array.from({ length: 20 }, (_, index) => ({
     address: (1n << 128n) - 1n - BigInt(index),
     origin: "dhcpv6" as const,
-    lease: { server: new Uint8Array(130).fill(0xee), client: new Uint8Array(130).fill(0xdd), iaid: 0xffffffff },
+    lease: {
+      server: new Uint8Array(130).fill(0xee),
+      client: new Uint8Array(130).fill(0xdd),
+      iaid: 0xffffffff,
+      temporary: true as const,
+    },
     expires: Number.MAX_SAFE_INTEGER,
     expiresSinceBoot: Number.MAX_SAFE_INTEGER,
   })),

@@ -104,3 +104,17 @@ test(`a capture of ${FRAMES} frames with hostile headers is replayed with the sa
   );
   for (const reason of ["pass", "frame.offload", "frame.long", "flow.unknown"]) assert.ok(verdicts.includes(reason));
 });
+
+test("what is not IPv4 is no DHCP datagram: nothing is written into it", () => {
+  const frame = new Uint8Array(90);
+  frame.set([0x86, 0xdd, 0x60, 0, 0, 0, 0, 36, 17, 64], 12);
+  frame[22 + 15] = 1;
+  frame[38 + 15] = 2;
+  frame.set([0, 68, 0, 67, 0, 36], 54);
+  const before = frame.slice();
+  const view = FrameView.of(frame, 0, frame.length, PARTIAL_UDP);
+  assert.equal(view.destinationPort, 67);
+  completeDhcp(view);
+  assert.deepEqual(frame, before);
+  assert.equal(view.offload, PARTIAL_UDP);
+});

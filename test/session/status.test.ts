@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { describeStatus } from "../../src/commands/ctl-text.ts";
 import { bindingOf } from "../../src/guard/binding.ts";
 import { createGuard, type Guard } from "../../src/guard/guard.ts";
+import type { LearnedNetwork6 } from "../../src/guard/known-network-6.ts";
 import type { BoundIPv6Address } from "../../src/guard/types.ts";
 import type { Network } from "../../src/networks/network.ts";
 import { describeAddress, describeState } from "../../src/session/status.ts";
@@ -34,6 +35,10 @@ function stateWith(ipv6: boolean, ...addresses: BoundIPv6Address[]): Record<stri
     stateful: own.stateful,
     flows: own.flows,
   } as unknown as Guard;
+  return stateOf(guard, ipv6);
+}
+
+function stateOf(guard: Guard, ipv6: boolean): Record<string, unknown> {
   const network = { label: "bridge br0", isolated: true } as Network;
   const lists = { allow: [], block: [] };
   const rest = { mac: MAC, file: null, lists, lane: { state: "none", why: "x" }, counters: undefined };
@@ -59,6 +64,63 @@ test("softnet ctl status has a line for each", () => {
   ]);
   assert.deepEqual(lines(true), ["IPv6       no address yet"]);
   assert.deepEqual(lines(false), []);
+});
+
+const learned: LearnedNetwork6 = {
+  router: { address: parseIPv6("fe80::1")!, mac: 0x020000000064, end: 1900 * SECOND },
+  prefixes: [
+    { address: parseIPv6("2001:db8:1::")!, length: 64, onLink: true, autonomous: true, end: 3700 * SECOND },
+    { address: parseIPv6("2001:db8:2::")!, length: 48, onLink: true, autonomous: false, end: Number.POSITIVE_INFINITY },
+  ],
+  nat64: [{ address: parseIPv6("64:ff9b::")!, length: 96, end: 700 * SECOND }],
+  dnsServers: [
+    { address: parseIPv6("2001:db8:1::53")!, from: "router", end: 160 * SECOND },
+    { address: parseIPv6("2001:db8:1::54")!, from: "dhcpv6", end: Number.POSITIVE_INFINITY },
+  ],
+};
+const knowing = (network: LearnedNetwork6): Record<string, unknown> =>
+  stateOf({ binding: bindingOf([]), learnedNetwork6: network } as unknown as Guard, true);
+
+test("status says which router is trusted, and which prefixes and DNS servers were announced, with their ends", () => {
+  assert.deepEqual(knowing(learned).network6, {
+    router: { address: "fe80::1", mac: "02:00:00:00:00:64", seconds: 1800 },
+    prefixes: [
+      { prefix: "2001:db8:1::/64", onLink: true, autonomous: true, seconds: 3600 },
+      { prefix: "2001:db8:2::/48", onLink: true, autonomous: false, seconds: null },
+    ],
+    nat64: [{ prefix: "64:ff9b::/96", seconds: 600 }],
+    dns: [
+      { address: "2001:db8:1::53", from: "router", seconds: 60 },
+      { address: "2001:db8:1::54", from: "dhcpv6", seconds: null },
+    ],
+  });
+  const nothing = { router: undefined, prefixes: [], nat64: [], dnsServers: [] };
+  assert.deepEqual(knowing(nothing).network6, { router: null, prefixes: [], nat64: [], dns: [] });
+  const guard = createGuard({ macAddress: MAC, ipv6: true, router6: "fe80::9" });
+  const { router } = stateOf(guard, true).network6 as { router: object };
+  assert.deepEqual(router, { address: "fe80::9", mac: null, seconds: null }, "configured, and not heard of yet");
+  assert.equal("network6" in stateOf(createGuard({ macAddress: MAC }), false), false);
+});
+
+test("softnet ctl status has lines for them", () => {
+  const lines = (state: Record<string, unknown>) =>
+    describeStatus(state).filter((line) => /^(router6|prefix6|NAT64|DNS6)/.test(line));
+  assert.deepEqual(lines(knowing(learned)), [
+    "router6    fe80::1, 02:00:00:00:00:64, 30 min left",
+    "prefix6    2001:db8:1::/64, on-link, for addresses, 1 h left",
+    "prefix6    2001:db8:2::/48, on-link",
+    "NAT64      64:ff9b::/96, 10 min left",
+    "DNS6       2001:db8:1::53, router, 1 min left",
+    "DNS6       2001:db8:1::54, dhcpv6",
+  ]);
+  assert.deepEqual(lines(knowing({ router: undefined, prefixes: [], nat64: [], dnsServers: [] })), [
+    "router6    none yet",
+  ]);
+  assert.deepEqual(
+    lines(knowing({ ...learned, router: { ...learned.router!, mac: -1, end: Number.POSITIVE_INFINITY } })).slice(0, 1),
+    ["router6    fe80::1, its MAC address is not known yet"],
+  );
+  assert.deepEqual(lines(stateWith(false)), []);
 });
 
 test("an event about an IPv6 address has address, origin and seconds", () => {

@@ -6,26 +6,24 @@ import { randomInt } from "node:crypto";
 import type { LinuxLibc } from "../../native/linux/libc.ts";
 import { openPacketSocket, type RawSocket } from "../../native/linux/packet-socket.ts";
 import { putMac } from "../../wire/address.ts";
-import { put16, put32 } from "../../wire/bytes.ts";
 import {
+  DHCPV6_CLIENT_ID,
   DHCPV6_CLIENT_PORT,
+  DHCPV6_DNS,
   DHCPV6_INFORMATION_REQUEST,
   DHCPV6_REPLY,
+  DHCPV6_SERVER_ID,
   DHCPV6_SERVER_PORT,
+  DHCPV6_SERVERS,
   Dhcpv6Message,
 } from "../../wire/dhcpv6.ts";
+import { dhcpv6Option, emitDhcpv6 } from "../../wire/dhcpv6-emit.ts";
+import { type Endpoint6, emitUdpFrame6 } from "../../wire/frame-6.ts";
 import { formatIPv6, putIPv6 } from "../../wire/ipv6-address.ts";
-import { type Endpoint6, readUdp6, udpFrame6 } from "../frames6.ts";
+import { readUdp6 } from "../frames6.ts";
 
 const GUESS_EVERY = 100; // milliseconds
 const RETRANSMIT = 400; // milliseconds
-
-const OPTION_CLIENT_ID = 1;
-const OPTION_SERVER_ID = 2;
-const OPTION_DNS = 23;
-
-/** ff02::1:2, all servers (RFC 8415 7.1), and its Ethernet address. */
-const SERVERS: Endpoint6 = { mac: 0x333300010002, address: 0xff020000_00000000_00000000_00010002n };
 
 export interface Dhcpv6Plan {
   readonly link: string;
@@ -75,9 +73,11 @@ export class Dhcpv6Server {
     const { self, dns } = this.#plan;
     const servers = new Uint8Array(16);
     putIPv6(servers, 0, dns);
-    const options = [option(OPTION_CLIENT_ID, client), option(OPTION_SERVER_ID, identifierOf(self.mac))];
-    const payload = messageOf(DHCPV6_REPLY, xid, ...options, option(OPTION_DNS, servers));
-    this.#socket.send(udpFrame6({ ...self, port: DHCPV6_SERVER_PORT }, { ...to, port: DHCPV6_CLIENT_PORT }, payload));
+    const options = [dhcpv6Option(DHCPV6_CLIENT_ID, client), dhcpv6Option(DHCPV6_SERVER_ID, identifierOf(self.mac))];
+    const payload = emitDhcpv6(DHCPV6_REPLY, xid, [...options, dhcpv6Option(DHCPV6_DNS, servers)]);
+    this.#socket.send(
+      emitUdpFrame6({ ...self, port: DHCPV6_SERVER_PORT }, { ...to, port: DHCPV6_CLIENT_PORT }, payload),
+    );
   }
 }
 
@@ -93,8 +93,12 @@ export function askForDns6(libc: LinuxLibc, { link, self, timeout }: DnsQuestion
   const socket = openPacketSocket(libc, link);
   const xid = randomInt(2 ** 24);
   const message = new Dhcpv6Message();
-  const payload = messageOf(DHCPV6_INFORMATION_REQUEST, xid, option(OPTION_CLIENT_ID, identifierOf(self.mac)));
-  const question = udpFrame6({ ...self, port: DHCPV6_CLIENT_PORT }, { ...SERVERS, port: DHCPV6_SERVER_PORT }, payload);
+  const payload = emitDhcpv6(DHCPV6_INFORMATION_REQUEST, xid, [dhcpv6Option(DHCPV6_CLIENT_ID, identifierOf(self.mac))]);
+  const question = emitUdpFrame6(
+    { ...self, port: DHCPV6_CLIENT_PORT },
+    { ...DHCPV6_SERVERS, port: DHCPV6_SERVER_PORT },
+    payload,
+  );
   return new Promise((resolve) => {
     const repeat = setInterval(() => socket.send(question), RETRANSMIT);
     const end = (server: string | null) => {
@@ -112,25 +116,6 @@ export function askForDns6(libc: LinuxLibc, { link, self, timeout }: DnsQuestion
     });
     socket.send(question);
   });
-}
-
-function messageOf(type: number, xid: number, ...options: readonly Uint8Array[]): Uint8Array {
-  const message = new Uint8Array(4 + options.reduce((sum, { length }) => sum + length, 0));
-  put32(message, 0, type * 2 ** 24 + xid);
-  let at = 4;
-  for (const each of options) {
-    message.set(each, at);
-    at += each.length;
-  }
-  return message;
-}
-
-function option(code: number, value: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(4 + value.length);
-  put16(bytes, 0, code);
-  put16(bytes, 2, value.length);
-  bytes.set(value, 4);
-  return bytes;
 }
 
 /** A DUID of the card's address (RFC 8415 11.4), on Ethernet. */

@@ -7,7 +7,7 @@
 import { put16 } from "../../wire/bytes.ts";
 import { addToSum, checksumOf } from "../../wire/checksum.ts";
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from "../../wire/dhcp.ts";
-import { ETHERNET_HEADER } from "../../wire/ethernet.ts";
+import { ETHERNET_HEADER, TYPE_IPV4 } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { IPV4_HEADER, PROTOCOL_TCP, PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { SOUND } from "../../wire/malformed.ts";
@@ -61,7 +61,8 @@ export function judgeOffload(view: FrameView, mtu: number): number {
  * view's offload to COMPLETE then. Any other frame stays as it is.
  */
 export function completeDhcp(view: FrameView): void {
-  if (view.offload !== PARTIAL_UDP || view.malformed !== SOUND || view.protocol !== PROTOCOL_UDP) return;
+  if (view.type !== TYPE_IPV4 || view.offload !== PARTIAL_UDP || view.malformed !== SOUND) return;
+  if (view.protocol !== PROTOCOL_UDP) return;
   if (view.fragmentBits !== 0 || !hasDhcpPort(view) || view.totalLength !== view.length - ETHERNET_HEADER) return;
   const transport = view.packet + IPV4_HEADER;
   const sum = addToSum(0, view.bytes, transport, view.totalLength - IPV4_HEADER);

@@ -13,12 +13,14 @@ import {
   DHCPV6_REQUEST,
   DHCPV6_SOLICIT,
   FOREVER6,
+  OPTION_IA_TA,
 } from "../../wire/dhcpv6.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { isMulticast } from "../../wire/ipv6-address.ts";
 import { isSameAddress, isUnspecified } from "../../wire/ipv6-words.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { isSameList } from "../same-list.ts";
+import type { IPv6Lease } from "../types.ts";
 import { embedsIPv4, isGlobalOrLocal } from "./assignable-6.ts";
 import { type Dhcpv6State, readDhcpv6 } from "./dhcpv6-state.ts";
 import type { Transaction6 } from "./dhcpv6-transactions.ts";
@@ -145,9 +147,12 @@ export class Dhcpv6Ingress {
       const lifetime = message.validLifetimeOf(index);
       if (!message.isGiven(index) || lifetime === 0) continue;
       message.readAddressWords(index, this.#words);
-      const iaid = message.iaidOf(message.associationOf(index));
+      const association = message.associationOf(index);
+      const iaid = message.iaidOf(association);
+      const temporary = message.kindOf(association) === OPTION_IA_TA;
+      const lease: IPv6Lease = Object.freeze({ server, client, iaid, ...(temporary && { temporary }) });
       const expiry = lifetime === FOREVER6 ? Number.POSITIVE_INFINITY : now + lifetime * 1_000_000;
-      kept.push(addresses.give(this.#words, Object.freeze({ server, client, iaid }), expiry, kept));
+      kept.push(addresses.give(this.#words, lease, expiry, kept));
     }
   }
 

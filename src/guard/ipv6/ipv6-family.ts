@@ -25,6 +25,7 @@ import type { AddressFamily } from "../family.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../ipv4/policy-guard.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
+import type { LearnedNetwork6 } from "../known-network-6.ts";
 import type { PolicyQuestion6 } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
@@ -149,6 +150,11 @@ export class IPv6Family implements AddressFamily {
   /** The router's link-local address; 0n = not known. */
   get router(): bigint {
     return this.#router.address;
+  }
+
+  /** What is known of the network, for people. */
+  get learnedNetwork(): LearnedNetwork6 {
+    return this.#router.learnedNetwork(this.#dhcp.dnsServers);
   }
 
   /** How many flows are live. */

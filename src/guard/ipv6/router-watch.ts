@@ -17,6 +17,7 @@ import {
   readPrefix,
 } from "../../wire/router-options.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
+import type { LearnedNetwork6, LearnedPrefix6, LearnedRouter6 } from "../known-network-6.ts";
 import { Advertised, MOST_ADVERTISED_DNS, MOST_NAT64, MOST_PREFIXES } from "./advertised.ts";
 
 /** What a router says of its own end must count, and nobody may take its place while it starts again; microseconds. */
@@ -230,6 +231,36 @@ export class RouterWatch {
       onLink: prefix === undefined ? onLink : [...onLink, { address: prefix, length: 64 }],
       nat64: this.#nat64.items.map(cidrOf),
     };
+  }
+
+  /** The same for people, with ends; `dnsServers`: those of DHCPv6. */
+  learnedNetwork(dnsServers: readonly bigint[]): LearnedNetwork6 {
+    return {
+      router: this.#learnedRouter(),
+      prefixes: this.#learnedPrefixes(),
+      nat64: this.#nat64.items.map(({ end, ...item }) => ({ ...cidrOf(item), end })),
+      dnsServers: [
+        ...this.#dns.items.map(({ address, end }) => ({ address, from: "router" as const, end })),
+        ...dnsServers.map((address) => ({ address, from: "dhcpv6" as const, end: NEVER })),
+      ],
+    };
+  }
+
+  #learnedRouter(): LearnedRouter6 | undefined {
+    const { address } = this;
+    if (address === 0n) return undefined;
+    const mac = this.#macHigh === UNKNOWN ? UNKNOWN_MAC : this.#macHigh * 0x100000000 + (this.#macLow >>> 0);
+    return { address, mac, end: this.advertises ? this.#end[0]! : NEVER };
+  }
+
+  #learnedPrefixes(): LearnedPrefix6[] {
+    const { prefix } = this.#settings;
+    const advertised = this.#prefixes.items.map(({ onLink, autonomous, end, ...item }) => {
+      return { ...cidrOf(item), onLink, autonomous, end };
+    });
+    if (prefix === undefined) return advertised;
+    const given = { address: prefix, length: 64, onLink: true, autonomous: true, end: NEVER };
+    return [given, ...advertised.filter(({ address, length }) => address !== prefix || length !== 64)];
   }
 }
 

@@ -54,10 +54,14 @@ function nextHop({ acknowledged }: BoundIPv4Address): number {
   return mac === 0 || isGroupMac(mac) ? BROADCAST_MAC : mac;
 }
 
-/** Sends the frame through the network's port, once: a RELEASE has no answer. The batch's frames are overwritten. */
+/** Sends the RELEASE through the network's port, once: it has no answer. The batch's frames are overwritten. */
 export function sendRelease(port: FramePort, batch: Batch, mac: number, bound: BoundIPv4Address): void {
-  const frame = releaseFrame(mac, bound, randomBytes(4).readUInt32BE());
-  if (frame.length > batch.slotSize) return; // an MTU below what DHCP needs
+  sendFrame(port, batch, releaseFrame(mac, bound, randomBytes(4).readUInt32BE()));
+}
+
+/** Sends one frame through a port; false where it is too long for the batch's slots, whose frames are overwritten. */
+export function sendFrame(port: FramePort, batch: Batch, frame: Uint8Array): boolean {
+  if (frame.length > batch.slotSize) return false; // an MTU below what DHCP needs
   const at = batch.slotOffset(0);
   batch.bytes.set(frame, at);
   batch.offset[0] = at;
@@ -65,6 +69,7 @@ export function sendRelease(port: FramePort, batch: Batch, mac: number, bound: B
   batch.offload[0] = COMPLETE;
   batch.count = 1;
   port.send(batch, 0);
+  return true;
 }
 
 function word(value: number): Uint8Array {

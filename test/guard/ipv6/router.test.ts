@@ -242,3 +242,24 @@ test("@host is the router's address: TCP, UDP and ICMPv6 pass", () => {
   bench.passesOut(tcp6({ destination: ROUTER, source: LINK }));
   bench.dropsOut("policy.destination", tcp6({ destination: OTHER_LINK, source: LINK }));
 });
+
+test("what was learned of the network can be asked for: router, prefixes, NAT64 prefixes and DNS servers, each with its end", () => {
+  const bench = online();
+  const learned = () => {
+    bench.guard.advance(bench.now);
+    return bench.guard.learnedNetwork6!;
+  };
+  assert.deepEqual(learned(), { router: undefined, prefixes: [], nat64: [], dnsServers: [] });
+  const told = bench.now;
+  const options = join(prefixOption(PREFIX), dnsOption(600, OTHER));
+  bench.passesIn(ra({ lifetime: 1800, options }));
+  const { router, prefixes, dnsServers } = learned();
+  assert.deepEqual(router, { address: parseIPv6(ROUTER), mac: 0x020000000064, end: told + 1800 * SECOND });
+  assert.deepEqual(
+    prefixes.map(({ address, length, onLink, autonomous }) => [address, length, onLink, autonomous]),
+    [[parseIPv6(PREFIX), 64, true, true]],
+  );
+  assert.deepEqual(dnsServers, [{ address: parseIPv6(OTHER), from: "router", end: told + 600 * SECOND }]);
+  bench.wait(600 * SECOND);
+  assert.deepEqual(learned().dnsServers, []);
+});
