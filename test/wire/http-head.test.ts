@@ -1,0 +1,259 @@
+/** The host of a client's first HTTP request, however it arrives (RFC 9112, RFC 9110 7.2). */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { formatDomainName } from "../../src/wire/domain-name.ts";
+import {
+  HEAD_ABSOLUTE,
+  HEAD_CONNECT,
+  HEAD_MALFORMED,
+  HEAD_MORE,
+  HEAD_NAMED,
+  HEAD_NAMELESS,
+  HEAD_OTHER_VERSION,
+  HttpHead,
+  LONGEST_HEAD,
+} from "../../src/wire/http-head.ts";
+
+const NUM_RUNS = process.env.SOFTNET_TEST_ALL === "1" ? 5000 : 500;
+
+/** Feeds chunks of these sizes, the last one again and again; around a chunk in memory is what must not be read. */
+function feed(reader: HttpHead, text: string, sizes: readonly number[]): void {
+  const stream = Buffer.from(text, "latin1");
+  let at = 0;
+  for (let index = 0; at < stream.length; index++) {
+    const size = Math.min(sizes[Math.min(index, sizes.length - 1)]!, stream.length - at);
+    const memory = Buffer.concat([Buffer.from("\r\n"), stream.subarray(at, at + size), Buffer.from("\r\n\r\n")]);
+    reader.feed(memory, 2, size);
+    at += size;
+  }
+}
+
+/** The host and its port, or what else the reader says. */
+function read(text: string, sizes: readonly number[] = [text.length || 1]): string | number {
+  const reader = new HttpHead();
+  reader.start();
+  feed(reader, text, sizes);
+  return said(reader);
+}
+
+function said({ state, host }: HttpHead): string | number {
+  if (state !== HEAD_NAMED) return state;
+  return host.port === 0 ? formatDomainName(host.name.labels) : `${formatDomainName(host.name.labels)}:${host.port}`;
+}
+
+const both = (text: string, expected: string | number): void => {
+  assert.equal(read(text), expected, JSON.stringify(text));
+  assert.equal(read(text, [1]), expected, JSON.stringify(text));
+};
+
+const withHost = (line: string): string => `GET / HTTP/1.1\r\n${line}\r\n\r\n`;
+
+test("the request of RFC 9112 3.2.1, in one piece and byte by byte", () => {
+  const request = "GET /where?q=now HTTP/1.1\r\nHost: www.example.org\r\n\r\n";
+  both(request, "www.example.org");
+  for (let length = 0; length < request.length; length++) both(request.slice(0, length), HEAD_MORE);
+});
+
+test("the host is normalised, the port read", () => {
+  for (const [line, expected] of [
+    ["Host: WWW.Example.ORG", "www.example.org"],
+    ["hOST:example.org", "example.org"],
+    ["Host: example.org.", "example.org"],
+    ["Host: \t example.org \t", "example.org"],
+    ["Host: example.org:8080", "example.org:8080"],
+    ["Host: example.org.:65535 ", "example.org:65535"],
+    ["Host: example.org:", "example.org"],
+    ["Host: localhost", "localhost"],
+    ["Host: my_host.example", "my_host.example"],
+  ] as const) {
+    both(withHost(line), expected);
+  }
+});
+
+test("other fields do not matter, before Host and behind it", () => {
+  both(
+    "POST / HTTP/1.0\r\nX-Host: b.example\r\nHosts: b\r\nHos: b\r\nhost: a.example\r\nX: \r\nCookie: a=\xff\t;\r\n\r\nHost: b",
+    "a.example",
+  );
+  both("OPTIONS * HTTP/1.1\r\nHost: a.example\r\n\r\n", "a.example");
+  both("M-SEARCH /a%00\xe4 HTTP/1.9\r\nHost: a.example\r\n\r\n", "a.example");
+});
+
+test("no Host, an empty one, or an address: no name", () => {
+  for (const head of ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nAccept: */*\r\n\r\n"]) both(head, HEAD_NAMELESS);
+  for (const value of ["", " ", "192.0.2.1", "192.0.2.1:80", "1", "[2001:db8::1]", "[::1]:8080", "[::1] ", "a.1"]) {
+    both(withHost(`Host:${value}`), HEAD_NAMELESS);
+  }
+});
+
+test("requests to a proxy", () => {
+  both("GET http://b.example/ HTTP/1.1\r\nHost: a.example\r\n\r\n", HEAD_ABSOLUTE);
+  both("GET b.example HTTP/1.1\r\n", HEAD_ABSOLUTE);
+  both("CONNECT b.example:443 HTTP/1.1\r\nHost: a.example\r\n\r\n", HEAD_CONNECT);
+  both("CONNECT /", HEAD_CONNECT);
+  both("CONNECTS / HTTP/1.1\r\nHost: a.example\r\n\r\n", "a.example");
+  both("CONNECX / HTTP/1.1\r\nHost: a.example\r\n\r\n", "a.example");
+  both("connect b.example:443 HTTP/1.1\r\n", HEAD_ABSOLUTE);
+});
+
+test("HTTP of other versions", () => {
+  both("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HEAD_OTHER_VERSION);
+  both("GET / HTTP/0.9\r\n\r\n", HEAD_OTHER_VERSION);
+  both("GET /\r\n", HEAD_MALFORMED);
+});
+
+test("what servers could read in different ways, and what is no HTTP", () => {
+  const named = "Host: a.example";
+  for (const text of [
+    withHost(`${named}\r\nHost: b.example`),
+    withHost(`${named}\r\n${named}`),
+    withHost(`${named}\r\nhost:`),
+    withHost(`Host:\r\n${named}`),
+    withHost(`${named}\r\nX: 1\r\n b.example`), // obs-fold
+    withHost("Host:\r\n a.example"),
+    withHost(`\t${named}`),
+    withHost(` ${named}`),
+    withHost("Host : a.example"),
+    withHost(`X : 1\r\n${named}`),
+    withHost(`X\r\n${named}`),
+    withHost(`: 1\r\n${named}`),
+    withHost(`X\0: 1\r\n${named}`),
+    withHost(`X: a\0b\r\n${named}`),
+    withHost(`X: a\rb\r\n${named}`),
+    withHost(`X: a\nHost: b.example\r\n${named}`), // one line or two
+    withHost(`X: a\x0bb\r\n${named}`),
+    withHost(`X: a\x7fb\r\n${named}`),
+    withHost(`${named}\n`),
+    withHost(`${named}\r\r\n`),
+    `GET / HTTP/1.1\n${named}\n\n`,
+    `GET / HTTP/1.1\r\n${named}\r\n\r\r`,
+    `\r\nGET / HTTP/1.1\r\n${named}\r\n\r\n`,
+    ` GET / HTTP/1.1\r\n${named}\r\n\r\n`,
+    `GET  / HTTP/1.1\r\n${named}\r\n\r\n`,
+    `GET\t/ HTTP/1.1\r\n${named}\r\n\r\n`,
+    `GET /  HTTP/1.1\r\n${named}\r\n\r\n`,
+    `GET / HTTP/1.1 \r\n${named}\r\n\r\n`,
+    `GET /\0 HTTP/1.1\r\n${named}\r\n\r\n`,
+    `GET / http/1.1\r\n${named}\r\n\r\n`,
+    `GET / HTTP/1.10\r\n${named}\r\n\r\n`,
+    `GET / HTTP/1\r\n${named}\r\n\r\n`,
+    `GET / HTTP/x.1\r\n${named}\r\n\r\n`,
+    `GET / HTTP/1.x\r\n${named}\r\n\r\n`,
+    ` / HTTP/1.1\r\n${named}\r\n\r\n`,
+    "SSH-2.0-OpenSSH_9.2\r\n",
+    "\x16\x03\x01\x02\0\x01",
+    "GET @/ HTTP/1.1\r\n",
+  ]) {
+    both(text, HEAD_MALFORMED);
+  }
+});
+
+test("values of Host that are none", () => {
+  const values = [
+    "a.example b.example",
+    "a.example, b.example",
+    "a.example,",
+    "u@a.example",
+    "a..b",
+    ".a",
+    "-a",
+    "a-",
+    "a.example..",
+  ];
+  const ports = [
+    "a.example:80:80",
+    "a.example:65536",
+    "a.example:8x",
+    "a.example:-1",
+    "a.example: 80",
+    "[::1]80",
+    ":80",
+  ];
+  for (const value of [
+    ...values,
+    ...ports,
+    "http://a.example",
+    "a.example/",
+    "%61.example",
+    "\xe4.example",
+    "a\0.example",
+  ]) {
+    both(withHost(`Host: ${value}`), HEAD_MALFORMED);
+  }
+  for (const value of ["[::1", "[::1 ]", "a\x0b", "a:80 x", "a x", `${"a".repeat(64)}.b`, `${"a.".repeat(127)}b`]) {
+    both(withHost(`Host: ${value}`), HEAD_MALFORMED);
+  }
+});
+
+test("a head has 16,384 bytes at most", () => {
+  const of = (length: number): string => {
+    const rest = length - withHost("Host: a.example\r\nX: ").length;
+    return withHost(`Host: a.example\r\nX: ${"x".repeat(rest)}`);
+  };
+  assert.equal(read(of(LONGEST_HEAD), [1000]), "a.example");
+  assert.equal(read(of(LONGEST_HEAD + 1), [1000]), HEAD_MALFORMED);
+  assert.equal(read(`${of(LONGEST_HEAD)}body`, [70_000]), "a.example");
+});
+
+/** Written without the reader's states: the whole head by expressions. Undefined where it says nothing. */
+function oracle(text: string): string | undefined {
+  const end = text.indexOf("\r\n\r\n");
+  const [first = "", ...fields] = text.slice(0, end).split("\r\n");
+  if (end < 0 || !/^[\w!#$%&'*+.^`|~-]+ [/*][^\0-\x20\x7f]* HTTP\/1\.\d$/.test(first) || /^CONNECT /.test(first))
+    return;
+  if (!fields.every((field) => /^[\w!#$%&'*+.^`|~-]+:(\P{Cc}|[\t\x80-\x9f])*$/u.test(field))) return;
+  const hosts = fields.filter((field) => /^host:/i.test(field));
+  const value = /^host:[ \t]*([a-z0-9_.-]*?)\.?(?::0*(\d*))?[ \t]*$/i.exec(hosts[0] ?? "");
+  if (hosts.length !== 1 || value === null || Number(value[2]) > 65_535) return;
+  const name = value[1]!.toLowerCase();
+  if (!/^(?=.{1,253}$)(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*$/.test(name)) return;
+  return /(^|\.)\d+$/.test(name) ? undefined : `${name}${value[2] ? `:${value[2]}` : ""}`;
+}
+
+const piece = fc.constantFrom(
+  ..."GET |POST |CONNECT |/|/a| HTTP/1.1\r\n| HTTP/1.0\r\n|Host: a.example\r\n|Host:b.example:80\r\n|host: |X: |X:y|a.example".split(
+    "|",
+  ),
+  ..."\r\n|\r\n\r\n|\r|\n|:| |\t|\0|\xff|.|-|_|1|Z|[::1]|*|http://".split("|"),
+);
+const good = fc.constantFrom("GET / HTTP/1.1\r\n", "POST /a?b HTTP/1.0\r\nAccept: */*\r\n", "");
+const chunks = fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 10 });
+
+test("any text: never throws, the same in any chunks, and a name exactly where expressions find it", () => {
+  const texts = fc.tuple(good, fc.array(piece, { maxLength: 8 }), fc.constantFrom("", "\r\n", "\r\n\r\n"));
+  const reader = new HttpHead();
+  let names = 0;
+  fc.assert(
+    fc.property(texts, chunks, ([before, pieces, behind], sizes) => {
+      const text = before + pieces.join("") + behind;
+      const found = read(text);
+      reader.start();
+      feed(reader, text, sizes);
+      assert.equal(said(reader), found, JSON.stringify(text));
+      assert.equal(typeof found === "string" ? found : undefined, oracle(text), JSON.stringify(text));
+      if (typeof found === "string") names++;
+    }),
+    { numRuns: 10 * NUM_RUNS },
+  );
+  assert.ok(names > NUM_RUNS / 10, `${names} names`);
+});
+
+test("any bytes in a right head: never throws, and a name exactly where expressions find it", () => {
+  const head = "GET /where HTTP/1.1\r\nAccept: text/html\r\nHost: www.example.org:8080\r\nX-Y: z\r\n\r\n";
+  const changes = fc.array(
+    fc.tuple(fc.nat(head.length), fc.nat(2), fc.string({ unit: "binary-ascii", maxLength: 2 })),
+    {
+      minLength: 1,
+      maxLength: 2,
+    },
+  );
+  fc.assert(
+    fc.property(changes, chunks, (mutations, sizes) => {
+      const text = mutations.reduce((all, [at, gone, more]) => all.slice(0, at) + more + all.slice(at + gone), head);
+      const found = read(text, sizes);
+      assert.equal(typeof found === "string" ? found : undefined, oracle(text), JSON.stringify(text));
+    }),
+    { numRuns: 10 * NUM_RUNS },
+  );
+});
