@@ -35,7 +35,7 @@ export const MOST_ADDRESSES = 64;
 /** How many aliases are followed, one behind the other. */
 export const MOST_ALIASES = 8;
 /** How many records of the answer section are looked at: the first ones. */
-export const MOST_RECORDS = 256;
+export const MOST_RECORDS = 128;
 
 /** The longest TTL, in seconds (RFC 2181 8). */
 export const LONGEST_TTL = 0x7fffffff;

@@ -52,6 +52,10 @@ const PART_NAME_LIST = 12;
 const PART_NAME_HEADER = 13;
 const PART_NAME = 14;
 
+/** A bit for each part whose content does not matter. */
+const PASSED_OVER =
+  (1 << PART_RANDOM) | (1 << PART_SESSION_ID) | (1 << PART_SUITES) | (1 << PART_COMPRESSIONS) | (1 << PART_EXTENSION);
+
 /** Bytes of a message's header (type, length of three), of a random, and of an extension's header (type, length). */
 const MESSAGE_HEADER = 4;
 const RANDOM = 32;
@@ -95,11 +99,23 @@ export class TlsHello {
    */
   feed(bytes: Uint8Array, at: number, length: number): number {
     for (const end = at + length; at < end && this.state === HELLO_MORE; at++) {
+      at += this.#passOver(end - at - 1);
       if (++this.#seen > LONGEST_HELLO) this.state = HELLO_MALFORMED;
       else if (this.#recordLeft === 0) this.#readRecordHeader(bytes[at]!);
       else this.#readMessage(bytes[at]!);
     }
     return this.state;
+  }
+
+  /** Passes over bytes that do not matter, `most` at most, and not over the last one of a part. Returns how many. */
+  #passOver(most: number): number {
+    if (((PASSED_OVER >>> this.#part) & 1) === 0) return 0;
+    const count = Math.max(0, Math.min(most, this.#recordLeft, this.#partLeft - 1, LONGEST_HELLO - this.#seen));
+    this.#seen += count;
+    this.#recordLeft -= count;
+    this.#messageLeft -= count;
+    this.#partLeft -= count;
+    return count;
   }
 
   #readRecordHeader(byte: number): void {

@@ -184,7 +184,7 @@ test("eight aliases are followed, nine and circles are not", () => {
   assert.equal(read(response("a.example", A, circle)).fault, DNS_ALIASES);
 });
 
-test("the first 64 addresses and the first 256 records count", () => {
+test("the first 64 addresses and the first 128 records count", () => {
   const many = Array.from({ length: 100 }, (_, index) => record("a.example", A, `0a0000${hex16(index).slice(2)}`));
   const { found } = read(response("a.example", A, many));
   assert.equal(found.length, MOST_ADDRESSES);
@@ -248,7 +248,7 @@ test("what is malformed says what does not hold, and has no addresses", () => {
 
 test("names made to cost time end soon: pointers to pointers", () => {
   const pointers = Array.from({ length: 8000 }, (_, index) => hex16(0xc000 | (index === 0 ? 12 : 29 + 2 * index)));
-  // A TXT record with a ladder of pointers, and 255 records whose owner is at its top.
+  // A TXT record with a ladder of pointers, and 127 records whose owner is at its top.
   const ladder = `00 0010 0001 00000000 ${hex16(2 * pointers.length)} ${pointers.join("")}`.replaceAll(" ", "");
   const top = hex16(0xc000 | (29 + 2 * pointers.length));
   const owners = Array.from({ length: MOST_RECORDS - 1 }, () => `${top}00050001000000000001 00`.replaceAll(" ", ""));
