@@ -151,21 +151,31 @@ test("the addresses of a response are those that the obvious way finds in what d
   assert.ok(addresses > NUM_RUNS / 10, `${addresses} addresses`);
 });
 
+/** Types that messages here are made of, or that dns-packet does not know. Of others, such as SSHFP, it ignores the length. */
+const RELIABLE = /^(A|AAAA|CNAME|DNAME|TXT|UNKNOWN_\d+)$/;
+
+/** Undefined where dns-packet refuses the message for a record that is none of softnet's business, or loses its place. */
+function decodedWhole(message: Buffer): Packet | undefined {
+  try {
+    const decoded = dnsPacket.decode(message);
+    const isReliable = decoded.answers!.every(({ type }) => RELIABLE.test(type));
+    return isReliable && dnsPacket.decode.bytes === message.length ? decoded : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 test("changed and cut responses never throw, and have no address that dns-packet does not see", () => {
   const changes = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 3 });
   let addresses = 0;
   fc.assert(
     fc.property(messages, changes, fc.nat(), (message, mutations, cut) => {
-      for (const [at, value] of mutations) message[12 + (at % (message.length - 12))] = value;
-      const seen = cut % 5 === 0 ? message.subarray(0, cut % message.length) : message;
+      const changed = Buffer.from(message);
+      for (const [at, value] of mutations) changed[12 + (at % (changed.length - 12))] = value;
+      const seen = cut % 5 === 0 ? changed.subarray(0, cut % changed.length) : changed;
       const { found } = read(seen);
-      if (found.length === 0) return;
-      let decoded: Packet;
-      try {
-        decoded = dnsPacket.decode(seen);
-      } catch {
-        return; // a record that is none of softnet's business: dns-packet refuses the whole message then
-      }
+      const decoded = found.length === 0 ? undefined : decodedWhole(seen);
+      if (decoded === undefined) return;
       const all = decoded.answers!.flatMap((one) => (one.type === "A" ? [one.data] : []));
       for (const one of found) assert.ok(all.includes(one.split(" ")[0]!), one);
       addresses += found.length;
