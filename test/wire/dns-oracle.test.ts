@@ -8,6 +8,7 @@ import { DNS_ALIASES, DNS_SOUND, RCODE_NAME_ERROR } from "../../src/wire/dns-hea
 import { DnsQuestion, LONGEST_DNS_ANSWER, putDnsAnswer } from "../../src/wire/dns-message.ts";
 import { DnsResponse } from "../../src/wire/dns-response.ts";
 import { formatDomainName } from "../../src/wire/domain-name.ts";
+import { compressed } from "./dns-support.ts";
 
 const NUM_RUNS = process.env.SOFTNET_TEST_ALL === "1" ? 20_000 : 2000;
 
@@ -79,51 +80,6 @@ function read(message: Buffer): Found & { fault: number } {
   });
   assert.deepEqual(results[0], results[1]);
   return results[0]!;
-}
-
-/** Replaces names that stood in the message before by pointers to them, now and then, as servers do. */
-function compressed(packet: Packet, choices: readonly boolean[]): Buffer {
-  const parts: Buffer[] = [];
-  const places = new Map<string, number>();
-  let length = 0;
-  let choice = 0;
-  const put = (part: Buffer): void => {
-    parts.push(part);
-    length += part.length;
-  };
-  const putName = (text: string): void => {
-    const labels = text.split(".");
-    for (let index = 0; index < labels.length; index++) {
-      const rest = labels.slice(index).join(".");
-      const place = places.get(rest);
-      if (place !== undefined && choices[choice++ % choices.length]) {
-        put(Buffer.of(0xc0 | (place >> 8), place & 0xff));
-        return;
-      }
-      places.set(rest, length);
-      put(Buffer.concat([Buffer.of(labels[index]!.length), Buffer.from(labels[index]!)]));
-    }
-    put(Buffer.of(0));
-  };
-  put(dnsPacket.encode({ ...packet, questions: [], answers: [] }).subarray(0, 12));
-  parts[0]!.writeUInt16BE(1, 4);
-  parts[0]!.writeUInt16BE(packet.answers!.length, 6);
-  putName(packet.questions![0]!.name);
-  put(Buffer.of(0, 1, 0, 1));
-  for (const answer of packet.answers!) {
-    const plain = dnsPacket.encode({ answers: [answer] }).subarray(12);
-    const fields = plain.indexOf(0) + 1;
-    putName((answer as { name: string }).name);
-    put(Buffer.from(plain.subarray(fields, fields + 10)));
-    if (answer.type !== "CNAME" && answer.type !== "DNAME") put(plain.subarray(fields + 10));
-    else {
-      const header = parts.at(-1)!;
-      const start = length;
-      putName(answer.data);
-      header.writeUInt16BE(length - start, 8);
-    }
-  }
-  return Buffer.concat(parts);
 }
 
 const messages = fc

@@ -1,7 +1,6 @@
 /** Responses: the addresses of the name that was asked for, by the answer section alone (RFC 1034 3.6.2, RFC 6672). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatIPv4 } from "../../src/wire/address.ts";
 import {
   DNS_ADDRESS,
   DNS_ALIASES,
@@ -15,44 +14,7 @@ import {
 } from "../../src/wire/dns-header.ts";
 import { DnsResponse, LONGEST_TTL, MOST_ADDRESSES, MOST_RECORDS } from "../../src/wire/dns-response.ts";
 import { formatDomainName } from "../../src/wire/domain-name.ts";
-
-const A = 1;
-const CNAME = 5;
-const AAAA = 28;
-const DNAME = 39;
-
-const bytes = (text: string): Buffer => Buffer.from(text.replace(/\s/g, ""), "hex");
-const hex16 = (value: number): string => value.toString(16).padStart(4, "0");
-
-/** Not compressed. */
-function name(text: string): string {
-  const labels = text.split(".").filter((label) => label !== "");
-  return `${labels.map((label) => hex16(label.length).slice(2) + Buffer.from(label, "latin1").toString("hex")).join("")}00`;
-}
-
-/** A record; `data` is a name's text for CNAME and DNAME, else hexadecimal. */
-function record(owner: string, type: number, data: string, ttl = 300, recordClass = 1): string {
-  const rdata = type === CNAME || type === DNAME ? name(data) : data;
-  const ttlText = ttl.toString(16).padStart(8, "0");
-  return `${name(owner)}${hex16(type)}${hex16(recordClass)}${ttlText}${hex16(rdata.length / 2)}${rdata}`;
-}
-
-/** A response about `asked`, with these records in its answer section. */
-function response(asked: string, type: number, records: readonly string[], flags = "8180", rest = ""): Buffer {
-  const counts = `0001 ${hex16(records.length)} 0000 0000`;
-  return bytes(`4242 ${flags} ${counts} ${name(asked)} ${hex16(type)} 0001 ${records.join("")} ${rest}`);
-}
-
-function read(message: Buffer, reader = new DnsResponse()): { fault: number; response: DnsResponse; found: string[] } {
-  const memory = Buffer.concat([Buffer.alloc(7, 0xc0), message, Buffer.alloc(300, 1)]);
-  const fault = reader.read(memory, 7, message.length);
-  const found = Array.from({ length: reader.addressCount }, (_, index) => {
-    const words = [...reader.addresses6.subarray(4 * index, 4 * index + 4)];
-    const six = words.map((word) => (word >>> 0).toString(16).padStart(8, "0")).join("");
-    return `${reader.type === A ? formatIPv4(reader.addresses[index]!) : six} ${reader.ttls[index]}`;
-  });
-  return { fault, response: reader, found };
-}
+import { A, AAAA, bytes, CNAME, DNAME, hex16, name, read, record, response } from "./dns-support.ts";
 
 test("a response of a resolver, byte by byte, with compression (RFC 1035 4.1.4)", () => {
   // www.example.com is an alias of edge.example.com, which has two addresses; behind them an authority and an OPT.

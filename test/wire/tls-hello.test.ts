@@ -1,33 +1,20 @@
 /** The server name of a TLS client's hello, however it arrives (RFC 8446 4.1.2 and 5.1, RFC 6066 3). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { HELLO_NAMED, LONGEST_HELLO, TlsHello } from "../../src/wire/tls-hello.ts";
 import {
   bytes,
   ECH,
   extension,
-  feedHello,
   GREASE,
   hello,
   nameEntry,
-  oracleName,
+  RFC_8448,
   readHello,
   records,
   serverName,
   sized,
 } from "./tls-support.ts";
-
-const NUM_RUNS = process.env.SOFTNET_TEST_ALL === "1" ? 3000 : 400;
-
-/** The hello of RFC 8448 3, in its record. */
-const RFC_8448 = bytes(`
-  16 03 01 00 c4 01 00 00 c0 03 03 cb 34 ec b1 e7 81 63 ba 1c 38 c6 da cb 19 6a 6d ff a2 1a 8d 99 12 ec 18 a2 ef 62 83 02
-  4d ec e7 00 00 06 13 01 13 03 13 02 01 00 00 91 00 00 00 0b 00 09 00 00 06 73 65 72 76 65 72 ff 01 00 01 00 00 0a 00 14
-  00 12 00 1d 00 17 00 18 00 19 01 00 01 01 01 02 01 03 01 04 00 23 00 00 00 33 00 26 00 24 00 1d 00 20 99 38 1d e5 60 e4
-  bd 43 d2 3d 8e 43 5a 7d ba fe b3 c0 6e 51 c1 3c ae 4d 54 13 69 1e 52 9a af 2c 00 2b 00 03 02 03 04 00 0d 00 20 00 1e 04
-  03 05 03 06 03 02 03 08 04 08 05 08 06 04 01 05 01 06 01 02 01 04 02 05 02 06 02 02 02 00 2d 00 02 01 01 00 1c 00 02 40
-  01`);
 
 const plain = hello({ extensions: serverName("www.Example.com") });
 
@@ -199,69 +186,4 @@ test("a hello has 16,384 bytes at most, the headers of its records included", ()
   assert.equal(readHello(records(of(LONGEST_HELLO - 10), 10_000), [1000]), "a.example");
   assert.equal(readHello(records(of(LONGEST_HELLO - 9), 10_000), [1000]), "malformed");
   assert.equal(readHello(bytes("16 0301 0004 01ffffff")), "malformed");
-});
-
-const parts = fc.record({
-  sessionId: fc.uint8Array({ maxLength: 32 }),
-  suites: fc.uint8Array({ minLength: 1, maxLength: 40 }).map((one) => Buffer.concat([one, one])),
-  before: fc.array(fc.tuple(fc.integer({ min: 1, max: 0xffff }), fc.uint8Array({ maxLength: 300 })), { maxLength: 4 }),
-  name: fc.option(fc.domain()),
-  behind: fc.array(fc.tuple(fc.integer({ min: 1, max: 0xffff }), fc.uint8Array({ maxLength: 300 })), { maxLength: 4 }),
-  recordSize: fc.integer({ min: 1, max: 900 }),
-  sizes: fc.array(fc.integer({ min: 1, max: 600 }), { minLength: 1, maxLength: 20 }),
-});
-
-type Parts = typeof parts extends fc.Arbitrary<infer T> ? T : never;
-
-function streamOf({ sessionId, suites, before, name, behind, recordSize }: Parts): Buffer {
-  const several = (list: Parts["before"]): Buffer[] => list.map(([type, data]) => extension(type, data));
-  const named = name === null ? [] : [serverName(name)];
-  const extensions = Buffer.concat([...several(before), ...named, ...several(behind)]);
-  return records(hello({ sessionId, suites, extensions }), recordSize);
-}
-
-test("any hello in any records and any chunks: the name that is in it, as read-tls-client-hello reads it", async () => {
-  await fc.assert(
-    fc.asyncProperty(parts, async (one) => {
-      const stream = streamOf(one);
-      const expected = one.name?.toLowerCase() ?? "nameless";
-      assert.equal(readHello(stream, one.sizes), stream.length > LONGEST_HELLO ? "malformed" : expected);
-      assert.equal((await oracleName(stream))?.toLowerCase() ?? "nameless", expected);
-    }),
-    { numRuns: NUM_RUNS },
-  );
-});
-
-test("changed and cut hellos never throw, say the same in any chunks, and never a name that the oracle does not see", async () => {
-  const changes = fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 3 });
-  // Most changes go to the beginning or to the end, where lengths are.
-  const near = fc.constantFrom(60, 5000);
-  await fc.assert(
-    fc.asyncProperty(parts, changes, near, fc.nat(), async (one, mutations, within, cut) => {
-      const whole = streamOf({ ...one, before: one.before.slice(0, 1), recordSize: 4 * one.recordSize });
-      for (const [at, value] of mutations) whole[(at % within) % whole.length] = value;
-      const stream = cut % 4 === 0 ? whole.subarray(0, cut % whole.length) : whole;
-      const said = readHello(stream);
-      assert.equal(readHello(stream, one.sizes), said);
-      assert.equal(readHello(stream, [1]), said);
-      if (["more", "nameless", "malformed"].includes(said)) return;
-      assert.equal((await oracleName(stream))?.toLowerCase(), said);
-    }),
-    { numRuns: 5 * NUM_RUNS },
-  );
-});
-
-test("bytes that are no hello never throw, and a reader that is started again has forgotten them", () => {
-  const reader = new TlsHello();
-  const beginning = fc.constantFrom("", "16", "160301", "1603010200", "16030102000100", "160301020001000010");
-  fc.assert(
-    fc.property(beginning, fc.uint8Array({ maxLength: 400 }), fc.integer({ min: 1, max: 50 }), (start, rest, size) => {
-      reader.start();
-      const stream = Buffer.concat([bytes(start), rest]);
-      assert.equal(feedHello(reader, stream, [size]), readHello(stream));
-      reader.start();
-      assert.equal(feedHello(reader, RFC_8448, [size]), "server");
-    }),
-    { numRuns: NUM_RUNS },
-  );
 });
