@@ -1,6 +1,6 @@
 /**
  * Rules and the two address families. An IPv4 CIDR counts for IPv4 only and an IPv6 CIDR for IPv6 only; aliases, and all
- * else that is no CIDR, count for both.
+ * else that is no CIDR, count for both. Rules with names count for neither: they are about no address (name-table.ts).
  */
 import { OptionError } from "../user-error.ts";
 import { formatRule, type Rule } from "./rule.ts";
@@ -8,11 +8,11 @@ import { CidrTarget } from "./targets/cidr.ts";
 import { Cidr6Target } from "./targets/cidr-6.ts";
 
 export function countsForIPv4({ target }: Rule): boolean {
-  return target.cidr6 === undefined;
+  return target.cidr6 === undefined && target.name === undefined;
 }
 
 export function countsForIPv6({ target }: Rule): boolean {
-  return target.cidr === undefined;
+  return target.cidr === undefined && target.name === undefined;
 }
 
 /** Throws OptionError, with one line, for a rule with an IPv6 CIDR while IPv6 is off: it would mean nothing. */

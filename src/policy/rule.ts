@@ -24,7 +24,7 @@ export interface PortRange {
 
 export interface Rule {
   readonly action: "allow" | "block";
-  /** Absent: the rule is bare and holds for both directions. */
+  /** Absent: the rule is bare and holds for both directions; with a name, for what the VM sends. Never `in` with a name. */
   readonly direction?: RuleDirection;
   readonly target: Target;
   /** Absent: any port, and what has no ports. */
@@ -54,6 +54,9 @@ export function parseRule(action: Rule["action"], text: string): Rule {
   // Brackets are IPv6's, and an IPv6 address has colons.
   if (target === undefined || (bracketed !== undefined) !== (target.cidr6 !== undefined)) {
     throw wrong(action, text, remedyFor(text));
+  }
+  if (target.name !== undefined && direction === "in") {
+    throw wrong(action, text, `a name is about what the VM sends: give out ${target.text}, or an address behind in`);
   }
   const rule = { action, ...(direction && { direction: direction as RuleDirection }), target };
   if (first === undefined) return rule;
@@ -97,14 +100,19 @@ export function parseRules(allow: readonly string[], block: readonly string[]): 
   return [...allow.map((text) => parseRule("allow", text)), ...block.map((text) => parseRule("block", text))];
 }
 
-/** Whether a policy judges both directions and tracks flows: as soon as one rule has a direction. */
+/** Whether a policy judges both directions and tracks flows: as soon as one rule has a direction or a name. */
 export function isStateful(rules: readonly Rule[]): boolean {
-  return rules.some(({ direction }) => direction !== undefined);
+  return rules.some(({ direction, target }) => direction !== undefined || target.name !== undefined);
 }
 
-/** Whether verdicts depend on ports: when a rule has one, or a direction (threat row I1). */
+/** Whether verdicts depend on ports: when a rule has one, a direction or a name (threat row I1). */
 export function isByPort(rules: readonly Rule[]): boolean {
-  return rules.some(({ direction, ports }) => direction !== undefined || ports !== undefined);
+  return isStateful(rules) || rules.some(({ ports }) => ports !== undefined);
+}
+
+/** Whether some rule is about a domain name. */
+export function hasNames(rules: readonly Rule[]): boolean {
+  return rules.some(({ target }) => target.name !== undefined);
 }
 
 /**
