@@ -11,6 +11,7 @@ import { Output } from "./output.ts";
 export interface CtlArguments {
   readonly allow?: readonly Rule[];
   readonly block?: readonly Rule[];
+  readonly only?: readonly Rule[];
   /** Only `keep`. */
   readonly isolation?: string;
   readonly json?: boolean;
@@ -91,8 +92,9 @@ async function askOne(
     if (command === "status") print(await client.ask("softnet.status"), describeStatus);
     if (command === "get") print(await client.ask("softnet.policy.get"), policyLines);
     if (command === "set") {
-      const [allow, block] = [given.allow, given.block].map((rules) => rules?.map(formatRule));
-      print(await client.ask("softnet.policy.set", { allow, block, isolation: given.isolation }), policyLines);
+      const [allow, block] = [given.allow, given.block].map((rules) => (rules ?? []).map(formatRule));
+      const only = given.only?.map(formatRule);
+      print(await client.ask("softnet.policy.set", { allow, block, only, isolation: given.isolation }), policyLines);
     }
     if (lane !== undefined) print(await client.ask("softnet.lane.set", { state: lane }), describeLane);
     if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
@@ -116,14 +118,14 @@ function printer(output: Output, { json }: CtlArguments, path?: string): Print {
 }
 
 function refuseSurplus(command: CtlCommand, words: readonly string[], given: CtlArguments): void {
-  const { allow, block, isolation } = given;
+  const { allow, block, only, isolation } = given;
   if (command !== "explain" && command !== "lane" && words.length > 0)
     throw new UserError(`ctl ${command} takes no more arguments: ${words[0]}`);
-  if (command === "set" && (allow === undefined || block === undefined)) {
+  if (command === "set" && only === undefined && (allow === undefined || block === undefined)) {
     throw new UserError('ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none');
   }
-  if (command !== "set" && (allow !== undefined || block !== undefined || isolation !== undefined)) {
-    throw new UserError(`--allow, --block and --isolation belong to ctl set, not to ctl ${command}`);
+  if (command !== "set" && [allow, block, only, isolation].some((option) => option !== undefined)) {
+    throw new UserError(`--allow, --block, --only and --isolation belong to ctl set, not to ctl ${command}`);
   }
 }
 

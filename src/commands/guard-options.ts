@@ -1,6 +1,15 @@
 /** The options that `run` and `replay` share: what the guard needs to know about its VM. */
 import type { Command } from "commander";
-import { hostname, ipv4Address, macAddress, routerAddress6, ruleList, vmAddresses, wholeNumber } from "./values.ts";
+import {
+  hostname,
+  ipv4Address,
+  macAddress,
+  onlyList,
+  routerAddress6,
+  ruleList,
+  vmAddresses,
+  wholeNumber,
+} from "./values.ts";
 
 export function addGuardOptions(command: Command): Command {
   return command
@@ -11,7 +20,7 @@ export function addGuardOptions(command: Command): Command {
     )
     .option(
       "--allow <list>",
-      "rules that allow, comma-separated: [in|out ]CIDR-or-alias[:port]; 0.0.0.0/0 also ends isolation",
+      "rules that allow, comma-separated: [in|out ]CIDR-name-or-alias[:port]; 0.0.0.0/0 also ends isolation",
       ruleList("allow"),
     )
     .option(
@@ -19,7 +28,12 @@ export function addGuardOptions(command: Command): Command {
       "rules that block: ports first, then the longest prefix decides, block on a tie",
       ruleList("block"),
     )
-    .option("--policy <file>", "more rules, one a line: allow RULE or block RULE; SIGHUP reads it again")
+    .option(
+      "--only <list>",
+      "rules that allow, such as registry.npmjs.org, and everything else that the VM sends is closed",
+      onlyList,
+    )
+    .option("--policy <file>", "more rules, one a line: allow, block or only RULE; SIGHUP reads it again")
     .option("--gateway <address>", "the gateway: DHCP may name no other router", ipv4Address("--gateway"))
     .option("--gateway-mac <mac>", "the gateway's MAC address: ARP may name no other", macAddress("--gateway-mac"))
     .option("--dhcp-server <address>", "the only DHCP server to trust", ipv4Address("--dhcp-server"))

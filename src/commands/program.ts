@@ -20,7 +20,7 @@ import { writeIfPossible } from "./output.ts";
 import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
 import { leaveTerminal } from "./terminal.ts";
-import { oneOf, ruleList, wholeNumber } from "./values.ts";
+import { oneOf, onlyList, ruleList, wholeNumber } from "./values.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -120,6 +120,7 @@ function addCtl(softnet: Command): void {
     )
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
+    .option("--only <list>", "for set: rules that allow, and everything else that the VM sends is closed", onlyList)
     .option("--isolation <keep>", "for set: the VM stays as isolated as it is", oneOf("--isolation", ["keep"]))
     .option("--json", "print the answers as JSON")
     .addHelpText("after", CTL_EXAMPLES)

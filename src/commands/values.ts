@@ -1,4 +1,5 @@
 /** Parsers of the options' values. Each throws UserError: one line with the value and the remedy. */
+import { parseOnly } from "../policy/only.ts";
 import { parseRule, type Rule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
 import { parseVmAddresses } from "../session/vm-addresses.ts";
@@ -86,4 +87,13 @@ export function ruleList(action: "allow" | "block") {
       throw error instanceof UserError ? new UserError(`--${error.message}`) : error;
     }
   };
+}
+
+/** As `ruleList`, for `--only`; an empty list is a mistake. */
+export function onlyList(text: string, before: readonly Rule[] = []): readonly Rule[] {
+  try {
+    return [...before, ...parseOnly(text.split(",").map((rule) => rule.trim()))];
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`--${error.message}`) : error;
+  }
 }

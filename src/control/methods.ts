@@ -3,7 +3,9 @@
  * Parameters are checked strictly: a missing, unknown or duplicate one is refused.
  */
 import type { PolicyQuestion } from "../guard/types.ts";
-import { parseRules } from "../policy/rule.ts";
+import { nameAdvice } from "../policy/name-advice.ts";
+import { parsePolicyRules } from "../policy/only.ts";
+import type { Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { formatIPv6, parseIPv6 } from "../wire/ipv6-address.ts";
@@ -33,7 +35,7 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
       members(params, []);
       return policyResult(target.policy);
     case "softnet.policy.set":
-      return setPolicy(target, members(params, ["allow", "block", "desiredRevision", "isolation"]));
+      return setPolicy(target, members(params, ["allow", "block", "only", "desiredRevision", "isolation"]));
     case "softnet.status":
       members(params, []);
       return JSON.stringify(target.status());
@@ -64,15 +66,23 @@ function members(params: Json | undefined, known: readonly string[]): Members {
 
 function setPolicy({ policy, isolated }: ControlTarget, given: Members): string {
   const lists = { allow: ruleList(given, "allow"), block: ruleList(given, "block") };
+  const only = given.has("only") ? ruleList(given, "only") : undefined;
+  let rules: readonly Rule[] = [];
   const desired = given.get("desiredRevision");
   const revision = desired === undefined ? undefined : unsigned64(desired);
   if (desired !== undefined && revision === undefined) throw wrong("desiredRevision is not an unsigned 64-bit integer");
   const keepsIsolation = given.has("isolation");
   if (keepsIsolation && given.get("isolation") !== "keep") throw wrong('isolation is not "keep"');
-  policy.set(() => parseRules(lists.allow, lists.block), { revision, keepsIsolation });
+  const read = (): readonly Rule[] => {
+    rules = parsePolicyRules(lists.allow, lists.block, only);
+    return rules;
+  };
+  policy.set(read, { revision, keepsIsolation });
+  const warnings = nameAdvice(rules);
   return policyResult(policy, {
     ...(revision !== undefined && { desiredRevision: revision }),
     ...(keepsIsolation && { isolated: String(isolated) }),
+    ...(warnings.length > 0 && { warnings: JSON.stringify(warnings) }),
   });
 }
 

@@ -1,8 +1,9 @@
 /**
- * `--policy FILE`: one rule a line, `allow RULE` or `block RULE`; `#` begins a comment, empty lines are skipped. An
+ * `--policy FILE`: one rule a line, `allow RULE`, `block RULE` or `only RULE`; `#` begins a comment, empty lines are skipped. An
  * invalid line is an error with its number, and then the whole file is refused (threat row I10).
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { type GivenRules, parseOnlyRule } from "../policy/only.ts";
 import { MOST_RULES, parseRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 
@@ -10,7 +11,7 @@ import { UserError } from "../user-error.ts";
 export const LARGEST_POLICY_FILE = 1_048_576;
 
 /** Reads a file with the process's present rights. Throws UserError. */
-export function readPolicyFile(path: string): Rule[] {
+export function readPolicyFile(path: string): GivenRules {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(readBounded(path));
@@ -26,28 +27,30 @@ export function readPolicyFile(path: string): Rule[] {
 }
 
 /** `label` begins the error messages. Throws UserError with the line's number. */
-export function parsePolicy(text: string, label: string): Rule[] {
+export function parsePolicy(text: string, label: string): GivenRules {
   const rules: Rule[] = [];
+  const only: Rule[] = [];
   for (const [index, line] of text.split("\n").entries()) {
     const written = line.replace(/#.*/, "").trim();
     if (written === "") continue;
     const where = `${label} line ${index + 1}`;
-    const [, action, target] = /^(allow|block)[ \t]+(.*)$/.exec(written) ?? [];
+    const [, action, target] = /^(allow|block|only)[ \t]+(.*)$/.exec(written) ?? [];
     if (action === undefined || target === undefined) {
       throw new UserError(
-        `${where}: ${JSON.stringify(written.slice(0, 80))} is not a rule: write allow RULE or block RULE`,
+        `${where}: ${JSON.stringify(written.slice(0, 80))} is not a rule: write allow RULE, block RULE or only RULE`,
       );
     }
     try {
-      rules.push(parseRule(action as Rule["action"], target));
+      if (action === "only") only.push(parseOnlyRule(target));
+      else rules.push(parseRule(action as Rule["action"], target));
     } catch (error) {
       throw new UserError(`${where}: ${(error as Error).message}`);
     }
-    if (rules.length > MOST_RULES) {
+    if (rules.length + only.length > MOST_RULES) {
       throw new UserError(`${where}: more than ${MOST_RULES} rules: join neighbouring CIDRs`);
     }
   }
-  return rules;
+  return { rules, only };
 }
 
 function readBounded(path: string): Uint8Array {

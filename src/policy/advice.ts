@@ -8,6 +8,7 @@ import { contains6 } from "./cidr-6.ts";
 import { CLASS_OTHER, NO_NETWORK } from "./default-layer.ts";
 import { NO_NETWORK_6 } from "./default-layer-6.ts";
 import { countsForIPv4, countsForIPv6, impliedRules } from "./families.ts";
+import { nameAdvice } from "./name-advice.ts";
 import { formatRule, type Rule } from "./rule.ts";
 import { OUT } from "./rule-tree.ts";
 import { METADATA_ADDRESSES } from "./special-purpose.ts";
@@ -27,6 +28,7 @@ export function policyAdvice(rules: readonly Rule[], gateway: number, ipv6: bool
     metadataAdvice(rules),
     outrankedAdvice(rules, gateway),
     ...(ipv6 ? [metadataAdvice6(rules), familyAdvice(rules)] : []),
+    ...nameAdvice(rules),
   ];
 }
 

@@ -55,7 +55,7 @@ test("softnet ctl: tables for people, JSON for programs", READABLE, async (t) =>
   const file = place(t, "policy");
   writeFileSync(file, ctl("get").stdout);
   const { readPolicyFile } = await import("../../src/control/policy-file.ts");
-  assert.deepEqual(readPolicyFile(file), parseRules(["@dns", "out 10.0.0.0/8:80"], []));
+  assert.deepEqual(readPolicyFile(file).rules, parseRules(["@dns", "out 10.0.0.0/8:80"], []));
 });
 
 test(
