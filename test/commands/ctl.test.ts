@@ -128,10 +128,13 @@ test("softnet ctl: what is wrong is one line and exit 1", READABLE, async (t) =>
       ["set", "--allow", "10.0.0.1", "--block", ""],
       /^softnet: --allow "10\.0\.0\.1" is not a rule: did you mean 10\.0\.0\.1\/32\?$/,
     ],
-    [["get", "--allow", "@host"], /^softnet: --allow, --block and --isolation belong to ctl set, not to ctl get$/],
+    [
+      ["get", "--allow", "@host"],
+      /^softnet: --allow, --block, --only and --isolation belong to ctl set, not to ctl get$/,
+    ],
     [
       ["watch", "--isolation", "keep"],
-      /^softnet: --allow, --block and --isolation belong to ctl set, not to ctl watch$/,
+      /^softnet: --allow, --block, --only and --isolation belong to ctl set, not to ctl watch$/,
     ],
     [["set", "--allow", "", "--block", "", "--isolation", "off"], /^softnet: --isolation "?off"?.*keep/],
     [
