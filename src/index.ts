@@ -27,6 +27,7 @@ export type {
   RestoredBinding,
   Verdict,
 } from "./guard/types.ts";
+export { parsePolicyRules } from "./policy/only.ts";
 export { formatRule, parseRules, type Rule } from "./policy/rule.ts";
 export { ERROR_CODES, type ErrorCode, OptionError, UserError } from "./user-error.ts";
 export { FrameView } from "./wire/frame-view.ts";

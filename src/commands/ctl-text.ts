@@ -15,6 +15,7 @@ export function policyLines(policy: Fields): string[] {
     ...(policy.isolated === undefined
       ? []
       : [`# the VM is ${policy.isolated ? "isolated" : "not isolated"}, as before`]),
+    ...listOf(policy.warnings).map((warning) => `# ${shown(warning)}`),
   ];
 }
 

@@ -99,7 +99,8 @@ async function askOne(
     if (command === "status") print(await client.ask("softnet.status"), describeStatus);
     if (command === "get") print(await client.ask("softnet.policy.get"), policyLines);
     if (command === "set") {
-      const [allow, block, only] = [given.allow, given.block, given.only].map((rules) => rules?.map(formatRule));
+      const [allow, block] = [given.allow, given.block].map((rules) => (rules ?? []).map(formatRule));
+      const only = given.only?.map(formatRule);
       print(await client.ask("softnet.policy.set", { allow, block, only, isolation: given.isolation }), policyLines);
     }
     if (command === "names") print(await client.ask("softnet.names"), describeNames);
@@ -129,11 +130,9 @@ function refuseSurplus(command: CtlCommand, words: readonly string[], given: Ctl
   if (command !== "explain" && command !== "lane" && words.length > 0)
     throw new UserError(`ctl ${command} takes no more arguments: ${words[0]}`);
   if (command === "set" && only === undefined && (allow === undefined || block === undefined)) {
-    throw new UserError(
-      'ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none, or --only LIST',
-    );
+    throw new UserError('ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none');
   }
-  if (command !== "set" && [allow, block, only, isolation].some((one) => one !== undefined)) {
+  if (command !== "set" && [allow, block, only, isolation].some((option) => option !== undefined)) {
     throw new UserError(`--allow, --block, --only and --isolation belong to ctl set, not to ctl ${command}`);
   }
 }

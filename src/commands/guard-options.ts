@@ -20,7 +20,7 @@ export function addGuardOptions(command: Command): Command {
     )
     .option(
       "--allow <list>",
-      "rules that allow, comma-separated: [in|out ]CIDR-alias-or-name[:port]; 0.0.0.0/0 also ends isolation",
+      "rules that allow, comma-separated: [in|out ]CIDR-name-or-alias[:port]; 0.0.0.0/0 also ends isolation",
       ruleList("allow"),
     )
     .option(
@@ -30,7 +30,7 @@ export function addGuardOptions(command: Command): Command {
     )
     .option(
       "--only <list>",
-      "nothing but this is open to the VM: names such as registry.npmjs.org or *.example.com, and other rules",
+      "rules that allow, such as registry.npmjs.org, and everything else that the VM sends is closed",
       onlyList,
     )
     .option("--policy <file>", "more rules, one a line: allow, block or only RULE; SIGHUP reads it again")

@@ -120,7 +120,7 @@ function addCtl(softnet: Command): void {
     )
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
-    .option("--only <list>", "for set: nothing but this is open to the VM", onlyList)
+    .option("--only <list>", "for set: rules that allow, and everything else that the VM sends is closed", onlyList)
     .option("--isolation <keep>", "for set: the VM stays as isolated as it is", oneOf("--isolation", ["keep"]))
     .option("--json", "print the answers as JSON")
     .addHelpText("after", CTL_EXAMPLES)

@@ -1,5 +1,5 @@
 /** Parsers of the options' values. Each throws UserError: one line with the value and the remedy. */
-import { onlyRules } from "../policy/only.ts";
+import { parseOnly } from "../policy/only.ts";
 import { parseRule, type Rule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
 import { parseVmAddresses } from "../session/vm-addresses.ts";
@@ -94,4 +94,13 @@ export function ruleList(action: "allow" | "block", option: string = action) {
       throw error instanceof UserError ? new UserError(`--${option}${error.message.slice(action.length)}`) : error;
     }
   };
+}
+
+/** As `ruleList`, for `--only`; an empty list is a mistake. */
+export function onlyList(text: string, before: readonly Rule[] = []): readonly Rule[] {
+  try {
+    return [...before, ...parseOnly(text.split(",").map((rule) => rule.trim()))];
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`--${error.message}`) : error;
+  }
 }

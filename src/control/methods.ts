@@ -2,9 +2,10 @@
  * The methods of the control channel. `softnet.policy.get` and `.set` are an interface that other programs depend on.
  * Parameters are checked strictly: a missing, unknown or duplicate one is refused.
  */
-import type { NameQuestion, PolicyQuestion } from "../guard/types.ts";
-import { onlyRules } from "../policy/only.ts";
-import { parseRules, type Rule } from "../policy/rule.ts";
+import type { PolicyQuestion } from "../guard/types.ts";
+import { nameAdvice } from "../policy/name-advice.ts";
+import { parsePolicyRules } from "../policy/only.ts";
+import type { Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { formatIPv4, parseIPv4 } from "../wire/address.ts";
 import { parseDomainName } from "../wire/domain-name.ts";
@@ -71,23 +72,24 @@ function members(params: Json | undefined, known: readonly string[]): Members {
 }
 
 function setPolicy({ policy, isolated }: ControlTarget, given: Members): string {
-  // With "only" the others may be left out.
+  const lists = { allow: ruleList(given, "allow"), block: ruleList(given, "block") };
   const only = given.has("only") ? ruleList(given, "only") : undefined;
-  const others = (key: string): string[] => (only !== undefined && !given.has(key) ? [] : ruleList(given, key));
-  const lists = { allow: others("allow"), block: others("block") };
+  let rules: readonly Rule[] = [];
   const desired = given.get("desiredRevision");
   const revision = desired === undefined ? undefined : unsigned64(desired);
   if (desired !== undefined && revision === undefined) throw wrong("desiredRevision is not an unsigned 64-bit integer");
   const keepsIsolation = given.has("isolation");
   if (keepsIsolation && given.get("isolation") !== "keep") throw wrong('isolation is not "keep"');
-  const rules = (): Rule[] => {
-    const all = parseRules(lists.allow, lists.block);
-    return only === undefined ? all : [...all, ...onlyRules(parseRules(only, []))];
+  const read = (): readonly Rule[] => {
+    rules = parsePolicyRules(lists.allow, lists.block, only);
+    return rules;
   };
-  policy.set(rules, { revision, keepsIsolation });
+  policy.set(read, { revision, keepsIsolation });
+  const warnings = nameAdvice(rules);
   return policyResult(policy, {
     ...(revision !== undefined && { desiredRevision: revision }),
     ...(keepsIsolation && { isolated: String(isolated) }),
+    ...(warnings.length > 0 && { warnings: JSON.stringify(warnings) }),
   });
 }
 

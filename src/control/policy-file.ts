@@ -3,7 +3,7 @@
  * invalid line is an error with its number, and then the whole file is refused (threat row I10).
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { onlyRules } from "../policy/only.ts";
+import { type GivenRules, parseOnlyRule } from "../policy/only.ts";
 import { MOST_RULES, parseRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 
@@ -11,7 +11,7 @@ import { UserError } from "../user-error.ts";
 export const LARGEST_POLICY_FILE = 1_048_576;
 
 /** Reads a file with the process's present rights. Throws UserError. */
-export function readPolicyFile(path: string): Rule[] {
+export function readPolicyFile(path: string): GivenRules {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(readBounded(path));
@@ -27,7 +27,7 @@ export function readPolicyFile(path: string): Rule[] {
 }
 
 /** `label` begins the error messages. Throws UserError with the line's number. */
-export function parsePolicy(text: string, label: string): Rule[] {
+export function parsePolicy(text: string, label: string): GivenRules {
   const rules: Rule[] = [];
   const only: Rule[] = [];
   for (const [index, line] of text.split("\n").entries()) {
@@ -41,7 +41,7 @@ export function parsePolicy(text: string, label: string): Rule[] {
       );
     }
     try {
-      if (action === "only") only.push(parseRule("allow", target));
+      if (action === "only") only.push(parseOnlyRule(target));
       else rules.push(parseRule(action as Rule["action"], target));
     } catch (error) {
       throw new UserError(`${where}: ${(error as Error).message}`);
@@ -50,7 +50,7 @@ export function parsePolicy(text: string, label: string): Rule[] {
       throw new UserError(`${where}: more than ${MOST_RULES} rules: join neighbouring CIDRs`);
     }
   }
-  return only.length === 0 ? rules : [...rules, ...onlyRules(only)];
+  return { rules, only };
 }
 
 function readBounded(path: string): Uint8Array {

@@ -1,5 +1,6 @@
 /** A guard's options, parsed and checked once. */
 import { checkFamilies } from "../policy/families.ts";
+import { completePolicy, parseOnly } from "../policy/only.ts";
 import { type Cidr, checkRuleCount, netmaskOf, parseCidr, parseRules, type Rule } from "../policy/rule.ts";
 import { OptionError } from "../user-error.ts";
 import { isGroupMac, isHostAddress, parseIPv4, parseMac, UNKNOWN_MAC } from "../wire/address.ts";
@@ -52,7 +53,9 @@ export function guardSettings(options: GuardOptions): GuardSettings {
       `the MTU ${mtu} is out of range: give ${SMALLEST_MTU} to ${LARGEST_MTU} bytes`,
     );
   }
-  const rules = [...parseRules(options.allow ?? [], options.block ?? []), ...(options.rules ?? [])];
+  const given = [...parseRules(options.allow ?? [], options.block ?? []), ...(options.rules ?? [])];
+  const only = options.only === undefined ? [] : parseOnly(options.only);
+  const rules = completePolicy({ rules: given, only });
   checkRuleCount(rules.length);
   const ipv6 = options.ipv6 ?? false;
   checkFamilies(rules, ipv6);

@@ -11,6 +11,8 @@ export interface GuardOptions {
   readonly allow?: readonly string[];
   /** Rules that do not, in the same form. */
   readonly block?: readonly string[];
+  /** Rules that let pass, while everything else that the VM sends is closed (docs/policy.md, Only). Not empty. */
+  readonly only?: readonly string[];
   /** Rules of `parseRules`, in force beside those: what is parsed once may be given to many guards. */
   readonly rules?: readonly Rule[];
   /** The policy may change (`setRules`): flows are noted also while no rule has a direction. */

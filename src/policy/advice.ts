@@ -29,6 +29,7 @@ export function policyAdvice(rules: readonly Rule[], gateway: number, ipv6: bool
     outrankedAdvice(rules, gateway),
     ...nameAdvice(rules),
     ...(ipv6 ? [metadataAdvice6(rules), familyAdvice(rules)] : []),
+    ...nameAdvice(rules),
   ];
 }
 

@@ -1,6 +1,6 @@
 /**
  * Rules and the two address families. An IPv4 CIDR counts for IPv4 only and an IPv6 CIDR for IPv6 only; aliases, and all
- * else that is no CIDR, count for both.
+ * else that is no CIDR, count for both. Rules with names count for neither: they are about no address (name-table.ts).
  */
 import { OptionError } from "../user-error.ts";
 import { formatRule, type Rule } from "./rule.ts";

@@ -24,7 +24,7 @@ export interface PortRange {
 
 export interface Rule {
   readonly action: "allow" | "block";
-  /** Absent: the rule is bare and holds for both directions. */
+  /** Absent: the rule is bare and holds for both directions; with a name, for what the VM sends. Never `in` with a name. */
   readonly direction?: RuleDirection;
   readonly target: Target;
   /** Absent: any port, and what has no ports. */
@@ -45,35 +45,38 @@ const FORM = /^(?:(in|out) +)?(?:\[([^ [\]]+)\]|([^ :[\]]+))(?::([1-9]\d{0,4})(?
 /** An IPv6 CIDR without brackets and port. */
 const BARE_FORM_6 = /^(?:(in|out) +)?([^ [\]]+)$/;
 
-/** Parses one rule. Throws OptionError with one line that begins with the action and the text. */
-export function parseRule(action: Rule["action"], text: string): Rule {
+/** Parses one rule. Throws OptionError with one line that begins with `word` and the text. */
+export function parseRule(action: Rule["action"], text: string, word: string = action): Rule {
   // Longer than any rule but for its spaces: nothing that a pattern should walk over.
   const match = text.length > 4096 ? null : FORM.exec(text);
-  if (match === null) return parseBare6(action, text);
+  if (match === null) return parseBare6(action, text, word);
   const [, direction, bracketed, plain, first, last] = match;
   const target = parseTarget(bracketed ?? plain!);
   // Brackets are IPv6's, and an IPv6 address has colons.
   if (target === undefined || (bracketed !== undefined) !== (target.cidr6 !== undefined)) {
-    throw wrong(action, text, remedyFor(text));
+    throw wrong(word, text, remedyFor(text));
+  }
+  if (target.name !== undefined && direction === "in") {
+    throw wrong(word, text, `a name is about what the VM sends: give out ${target.text}, or an address behind in`);
   }
   if (target.name !== undefined && direction === "in") throw wrong(action, text, NAMES_ARE_OUT);
   const rule = { action, ...(direction && { direction: direction as RuleDirection }), target };
   if (first === undefined) return rule;
   const ports = { first: Number(first), last: Number(last ?? first) };
-  if (ports.last > HIGHEST_PORT || ports.first > ports.last) throw wrong(action, text, PORTS);
+  if (ports.last > HIGHEST_PORT || ports.first > ports.last) throw wrong(word, text, PORTS);
   return { ...rule, ports };
 }
 
-function parseBare6(action: Rule["action"], text: string): Rule {
+function parseBare6(action: Rule["action"], text: string, word: string): Rule {
   const match = text.length > 4096 ? null : BARE_FORM_6.exec(text);
   const target = match ? parseTarget(match[2]!) : undefined;
-  if (target?.cidr6 === undefined) throw wrong(action, text, remedyFor(text));
+  if (target?.cidr6 === undefined) throw wrong(word, text, remedyFor(text));
   return { action, ...(match![1] && { direction: match![1] as RuleDirection }), target };
 }
 
-function wrong(action: string, text: string, remedy: string): OptionError {
+function wrong(word: string, text: string, remedy: string): OptionError {
   const echo = text.length > LONGEST_ECHO ? `${text.slice(0, LONGEST_ECHO)}…` : text;
-  return new OptionError("SOFTNET_ERR_RULE", `${action} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
+  return new OptionError("SOFTNET_ERR_RULE", `${word} ${JSON.stringify(echo)} is not a rule: ${remedy}`);
 }
 
 /** The rule's normal form without its action: what `parseRule` reads back as the same rule. */
@@ -99,14 +102,19 @@ export function parseRules(allow: readonly string[], block: readonly string[]): 
   return [...allow.map((text) => parseRule("allow", text)), ...block.map((text) => parseRule("block", text))];
 }
 
-/** Whether a policy judges both directions and tracks flows: as soon as one rule has a direction. */
+/** Whether a policy judges both directions and tracks flows: as soon as one rule has a direction or a name. */
 export function isStateful(rules: readonly Rule[]): boolean {
   return rules.some(({ direction, target }) => direction !== undefined || target.name !== undefined);
 }
 
-/** Whether verdicts depend on ports: when a rule has one, or a direction (threat row I1). */
+/** Whether verdicts depend on ports: when a rule has one, a direction or a name (threat row I1). */
 export function isByPort(rules: readonly Rule[]): boolean {
   return isStateful(rules) || rules.some(({ ports }) => ports !== undefined);
+}
+
+/** Whether some rule is about a domain name. */
+export function hasNames(rules: readonly Rule[]): boolean {
+  return rules.some(({ target }) => target.name !== undefined);
 }
 
 /**

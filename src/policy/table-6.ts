@@ -12,7 +12,7 @@ import { EmbeddedAddresses } from "./embedded.ts";
 import { countsForIPv6 } from "./families.ts";
 import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import { type PortLists, UNDECIDED } from "./port-lists.ts";
-import { isStateful, type Rule } from "./rule.ts";
+import { hasNames, isStateful, type Rule } from "./rule.ts";
 import { IN, OUT, type Way } from "./rule-tree.ts";
 
 /** Signed numbers are in the order of unsigned ones when this bit is the other way round. */
@@ -52,7 +52,7 @@ export class PolicyTable6 {
     this.#judged = judged;
     this.#embedded = new EmbeddedAddresses(knownNetwork.nat64);
     this.stateful = isStateful(rules);
-    this.byPort = judged.byPort;
+    this.byPort = judged.byPort || hasNames(rules);
     this.#starts = Int32Array.from(judged.starts.flatMap((start) => [...wordsOf(start)].map((word) => word ^ SIGN)));
     this.#index(judged.starts);
     this.#plain = judged.plain;

@@ -16,7 +16,7 @@ import type { Ranges } from "./intervals.ts";
 import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import type { PortLists } from "./port-lists.ts";
 import { UNDECIDED } from "./port-lists.ts";
-import { isStateful, type Rule } from "./rule.ts";
+import { hasNames, isStateful, type Rule } from "./rule.ts";
 import { IN, OUT, type Way } from "./rule-tree.ts";
 
 export { NO_PORT } from "./judged-intervals.ts";
@@ -50,7 +50,7 @@ export class PolicyTable {
     );
     this.#judged = judged;
     this.stateful = isStateful(rules);
-    this.byPort = judged.byPort;
+    this.byPort = judged.byPort || hasNames(rules);
     this.#starts = Uint32Array.from(judged.starts);
     this.#plain = judged.plain;
     this.#lists = judged.lists;

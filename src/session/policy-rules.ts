@@ -2,14 +2,16 @@
 import { resolve } from "node:path";
 import { readPolicyFile } from "../control/policy-file.ts";
 import { checkFamilies } from "../policy/families.ts";
-import { onlyRules } from "../policy/only.ts";
+import { completePolicy, type GivenRules } from "../policy/only.ts";
 import { checkRuleCount, type Rule } from "../policy/rule.ts";
+
+const NOTHING: GivenRules = { rules: [], only: [] };
 
 export interface PolicyArguments {
   /** What `--allow` and `--block` say. */
   readonly allow?: readonly Rule[];
   readonly block?: readonly Rule[];
-  /** What `--only` says: nothing else is open. */
+  /** What `--only` says, as allow rules. */
   readonly only?: readonly Rule[];
   /** A file of more rules. */
   readonly policy?: string;
@@ -18,14 +20,19 @@ export interface PolicyArguments {
 }
 
 /** The rules of the options alone. */
-export function optionRules({ allow = [], block = [], only }: PolicyArguments): readonly Rule[] {
-  return [...allow, ...block, ...(only === undefined ? [] : onlyRules(only))];
+export function optionRules(args: PolicyArguments): readonly Rule[] {
+  return completePolicy(givenRules(args));
+}
+
+function givenRules({ allow = [], block = [], only = [] }: PolicyArguments): GivenRules {
+  return { rules: [...allow, ...block], only };
 }
 
 /** Reads the file with the rights that the process has now. Throws UserError, also when both together are too many. */
 export function rulesOf(args: PolicyArguments): readonly Rule[] {
-  const rules = optionRules(args);
-  const all = args.policy === undefined ? rules : [...rules, ...readPolicyFile(resolve(args.policy))];
+  const given = givenRules(args);
+  const file = args.policy === undefined ? NOTHING : readPolicyFile(resolve(args.policy));
+  const all = completePolicy({ rules: [...given.rules, ...file.rules], only: [...given.only, ...file.only] });
   checkRuleCount(all.length);
   checkFamilies(all, args.ipv6 ?? false);
   return all;

@@ -98,6 +98,7 @@ test("replaying what a relay recorded gives the relay's verdicts, over generated
       json: true,
       allow: parseRules(allow ?? [], []),
       block: parseRules([], block ?? []),
+      only: [],
       // Which number it has outside says nothing about what passes.
       expose: [...new Set(exposedPorts ?? [])].map((port, index) => `${20_000 + index}:${port}`).join(","),
       ...(address !== undefined && { vmIpAddress: address }),

@@ -55,7 +55,7 @@ test("softnet ctl: tables for people, JSON for programs", READABLE, async (t) =>
   const file = place(t, "policy");
   writeFileSync(file, ctl("get").stdout);
   const { readPolicyFile } = await import("../../src/control/policy-file.ts");
-  assert.deepEqual(readPolicyFile(file), parseRules(["@dns", "out 10.0.0.0/8:80"], []));
+  assert.deepEqual(readPolicyFile(file).rules, parseRules(["@dns", "out 10.0.0.0/8:80"], []));
 });
 
 test(
@@ -134,7 +134,7 @@ test("softnet ctl: what is wrong is one line and exit 1", READABLE, async (t) =>
     ],
     [
       ["watch", "--isolation", "keep"],
-      /^softnet: --allow, --block and --isolation belong to ctl set, not to ctl watch$/,
+      /^softnet: --allow, --block, --only and --isolation belong to ctl set, not to ctl watch$/,
     ],
     [["set", "--allow", "", "--block", "", "--isolation", "off"], /^softnet: --isolation "?off"?.*keep/],
     [

@@ -43,7 +43,7 @@ test("every example is a policy", () => {
   }
   const file = /^# while the image is set up\n[^`]*/m.exec(text("docs/policy.md"))![0];
   assert.deepEqual(
-    parsePolicy(file, "example"),
+    parsePolicy(file, "example").rules,
     parseRules(["out 203.0.113.7/32:443", "out @dns:53"], ["@global", "in 0.0.0.0/0"]),
   );
 });

@@ -22,13 +22,13 @@ test("rules, comments, empty lines and the line endings of other systems", () =>
     "#allow 0.0.0.0/0",
     "block @metadata",
   ].join("\n");
-  assert.deepEqual(lines(parsePolicy(text, "f")), [
+  assert.deepEqual(lines(parsePolicy(text, "f").rules), [
     "allow out 203.0.113.7/32:443",
     "block 10.0.0.0/8",
     "allow in 192.168.64.0/24:22",
     "block @metadata",
   ]);
-  assert.deepEqual(parsePolicy("", "f"), []);
+  assert.deepEqual(parsePolicy("", "f"), { rules: [], only: [] });
 });
 
 for (const [what, text, words] of [
@@ -53,7 +53,7 @@ for (const [what, text, words] of [
 
 test("4,096 rules are taken, one more names its line", () => {
   const many = Array.from({ length: 4096 }, (_, index) => `allow 10.${index >> 8}.${index & 255}.0/24\n`).join("");
-  assert.equal(parsePolicy(many, "f").length, 4096);
+  assert.equal(parsePolicy(many, "f").rules.length, 4096);
   assert.throws(
     () => parsePolicy(`${many}# last\nblock @host\n`, "f"),
     /^UserError: f line 4098: more than 4096 rules/,
@@ -74,7 +74,7 @@ test("files that cannot be read are one line with the path", (t) => {
   assert.throws(() => readPolicyFile(path("large")), /larger than 1048576 bytes/);
   writeFileSync(path("largest"), `allow @host\n${"#".repeat(LARGEST_POLICY_FILE - 12)}`);
   symlinkSync(path("largest"), path("link"));
-  assert.deepEqual(lines(readPolicyFile(path("link"))), ["allow @host"]);
+  assert.deepEqual(lines(readPolicyFile(path("link")).rules), ["allow @host"]);
 });
 
 test("before the drop a file is read with the rights of whom softnet becomes, and root's come back", {
@@ -89,7 +89,18 @@ test("before the drop a file is read with the rights of whom softnet becomes, an
   assert.throws(() => actAs(nobody, () => readPolicyFile(path)), /user 65534 may not read it/);
   assert.deepEqual([process.geteuid?.(), process.getegid?.(), process.getgroups?.().join()], before);
   chmodSync(path, 0o644);
-  assert.deepEqual(lines(actAs(nobody, () => readPolicyFile(path))), ["allow @host"]);
+  assert.deepEqual(lines(actAs(nobody, () => readPolicyFile(path)).rules), ["allow @host"]);
   chmodSync(path, 0o040); // root's group may read it, nobody may not
   assert.throws(() => actAs(nobody, () => readPolicyFile(path)), /may not read it/);
+});
+
+test("only lines are apart; a wrong one names its line and says only", () => {
+  const { rules, only } = parsePolicy("only registry.npmjs.org # packages\nblock in 0.0.0.0/0\nonly @dns:853\n", "f");
+  assert.deepEqual(lines(rules), ["block in 0.0.0.0/0"]);
+  assert.deepEqual(lines(only), ["allow registry.npmjs.org", "allow @dns:853"]);
+  assert.throws(() => parsePolicy("\nonly *.com", "f"), /^UserError: f line 2: only "\*\.com" is not a rule: /);
+  assert.throws(
+    () => parsePolicy("only", "f"),
+    /^UserError: f line 1: "only" is not a rule: write allow RULE, block RULE or only RULE/,
+  );
 });

@@ -16,6 +16,7 @@ function alias(text: string, covers: Pick<Target, "prefixes" | "prefixes6">, own
     rank: 32,
     cidr: undefined,
     cidr6: undefined,
+    name: undefined,
     classes: [],
     classes6: [],
     followsNetwork: false,

@@ -31,6 +31,10 @@ export class Cidr6Target implements Target {
     return this.cidr6.length === 0 ? ALL_CLASSES : [];
   }
 
+  get name(): undefined {
+    return undefined;
+  }
+
   get followsNetwork(): boolean {
     return false;
   }

@@ -32,6 +32,10 @@ export class CidrTarget implements Target {
     return [];
   }
 
+  get name(): undefined {
+    return undefined;
+  }
+
   get followsNetwork(): boolean {
     return false;
   }

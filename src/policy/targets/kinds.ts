@@ -7,8 +7,8 @@ import type { Target, TargetKind } from "./target.ts";
 
 const KINDS: readonly TargetKind[] = [CIDRS, CIDRS_6, ALIASES, NAMES];
 
-/** What may be written as a target of IPv4's, for error messages. */
-export const TARGET_FORMS = [CIDRS, ALIASES, NAMES].map(({ form }) => form).join(" or ");
+/** What may be written as a target, but for IPv6 CIDRs, for error messages. */
+export const TARGET_FORMS = [CIDRS, NAMES, ALIASES].map(({ form }) => form).join(" or ");
 
 /** The same for what looks like IPv6. */
 export const TARGET_FORMS_6 = CIDRS_6.form;

@@ -1,67 +1,106 @@
 /**
- * A target that is a domain name, or `*.` and one: all names below it, at any depth, but not itself. What it covers are no
- * addresses: it takes no part in the tables of addresses (name-table.ts has names).
+ * A target that is a domain name: `registry.npmjs.org`, or `*.githubusercontent.com` for every depth below a name but not
+ * itself. It covers no address by itself, so it has no part in the tables of addresses: which addresses a name has, the
+ * guard learns from the answers that its VM gets. name-table.ts is what rules with names become.
  */
 import { getPublicSuffix } from "tldts";
 import { domainNameRemedy, formatDomainName, parseDomainName } from "../../wire/domain-name.ts";
-import type { Cidr } from "../cidr.ts";
-import type { Cidr6 } from "../cidr-6.ts";
 import { CLASS_OTHER } from "../default-layer.ts";
-import type { Target, TargetKind } from "./target.ts";
+import type { NamePattern, Target, TargetKind } from "./target.ts";
 
 const WILDCARD = "*.";
+/**
+ * On the list so that browsers keep cookies apart, though nobody but the owner gets a name below it, and a wildcard is how
+ * it is used.
+ */
+const OF_ONE_OWNER: readonly string[] = ["githubusercontent.com"];
 
 export class NameTarget implements Target {
-  readonly text: string;
-  readonly rank = 32;
-  readonly cidr = undefined;
-  readonly cidr6 = undefined;
-  readonly classes: readonly number[] = [];
-  readonly classes6: readonly number[] = [];
-  readonly followsNetwork = false;
-  readonly blockedClass = CLASS_OTHER;
-  readonly name: { readonly labels: Uint8Array; readonly isWildcard: boolean };
+  readonly name: NamePattern;
 
-  /** `labels`: in wire form, without the wildcard. */
-  constructor(labels: Uint8Array, isWildcard: boolean) {
-    this.name = { labels, isWildcard };
-    this.text = (isWildcard ? WILDCARD : "") + formatDomainName(labels);
+  constructor(name: NamePattern) {
+    this.name = name;
+  }
+
+  get text(): string {
+    return (this.name.wildcard ? WILDCARD : "") + formatDomainName(this.name.labels);
+  }
+
+  get rank(): number {
+    return 32;
+  }
+
+  get cidr(): undefined {
+    return undefined;
+  }
+
+  get cidr6(): undefined {
+    return undefined;
+  }
+
+  get classes(): readonly number[] {
+    return [];
+  }
+
+  get classes6(): readonly number[] {
+    return [];
+  }
+
+  get followsNetwork(): boolean {
+    return false;
+  }
+
+  get blockedClass(): number {
+    return CLASS_OTHER;
   }
 
   countsInBlocked(): boolean {
     return false;
   }
 
-  prefixes(): readonly Cidr[] {
+  prefixes(): readonly [] {
     return [];
   }
 
-  prefixes6(): readonly Cidr6[] {
+  prefixes6(): readonly [] {
     return [];
   }
 }
 
 export const NAMES: TargetKind = {
-  form: "a name such as registry.npmjs.org or *.example.com",
+  form: "a domain name such as registry.npmjs.org or *.example.com",
+
   parse(text) {
-    const isWildcard = text.startsWith(WILDCARD);
-    const labels = parseDomainName(isWildcard ? text.slice(WILDCARD.length) : text);
-    if (labels === undefined || (isWildcard && isPublicSuffix(formatDomainName(labels)))) return undefined;
-    return new NameTarget(labels, isWildcard);
+    const wildcard = text.startsWith(WILDCARD);
+    const labels = parseDomainName(wildcard ? text.slice(WILDCARD.length) : text);
+    if (labels === undefined || (wildcard && isPublicSuffix(formatDomainName(labels)))) return undefined;
+    return new NameTarget({ labels, wildcard });
   },
+
   remedy(text) {
-    const isWildcard = text.startsWith(WILDCARD);
-    const name = isWildcard ? text.slice(WILDCARD.length) : text;
-    if (!/[a-z]/i.test(name) || /[:/@[\]]/.test(name) || !text.includes(".")) return undefined;
-    // One label is a public suffix, too.
-    const labels = isWildcard ? parseDomainName(name, 1) : undefined;
-    const suffix = labels && formatDomainName(labels);
-    if (suffix !== undefined && isPublicSuffix(suffix)) {
-      return `anybody can have a name below ${suffix}, so it would open all of ${suffix}: name the hosts, such as *.example.${suffix}`;
+    // What is written like a name, behind a direction and before a port.
+    const [, written = ""] = /^(?:(?:in|out) +)?([^\s/@[\]]+?)(?::[\d-]*)?$/.exec(text) ?? [];
+    if (written === "*" || written === WILDCARD) return "* would be every name: allow 0.0.0.0/0, or give names";
+    if (written.startsWith(WILDCARD) && !written.slice(WILDCARD.length).includes("*")) {
+      return wildcardRemedy(written.slice(WILDCARD.length));
     }
-    return domainNameRemedy(name);
+    if (written.includes("*")) return "a * is the first label of a name or nowhere, as in *.example.com";
+    return /[^\d.:]\.|\.[^\d.:]/u.test(written) && !written.includes(":") ? domainNameRemedy(written) : undefined;
   },
 };
 
-/** Whether names directly below it belong to whoever registers them (`com`, `co.uk`, `github.io`). */
-const isPublicSuffix = (name: string): boolean => getPublicSuffix(name, { allowPrivateDomains: true }) === name;
+function wildcardRemedy(below: string): string | undefined {
+  const wrong = domainNameRemedy(below, 1);
+  if (wrong !== undefined) return wrong;
+  const name = formatDomainName(parseDomainName(below, 1)!);
+  if (!name.includes("."))
+    return `*.${name} would be a whole top-level domain: give more of the name, such as *.example.${name}`;
+  if (!isPublicSuffix(name)) return undefined;
+  return `anybody may have a name below ${name} (it is a public suffix): give more of the name, such as *.example.${name}`;
+}
+
+/** Whether names below it belong to many owners, by the Public Suffix List; those of companies (github.io) count. */
+function isPublicSuffix(name: string): boolean {
+  if (OF_ONE_OWNER.includes(name)) return false;
+  return getPublicSuffix(name, { allowPrivateDomains: true, extractHostname: false, validateHostname: false }) === name;
+}

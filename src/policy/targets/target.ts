@@ -11,6 +11,13 @@ import type { Cidr6 } from "../cidr-6.ts";
 import type { KnownNetwork } from "../default-layer.ts";
 import type { KnownNetwork6 } from "../default-layer-6.ts";
 
+export interface NamePattern {
+  /** Wire form (RFC 1035 3.1), lower case, with the zero byte at its end. */
+  readonly labels: Uint8Array;
+  /** Names below `labels` at every depth, and not `labels` itself. */
+  readonly wildcard: boolean;
+}
+
 export interface Target {
   /** The normal form: what the kind's `parse` reads back as the same target. */
   readonly text: string;
@@ -23,8 +30,8 @@ export interface Target {
   readonly cidr: Cidr | undefined;
   /** The prefix, where the target is written as an IPv6 one. */
   readonly cidr6: Cidr6 | undefined;
-  /** Where the target is a name, which covers no addresses by itself: in wire form, and whether what is below it is meant. */
-  readonly name?: { readonly labels: Uint8Array; readonly isWildcard: boolean } | undefined;
+  /** The domain name, where it is written as one: then it covers no address, and no table of addresses has its rules. */
+  readonly name: NamePattern | undefined;
   /** The classes of IPv4 addresses that it covers; empty unless `rank` is 0. */
   readonly classes: readonly number[];
   /** The classes of IPv6 addresses. */
