@@ -76,22 +76,15 @@ export function oneOf<T extends string>(option: string, words: readonly T[]) {
   };
 }
 
-/** `--only`: rules that allow, at least one. */
-export function onlyList(text: string, before: readonly Rule[] = []): readonly Rule[] {
-  const rules = ruleList("allow", "only")(text, before);
-  onlyRules(rules);
-  return rules;
-}
-
 /** A comma-separated list of rules; the option may be given several times. An empty list is no rule at all. */
-export function ruleList(action: "allow" | "block", option: string = action) {
+export function ruleList(action: "allow" | "block") {
   return (text: string, before: readonly Rule[] = []): readonly Rule[] => {
     if (text.trim() === "") return before;
     try {
       return [...before, ...text.split(",").map((rule) => parseRule(action, rule.trim()))];
     } catch (error) {
-      // The message begins with the action.
-      throw error instanceof UserError ? new UserError(`--${option}${error.message.slice(action.length)}`) : error;
+      // The message begins with the action, which is also the option's name.
+      throw error instanceof UserError ? new UserError(`--${error.message}`) : error;
     }
   };
 }

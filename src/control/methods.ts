@@ -2,7 +2,7 @@
  * The methods of the control channel. `softnet.policy.get` and `.set` are an interface that other programs depend on.
  * Parameters are checked strictly: a missing, unknown or duplicate one is refused.
  */
-import type { PolicyQuestion } from "../guard/types.ts";
+import type { NameQuestion, PolicyQuestion } from "../guard/types.ts";
 import { nameAdvice } from "../policy/name-advice.ts";
 import { parsePolicyRules } from "../policy/only.ts";
 import type { Rule } from "../policy/rule.ts";

@@ -50,8 +50,11 @@ export class NameTable {
   /** Where each label of the name in question begins. */
   readonly #labelStarts = new Uint8Array(MOST_LABELS);
 
+  readonly #rules: readonly Rule[];
+
   /** `rules`: all of a policy; those without names only say whether the internet is closed. */
   constructor(rules: readonly Rule[]) {
+    this.#rules = rules;
     const named: NamedRule[] = rules.flatMap((rule, index) => {
       const { name } = rule.target;
       return name === undefined ? [] : [{ rule, index, name }];
@@ -98,6 +101,11 @@ export class NameTable {
     if (index !== NO_LEVEL) return this.#decided(index, this.#levels[at]!.lookupBlocks);
     this.decidingIndex = -1;
     return NAME_UNSAID;
+  }
+
+  /** The rule behind what `ask` or `askLookup` returned last; undefined for NAME_UNSAID. */
+  get decidingRule(): Rule | undefined {
+    return this.#rules[this.decidingIndex];
   }
 
   /** Whether some allow rule, whatever its name, has this port. */

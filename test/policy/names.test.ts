@@ -11,7 +11,7 @@ import { IN, OUT } from "../../src/policy/rule-tree.ts";
 import { PolicyTable } from "../../src/policy/table.ts";
 import { UserError } from "../../src/user-error.ts";
 
-test("a name is shown in lower case, without a dot at its end and with A-labels; bare stays bare", () => {
+test("N8 a name is shown in lower case, without a dot at its end and with A-labels; bare stays bare", () => {
   for (const [text, normal] of [
     ["registry.npmjs.org", "registry.npmjs.org"],
     ["out  Registry.NPMJS.org.:443", "out registry.npmjs.org:443"],

@@ -13,7 +13,7 @@ import { parseIPv4 } from "../../src/wire/address.ts";
 
 const shown = (rules: readonly Rule[]) => rules.map((rule) => `${rule.action} ${formatRule(rule)}`);
 
-test("only is a block of the rest, lookups for a name, and each of its rules", () => {
+test("N9 only is a block of the rest, lookups for a name, and each of its rules", () => {
   assert.deepEqual(shown(parsePolicyRules([], [], ["registry.npmjs.org", "10.0.0.0/8:22"])), [
     "allow registry.npmjs.org",
     "allow 10.0.0.0/8:22",

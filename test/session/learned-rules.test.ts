@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parsePolicy } from "../../src/control/policy-file.ts";
+import { completePolicy } from "../../src/policy/only.ts";
 import { LearnedRules } from "../../src/session/learned-rules.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { echoOut } from "../guard/flow-support.ts";
@@ -59,7 +60,7 @@ test("the list that a run wrote, given to the next one, lets the same job pass",
     "only git.example.com:22",
     `only ${NAME}`,
   ]);
-  const rules = parsePolicy(file, "file");
+  const rules = completePolicy(parsePolicy(file, "file"));
   const closed = new World([], { rules });
   assert.deepEqual(job(closed), []);
   assert.equal(closed.ask("evil.net"), "dns.denied");

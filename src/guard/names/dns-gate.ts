@@ -100,12 +100,13 @@ export class DnsGate {
     const { name, type } = this.#question;
     const closed = table.closesInternet;
     const said = table.askLookup(name.labels, name.length);
+    const isExact = table.decidingRule?.target.name?.wildcard === false;
     if (closed ? said !== NAME_ALLOWED : said === NAME_BLOCKED) return DENIED;
     if (type === RECORD_SVCB || type === RECORD_HTTPS || (type === RECORD_AAAA && !this.#ipv6)) return TYPE;
     if (!closed) return PASS;
     if (type === RECORD_NULL || type === RECORD_IXFR || type === RECORD_AXFR || type === RECORD_ANY) return TYPE;
     if (type >= FIRST_UNUSUAL && type !== RECORD_CAA) return TYPE;
-    if (table.allowsExactly(name.labels, name.length)) return PASS;
+    if (isExact) return PASS;
     if (this.#pairs.named(name.labels, name.length) !== undefined) return PASS;
     return this.#newNames.take(now) ? PASS : BUDGET;
   }

@@ -25,7 +25,10 @@ export function explainName(guard: NameGuard, question: NameQuestion, now: numbe
     return { name, verdict: "pass", lookup: "pass", why: "no rule has a name: the rules about its address decide" };
   }
   const number = protocol === "tcp" ? PROTOCOL_TCP : PROTOCOL_UDP;
-  const rule = table.decidingRule(labels, labels.length, number, port);
+  table.ask(labels, labels.length, number, port);
+  // QUIC's first bytes cannot be read in order: its clients fall back to TCP.
+  const isQuic = protocol === "udp" && port === 443;
+  const rule = isQuic && table.decidingRule?.action === "allow" ? undefined : table.decidingRule;
   const said = table.askLookup(labels, labels.length);
   const isClosed = table.closesInternet;
   const denied = isClosed ? said !== NAME_ALLOWED : rule?.action === "block" && said !== NAME_ALLOWED;
@@ -46,8 +49,8 @@ export function explainName(guard: NameGuard, question: NameQuestion, now: numbe
   return {
     name,
     verdict: "drop",
-    reason: denied ? "dns.denied" : "policy.block",
+    reason: denied ? "dns.denied" : isQuic ? "name.quic" : "policy.block",
     lookup,
-    why: denied ? "no rule allows the name" : "no rule allows the name this port",
+    why: denied ? "no rule allows the name" : isQuic ? "QUIC is refused" : "no rule allows the name this port",
   };
 }
