@@ -130,7 +130,9 @@ function refuseSurplus(command: CtlCommand, words: readonly string[], given: Ctl
   if (command !== "explain" && command !== "lane" && words.length > 0)
     throw new UserError(`ctl ${command} takes no more arguments: ${words[0]}`);
   if (command === "set" && only === undefined && (allow === undefined || block === undefined)) {
-    throw new UserError('ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none');
+    throw new UserError(
+      'ctl set replaces the whole policy: give --allow LIST and --block LIST, "" for none, or --only LIST',
+    );
   }
   if (command !== "set" && [allow, block, only, isolation].some((option) => option !== undefined)) {
     throw new UserError(`--allow, --block, --only and --isolation belong to ctl set, not to ctl ${command}`);
