@@ -66,12 +66,18 @@ export class FlowGuard {
         flows.touch(flow);
         return FLOW_CUT;
       }
+      // A denied name ends its connection for both sides, whatever the rules say of the address.
+      if (!bareSyn && names !== undefined && names.isBroken(flow)) {
+        flows.touch(flow);
+        return FLOW_CUT;
+      }
       // Closed: the next connection between the same ports (RFC 9293 3.6.1); what was of the last one is none of its.
       if (flows.isCut(flow) ? stateful : bareSyn && flows.isClosed(flow)) {
         former = flow;
         flow = NO_FLOW;
       }
     }
+    let byName = false;
     let opening = belongs && flow === NO_FLOW && key.opens;
     if (stateful ? flow === NO_FLOW || bareSyn : way === OUT) {
       let verdict = family.judge(way, remote, view.protocol, view.destinationPort, view.fragmentBits !== 0);
@@ -82,6 +88,7 @@ export class FlowGuard {
         const opens = belongs && key.opens && view.fragmentBits === 0 && (bareSyn || key.kind === FLOW_UDP);
         verdict = names.reconsider(view, remote, verdict, opens);
         if (verdict !== PASS) return verdict;
+        byName = true;
       }
     }
     if (opening && way === IN && !family.mayOpenToVm(remote, view.destinationPort)) opening = false;
@@ -92,7 +99,7 @@ export class FlowGuard {
       opening = refusal === PASS;
     }
     if (names !== undefined) {
-      const verdict = names.judge(way, view, remote, flow, bareSyn, opening);
+      const verdict = names.judge(way, view, remote, flow, bareSyn, opening, byName);
       if (verdict !== PASS) return verdict;
     }
     // Last of all, since a token is for what passes.

@@ -33,7 +33,14 @@ import {
 } from "./ipv4.ts";
 import { destinationAt6, IPV6_LEAST_MTU, PROTOCOL_ICMPV6, pseudoHeader6Sum, readWords, sourceAt6 } from "./ipv6.ts";
 import { tcpAcknowledgement, tcpChecksumIsRight, tcpHeaderLength, tcpSequence } from "./tcp.ts";
-import { UDP_HEADER, udpChecksumIsRight, udpDestinationPort, udpLength, udpSourcePort } from "./udp.ts";
+import {
+  UDP_HEADER,
+  udpChecksum6IsRight,
+  udpChecksumIsRight,
+  udpDestinationPort,
+  udpLength,
+  udpSourcePort,
+} from "./udp.ts";
 import { COMPLETE } from "./virtio-net.ts";
 
 /** An ICMP error quotes a header without options and 8 bytes more (RFC 792). */
@@ -175,9 +182,11 @@ export class FrameView extends FrameHeaders {
     return udpLength(this.bytes, this.transport);
   }
 
-  /** Of a whole packet. */
+  /** Of a whole packet; in IPv6 there is always one (RFC 8200 8.1). */
   get udpChecksumIsRight(): boolean {
-    return udpChecksumIsRight(this.bytes, this.packet, this.transportLength);
+    const { bytes, packet, transport, transportLength: length } = this;
+    if (this.type === TYPE_IPV6) return udpChecksum6IsRight(bytes, packet, transport, length);
+    return udpChecksumIsRight(bytes, packet, length);
   }
 
   /** Reads a whole UDP packet's payload; false where it is no DHCP message, or one that can be read in two ways. */

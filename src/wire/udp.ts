@@ -27,6 +27,13 @@ export function udpChecksumIsRight(bytes: Uint8Array, packet: number, length: nu
   return foldSum(addToSum(pseudoHeaderSum(bytes, packet, length), bytes, datagram, length)) === 0xffff;
 }
 
+/** The same of a datagram at `datagram` in an IPv6 packet, where a zero checksum is wrong. */
+export function udpChecksum6IsRight(bytes: Uint8Array, packet: number, datagram: number, length: number): boolean {
+  if (get16(bytes, datagram + CHECKSUM) === 0) return false;
+  const pseudoHeader = pseudoHeader6Sum(bytes, packet, PROTOCOL_UDP, length);
+  return foldSum(addToSum(pseudoHeader, bytes, datagram, length)) === 0xffff;
+}
+
 /**
  * Writes a datagram's header before its payload, with its checksum. `packet`: its IPv4 header, without
  * options; `length`: header and payload.

@@ -92,9 +92,21 @@ export class NameFlows implements NameJudge, FlowCompanion {
     return refusalOf(verdict, protocol, port, isRebound, this.#table);
   }
 
-  /** Judges a packet that rules and flows let pass. `flow`: that it belongs to, or NO_FLOW; `opening`: it opens one. */
-  judge(way: Way, view: FrameView, remote: number, flow: number, bareSyn: boolean, opening: boolean): number {
+  /**
+   * Judges a packet that rules and flows let pass. `flow`: that it belongs to, or NO_FLOW; `opening`: it opens one; `byName`:
+   * `reconsider` has let it pass.
+   */
+  judge(
+    way: Way,
+    view: FrameView,
+    remote: number,
+    flow: number,
+    bareSyn: boolean,
+    opening: boolean,
+    byName: boolean,
+  ): number {
     this.#mode = NONE;
+    if (!byName) this.#opener = undefined;
     if (flow !== NO_FLOW) {
       const slot = this.#slots[flow]!;
       if (slot >= 0) return this.#inspect(way, view, flow, slot);

@@ -63,7 +63,7 @@ test("the hello decides: an allowed name goes on, another one is broken off both
   assert.equal(reset.tcpSequence, (START + 51) >>> 0);
   assert.equal(reset.destinationPort, 443);
   assert.equal(world.toNetwork(), undefined);
-  assert.equal(world.say(CDN, text("x"), EVIL.length, 443, 40_001), "policy.block");
+  assert.equal(world.say(CDN, text("x"), EVIL.length, 443, 40_001), "flow.cut");
   assert.equal(world.in(toVm({ source: CDN, own: 40_001, data: text("x") })), "flow.cut");
   assert.deepEqual(
     world.events.flatMap((event) => (event.kind === "connection" ? [[event.name, event.decision]] : [])),
@@ -153,4 +153,27 @@ test("ends of connections: FIN and RST pass before anything was said", () => {
   world.connect(CDN);
   assert.equal(world.out(fromVm(0, text(""), { destination: CDN, flags: ACK_FLAG | FIN })), "pass");
   assert.equal(world.out(fromVm(0, text(""), { destination: CDN, flags: RST })), "pass");
+});
+
+test("in an open policy, too, a connection that was broken off does not go on", () => {
+  const world = new World([], { block: ["evil.example.net"] });
+  world.connect(CDN);
+  world.accepted(CDN);
+  assert.equal(world.say(CDN, EVIL), "name.denied");
+  assert.equal(world.say(CDN, EVIL), "flow.cut");
+  assert.equal(world.in(toVm({ source: CDN, data: text("x") })), "flow.cut");
+  assert.equal(world.connect(CDN), "pass");
+});
+
+test("a SYN that a name allowed and a limit refused leaves nothing for the next packet", () => {
+  const world = new World([NAME], {
+    block: ["out 0.0.0.0/0"],
+    allow: ["out @dns:53", "out 104.17.0.0/16"],
+  });
+  world.resolve(NAME, CDN);
+  for (let own = 1000; own < 1256; own++) assert.equal(world.connect(CDN, 443, own), "pass");
+  assert.equal(world.connect(CDN, 443, 1256), "flow.half-open");
+  // By address: nothing of it is inspected.
+  assert.equal(world.connect("104.17.0.1", 443, 2000), "pass");
+  assert.equal(world.say("104.17.0.1", text("SSH-2.0-x\r\n"), 0, 443, 2000), "pass");
 });
