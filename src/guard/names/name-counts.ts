@@ -19,6 +19,21 @@ export class NameCounts {
     this.#onName = onName;
   }
 
+  get #isTold(): boolean {
+    return this.#onName !== undefined;
+  }
+
+  /** What `onName` throws is thrown again later, as an uncaught exception: a frame may be in the middle of its checks. */
+  #tell(event: NameEvent): void {
+    try {
+      this.#onName?.(event);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
+
   *[Symbol.iterator](): IterableIterator<NameCount> {
     for (const counts of this.#byName.values()) yield { ...counts };
   }
@@ -27,13 +42,13 @@ export class NameCounts {
     const counts = this.#of(labels, length);
     counts.asked++;
     if (verdict !== PASS) counts.denied++;
-    this.#onName?.({ kind: "question", name: formatDomainName(labels), type, decision: wordOf(verdict) });
+    if (this.#isTold) this.#tell({ kind: "question", name: formatDomainName(labels), type, decision: wordOf(verdict) });
   }
 
   learned(labels: Uint8Array, length: number, addresses: number): void {
     const counts = this.#of(labels, length);
     counts.addresses += addresses;
-    this.#onName?.({ kind: "learned", name: formatDomainName(labels), addresses });
+    if (this.#isTold) this.#tell({ kind: "learned", name: formatDomainName(labels), addresses });
   }
 
   /** `length` 0: the first bytes name nobody. */
@@ -43,13 +58,14 @@ export class NameCounts {
       if (verdict === PASS) counts.passed++;
       else counts.refused++;
     }
+    if (!this.#isTold) return;
     const name = length > 0 ? { name: formatDomainName(labels) } : {};
-    this.#onName?.({ kind: "connection", ...name, remote, port, decision: wordOf(verdict) });
+    this.#tell({ kind: "connection", ...name, remote, port, decision: wordOf(verdict) });
   }
 
   /** `names`: that have the remote address. */
   opened(remote: Address, protocol: "tcp" | "udp" | "other", port: number, names: readonly string[]): void {
-    this.#onName?.({ kind: "opened", remote, protocol, port, names });
+    this.#tell({ kind: "opened", remote, protocol, port, names });
   }
 
   refusedPair(): void {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseIPv4 } from "../../../src/wire/address.ts";
+import { collectUncaught } from "../../support/uncaught.ts";
 import { ADDRESS, GATEWAY_MAC, udp, VM } from "../support.ts";
 import { A, AAAA, answer, CNAME, dataOf, HTTPS, ONLY, question, RESOLVER, World } from "./world.ts";
 
@@ -175,4 +176,15 @@ test("what is asked and said is told and counted by name", () => {
   );
   const later = new World([NAME], { ...ONLY, restoredNames: [...world.guard.namePairs] });
   assert.equal(later.connect(CDN), "pass");
+});
+
+test("what onName throws does not reach the frame; it is an uncaught exception later", async (t) => {
+  const thrown = collectUncaught(t);
+  const guard = new World([NAME]);
+  guard.events.push = () => {
+    throw new Error("of the program around it");
+  };
+  assert.equal(guard.ask(NAME), "pass");
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.match(String(thrown[0]), /of the program around it/);
 });
