@@ -3,89 +3,17 @@
  * guest's clients. What gets round a list without softnet does not with it.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { suite, type TestContext, test } from "node:test";
-import type { ControlClient } from "../../src/control/client.ts";
+import { suite, test } from "node:test";
 import { LIMIT } from "../support/patience.ts";
-import { lease } from "./harness/clients.ts";
-import { ControlPath } from "./harness/control.ts";
-import type { Guest } from "./harness/guest.ts";
-import { DhcpServer } from "./harness/servers.ts";
-import { DNS_SERVER, INTERNET, INTERNET_2, Lab, labNeeds, NEIGHBOUR, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
+import { CURL, dropsOf, GIVES_UP, openNameScene } from "./harness/names.ts";
+import { INTERNET, INTERNET_2, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 
 const NEEDS = { ...labNeeds("udhcpc", "dhcpd", "dnsmasq", "curl", "openssl"), ...LIMIT };
-/** Seconds after which a program that hears nothing gives up; what is refused ends at once. */
-const GIVES_UP = 20;
 /** curl's exit codes. */
 const NO_SUCH_NAME = 6;
 const NOT_CONNECTED = 7;
 const RESET = [35, 56];
 
-interface Scene {
-  readonly lab: Lab;
-  readonly guest: Guest;
-  readonly client: ControlClient | undefined;
-  /** Runs a program of the guest's, which resolves by the lab's server. */
-  run(command: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
-}
-
-async function open(t: TestContext, only?: string): Promise<Scene> {
-  const lab = Lab.open(t);
-  await DhcpServer.start(lab, "dhcpd");
-  const key = join(lab.directory, "key.pem");
-  const certificate = join(lab.directory, "certificate.pem");
-  const subject = ["-subj", "/CN=softnet lab", "-days", "2", "-keyout", key, "-out", certificate];
-  execFileSync("openssl", ["req", "-x509", "-newkey", "rsa:2048", "-nodes", ...subject], { stdio: "ignore" });
-  for (const address of [INTERNET, NEIGHBOUR]) {
-    const namespace = address === INTERNET ? lab.internet : lab.neighbour;
-    await lab.start(namespace, process.execPath, [tool("named-web.ts"), address, key, certificate]).line(/^ready$/);
-  }
-  const records = [
-    ...["good.example.com", "evil.example.com", "target.cdn.example.net"].map(
-      (name) => `--host-record=${name},${INTERNET}`,
-    ),
-    `--host-record=rebind.example.com,${NEIGHBOUR}`,
-    `--host-record=elsewhere.example.com,${INTERNET_2}`,
-    "--cname=alias.example.com,target.cdn.example.net",
-  ];
-  const dnsmasq = [
-    "--keep-in-foreground",
-    "--no-resolv",
-    "--no-hosts",
-    "--no-daemon",
-    "--bind-interfaces",
-    "--local-ttl=0",
-  ];
-  const server = [...dnsmasq, `--listen-address=${DNS_SERVER}`, "--conf-file=/dev/null", "--pid-file=", ...records];
-  await lab.start(lab.neighbour, "dnsmasq", server).line(/started/);
-  const other = [...dnsmasq, `--listen-address=${INTERNET_2}`, "--conf-file=/dev/null", "--pid-file=", ...records];
-  await lab.start(lab.internet, "dnsmasq", other).line(/started/);
-
-  const control = new ControlPath(lab);
-  const args = only === undefined ? [] : [...control.options, "--only", only];
-  const guest = await lab.guest({ bare: only === undefined, args });
-  await lease(guest);
-  const client = only === undefined ? undefined : await control.client();
-  t.after(() => client?.close());
-  const resolvConf = join(lab.directory, "resolv.conf");
-  writeFileSync(resolvConf, `nameserver ${DNS_SERVER}\n`);
-  const within = [
-    "-m",
-    "--propagation",
-    "private",
-    "sh",
-    "-c",
-    'mount --bind "$0" /etc/resolv.conf; exec "$@"',
-    resolvConf,
-  ];
-  const run = (command: string, ...words: readonly string[]) =>
-    guest.namespace.run("unshare", [...within, command, ...words]);
-  return { lab, guest, client, run };
-}
-
-const CURL = ["-sSk", "--max-time", String(GIVES_UP), "-4"];
 const GOOD = "good.example.com";
 
 /** Each: what it is, the program with its arguments, what it prints where it gets through, and how it fails behind softnet. */
@@ -128,17 +56,9 @@ const BYPASSES: readonly (readonly [string, readonly string[], RegExp, string])[
 
 const LIST = `${GOOD},alias.example.com,rebind.example.com`;
 
-/** Counters of drops. */
-async function dropsOf(client: ControlClient): Promise<Record<string, number>> {
-  const status = (await client.ask("softnet.status")) as unknown as {
-    counters: { egress: { drops: Record<string, number> } };
-  };
-  return status.counters.egress.drops;
-}
-
 suite("rules by name", SIDE_BY_SIDE, () => {
   test("N1 allowed names work by TLS and HTTP, aliases too; everything else fails at once", NEEDS, async (t) => {
-    const { run, client } = await open(t, LIST);
+    const { run, client } = await openNameScene(t, LIST);
     for (const url of [`https://${GOOD}/`, `http://${GOOD}/`, "https://alias.example.com/"]) {
       const { stdout, stderr } = await run("curl", ...CURL, url);
       assert.match(stdout, new RegExp(`host=${new URL(url).hostname}`), stderr);
@@ -162,8 +82,8 @@ suite("rules by name", SIDE_BY_SIDE, () => {
     "N3 N4 N5 ways round a list: each gets through without softnet, and fails behind it, with its reason",
     NEEDS,
     async (t) => {
-      const bare = await open(t);
-      const behind = await open(t, LIST);
+      const bare = await openNameScene(t);
+      const behind = await openNameScene(t, LIST);
       for (const [what, [command, ...args], through, reason] of BYPASSES) {
         const without = await bare.run(command!, ...args);
         assert.match(without.stdout, through, `${what}, without softnet: ${without.stderr}`);
@@ -183,7 +103,7 @@ suite("rules by name", SIDE_BY_SIDE, () => {
     "I12 a list that loses a name ends its connections; a name that it gains works for the next lookup",
     NEEDS,
     async (t) => {
-      const { run, client, guest } = await open(t, LIST);
+      const { run, client, guest } = await openNameScene(t, LIST);
       const script = `const s=require("net").connect(80,"${INTERNET}");s.on("connect",()=>s.write("GET / HTTP/1.1\\r\\nHost: ${GOOD}\\r\\n\\r\\n"));s.on("data",()=>console.log("answered"));s.on("error",e=>{console.log(e.code);process.exit()});setTimeout(()=>{},60000)`;
       assert.match((await run("curl", ...CURL, `http://${GOOD}/`)).stdout, /host=good/);
       const open80 = guest.start(process.execPath, ["-e", script]);
