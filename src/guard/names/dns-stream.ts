@@ -99,7 +99,7 @@ export class DnsStream {
 
   /** Writes the frame with softnet's answer, after which the other side seems to close. */
   #write(
-    { ends, fromVm }: Inspection,
+    { ends, fromVm, toVm, isAnswered }: Inspection,
     view: FrameView,
     length: number,
     question: number,
@@ -112,9 +112,11 @@ export class DnsStream {
     if (answer === 0) return;
     out[at] = answer >>> 8;
     out[at + 1] = answer & 0xff;
+    // An answer to an earlier question may be on its way: it comes before this one.
+    const sequence = isAnswered ? toVm.next : view.tcpAcknowledgement;
     const acknowledgement = (view.tcpSequence + length) >>> 0;
     const flags = TCP_ACK | TCP_PSH | TCP_FIN;
-    this.#answerLength = ends.putToVm(out, 0, view.tcpAcknowledgement, acknowledgement, flags, LENGTH + answer);
+    this.#answerLength = ends.putToVm(out, 0, sequence, acknowledgement, flags, LENGTH + answer);
   }
 }
 

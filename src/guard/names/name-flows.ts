@@ -29,6 +29,7 @@ const FRAGMENT = verdictOf("dns.fragment");
 const CHECKSUM = verdictOf("dns.checksum");
 const FULL = verdictOf("name.full");
 const SEGMENT = verdictOf("name.segment");
+const UNKNOWN = verdictOf("flow.unknown");
 
 /** In a flow's place for its inspection: there is none; it was broken off. */
 const NONE = -1;
@@ -116,8 +117,9 @@ export class NameFlows implements NameJudge, FlowCompanion {
     if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) return PASS;
     if (remotePort === DNS_PORT && this.#family.isDnsServer(remote)) {
       if (protocol === PROTOCOL_UDP) return this.#judgeDatagram(way, view, remote);
-      // Nothing of a stream that was not read from its beginning.
-      if (way !== OUT || !bareSyn || !opening) return SEGMENT;
+      // Nothing of a stream that was not read from its beginning; the VM is told at once.
+      if (way === OUT && !bareSyn) return UNKNOWN;
+      if (way !== OUT || !opening) return SEGMENT;
       return this.#begin(DNS, view);
     }
     if (!opening || way !== OUT || protocol !== PROTOCOL_TCP || !bareSyn) return PASS;
