@@ -103,7 +103,7 @@ export type NameEvent =
 export interface NameCount {
   /** "*": of all names for which there was no room. */
   readonly name: string;
-  /** Questions, and those of them that were denied or answered with nothing. */
+  /** Questions, and those of them that were denied; not those of a type that softnet answers with nothing. */
   readonly asked: number;
   readonly denied: number;
   /** Addresses in answers. */

@@ -21,6 +21,8 @@ export class NameLog {
 
   readonly note = (event: NameEvent): void => {
     if (event.kind === "learned" || event.kind === "opened" || event.decision === "passed") return;
+    // Every guest asks for AAAA and HTTPS of allowed names, too.
+    if (event.decision === "dns.type") return;
     const name = event.name ?? "";
     const key = `${event.decision} ${name}`;
     if (this.#seen.has(key) || this.#seen.size === MOST_NAMES) return;

@@ -1,8 +1,10 @@
 /** What was asked and said by name, for people: counts, and events where somebody listens (docs/guard-names.md). */
 import { formatDomainName } from "../../wire/domain-name.ts";
-import { DROP_REASONS, PASS } from "../reasons.ts";
+import { DROP_REASONS, PASS, verdictOf } from "../reasons.ts";
 import type { NameCount, NameEvent } from "../types.ts";
 import { type Address, MOST_NAMES, nameKey } from "./pairs.ts";
+
+const TYPE = verdictOf("dns.type");
 
 /** The text that stands for all names beyond the first MOST_NAMES. */
 export const OTHER_NAMES = "*";
@@ -41,7 +43,8 @@ export class NameCounts {
   question(labels: Uint8Array, length: number, type: number, verdict: number): void {
     const counts = this.#of(labels, length);
     counts.asked++;
-    if (verdict !== PASS) counts.denied++;
+    // The name may be allowed: only its type is answered with nothing.
+    if (verdict !== PASS && verdict !== TYPE) counts.denied++;
     if (this.#isTold) this.#tell({ kind: "question", name: formatDomainName(labels), type, decision: wordOf(verdict) });
   }
 

@@ -188,3 +188,9 @@ test("what onName throws does not reach the frame; it is an uncaught exception l
   await new Promise((resolve) => setImmediate(resolve));
   assert.match(String(thrown[0]), /of the program around it/);
 });
+
+test("a type that is answered with nothing is no denial of its name", () => {
+  const world = new World([NAME]);
+  assert.equal(world.ask(NAME, { type: AAAA }), "dns.type");
+  assert.deepEqual([...world.guard.names], [{ name: NAME, asked: 1, denied: 0, addresses: 0, passed: 0, refused: 0 }]);
+});
