@@ -6,7 +6,7 @@ import { NAME_ALLOWED, type NameTable } from "../../policy/name-table.ts";
 import { OUT, type Way } from "../../policy/rule-tree.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../wire/ipv4.ts";
-import { isBareSyn } from "../../wire/tcp.ts";
+import { isBareSyn, TCP_FIN } from "../../wire/tcp.ts";
 import { UDP_HEADER } from "../../wire/udp.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
 import { DNS_PORT } from "../default-policy.ts";
@@ -39,6 +39,10 @@ const HTTP_PORT = 80;
 const HTTPS_PORT = 443;
 const isVerified = (protocol: number, port: number): boolean =>
   protocol === PROTOCOL_TCP && (port === HTTP_PORT || port === HTTPS_PORT);
+
+/** Whether a segment is more than an ACK: its sender waits for something. An ACK of softnet's own answer needs no RST. */
+const wantsMore = (view: FrameView): boolean =>
+  view.transportLength > view.tcpHeaderLength || (view.tcpFlags & TCP_FIN) !== 0;
 
 export class NameFlows implements NameJudge, FlowCompanion {
   readonly #guard: NameGuard;
@@ -117,8 +121,8 @@ export class NameFlows implements NameJudge, FlowCompanion {
     if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) return PASS;
     if (remotePort === DNS_PORT && this.#family.isDnsServer(remote)) {
       if (protocol === PROTOCOL_UDP) return this.#judgeDatagram(way, view, remote);
-      // Nothing of a stream that was not read from its beginning; the VM is told at once.
-      if (way === OUT && !bareSyn) return UNKNOWN;
+      // Nothing of a stream that was not read from its beginning.
+      if (way === OUT && !bareSyn) return wantsMore(view) ? UNKNOWN : SEGMENT;
       if (way !== OUT || !opening) return SEGMENT;
       return this.#begin(DNS, view);
     }
