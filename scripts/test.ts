@@ -12,10 +12,10 @@ import { spec } from "node:test/reporters";
 const given = process.argv.slice(2);
 const chosen = (given.length > 0 ? given : ["test"])
   .flatMap((path) => (path.endsWith(".ts") ? [path] : globSync(`${path}/**/*.test.ts`)))
-  // `npm run test:hosts`, `npm run test:clients` and `npm run test:ipv6`
-  .filter((file) => given.length > 0 || !/^test\/(hosts|clients|ipv6)\//.test(file))
+  // `npm run test:hosts`, `npm run test:clients`, `npm run test:ipv6` and `npm run test:names`
+  .filter((file) => given.length > 0 || !/^test\/(hosts|clients|ipv6|names)\//.test(file))
   .toSorted();
-const alone = (file: string): boolean => /^test\/(hosts|clients|ipv6|lab|demo|package)\//.test(file);
+const alone = (file: string): boolean => /^test\/(hosts|clients|ipv6|names|lab|demo|package)\//.test(file);
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const leftOut = new Map<string, string[]>();

@@ -47,6 +47,7 @@ const PACKAGES = {
   "kea-dhcp4": "kea-dhcp4-server",
   "kea-dhcp6": "kea-dhcp6-server",
   libvirtd: "libvirt-daemon-system",
+  named: "bind9",
   netavark: "netavark",
   NetworkManager: "network-manager",
   "llvm-nm": "llvm",
@@ -70,6 +71,7 @@ const PACKAGES = {
   udhcpc: "udhcpc",
   udhcpd: "udhcpd",
   ufw: "ufw",
+  unbound: "unbound",
   virsh: "libvirt-clients",
   unshare: "util-linux",
 } as const;

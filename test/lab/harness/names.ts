@@ -23,7 +23,12 @@ export interface NameScene {
   run(command: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-export async function openNameScene(t: TestContext, only?: string): Promise<NameScene> {
+/** `resolver`: starts another announced DNS server in dnsmasq's place. */
+export async function openNameScene(
+  t: TestContext,
+  only?: string,
+  resolver?: (lab: Lab) => Promise<void>,
+): Promise<NameScene> {
   const lab = Lab.open(t);
   await DhcpServer.start(lab, "dhcpd");
   const key = join(lab.directory, "key.pem");
@@ -55,7 +60,8 @@ export async function openNameScene(t: TestContext, only?: string): Promise<Name
     "--local-ttl=0",
   ];
   const server = [...dnsmasq, `--listen-address=${DNS_SERVER}`, "--conf-file=/dev/null", "--pid-file=", ...records];
-  await lab.start(lab.neighbour, "dnsmasq", server).line(/started/);
+  if (resolver !== undefined) await resolver(lab);
+  else await lab.start(lab.neighbour, "dnsmasq", server).line(/started/);
   const other = [...dnsmasq, `--listen-address=${INTERNET_2}`, "--conf-file=/dev/null", "--pid-file=", ...records];
   await lab.start(lab.internet, "dnsmasq", other).line(/started/);
 
