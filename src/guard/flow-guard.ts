@@ -69,7 +69,7 @@ export class FlowGuard {
       // A denied name ends its connection for both sides, whatever the rules say of the address.
       if (!bareSyn && names !== undefined && names.isBroken(flow)) {
         flows.touch(flow);
-        return FLOW_CUT;
+        return names.judgeBroken(way, view);
       }
       // Closed: the next connection between the same ports (RFC 9293 3.6.1); what was of the last one is none of its.
       if (flows.isCut(flow) ? stateful : bareSyn && flows.isClosed(flow)) {

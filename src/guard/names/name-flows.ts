@@ -30,6 +30,7 @@ const CHECKSUM = verdictOf("dns.checksum");
 const FULL = verdictOf("name.full");
 const SEGMENT = verdictOf("name.segment");
 const UNKNOWN = verdictOf("flow.unknown");
+const CUT = verdictOf("flow.cut");
 
 /** In a flow's place for its inspection: there is none; it was broken off. */
 const NONE = -1;
@@ -160,6 +161,11 @@ export class NameFlows implements NameJudge, FlowCompanion {
   /** Whether a flow was broken off: no rule brings it back. */
   isBroken(flow: number): boolean {
     return this.#slots[flow]! === BROKEN;
+  }
+
+  /** Judges a packet of a flow that was broken off: an ACK of softnet's own answer gets no RST, which could take it away. */
+  judgeBroken(way: Way, view: FrameView): number {
+    return way === OUT && !wantsMore(view) ? SEGMENT : CUT;
   }
 
   /** Whether a flow of the VM's about which the rules now say `verdict` may go on by its name. */

@@ -43,12 +43,15 @@ test("softnet's answer stands behind the server's, also where the VM has not ack
   assert.equal(refused?.tcpSequence, 9000 + answered.length);
 });
 
-test("what a VM sends in a connection to its DNS server that was broken off, or not seen from its beginning, is answered with a RST", () => {
+test("what a VM sends in a connection to its DNS server that was broken off, or not seen from its beginning, is answered with a RST, but for an ACK of softnet's answer", () => {
   const world = new World([GOOD]);
   const length = connected(world);
   const words = { destination: RESOLVER, port: 53, own: OWN, acknowledgement: 9000 };
   const denied = framed(question(EVIL, { id: 8 }));
   assert.equal(world.refused(fromVm(length, denied, words)).reason, "dns.denied");
+  const acknowledged = world.refused(fromVm(length + denied.length, new Uint8Array(0), words));
+  assert.equal(acknowledged.reason, "name.segment");
+  assert.equal(acknowledged.answer, undefined);
   const last = fromVm(length + denied.length, new Uint8Array(0), { ...words, flags: FIN | ACK_FLAG });
   for (let again = 0; again < 2; again++) {
     const { reason, answer: reset } = world.refused(last);
