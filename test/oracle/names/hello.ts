@@ -1,0 +1,116 @@
+/** What first bytes say, read from the whole stream each time anew: RFC 8446, RFC 6066, RFC 9112 as the page has them. */
+import { uint16 } from "../bytes.ts";
+import { type Name, nameOf } from "./rules.ts";
+
+export type Read = { readonly kind: "more" | "format" | "missing" } | { readonly kind: "name"; readonly name: Name };
+const MORE: Read = { kind: "more" };
+const FORMAT: Read = { kind: "format" };
+const MISSING: Read = { kind: "missing" };
+
+/** A name as a hello may say it, or undefined. */
+function hostName(text: string): Name | undefined {
+  const labels = text.split(".");
+  if (text.length === 0 || text.length > 253) return undefined;
+  if (labels.some((label) => !/^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/.test(label) || label.length > 63))
+    return undefined;
+  return /^\d+$/.test(labels.at(-1)!) ? undefined : nameOf(text);
+}
+
+export function readTls(bytes: Uint8Array): Read {
+  let at = 0;
+  const message: number[] = [];
+  for (;;) {
+    const wanted = message.length < 4 ? undefined : message[1]! * 65536 + message[2]! * 256 + message[3]! + 4;
+    if (message.length > 0 && message[0] !== 1) return FORMAT;
+    if (wanted !== undefined && wanted > 16_384) return FORMAT;
+    if (wanted !== undefined && message.length > wanted) return FORMAT;
+    if (wanted === message.length) return readHello(new Uint8Array(message.slice(4)));
+    const left = bytes.length - at;
+    if (left > 0 && bytes[at] !== 22) return FORMAT;
+    if (left > 1 && bytes[at + 1] !== 3) return FORMAT;
+    if (left < 5) return MORE;
+    const length = uint16(bytes, at + 3);
+    if (length < 1 || length > 16_384) return FORMAT;
+    const body = bytes.slice(at + 5, at + 5 + length);
+    message.push(...body);
+    if (body.length < length) {
+      if (message.length > 0 && message[0] !== 1) return FORMAT;
+      return MORE;
+    }
+    at += 5 + length;
+  }
+}
+
+function readHello(body: Uint8Array): Read {
+  let at = 34;
+  if (body.length < 35) return FORMAT;
+  at += 1 + body[at]!;
+  if (body[34]! > 32 || at + 2 > body.length) return FORMAT;
+  const suites = uint16(body, at);
+  if (suites < 2 || suites % 2 !== 0) return FORMAT;
+  at += 2 + suites;
+  if (at + 1 > body.length || body[at]! < 1) return FORMAT;
+  at += 1 + body[at]!;
+  if (at > body.length) return FORMAT;
+  if (at === body.length) return MISSING;
+  if (at + 2 > body.length || at + 2 + uint16(body, at) !== body.length) return FORMAT;
+  at += 2;
+  let found: Read | undefined;
+  while (at < body.length) {
+    if (at + 4 > body.length || at + 4 + uint16(body, at + 2) > body.length) return FORMAT;
+    const [type, length] = [uint16(body, at), uint16(body, at + 2)];
+    if (type === 0) {
+      if (found !== undefined) return FORMAT;
+      found = readServerName(body.slice(at + 4, at + 4 + length));
+      if (found.kind === "format") return FORMAT;
+    }
+    at += 4 + length;
+  }
+  return found ?? MISSING;
+}
+
+function readServerName(data: Uint8Array): Read {
+  if (data.length < 5 || uint16(data, 0) !== data.length - 2 || data[2] !== 0) return FORMAT;
+  if (uint16(data, 3) !== data.length - 5) return FORMAT;
+  const text = String.fromCharCode(...data.slice(5));
+  const name = hostName(text);
+  return name === undefined ? FORMAT : { kind: "name", name };
+}
+
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
+const TARGET = "[\\x21-\\x7e\\x80-\\xff]";
+const VALUE = "[^\\x00-\\x08\\x0a-\\x1f\\x7f]";
+const REQUEST = new RegExp(`^(${TOKEN}+) (${TARGET}+) HTTP/(\\d)\\.\\d$`);
+const FIELD = new RegExp(`^(${TOKEN}+):(${VALUE}*)$`);
+/** What a line that has not ended yet may be. */
+const REQUEST_BEGUN = new RegExp(
+  `^(?:${TOKEN}*|${TOKEN}+ ${TARGET}*|${TOKEN}+ ${TARGET}+ (?:H|HT|HTT|HTTP|HTTP/|HTTP/\\d|HTTP/\\d\\.|HTTP/\\d\\.\\d\r?)?)$`,
+);
+const FIELD_BEGUN = new RegExp(`^(?:\r|${TOKEN}*|${TOKEN}+:${VALUE}*\r?)$`);
+
+export function readHttp(bytes: Uint8Array): Read {
+  const text = String.fromCharCode(...bytes);
+  const end = text.indexOf("\r\n\r\n");
+  const lines = (end < 0 ? text : text.slice(0, end)).split("\r\n");
+  const begun = end < 0 ? lines.pop()! : undefined;
+  const requests = lines.slice(0, 1).map((line) => REQUEST.exec(line));
+  const fields = lines.slice(1).map((line) => FIELD.exec(line));
+  if (requests.includes(null) || fields.includes(null)) return FORMAT;
+  const hosts = fields.filter((parts) => parts![1]!.toLowerCase() === "host").map((parts) => parts![2]!);
+  if (hosts.length > 1) return FORMAT;
+  if (begun !== undefined) return (lines.length === 0 ? REQUEST_BEGUN : FIELD_BEGUN).test(begun) ? MORE : FORMAT;
+  const request = requests[0]!;
+  const host = hosts.length === 0 ? MISSING : readHost(hosts[0]!.replace(/^[ \t]+|[ \t]+$/g, ""));
+  if (host.kind === "format") return FORMAT;
+  return request[3] !== "1" || request[1] === "CONNECT" || !/^[/*]/.test(request[2]!) ? MISSING : host;
+}
+
+function readHost(value: string): Read {
+  if (value === "") return MISSING;
+  const parts = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]+)(?::(\d*))?$/.exec(value);
+  if (parts === null) return FORMAT;
+  const host = parts[1]!;
+  if (host.startsWith("[") || /^\d+\.\d+\.\d+\.\d+$/.test(host)) return MISSING;
+  const name = hostName(host.replace(/\.$/, ""));
+  return name === undefined ? FORMAT : { kind: "name", name };
+}
