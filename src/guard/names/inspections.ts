@@ -80,7 +80,7 @@ export class Inspections {
     const data = dataOf(view);
     const judge = inspection.mode === DNS ? this.#dns : this.#firstBytes;
     const verdict = judge.egress(inspection, view, data, now);
-    if (verdict === PASS) inspection.pass(view.tcpSequence + data);
+    if (verdict === PASS && data > 0) inspection.pass(view.tcpSequence + data);
     return verdict;
   }
 

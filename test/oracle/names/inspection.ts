@@ -13,16 +13,17 @@ const MOST = 16_384;
 interface Stream {
   start: number | undefined;
   bytes: number[];
-  /** How many of them were read as messages. */
+  /** How many of them were read as messages, and how many of these the other side has. */
   read: number;
+  forgotten: number;
 }
 
 export class Inspection {
   readonly #names: Names;
   readonly #kind: "dns" | "strict" | "lenient" | "watched";
   readonly #streams: Record<Way, Stream> = {
-    out: { start: undefined, bytes: [], read: 0 },
-    in: { start: undefined, bytes: [], read: 0 },
+    out: { start: undefined, bytes: [], read: 0, forgotten: 0 },
+    in: { start: undefined, bytes: [], read: 0, forgotten: 0 },
   };
   flow: Flow | undefined;
   verdict: "passes" | undefined;
@@ -61,6 +62,7 @@ export class Inspection {
     const reason = this.#judge(way, packet);
     if (reason === PASS) {
       commit();
+      if (this.#kind === "dns") this.#acknowledge(this.#streams[way === "in" ? "out" : "in"], packet);
       if (way === "in" && this.verdict === "passes") {
         const { payload } = packet;
         const acknowledges = Math.floor(payload[13]! / 16) % 2 === 1;
@@ -72,6 +74,13 @@ export class Inspection {
     const dnsBroken = this.#kind === "dns" && reason.startsWith("dns.");
     if (broken || dnsBroken) this.#names.breakOff(this.flow!);
     return reason;
+  }
+
+  /** What is acknowledged need not come again. */
+  #acknowledge(stream: Stream, { payload }: Packet): void {
+    if (stream.start === undefined || Math.floor(payload[13]! / 16) % 2 === 0) return;
+    const count = Math.min((uint32(payload, 8) - stream.start) | 0, stream.read);
+    stream.forgotten = Math.max(stream.forgotten, count);
   }
 
   #dataOf({ payload }: Packet): Uint8Array {
@@ -94,8 +103,10 @@ export class Inspection {
     if (syn) {
       if (this.#dataOf(packet).length > 0) return "name.segment";
       const start = (sequence + 1) % 2 ** 32;
-      if (stream.start !== start && stream.bytes.length > 0) return "name.segment";
       if (!this.#isSound(packet)) return "name.segment";
+      if (way === "in" && stream.start !== undefined) return PASS;
+      const begun = stream.bytes.length > 0 || this.#streams.in.start !== undefined;
+      if (stream.start !== start && begun) return "name.segment";
       stream.start = start;
       return PASS;
     }
@@ -106,7 +117,7 @@ export class Inspection {
     const at = (sequence - stream.start) | 0;
     const { length } = stream.bytes;
     if (this.verdict === "passes" && at >= length) return PASS;
-    if (at < 0 || at > length) return "name.order";
+    if (at < stream.forgotten || at > length) return "name.order";
     const old = data.slice(0, length - at);
     if (old.some((byte, index) => byte !== stream.bytes[at + index])) return "name.changed";
     const fresh = data.slice(length - at);
@@ -145,16 +156,12 @@ export class Inspection {
     const { remote, vmPort } = this.flow!;
     while (bytes.length >= read + 2) {
       const length = uint16(bytes, read);
-      if (way === "out" ? length > 512 : length > MOST - 2) return "dns.format";
+      if (length < 12 || (way === "out" ? length > 512 : length > MOST - 2)) return "dns.format";
       if (bytes.length < read + 2 + length) break;
       const message = bytes.slice(read + 2, read + 2 + length);
       const where = `tcp ${remote} ${vmPort}`;
       const reason =
-        way === "out"
-          ? this.#names.question(message, where)
-          : message.length < 12
-            ? "dns.format"
-            : this.#names.answer(message, where, () => true);
+        way === "out" ? this.#names.question(message, where) : this.#names.answer(message, where);
       if (reason !== PASS) return reason;
       read += 2 + length;
     }

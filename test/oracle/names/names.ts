@@ -192,12 +192,9 @@ export class Names {
     const message = payload.slice(8);
     if (way === "out")
       return this.question(message, `udp ${packet.destination} ${uint16(payload, 0)}`);
-    if (message.length < 12) return "dns.format";
-    const sound = (): boolean => {
-      if (uint16(payload, 6) === 0) return true;
-      return onesComplementSum(join(packet.addresses, [0, UDP], be16(payload.length), payload)) === 0xffff;
-    };
-    return this.answer(message, `udp ${packet.source} ${uint16(payload, 2)}`, sound);
+    const sum = onesComplementSum(join(packet.addresses, [0, UDP], be16(payload.length), payload));
+    if (uint16(payload, 6) !== 0 && sum !== 0xffff) return "dns.checksum";
+    return this.answer(message, `udp ${packet.source} ${uint16(payload, 2)}`);
   }
 
   /** Checks 2 to 6 of a question. */
@@ -224,8 +221,9 @@ export class Names {
     return PASS;
   }
 
-  /** Checks 2 to 4 of an answer. */
-  answer(message: Uint8Array, where: string, sound: () => boolean): string {
+  /** Checks 3 and 4 of an answer. */
+  answer(message: Uint8Array, where: string): string {
+    if (message.length < 12) return "dns.format";
     const flags = uint16(message, 2);
     if (flags < 0x8000 || (flags & 0x7800) !== 0 || uint16(message, 4) !== 1) return "dns.answer";
     const asked = this.#outstanding.find(
@@ -233,12 +231,12 @@ export class Names {
         key === `${where} ${uint16(message, 0)} ${message.slice(12, 12 + section.length)}`,
     );
     if (asked === undefined) return "dns.answer";
-    if (!sound()) return "dns.checksum";
     const { question } = asked;
     if (flags % 16 === 0 && [1, 28].includes(question.type)) {
       const learned = readAnswer(message, question);
       if (learned === undefined) return "dns.format";
-      this.pairs.learn(question.name, learned, this.state.now);
+      const allowed = askLookup(this.rules, question.name).said === "allowed";
+      this.pairs.learn(question.name, learned, this.state.now, allowed);
     }
     this.#outstanding = this.#outstanding.filter((one) => one !== asked);
     return PASS;

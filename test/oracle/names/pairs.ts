@@ -48,9 +48,10 @@ export class Pairs {
     this.list = this.list.filter((pair) => this.alive(pair, true, now) || this.alive(pair, false, now));
   }
 
-  learn(name: Name, { ttl, addresses }: Learned, now: number): void {
+  learn(name: Name, { ttl, addresses }: Learned, now: number, allowed: boolean): void {
     for (const address of addresses) {
       if (!isGloballyReachable(address) || METADATA.includes(address) || address >= 0xe0000000) {
+        if (!allowed) continue;
         this.#others = this.#others.filter((one) => one.address !== address);
         this.#others.push({ address, time: now });
         if (this.#others.length > 64) this.#others.shift();
