@@ -14,9 +14,9 @@ import { checkIpv6 } from "./ipv6/guard.ts";
 import { rejudge6, withImplied } from "./ipv6/policy.ts";
 import { takeQuestion6 } from "./ipv6/savi.ts";
 import { State6 } from "./ipv6/state.ts";
-import { COMPLETE, complete, type Judged, readHeader, sent, tellLeft } from "./offload.ts";
 import { answerByName } from "./names/answer.ts";
 import { splitRules } from "./names/rules.ts";
+import { COMPLETE, complete, type Judged, readHeader, sent, tellLeft } from "./offload.ts";
 import { decide, rejudge } from "./policy.ts";
 import { normalForm, parsePolicy, type Way } from "./rules.ts";
 import { State } from "./state.ts";
@@ -71,7 +71,7 @@ export class OracleGuard {
   #setRules(allow: readonly string[], block: readonly string[]): void {
     const state = this.#state;
     const split = splitRules(allow, block);
-    state.names.rules = split.named;
+    state.names.setRules(split.named);
     const rules = parsePolicy(split.allow, split.block);
     const implies = state.ipv6 !== undefined && !state.ipv6.fault("no rule closes the other family");
     state.rules = implies ? withImplied(rules) : rules;

@@ -388,8 +388,9 @@ function judgeError(state: State, way: Way, packet: Packet): string {
  */
 export function rejudge(state: State): Flow[] {
   return state.flows.list().filter((flow) => {
-    const byRules = decide(state, { ...flow, fragment: false }).verdict === PASS;
-    const passes = (byRules || state.names.keeps(flow)) && !state.names.broken.has(flow);
+    const { verdict, rule } = decide(state, { ...flow, fragment: false });
+    const byName = verdict === "policy.block" && state.names.active && state.names.keeps(flow, rule);
+    const passes = (verdict === PASS || byName) && !state.names.broken.has(flow);
     const change = flow.cut === passes;
     if (change && passes) state.reach("a cut flow lives again");
     state.flows.setCut(flow, !passes);

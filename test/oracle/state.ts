@@ -7,10 +7,10 @@ import { addressNumber, type Cidr, cidr } from "./bytes.ts";
 import { Flows, isClosed, lifetime } from "./flows.ts";
 import { Fragments } from "./fragments.ts";
 import type { State6 } from "./ipv6/state.ts";
-import { OwnRequest } from "./own-request.ts";
-import { Questions } from "./questions.ts";
 import { Names } from "./names/names.ts";
 import { splitRules } from "./names/rules.ts";
+import { OwnRequest } from "./own-request.ts";
+import { Questions } from "./questions.ts";
 import { isByPort, isStateful, type OracleRule, parsePolicy } from "./rules.ts";
 
 export const SECOND = 1_000_000;

@@ -52,3 +52,19 @@ test("a packet that drops acknowledges nothing: the question may come again", ()
   assert.equal(world.in(toVm({ ...words, sequence: 9000, data: text("x") })), "name.order");
   assert.equal(world.say(RESOLVER, asked, 0, 53, OWN), "pass");
 });
+
+test("a SYN may come again with its own sequence number only, also when what followed it is acknowledged", () => {
+  const world = new World([NAME]);
+  const words = { destination: RESOLVER, port: 53, own: OWN };
+  world.connect(RESOLVER, 53, OWN);
+  world.accepted(RESOLVER, 53, OWN);
+  const message = question(NAME);
+  const asked = new Uint8Array(2 + message.length);
+  put16(asked, 0, message.length);
+  asked.set(message, 2);
+  assert.equal(world.say(RESOLVER, asked, 0, 53, OWN), "pass");
+  const behind = (START + 1 + asked.length) >>> 0;
+  world.passesIn(toVm({ source: RESOLVER, port: 53, own: OWN, sequence: 9000, acknowledgement: behind }));
+  assert.equal(world.out(syn({ ...words, sequence: behind - 1 })), "name.segment");
+  assert.equal(world.out(syn(words)), "pass");
+});

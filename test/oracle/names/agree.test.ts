@@ -23,5 +23,10 @@ test("both guards say the same about names, questions, answers and first bytes",
       reasons.set(reason!, (reasons.get(reason!) ?? 0) + 1);
     }
   }
-  t.diagnostic(`${steps} steps; of a tenth: ${[...reasons].sort().map((one) => one.join(" ")).join(", ")}`);
+  t.diagnostic(
+    `${steps} steps; of a tenth: ${[...reasons]
+      .sort()
+      .map((one) => one.join(" "))
+      .join(", ")}`,
+  );
 });

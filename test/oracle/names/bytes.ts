@@ -67,7 +67,8 @@ export function someAnswer(random: Random, asked: Asked, addresses: readonly num
   const odd = random.chance(0.15) ? random.below(7) : -1;
   const flags = (odd === 0 ? 0x180 : 0x8180) | (odd === 1 ? random.pick([2, 3, 5]) : 0) | (odd === 2 ? 0x800 : 0);
   const id = odd === 3 ? (asked.id + 1) % 5 : asked.id;
-  const section = odd === 4 ? asked.section.map((byte) => (byte >= 97 && byte < 123 ? byte - 32 : byte)) : asked.section;
+  const section =
+    odd === 4 ? asked.section.map((byte) => (byte >= 97 && byte < 123 ? byte - 32 : byte)) : asked.section;
   const counts = [odd === 5 ? 2 : 1, records.length + (random.chance(0.02) ? 1 : 0), 0, 0].flatMap(be16);
   const whole = join(be16(id), be16(flags), counts, section, ...records);
   return odd === 6 ? whole.slice(0, random.below(whole.length)) : whole;
@@ -108,7 +109,9 @@ export function someHead(random: Random, name: string): Uint8Array {
   const lines = [
     `${random.pick(["GET", "POST", "GET", "GET", "CONNECT"])} ${random.pick(["/", "/a?b", "*", "http://a.test/"])} HTTP/${random.pick(["1.1", "1.1", "1.1", "1.0", "2.0"])}`,
     ...(random.chance(0.5) ? ["Accept: */*"] : []),
-    ...(random.chance(0.05) ? [] : [`${random.pick(["Host", "host", "HOST"])}:${random.pick([" ", "", "\t "])}${host}`]),
+    ...(random.chance(0.05)
+      ? []
+      : [`${random.pick(["Host", "host", "HOST"])}:${random.pick([" ", "", "\t "])}${host}`]),
     ...(random.chance(0.04) ? [`Host: ${name}`] : []),
     ...(random.chance(0.03) ? [random.pick(["Bad Name: x", "x", ": y", "a: \u0001"])] : []),
   ];

@@ -60,10 +60,7 @@ export function ownAnswer({ id, flags, section, opt }: DnsQuestion, reason: stri
   return join(be16(id), be16(0x8000 | kept | 0x80 | rcode), counts, section, record);
 }
 
-export interface Learned {
-  readonly ttl: number;
-  readonly addresses: readonly number[];
-}
+export type Learned = readonly { readonly address: number; readonly ttl: number }[];
 
 interface DnsRecord {
   readonly at: number;
@@ -104,8 +101,8 @@ function learn(message: Uint8Array, question: DnsQuestion): Learned {
     .filter(({ type, at }) => type === question.type && keyOf(nameAt(message, at).name) === keyOf(name))
     .slice(0, 64);
   if (own.some(({ length }) => length !== (question.type === 1 ? 4 : 16))) wrong();
-  for (const record of own) ttl = Math.min(ttl, lifeOf(record));
-  return { ttl, addresses: question.type === 1 ? own.map(({ data }) => uint32(message, data)) : [] };
+  if (question.type !== 1) return [];
+  return own.map((record) => ({ address: uint32(message, record.data), ttl: Math.min(ttl, lifeOf(record)) }));
 }
 
 const lifeOf = ({ ttl }: DnsRecord): number => (ttl >= 2 ** 31 ? 0 : ttl);

@@ -19,7 +19,13 @@ const NAMES = ["a.test", "b.test", "x.a.test", "y.x.a.test", "c.example", "d.c.e
 const [FIN, SYN, RST, PSH, ACK] = [1, 2, 4, 8, 16] as const;
 
 export type NameStep =
-  | { readonly kind: "frame"; readonly direction: "egress" | "ingress"; readonly frame: Uint8Array; readonly time: number; readonly label: string }
+  | {
+      readonly kind: "frame";
+      readonly direction: "egress" | "ingress";
+      readonly frame: Uint8Array;
+      readonly time: number;
+      readonly label: string;
+    }
   | { readonly kind: "policy"; readonly allow: readonly string[]; readonly block: readonly string[] };
 
 export interface NameSession {
@@ -45,13 +51,16 @@ function somePolicy(random: Random): { allow: string[]; block: string[] } {
   const ports = () => random.pick(["", "", "", ":443", ":80", ":22", ":8000-9000", ":53", ":5353"]);
   if (random.chance(0.05)) return { allow: random.chance(0.5) ? ["1.1.1.1/32:443"] : [], block: [] };
   for (let turn = random.between(1, 4); turn > 0; turn--)
-    (random.chance(0.8) ? allow : block).push(`${random.pick(["", "", "*."])}${random.pick(NAMES.slice(0, 6))}${ports()}`);
+    (random.chance(0.8) ? allow : block).push(
+      `${random.pick(["", "", "*."])}${random.pick(NAMES.slice(0, 6))}${ports()}`,
+    );
   if (random.chance(0.7)) {
     block.push(random.pick(["0.0.0.0/0", "@global", "out 0.0.0.0/0"]));
     if (random.chance(0.85)) allow.push(random.pick(["@dns:53", "@dns", "out @dns:53"]));
   }
   if (random.chance(0.3)) allow.push(random.pick(["8.8.8.0/24", "8.8.8.8/32:443", "out 1.0.0.0/8:22"]));
-  if (random.chance(0.2)) block.push(random.pick(["1.1.1.1/32:443", "1.1.1.0/24:443", "8.8.8.8/32", "@private", "@metadata"]));
+  if (random.chance(0.2))
+    block.push(random.pick(["1.1.1.1/32:443", "1.1.1.0/24:443", "8.8.8.8/32", "@private", "@metadata"]));
   return { allow, block };
 }
 
@@ -71,7 +80,13 @@ class Talk {
     const { random } = this;
     const frame = ipv4Frame({
       ...{ ethernetDestination: out ? PEER : VM_MAC, ethernetSource: out ? VM_MAC : PEER, version: 4 },
-      ...{ options: new Uint8Array(0), totalLengthError: 0, identification: random.below(4), flags: more ? 1 : 0, offset: 0 },
+      ...{
+        options: new Uint8Array(0),
+        totalLengthError: 0,
+        identification: random.below(4),
+        flags: more ? 1 : 0,
+        offset: 0,
+      },
       ...{ ttl: 64, protocol, badChecksum: false, source: out ? VM : remote, destination: out ? remote : VM },
       ...{ payload, padding: random.chance(0.05) ? 6 : 0 },
     });
@@ -134,7 +149,13 @@ class Talk {
       ...{ back: random.uint32(), left: new Uint8Array(0), sent: [] },
     };
     one.left = dns ? this.#messages() : this.#first();
-    this.tcp(true, one, random.chance(0.03) ? SYN | FIN : SYN, one.sequence, random.chance(0.03) ? new Uint8Array(3) : undefined);
+    this.tcp(
+      true,
+      one,
+      random.chance(0.03) ? SYN | FIN : SYN,
+      one.sequence,
+      random.chance(0.03) ? new Uint8Array(3) : undefined,
+    );
     one.sequence = (one.sequence + 1) >>> 0;
     const list = dns ? this.dns : this.connections;
     list.push(one);
@@ -148,9 +169,12 @@ class Talk {
 
   #first(): Uint8Array {
     const { random } = this;
-    const name = random.chance(0.93) ? random.pick(NAMES) : random.pick(["-a.test", "a..test", "1.2.3.4", "A.TEST", "a.test."]);
+    const name = random.chance(0.93)
+      ? random.pick(NAMES)
+      : random.pick(["-a.test", "a..test", "1.2.3.4", "A.TEST", "a.test."]);
     const kind = random.below(10);
-    const bytes = kind < 6 ? someHello(random, name) : kind < 9 ? someHead(random, name) : random.bytes(random.between(1, 40));
+    const bytes =
+      kind < 6 ? someHello(random, name) : kind < 9 ? someHead(random, name) : random.bytes(random.between(1, 40));
     if (random.chance(0.05)) bytes[random.below(bytes.length)] = random.below(256);
     return random.chance(0.2) ? join(bytes, random.bytes(9)) : bytes;
   }
@@ -183,7 +207,8 @@ class Talk {
       const bytes = join(data, random.chance(0.2) ? one.left.slice(0, 4) : []);
       if (random.chance(0.25)) bytes[random.below(bytes.length)]! ^= 1;
       this.tcp(true, one, ACK, at, bytes);
-    } else if (kind < 67) this.tcp(true, one, ACK, (one.sequence + random.pick([-1, 1, 5, -40, 2 ** 31])) >>> 0, random.bytes(4));
+    } else if (kind < 67)
+      this.tcp(true, one, ACK, (one.sequence + random.pick([-1, 1, 5, -40, 2 ** 31])) >>> 0, random.bytes(4));
     else if (kind < 70) this.tcp(true, one, SYN, (one.sequence - 1 + (random.chance(0.3) ? random.below(9) : 0)) >>> 0);
     else if (kind < 74) this.tcp(true, one, random.pick([RST, RST | ACK, FIN | ACK, FIN]), one.sequence);
     else if (kind < 78) this.tcp(false, one, random.pick([RST | ACK, FIN | ACK, SYN | ACK, SYN]), one.back);

@@ -95,14 +95,15 @@ export function readHttp(bytes: Uint8Array): Read {
   const begun = end < 0 ? lines.pop()! : undefined;
   const requests = lines.slice(0, 1).map((line) => REQUEST.exec(line));
   const fields = lines.slice(1).map((line) => FIELD.exec(line));
-  if (requests.includes(null) || fields.includes(null)) return FORMAT;
-  const hosts = fields.filter((parts) => parts![1]!.toLowerCase() === "host").map((parts) => parts![2]!);
-  if (hosts.length > 1) return FORMAT;
+  if (requests.includes(null)) return FORMAT;
+  const hosts = fields.filter((parts) => parts?.[1]!.toLowerCase() === "host").map((parts) => parts![2]!);
+  // Said as soon as it is read.
+  if (lines.length === 0 && !REQUEST_BEGUN.test(begun!)) return FORMAT;
+  const line = lines[0] ?? begun!;
+  if (/^CONNECT /.test(line) || /^[^ ]+ [^/* ]/.test(line) || / HTTP\/[^1]/.test(line)) return MISSING;
+  if (fields.includes(null) || hosts.length > 1) return FORMAT;
   if (begun !== undefined) return (lines.length === 0 ? REQUEST_BEGUN : FIELD_BEGUN).test(begun) ? MORE : FORMAT;
-  const request = requests[0]!;
-  const host = hosts.length === 0 ? MISSING : readHost(hosts[0]!.replace(/^[ \t]+|[ \t]+$/g, ""));
-  if (host.kind === "format") return FORMAT;
-  return request[3] !== "1" || request[1] === "CONNECT" || !/^[/*]/.test(request[2]!) ? MISSING : host;
+  return hosts.length === 0 ? MISSING : readHost(hosts[0]!.replace(/^[ \t]+|[ \t]+$/g, ""));
 }
 
 function readHost(value: string): Read {

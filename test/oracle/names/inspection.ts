@@ -160,8 +160,7 @@ export class Inspection {
       if (bytes.length < read + 2 + length) break;
       const message = bytes.slice(read + 2, read + 2 + length);
       const where = `tcp ${remote} ${vmPort}`;
-      const reason =
-        way === "out" ? this.#names.question(message, where) : this.#names.answer(message, where);
+      const reason = way === "out" ? this.#names.question(message, where) : this.#names.answer(message, where);
       if (reason !== PASS) return reason;
       read += 2 + length;
     }

@@ -15,7 +15,8 @@ export function say(guard: Judge, step: NameStep): string {
   if (verdict.reason?.startsWith("dns.") && step.direction === "egress" && step.frame[23] === 17) {
     const answer = guard.answer(verdict);
     const own = answer !== undefined && answer[23] === 17;
-    if (own) said.push(Buffer.from(answer.slice(26, 38)).toString("hex"), Buffer.from(answer.slice(42)).toString("hex"));
+    if (own)
+      said.push(Buffer.from(answer.slice(26, 38)).toString("hex"), Buffer.from(answer.slice(42)).toString("hex"));
   }
   return [...said, `${guard.flows} flows`].join("\n");
 }
@@ -42,7 +43,8 @@ export function describe(session: NameSession): string {
       const fewer = [...steps.slice(0, Math.max(0, end - size)), ...steps.slice(end)];
       const found = difference(options, fewer);
       if (found === undefined || found.index !== fewer.length - 1) continue;
-      if (found.one.split("\n")[0] !== at.one.split("\n")[0] || found.other.split("\n")[0] !== at.other.split("\n")[0]) continue;
+      if (found.one.split("\n")[0] !== at.one.split("\n")[0] || found.other.split("\n")[0] !== at.other.split("\n")[0])
+        continue;
       steps = fewer;
       at = found;
     }

@@ -1,6 +1,7 @@
 /** What the second guard remembers of names, and what it says about questions, answers, openings and first bytes. */
-import { onesComplementSum, PASS, uint16 } from "../bytes.ts";
+
 import { be16, join } from "../build.ts";
+import { onesComplementSum, PASS, uint16 } from "../bytes.ts";
 import { type Flow, flowKey, isBareSyn } from "../flows.ts";
 import { type Packet, TCP, UDP } from "../ipv4.ts";
 import type { OracleRule, Way } from "../rules.ts";
@@ -72,6 +73,14 @@ export class Names {
     this.#outstanding = this.#outstanding.filter((one) => now - one.time <= 10 * SECOND);
   }
 
+  /** Other rules; without names nothing is inspected or broken off any more. */
+  setRules(rules: readonly NameRule[]): void {
+    this.rules = rules;
+    if (this.active) return;
+    this.inspections.clear();
+    this.broken.clear();
+  }
+
   // Openings
 
   /** What becomes of what the rules say about a packet that would open a flow. */
@@ -138,7 +147,8 @@ export class Names {
   }
 
   /** Whether a flow that the rules would not let pass goes on by its name. */
-  keeps(flow: Flow): boolean {
+  keeps(flow: Flow, rule: OracleRule | undefined): boolean {
+    if (this.#blocksHost(rule)) return false;
     const own = this.pairs.openedBy.get(flow);
     if (own === undefined) return false;
     const said = this.inspections.get(flow)?.said ?? this.#said.get(flow);
@@ -190,8 +200,7 @@ export class Names {
     const { payload } = packet;
     if (uint16(payload, 4) !== payload.length) return "dns.format";
     const message = payload.slice(8);
-    if (way === "out")
-      return this.question(message, `udp ${packet.destination} ${uint16(payload, 0)}`);
+    if (way === "out") return this.question(message, `udp ${packet.destination} ${uint16(payload, 0)}`);
     const sum = onesComplementSum(join(packet.addresses, [0, UDP], be16(payload.length), payload));
     if (uint16(payload, 6) !== 0 && sum !== 0xffff) return "dns.checksum";
     return this.answer(message, `udp ${packet.source} ${uint16(payload, 2)}`);

@@ -48,8 +48,8 @@ export class Pairs {
     this.list = this.list.filter((pair) => this.alive(pair, true, now) || this.alive(pair, false, now));
   }
 
-  learn(name: Name, { ttl, addresses }: Learned, now: number, allowed: boolean): void {
-    for (const address of addresses) {
+  learn(name: Name, learned: Learned, now: number, allowed: boolean): void {
+    for (const { address, ttl } of learned) {
       if (!isGloballyReachable(address) || METADATA.includes(address) || address >= 0xe0000000) {
         if (!allowed) continue;
         this.#others = this.#others.filter((one) => one.address !== address);
