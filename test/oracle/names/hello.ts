@@ -24,7 +24,10 @@ export function readTls(bytes: Uint8Array): Read {
     if (message.length > 0 && message[0] !== 1) return FORMAT;
     if (wanted !== undefined && wanted > 16_384) return FORMAT;
     if (wanted !== undefined && message.length > wanted) return FORMAT;
-    if (wanted === message.length) return readHello(new Uint8Array(message.slice(4)));
+    if (wanted !== undefined) {
+      const read = readHello(new Uint8Array(message.slice(4)), wanted - 4);
+      if (read.kind !== "more") return read;
+    }
     const left = bytes.length - at;
     if (left > 0 && bytes[at] !== 22) return FORMAT;
     if (left > 1 && bytes[at + 1] !== 3) return FORMAT;
@@ -35,38 +38,49 @@ export function readTls(bytes: Uint8Array): Read {
     message.push(...body);
     if (body.length < length) {
       if (message.length > 0 && message[0] !== 1) return FORMAT;
-      return MORE;
+      if (message.length < 4) return MORE;
+      const total = message[1]! * 65536 + message[2]! * 256 + message[3]!;
+      const read = readHello(new Uint8Array(message.slice(4)), total);
+      return read.kind === "format" ? FORMAT : MORE;
     }
     at += 5 + length;
   }
 }
 
-function readHello(body: Uint8Array): Read {
+/** Reads what there is of a hello of `total` bytes: what cannot become right any more is malformed at once. */
+function readHello(body: Uint8Array, total: number): Read {
+  const lacks = (end: number): Read | undefined => (end > total ? FORMAT : end > body.length ? MORE : undefined);
   let at = 34;
-  if (body.length < 35) return FORMAT;
+  const session = lacks(at + 1) ?? (body[at]! > 32 ? FORMAT : undefined);
+  if (session) return session;
   at += 1 + body[at]!;
-  if (body[34]! > 32 || at + 2 > body.length) return FORMAT;
-  const suites = uint16(body, at);
-  if (suites < 2 || suites % 2 !== 0) return FORMAT;
-  at += 2 + suites;
-  if (at + 1 > body.length || body[at]! < 1) return FORMAT;
+  const suites = lacks(at + 2) ?? (uint16(body, at) < 2 || uint16(body, at) % 2 !== 0 ? FORMAT : undefined);
+  if (suites) return suites;
+  at += 2 + uint16(body, at);
+  const methods = lacks(at + 1) ?? (body[at]! < 1 ? FORMAT : undefined);
+  if (methods) return methods;
   at += 1 + body[at]!;
-  if (at > body.length) return FORMAT;
-  if (at === body.length) return MISSING;
-  if (at + 2 > body.length || at + 2 + uint16(body, at) !== body.length) return FORMAT;
+  if (at > total) return FORMAT;
+  if (at === total) return body.length === total ? MISSING : MORE;
+  const extensions = lacks(at + 2) ?? (at + 2 + uint16(body, at) !== total ? FORMAT : undefined);
+  if (extensions) return extensions;
   at += 2;
   let found: Read | undefined;
-  while (at < body.length) {
-    if (at + 4 > body.length || at + 4 + uint16(body, at + 2) > body.length) return FORMAT;
+  while (at < total) {
+    const head = lacks(at + 4) ?? (at + 4 + uint16(body, at + 2) > total ? FORMAT : undefined);
+    if (head) return head;
     const [type, length] = [uint16(body, at), uint16(body, at + 2)];
+    at += 4;
     if (type === 0) {
       if (found !== undefined) return FORMAT;
-      found = readServerName(body.slice(at + 4, at + 4 + length));
+      const part = lacks(at + length);
+      if (part) return part;
+      found = readServerName(body.slice(at, at + length));
       if (found.kind === "format") return FORMAT;
     }
-    at += 4 + length;
+    at += length;
   }
-  return found ?? MISSING;
+  return body.length < total ? MORE : (found ?? MISSING);
 }
 
 function readServerName(data: Uint8Array): Read {
@@ -96,7 +110,7 @@ export function readHttp(bytes: Uint8Array): Read {
   const requests = lines.slice(0, 1).map((line) => REQUEST.exec(line));
   const fields = lines.slice(1).map((line) => FIELD.exec(line));
   if (requests.includes(null)) return FORMAT;
-  const hosts = fields.filter((parts) => parts?.[1]!.toLowerCase() === "host").map((parts) => parts![2]!);
+  const hosts = fields.filter((parts) => parts?.[1]?.toLowerCase() === "host").map((parts) => parts![2]!);
   // Said as soon as it is read.
   if (lines.length === 0 && !REQUEST_BEGUN.test(begun!)) return FORMAT;
   const line = lines[0] ?? begun!;
