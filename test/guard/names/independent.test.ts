@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseRules } from "../../../src/policy/rule.ts";
 import { put16 } from "../../../src/wire/bytes.ts";
-import { fromVm, START, syn, text, toVm } from "./segments.ts";
+import { START, syn, text, toVm } from "./segments.ts";
 import { ONLY, question, RESOLVER, World } from "./world.ts";
 
 const NAME = "good.example.com";
