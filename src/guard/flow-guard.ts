@@ -93,6 +93,11 @@ export class FlowGuard {
     }
     if (opening && way === IN && !family.mayOpenToVm(remote, view.destinationPort)) opening = false;
     if (opening) {
+      // What was broken off stays so where names refuse the SYN: else what follows it would be something new.
+      if (former !== NO_FLOW && names !== undefined && names.isBroken(former)) {
+        const verdict = names.judge(way, view, remote, flow, bareSyn, opening, byName);
+        if (verdict !== PASS) return verdict;
+      }
       if (former !== NO_FLOW) flows.end(former);
       const refusal = flows.refusal(kind, way === IN, bareSyn, remote);
       if (refusal !== PASS && stateful) return refusal;

@@ -14,6 +14,8 @@ import { checkIpv6 } from "./ipv6/guard.ts";
 import { rejudge6, withImplied } from "./ipv6/policy.ts";
 import { takeQuestion6 } from "./ipv6/savi.ts";
 import { State6 } from "./ipv6/state.ts";
+import { answerByName } from "./names/answer.ts";
+import { splitRules } from "./names/rules.ts";
 import { COMPLETE, complete, type Judged, readHeader, sent, tellLeft } from "./offload.ts";
 import { decide, rejudge } from "./policy.ts";
 import { normalForm, parsePolicy, type Way } from "./rules.ts";
@@ -68,7 +70,9 @@ export class OracleGuard {
 
   #setRules(allow: readonly string[], block: readonly string[]): void {
     const state = this.#state;
-    const rules = parsePolicy(allow, block);
+    const split = splitRules(allow, block);
+    state.names.setRules(split.named);
+    const rules = parsePolicy(split.allow, split.block);
     const implies = state.ipv6 !== undefined && !state.ipv6.fault("no rule closes the other family");
     state.rules = implies ? withImplied(rules) : rules;
   }
@@ -108,6 +112,8 @@ export class OracleGuard {
     const { frame, left } = this.#judged;
     const { ipv6 } = this.#state;
     if (ipv6 !== undefined && uint16(frame, 12) === 0x86dd) return answerTo6(ipv6, frame, verdict.reason ?? PASS);
+    const own = answerByName(this.#state, frame);
+    if (own !== undefined) return own;
     const answer = answerTo(this.#state, frame, verdict.reason ?? PASS);
     if (answer !== undefined && left.kind !== "complete") this.#state.reach(`answered: ${left.kind} ${left.protocol}`);
     return answer;

@@ -126,7 +126,9 @@ export function checkPolicy(state: State, direction: Direction, packet: Packet):
     return "ipv4.fragment-rate";
   }
 
-  const { reason, commit } = state.stateful ? judgeByFlow(state, way, packet) : judgeAndNote(state, way, packet);
+  const judged = state.stateful ? judgeByFlow(state, way, packet) : judgeAndNote(state, way, packet);
+  const { reason, commit } =
+    state.names.active && judged.reason === PASS ? state.names.last(way, packet, judged.commit) : judged;
   const exposed = reason === "policy.block" || reason === "flow.unknown";
   if (exposed && way === "out" && packet.destination === state.gateway && mayAnswer(state, packet)) {
     if (reason === "flow.unknown") state.reach("an exposed port's answer of an unknown flow");
@@ -189,7 +191,10 @@ function keyOf(way: Way, packet: Packet): string | undefined {
 /** A packet under a stateful policy. */
 function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
   const question = questionOf(way, packet);
-  const askOnly = (): string => judgeByRules(state, question);
+  const askOnly = (): string => {
+    const verdict = judgeByRules(state, question);
+    return state.names.active ? state.names.opening(way, packet, verdict, decide(state, question).rule) : verdict;
+  };
   if (!isBetweenTwo(state, way, packet)) {
     if (isIcmpError(packet)) state.reach(`an ICMP error that only asks, ${way}`);
     return { reason: askOnly() };
@@ -205,9 +210,11 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
       noteUse(state, flow, way, packet);
       return { reason: PASS, commit: () => use(state, flow, way, packet) };
     }
-    if (flow.way !== way) {
+    if (flow.way !== way || state.names.broken.has(flow)) {
       state.reach(`the far side of a cut flow goes on, ${way}`);
       state.flows.keep(flow, state.second);
+      const isBare = packet.payload.length <= Math.floor(packet.payload[12]! / 16) * 4 && !tcpFlags(packet).fin;
+      if (way === "out" && isBare && state.names.broken.has(flow)) return { reason: "name.segment" };
       return { reason: "flow.cut" };
     }
   }
@@ -383,7 +390,9 @@ function judgeError(state: State, way: Way, packet: Packet): string {
  */
 export function rejudge(state: State): Flow[] {
   return state.flows.list().filter((flow) => {
-    const passes = decide(state, { ...flow, fragment: false }).verdict === PASS;
+    const { verdict, rule } = decide(state, { ...flow, fragment: false });
+    const byName = verdict === "policy.block" && state.names.active && state.names.keeps(flow, rule);
+    const passes = (verdict === PASS || byName) && !state.names.broken.has(flow);
     const change = flow.cut === passes;
     if (change && passes) state.reach("a cut flow lives again");
     state.flows.setCut(flow, !passes);

@@ -7,6 +7,8 @@ import { addressNumber, type Cidr, cidr } from "./bytes.ts";
 import { Flows, isClosed, lifetime } from "./flows.ts";
 import { Fragments } from "./fragments.ts";
 import type { State6 } from "./ipv6/state.ts";
+import { Names } from "./names/names.ts";
+import { splitRules } from "./names/rules.ts";
 import { OwnRequest } from "./own-request.ts";
 import { Questions } from "./questions.ts";
 import { isByPort, isStateful, type OracleRule, parsePolicy } from "./rules.ts";
@@ -132,6 +134,7 @@ export class State {
   /** What is remembered of IPv6, where that is on. */
   ipv6: State6 | undefined;
   readonly flows = new Flows();
+  readonly names: Names = new Names(this);
   /** The VM's address with which the flows were made. */
   flowAddress: number | undefined;
   readonly fragments = new Fragments();
@@ -162,7 +165,10 @@ export class State {
     this.live = options.live ?? false;
     this.reject = options.reject ?? false;
     this.exposedPorts = options.exposedPorts ?? [];
-    this.rules = parsePolicy(options.allow ?? [], options.block ?? []);
+    const { allow, block, named } = splitRules(options.allow ?? [], options.block ?? []);
+    this.rules = parsePolicy(allow, block);
+    this.names.rules = named;
+    this.names.isClosed = isClosed;
     this.trustedServer = optional(options.dhcpServer);
     this.configuredGateway = optional(options.gateway);
     this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();
@@ -188,11 +194,11 @@ export class State {
   }
 
   get stateful(): boolean {
-    return isStateful(this.rules);
+    return isStateful(this.rules) || this.names.active;
   }
 
   get byPort(): boolean {
-    return isByPort(this.rules);
+    return isByPort(this.rules) || this.names.active;
   }
 
   /** The clock's whole second. */
@@ -234,6 +240,7 @@ export class State {
     this.pending = this.pending.filter((entry) => age(entry.time) <= 60 * SECOND);
     this.probes = this.probes.filter((entry) => age(entry.time) <= 3 * SECOND);
     this.declines = this.declines.filter((time) => age(time) < 24 * 3600 * SECOND);
+    this.names.advance();
   }
 
   #endOldFlows(): void {

@@ -36,12 +36,16 @@ export class DnsStream {
   /** Judges a segment from the VM with `length` bytes of data, which may be none. */
   egress(inspection: Inspection, view: FrameView, length: number, now: number): number {
     this.#answerLength = 0;
-    const { fromVm, toVm } = inspection;
-    if (inspection.isAnswered && (view.tcpFlags & TCP_ACK) !== 0) {
-      inspection.judgedToVm -= forget(toVm, view.tcpAcknowledgement, inspection.judgedToVm);
+    const verdict = length === 0 ? PASS : this.#readQuestions(inspection, view, length, now);
+    // Only now: what drops acknowledges nothing, as the other side never gets it.
+    if (verdict === PASS && inspection.isAnswered && (view.tcpFlags & TCP_ACK) !== 0) {
+      inspection.judgedToVm -= forget(inspection.toVm, view.tcpAcknowledgement, inspection.judgedToVm);
     }
-    if (length === 0) return PASS;
-    const verdict = take(fromVm, view, length);
+    return verdict;
+  }
+
+  #readQuestions(inspection: Inspection, view: FrameView, length: number, now: number): number {
+    const verdict = take(inspection.fromVm, view, length);
     if (verdict !== PASS) return verdict;
     inspection.lastByte = now;
     return this.#judgeQuestions(inspection, view, length);
@@ -64,11 +68,16 @@ export class DnsStream {
 
   /** Judges a segment to the VM. */
   ingress(inspection: Inspection, view: FrameView, length: number, now: number): number {
-    const { fromVm, toVm, remote, ownPort } = inspection;
-    const { tcpFlags: flags } = view;
-    if ((flags & TCP_ACK) !== 0) {
-      inspection.judgedFromVm -= forget(fromVm, view.tcpAcknowledgement, inspection.judgedFromVm);
+    const verdict = this.#readAnswers(inspection, view, length, now);
+    if (verdict === PASS && (view.tcpFlags & TCP_ACK) !== 0) {
+      inspection.judgedFromVm -= forget(inspection.fromVm, view.tcpAcknowledgement, inspection.judgedFromVm);
     }
+    return verdict;
+  }
+
+  #readAnswers(inspection: Inspection, view: FrameView, length: number, now: number): number {
+    const { toVm, remote, ownPort } = inspection;
+    const { tcpFlags: flags } = view;
     if (!inspection.isAnswered) {
       if ((flags & TCP_SYN) === 0 || length > 0) return length > 0 ? ORDER : PASS;
       toVm.begin((view.tcpSequence + 1) >>> 0);

@@ -23,6 +23,8 @@ export class Inspection {
   remote = 0;
   remotePort = 0;
   ownPort = 0;
+  /** Sequence number of the stream's first byte; what is held may begin later (DNS). */
+  first = 0;
   /** Sequence number behind the last byte of the VM's that has passed, unsigned. */
   passed = 0;
   /** When the SYN came, or the last new byte; microseconds. */
@@ -53,6 +55,7 @@ export class Inspection {
   /** The stream from the VM begins; `sequence`: of its first byte. */
   beginFromVm(sequence: number): void {
     this.fromVm.begin(sequence);
+    this.first = sequence;
     this.passed = sequence;
   }
 

@@ -80,7 +80,7 @@ export class Inspections {
     const data = dataOf(view);
     const judge = inspection.mode === DNS ? this.#dns : this.#firstBytes;
     const verdict = judge.egress(inspection, view, data, now);
-    if (verdict === PASS) inspection.pass(view.tcpSequence + data);
+    if (verdict === PASS && data > 0) inspection.pass(view.tcpSequence + data);
     return verdict;
   }
 
@@ -177,10 +177,9 @@ function synAgain(inspection: Inspection, view: FrameView): number {
   const { fromVm, state } = inspection;
   const start = (view.tcpSequence + 1) >>> 0;
   if (dataOf(view) > 0) return SEGMENT;
-  // What is held may begin later than the stream did (DNS).
-  if (inspection.passed === start && fromVm.held === 0) return PASS;
-  if (start === fromVm.start) return PASS;
-  if (state !== READING || inspection.isAnswered || fromVm.held > 0) return SEGMENT;
+  if (start === inspection.first) return PASS;
+  const isBegun = fromVm.held > 0 || inspection.passed !== inspection.first;
+  if (state !== READING || inspection.isAnswered || isBegun) return SEGMENT;
   inspection.beginFromVm(start);
   return PASS;
 }

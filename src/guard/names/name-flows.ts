@@ -170,6 +170,8 @@ export class NameFlows implements NameJudge, FlowCompanion {
 
   /** Whether a flow of the VM's about which the rules now say `verdict` may go on by its name. */
   mayGoOn(flow: number, remote: number, protocol: number, port: number, verdict: number): boolean {
+    // What an address opened is not inspected: a name that has the address by now does not vouch for it.
+    if (this.#pairs[flow] === undefined) return false;
     if (verdict !== BLOCK || this.#family.outranksNames(remote, port)) return false;
     const said = this.#said[flow];
     if (said === undefined) return this.#opening(remote, protocol, port) !== undefined;

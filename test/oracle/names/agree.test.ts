@@ -1,0 +1,32 @@
+/** The guard and the second guard say the same about generated conversations under policies with names. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { OracleGuard } from "../guard.ts";
+import { generateNames } from "./generate.ts";
+import { describe, difference, say } from "./judge.ts";
+
+const STEPS = Number(process.env.SOFTNET_ORACLE_NAME_STEPS ?? 200_000);
+const FIRST_SEED = Number(process.env.SOFTNET_ORACLE_SEED ?? 1);
+
+test("both guards say the same about names, questions, answers and first bytes", (t) => {
+  let steps = 0;
+  const reasons = new Map<string, number>();
+  for (let seed = FIRST_SEED; steps < STEPS; seed++) {
+    const session = generateNames(seed);
+    steps += session.steps.length;
+    const at = difference(session.options, session.steps);
+    if (at !== undefined) assert.fail(describe(session));
+    if (seed % 10 !== 0) continue;
+    const guard = new OracleGuard(session.options);
+    for (const step of session.steps) {
+      const [reason] = say(guard, step).split("\n");
+      reasons.set(reason!, (reasons.get(reason!) ?? 0) + 1);
+    }
+  }
+  t.diagnostic(
+    `${steps} steps; of a tenth: ${[...reasons]
+      .sort()
+      .map((one) => one.join(" "))
+      .join(", ")}`,
+  );
+});

@@ -1,0 +1,172 @@
+/** First bytes of a connection, and DNS over TCP: each stream is kept whole and is read anew with each segment. */
+import { be16, join } from "../build.ts";
+import { onesComplementSum, PASS, uint16, uint32 } from "../bytes.ts";
+import { type Flow, isBareSyn } from "../flows.ts";
+import { type Packet, TCP } from "../ipv4.ts";
+import type { Way } from "../rules.ts";
+import { readHttp, readTls } from "./hello.ts";
+import type { Names } from "./names.ts";
+import type { Name } from "./rules.ts";
+
+const MOST = 16_384;
+
+interface Stream {
+  start: number | undefined;
+  bytes: number[];
+  /** How many of them were read as messages, and how many of these the other side has. */
+  read: number;
+  forgotten: number;
+}
+
+export class Inspection {
+  readonly #names: Names;
+  readonly #kind: "dns" | "strict" | "lenient" | "watched";
+  readonly #streams: Record<Way, Stream> = {
+    out: { start: undefined, bytes: [], read: 0, forgotten: 0 },
+    in: { start: undefined, bytes: [], read: 0, forgotten: 0 },
+  };
+  flow: Flow | undefined;
+  verdict: "passes" | undefined;
+  said: Name | undefined;
+  over = false;
+  lastByte: number;
+
+  constructor(names: Names, kind: Inspection["kind"], packet: Packet) {
+    this.#names = names;
+    this.#kind = kind;
+    this.lastByte = names.state.now;
+    this.#streams.out.start = (uint32(packet.payload, 4) + 1) % 2 ** 32;
+  }
+
+  get kind() {
+    return this.#kind;
+  }
+
+  /** The sequence number behind the last byte of the VM's that passed. */
+  get nextToRemote(): number {
+    const { start, bytes } = this.#streams.out;
+    return (start! + bytes.length) % 2 ** 32;
+  }
+
+  get nextToVm(): number | undefined {
+    const { start, bytes } = this.#streams.in;
+    return start === undefined ? undefined : (start + bytes.length) % 2 ** 32;
+  }
+
+  checkSyn(packet: Packet): string {
+    return this.#dataOf(packet).length > 0 || !this.#isSound(packet) ? "name.segment" : PASS;
+  }
+
+  /** A segment of the flow; with what passes `commit` keeps the flow. */
+  check(way: Way, packet: Packet, commit: () => void): string {
+    const reason = this.#judge(way, packet);
+    if (reason === PASS) {
+      commit();
+      if (this.#kind === "dns") this.#acknowledge(this.#streams[way === "in" ? "out" : "in"], packet);
+      if (way === "in" && this.verdict === "passes") {
+        const { payload } = packet;
+        const acknowledges = Math.floor(payload[13]! / 16) % 2 === 1;
+        if (acknowledges && ((uint32(payload, 8) - this.nextToRemote) | 0) >= 0) this.over = true;
+      }
+      return PASS;
+    }
+    const broken = ["name.changed", "name.format", "name.missing", "name.denied"].includes(reason);
+    const dnsBroken = this.#kind === "dns" && reason.startsWith("dns.");
+    if (broken || dnsBroken) this.#names.breakOff(this.flow!);
+    return reason;
+  }
+
+  /** What is acknowledged need not come again. */
+  #acknowledge(stream: Stream, { payload }: Packet): void {
+    if (stream.start === undefined || Math.floor(payload[13]! / 16) % 2 === 0) return;
+    const count = Math.min((uint32(payload, 8) - stream.start) | 0, stream.read);
+    stream.forgotten = Math.max(stream.forgotten, count);
+  }
+
+  #dataOf({ payload }: Packet): Uint8Array {
+    return payload.slice(Math.floor(payload[12]! / 16) * 4);
+  }
+
+  #isSound(packet: Packet): boolean {
+    const { payload } = packet;
+    const header = Math.floor(payload[12]! / 16) * 4;
+    if (Math.floor(payload[13]! / 32) % 2 === 1 || header < 20 || header > payload.length) return false;
+    return onesComplementSum(join(packet.addresses, [0, TCP], be16(payload.length), payload)) === 0xffff;
+  }
+
+  #judge(way: Way, packet: Packet): string {
+    if (way === "in" && this.#kind !== "dns") return PASS;
+    const { payload } = packet;
+    const stream = this.#streams[way];
+    const sequence = uint32(payload, 4);
+    const syn = way === "out" ? isBareSyn(packet) : Math.floor(payload[13]! / 2) % 2 === 1;
+    if (syn) {
+      if (this.#dataOf(packet).length > 0) return "name.segment";
+      const start = (sequence + 1) % 2 ** 32;
+      if (!this.#isSound(packet)) return "name.segment";
+      if (way === "in" && stream.start !== undefined) return PASS;
+      const begun = stream.bytes.length > 0 || this.#streams.in.start !== undefined;
+      if (stream.start !== start && begun) return "name.segment";
+      stream.start = start;
+      return PASS;
+    }
+    if (!this.#isSound(packet)) return "name.segment";
+    const data = [...this.#dataOf(packet)];
+    if (data.length === 0) return PASS;
+    if (stream.start === undefined) return "name.order";
+    const at = (sequence - stream.start) | 0;
+    const { length } = stream.bytes;
+    if (this.verdict === "passes" && at >= length) return PASS;
+    if (at < stream.forgotten || at > length) return "name.order";
+    const old = data.slice(0, length - at);
+    if (old.some((byte, index) => byte !== stream.bytes[at + index])) return "name.changed";
+    const fresh = data.slice(length - at);
+    if (this.verdict === "passes" || fresh.length === 0) return PASS;
+    return this.#kind === "dns" ? this.#readDns(way, stream, fresh) : this.#readFirst(stream, fresh);
+  }
+
+  #readFirst(stream: Stream, fresh: number[]): string {
+    const bytes = new Uint8Array([...stream.bytes, ...fresh]);
+    const keep = (): string => {
+      stream.bytes.push(...fresh);
+      this.lastByte = this.#names.state.now;
+      return PASS;
+    };
+    const passes = (): string => {
+      this.verdict = "passes";
+      return keep();
+    };
+    if (bytes[0] !== 22 && this.#kind === "lenient") return passes();
+    const read = (bytes[0] === 22 ? readTls : readHttp)(bytes);
+    const { flow } = this;
+    if (this.#kind === "watched") {
+      if (read.kind === "name" && this.#names.blocks(read.name, flow!.remotePort)) return "name.denied";
+      return read.kind === "more" && bytes.length < MOST ? keep() : passes();
+    }
+    if (read.kind === "more") return bytes.length >= MOST ? "name.format" : keep();
+    if (read.kind !== "name") return `name.${read.kind}`;
+    if (!this.#names.confirms(read.name, flow!)) return "name.denied";
+    this.said = read.name;
+    return passes();
+  }
+
+  #readDns(way: Way, stream: Stream, fresh: number[]): string {
+    const bytes = new Uint8Array([...stream.bytes, ...fresh]);
+    let { read } = stream;
+    const { remote, vmPort } = this.flow!;
+    while (bytes.length >= read + 2) {
+      const length = uint16(bytes, read);
+      if (length < 12 || (way === "out" ? length > 512 : length > MOST - 2)) return "dns.format";
+      if (bytes.length < read + 2 + length) break;
+      const message = bytes.slice(read + 2, read + 2 + length);
+      const where = `tcp ${remote} ${vmPort}`;
+      const reason = way === "out" ? this.#names.question(message, where) : this.#names.answer(message, where);
+      if (reason !== PASS) return reason;
+      read += 2 + length;
+    }
+    stream.read = read;
+    stream.bytes.push(...fresh);
+    this.lastByte = this.#names.state.now;
+    return PASS;
+  }
+}
