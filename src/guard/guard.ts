@@ -198,7 +198,7 @@ export class Guard {
 
   /** The addresses that names have, to be kept for a restart (`restoredNames`). */
   get namePairs(): Iterable<NamePair> {
-    return this.#names.kept();
+    return this.#names.kept(this.#clock[0]!);
   }
 
   /** How many flows were live when the clock was last set. */

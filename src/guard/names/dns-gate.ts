@@ -107,7 +107,7 @@ export class DnsGate {
     if (type === RECORD_NULL || type === RECORD_IXFR || type === RECORD_AXFR || type === RECORD_ANY) return TYPE;
     if (type >= FIRST_UNUSUAL && type !== RECORD_CAA) return TYPE;
     if (isExact) return PASS;
-    if (this.#pairs.named(name.labels, name.length) !== undefined) return PASS;
+    if (this.#pairs.has(name.labels, name.length, now)) return PASS;
     return this.#newNames.take(now) ? PASS : BUDGET;
   }
 

@@ -52,8 +52,8 @@ export class NameGuard {
   }
 
   /** Pairs to be kept for a restart. */
-  *kept(): IterableIterator<NamePair> {
-    for (const { name, address, verifiedEnd, otherEnd } of this.pairs)
+  *kept(now: number): IterableIterator<NamePair> {
+    for (const { name, address, verifiedEnd, otherEnd } of this.pairs.notOver(now))
       yield { name: name.text, address, verifiedEnd, otherEnd };
   }
 

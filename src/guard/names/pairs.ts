@@ -44,9 +44,15 @@ export class Pairs {
     return this.#order.size;
   }
 
-  /** All, the one whose answer is the oldest first. */
-  [Symbol.iterator](): IterableIterator<Pair> {
-    return this.#order.values();
+  /** All that are not over, the one whose answer is the oldest first. */
+  *notOver(now: number): IterableIterator<Pair> {
+    for (const pair of this.#order) if (!isOver(pair, now)) yield pair;
+  }
+
+  /** Whether a name has a pair that is not over. */
+  has(labels: Uint8Array, length: number, now: number): boolean {
+    for (const pair of this.named(labels, length)?.pairs.values() ?? []) if (!isOver(pair, now)) return true;
+    return false;
   }
 
   /** The name, where it has pairs. */
@@ -90,8 +96,7 @@ export class Pairs {
       this.#order.add(known);
       return true;
     }
-    this.#dropOld(now);
-    if (!this.#makeRoom(this.#names.get(key))) return false;
+    if (!this.#makeRoom(this.#names.get(key), now)) return false;
     // Only now: what made room may have been the name's last pair.
     let name = this.#names.get(key);
     if (name === undefined) {
@@ -107,15 +112,12 @@ export class Pairs {
     return true;
   }
 
-  /** Forgets the oldest ones that are over. */
-  #dropOld(now: number): void {
-    for (const pair of this.#order) {
-      if (this.isAlive(pair, true, now) || now <= pair.otherEnd) return;
-      this.#drop(pair);
+  /** What is over goes first, wherever it stands: a pair with a long life may stand before it. */
+  #makeRoom(name: Name | undefined, now: number): boolean {
+    const isFull = this.#order.size === MOST_PAIRS || (name === undefined && this.#names.size === MOST_NAMES);
+    if (isFull || name?.pairs.size === MOST_OF_ONE_NAME) {
+      for (const pair of this.#order) if (isOver(pair, now)) this.#drop(pair);
     }
-  }
-
-  #makeRoom(name: Name | undefined): boolean {
     if (name !== undefined && name.pairs.size === MOST_OF_ONE_NAME) return this.#dropIdle(name);
     if (this.#order.size === MOST_PAIRS) return this.#dropIdle(undefined);
     while (name === undefined && this.#names.size === MOST_NAMES) if (!this.#dropIdle(undefined)) return false;
@@ -141,6 +143,11 @@ export class Pairs {
     same.delete(pair);
     if (same.size === 0) this.#byAddress.delete(address);
   }
+}
+
+/** In neither time, and in no flow. */
+function isOver({ flows, verifiedEnd, otherEnd }: Pair, now: number): boolean {
+  return flows === 0 && now > verifiedEnd && now > otherEnd;
 }
 
 /** A name in wire form as a key: one character a byte. */
