@@ -98,6 +98,11 @@ export function describeExplanation(answer: Fields): string[] {
   return [
     `${question}: ${answer.verdict === "pass" ? "passes" : `is dropped${reason}`}, by ${deciderOf(isByEmbedded ? embedded : answer)}${whose}`,
     ...(text ? [text] : []),
+    ...(answer.byName === undefined
+      ? []
+      : [
+          `the VM looked ${shown(answer.byName)} up and got this address; first bytes (TLS, HTTP) must say an allowed name`,
+        ]),
     ...listOf(answer.outranks).map((one) => `which has a port and so comes before "block ${shown(one)}"`),
     ...(answer.embedded === undefined || isByEmbedded
       ? []

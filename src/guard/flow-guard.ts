@@ -62,15 +62,8 @@ export class FlowGuard {
     /** Cut or closed, and opened anew if the packet passes. */
     let former = NO_FLOW;
     if (flow !== NO_FLOW) {
-      if (stateful && !bareSyn && flows.isCut(flow) && flows.isFromOther(flow) !== (way === IN)) {
-        flows.touch(flow);
-        return FLOW_CUT;
-      }
-      // A denied name ends its connection for both sides, whatever the rules say of the address.
-      if (!bareSyn && names !== undefined && names.isBroken(flow)) {
-        flows.touch(flow);
-        return names.judgeBroken(way, view);
-      }
+      const verdict = this.#judgeCut(way, view, flow, bareSyn);
+      if (verdict !== PASS) return verdict;
       // Closed: the next connection between the same ports (RFC 9293 3.6.1); what was of the last one is none of its.
       if (flows.isCut(flow) ? stateful : bareSyn && flows.isClosed(flow)) {
         former = flow;
@@ -78,30 +71,25 @@ export class FlowGuard {
       }
     }
     let byName = false;
-    let opening = belongs && flow === NO_FLOW && key.opens;
     if (stateful ? flow === NO_FLOW || bareSyn : way === OUT) {
-      let verdict = family.judge(way, remote, view.protocol, view.destinationPort, view.fragmentBits !== 0);
+      const verdict = family.judge(way, remote, view.protocol, view.destinationPort, view.fragmentBits !== 0);
       if (verdict !== PASS) {
         // The middle of an unknown connection: that it is unknown says more than the rule that drops it.
         if (stateful && belongs && key.kind === FLOW_TCP && !bareSyn && former === NO_FLOW) return FLOW_UNKNOWN;
-        if (names === undefined || way === IN) return verdict;
-        const opens = belongs && key.opens && view.fragmentBits === 0 && (bareSyn || key.kind === FLOW_UDP);
-        verdict = names.reconsider(view, remote, verdict, opens);
-        if (verdict !== PASS) return verdict;
+        const reconsidered = this.#reconsider(way, view, remote, verdict, belongs && key.opens);
+        if (reconsidered !== PASS) return reconsidered;
         byName = true;
       }
     }
+    let opening = belongs && flow === NO_FLOW && key.opens;
     if (opening && way === IN && !family.mayOpenToVm(remote, view.destinationPort)) opening = false;
     if (opening) {
-      // What was broken off stays so where names refuse the SYN: else what follows it would be something new.
-      if (former !== NO_FLOW && names !== undefined && names.isBroken(former)) {
-        const verdict = names.judge(way, view, remote, flow, bareSyn, opening, byName);
-        if (verdict !== PASS) return verdict;
+      const refusal = flows.refusal(kind, way === IN, bareSyn, remote, former);
+      if (refusal !== PASS) {
+        if (former !== NO_FLOW) flows.end(former);
+        if (stateful) return refusal;
+        opening = false;
       }
-      if (former !== NO_FLOW) flows.end(former);
-      const refusal = flows.refusal(kind, way === IN, bareSyn, remote);
-      if (refusal !== PASS && stateful) return refusal;
-      opening = refusal === PASS;
     }
     if (names !== undefined) {
       const verdict = names.judge(way, view, remote, flow, bareSyn, opening, byName);
@@ -109,14 +97,33 @@ export class FlowGuard {
     }
     // Last of all, since a token is for what passes.
     if (way === OUT && isEcho(view.icmpType) && !this.#echoBucket.take(this.#clock[0]!)) return ICMP_RATE;
-    if (opening) this.#open(way, view, remote, kind, bareSyn);
+    if (opening) this.#open(way, view, remote, kind, bareSyn, former);
     else if (flow !== NO_FLOW) this.#follow(way, view, flow, bareSyn);
     return PASS;
   }
 
-  /** `kind`: with the place. */
-  #open(way: Way, view: FrameView, remote: number, kind: number, bareSyn: boolean): void {
+  /** Judges a packet by the flow that it belongs to, where that is cut: PASS where others say more of it. */
+  #judgeCut(way: Way, view: FrameView, flow: number, bareSyn: boolean): number {
+    const { flows, names } = this;
+    if (bareSyn || !flows.isCut(flow)) return PASS;
+    // A denied name ends its connection for both sides, whatever the rules say of the address.
+    const isBroken = names?.isBroken(flow) === true;
+    if (!isBroken && (!this.#family.stateful || flows.isFromOther(flow) === (way === IN))) return PASS;
+    flows.touch(flow);
+    return isBroken ? names!.judgeBroken(way, view) : FLOW_CUT;
+  }
+
+  /** What names say where rules drop a packet. `opens`: one like it opens a flow. */
+  #reconsider(way: Way, view: FrameView, remote: number, verdict: number, opens: boolean): number {
+    if (this.names === undefined || way === IN) return verdict;
+    const whole = view.fragmentBits === 0 && (isBareSyn(view.tcpFlags) || view.protocol === PROTOCOL_UDP);
+    return this.names.reconsider(view, remote, verdict, opens && whole);
+  }
+
+  /** `kind`: with the place; `former`: the flow in whose place it is opened. */
+  #open(way: Way, view: FrameView, remote: number, kind: number, bareSyn: boolean, former: number): void {
     const { flows } = this;
+    if (former !== NO_FLOW) flows.end(former);
     const flow = flows.open(kind, remote, this.#key.ports, way === IN, bareSyn);
     if (way === OUT) flows.noteMac(flow, view.destinationHigh, view.destinationLow);
     else flows.noteMac(flow, view.sourceHigh, view.sourceLow);

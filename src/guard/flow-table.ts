@@ -182,20 +182,26 @@ export class FlowTable extends FlowRecords implements FlowSink {
     return NO_FLOW;
   }
 
-  /** Why no flow may be opened, or PASS; nothing is ended yet to make room. */
-  refusal(kind: number, byOther: boolean, bareSyn: boolean, remote: number): number {
-    const halfOpen = firstState(kind & KIND, byOther, bareSyn) !== 0;
-    if (halfOpen && this.#halfOpen[byOther ? 1 : 0].of(this.#remotes.countedBy(remote)) >= MOST_HALF_OPEN)
-      return HALF_OPEN;
+  /**
+   * Why no flow may be opened, or PASS; nothing is ended yet to make room. `former`: the flow in whose place it is opened, which
+   * counts as ended, or NO_FLOW.
+   */
+  refusal(kind: number, byOther: boolean, bareSyn: boolean, remote: number, former = NO_FLOW): number {
+    const side = byOther ? 1 : 0;
+    const state = former === NO_FLOW ? 0 : this.records[former * WORDS + STATE]!;
+    if (firstState(kind & KIND, byOther, bareSyn) !== 0) {
+      const own = (state & IS_HALF_OPEN) !== 0 && sideOf(state) === side ? 1 : 0;
+      if (this.#halfOpen[side].of(this.#remotes.countedBy(remote)) - own >= MOST_HALF_OPEN) return HALF_OPEN;
+    }
     // Where one of the other side's makes room, it does so in the whole table, too.
-    const full = this.#fullOf(byOther);
+    const full = this.#fullOf(byOther, former === NO_FLOW ? 0 : 1, (state & OPENED_BY_OTHER) === 0 ? 0 : 1);
     return full === NONE || this.#rests(full, ENDED_OF_VM) || this.#rests(full, IDLE_OF_VM) ? PASS : FULL;
   }
 
-  /** Whose flows must make room for one more. */
-  #fullOf(byOther: boolean): Full {
-    if (byOther && this.#fromOther >= this.#mostFromOther) return OF_OTHER;
-    return this.size >= this.#most ? OF_BOTH : NONE;
+  /** Whose flows must make room for one more, when so many of all, and of those that the other side opened, have ended. */
+  #fullOf(byOther: boolean, ended = 0, endedFromOther = 0): Full {
+    if (byOther && this.#fromOther - endedFromOther >= this.#mostFromOther) return OF_OTHER;
+    return this.size - ended >= this.#most ? OF_BOTH : NONE;
   }
 
   /** Whether any stand in the two lists from `list` on, or in the other side's alone. */

@@ -3,7 +3,7 @@ import { type KnownNetwork, LOOPBACK } from "../policy/default-layer.ts";
 import type { KnownNetwork6 } from "../policy/default-layer-6.ts";
 import { outranked, outranked6 } from "../policy/outranked.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
-import { IN, OUT } from "../policy/rule-tree.ts";
+import { IN, OUT, type Way } from "../policy/rule-tree.ts";
 import { NO_PORT, type PolicyTable } from "../policy/table.ts";
 import type { PolicyTable6 } from "../policy/table-6.ts";
 import { OptionError } from "../user-error.ts";
@@ -12,6 +12,7 @@ import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
 import { PROTOCOL_ICMPV6 } from "../wire/ipv6.ts";
 import { formatIPv6, wordsOf } from "../wire/ipv6-address.ts";
 import { type DefaultLine, defaultLine, judgeKind, judgeKind6 } from "./default-policy.ts";
+import type { FamilyNames } from "./names/family-names.ts";
 import { DROP_REASONS, PASS } from "./reasons.ts";
 import type { Decision, Explanation, PolicyQuestion } from "./types.ts";
 
@@ -27,6 +28,7 @@ export function explainPolicy(
   table: PolicyTable,
   rules: readonly Rule[],
   knownNetwork: KnownNetwork,
+  names?: FamilyNames,
 ): Explanation {
   const { direction, remote } = question;
   if (typeof remote === "bigint") {
@@ -41,7 +43,10 @@ export function explainPolicy(
   const port = portOf(question, protocol);
   const kind = table.ask(way, remote, port);
   const rule = table.decidingRule(way, remote, port);
-  const said = verdictOf(judgeKind(kind, protocol, port, false));
+  const verdict = judgeKind(kind, protocol, port, false);
+  const opened = explainByName(way, protocol, port, verdict, remote, names);
+  if (typeof opened === "object") return opened;
+  const said = verdictOf(opened);
   if (rule === undefined) return { ...said, default: lineOf(kind, protocol, port) };
   return { ...said, ...ruleOf(rule, outranked(rules, knownNetwork, direction, remote, rule)) };
 }
@@ -56,6 +61,7 @@ export function explainPolicy6(
   rules: readonly Rule[],
   knownNetwork: KnownNetwork6,
   ofIPv4: (question: PolicyQuestion) => Decision,
+  names?: (remote: bigint) => { readonly names: FamilyNames; readonly number: number } | undefined,
 ): Explanation {
   const { direction, remote } = question;
   const protocol = protocolNumber(question.protocol, PROTOCOL_ICMPV6);
@@ -65,7 +71,11 @@ export function explainPolicy6(
   const words = wordsOf(remote);
   const kind = table.ask(way, words, 0, port);
   const rule = table.decidingRule(way, remote, port);
-  const said = verdictOf(judgeKind6(kind, protocol, port, false));
+  const found = names?.(remote);
+  const verdict = judgeKind6(kind, protocol, port, false);
+  const opened = explainByName(way, protocol, port, verdict, found?.number ?? 0, found?.names);
+  if (typeof opened === "object") return opened;
+  const said = verdictOf(opened);
   const why =
     rule === undefined
       ? { default: lineOf(kind, protocol, port) }
@@ -80,6 +90,23 @@ export function explainPolicy6(
   const decides = said.verdict === "pass" && ipv4.verdict === "drop";
   const final = decides ? { verdict: ipv4.verdict, ...(ipv4.reason !== undefined && { reason: ipv4.reason }) } : said;
   return { ...final, ...why, embedded: { address: formatIPv4(address), decides, ...ipv4 } };
+}
+
+/** What names make of a verdict of the rules: the same or another one, or that it passes by a name. */
+function explainByName(
+  way: Way,
+  protocol: number,
+  port: number,
+  verdict: number,
+  remote: number,
+  names: FamilyNames | undefined,
+): number | Explanation {
+  const hasPorts = protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+  if (names === undefined || verdict === PASS || way === IN || (hasPorts && port === NO_PORT)) return verdict;
+  const pair = names.explain(remote, protocol, port, verdict);
+  if (typeof pair === "number") return pair;
+  const rule = names.ruleOf(pair, protocol, port);
+  return { verdict: "pass", byName: pair.name.text, ...(rule && ruleOf(rule, [])) };
 }
 
 const INBOUND_PASSES: Explanation = Object.freeze({ verdict: "pass", default: "inbound" });

@@ -92,7 +92,8 @@ export type NameEvent =
       /** With the option `learn`: the VM has opened a flow. */
       readonly kind: "opened";
       readonly remote: number | bigint;
-      readonly protocol: "tcp" | "udp" | "other";
+      /** IPv4's protocol number, or IPv6's. */
+      readonly protocol: number;
       /** 0 for what has none. */
       readonly port: number;
       /** Names that were resolved to this address. */
@@ -103,13 +104,15 @@ export type NameEvent =
 export interface NameCount {
   /** "*": of all names for which there was no room. */
   readonly name: string;
-  /** Questions, and those of them that were denied; not those of a type that softnet answers with nothing. */
+  /** How many questions asked for it. */
   readonly asked: number;
+  /** How many of these were denied. A question that gets an empty answer because of its type is not denied. */
   readonly denied: number;
   /** Addresses in answers. */
   readonly addresses: number;
-  /** Connections whose first bytes said it. */
+  /** How many connections whose first bytes said it passed. */
   readonly passed: number;
+  /** How many such connections were refused. */
   readonly refused: number;
 }
 
@@ -249,6 +252,8 @@ export interface Decision {
   readonly outranks?: readonly string[];
   /** The line of the default policy that decides; absent where a rule does. */
   readonly default?: DefaultLine;
+  /** The name by which it passes, though the rules about its address drop it: the VM looked it up and got this address. */
+  readonly byName?: string;
 }
 
 /** What `Guard.explainName` is asked: a connection of the VM's to a name. */

@@ -1,7 +1,7 @@
 /** Advice about rules with names that do not do what they seem to. */
 import { opensInternet } from "./internet.ts";
-import { DEFAULT_PORTS } from "./name-level.ts";
 import { formatRule, type Rule } from "./rule.ts";
+import { WEB_PORTS } from "./web-ports.ts";
 
 /** How many rules a line names. */
 const MOST_NAMED = 4;
@@ -28,7 +28,7 @@ export function nameAdvice(rules: readonly Rule[]): string[] {
 
 /** The ports of a rule at which rules about addresses may begin to say something else. */
 function portsOf({ action, ports }: Rule, rules: readonly Rule[]): readonly number[] {
-  if (ports === undefined && action === "allow") return DEFAULT_PORTS;
+  if (ports === undefined && action === "allow") return WEB_PORTS;
   const { first, last } = ports ?? { first: 1, last: 65_535 };
   const changes = rules.flatMap(({ ports: other }) => (other === undefined ? [] : [other.first, other.last + 1]));
   return [first, ...new Set(changes.filter((port) => first < port && port <= last))];

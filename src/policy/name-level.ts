@@ -2,15 +2,14 @@
  * The rules of one exact name, or of one wildcard, for name-table.ts. Without a port an allow rule is about TCP 80 and 443, and
  * a block rule about every port, since what is blocked is the name; with ports both are about TCP and UDP.
  */
+import { PROTOCOL_TCP } from "../wire/ipv4.ts";
 import type { Rule } from "./rule.ts";
 import type { NamePattern } from "./targets/target.ts";
+import { isWeb, WEB_PORTS } from "./web-ports.ts";
 
-/** The ports of an allow rule without a port, TCP. */
-export const DEFAULT_PORTS: readonly number[] = [80, 443];
 /** No level, and no rule. */
 export const NO_LEVEL = -1;
 
-const PROTOCOL_TCP = 6;
 const HIGHEST_PORT = 65_535;
 
 export interface NamedRule {
@@ -62,7 +61,7 @@ export class Level {
     const index = this.#rules[low]!;
     if (index !== NO_LEVEL) return index;
     if (this.#plainBlock !== NO_LEVEL) return this.#plainBlock;
-    return protocol === PROTOCOL_TCP && (port === 80 || port === 443) ? this.#plainAllow : NO_LEVEL;
+    return isWeb(protocol, port) ? this.#plainAllow : NO_LEVEL;
   }
 
   /** Whether a rule of this level is a block rule. */
@@ -72,7 +71,7 @@ export class Level {
 
   /** Ports of TCP between which nothing changes at this level, from 1 on. */
   get changes(): number[] {
-    const plain = this.#plainAllow === NO_LEVEL ? [] : DEFAULT_PORTS.flatMap((port) => [port, port + 1]);
+    const plain = this.#plainAllow === NO_LEVEL ? [] : WEB_PORTS.flatMap((port) => [port, port + 1]);
     return [1, ...this.#starts, ...plain].filter((port) => port > 0 && port <= HIGHEST_PORT);
   }
 }

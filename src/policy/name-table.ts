@@ -8,9 +8,11 @@
  * of them. What is found first is a `Level`: the rules of one exact name or of one wildcard. It links to the next shorter
  * wildcard, so that a rule is stored once, however many names match it.
  */
+import { PROTOCOL_TCP } from "../wire/ipv4.ts";
 import { closesInternet } from "./internet.ts";
-import { DEFAULT_PORTS, Level, type NamedRule, NO_LEVEL } from "./name-level.ts";
+import { Level, type NamedRule, NO_LEVEL } from "./name-level.ts";
 import type { Rule } from "./rule.ts";
+import { WEB_PORTS } from "./web-ports.ts";
 
 /** No rule has this name with this port. */
 export const NAME_UNSAID = 0;
@@ -20,7 +22,6 @@ export const NAME_BLOCKED = 2;
 /** Labels of the longest name, the root not counted (RFC 1035 3.1: 255 bytes). */
 const MOST_LABELS = 127;
 const PORTS = 65_536;
-const PROTOCOL_TCP = 6;
 
 /** FNV-1a, 32 bits. Only the user's rules are in the table, so that nobody else can make it slow. */
 const HASH_BEGIN = 0x811c9dc5;
@@ -193,7 +194,7 @@ export class NameTable {
     for (const { rule } of named) {
       if (rule.action === "block") continue;
       const { ports } = rule;
-      if (ports === undefined) for (const port of DEFAULT_PORTS) note(this.#tcpPorts, port, port);
+      if (ports === undefined) for (const port of WEB_PORTS) note(this.#tcpPorts, port, port);
       else for (const bits of [this.#tcpPorts, this.#udpPorts]) note(bits, ports.first, ports.last);
     }
   }

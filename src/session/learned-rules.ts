@@ -4,8 +4,10 @@
  */
 import { closeSync, constants, ftruncateSync, openSync, writeSync } from "node:fs";
 import type { NameEvent } from "../guard/types.ts";
+import { isQuic, isWeb } from "../policy/web-ports.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
+import { PROTOCOL_TCP, PROTOCOL_UDP } from "../wire/ipv4.ts";
 import { formatAddress } from "../wire/ipv6-address.ts";
 
 const INTERVAL = 10_000_000;
@@ -49,11 +51,11 @@ export class LearnedRules {
 
   #opened(event: Opened): void {
     const { protocol, port, names } = event;
-    if (protocol === "tcp" && (port === 80 || port === 443)) {
+    if (isWeb(protocol, port)) {
       if (this.#silent.size < MOST_RULES) this.#silent.set(`${event.remote} ${port}`, event);
-    } else if (protocol === "udp" && port === 443 && names.length > 0) {
+    } else if (isQuic(protocol, port) && names.length > 0) {
       this.#add(this.#names, names[0]!); // its client falls back to TCP
-    } else if (names.length > 0 && protocol !== "other") {
+    } else if (names.length > 0 && hasPorts(protocol)) {
       this.#add(this.#others, `${names[0]}:${port}`);
     } else {
       this.#add(this.#others, addressRule(event));
@@ -108,9 +110,11 @@ export class LearnedRules {
   }
 }
 
+const hasPorts = (protocol: number): boolean => protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
+
 function addressRule({ remote, protocol, port }: Opened): string {
   const ipv6 = typeof remote === "bigint";
   const address = `${formatAddress(remote)}/${ipv6 ? 128 : 32}`;
-  if (protocol === "other") return address;
+  if (!hasPorts(protocol)) return address;
   return ipv6 ? `[${address}]:${port}` : `${address}:${port}`;
 }

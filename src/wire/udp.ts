@@ -45,14 +45,8 @@ export function putUdpHeader(
   sourcePort: number,
   destinationPort: number,
 ): void {
-  const datagram = packet + IPV4_HEADER;
-  put16(bytes, datagram + SOURCE_PORT, sourcePort);
-  put16(bytes, datagram + DESTINATION_PORT, destinationPort);
-  put16(bytes, datagram + LENGTH, length);
-  put16(bytes, datagram + CHECKSUM, 0);
-  const sum = addToSum(pseudoHeaderSum(bytes, packet, length), bytes, datagram, length);
-  // 0 would mean that there is no checksum (RFC 768).
-  put16(bytes, datagram + CHECKSUM, checksumOf(sum) || 0xffff);
+  const pseudoHeader = pseudoHeaderSum(bytes, packet, length);
+  putFields(bytes, packet + IPV4_HEADER, length, sourcePort, destinationPort, pseudoHeader);
 }
 
 /** The same behind an IPv6 header without extension headers. */
@@ -63,13 +57,24 @@ export function putUdpHeader6(
   sourcePort: number,
   destinationPort: number,
 ): void {
-  const datagram = packet + IPV6_HEADER;
+  const pseudoHeader = pseudoHeader6Sum(bytes, packet, PROTOCOL_UDP, length);
+  putFields(bytes, packet + IPV6_HEADER, length, sourcePort, destinationPort, pseudoHeader);
+}
+
+function putFields(
+  bytes: Uint8Array,
+  datagram: number,
+  length: number,
+  sourcePort: number,
+  destinationPort: number,
+  pseudoHeader: number,
+): void {
   put16(bytes, datagram + SOURCE_PORT, sourcePort);
   put16(bytes, datagram + DESTINATION_PORT, destinationPort);
   put16(bytes, datagram + LENGTH, length);
   put16(bytes, datagram + CHECKSUM, 0);
-  const sum = addToSum(pseudoHeader6Sum(bytes, packet, PROTOCOL_UDP, length), bytes, datagram, length);
-  put16(bytes, datagram + CHECKSUM, checksumOf(sum) || 0xffff);
+  // 0 would mean that there is no checksum (RFC 768).
+  put16(bytes, datagram + CHECKSUM, checksumOf(addToSum(pseudoHeader, bytes, datagram, length)) || 0xffff);
 }
 
 export interface UdpFields extends Omit<IPv4Fields, "protocol"> {

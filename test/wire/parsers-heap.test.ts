@@ -6,18 +6,15 @@ import { DnsQuestion, LONGEST_DNS_ANSWER, putDnsAnswer } from "../../src/wire/dn
 import { DnsResponse } from "../../src/wire/dns-response.ts";
 import { HEAD_NAMED, HttpHead } from "../../src/wire/http-head.ts";
 import { HELLO_NAMED, TlsHello } from "../../src/wire/tls-hello.ts";
+import { grownBy } from "../support/heap.ts";
 import { bytes, ECH, GREASE, hello, records, serverName } from "./tls-support.ts";
 
-/** Bytes that the heap has grown by in so many rounds, after as many in which the code was compiled. */
-function grownBy(rounds: number, round: () => number): number {
-  const collect = (globalThis as { gc?: () => void }).gc;
-  assert.ok(collect, "run with --expose-gc, as scripts/test.ts does");
+/** Bytes that so many rounds leave. */
+function leftBy(rounds: number, round: () => number): number {
   let sum = 0;
-  for (let index = 0; index < rounds; index++) sum += round();
-  collect();
-  const before = process.memoryUsage().heapUsed;
-  for (let index = 0; index < rounds; index++) sum += round();
-  const grown = process.memoryUsage().heapUsed - before;
+  const grown = grownBy(rounds, (times) => {
+    for (let index = 0; index < times; index++) sum += round();
+  });
   assert.ok(sum > 0);
   return grown;
 }
@@ -32,7 +29,7 @@ test("a DNS question and softnet's answer to it", () => {
   );
   const question = new DnsQuestion();
   const out = new Uint8Array(LONGEST_DNS_ANSWER);
-  const grown = grownBy(ROUNDS, () => {
+  const grown = leftBy(ROUNDS, () => {
     const fault = question.read(message, 0, message.length);
     return fault + putDnsAnswer(out, 0, question, message, 0, RCODE_NAME_ERROR, true);
   });
@@ -47,7 +44,7 @@ for (const [type, address] of [
     const message = bytes(`1234 8180 0001 0003 0000 0000 0377777707 6578616d706c65 03 636f6d 00 ${type} 0001
       c00c 0005 0001 7fffffff 0007 0465646765 c010 c02d ${type} 0001 7ffffffe ${address} c02d ${type} 0001 0000001e ${address}`);
     const response = new DnsResponse();
-    const grown = grownBy(ROUNDS, () => {
+    const grown = leftBy(ROUNDS, () => {
       const fault = response.read(message, 0, message.length);
       return fault === 0 ? response.addressCount : -ROUNDS;
     });
@@ -59,7 +56,7 @@ for (const [type, address] of [
 test("a hello in pieces", () => {
   const stream = records(hello({ extensions: Buffer.concat([GREASE, ECH, serverName("www.example.com")]) }), 200);
   const reader = new TlsHello();
-  const grown = grownBy(ROUNDS / 10, () => {
+  const grown = leftBy(ROUNDS / 10, () => {
     reader.start();
     reader.feed(stream, 0, 100);
     return reader.feed(stream, 100, stream.length - 100) === HELLO_NAMED ? 1 : -ROUNDS;
@@ -70,7 +67,7 @@ test("a hello in pieces", () => {
 test("a head of HTTP in pieces", () => {
   const stream = Buffer.from(`GET /where HTTP/1.1\r\nAccept: ${"x".repeat(300)}\r\nHost: www.example.com:8080\r\n\r\n`);
   const reader = new HttpHead();
-  const grown = grownBy(ROUNDS / 10, () => {
+  const grown = leftBy(ROUNDS / 10, () => {
     reader.start();
     reader.feed(stream, 0, 100);
     return reader.feed(stream, 100, stream.length - 100) === HEAD_NAMED ? 1 : -ROUNDS;

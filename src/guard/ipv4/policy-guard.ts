@@ -215,6 +215,6 @@ export class PolicyGuard {
 
   /** As `Guard.explain`. */
   explain(question: PolicyQuestion): Explanation {
-    return explainPolicy(question, this.#table, this.#inForce, this.#knownNetwork);
+    return explainPolicy(question, this.#table, this.#inForce, this.#knownNetwork, this.#flows.names?.names);
   }
 }

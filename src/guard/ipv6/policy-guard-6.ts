@@ -24,7 +24,7 @@ import { NotedFlows } from "../noted-flows.ts";
 import { explainPolicy6, type PolicyQuestion6 } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { isSameList } from "../same-list.ts";
-import type { Explanation } from "../types.ts";
+import type { Explanation, PolicyQuestion } from "../types.ts";
 import { Answers6, putReset6 } from "./answers.ts";
 import { IPv6Flows } from "./ipv6-flows.ts";
 import { IPv6Fragments } from "./ipv6-fragments.ts";
@@ -190,9 +190,11 @@ export class PolicyGuard6 {
 
   /** As `Guard.explain`, for a remote IPv6 address. */
   explain(question: PolicyQuestion6): Explanation {
-    return explainPolicy6(question, this.#family.table, this.#rules, this.#knownNetwork, (same) =>
-      this.#ipv4.explain(same),
-    );
+    const ofIPv4 = (same: PolicyQuestion): Explanation => this.#ipv4.explain(same);
+    return explainPolicy6(question, this.#family.table, this.#rules, this.#knownNetwork, ofIPv4, (remote) => {
+      const names = this.#flows.names?.names;
+      return names && { names, number: this.#family.find(wordsOf(remote)) };
+    });
   }
 }
 

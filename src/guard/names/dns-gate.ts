@@ -17,7 +17,7 @@ import { addressOfWords } from "../../wire/ipv6-address.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import type { NameCounts } from "./name-counts.ts";
-import { Outstanding } from "./outstanding.ts";
+import { type Exchange, Outstanding } from "./outstanding.ts";
 import type { Address, Pairs } from "./pairs.ts";
 import { RecentAddresses } from "./recent-addresses.ts";
 
@@ -63,15 +63,13 @@ export class DnsGate {
     this.#isPinnable = isPinnable;
   }
 
-  /** Judges a question, `length` bytes at `at`, and notes it where it passes. `port`: the VM's. */
+  /** Judges a question, `length` bytes at `at`, and notes it where it passes. */
   judgeQuestion(
     table: NameTable,
     bytes: Uint8Array,
     at: number,
     length: number,
-    server: Address,
-    protocol: number,
-    port: number,
+    exchange: Exchange,
     now: number,
   ): number {
     const question = this.#question;
@@ -82,9 +80,7 @@ export class DnsGate {
     this.#counts.question(name.labels, name.length, type, verdict);
     if (verdict !== PASS) return verdict;
     this.#outstanding.note(
-      server,
-      port,
-      protocol,
+      exchange,
       question.id,
       bytes,
       at + DNS_HEADER,
@@ -117,25 +113,14 @@ export class DnsGate {
     bytes: Uint8Array,
     at: number,
     length: number,
-    server: Address,
-    protocol: number,
-    port: number,
+    exchange: Exchange,
     now: number,
   ): number {
     const response = this.#response;
     if (length < DNS_HEADER) return FORMAT;
     const fault = response.read(bytes, at, length);
     if (response.questionLength === 0) return ANSWER;
-    const asked = this.#outstanding.find(
-      server,
-      port,
-      protocol,
-      response.id,
-      bytes,
-      at + DNS_HEADER,
-      response.questionLength,
-      now,
-    );
+    const asked = this.#outstanding.find(exchange, response.id, bytes, at + DNS_HEADER, response.questionLength, now);
     if (asked === undefined) return ANSWER;
     if (fault !== DNS_SOUND && response.rcode === 0) return FORMAT;
     this.#outstanding.forget(asked);

@@ -25,7 +25,7 @@ const SHORTEST_MESSAGE = 12;
 
 export class DnsStream {
   readonly #judge: NameJudge;
-  /** The frame that answers the question that was denied last. */
+  /** softnet's own answer to the last denied question: a whole frame. */
   readonly #answer = new Uint8Array(LONGEST_SEGMENT + LENGTH + LONGEST_QUESTION);
   #answerLength = 0;
 

@@ -67,7 +67,7 @@ export class NameCounts {
   }
 
   /** `names`: that have the remote address. */
-  opened(remote: Address, protocol: "tcp" | "udp" | "other", port: number, names: readonly string[]): void {
+  opened(remote: Address, protocol: number, port: number, names: readonly string[]): void {
     this.#tell({ kind: "opened", remote, protocol, port, names });
   }
 

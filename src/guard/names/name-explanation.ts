@@ -1,6 +1,7 @@
 /** What policy makes of a connection to a name, and why: for people (`softnet ctl … explain out tcp NAME PORT`). */
 import { NAME_ALLOWED } from "../../policy/name-table.ts";
 import { formatRule } from "../../policy/rule.ts";
+import { isQuic, isWeb } from "../../policy/web-ports.ts";
 import { OptionError } from "../../user-error.ts";
 import { domainNameRemedy, formatDomainName, parseDomainName } from "../../wire/domain-name.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../wire/ipv4.ts";
@@ -26,16 +27,15 @@ export function explainName(guard: NameGuard, question: NameQuestion, now: numbe
   }
   const number = protocol === "tcp" ? PROTOCOL_TCP : PROTOCOL_UDP;
   table.ask(labels, labels.length, number, port);
-  // QUIC's first bytes cannot be read in order: its clients fall back to TCP.
-  const isQuic = protocol === "udp" && port === 443;
-  const rule = isQuic && table.decidingRule?.action === "allow" ? undefined : table.decidingRule;
+  const quic = isQuic(number, port);
+  const rule = quic && table.decidingRule?.action === "allow" ? undefined : table.decidingRule;
   const said = table.askLookup(labels, labels.length);
   const isClosed = table.closesInternet;
   const denied = isClosed ? said !== NAME_ALLOWED : rule?.action === "block" && said !== NAME_ALLOWED;
   const lookup = denied ? "drop" : "pass";
   const text = rule && { rule: { action: rule.action, text: formatRule(rule) } };
   if (rule?.action === "allow" && isClosed) {
-    const verified = protocol === "tcp" && (port === 80 || port === 443);
+    const verified = isWeb(number, port);
     const known = [...(guard.pairs.named(labels, labels.length)?.pairs.values() ?? [])];
     const addresses = known
       .filter((pair) => guard.pairs.isAlive(pair, verified, now))
@@ -49,8 +49,8 @@ export function explainName(guard: NameGuard, question: NameQuestion, now: numbe
   return {
     name,
     verdict: "drop",
-    reason: denied ? "dns.denied" : isQuic ? "name.quic" : "policy.block",
+    reason: denied ? "dns.denied" : quic ? "name.quic" : "policy.block",
     lookup,
-    why: denied ? "no rule allows the name" : isQuic ? "QUIC is refused" : "no rule allows the name this port",
+    why: denied ? "no rule allows the name" : quic ? "QUIC is refused" : "no rule allows the name this port",
   };
 }

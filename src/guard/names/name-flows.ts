@@ -4,29 +4,24 @@
  */
 import { NAME_ALLOWED, type NameTable } from "../../policy/name-table.ts";
 import { OUT, type Way } from "../../policy/rule-tree.ts";
+import { isWeb } from "../../policy/web-ports.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { isBareSyn, TCP_FIN } from "../../wire/tcp.ts";
-import { UDP_HEADER } from "../../wire/udp.ts";
-import { COMPLETE } from "../../wire/virtio-net.ts";
 import { DNS_PORT } from "../default-policy.ts";
 import type { FlowCompanion } from "../flow-observer.ts";
 import { type FlowTable, MOST_FLOWS, NO_FLOW } from "../flow-table.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import type { Resets } from "../resets.ts";
 import { putDnsReply } from "./dns-reply.ts";
+import { FamilyNames } from "./family-names.ts";
 import { DNS, LENIENT, STRICT, WATCHED } from "./inspection.ts";
 import { Inspections } from "./inspections.ts";
 import type { NameFamily } from "./name-family.ts";
 import type { NameGuard } from "./name-guard.ts";
-import type { NameJudge } from "./name-judge.ts";
 import type { Name, Pair } from "./pairs.ts";
-import { refusalOf } from "./refusals.ts";
 
 const BLOCK = verdictOf("policy.block");
-const FORMAT = verdictOf("dns.format");
-const FRAGMENT = verdictOf("dns.fragment");
-const CHECKSUM = verdictOf("dns.checksum");
 const FULL = verdictOf("name.full");
 const SEGMENT = verdictOf("name.segment");
 const UNKNOWN = verdictOf("flow.unknown");
@@ -36,18 +31,14 @@ const CUT = verdictOf("flow.cut");
 const NONE = -1;
 const BROKEN = -2;
 
-const HTTP_PORT = 80;
-const HTTPS_PORT = 443;
-const isVerified = (protocol: number, port: number): boolean =>
-  protocol === PROTOCOL_TCP && (port === HTTP_PORT || port === HTTPS_PORT);
-
 /** Whether a segment is more than an ACK: its sender waits for something. An ACK of softnet's own answer needs no RST. */
 const wantsMore = (view: FrameView): boolean =>
   view.transportLength > view.tcpHeaderLength || (view.tcpFlags & TCP_FIN) !== 0;
 
-export class NameFlows implements NameJudge, FlowCompanion {
+export class NameFlows implements FlowCompanion {
   readonly #guard: NameGuard;
   readonly #family: NameFamily;
+  readonly names: FamilyNames;
   readonly #flows: FlowTable;
   readonly #clock: Float64Array;
   readonly #inspections: Inspections;
@@ -57,8 +48,7 @@ export class NameFlows implements NameJudge, FlowCompanion {
   readonly #slots = new Int16Array(MOST_FLOWS).fill(NONE);
   readonly #pairs: (Pair | undefined)[] = new Array(MOST_FLOWS).fill(undefined);
   readonly #said: (Name | undefined)[] = new Array(MOST_FLOWS).fill(undefined);
-  /** Of the packet that is being judged: the pair by which it opens a flow, and how that is inspected. */
-  #opener: Pair | undefined;
+  /** How the flow is inspected that the packet which is being judged opens. */
   #mode = NONE;
 
   /** `clock`: the guard's, in microseconds, in place 0. */
@@ -74,7 +64,8 @@ export class NameFlows implements NameJudge, FlowCompanion {
     this.#flows = flows;
     this.#clock = clock;
     this.#resets = resets;
-    this.#inspections = new Inspections(this, (flow) => this.#cut(flow, true));
+    this.names = new FamilyNames(guard, family, clock);
+    this.#inspections = new Inspections(this.names, (flow) => this.#cut(flow, true));
     flows.companion = this;
   }
 
@@ -82,20 +73,14 @@ export class NameFlows implements NameJudge, FlowCompanion {
     return this.#guard.table!;
   }
 
-  /* What the guard of flows asks, in this order. */
+  /* What the guard of flows asks. */
 
-  /** The rules drop a packet of the VM's: what names say instead. `opens`: it is whole, and would open a flow. */
+  /** As FamilyNames.reconsider, about a packet. */
   reconsider(view: FrameView, remote: number, verdict: number, opens: boolean): number {
-    const { protocol, destinationPort: port } = view;
-    this.#opener = undefined;
-    if (verdict === BLOCK && opens && !this.#family.outranksNames(remote, port)) {
-      this.#opener = this.#opening(remote, protocol, port);
-      if (this.#opener !== undefined) return PASS;
-    }
+    const { protocol, destinationPort: port, tcpFlags: flags } = view;
     // What is left of a flow that was cut says nothing of names.
-    if (!this.#table.closesInternet || (protocol === PROTOCOL_TCP && !isBareSyn(view.tcpFlags))) return verdict;
-    const isRebound = this.#guard.gate.unpinned.has(this.#family.addressOf(remote), this.#clock[0]!);
-    return refusalOf(verdict, protocol, port, isRebound, this.#table);
+    if (protocol === PROTOCOL_TCP && !isBareSyn(flags)) return verdict;
+    return this.names.reconsider(remote, protocol, port, verdict, opens);
   }
 
   /**
@@ -112,7 +97,7 @@ export class NameFlows implements NameJudge, FlowCompanion {
     byName: boolean,
   ): number {
     this.#mode = NONE;
-    if (!byName) this.#opener = undefined;
+    if (!byName) this.names.opener = undefined;
     if (flow !== NO_FLOW) {
       const slot = this.#slots[flow]!;
       if (slot >= 0) return this.#inspect(way, view, flow, slot);
@@ -121,15 +106,15 @@ export class NameFlows implements NameJudge, FlowCompanion {
     const remotePort = way === OUT ? view.destinationPort : view.sourcePort;
     if (protocol !== PROTOCOL_TCP && protocol !== PROTOCOL_UDP) return PASS;
     if (remotePort === DNS_PORT && this.#family.isDnsServer(remote)) {
-      if (protocol === PROTOCOL_UDP) return this.#judgeDatagram(way, view, remote);
+      if (protocol === PROTOCOL_UDP) return this.names.judgeDatagram(way, view, remote);
       // Nothing of a stream that was not read from its beginning.
       if (way === OUT && !bareSyn) return wantsMore(view) ? UNKNOWN : SEGMENT;
       if (way !== OUT || !opening) return SEGMENT;
       return this.#begin(DNS, view);
     }
     if (!opening || way !== OUT || protocol !== PROTOCOL_TCP || !bareSyn) return PASS;
-    if (this.#opener !== undefined) return this.#begin(isVerified(protocol, remotePort) ? STRICT : LENIENT, view);
-    return (this.#table.anyBlock || this.#guard.learns) && isVerified(protocol, remotePort)
+    if (byName) return this.#begin(isWeb(protocol, remotePort) ? STRICT : LENIENT, view);
+    return (this.#table.anyBlock || this.#guard.learns) && isWeb(protocol, remotePort)
       ? this.#begin(WATCHED, view)
       : PASS;
   }
@@ -137,11 +122,11 @@ export class NameFlows implements NameJudge, FlowCompanion {
   /** The packet that was judged last has opened a flow. */
   opened(way: Way, flow: number, view: FrameView, remote: number): void {
     if (way === OUT && this.#guard.learns) this.#tellOpened(view, remote);
-    const opener = this.#opener;
+    const { opener } = this.names;
     if (opener !== undefined) {
       opener.flows++;
       this.#pairs[flow] = opener;
-      this.#opener = undefined;
+      this.names.opener = undefined;
       const { labels } = opener.name;
       // Nothing more will be known of it.
       if (this.#mode === NONE)
@@ -172,9 +157,9 @@ export class NameFlows implements NameJudge, FlowCompanion {
   mayGoOn(flow: number, remote: number, protocol: number, port: number, verdict: number): boolean {
     // What an address opened is not inspected: a name that has the address by now does not vouch for it.
     if (this.#pairs[flow] === undefined) return false;
-    if (verdict !== BLOCK || this.#family.outranksNames(remote, port)) return false;
     const said = this.#said[flow];
-    if (said === undefined) return this.#opening(remote, protocol, port) !== undefined;
+    if (said === undefined) return this.names.openerOf(remote, protocol, port, verdict) !== undefined;
+    if (verdict !== BLOCK || this.#family.outranksNames(remote, port)) return false;
     return this.#table.ask(said.labels, said.labels.length, protocol, port) === NAME_ALLOWED;
   }
 
@@ -217,59 +202,9 @@ export class NameFlows implements NameJudge, FlowCompanion {
     return putDnsReply(this.#guard.gate, view, verdict, out, at);
   }
 
-  /* What inspections ask. */
-
-  ask(labels: Uint8Array, length: number, port: number): number {
-    return this.#table.ask(labels, length, PROTOCOL_TCP, port);
-  }
-
-  hasPair(labels: Uint8Array, length: number, remote: number): boolean {
-    const name = this.#guard.pairs.named(labels, length);
-    const pair = name?.pairs.get(this.#family.addressOf(remote));
-    return pair !== undefined && this.#guard.pairs.isAlive(pair, true, this.#clock[0]!);
-  }
-
-  judgeQuestion(bytes: Uint8Array, at: number, length: number, remote: number, port: number): number {
-    const { gate } = this.#guard;
-    const server = this.#family.addressOf(remote);
-    return gate.judgeQuestion(this.#table, bytes, at, length, server, PROTOCOL_TCP, port, this.#clock[0]!);
-  }
-
-  judgeAnswer(bytes: Uint8Array, at: number, length: number, remote: number, port: number): number {
-    const { gate } = this.#guard;
-    const server = this.#family.addressOf(remote);
-    return gate.judgeAnswer(this.#table, bytes, at, length, server, PROTOCOL_TCP, port, this.#clock[0]!);
-  }
-
-  putAnswer(bytes: Uint8Array, at: number, length: number, verdict: number, out: Uint8Array, to: number): number {
-    return this.#guard.gate.putAnswer(bytes, at, length, verdict, out, to);
-  }
-
-  tellConnection(remote: number, port: number, labels: Uint8Array, length: number, verdict: number): void {
-    this.#guard.counts.connection(this.#family.addressOf(remote), port, labels, length, verdict);
-  }
-
-  #opening(remote: number, protocol: number, port: number): Pair | undefined {
-    if (protocol === PROTOCOL_UDP && port === HTTPS_PORT) return undefined;
-    const pairs = this.#guard.pairs.at(this.#family.addressOf(remote));
-    if (pairs === undefined) return undefined;
-    const verified = isVerified(protocol, port);
-    for (const pair of pairs) {
-      if (!this.#guard.pairs.isAlive(pair, verified, this.#clock[0]!)) continue;
-      const { labels } = pair.name;
-      if (this.#table.ask(labels, labels.length, protocol, port) === NAME_ALLOWED) return pair;
-    }
-    return undefined;
-  }
-
-  #tellOpened({ protocol, destinationPort: port }: FrameView, remote: number): void {
-    if (port === DNS_PORT && this.#family.isDnsServer(remote)) return;
-    const address = this.#family.addressOf(remote);
-    const pairs = this.#guard.pairs.at(address) ?? [];
-    const names = [...pairs].map(({ name }) => name.text);
-    const known = protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP;
-    const word = known ? (protocol === PROTOCOL_TCP ? "tcp" : "udp") : "other";
-    this.#guard.counts.opened(address, word, known ? port : 0, names);
+  #tellOpened(view: FrameView, remote: number): void {
+    // DNS is open to whatever has names.
+    if (view.destinationPort !== DNS_PORT || !this.#family.isDnsServer(remote)) this.names.tellOpened(view, remote);
   }
 
   #begin(mode: number, syn: FrameView): number {
@@ -312,21 +247,5 @@ export class NameFlows implements NameJudge, FlowCompanion {
     if (this.#flows.isCut(flow)) return;
     this.#flows.cut(flow);
     if (reset) this.#resets()?.add(this.#flows, flow);
-  }
-
-  #judgeDatagram(way: Way, view: FrameView, remote: number): number {
-    if (view.fragmentBits !== 0) return FRAGMENT;
-    if (view.udpLength !== view.transportLength) return FORMAT;
-    const { gate } = this.#guard;
-    const { bytes } = view;
-    const at = view.transport + UDP_HEADER;
-    const length = view.udpLength - UDP_HEADER;
-    const server = this.#family.addressOf(remote);
-    const now = this.#clock[0]!;
-    if (way === OUT) {
-      return gate.judgeQuestion(this.#table, bytes, at, length, server, PROTOCOL_UDP, view.sourcePort, now);
-    }
-    if (view.offload === COMPLETE && !view.udpChecksumIsRight) return CHECKSUM;
-    return gate.judgeAnswer(this.#table, bytes, at, length, server, PROTOCOL_UDP, view.destinationPort, now);
   }
 }

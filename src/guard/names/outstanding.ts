@@ -7,10 +7,17 @@ const PATIENCE = 10_000_000;
 /** Behind a question's name: type and class. */
 const FIELDS = 4;
 
+/** Between whom a question and its answer go: the DNS server, the protocol's number, the VM's port. */
+export interface Exchange {
+  server: Address;
+  protocol: number;
+  port: number;
+}
+
+export const makeExchange = (): Exchange => ({ server: 0, protocol: 0, port: 0 });
+
 export class OutstandingQuestion {
-  server: Address = 0;
-  port = 0;
-  protocol = 0;
+  readonly exchange = makeExchange();
   id = 0;
   /** Last microsecond; negative = none. */
   end = -1;
@@ -20,35 +27,39 @@ export class OutstandingQuestion {
   /** The name in wire form, lower case. */
   readonly labels = new Uint8Array(LONGEST_NAME);
   labelsLength = 0;
+
+  /** Whether the answer with this id, in whose `bytes` the question's `length` bytes stand at `at`, is this question's. */
+  isAnsweredBy(exchange: Exchange, id: number, bytes: Uint8Array, at: number, length: number): boolean {
+    const { server, protocol, port } = this.exchange;
+    if (this.id !== id || port !== exchange.port || protocol !== exchange.protocol) return false;
+    if (server !== exchange.server || this.questionLength !== length) return false;
+    for (let index = 0; index < length; index++) if (this.question[index] !== bytes[at + index]) return false;
+    return true;
+  }
 }
 
 export class Outstanding {
   readonly #all = Array.from({ length: MOST_OUTSTANDING }, () => new OutstandingQuestion());
   #next = 0;
 
-  /** The question that this is the answer's, or undefined. The question stands in `bytes` at `at`. */
+  /** The question that an answer is to, or undefined. */
   find(
-    server: Address,
-    port: number,
-    protocol: number,
+    exchange: Exchange,
     id: number,
     bytes: Uint8Array,
     at: number,
     length: number,
     now: number,
   ): OutstandingQuestion | undefined {
-    for (const entry of this.#all) {
-      if (entry.id !== id || entry.port !== port || entry.end < now || entry.protocol !== protocol) continue;
-      if (entry.server === server && isSame(entry, bytes, at, length)) return entry;
+    for (const asked of this.#all) {
+      if (asked.end >= now && asked.isAnsweredBy(exchange, id, bytes, at, length)) return asked;
     }
     return undefined;
   }
 
   /** Notes a question, in the place of the oldest one where it is new; the same one again counts anew. */
   note(
-    server: Address,
-    port: number,
-    protocol: number,
+    exchange: Exchange,
     id: number,
     bytes: Uint8Array,
     at: number,
@@ -57,29 +68,21 @@ export class Outstanding {
     labelsLength: number,
     now: number,
   ): void {
-    const known = this.find(server, port, protocol, id, bytes, at, length, now);
+    const known = this.find(exchange, id, bytes, at, length, now);
     if (known !== undefined) this.forget(known);
-    const entry = this.#all[this.#next]!;
+    const asked = this.#all[this.#next]!;
     this.#next = (this.#next + 1) % MOST_OUTSTANDING;
-    entry.server = server;
-    entry.port = port;
-    entry.protocol = protocol;
-    entry.id = id;
-    entry.end = now + PATIENCE;
-    for (let index = 0; index < length; index++) entry.question[index] = bytes[at + index]!;
-    entry.questionLength = length;
-    for (let index = 0; index < labelsLength; index++) entry.labels[index] = labels[index]!;
-    entry.labelsLength = labelsLength;
+    Object.assign(asked.exchange, exchange);
+    asked.id = id;
+    asked.end = now + PATIENCE;
+    for (let index = 0; index < length; index++) asked.question[index] = bytes[at + index]!;
+    asked.questionLength = length;
+    for (let index = 0; index < labelsLength; index++) asked.labels[index] = labels[index]!;
+    asked.labelsLength = labelsLength;
   }
 
   /** It is answered. */
-  forget(entry: OutstandingQuestion): void {
-    entry.end = -1;
+  forget(asked: OutstandingQuestion): void {
+    asked.end = -1;
   }
-}
-
-function isSame(entry: OutstandingQuestion, bytes: Uint8Array, at: number, length: number): boolean {
-  if (entry.questionLength !== length) return false;
-  for (let index = 0; index < length; index++) if (entry.question[index] !== bytes[at + index]) return false;
-  return true;
 }

@@ -1,5 +1,6 @@
 /** Why a packet of the VM's does not pass, where the policy is closed but for names (docs/guard-names.md, Opening by name). */
 import type { NameTable } from "../../policy/name-table.ts";
+import { isQuic } from "../../policy/web-ports.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { DNS_PORT } from "../default-policy.ts";
 import { verdictOf } from "../reasons.ts";
@@ -17,7 +18,6 @@ const UNPINNED = verdictOf("name.unpinned");
 const RESOLVER_PORTS: ReadonlySet<number> = new Set([DNS_PORT, 853, 5353, 5355]);
 /** NetBIOS names (RFC 1002), by UDP. */
 const NETBIOS_PORT = 137;
-const QUIC_PORT = 443;
 
 /** `verdict`: what the rules say; `isRebound`: the address is one that an allowed name had and that no name opens. */
 export function refusalOf(
@@ -33,6 +33,6 @@ export function refusalOf(
   if (!udp && protocol !== PROTOCOL_TCP) return isRebound ? REBIND : verdict;
   if (RESOLVER_PORTS.has(port) || (udp && port === NETBIOS_PORT)) return RESOLVER;
   if (isRebound) return REBIND;
-  if (udp && port === QUIC_PORT) return QUIC;
+  if (isQuic(protocol, port)) return QUIC;
   return table.mayAllowPort(protocol, port) ? UNPINNED : verdict;
 }

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { NO_PLACE } from "../../../src/guard/ipv6/own-places.ts";
 import { RemoteNumbers, SCRATCH } from "../../../src/guard/ipv6/remote-numbers.ts";
 import { FrameView } from "../../../src/wire/frame-view.ts";
+import { grownBy } from "../../support/heap.ts";
 import {
   ACK,
   addressOf,
@@ -296,8 +297,6 @@ test("numbers are lent while something has them, as often as one likes, and each
 });
 
 test("policy allocates nothing per frame, whatever becomes of it", () => {
-  const collect = globalThis.gc;
-  assert.ok(collect, "run with --expose-gc, as scripts/test.ts does");
   const bench = new PolicyBench({ allow: ["out 2600::/16"], block: ["in [::/0]:9"] });
   const turns: [out: boolean, frame: Uint8Array][] = [];
   for (let index = 0; index < 50; index++) {
@@ -329,10 +328,6 @@ test("policy allocates nothing per frame, whatever becomes of it", () => {
     }
     return sum;
   };
-  judge(300_000); // compiled from here on
-  collect();
-  const before = process.memoryUsage().heapUsed;
-  judge(300_000);
-  const grown = process.memoryUsage().heapUsed - before;
+  const grown = grownBy(300_000, judge);
   assert.ok(grown < 1_000_000, `${grown} bytes`);
 });

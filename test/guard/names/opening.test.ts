@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseRules } from "../../../src/policy/rule.ts";
+import { parseIPv4 } from "../../../src/wire/address.ts";
 import { ACK_FLAG, FIN, RST } from "../segment.ts";
 import { SECOND, udp } from "../support.ts";
 import { fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
@@ -176,4 +177,26 @@ test("a SYN that a name allowed and a limit refused leaves nothing for the next 
   // By address: nothing of it is inspected.
   assert.equal(world.connect("104.17.0.1", 443, 2000), "pass");
   assert.equal(world.say("104.17.0.1", text("SSH-2.0-x\r\n"), 0, 443, 2000), "pass");
+});
+
+test("explain says of an address what the data path does, and by which name it is open", () => {
+  const world = new World([NAME]);
+  const explain = (remote: string, port: number, protocol: "tcp" | "udp" = "tcp") =>
+    world.guard.explain({ direction: "out", protocol, remote: parseIPv4(remote)!, port });
+  assert.equal(explain(CDN, 443).reason, "name.unpinned");
+  world.resolve(NAME, CDN);
+  assert.deepEqual(explain(CDN, 443), { verdict: "pass", byName: NAME, rule: { action: "allow", text: NAME } });
+  assert.equal(world.connect(CDN), "pass");
+  for (const [remote, port, protocol] of [
+    [CDN, 22, "tcp"],
+    [CDN, 443, "udp"],
+    ["9.9.9.9", 443, "tcp"],
+    ["9.9.9.9", 853, "tcp"],
+    ["10.1.2.3", 443, "tcp"],
+  ] as const) {
+    const said = explain(remote, port, protocol).reason;
+    const done =
+      protocol === "tcp" ? world.connect(remote, port, 41_000) : world.out(udp(4000, port, { destination: remote }));
+    assert.equal(said, done, `${remote} ${protocol} ${port}`);
+  }
 });
