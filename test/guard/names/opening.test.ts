@@ -39,6 +39,14 @@ test("a port that the rule names opens by the pair alone, for the TTL, and by UD
   assert.equal(world.connect(CDN, 22, 40_002), "pass");
 });
 
+test("other ports than 80 and 443 are open for the TTL only, a minute at least", () => {
+  const world = new World([`${NAME}:22`, NAME]);
+  world.resolve(NAME, CDN, 5);
+  world.wait(60 * SECOND + 1);
+  assert.equal(world.connect(CDN, 22), "name.unpinned");
+  assert.equal(world.connect(CDN, 443, 40_001), "pass");
+});
+
 test("the hello decides: an allowed name goes on, another one is broken off both ways", () => {
   const world = new World([NAME]);
   world.resolve(NAME, CDN);
