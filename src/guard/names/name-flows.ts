@@ -163,10 +163,16 @@ export class NameFlows implements FlowCompanion {
     return this.#table.ask(said.labels, said.labels.length, protocol, port) === NAME_ALLOWED;
   }
 
-  /** The policy has no names any more: nothing is inspected. */
+  /**
+   * The policy has no names any more: nothing is inspected. What has not said a name by now is open by its address alone, also
+   * when names come back.
+   */
   release(): void {
     for (let flow = 0; flow < this.#flows.extent; flow++) {
-      if (this.#slots[flow]! >= 0) this.#inspections.end(this.#slots[flow]!);
+      if (this.#slots[flow]! >= 0) {
+        this.#inspections.end(this.#slots[flow]!);
+        if (this.#said[flow] === undefined) this.#forgetPair(flow);
+      }
       this.#slots[flow] = NONE;
     }
   }
@@ -175,9 +181,7 @@ export class NameFlows implements FlowCompanion {
 
   /** A flow is over. */
   ended(flow: number): void {
-    const pair = this.#pairs[flow];
-    if (pair !== undefined) pair.flows--;
-    this.#pairs[flow] = undefined;
+    this.#forgetPair(flow);
     this.#said[flow] = undefined;
     const slot = this.#slots[flow]!;
     this.#slots[flow] = NONE;
@@ -200,6 +204,12 @@ export class NameFlows implements FlowCompanion {
   answer(view: FrameView, verdict: number, out: Uint8Array, at: number): number {
     if (view.protocol === PROTOCOL_TCP) return this.#inspections.takeAnswer(out, at);
     return putDnsReply(this.#guard.gate, view, verdict, out, at);
+  }
+
+  #forgetPair(flow: number): void {
+    const pair = this.#pairs[flow];
+    if (pair !== undefined) pair.flows--;
+    this.#pairs[flow] = undefined;
   }
 
   #tellOpened(view: FrameView, remote: number): void {

@@ -208,3 +208,15 @@ test("explain says of an address what the data path does, and by which name it i
     assert.equal(said, done, `${remote} ${protocol} ${port}`);
   }
 });
+
+test("a connection that has said nothing while names were away goes on by its address alone", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  world.connect(CDN);
+  world.connect(CDN, 443, 40_001);
+  assert.equal(world.say(CDN, HELLO, 0, 443, 40_001), "pass");
+  world.guard.setRules(parseRules(["out 0.0.0.0/0"], []));
+  assert.equal(world.guard.setRules(parseRules([...ONLY.allow, NAME], ONLY.block)), 1);
+  assert.notEqual(world.say(CDN, EVIL), "pass");
+  assert.equal(world.say(CDN, text("more"), HELLO.length, 443, 40_001), "pass");
+});
