@@ -1,10 +1,7 @@
 /** softnet's answers as text for `softnet ctl`. Fields are not validated, since another version may answer. */
 import { DROP_REASONS } from "../guard/reasons.ts";
+import { duration, type Fields, fieldsOf, listOf } from "../operate/fields.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
-
-const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? (value as Fields) : {});
-const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 const shown = (value: unknown): string => (value === null || value === undefined ? "none" : String(value));
 
 /** The policy in the format of a policy file. */
@@ -26,14 +23,16 @@ export function describeStatus(status: Fields): string[] {
   const address = status.binding === null ? "no address yet" : `${shown(binding.address)}, ${shown(binding.origin)}`;
   const file = typeof policy.file === "string" ? `, with ${policy.file}` : "";
   return [
+    ...(typeof status.name === "string" ? [`name       ${status.name}`] : []),
     `softnet    ${shown(status.version)}, up ${duration(Number(status.uptime))}`,
     `network    ${shown(status.network)}, ${status.isolated ? "isolated" : "not isolated"}`,
     `VM         ${shown(status.mac)}, ${address}${left(binding.seconds)}`,
     ...ipv6Lines(status.ipv6),
+    ...(typeof status.interface === "string" ? [`interface  ${status.interface}`] : []),
     `gateway    ${shown(status.gateway)}`,
     `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
     ...network6Lines(status.network6),
-    `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
+    `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}, by ${shown(policy.source)}${file}`,
     `flows      ${shown(flows.inUse)} of ${shown(flows.limit)}`,
     ...describeLane(fieldsOf(status.lane)),
     ...(listOf(fieldsOf(status.limits).limits).length > 0 ? describeLimits(fieldsOf(status.limits)) : []),
@@ -200,22 +199,4 @@ function counterLines(counters: Fields): string[] {
     lines.push(`${String(count).padStart(12)}  ${name.padEnd(24)} ${text}`.trimEnd());
   }
   return lines;
-}
-
-/** Whole seconds in words: `2 d 3 h`, `4 min 5 s`. */
-function duration(seconds: number): string {
-  const units = [
-    [86_400, "d"],
-    [3_600, "h"],
-    [60, "min"],
-    [1, "s"],
-  ] as const;
-  let left = Math.max(0, Math.floor(seconds));
-  const words: string[] = [];
-  for (const [size, unit] of units) {
-    const count = Math.floor(left / size);
-    left -= count * size;
-    if (count > 0) words.push(`${count} ${unit}`);
-  }
-  return words.slice(0, 2).join(" ") || "0 s";
 }

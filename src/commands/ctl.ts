@@ -1,10 +1,13 @@
 /**
- * `softnet ctl PATH… COMMAND`: sends a command to running softnets through --control-socket, and prints text or JSON.
+ * `softnet ctl VM… COMMAND`: sends a command to running softnets through their control sockets, and prints text or JSON. A VM
+ * is a path, a name, a MAC address or a pattern (ctl-targets.ts).
  */
-import { type Answer, ControlClient } from "../control/client.ts";
+import { type Answer, ControlClient, NoSoftnet } from "../control/client.ts";
+import { AT_ONCE, askOne } from "../operate/ask.ts";
+import { jsonLine, printable } from "../operate/fields.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
-import { findTargets, splitAtCommand } from "./ctl-targets.ts";
+import { type FindVms, findTargets, splitAtCommand, type Target } from "./ctl-targets.ts";
 import {
   describeEvent,
   describeExplanation,
@@ -22,64 +25,70 @@ export interface CtlArguments {
   readonly only?: readonly Rule[];
   /** Only `keep`. */
   readonly isolation?: string;
+  /** Every VM of the host. */
+  readonly all?: boolean;
   readonly json?: boolean;
 }
 
 const COMMANDS = ["status", "get", "set", "explain", "names", "lane", "limits", "watch"] as const;
 type CtlCommand = (typeof COMMANDS)[number];
 
-/** How many softnets are asked at a time. */
-const AT_ONCE = 32;
+/** Milliseconds that one softnet has for its answer. */
+const ANSWER_WITHIN = 10_000;
 
+type Lines = (answer: Answer) => readonly string[];
 /** Prints one softnet's answer or event. */
-type Print = (answer: Answer, lines: (answer: Answer) => readonly string[]) => void;
+type Print = (answer: Answer, lines: Lines) => void;
+
+/** What a command asks of each softnet, and how its answer is printed. `watch` asks for events. */
+interface Question {
+  readonly method: string;
+  readonly params: object;
+  readonly lines: Lines;
+}
 
 /**
- * `words`: paths, a command and its arguments. Prints to `descriptor` (stdout). With several paths, an error of one is
- * a line for `complain`. Returns the exit code. Throws UserError.
+ * `words`: VMs, a command and its arguments; `find` returns all VMs of the host. Prints to `descriptor` (stdout). With several
+ * VMs, an error of one is a line for `complain`. Returns the exit code. Throws UserError.
  */
 export async function ctl(
   words: readonly string[],
   given: CtlArguments,
   descriptor: number,
   complain: (line: string) => void,
+  find: FindVms,
 ): Promise<number> {
-  const { paths: named, name, rest } = splitAtCommand(words, COMMANDS);
+  const { vms, name, rest } = splitAtCommand(words, COMMANDS, given.all);
   const command = COMMANDS.find((one) => one === name);
   if (command === undefined) throw new UserError(`ctl ${name}: there is no such command: give ${COMMANDS.join(", ")}`);
   refuseSurplus(command, rest, given);
-  const question = command === "explain" ? parseQuestion(rest) : undefined;
-  const lane = command === "lane" ? parseLane(rest) : undefined;
-  const limits = command === "limits" ? parseLimitsWords(rest) : undefined;
-  const { paths, many } = findTargets(named);
+  const question = questionOf(command, rest, given);
+  const { targets, many } = await findTargets(vms, given.all ?? false, find);
   const output = new Output(descriptor);
-  const task = {
-    command,
-    question,
-    lane,
-    limits,
-    given,
-    output,
-    ...(command === "watch" && { interrupted: interruption() }),
-  };
+  const events = command === "watch" ? { output, interrupted: interruption() } : undefined;
+  const ask = (target: Target, print: Print): Promise<void> =>
+    events === undefined ? askTarget(target, question, print) : watch(target, events, print);
   if (!many) {
-    await askOne(paths[0]!, task, printer(output, given));
+    await ask(targets[0]!, printer(output, given));
     return 0;
   }
-  if (command === "watch" && paths.length > AT_ONCE)
+  if (command === "watch" && targets.length > AT_ONCE)
     throw new UserError(`ctl watch follows at most ${AT_ONCE} at a time: name fewer`);
   let failed = 0;
-  for (let begin = 0; begin < paths.length; begin += AT_ONCE) {
-    const asked = paths.slice(begin, begin + AT_ONCE).map(async (path) => {
+  for (let begin = 0; begin < targets.length; begin += AT_ONCE) {
+    const asked = targets.slice(begin, begin + AT_ONCE).map(async (target) => {
       const prints: (() => void)[] = [];
-      const print = printer(output, given, path);
+      const print = printer(output, given, target);
       try {
-        // Events are printed when they arrive, answers in the order of the paths.
-        await askOne(path, task, command === "watch" ? print : (...what) => prints.push(() => print(...what)));
+        // Events are printed when they arrive, answers in the order of the VMs.
+        await ask(target, command === "watch" ? print : (...what) => prints.push(() => print(...what)));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
+        if (target.mayBeGone && error instanceof NoSoftnet) return prints;
         failed++;
-        prints.push(() => complain(error.message.startsWith(path) ? error.message : `${path}: ${error.message}`));
+        const { label, path } = target;
+        const isSaid = [label, path].some((start) => start !== undefined && error.message.startsWith(start));
+        prints.push(() => complain(printable(isSaid ? error.message : `${label}: ${error.message}`)));
       }
       return prints;
     });
@@ -88,57 +97,63 @@ export async function ctl(
   return failed > 0 ? 1 : 0;
 }
 
-interface Task {
-  readonly command: CtlCommand;
-  readonly question: object | undefined;
-  /** What the express lane is to be. */
-  readonly lane: string | undefined;
-  /** What the limits are to be; `get`: they stay. */
-  readonly limits: readonly string[] | "get" | undefined;
-  readonly given: CtlArguments;
-  readonly output: Output;
-  /** Resolved by Ctrl-C, for watching. */
-  readonly interrupted?: Promise<undefined>;
-}
-
-async function askOne(
-  path: string,
-  { command, question, lane, limits, given, output, interrupted }: Task,
-  print: Print,
-): Promise<void> {
-  const client = await ControlClient.connect(path);
-  try {
-    if (command === "status") print(await client.ask("softnet.status"), describeStatus);
-    if (command === "get") print(await client.ask("softnet.policy.get"), policyLines);
-    if (command === "set") {
+function questionOf(command: CtlCommand, words: readonly string[], given: CtlArguments): Question {
+  switch (command) {
+    case "status":
+      return { method: "softnet.status", params: {}, lines: describeStatus };
+    case "get":
+      return { method: "softnet.policy.get", params: {}, lines: policyLines };
+    case "set": {
       const [allow, block] = [given.allow, given.block].map((rules) => (rules ?? []).map(formatRule));
       const only = given.only?.map(formatRule);
-      print(await client.ask("softnet.policy.set", { allow, block, only, isolation: given.isolation }), policyLines);
+      const params = { allow, block, only, isolation: given.isolation };
+      return { method: "softnet.policy.set", params, lines: policyLines };
     }
-    if (command === "names") print(await client.ask("softnet.names"), describeNames);
-    if (limits !== undefined) {
-      const asked = limits === "get" ? client.ask("softnet.limits.get") : client.ask("softnet.limits.set", { limits });
-      print(await asked, describeLimits);
+    case "explain":
+      return { method: "softnet.explain", params: parseQuestion(words), lines: describeExplanation };
+    case "names":
+      return { method: "softnet.names", params: {}, lines: describeNames };
+    case "lane":
+      return { method: "softnet.lane.set", params: { state: parseLane(words) }, lines: describeLane };
+    case "limits": {
+      const limits = parseLimitsWords(words);
+      if (limits === "get") return { method: "softnet.limits.get", params: {}, lines: describeLimits };
+      return { method: "softnet.limits.set", params: { limits }, lines: describeLimits };
     }
-    if (lane !== undefined) print(await client.ask("softnet.lane.set", { state: lane }), describeLane);
-    if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
-    if (interrupted) await watch(client, output, interrupted, (event) => print(event, describeEvent));
-  } finally {
-    client.close();
+    case "watch":
+      return { method: "softnet.events", params: {}, lines: describeEvent };
   }
 }
 
-/** With `path`, each answer is printed with it: as a heading, or as the first key of the object. */
-function printer(output: Output, { json }: CtlArguments, path?: string): Print {
+/** The path of a VM's control socket. Throws UserError where it has none. */
+function pathOf({ path, label }: Target): string {
+  if (path !== undefined) return path;
+  throw new UserError(
+    `${label}: it has no control socket; softnet makes one with --name NAME or --control-socket PATH`,
+  );
+}
+
+async function askTarget(target: Target, { method, params, lines }: Question, print: Print): Promise<void> {
+  const asked = await askOne(pathOf(target), method, params, ANSWER_WITHIN);
+  if ("error" in asked) throw asked.gone ? new NoSoftnet(asked.error) : new UserError(asked.error);
+  print(asked.answer, lines);
+}
+
+/** With a target, each answer is printed with whose it is: as a heading, or as the first keys of the object. */
+function printer(output: Output, { json }: CtlArguments, target?: Target): Print {
   return (answer, lines) => {
     if (json) {
-      output.line(JSON.stringify(path === undefined ? answer : { path, ...answer }));
+      output.line(jsonLine(target === undefined ? answer : { ...whose(target), ...answer }));
     } else {
-      if (path !== undefined) output.line(printable(`== ${path}`));
+      if (target !== undefined) output.line(printable(`== ${target.label}`));
       for (const line of lines(answer)) output.line(printable(line));
     }
     output.flush();
   };
+}
+
+function whose({ path, label }: Target): object {
+  return { path, ...(label !== path && { vm: label }) };
 }
 
 function refuseSurplus(command: CtlCommand, words: readonly string[], given: CtlArguments): void {
@@ -191,22 +206,21 @@ function interruption(): Promise<undefined> {
 
 /** Prints events until Ctrl-C, or until the output's reader has closed it. */
 async function watch(
-  client: ControlClient,
-  output: Output,
-  interrupted: Promise<undefined>,
-  print: (event: Answer) => void,
+  target: Target,
+  { output, interrupted }: { readonly output: Output; readonly interrupted: Promise<undefined> },
+  print: Print,
 ): Promise<void> {
-  await client.ask("softnet.events");
-  while (output.open) {
-    const event = client.event();
-    event.catch(() => {}); // it is awaited below, or not needed any more
-    const next = await Promise.race([event, interrupted]);
-    if (next === undefined) return;
-    print(next);
+  const client = await ControlClient.connect(pathOf(target));
+  try {
+    await client.ask("softnet.events");
+    while (output.open) {
+      const event = client.event();
+      event.catch(() => {}); // it is awaited below, or not needed any more
+      const next = await Promise.race([event, interrupted]);
+      if (next === undefined) return;
+      print(next, describeEvent);
+    }
+  } finally {
+    client.close();
   }
-}
-
-/** Removes control characters: the program at that path must not control this terminal. */
-function printable(line: string): string {
-  return line.replace(/[^ -~]/g, "?");
 }

@@ -1,8 +1,13 @@
 /**
- * `softnet list`: prints which VM of this host has which address, from the registry, and which interfaces ended softnets have
- * left closed. Any user may run it.
+ * `softnet list`: prints every VM of this host whose softnet runs, however it was started, with what its softnet says of itself
+ * where the caller may ask it; VMs whose softnet has ended and whose address may be taken up again; and which interfaces
+ * ended softnets have left closed. Any user may run it.
  */
 import type { ClosedInterface } from "../attach/closed.ts";
+import { columns } from "../operate/columns.ts";
+import { duration, fieldsOf, jsonLine, listOf, numberOf, textOf } from "../operate/fields.ts";
+import { type HostVm, readHostVms } from "../operate/host-vms.ts";
+import { type FoundVm, findVms, type Runtime } from "../operate/vms.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
 import { type Holder, readHolders } from "../registry/holders.ts";
 import type { RegistrySystem } from "../registry/system.ts";
@@ -15,27 +20,36 @@ export interface ListArguments {
   readonly json?: boolean;
 }
 
-const HEADINGS = ["ADDRESS", "MAC", "STATE", "EXPIRES", "PID", "CONTROL", "NETWORK"];
+/** Where it is read from. */
+export interface HostSources {
+  readonly registry: RegistrySystem;
+  readonly runtimes: readonly Runtime[];
+  readonly closed: readonly ClosedInterface[];
+}
 
-/** Prints to `descriptor` (stdout); nothing where no VM has an address and nothing is closed. Throws UserError. */
-export function list(
-  system: RegistrySystem,
-  { json }: ListArguments,
-  descriptor: number,
-  closed: readonly ClosedInterface[] = [],
-): void {
-  const holders = read(system);
+const HEADINGS = ["NAME", "MAC", "STATE", "INTERFACE", "ADDRESSES", "POLICY", "UPTIME", "DROPS", "NETWORK"];
+
+/** Prints to `descriptor` (stdout); nothing where there is no VM and nothing is closed. Rejects with UserError. */
+export async function list(sources: HostSources, { json }: ListArguments, descriptor: number): Promise<void> {
+  const { registry, runtimes, closed } = sources;
+  const vms = await readHostVms(findHostVms(registry, runtimes));
+  const holders = readRegistry(() => readHolders(registry));
   const output = new Output(descriptor);
   const lines = json
-    ? [...holders.map(toJson), ...closed.map(closedToJson)].map((line) => JSON.stringify(line))
-    : table([...holders.map(toRow), ...closed.map(closedToRow)]);
+    ? [...objects(vms, holders), ...closed.map(closedToJson)].map(jsonLine)
+    : columns([HEADINGS, ...vms.map(toRow), ...endedRows(holders), ...closed.map(closedToRow)]);
   for (const line of lines) output.line(line);
   output.flush();
 }
 
-function read(system: RegistrySystem): Holder[] {
+/** All VMs whose softnet runs. Throws UserError where the registry cannot be read. */
+export function findHostVms(registry: RegistrySystem, runtimes: readonly Runtime[]): FoundVm[] {
+  return readRegistry(() => findVms(registry, runtimes));
+}
+
+function readRegistry<T>(read: () => T): T {
   try {
-    return readHolders(system);
+    return read();
   } catch (error) {
     if (error instanceof UntrustedRegistry) {
       throw new UserError(`${error.message}, so it cannot be trusted: let root remove it`);
@@ -44,8 +58,22 @@ function read(system: RegistrySystem): Holder[] {
   }
 }
 
-/** Keys as in the table's headings; times in ISO 8601. */
-function toJson({ address, mac, state, origin, expires, pid, control, network }: Holder): object {
+/** One for each address, as the registry has them, then VMs that it does not know, or without an address. */
+function objects(vms: readonly HostVm[], holders: readonly Holder[]): object[] {
+  const listed = holders.map((holder) => {
+    const vm = holder.state === "live" ? vms.find(({ found }) => isSame(found, holder)) : undefined;
+    return { object: { ...holderToJson(holder), ...vmToJson(vm) }, vm };
+  });
+  const seen = new Set(listed.map(({ vm }) => vm));
+  return [...listed.map(({ object }) => object), ...vms.filter((vm) => !seen.has(vm)).flatMap(unregistered)];
+}
+
+function isSame({ pid, mac, network }: FoundVm, holder: Holder): boolean {
+  return pid === holder.pid && mac === formatMac(holder.mac) && network === holder.network;
+}
+
+/** Times in ISO 8601. */
+function holderToJson({ address, mac, state, origin, expires, pid, control, network }: Holder): object {
   return {
     address: formatAddress(address),
     mac: formatMac(mac),
@@ -58,7 +86,44 @@ function toJson({ address, mac, state, origin, expires, pid, control, network }:
   };
 }
 
-/** The same members, and the interface. */
+/** A live VM that the registry has no address of: the addresses that its softnet says, or none. */
+function unregistered(vm: HostVm): object[] {
+  const { status = {}, found, mac, network } = vm;
+  const bound = [status.binding, ...listOf(status.ipv6)].map(fieldsOf).filter(({ address }) => textOf(address));
+  return (bound.length === 0 ? [{}] : bound).map((one: { address?: unknown; origin?: unknown; seconds?: unknown }) => {
+    const seconds = numberOf(one.seconds);
+    return {
+      address: textOf(one.address) ?? null,
+      mac: mac ?? null,
+      state: "live",
+      origin: textOf(one.origin) ?? null,
+      expires: seconds === undefined ? null : endIn(seconds),
+      pid: found.pid ?? null,
+      control: found.control ?? null,
+      network: network ?? null,
+      ...vmToJson(vm),
+    };
+  });
+}
+
+/** Null for a number that is no time. */
+function endIn(seconds: number): string | null {
+  const end = new Date(Date.now() + seconds * 1000);
+  return Number.isNaN(end.getTime()) ? null : end.toISOString();
+}
+
+function vmToJson(vm: HostVm | undefined): object {
+  const { name, uptime, policy, drops } = vm ?? {};
+  return {
+    interface: vm?.interface ?? null,
+    name: name ?? null,
+    policy: policy ?? null,
+    uptime: uptime ?? null,
+    drops: drops ?? null,
+  };
+}
+
+/** The same members as of a VM, and the interface. */
 function closedToJson({ name, mac, bridge }: ClosedInterface): object {
   return {
     address: null,
@@ -69,29 +134,45 @@ function closedToJson({ name, mac, bridge }: ClosedInterface): object {
     pid: null,
     control: null,
     network: bridge === undefined ? null : `bridge ${bridge}`,
+    ...vmToJson(undefined),
     interface: name,
   };
 }
 
-/** Columns as wide as their longest cell; no headings without a line below them. */
-function table(lines: readonly (readonly string[])[]): string[] {
-  if (lines.length === 0) return [];
-  const rows = [HEADINGS, ...lines];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join("  ")
-      .trimEnd(),
-  );
+function toRow({
+  name = "-",
+  mac = "-",
+  addresses,
+  policy = "-",
+  uptime,
+  drops,
+  network = "-",
+  ...vm
+}: HostVm): string[] {
+  const up = uptime === undefined ? "-" : duration(uptime);
+  const dropped = drops === undefined ? "-" : String(drops);
+  return [name, mac, "live", vm.interface ?? "-", addressesText(addresses), policy, up, dropped, network];
 }
 
-function toRow({ address, mac, state, expires, pid, control = "-", network }: Holder): string[] {
-  const ends = Number.isFinite(expires) ? new Date(expires).toISOString().replace(/\.\d+/, "") : "never";
-  return [formatAddress(address), formatMac(mac), state, ends, pid === undefined ? "-" : String(pid), control, network];
+/** A line for each VM whose softnet has ended. */
+function endedRows(holders: readonly Holder[]): string[][] {
+  const rows = new Map<string, { readonly holder: Holder; readonly addresses: string[] }>();
+  for (const holder of holders) {
+    if (holder.state === "live") continue;
+    const key = `${holder.state} ${holder.network} ${holder.mac}`;
+    const row = rows.get(key) ?? { holder, addresses: [] };
+    row.addresses.push(formatAddress(holder.address));
+    rows.set(key, row);
+  }
+  return [...rows.values()].map(({ holder: { mac, state, network }, addresses }) => {
+    return ["-", formatMac(mac), state, "-", addressesText(addresses), "-", "-", "-", network];
+  });
+}
+
+function addressesText(addresses: readonly string[]): string {
+  return addresses.join(", ") || "-";
 }
 
 function closedToRow({ name, mac, bridge }: ClosedInterface): string[] {
-  const where = bridge === undefined ? name : `${name}, before on bridge ${bridge}`;
-  return ["-", mac, "closed", "-", "-", "-", where];
+  return ["-", mac, "closed", name, "-", "-", "-", "-", bridge === undefined ? "-" : `before on bridge ${bridge}`];
 }

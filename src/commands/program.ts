@@ -8,6 +8,7 @@ import { CaptureError } from "../capture/errors.ts";
 import { AGENT } from "../demo/agent-argument.ts";
 import { HOST_HELPER } from "../host/argument.ts";
 import { heldRights } from "../native/rights.ts";
+import type { FoundVm } from "../operate/vms.ts";
 import { refuseBorrowedRights, returnRights } from "../privileges/borrowed.ts";
 import { refuseTightLimits } from "../privileges/limits.ts";
 import { SEND_CRASH, watchForCrashes } from "../telemetry/crash.ts";
@@ -25,13 +26,18 @@ import { oneOf, onlyList, ruleList, wholeNumber } from "./values.ts";
 const STDOUT = 1;
 const STDERR = 2;
 
+const TOO_FEW_WORDS = "ctl needs a VM and a command: softnet ctl VM status; see softnet ctl --help";
+
 const CTL_EXAMPLES = `
   softnet ctl /run/user/1000/vm.ctl status
   softnet ctl /run/user/1000/vm.ctl get
   softnet ctl /run/user/1000/vm.ctl set --allow "out 203.0.113.7/32:443" --block @private
   softnet ctl /run/user/1000/vm.ctl explain out tcp 203.0.113.7 443
   softnet ctl /run/user/1000/vm.ctl watch --json
-  softnet ctl /run/vms status --json`;
+  softnet ctl /run/vms status --json
+  softnet ctl web-1 status
+  softnet ctl "web-*" set --only "deb.debian.org"
+  softnet ctl --all explain out tcp 203.0.113.7 443`;
 
 function program(): Command {
   const softnet = new Command("softnet")
@@ -113,35 +119,45 @@ function addReplay(softnet: Command): void {
 
 function addCtl(softnet: Command): void {
   softnet
-    .command("ctl <path> <command> [words...]")
-    .usage("<path...> <command> [words...] [options]")
+    .command("ctl [words...]")
+    .usage("<vm...> <command> [words...] [options]")
     .description(
-      "ask running softnets at their --control-socket, or a folder's *.ctl: status, get, set, explain, names, lane, limits, watch",
+      "ask running softnets, each by its VM's name (* for any characters), its socket's path or a folder's *.ctl: status, get, set, explain, names, lane, limits, watch",
     )
+    .option("--all", "every VM of this host, in place of a name")
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))
     .option("--only <list>", "for set: rules that allow, and everything else that the VM sends is closed", onlyList)
     .option("--isolation <keep>", "for set: the VM stays as isolated as it is", oneOf("--isolation", ["keep"]))
     .option("--json", "print the answers as JSON")
     .addHelpText("after", CTL_EXAMPLES)
-    .action(async (path: string, command: string, words: string[], given: CtlArguments) => {
+    .action(async (words: string[], given: CtlArguments) => {
       await returnRights();
+      if (words.length < (given.all ? 1 : 2)) throw new UserError(TOO_FEW_WORDS);
       const { ctl } = await import("./ctl.ts");
       const complain = (line: string): void => void process.stderr.write(`softnet: ${line}\n`);
-      process.exitCode = await ctl([path, command, ...words], given, STDOUT, complain);
+      process.exitCode = await ctl(words, given, STDOUT, complain, findVmsHere);
     });
+}
+
+/** All VMs of this host; only what that needs is loaded. */
+async function findVmsHere(): Promise<FoundVm[]> {
+  const { findHostVms } = await import("./list.ts");
+  const { hostRegistry, userRuntimesHere } = await import("./platform/find-registry.ts");
+  return findHostVms(await hostRegistry(), await userRuntimesHere());
 }
 
 function addList(softnet: Command): void {
   softnet
     .command("list")
-    .description("print which VM of this host has which address, and which interfaces are closed")
+    .description("print the VMs of this host with their addresses, and which interfaces are closed")
     .option("--json", "print one JSON object a line")
     .action(async (given: ListArguments) => {
       const { list } = await import("./list.ts");
-      const { closedInterfacesHere, hostRegistry } = await import("./platform/find-registry.ts");
+      const { closedInterfacesHere, hostRegistry, userRuntimesHere } = await import("./platform/find-registry.ts");
       await returnRights();
-      list(await hostRegistry(), given, STDOUT, await closedInterfacesHere());
+      const closed = await closedInterfacesHere();
+      await list({ registry: await hostRegistry(), runtimes: await userRuntimesHere(), closed }, given, STDOUT);
     });
 }
 

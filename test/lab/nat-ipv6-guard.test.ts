@@ -55,7 +55,7 @@ suite("nat with IPv6 and the guard", { concurrency: 2 }, () => {
     assert.ok(own.includes(address) && own.some((one) => one.startsWith("fe80:")), own.join());
     const [command, ...args] = softnetCommand(["list"]);
     const { stdout } = await lab.host.run(command!, args);
-    assert.match(stdout, new RegExp(`${address} .*${guest.mac}`));
+    assert.match(stdout, new RegExp(`${guest.mac} .*${address}`));
     client.close();
     assertInnocent(await guest.stop());
     await asBefore6(lab.host, before);
