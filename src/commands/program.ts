@@ -21,6 +21,7 @@ import { writeIfPossible } from "./output.ts";
 import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
 import { leaveTerminal } from "./terminal.ts";
+import type { TopArguments } from "./top.ts";
 import { oneOf, onlyList, ruleList, wholeNumber } from "./values.ts";
 
 const STDOUT = 1;
@@ -60,6 +61,7 @@ function program(): Command {
   addReplay(softnet);
   addCtl(softnet);
   addList(softnet);
+  addTop(softnet);
   addDemo(softnet);
   return softnet;
 }
@@ -158,6 +160,19 @@ function addList(softnet: Command): void {
       await returnRights();
       const closed = await closedInterfacesHere();
       await list({ registry: await hostRegistry(), runtimes: await userRuntimesHere(), closed }, given, STDOUT);
+    });
+}
+
+function addTop(softnet: Command): void {
+  softnet
+    .command("top")
+    .description("a live screen of the VMs of this host: traffic, flows, drops with their reasons, names")
+    .option("--once", "print one screen as text; the same where there is no terminal")
+    .option("--interval <seconds>", "seconds between two looks", wholeNumber("--interval", 1, 60), 2)
+    .action(async (given: TopArguments) => {
+      await returnRights();
+      const { top } = await import("./top.ts");
+      process.exitCode = await top(given, findVmsHere);
     });
 }
 

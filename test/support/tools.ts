@@ -17,6 +17,7 @@ import { PATIENCE } from "./patience.ts";
 
 /** Which Debian package brings a program. */
 const PACKAGES = {
+  tmux: "tmux",
   tshark: "tshark",
   capinfos: "wireshark-common",
   editcap: "wireshark-common",

@@ -23,11 +23,12 @@ export interface NameScene {
   run(command: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-/** `resolver`: starts another announced DNS server in dnsmasq's place. */
+/** `resolver`: starts another announced DNS server in dnsmasq's place. `more`: more options of softnet. */
 export async function openNameScene(
   t: TestContext,
   only?: string,
   resolver?: (lab: Lab) => Promise<void>,
+  more: readonly string[] = [],
 ): Promise<NameScene> {
   const lab = Lab.open(t);
   await DhcpServer.start(lab, "dhcpd");
@@ -66,7 +67,7 @@ export async function openNameScene(
   await lab.start(lab.internet, "dnsmasq", other).line(/started/);
 
   const control = new ControlPath(lab);
-  const args = only === undefined ? [] : [...control.options, "--only", only];
+  const args = only === undefined ? [] : [...control.options, "--only", only, ...more];
   const guest = await lab.guest({ bare: only === undefined, args });
   await lease(guest);
   const client = only === undefined ? undefined : await control.client();
