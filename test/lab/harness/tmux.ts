@@ -1,18 +1,27 @@
 /** A real terminal for a program of a test's: tmux without the user's settings, its screen captured as text. */
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { temporaryFolder } from "../../support/folder.ts";
 import { until } from "./program.ts";
 
 export class Tmux {
+  /** The server's own, so that no other server is ever asked. */
+  readonly #socket: string;
   readonly #environment: NodeJS.ProcessEnv;
 
   /** An interactive shell in a terminal of that size; it ends with the test. */
   constructor(t: TestContext, columns: number, rows: number) {
     const { TMUX: _, NO_COLOR: __, ...environment } = process.env;
-    this.#environment = { ...environment, TMUX_TMPDIR: temporaryFolder(t), LC_ALL: "C.UTF-8", PS1: "$ " };
+    this.#environment = { ...environment, LC_ALL: "C.UTF-8", PS1: "$ " };
+    const folder = mkdtempSync(join(tmpdir(), "softnet-tmux-"));
+    this.#socket = join(folder, "socket");
     this.#tmux("-f", "/dev/null", "new-session", "-d", "-x", String(columns), "-y", String(rows), "sh");
-    t.after(() => this.#tmux("kill-server"));
+    t.after(() => {
+      this.#tmux("kill-server");
+      rmSync(folder, { recursive: true });
+    });
   }
 
   /** Keys by tmux' names (`Down`, `Enter`), or text. */
@@ -48,7 +57,10 @@ export class Tmux {
   }
 
   #tmux(...words: readonly string[]): string {
-    const { stdout, stderr, status } = spawnSync("tmux", words, { env: this.#environment, encoding: "utf8" });
+    const { stdout, stderr, status } = spawnSync("tmux", ["-S", this.#socket, ...words], {
+      env: this.#environment,
+      encoding: "utf8",
+    });
     if (status !== 0) throw new Error(`tmux ${words[0]}: ${stderr}`);
     return stdout;
   }
