@@ -24,7 +24,8 @@ import { heldRights } from "../native/rights.ts";
 /** Variables that softnet reads after the drop, and those that sudo sets. */
 const CRASHES = ["SENTRY_DSN", "CIRRUS_SENTRY_TAGS", "SOFTNET_CRASH_REPORT"];
 const SERVICE = "NOTIFY_SOCKET";
-const KEPT: ReadonlySet<string> = new Set([...CRASHES, SERVICE, "SUDO_UID", "SUDO_GID", "SUDO_USER"]);
+const SCREEN = "NO_COLOR";
+const KEPT: ReadonlySet<string> = new Set([...CRASHES, SERVICE, SCREEN, "SUDO_UID", "SUDO_GID", "SUDO_USER"]);
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** To be called before anything else. Does nothing for an ordinary user's process. */
