@@ -3,11 +3,12 @@
  * the control sockets can read.
  */
 import { isatty, type WriteStream } from "node:tty";
+import type { Line, Size } from "../operate/top/line.ts";
 import { paint, plainText } from "../operate/top/paint.ts";
 import { type Row, rowsOf } from "../operate/top/rates.ts";
 import { RecentNames } from "../operate/top/recent-names.ts";
 import { type NameTotal, type Sample, takeSample } from "../operate/top/sample.ts";
-import { drawScreen, type Line, type Size } from "../operate/top/screen.ts";
+import { drawScreen } from "../operate/top/screen.ts";
 import { AT_START, indexOf, press, type ScreenState } from "../operate/top/state.ts";
 import { Terminal } from "../operate/top/terminal.ts";
 import type { FindVms } from "./ctl-targets.ts";

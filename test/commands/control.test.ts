@@ -53,7 +53,7 @@ test("status, explain and what get says agree with what happens", async (t) => {
   assert.equal(status.gateway, "192.168.64.1");
   assert.equal(status.binding.address, "192.168.64.9");
   assert.equal(status.binding.origin, "static");
-  assert.deepEqual(status.policy, { ruleCount: 2, stateful: true, file: null });
+  assert.deepEqual(status.policy, { ruleCount: 2, stateful: true, file: null, source: "options" });
   assert.deepEqual(status.flows, { inUse: 1, limit: 32_768 });
   assert.equal(status.counters.egress.frames, 1);
   assert.deepEqual(status.counters.egress.drops, { "policy.destination": 1 });

@@ -2,9 +2,9 @@
 import { DROP_REASONS } from "../../guard/reasons.ts";
 import { duration, fieldsOf, numberOf } from "../fields.ts";
 import { short } from "./figures.ts";
+import type { Line } from "./line.ts";
 import type { Row, Traffic } from "./rates.ts";
 import type { NameTotal } from "./sample.ts";
-import type { Line } from "./screen.ts";
 
 /** Names that are shown: those that were denied most often, then those that were asked for most often. */
 const MOST_NAMES = 200;

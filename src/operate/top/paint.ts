@@ -1,6 +1,6 @@
 /** Lines of a screen as bytes for a terminal (ECMA-48), or as plain text. */
 import { printable } from "../fields.ts";
-import type { Line, Style } from "./screen.ts";
+import type { Line, Style } from "./line.ts";
 
 const ESC = "\u001b[";
 

@@ -5,21 +5,10 @@
 
 import { detailLines } from "./detail.ts";
 import { short } from "./figures.ts";
+import type { Line, Size } from "./line.ts";
 import type { Row } from "./rates.ts";
 import type { NameTotal } from "./sample.ts";
 import { indexOf, type ScreenState } from "./state.ts";
-
-export type Style = "title" | "heading" | "chosen" | "warning" | "plain" | "help";
-
-export interface Line {
-  readonly text: string;
-  readonly style: Style;
-}
-
-export interface Size {
-  readonly columns: number;
-  readonly rows: number;
-}
 
 export interface Picture {
   readonly rows: readonly Row[];

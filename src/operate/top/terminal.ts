@@ -5,8 +5,8 @@
 import { writeSync } from "node:fs";
 import type { ReadStream, WriteStream } from "node:tty";
 import { type Key, keysIn } from "./keys.ts";
+import type { Size } from "./line.ts";
 import { ENTER, LEAVE } from "./paint.ts";
-import type { Size } from "./screen.ts";
 
 const STDOUT = 1;
 const SIGNALS = ["SIGTERM", "SIGHUP", "SIGINT"] as const;
