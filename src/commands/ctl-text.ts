@@ -16,6 +16,26 @@ export function policyLines(policy: Fields): string[] {
   ];
 }
 
+/** Columns up to which comments stand below each other. */
+const WIDEST_RULE = 60;
+
+/** The same with how often each rule decided, as a comment behind it. */
+export function countedPolicyLines(answer: Fields): string[] {
+  const rules = listOf(answer.rules)
+    .map(fieldsOf)
+    .map(({ action, text, ...counted }) => ({ rule: `${shown(action)} ${shown(text)}`, counted }));
+  const width = Math.min(WIDEST_RULE, Math.max(0, ...rules.map(({ rule }) => rule.length)));
+  return [
+    ...rules.map(({ rule, counted }) => `${rule.padEnd(width)}  # ${hitsOf(counted)}`),
+    `# the default policy: ${hitsOf(fieldsOf(answer.default))}`,
+  ];
+}
+
+function hitsOf({ hits, last }: Fields): string {
+  if (hits === 0) return "no hits";
+  return `${shown(hits)} ${hits === 1 ? "hit" : "hits"}, last ${shown(last).replace(/\.\d+/, "")}`;
+}
+
 export function describeStatus(status: Fields): string[] {
   const binding = fieldsOf(status.binding);
   const policy = fieldsOf(status.policy);

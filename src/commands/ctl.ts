@@ -9,6 +9,7 @@ import { formatRule, type Rule } from "../policy/rule.ts";
 import { UserError } from "../user-error.ts";
 import { type FindVms, findTargets, splitAtCommand, type Target } from "./ctl-targets.ts";
 import {
+  countedPolicyLines,
   describeEvent,
   describeExplanation,
   describeLane,
@@ -45,6 +46,8 @@ interface Question {
   readonly method: string;
   readonly params: object;
   readonly lines: Lines;
+  /** What a softnet is asked that does not know the method: an older one, which an upgrade has left running. */
+  readonly older?: Question;
 }
 
 /**
@@ -101,8 +104,11 @@ function questionOf(command: CtlCommand, words: readonly string[], given: CtlArg
   switch (command) {
     case "status":
       return { method: "softnet.status", params: {}, lines: describeStatus };
-    case "get":
-      return { method: "softnet.policy.get", params: {}, lines: policyLines };
+    case "get": {
+      const policy = { method: "softnet.policy.get", params: {}, lines: policyLines };
+      // Programs get what they always did.
+      return given.json ? policy : { method: "softnet.rules", params: {}, lines: countedPolicyLines, older: policy };
+    }
     case "set": {
       const [allow, block] = [given.allow, given.block].map((rules) => (rules ?? []).map(formatRule));
       const only = given.only?.map(formatRule);
@@ -133,8 +139,11 @@ function pathOf({ path, label }: Target): string {
   );
 }
 
-async function askTarget(target: Target, { method, params, lines }: Question, print: Print): Promise<void> {
+async function askTarget(target: Target, { method, params, lines, older }: Question, print: Print): Promise<void> {
   const asked = await askOne(pathOf(target), method, params, ANSWER_WITHIN);
+  if (older !== undefined && "error" in asked && asked.error.startsWith("there is no method")) {
+    return askTarget(target, older, print);
+  }
   if ("error" in asked) throw asked.gone ? new NoSoftnet(asked.error) : new UserError(asked.error);
   print(asked.answer, lines);
 }

@@ -9,7 +9,7 @@ import { AGENT } from "../demo/agent-argument.ts";
 import { HOST_HELPER } from "../host/argument.ts";
 import { heldRights } from "../native/rights.ts";
 import type { FoundVm } from "../operate/vms.ts";
-import { refuseBorrowedRights, returnRights } from "../privileges/borrowed.ts";
+import { prepareDrop, refuseBorrowedRights, returnRights } from "../privileges/borrowed.ts";
 import { refuseTightLimits } from "../privileges/limits.ts";
 import { SEND_CRASH, watchForCrashes } from "../telemetry/crash.ts";
 import { UserError } from "../user-error.ts";
@@ -17,6 +17,7 @@ import { version } from "../version.ts";
 import type { CtlArguments } from "./ctl.ts";
 import { addGuardOptions } from "./guard-options.ts";
 import type { ListArguments } from "./list.ts";
+import type { MetricsArguments } from "./metrics.ts";
 import { writeIfPossible } from "./output.ts";
 import type { ReplayArguments } from "./replay.ts";
 import { addRunOptions, type RunArguments } from "./run-options.ts";
@@ -26,6 +27,8 @@ import { oneOf, onlyList, ruleList, wholeNumber } from "./values.ts";
 
 const STDOUT = 1;
 const STDERR = 2;
+
+const METRICS_FORMATS = ["openmetrics", "prometheus"];
 
 const TOO_FEW_WORDS = "ctl needs a VM and a command: softnet ctl VM status; see softnet ctl --help";
 
@@ -61,6 +64,7 @@ function program(): Command {
   addReplay(softnet);
   addCtl(softnet);
   addList(softnet);
+  addMetrics(softnet);
   addTop(softnet);
   addDemo(softnet);
   return softnet;
@@ -160,6 +164,23 @@ function addList(softnet: Command): void {
       await returnRights();
       const closed = await closedInterfacesHere();
       await list({ registry: await hostRegistry(), runtimes: await userRuntimesHere(), closed }, given, STDOUT);
+    });
+}
+
+function addMetrics(softnet: Command): void {
+  softnet
+    .command("metrics")
+    .description("print counters of every VM of this host for Prometheus, write them to a file, or serve them")
+    .option("--format <format>", "openmetrics or prometheus (the older text)", oneOf("--format", METRICS_FORMATS))
+    .option("--textfile <path>", "write them to a file for node_exporter's textfile collector")
+    .option("--listen <address>", "serve them by HTTP, without root's rights: unix:PATH, 127.0.0.1:PORT or [::1]:PORT")
+    .option("--user <name>", "with --listen: the user that root becomes (default: nobody)")
+    .action(async (given: MetricsArguments) => {
+      const { metrics } = await import("./metrics.ts");
+      const { hostRegistry, userRuntimesHere } = await import("./platform/find-registry.ts");
+      const drop = await prepareDrop(given.user);
+      if (given.listen === undefined) await returnRights();
+      await metrics({ registry: await hostRegistry(), runtimes: userRuntimesHere, drop }, given, STDOUT);
     });
 }
 

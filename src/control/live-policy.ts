@@ -62,6 +62,11 @@ export class LivePolicy {
     return this.#lists;
   }
 
+  /** The last that a controller gave; 0 = none did. */
+  get revision(): bigint {
+    return this.#revision;
+  }
+
   /** Replaces all rules. Throws UserError; then nothing has changed. */
   replace(rules: readonly Rule[], { keepsIsolation = false }: SetOptions = {}): void {
     checkFamilies(rules, this.#ipv6);

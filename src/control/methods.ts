@@ -28,6 +28,10 @@ export interface ControlTarget {
   explainName(question: NameQuestion): object;
   /** What was asked and said by name, counted name by name. */
   names(): readonly object[];
+  /** How often each rule decided, and when last. */
+  rules(): object;
+  /** All counters as OpenMetrics text. */
+  metrics(): string;
   /** The limits in force, and what they held back; `setLimits` replaces them, or throws UserError and changes nothing. */
   limits(): object;
   setLimits(text: string): void;
@@ -58,6 +62,12 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
     case "softnet.names":
       members(params, []);
       return JSON.stringify({ names: target.names() });
+    case "softnet.rules":
+      members(params, []);
+      return JSON.stringify(target.rules());
+    case "softnet.metrics":
+      members(params, []);
+      return JSON.stringify({ text: target.metrics() });
     case "softnet.events":
       members(params, []);
       target.events.subscribe(channel);

@@ -26,6 +26,8 @@ export interface FlowFamily extends Remotes {
   isGroup(remote: number): boolean;
   /** Asks the rules, and where none counts the default policy: PASS or a drop reason's number. */
   judge(way: Way, remote: number, protocol: number, port: number, fragmented: boolean): number;
+  /** The number of the rule behind what `judge` returned last (policy/rule-numbers.ts). */
+  readonly decidingNumber: number;
   /** Whether a packet to the VM that passes may open a flow: not from a metadata service, unless a rule allows it (threat row I7). */
   mayOpenToVm(remote: number, port: number): boolean;
 }

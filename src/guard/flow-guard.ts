@@ -17,6 +17,7 @@ import type { NameFlows } from "./names/name-flows.ts";
 import type { Openings } from "./openings.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import type { Resets } from "./resets.ts";
+import type { RuleHits } from "./rule-hits.ts";
 import type { TokenBucket } from "./token-bucket.ts";
 
 const FLOW_ICMP = verdictOf("flow.icmp");
@@ -32,6 +33,7 @@ export class FlowGuard {
   readonly #echoBucket: TokenBucket;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
+  readonly #hits: RuleHits;
   readonly #key = new FlowKey();
   /** For flows that the VM opens. */
   readonly #openings: Openings;
@@ -42,6 +44,7 @@ export class FlowGuard {
     family: FlowFamily,
     echoBucket: TokenBucket,
     clock: Float64Array,
+    hits: RuleHits,
     openings: Openings,
     observer?: FlowObserver,
   ) {
@@ -50,6 +53,7 @@ export class FlowGuard {
     this.#family = family;
     this.#echoBucket = echoBucket;
     this.#clock = clock;
+    this.#hits = hits;
   }
 
   /**
@@ -85,11 +89,20 @@ export class FlowGuard {
     if (stateful ? flow === NO_FLOW || bareSyn : way === OUT) {
       const verdict = family.judge(way, remote, view.protocol, view.destinationPort, view.fragmentBits !== 0);
       if (verdict !== PASS) {
+        const rule = family.decidingNumber;
         // The middle of an unknown connection: that it is unknown says more than the rule that drops it.
-        if (stateful && belongs && key.kind === FLOW_TCP && !bareSyn && former === NO_FLOW) return FLOW_UNKNOWN;
-        const reconsidered = this.#reconsider(way, view, remote, verdict, belongs && key.opens);
-        if (reconsidered !== PASS) return reconsidered;
+        const isUnknown = stateful && belongs && key.kind === FLOW_TCP && !bareSyn && former === NO_FLOW;
+        const reconsidered = isUnknown
+          ? FLOW_UNKNOWN
+          : this.#reconsider(way, view, remote, verdict, belongs && key.opens);
+        if (reconsidered !== PASS) {
+          this.#hits.count(rule, this.#clock);
+          return reconsidered;
+        }
+        names!.names.countDecision();
         byName = true;
+      } else {
+        this.#hits.count(family.decidingNumber, this.#clock);
       }
     }
     let opening = belongs && flow === NO_FLOW && key.opens;

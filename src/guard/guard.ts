@@ -25,6 +25,7 @@ import type { LearnedNetwork6 } from "./known-network-6.ts";
 import { explainName } from "./names/name-explanation.ts";
 import { NameGuard } from "./names/name-guard.ts";
 import { DROP_REASONS, PASS, verdictOf } from "./reasons.ts";
+import type { RuleHit } from "./rule-hits.ts";
 import type {
   Binding,
   Explanation,
@@ -205,6 +206,32 @@ export class Guard {
   /** How many flows were live when the clock was last set. */
   get flows(): number {
     return (this.#policy.flows?.live ?? 0) + (this.#ipv6?.flows ?? 0);
+  }
+
+  /** The same by family; without IPv6 where that is off. */
+  get flowsByFamily(): { readonly ipv4: number; readonly ipv6?: number } {
+    const ipv4 = this.#policy.flows?.live ?? 0;
+    return this.#ipv6 === undefined ? { ipv4 } : { ipv4, ipv6: this.#ipv6.flows };
+  }
+
+  /** How often each rule decided, and when last. */
+  get ruleHits(): readonly RuleHit[] {
+    return this.#names.hits.all();
+  }
+
+  /** The same of the default policy. */
+  get defaultHits(): Pick<RuleHit, "hits" | "last"> {
+    return this.#names.hits.ofDefault;
+  }
+
+  /** Lookups by the VM while rules have names, by what became of them, in the order of QUERY_DECISIONS. */
+  get queryDecisions(): Readonly<Float64Array> {
+    return this.#names.gate.decisions;
+  }
+
+  /** How many pairs of a name and an address are noted. */
+  get pairCount(): number {
+    return this.#names.pairs.size;
   }
 
   /**

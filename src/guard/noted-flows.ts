@@ -64,7 +64,14 @@ export class NotedFlows {
   /** Who judges packets by flows from now on; made where there is none yet. */
   needed(): FlowGuard {
     if (this.#guard === undefined) {
-      this.#guard = new FlowGuard(this.#family, this.echoBucket, this.#clock, this.#openings, this.#observer);
+      this.#guard = new FlowGuard(
+        this.#family,
+        this.echoBucket,
+        this.#clock,
+        this.#names.hits,
+        this.#openings,
+        this.#observer,
+      );
       this.#guard.flows.advance(this.#second);
     }
     this.#followNames(this.#guard);

@@ -4,12 +4,16 @@
  */
 import { ALLOWED, BLOCKED } from "./default-layer.ts";
 import type { Rule } from "./rule.ts";
+import { DEFAULT_POLICY, type NumberOf } from "./rule-numbers.ts";
 
 /** No list: the end of a chain. */
 export const NO_LIST = -1;
 
 /** No rule with ports covers this port. */
 export const UNDECIDED = 0;
+
+/** Of a decider: nobody has asked for it yet. */
+const UNSOUGHT = -1;
 
 /** Events of a port range while it is swept: two for each range, ports ascending. */
 const EVENT_KINDS = 4;
@@ -26,8 +30,18 @@ export class PortLists {
   /** First port of each interval, ascending within a list, the first is 0; and what holds from there. */
   readonly #starts: number[] = [];
   readonly #values: number[] = [];
+  /** The number of the rule behind each value; UNSOUGHT until it is asked for. */
+  readonly #deciders: number[] = [];
+  /** Where `find` has found its result, and in which list. */
+  #foundAt = 0;
+  #foundIn = NO_LIST;
   /** What each list was made of. */
   readonly #rules: (readonly Rule[])[] = [];
+  readonly #numberOf: NumberOf;
+
+  constructor(numberOf: NumberOf) {
+    this.#numberOf = numberOf;
+  }
 
   /** Makes the list of some rules with ports, all of the same prefix; where none of them decides, `next` is looked into. */
   add(rules: readonly Rule[], next: number): number {
@@ -51,8 +65,7 @@ export class PortLists {
     let allows = 0;
     let blocks = 0;
     let before = UNDECIDED;
-    this.#starts.push(0);
-    this.#values.push(before);
+    this.#push(0, before);
     for (let index = 0; index < count; index++) {
       const port = Math.floor(events[index]! / EVENT_KINDS);
       const kind = events[index]! % EVENT_KINDS;
@@ -62,11 +75,17 @@ export class PortLists {
       else blocks--;
       if (index + 1 < count && Math.floor(events[index + 1]! / EVENT_KINDS) === port) continue;
       const value = blocks > 0 ? BLOCKED : allows > 0 ? ALLOWED : UNDECIDED;
-      if (value === before) continue;
+      // Between two events of the same value another rule may decide.
+      if (value === UNDECIDED && before === UNDECIDED) continue;
       before = value;
-      this.#starts.push(port);
-      this.#values.push(value);
+      this.#push(port, value);
     }
+  }
+
+  #push(port: number, value: number): void {
+    this.#starts.push(port);
+    this.#values.push(value);
+    this.#deciders.push(UNSOUGHT);
   }
 
   /** ALLOWED, BLOCKED or UNDECIDED: what the chain from `list` on says of a port. */
@@ -81,9 +100,24 @@ export class PortLists {
         else high = middle - 1;
       }
       const value = this.#values[low]!;
-      if (value !== UNDECIDED) return value;
+      if (value !== UNDECIDED) {
+        this.#foundAt = low;
+        this.#foundIn = at;
+        return value;
+      }
     }
     return UNDECIDED;
+  }
+
+  /** The number of the rule behind what `find` returned last, which was not UNDECIDED. It is sought once for each interval. */
+  get found(): number {
+    const at = this.#foundAt;
+    if (this.#deciders[at] === UNSOUGHT) {
+      const action = this.#values[at] === BLOCKED ? "block" : "allow";
+      const rule = decisive(this.#rules[this.#foundIn]!, action, this.#starts[at]!);
+      this.#deciders[at] = rule === undefined ? DEFAULT_POLICY : this.#numberOf(rule);
+    }
+    return this.#deciders[at]!;
   }
 
   /** The rule behind what `find` returns; undefined for UNDECIDED. */
@@ -91,11 +125,9 @@ export class PortLists {
     const decision = this.find(list, port);
     if (decision === UNDECIDED) return undefined;
     const action = decision === BLOCKED ? "block" : "allow";
-    const decides = (rule: Rule): boolean =>
-      rule.action === action && rule.ports!.first <= port && port <= rule.ports!.last;
     // A list before the one that decides has no rule with this port at all.
     for (let at = list; at !== NO_LIST; at = this.#next[at]!) {
-      const rule = this.#rules[at]!.find(decides);
+      const rule = decisive(this.#rules[at]!, action, port);
       if (rule !== undefined) return rule;
     }
     return undefined;
@@ -111,4 +143,9 @@ export class PortLists {
     }
     return false;
   }
+}
+
+/** The first of some rules with ports that has this action and port. */
+function decisive(rules: readonly Rule[], action: Rule["action"], port: number): Rule | undefined {
+  return rules.find((rule) => rule.action === action && rule.ports!.first <= port && port <= rule.ports!.last);
 }

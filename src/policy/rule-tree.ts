@@ -10,6 +10,7 @@ import { blockedClassOf, countsInBlockedAlias } from "./alias-blocks.ts";
 import { ALLOWED, BLOCKED, CLASS_OTHER, CLASSES } from "./default-layer.ts";
 import { NO_LIST, PortLists, UNDECIDED } from "./port-lists.ts";
 import { MOST_RULES, type Rule } from "./rule.ts";
+import type { NumberOf } from "./rule-numbers.ts";
 import type { Target } from "./targets/target.ts";
 
 /** From the VM, and to it: a packet's way, as a number, since every frame is looked up with it. */
@@ -50,7 +51,7 @@ export class RuleTree<A extends Address> {
   /** First address of each interval, ascending, the first is the space's; and its node. */
   readonly starts: A[];
   readonly nodes: number[] = [ROOT];
-  readonly portLists = new PortLists();
+  readonly portLists: PortLists;
   readonly #family: RuleFamily<A>;
   /** For each way, by node. */
   readonly #places: readonly [Place[], Place[]] = [[], []];
@@ -60,10 +61,11 @@ export class RuleTree<A extends Address> {
   /** For each way, by class: whether it is a blocked alias's. */
   readonly #blocked: readonly [boolean[], boolean[]] = [[], []];
 
-  constructor(rules: readonly Rule[], family: RuleFamily<A>) {
+  constructor(rules: readonly Rule[], family: RuleFamily<A>, numberOf: NumberOf) {
     const written = rules.filter(({ impliedBy }) => impliedBy === undefined).length;
     if (written > MOST_RULES) throw new RangeError(`${written} rules are too many`);
     this.#rules = rules;
+    this.portLists = new PortLists(numberOf);
     this.#family = family;
     this.starts = [family.space.zero];
     for (const rule of rules) {

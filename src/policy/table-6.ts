@@ -13,6 +13,7 @@ import { countsForIPv6 } from "./families.ts";
 import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import { type PortLists, UNDECIDED } from "./port-lists.ts";
 import { hasNames, isStateful, type Rule } from "./rule.ts";
+import { DEFAULT_POLICY, numberRules } from "./rule-numbers.ts";
 import { IN, OUT, type Way } from "./rule-tree.ts";
 
 /** Signed numbers are in the order of unsigned ones when this bit is the other way round. */
@@ -20,6 +21,9 @@ const SIGN = 0x80000000 | 0;
 /** From an address to its upper 16 bits, and what is added so that only the first address of some stays in them. */
 const UPPER_SHIFT = 112n;
 const LAST_OF_UPPER = (1n << UPPER_SHIFT) - 1n;
+
+/** A list of ports decided. */
+const BY_PORT = -1;
 
 export class PolicyTable6 {
   /** The policy judges both directions and tracks flows. */
@@ -35,6 +39,9 @@ export class PolicyTable6 {
   readonly #lists: readonly [Int16Array, Int16Array];
   readonly #rootLists: readonly [Int16Array, Int16Array];
   readonly #portLists: PortLists;
+  readonly #plainNumbers: readonly [Uint16Array, Uint16Array];
+  /** The number of the rule behind what was returned last, or BY_PORT. */
+  #decided = DEFAULT_POLICY;
   readonly #judged: JudgedIntervals<bigint>;
   readonly #embedded: EmbeddedAddresses;
 
@@ -48,6 +55,7 @@ export class PolicyTable6 {
         prefixes: (target) => target.prefixes6(knownNetwork),
       },
       defaultLayer6(knownNetwork),
+      numberRules(rules),
     );
     this.#judged = judged;
     this.#embedded = new EmbeddedAddresses(knownNetwork.nat64);
@@ -59,6 +67,7 @@ export class PolicyTable6 {
     this.#lists = judged.lists;
     this.#rootLists = judged.rootLists;
     this.#portLists = judged.portLists;
+    this.#plainNumbers = judged.plainNumbers;
   }
 
   #index(starts: readonly bigint[]): void {
@@ -108,7 +117,9 @@ export class PolicyTable6 {
 
   /** What holds for a packet without a port from the VM to the address whose four words begin at `at`. */
   lookup(words: Int32Array, at: number): number {
-    return this.#plain[OUT][this.#find(words, at)]!;
+    const interval = this.#find(words, at);
+    this.#decided = this.#plainNumbers[OUT][interval]!;
+    return this.#plain[OUT][interval]!;
   }
 
   /**
@@ -119,10 +130,13 @@ export class PolicyTable6 {
   ask(way: Way, words: Int32Array, at: number, port: number): number {
     const interval = this.#find(words, at);
     const plain = this.#plain[way][interval]!;
+    this.#decided = this.#plainNumbers[way][interval]!;
     if (!this.byPort || port === NO_PORT || plain === LOOPBACK) return plain;
-    const decision = this.#portLists.find(this.#lists[way][interval]!, port);
-    if (decision !== UNDECIDED) return decision;
-    return this.#portLists.find(this.#rootLists[way][interval]!, port) || plain;
+    const lists = this.#portLists;
+    const decision = lists.find(this.#lists[way][interval]!, port) || lists.find(this.#rootLists[way][interval]!, port);
+    if (decision === UNDECIDED) return plain;
+    this.#decided = BY_PORT;
+    return decision;
   }
 
   /** The IPv4 address that a remote address (four words from `at` on) embeds, host order; -1 = none. */
@@ -131,9 +145,14 @@ export class PolicyTable6 {
     return embedded.find(words, at) ? embedded.found[0]! : -1;
   }
 
+  /** The number of the rule behind what `ask` or `lookup` returned last; DEFAULT_POLICY where none was. */
+  get decidingNumber(): number {
+    return this.#decided === BY_PORT ? this.#portLists.found : this.#decided;
+  }
+
   /** The rule that put there what `ask` returns; undefined where the default policy did. For people: it allocates. */
   decidingRule(way: Way, address: bigint, port: number): Rule | undefined {
-    return this.#judged.decidingRule(way, this.#find(wordsOf(address), 0), address, port);
+    return this.#judged.decidingRule(way, this.#find(wordsOf(address), 0), port);
   }
 
   /** Whether a rule may allow a packet without a port or with some port. An upper bound: longer prefixes may block it. */

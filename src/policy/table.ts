@@ -17,9 +17,13 @@ import { JudgedIntervals, NO_PORT } from "./judged-intervals.ts";
 import type { PortLists } from "./port-lists.ts";
 import { UNDECIDED } from "./port-lists.ts";
 import { hasNames, isStateful, type Rule } from "./rule.ts";
+import { DEFAULT_POLICY, numberRules } from "./rule-numbers.ts";
 import { IN, OUT, type Way } from "./rule-tree.ts";
 
 export { NO_PORT } from "./judged-intervals.ts";
+
+/** A list of ports decided. */
+const BY_PORT = -1;
 
 export class PolicyTable {
   /** The policy judges both directions and tracks flows. */
@@ -35,6 +39,9 @@ export class PolicyTable {
   readonly #lists: readonly [Int16Array, Int16Array];
   readonly #rootLists: readonly [Int16Array, Int16Array];
   readonly #portLists: PortLists;
+  readonly #plainNumbers: readonly [Uint16Array, Uint16Array];
+  /** The number of the rule behind what was returned last, or BY_PORT. */
+  #decided = DEFAULT_POLICY;
   readonly #judged: JudgedIntervals<number>;
 
   /** Of the rules those that count for IPv4. */
@@ -47,6 +54,7 @@ export class PolicyTable {
         prefixes: (target) => target.prefixes(knownNetwork),
       },
       defaultLayer(knownNetwork),
+      numberRules(rules),
     );
     this.#judged = judged;
     this.stateful = isStateful(rules);
@@ -56,6 +64,7 @@ export class PolicyTable {
     this.#lists = judged.lists;
     this.#rootLists = judged.rootLists;
     this.#portLists = judged.portLists;
+    this.#plainNumbers = judged.plainNumbers;
     this.#index();
   }
 
@@ -87,7 +96,9 @@ export class PolicyTable {
 
   /** What holds for a packet without a port from the VM to an address in host order. */
   lookup(address: number): number {
-    return this.#plain[OUT][this.#find(address)]!;
+    const interval = this.#find(address);
+    this.#decided = this.#plainNumbers[OUT][interval]!;
+    return this.#plain[OUT][interval]!;
   }
 
   /**
@@ -97,15 +108,23 @@ export class PolicyTable {
   ask(way: Way, address: number, port: number): number {
     const at = this.#find(address);
     const plain = this.#plain[way][at]!;
+    this.#decided = this.#plainNumbers[way][at]!;
     if (!this.byPort || port === NO_PORT || plain === LOOPBACK) return plain;
-    const decision = this.#portLists.find(this.#lists[way][at]!, port);
-    if (decision !== UNDECIDED) return decision;
-    return this.#portLists.find(this.#rootLists[way][at]!, port) || plain;
+    const lists = this.#portLists;
+    const decision = lists.find(this.#lists[way][at]!, port) || lists.find(this.#rootLists[way][at]!, port);
+    if (decision === UNDECIDED) return plain;
+    this.#decided = BY_PORT;
+    return decision;
+  }
+
+  /** The number of the rule behind what `ask` or `lookup` returned last; DEFAULT_POLICY where none was. */
+  get decidingNumber(): number {
+    return this.#decided === BY_PORT ? this.#portLists.found : this.#decided;
   }
 
   /** The rule that put there what `ask` returns; undefined where the default policy did. For people: it allocates. */
   decidingRule(way: Way, address: number, port: number): Rule | undefined {
-    return this.#judged.decidingRule(way, this.#find(address), address, port);
+    return this.#judged.decidingRule(way, this.#find(address), port);
   }
 
   /** Whether a rule may allow a packet without a port or with some port. An upper bound: longer prefixes may block it. */

@@ -12,6 +12,17 @@ export async function returnRights(): Promise<void> {
   if (privileges !== undefined && privileges.caller.kind !== "root") privileges.drop();
 }
 
+/**
+ * Returns what gives all of root's rights up for good, root's own too: it becomes `user`, else the caller, or nobody where root
+ * itself is that. Throws UserError for a user whom the caller may not be.
+ */
+export async function prepareDrop(user: string | undefined): Promise<() => void> {
+  const privileges = await lookAtCaller(user === undefined ? {} : { user });
+  if (privileges !== undefined) return () => privileges.drop();
+  if (user !== undefined) throw new UserError(`--user ${user}: only root itself may give a user; leave it out`);
+  return () => {};
+}
+
 /** Throws UserError where root's rights are borrowed by somebody who is not root. `what` is for the message. */
 export async function refuseBorrowedRights(what = "the demo"): Promise<void> {
   const privileges = await lookAtCaller();
@@ -20,15 +31,15 @@ export async function refuseBorrowedRights(what = "the demo"): Promise<void> {
 }
 
 /** Returns undefined when there are no rights to give up. */
-async function lookAtCaller() {
+async function lookAtCaller(given: { readonly user?: string } = {}) {
   const { uid, euid, gid, egid } = processIds();
   if (uid === euid && gid === egid && euid !== 0) return undefined;
   if (process.platform === "darwin") {
     const { loadDarwinLibc } = await import("../native/darwin/libc.ts");
     const { DarwinPrivileges } = await import("./darwin.ts");
-    return new DarwinPrivileges(loadDarwinLibc(), {});
+    return new DarwinPrivileges(loadDarwinLibc(), given);
   }
   const { loadLibc } = await import("../native/linux/libc.ts");
   const { Privileges } = await import("./privileges.ts");
-  return new Privileges(loadLibc(), {});
+  return new Privileges(loadLibc(), given);
 }

@@ -22,8 +22,10 @@ import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { describeFrame } from "../wire/describe.ts";
 import type { FrameView } from "../wire/frame-view.ts";
+import { describeMetrics } from "./metrics.ts";
 import type { SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
+import { describeRules } from "./rule-hits.ts";
 import type { SessionLane } from "./session-lane.ts";
 import type { SessionLimits } from "./session-limits.ts";
 import { addressText, describeAddress, describeState, type PolicySource } from "./status.ts";
@@ -63,6 +65,8 @@ export class SessionControl {
   counters: Counters | undefined;
   /** Who changes the policy at the moment. */
   #by: "control" | "file" = "control";
+  /** Policies put into force since the start, by who did it. */
+  readonly #changedBy = { control: 0, file: 0 };
   /** Where the one in force is from. */
   #source: PolicySource;
   /** Changes that are not logged yet, and flows that they ended. */
@@ -90,6 +94,8 @@ export class SessionControl {
           guard.advance(system.clock());
           return guard.explainName(question);
         },
+        rules: () => describeRules(guard, this.#policy.lists, system.clock(), Date.now()),
+        metrics: () => this.#metrics(),
         turnLane: (on) => this.#turnLane(on),
         limits: () => options.limits.describe(),
         setLimits: (text) => this.#setLimits(text),
@@ -181,6 +187,7 @@ export class SessionControl {
     this.#options.onPolicy();
     this.#source = this.#by;
     this.#changes++;
+    this.#changedBy[this.#by]++;
     this.#ended += ended;
     try {
       network.policyChanged?.(rulesInForce(rules, given.ipv6 ?? false));
@@ -220,11 +227,37 @@ export class SessionControl {
     log.info("limits changed", { limits: text.trim() === "" ? "none" : text });
   }
 
-  #status(): object {
-    const { guard, lane, limits, network, given, system } = this.#options;
+  /** Brings clock and counters up to date before they are read; returns the time. */
+  #bringUpToDate(): number {
+    const { guard, lane, system } = this.#options;
     const time = system.clock();
     guard.advance(time);
     if (this.counters !== undefined) lane.lane?.count(this.counters);
+    return time;
+  }
+
+  #metrics(): string {
+    const { guard, limits, network, given } = this.#options;
+    const { allow, block } = this.#policy.lists;
+    const mac = given.vmMacAddress ?? "";
+    return describeMetrics({
+      guard,
+      vm: given.name ?? mac,
+      mac,
+      network: network.label,
+      interface: given.attach ?? given.vmTap ?? null,
+      counters: this.counters,
+      delayed: limits.delayed,
+      ruleCount: allow.length + block.length,
+      revision: this.#policy.revision,
+      changes: this.#changedBy,
+      time: this.#bringUpToDate(),
+    });
+  }
+
+  #status(): object {
+    const { guard, lane, limits, network, given } = this.#options;
+    const time = this.#bringUpToDate();
     return describeState({
       guard,
       network,

@@ -5,7 +5,7 @@ import type { ExpressLane } from "../lane/express-lane.ts";
 import { formatLimits, type Limits, parseLimits } from "../policy/limits.ts";
 import { IN, OUT } from "../policy/rule-tree.ts";
 import { LimitedPort } from "../ports/limited-port.ts";
-import { type Direction, EGRESS, INGRESS } from "../relay/direction.ts";
+import { type Direction, type DirectionName, EGRESS, INGRESS } from "../relay/direction.ts";
 import type { FramePort } from "../relay/port.ts";
 
 const LIMIT_RATE = verdictOf("limit.rate");
@@ -48,6 +48,11 @@ export class SessionLimits {
   set(text: string): void {
     this.#limits = parseLimits(text);
     this.#apply();
+  }
+
+  /** Frames that had to wait. */
+  get delayed(): Readonly<Record<DirectionName, number>> {
+    return { egress: this.#ports[EGRESS]?.delayed ?? 0, ingress: this.#ports[INGRESS]?.delayed ?? 0 };
   }
 
   /** For `status`. */

@@ -102,7 +102,8 @@ export class Session {
     try {
       // The file is the caller's to name, so it is read with his rights, though root's are needed for what it decides.
       this.#rules = privileges.asTarget(() => rulesOf(args));
-      if (args.limit !== undefined || hasLivePolicy(args)) {
+      // A name brings a control socket.
+      if (args.limit !== undefined || args.name !== undefined || hasLivePolicy(args)) {
         this.#limits = new SessionLimits(args.limit ?? "", system.clock);
       }
     } catch (error) {

@@ -34,7 +34,12 @@ test("softnet ctl: tables for people, JSON for programs", READABLE, async (t) =>
   assert.match(status.stdout, /^VM +02:00:00:00:00:11, 192\.168\.64\.9, static$/m);
   assert.match(status.stdout, /^ +1 +policy\.block +a/m);
   assert.equal(JSON.parse(ctl("status", "--json").stdout).policy.ruleCount, 1);
-  assert.equal(ctl("get").stdout, "block 8.8.8.8/32\n");
+  // Beside the packet that is dropped, one passes behind it.
+  const [rule, otherwise] = ctl("get").stdout.split("\n");
+  const time = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`;
+  assert.match(rule!, new RegExp(`^block 8\\.8\\.8\\.8/32  # 1 hit, last ${time}$`));
+  assert.match(otherwise!, new RegExp(`^# the default policy: 1 hit, last ${time}$`));
+  assert.deepEqual(JSON.parse(ctl("get", "--json").stdout), { allow: [], block: ["8.8.8.8/32"], ruleCount: 1 });
   const changed = ctl("set", "--allow", "out 10.0.0.0/8:80,@dns", "--block", "");
   assert.equal(changed.stdout, "allow @dns\nallow out 10.0.0.0/8:80\n");
   assert.equal(changed.status, 0);
@@ -81,7 +86,12 @@ test(
     t.after(() => other.close());
     const all = softnet(["ctl", folder, "get"]);
     assert.equal(all.stderr, "");
-    assert.equal(all.stdout, paths.map((path, index) => `== ${path}\nblock 10.${index}.0.0/16\n`).join(""));
+    assert.equal(
+      all.stdout,
+      paths
+        .map((path, index) => `== ${path}\nblock 10.${index}.0.0/16  # no hits\n# the default policy: no hits\n`)
+        .join(""),
+    );
     const two = softnet(["ctl", paths[2]!, paths[0]!, paths[2]!, "status", "--json"]).stdout.trim().split("\n");
     assert.deepEqual(
       two.map((line) => JSON.parse(line)).map(({ path, policy }) => [path, policy.ruleCount]),
@@ -91,7 +101,10 @@ test(
       ],
     );
     assert.equal(softnet(["ctl", folder, "set", "--allow", "", "--block", "@private"]).status, 0);
-    assert.equal(softnet(["ctl", paths[1]!, "get"]).stdout, "block @private\n", "one path: as ever");
+    assert.equal(
+      softnet(["ctl", paths[1]!, "get"]).stdout,
+      "block @private  # no hits\n# the default policy: no hits\n",
+    );
     // One that is gone is a line, and the others answer.
     vms[1]!.child.kill("SIGKILL");
     await vms[1]!.ended();

@@ -46,6 +46,8 @@ export function house(
     explain: () => ({ verdict: "pass" }),
     names: () => [],
     explainName: () => ({}),
+    rules: () => ({ rules: [] }),
+    metrics: () => "# EOF\n",
     turnLane: () => "this test has none",
     limits: () => ({ limits: [] }),
     setLimits: () => {},

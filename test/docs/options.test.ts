@@ -26,7 +26,7 @@ test("attach has the options of softnet itself and its own; detach has none", ()
   assert.deepEqual(optionsIn(softnet(["detach", "--help"]).stdout), ["--help"]);
 });
 
-for (const command of ["", "replay", "ctl", "list", "top", "demo"]) {
+for (const command of ["", "replay", "ctl", "list", "top", "metrics", "demo"]) {
   test(`softnet ${command}`.trimEnd(), () => {
     const { stdout } = softnet(command === "" ? ["--help"] : [command, "--help"]);
     // Options begin a line; what else is said there may name others.

@@ -195,6 +195,8 @@ for (const [title, rule, some] of [
               const value = table.ask(way, words, 1, port);
               assert.equal(value, slowAsk(parsed, around, name, at, port), `${name} ${told}`);
               const decides = table.decidingRule(way, at, port);
+              table.ask(way, words, 1, port);
+              assert.equal(table.decidingNumber, parsed.indexOf(decides!) + 1, "what is counted");
               assert.equal(decides !== undefined, value === ALLOWED || value === BLOCKED, told);
               if (value !== LOOPBACK) assert.equal(decides, slowly(parsed, around, name, at, port), told);
               if (value === ALLOWED) assert.ok(table.mayBeAllowed(way, at));

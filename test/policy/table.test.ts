@@ -186,6 +186,9 @@ for (const [title, rule, some] of [
   });
 }
 
+/** A rule's place among all, from 1 on; 0 = none. */
+const numberOf = (rules: readonly Rule[], rule: Rule | undefined): number => rules.indexOf(rule!) + 1;
+
 test("the rule that the table says decides is the one that decides, and gave the value that a frame gets", () => {
   const rules = fc.array(ruleOf(directions, ports), { maxLength: 12 });
   const port = fc.oneof(fc.constant(NO_PORT), portNumber);
@@ -200,6 +203,7 @@ test("the rule that the table says decides is the one that decides, and gave the
         ] as const) {
           const value = table.ask(way, at, asked);
           const decides = table.decidingRule(way, at, asked);
+          assert.equal(table.decidingNumber, numberOf(parsed, decides), "what is counted");
           assert.equal(decides !== undefined, value === ALLOWED || value === BLOCKED, formatIPv4(at));
           if (decides !== undefined) assert.equal(decides.action === "block" ? BLOCKED : ALLOWED, value);
           if (value !== LOOPBACK) assert.equal(decides, slowly(parsed, around, name, at, asked), formatIPv4(at));

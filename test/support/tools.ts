@@ -58,6 +58,8 @@ const PACKAGES = {
   passt: "passt",
   ping: "iputils-ping",
   podman: "podman",
+  prometheus: "prometheus",
+  promtool: "prometheus",
   python3: "python3",
   gcc: "gcc",
   "qemu-aarch64": "qemu-user",

@@ -53,6 +53,10 @@ export class IPv4Flows extends AddressNumbers implements FlowFamily, NameFamily 
     return judgeKind(this.table.ask(way, remote, port), protocol, port, fragmented);
   }
 
+  get decidingNumber(): number {
+    return this.table.decidingNumber;
+  }
+
   addressOf(remote: number): number {
     return remote;
   }

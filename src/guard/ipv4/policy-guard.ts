@@ -25,6 +25,7 @@ import { NotedFlows } from "../noted-flows.ts";
 import { Openings } from "../openings.ts";
 import { explainPolicy } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
+import type { RuleHits } from "../rule-hits.ts";
 import { isSameList } from "../same-list.ts";
 import type { TokenBucket } from "../token-bucket.ts";
 import type { Explanation, PolicyQuestion } from "../types.ts";
@@ -51,6 +52,7 @@ export class PolicyGuard {
   readonly #own = new OwnAddresses();
   readonly #family: IPv4Flows;
   readonly #flows: NotedFlows;
+  readonly #hits: RuleHits;
   readonly #ipv6: boolean;
   /** Without those that they imply. */
   #rules: readonly Rule[];
@@ -77,6 +79,8 @@ export class PolicyGuard {
     this.#ipv6 = ipv6;
     this.#rules = rules;
     this.#inForce = rulesInForce(rules, ipv6);
+    this.#hits = names.hits;
+    this.#hits.setRules(this.#inForce);
     this.#table = new PolicyTable(this.#inForce, NOWHERE);
     this.#family = new IPv4Flows(this.#own, this.#table);
     this.#flows = new NotedFlows(this.#family, reject, clock, names, this.openings, observer);
@@ -135,6 +139,7 @@ export class PolicyGuard {
     this.#observer?.invalidate();
     this.#rules = rules;
     this.#inForce = rulesInForce(rules, this.#ipv6);
+    this.#hits.setRules(this.#inForce);
     this.#setTable(new PolicyTable(this.#inForce, this.#knownNetwork));
     return this.#flows.judgeAgain(true);
   }
@@ -179,6 +184,7 @@ export class PolicyGuard {
     if (this.#noting !== undefined) return this.#noting.judge(OUT, view, PLACE);
     const port = view.destinationPort;
     const kind = table.byPort ? table.ask(OUT, view.destination, port) : table.lookup(view.destination);
+    this.#hits.count(table.decidingNumber, this.#clock);
     if (kind !== GLOBAL && kind !== ALLOWED) {
       const verdict = judgeKind(kind, view.protocol, port, view.fragmentBits !== 0);
       if (verdict !== PASS) return verdict;

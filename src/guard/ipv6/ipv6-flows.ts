@@ -31,6 +31,8 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily, NameFamily {
   readonly #ipv4: PolicyGuard;
   readonly #own: OwnPlaces;
   #table: PolicyTable6;
+  /** Whether the IPv4 address that is embedded was why the last packet drops. */
+  #embeddedDecided = false;
   /** While the policy has names. */
   #nameAddresses: NameAddresses6 | undefined;
 
@@ -80,12 +82,19 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily, NameFamily {
   /** The same about any address of four words. What it embeds must pass, too; ICMPv6 is ICMP there. */
   judgeAddress(way: Way, words: Int32Array, protocol: number, port: number, fragmented: boolean): number {
     const table = this.#table;
+    this.#embeddedDecided = false;
     const verdict = judgeKind6(table.ask(way, words, 0, port), protocol, port, fragmented);
     if (verdict !== PASS) return verdict;
     const embedded = table.embeddedIPv4(words, 0);
     if (embedded < 0) return PASS;
     const same = protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : protocol;
-    return judgeKind(this.#ipv4.table.ask(way, embedded, port), same, port, fragmented);
+    const ofEmbedded = judgeKind(this.#ipv4.table.ask(way, embedded, port), same, port, fragmented);
+    this.#embeddedDecided = ofEmbedded !== PASS;
+    return ofEmbedded;
+  }
+
+  get decidingNumber(): number {
+    return this.#embeddedDecided ? this.#ipv4.table.decidingNumber : this.#table.decidingNumber;
   }
 
   addressOf(): bigint {

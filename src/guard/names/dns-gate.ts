@@ -2,7 +2,7 @@
  * Which questions go to a DNS server, and which answers come back and teach (docs/guard-names.md, Questions by UDP, Answers by
  * UDP). A message by itself; in which packets it comes is name-flows.ts and dns-stream.ts.
  */
-import { NAME_ALLOWED, NAME_BLOCKED, type NameTable } from "../../policy/name-table.ts";
+import { NAME_ALLOWED, NAME_BLOCKED, NAME_UNSAID, type NameTable } from "../../policy/name-table.ts";
 import {
   DNS_HEADER,
   DNS_SOUND,
@@ -14,7 +14,9 @@ import {
 import { DnsQuestion, putDnsAnswer } from "../../wire/dns-message.ts";
 import { DnsResponse } from "../../wire/dns-response.ts";
 import { addressOfWords } from "../../wire/ipv6-address.ts";
+import { decisionOf, QUERY_DECISIONS } from "../dns-decisions.ts";
 import { PASS, verdictOf } from "../reasons.ts";
+import type { RuleHits } from "../rule-hits.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import type { NameCounts } from "./name-counts.ts";
 import { type Exchange, Outstanding } from "./outstanding.ts";
@@ -46,20 +48,30 @@ export class DnsGate {
   readonly #ipv6: boolean;
   readonly #pairs: Pairs;
   readonly #counts: NameCounts;
+  readonly #hits: RuleHits;
   readonly #isPinnable: (address: Address) => boolean;
   readonly #questions = new TokenBucket(QUESTIONS_PER_SECOND, QUESTION_BURST);
   readonly #newNames = new TokenBucket(NEW_NAMES_PER_SECOND, NEW_NAME_BURST);
   readonly #outstanding = new Outstanding();
   readonly #question = new DnsQuestion();
   readonly #response = new DnsResponse();
+  /** Questions by what became of them, in the order of QUERY_DECISIONS. */
+  readonly decisions = new Float64Array(QUERY_DECISIONS.length);
   /** Addresses of allowed names that no name may open. */
   readonly unpinned = new RecentAddresses();
 
   /** `isPinnable`: whether the default policy would let the VM reach an address as globally routable. */
-  constructor(ipv6: boolean, pairs: Pairs, counts: NameCounts, isPinnable: (address: Address) => boolean) {
+  constructor(
+    ipv6: boolean,
+    pairs: Pairs,
+    counts: NameCounts,
+    hits: RuleHits,
+    isPinnable: (address: Address) => boolean,
+  ) {
     this.#ipv6 = ipv6;
     this.#pairs = pairs;
     this.#counts = counts;
+    this.#hits = hits;
     this.#isPinnable = isPinnable;
   }
 
@@ -72,13 +84,11 @@ export class DnsGate {
     exchange: Exchange,
     now: number,
   ): number {
-    const question = this.#question;
-    if (question.read(bytes, at, length) !== DNS_SOUND) return FORMAT;
-    if (!this.#questions.take(now)) return BUDGET;
-    const { name, type } = question;
-    const verdict = this.#judgeName(table, now);
-    this.#counts.question(name.labels, name.length, type, verdict);
+    const verdict = this.#judgeRead(table, bytes, at, length, now);
+    this.decisions[decisionOf(verdict)]!++;
     if (verdict !== PASS) return verdict;
+    const question = this.#question;
+    const { name } = question;
     this.#outstanding.note(
       exchange,
       question.id,
@@ -92,10 +102,20 @@ export class DnsGate {
     return PASS;
   }
 
+  #judgeRead(table: NameTable, bytes: Uint8Array, at: number, length: number, now: number): number {
+    const question = this.#question;
+    if (question.read(bytes, at, length) !== DNS_SOUND) return FORMAT;
+    if (!this.#questions.take(now)) return BUDGET;
+    const verdict = this.#judgeName(table, now);
+    this.#counts.question(question.name.labels, question.name.length, question.type, verdict);
+    return verdict;
+  }
+
   #judgeName(table: NameTable, now: number): number {
     const { name, type } = this.#question;
     const closed = table.closesInternet;
     const said = table.askLookup(name.labels, name.length);
+    if (said !== NAME_UNSAID) this.#hits.countAt(table.decidingIndex + 1, now);
     const isExact = table.decidingRule?.target.name?.wildcard === false;
     if (closed ? said !== NAME_ALLOWED : said === NAME_BLOCKED) return DENIED;
     if (type === RECORD_SVCB || type === RECORD_HTTPS || (type === RECORD_AAAA && !this.#ipv6)) return TYPE;

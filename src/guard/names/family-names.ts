@@ -1,5 +1,5 @@
 /** What names say of packets of one address family: who may be opened by which pair, and what DNS messages are judged by. */
-import { NAME_ALLOWED, type NameTable } from "../../policy/name-table.ts";
+import { NAME_ALLOWED, NAME_BLOCKED, type NameTable } from "../../policy/name-table.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { OUT, type Way } from "../../policy/rule-tree.ts";
 import { isQuic, isWeb } from "../../policy/web-ports.ts";
@@ -93,10 +93,18 @@ export class FamilyNames implements NameJudge {
     return this.#judgeAnswer(bytes, at, length, remote, PROTOCOL_UDP, view.destinationPort);
   }
 
+  /** Counts the rule by which the table has just decided about a name. */
+  countDecision(): void {
+    this.#guard.hits.count(this.#table.decidingIndex + 1, this.#clock);
+  }
+
   /* What inspections ask. */
 
   ask(labels: Uint8Array, length: number, port: number): number {
-    return this.#table.ask(labels, length, PROTOCOL_TCP, port);
+    const said = this.#table.ask(labels, length, PROTOCOL_TCP, port);
+    // Where it is allowed, the rule was counted when the connection was opened.
+    if (said === NAME_BLOCKED) this.countDecision();
+    return said;
   }
 
   hasPair(labels: Uint8Array, length: number, remote: number): boolean {

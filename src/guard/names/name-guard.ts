@@ -6,6 +6,7 @@
 import { NameTable } from "../../policy/name-table.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { parseDomainName } from "../../wire/domain-name.ts";
+import { RuleHits } from "../rule-hits.ts";
 import type { NameCount, NameEvent, NamePair } from "../types.ts";
 import { DnsGate } from "./dns-gate.ts";
 import { NameCounts } from "./name-counts.ts";
@@ -16,6 +17,8 @@ export class NameGuard {
   readonly pairs = new Pairs();
   readonly counts: NameCounts;
   readonly gate: DnsGate;
+  /** Of all rules, also those about addresses: names are of both families. */
+  readonly hits = new RuleHits();
   /** By family. */
   #ipv4: NameFamily | undefined;
   #ipv6: NameFamily | undefined;
@@ -27,7 +30,7 @@ export class NameGuard {
   constructor(ipv6: boolean, onName: ((event: NameEvent) => void) | undefined, learns = false) {
     this.learns = learns;
     this.counts = new NameCounts(onName);
-    this.gate = new DnsGate(ipv6, this.pairs, this.counts, (address) => this.#isPinnable(address));
+    this.gate = new DnsGate(ipv6, this.pairs, this.counts, this.hits, (address) => this.#isPinnable(address));
   }
 
   /** Told once by each family. */
