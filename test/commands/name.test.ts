@@ -17,7 +17,9 @@ test("a user's VM with a name can be asked, and nothing of it is left", READABLE
   const path = join(runtime, "softnet", "web-1", "ctl");
   await until(`the socket\n${running.stderr()}`, () => existsSync(path));
   assert.equal(lstatSync(path).mode & 0o777, 0o600);
-  const status = JSON.parse(softnet(["ctl", path, "status", "--json"]).stdout);
+  const asked = softnet(["ctl", path, "status", "--json"]);
+  assert.equal(asked.stderr, "", JSON.stringify(running.log.slice(-2)));
+  const status = JSON.parse(asked.stdout);
   assert.deepEqual([status.name, status.interface, status.policy.source], ["web-1", null, "options"]);
   softnet(["ctl", path, "set", "--allow", "", "--block", "@private"]);
   assert.equal(JSON.parse(softnet(["ctl", path, "status", "--json"]).stdout).policy.source, "control");
