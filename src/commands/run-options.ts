@@ -4,7 +4,7 @@ import { MOST_CONNECTIONS } from "../host/messages.ts";
 import { DEFAULT_CONNECTIONS } from "../host/table.ts";
 import type { SessionArguments } from "../session/options.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
-import { byteSize, oneOf, tapName, wholeNumber } from "./values.ts";
+import { byteSize, oneOf, tapName, vmName, wholeNumber } from "./values.ts";
 
 /** One session's arguments, and those of the process around it. */
 export interface RunArguments extends SessionArguments {
@@ -72,6 +72,11 @@ function addControlOptions(command: Command): Command {
       descriptor("--control-fd"),
     )
     .option("--control-socket <path>", "a unix socket to make for commands, such as softnet ctl's")
+    .option(
+      "--name <name>",
+      "the VM's name for softnet list, top and ctl; makes a control socket by itself",
+      vmName("--name"),
+    )
     .optionsGroup("When it ends:")
     .option("--release-on-exit", "give the VM's address back to the DHCP server that it was learned from", true)
     .option("--no-release-on-exit", "leave it to the VM until its lease is over");

@@ -2,6 +2,7 @@
 import { parseOnly } from "../policy/only.ts";
 import { parseRule, type Rule } from "../policy/rule.ts";
 import { checkTapName } from "../ports/tap-name.ts";
+import { isVmName, LONGEST_NAME } from "../registry/vm-names.ts";
 import { parseVmAddresses } from "../session/vm-addresses.ts";
 import { UserError } from "../user-error.ts";
 import { parseIPv4, parseMac } from "../wire/address.ts";
@@ -47,6 +48,12 @@ export function tapName(option: string) {
 
 export const hostname = (option: string) =>
   valid(option, "letters, digits and hyphens, such as web1 or web1.example.com", parseHostname);
+
+/** A VM's name. */
+export const vmName = (option: string) =>
+  valid(option, `1 to ${LONGEST_NAME} of A-Z, a-z, 0-9, ".", "_", "-", not "." or "-" first`, (text) =>
+    isVmName(text) ? text : undefined,
+  );
 
 /** A whole number within bounds, decimal. */
 export function wholeNumber(option: string, least: number, most: number) {

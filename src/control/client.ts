@@ -18,6 +18,17 @@ interface Message {
 /** Milliseconds to wait for an answer; softnet answers at once even under load. */
 const ANSWER_TIMEOUT = 10_000;
 
+/**
+ * Bytes of one line. The longest that softnet sends is that of 4,097 names. Who asks may be root, and who listens may not be
+ * softnet.
+ */
+const LONGEST_ANSWER = 8 * 1_048_576;
+
+const NEWLINE = 10;
+
+/** Nothing listens at the path. */
+export class NoSoftnet extends UserError {}
+
 export class ControlClient {
   readonly #path: string;
   readonly #socket: Socket;
@@ -27,15 +38,18 @@ export class ControlClient {
   private constructor(path: string, socket: Socket) {
     this.#path = path;
     this.#socket = socket;
-    this.#messages = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY })[Symbol.asyncIterator]();
+    boundLines(socket);
+    const lines = createInterface({ input: socket, crlfDelay: Number.POSITIVE_INFINITY });
+    socket.once("close", () => lines.close()); // readline itself ends the lines only where the other side has ended
+    this.#messages = lines[Symbol.asyncIterator]();
   }
 
-  /** Throws UserError when no softnet listens there. */
+  /** Throws NoSoftnet when nothing listens there, and UserError when it cannot be asked. */
   static async connect(path: string): Promise<ControlClient> {
     const socket = createConnection(path);
     await new Promise<void>((resolve, reject) => {
       socket.once("connect", resolve);
-      socket.once("error", (error) => reject(new UserError(`${path}: ${describe(error)}`)));
+      socket.once("error", (error) => reject(failure(path, error)));
     });
     socket.on("timeout", () => socket.destroy());
     socket.on("error", () => {}); // an error also ends the lines, and that is reported
@@ -84,6 +98,21 @@ export class ControlClient {
   #gone(why: string): UserError {
     return new UserError(`${this.#path}: ${why}`);
   }
+}
+
+/** Ends the connection where a line becomes too long. */
+function boundLines(socket: Socket): void {
+  let length = 0;
+  socket.on("data", (chunk: Buffer) => {
+    const end = chunk.lastIndexOf(NEWLINE);
+    length = end < 0 ? length + chunk.length : chunk.length - end - 1;
+    if (length > LONGEST_ANSWER) socket.destroy();
+  });
+}
+
+function failure(path: string, error: NodeJS.ErrnoException): UserError {
+  const nobody = ["ENOENT", "ECONNREFUSED", "ENOTSOCK"].includes(error.code ?? "");
+  return new (nobody ? NoSoftnet : UserError)(`${path}: ${describe(error)}`);
 }
 
 function describe(error: NodeJS.ErrnoException): string {

@@ -33,6 +33,22 @@ export function unixAddress(label: string, path: string, layout: UnixAddressLayo
   return address;
 }
 
+/** Whether a program listens at a path, which does not hear of being asked. Throws UserError for a path that is too long. */
+export function isListening(system: UnixSystem, path: string): boolean {
+  const errno = probe(system, unixAddress(path, path, system.layout));
+  const { ECONNREFUSED, ENOENT, ENOTDIR } = system.errors;
+  return errno >= 0 && errno !== ECONNREFUSED && errno !== ENOENT && errno !== ENOTDIR;
+}
+
+/** The error number with which a datagram socket cannot connect to an address, or 0; negative where there is no socket. */
+function probe({ libc, socket }: UnixSystem, address: Buffer): number {
+  const fd = socket("datagram");
+  if (fd < 0) return -libc.errno();
+  const errno = libc.connect(fd, address, address.length) < 0 ? libc.errno() : 0;
+  libc.close(fd);
+  return errno;
+}
+
 export class UnixPath {
   readonly #system: UnixSystem;
   readonly #label: string;
@@ -107,7 +123,8 @@ export class UnixPath {
       if (found.uid !== process.geteuid?.()) {
         throw this.#error(`exists already and belongs to user ${found.uid}; choose another path`);
       }
-      const errno = this.#probe();
+      const errno = probe(this.#system, this.#address);
+      if (errno < 0) throw this.#error(this.#system.errors.describeError(-errno));
       if (errno !== this.#system.errors.ECONNREFUSED) {
         throw this.#error("exists already and a program has it open; choose another path, or end that program");
       }
@@ -117,16 +134,6 @@ export class UnixPath {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return; // someone else removed it
       throw this.#error(`exists already and cannot be replaced: ${(error as Error).message}`);
     }
-  }
-
-  /** The error number with which a datagram socket cannot connect to the path, or 0. */
-  #probe(): number {
-    const { libc, errors, socket } = this.#system;
-    const fd = socket("datagram");
-    if (fd < 0) throw this.#error(errors.describeError(libc.errno()));
-    const errno = libc.connect(fd, this.#address, this.#address.length) < 0 ? libc.errno() : 0;
-    libc.close(fd);
-    return errno;
   }
 
   #bindError(errno: number): string {

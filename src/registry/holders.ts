@@ -1,4 +1,4 @@
-/** Which VM has which address on this host: the contents of `softnet list`. */
+/** Which VM has which address on this host, and which VMs have a running softnet: the contents of `softnet list`. */
 import { readRecord, recordNames } from "./files.ts";
 import { expiresAt, type Kept, momentOf, outlives, whyOver } from "./lifetime.ts";
 import type { RegistrySystem } from "./system.ts";
@@ -47,6 +47,34 @@ export function readHolders(system: RegistrySystem): Holder[] {
     }
   }
   return holders.sort(inOrder);
+}
+
+/** A VM whose softnet runs and has a record, whether it has an address or not. */
+export interface LiveVm {
+  readonly network: string;
+  /** 48 bits. */
+  readonly mac: number;
+  readonly pid: number;
+  readonly name?: string;
+  /** The path of its control socket. */
+  readonly control?: string;
+  /** A number is IPv4's, a bigint IPv6's. */
+  readonly addresses: readonly (number | bigint)[];
+}
+
+/** All VMs with a live softnet, in the order of the records' names. Throws as `readHolders`. */
+export function readLive(system: RegistrySystem): LiveVm[] {
+  const moment = momentOf(system);
+  return recordNames(system).flatMap((file) => {
+    const found = readRecord(system, file);
+    if (found?.entry === undefined || !found.live) return [];
+    const { entry } = found;
+    const { network, mac, pid, control, name, binding, ipv6 = [] } = entry;
+    const addresses = (binding === undefined ? ipv6 : [binding, ...ipv6])
+      .filter((kept) => whyOver(entry, kept, moment) === undefined)
+      .map(({ address }) => address);
+    return [{ network, mac, pid, addresses, ...(name && { name }), ...(control && { control }) }];
+  });
 }
 
 const ORDER: readonly HolderState[] = ["live", "released", "ended"];

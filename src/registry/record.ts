@@ -19,6 +19,7 @@ import {
   MOST_CLAIMED_IPV6,
   MOST_KEPT_IPV6,
 } from "./record-ipv6.ts";
+import { isVmName } from "./vm-names.ts";
 
 /** Bytes. The longest possible content without IPv6 (a client identifier of 255 bytes, 8 DNS servers) has about 1,500. */
 export const RECORD_SIZE = 2048;
@@ -77,6 +78,8 @@ export interface Entry {
   readonly binding?: KeptAddress;
   /** The path of the control socket; printable ASCII. */
   readonly control?: string;
+  /** What `--name` calls the VM. */
+  readonly name?: string;
   /** An address that the VM is about to get; 0 = none. */
   readonly claimed: number;
   /** The VM's IPv6 addresses, at most MOST_KEPT_IPV6; absent where its softnet runs without IPv6. `state` is not theirs. */
@@ -100,6 +103,7 @@ export function encodeRecord(entry: Entry): Uint8Array {
     state: entry.state,
     ...(entry.binding && { binding: toJson(entry.binding) }),
     ...(entry.control !== undefined && { control: entry.control }),
+    ...(entry.name !== undefined && { name: entry.name }),
     ...(entry.claimed !== 0 && { claimed: formatIPv4(entry.claimed) }),
     ...(ipv6 !== undefined && { ipv6: ipv6.map(keptIPv6ToJson) }),
     ...(claimedIPv6.length > 0 && { claimedIPv6: claimedIPv6.map(claimOfIPv6ToJson) }),
@@ -192,6 +196,8 @@ function toEntry(fields: Fields): Entry {
   if (!isPrintable(network)) throw new Error("not printable");
   const control = fields.has("control") ? fields.text("control") : undefined;
   if (control !== undefined && !isControl(control)) throw new Error("not a path");
+  const name = fields.has("name") ? fields.text("name") : undefined;
+  if (name !== undefined && !isVmName(name)) throw new Error("not a name");
   const binding = state === "none" ? undefined : toBinding(fields.object("binding"));
   return {
     boot: fields.text("boot"),
@@ -201,6 +207,7 @@ function toEntry(fields: Fields): Entry {
     state,
     ...(binding && { binding }),
     ...(control !== undefined && { control }),
+    ...(name !== undefined && { name }),
     claimed: fields.has("claimed") ? fields.address("claimed") : 0,
     written: fields.number("written"),
     writtenSinceBoot: fields.number("writtenSinceBoot"),

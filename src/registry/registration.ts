@@ -28,6 +28,8 @@ export interface RegistrationOptions {
   readonly pid: number;
   /** The absolute path of the control socket; left out if it is too long or not printable. */
   readonly control?: string;
+  /** What `--name` calls the VM. */
+  readonly name?: string;
   /** Whether IPv6 is on: the record is of version 2, and IPv6 addresses are taken over. */
   readonly ipv6?: boolean;
 }
@@ -55,6 +57,7 @@ export class Registration {
   readonly restored6: readonly BoundIPv6Address[];
   readonly notRestored6: readonly NotRestored[];
   readonly #control: string | undefined;
+  readonly #vmName: string | undefined;
   readonly #system: RegistrySystem;
   readonly #network: string;
   readonly #mac: number;
@@ -82,6 +85,7 @@ export class Registration {
     this.#mac = options.mac;
     this.#pid = options.pid;
     this.#control = isControl(options.control) ? options.control : undefined;
+    this.#vmName = options.name;
     this.#boot = system.bootId();
     this.#ipv6 = options.ipv6 === true ? new RegisteredIPv6(system) : undefined;
     const { name, fd } = create(system, namePrefix(options.network, options.mac), () => this.#encode());
@@ -316,6 +320,7 @@ export class Registration {
       state,
       ...(state !== "none" && this.#kept && { binding: this.#kept }),
       ...(this.#control !== undefined && { control: this.#control }),
+      ...(this.#vmName !== undefined && { name: this.#vmName }),
       claimed: this.#claimed,
       ...this.#ipv6?.entry(),
       written: this.#system.now(),

@@ -26,6 +26,8 @@ export interface GuardArguments extends PolicyArguments {
 
 /** The options of one session. */
 export interface SessionArguments extends GuardArguments {
+  /** The VM's name for people; also where its control socket is (named-control.ts). */
+  readonly name?: string;
   readonly vmFd?: number;
   readonly vmTap?: string;
   readonly vmSocket?: string;

@@ -22,22 +22,25 @@ import { vmAddresses } from "./vm-addresses.ts";
 export function register(
   system: RegistrySystem | undefined,
   network: Network,
-  given: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket" | "ipv6">,
+  given: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket" | "ipv6" | "name">,
   log: Log,
 ): Registration | undefined {
   if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
     log.debug("no registry: addresses of other VMs, and of this one before, are not known", { network: network.label });
     return undefined;
   }
-  const { vmMacAddress = "", controlSocket, ipv6 = false } = given;
+  const { vmMacAddress = "", controlSocket, ipv6 = false, name } = given;
   const mac = parseMac(vmMacAddress) ?? 0;
   const fixed = vmAddresses(given);
   const address = parseIPv4(fixed.ipv4 ?? "");
   const address6 = ipv6 ? parseIPv6(fixed.ipv6 ?? "") : undefined;
   let registration: Registration | undefined;
   try {
-    const control = controlSocket === undefined ? {} : { control: resolve(controlSocket) };
-    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ipv6, ...control });
+    const known = {
+      ...(controlSocket !== undefined && { control: resolve(controlSocket) }),
+      ...(name !== undefined && { name }),
+    };
+    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ipv6, ...known });
     // Asked again in `beginWithBinding`; but now the record can be removed.
     if (address !== undefined && registration.isHeldElsewhere(address)) throw heldElsewhere(address, network);
     if (address6 !== undefined && registration.isHeldElsewhere6(address6)) throw heldElsewhere(address6, network);

@@ -25,7 +25,7 @@ import type { FrameView } from "../wire/frame-view.ts";
 import type { SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
 import type { SessionLane } from "./session-lane.ts";
-import { addressText, describeAddress, describeState } from "./status.ts";
+import { addressText, describeAddress, describeState, type PolicySource } from "./status.ts";
 import type { ControlListener, SessionSystem } from "./system.ts";
 
 /** Microseconds between two lines in the log about changes. */
@@ -60,7 +60,9 @@ export class SessionControl {
   /** What the relay counts, once there is one. */
   counters: Counters | undefined;
   /** Who changes the policy at the moment. */
-  #by = "control";
+  #by: "control" | "file" = "control";
+  /** Where the one in force is from. */
+  #source: PolicySource;
   /** Changes that are not logged yet, and flows that they ended. */
   #changes = 0;
   #ended = 0;
@@ -71,6 +73,7 @@ export class SessionControl {
     const { system, guard, log } = options;
     this.#options = options;
     this.#started = system.clock();
+    this.#source = options.given.policy === undefined ? "options" : "file";
     this.#advice = policyAdvice(guard.rules, guard.gateway, options.given.ipv6 ?? false);
     this.#policy = new LivePolicy(options.rules, (rules) => this.#apply(rules), options.given.ipv6);
     this.#events = new Events(describeDrop);
@@ -172,6 +175,7 @@ export class SessionControl {
     guard.advance(system.clock()); // flows that are over are none that it ends
     const ended = guard.setRules(rules);
     this.#options.onPolicy();
+    this.#source = this.#by;
     this.#changes++;
     this.#ended += ended;
     try {
@@ -215,8 +219,11 @@ export class SessionControl {
       guard,
       network,
       mac: given.vmMacAddress ?? "",
+      name: given.name ?? null,
+      interface: given.attach ?? given.vmTap ?? null,
       ipv6: given.ipv6 ?? false,
       file: given.policy ?? null,
+      source: this.#source,
       lists: this.#policy.lists,
       lane: lane.describe(),
       counters: this.counters?.snapshot(),

@@ -29,6 +29,7 @@ import { refuseHopelessPaths } from "./caller-paths.ts";
 import { LearnedRules } from "./learned-rules.ts";
 import { LeftLeases } from "./left-leases.ts";
 import { NameLog } from "./name-log.ts";
+import { type NamedControl, openNamedControl } from "./named-control.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
 import { tellBinding, tellChange } from "./network-followers.ts";
 import { openRecording } from "./open-recording.ts";
@@ -57,10 +58,12 @@ export class Session {
   readonly #privileges: PrivilegeWalk;
   readonly #log: Log;
   readonly #inherited: ByteStream | undefined;
-  readonly #given: SessionArguments;
+  /** With the path of the control socket that `--name` makes. */
+  #given: SessionArguments;
   /** What options and policy file say at the start. */
   readonly #rules: readonly Rule[];
   readonly #closing = new AsyncDisposableStack();
+  #named: NamedControl | undefined;
   #registration: Registration | undefined;
   #vm: FramePort | undefined;
   #network: Network | undefined;
@@ -115,12 +118,15 @@ export class Session {
     closing.defer(() => this.#recording?.close());
     closing.defer(() => this.#learned?.close());
     closing.defer(() => this.#inherited?.close());
+    closing.defer(() => this.#named?.close());
     closing.defer(() => this.#lane.close());
     closing.defer(() => this.#control?.close()); // it asks guard and lane
     closing.defer(() => this.#relay?.stop());
   }
 
   async #prepare(): Promise<void> {
+    this.#named = openNamedControl(this.#given, this.#system, this.#privileges);
+    if (this.#named !== undefined) this.#given = { ...this.#given, controlSocket: this.#named.path };
     const { first } = this.#privileges.needs;
     if (first.vm) await this.#openVmPort();
     if (first.network) await this.#openNetwork();

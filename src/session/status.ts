@@ -12,13 +12,21 @@ import { version } from "../version.ts";
 import { formatIPv4, formatMac, UNKNOWN_MAC } from "../wire/address.ts";
 import { formatIPv6 } from "../wire/ipv6-address.ts";
 
+/** Of a policy: the command line alone, the policy file with it, or a controller. */
+export type PolicySource = "options" | "file" | "control";
+
 export interface State {
   readonly guard: Guard;
   readonly network: Network;
   readonly mac: string;
+  readonly name: string | null;
+  /** The VM's TAP, or the interface that softnet is attached to. */
+  readonly interface: string | null;
   /** Whether IPv6 is on. */
   readonly ipv6: boolean;
   readonly file: string | null;
+  /** Where the policy in force is from. */
+  readonly source: PolicySource;
   readonly lists: PolicyLists;
   /** What the express lane says of itself. */
   readonly lane: object;
@@ -34,10 +42,12 @@ export function describeState(state: State): object {
   const { ipv4, ipv6 } = guard.binding;
   return {
     version: version(),
+    name: state.name,
     uptime: state.uptime,
     network: network.label,
     isolated: network.isolated,
     mac: state.mac,
+    interface: state.interface,
     gateway: addressText(guard.gateway),
     binding: ipv4 === undefined ? null : describeAddress(ipv4, guard, time),
     ...(state.ipv6 && { ipv6: ipv6.map((bound) => describeIPv6Address(bound, time)) }),
@@ -46,6 +56,7 @@ export function describeState(state: State): object {
       ruleCount: lists.allow.length + lists.block.length,
       stateful: guard.stateful,
       file: state.file,
+      source: state.source,
     },
     host: { notices: network.host?.notices ?? [] },
     flows: { inUse: guard.flows, limit: MOST_FLOWS },

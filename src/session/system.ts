@@ -46,6 +46,13 @@ export interface SessionSystem {
   attachVm?(given: SessionArguments, log: Log): Promise<AttachedPort>;
   /** Throws UserError, also when two networks were given. */
   openNetwork(request: NetworkRequest): Promise<Network>;
+  /** Whether a program listens at a unix socket's path; it does not hear of being asked. */
+  isListening(path: string): boolean;
+  /**
+   * The folder that the system keeps for each user's sockets while the user is logged in, such as /run/user/1000; it may be
+   * missing. Absent where a system has none.
+   */
+  userRuntime?(environment: Readonly<Record<string, string | undefined>>, uid: number): string;
   /** Listens at `--control-socket` with the rights that the process has now. Throws UserError. */
   listenForControl(path: string, onClient: (stream: ByteStream) => void): ControlListener;
   /** What a user should know about the ports that were opened, and about options without effect here. */

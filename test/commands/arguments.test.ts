@@ -81,6 +81,9 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["no VM", MAC, /--vm-fd N, --vm-tap NAME or --vm-socket PATH/],
   ["two VMs", [...MAC, "--vm-fd", "3", "--vm-tap", "x"], /--vm-fd and --vm-tap/],
   ["two other VMs", [...MAC, "--vm-tap", "x", "--vm-socket", "/tmp/x"], /--vm-tap and --vm-socket/],
+  ["a VM's name that is a path", [...MAC, "--name", "../web"], /--name "\.\.\/web" is not valid: give 1 to 63 of/],
+  ["a VM's name that is a pattern", [...MAC, "--name", "web*"], /--name "web\*" is not valid/],
+  ["a VM's name that is too long", [...MAC, "--name", "x".repeat(64)], /--name "x{64}" is not valid/],
   ["a TAP's name that is an option", [...MAC, "--vm-tap=-vm0"], /--vm-tap "-vm0": .*letters, digits/],
   [
     "a TAP's name with a control character",

@@ -41,7 +41,15 @@ function stateWith(ipv6: boolean, ...addresses: BoundIPv6Address[]): Record<stri
 function stateOf(guard: Guard, ipv6: boolean): Record<string, unknown> {
   const network = { label: "bridge br0", isolated: true } as Network;
   const lists = { allow: [], block: [] };
-  const rest = { mac: MAC, file: null, lists, lane: { state: "none", why: "x" }, counters: undefined };
+  const named = { mac: MAC, name: "web", interface: "vm0" };
+  const rest = {
+    ...named,
+    file: null,
+    source: "options" as const,
+    lists,
+    lane: { state: "none" },
+    counters: undefined,
+  };
   return { ...describeState({ guard, network, ipv6, ...rest, time: 100 * SECOND, uptime: 5 }) };
 }
 

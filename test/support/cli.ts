@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly stdio?: readonly ("pipe" | "ignore" | number)[];
   /** To run in another user's name. */
   readonly uid?: number;
+  /** More of an environment. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Runs `softnet …` to its end. */
@@ -26,6 +28,7 @@ export function softnet(args: readonly string[], options: RunOptions = {}): Ran 
     timeout: PATIENCE,
     stdio: [...(options.stdio ?? ["ignore", "pipe", "pipe"])],
     ...(options.cwd !== undefined && { cwd: options.cwd }),
+    ...(options.env !== undefined && { env: { ...process.env, ...options.env } }),
     ...(options.uid !== undefined && { uid: options.uid, gid: options.uid }),
   });
   return { status, stdout, stderr };

@@ -24,6 +24,7 @@ import { darwinUnix } from "../../ports/darwin-unix.ts";
 import { ListeningPort } from "../../ports/listening.ts";
 import { SocketListener } from "../../ports/socket-listener.ts";
 import { SocketStream } from "../../ports/socket-stream.ts";
+import { isListening } from "../../ports/unix-path.ts";
 import type { UnixSystem } from "../../ports/unix-system.ts";
 import { parseSettings, type VmNetType } from "../../privileges/conf.ts";
 import { CONF, readConf } from "../../privileges/conf-file.ts";
@@ -66,6 +67,7 @@ export function darwinPlatform(options: DarwinOptions = {}): Platform {
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
       controlFd === undefined ? undefined : new SocketStream(unix, takeControlDescriptor(unix, controlFd)),
+    isListening: (path) => isListening(unix, path),
     listenForControl: (path, onClient) => new SocketListener(unix, "--control-socket", path, onClient),
     advice: () => [],
   };

@@ -1,5 +1,6 @@
 /** The registry of the system that this runs on, for commands that only read it. Only that system's part is loaded. */
 import type { ClosedInterface } from "../../attach/closed.ts";
+import type { Runtime } from "../../operate/vms.ts";
 import type { RegistrySystem } from "../../registry/system.ts";
 import { UserError } from "../../user-error.ts";
 
@@ -26,4 +27,14 @@ export async function closedInterfacesHere(): Promise<ClosedInterface[]> {
   const { loadLibc } = await import("../../native/linux/libc.ts");
   const { DIRECTORY } = await import("../../registry/linux.ts");
   return closedInterfaces(loadLibc(), DIRECTORY);
+}
+
+/**
+ * The runtime folders in which softnets may have made control sockets (`--name`): for root those of all users, for others the
+ * own one. None but on Linux. Each with the user who must own it.
+ */
+export async function userRuntimesHere(): Promise<Runtime[]> {
+  if (process.platform !== "linux") return [];
+  const { findRuntimes } = await import("../../operate/vms.ts");
+  return findRuntimes(process.env, process.geteuid!());
 }

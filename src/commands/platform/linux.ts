@@ -20,11 +20,12 @@ import { linuxUnix } from "../../ports/linux-unix.ts";
 import { ListeningPort } from "../../ports/listening.ts";
 import { StreamListener } from "../../ports/stream-listener.ts";
 import { openVmTap } from "../../ports/tap.ts";
-import { unixAddress } from "../../ports/unix-path.ts";
+import { isListening, unixAddress } from "../../ports/unix-path.ts";
 import { UnixStream } from "../../ports/unix-stream.ts";
 import { Privileges } from "../../privileges/privileges.ts";
 import { type EarlierNetwork, earlierNetworks } from "../../registry/earlier.ts";
 import { linuxRegistry } from "../../registry/linux.ts";
+import { userRuntime } from "../../registry/vm-names.ts";
 import type { FramePort } from "../../relay/port.ts";
 import type { SessionArguments } from "../../session/options.ts";
 import { prepareRegistry } from "../../session/registry-entry.ts";
@@ -60,6 +61,8 @@ export function linuxPlatform(libc: LinuxLibc = loadLibc()): Platform {
     checkControlDescriptor: (given) => checkControlDescriptor(unix, given),
     takeControlDescriptor: ({ controlFd }) =>
       controlFd === undefined ? undefined : new UnixStream(libc, takeControlDescriptor(unix, controlFd)),
+    isListening: (path) => isListening(unix, path),
+    userRuntime,
     listenForControl: (path, onClient) => new StreamListener(libc, "--control-socket", path, onClient),
     advice,
   };

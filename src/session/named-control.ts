@@ -1,0 +1,130 @@
+/**
+ * The control socket that `--name` makes where no `--control-socket` is given. Its folder is made before root's rights are
+ * dropped; the socket itself afterwards, as any control socket, by the user that softnet has become.
+ *
+ * Started by root, the folder is in the registry's, where only root can make one. It stays, empty, when softnet ends,
+ * because softnet is not root then; the next one of that name takes it over. Started by another user, also through sudo or
+ * the SUID bit, it is in that user's runtime folder, and is made with that user's rights.
+ */
+import { chmodSync, chownSync, lstatSync, mkdirSync, rmdirSync, type Stats, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
+import { OTHERS_MAY_WRITE } from "../file-modes.ts";
+import type { PrivilegeWalk } from "../privileges/privileges.ts";
+import { codeOf } from "../registry/files.ts";
+import { namedControl, systemVms, userVms } from "../registry/vm-names.ts";
+import { UserError } from "../user-error.ts";
+import type { SessionArguments } from "./options.ts";
+import { prepareRegistry } from "./registry-entry.ts";
+import type { SessionSystem } from "./system.ts";
+
+export interface NamedControl {
+  /** The socket's path, for `--control-socket`. */
+  readonly path: string;
+  /** Removes the folder, as far as the rights that are left allow it. */
+  close(): void;
+}
+
+/** `XDG_RUNTIME_DIR` and the like. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Makes the folder for the socket. Undefined where no name is given, or a path for the socket is. Throws UserError, also
+ * when a softnet of this name runs.
+ */
+export function openNamedControl(
+  { name, controlSocket }: Pick<SessionArguments, "name" | "controlSocket">,
+  system: Pick<SessionSystem, "registry" | "isListening" | "userRuntime">,
+  privileges: Pick<PrivilegeWalk, "caller" | "target" | "asTarget">,
+  environment: Environment = process.env,
+): NamedControl | undefined {
+  if (name === undefined || controlSocket !== undefined) return undefined;
+  const { caller, target } = privileges;
+  if (caller.kind === "root") {
+    const { registry } = system;
+    if (registry === undefined) throw unplaced(name, "there is no folder for it on this system");
+    prepareRegistry(registry);
+    const vms = systemVms(registry.directory);
+    makeFolder(name, vms, 0o755, registry.owner);
+    return make(name, vms, system, target);
+  }
+  return privileges.asTarget(() => {
+    const runtime = system.userRuntime?.(environment, target.uid);
+    if (runtime === undefined) throw unplaced(name, "this system has no runtime folder for each user");
+    const vms = userVms(runtime);
+    makeFolder(name, vms, 0o700, target.uid);
+    return make(name, vms, system);
+  });
+}
+
+/** The VM's own folder. With `owner`, which only root can give, it is that user's afterwards. */
+function make(
+  name: string,
+  vms: string,
+  { isListening }: Pick<SessionSystem, "isListening">,
+  owner?: { readonly uid: number; readonly gid: number },
+): NamedControl {
+  const path = namedControl(vms, name);
+  const folder = dirname(path);
+  if (isListening(path)) {
+    throw new UserError(
+      `--name ${name}: a running softnet has this name (its control socket is ${path}); give another, or end that one`,
+    );
+  }
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw unplaced(name, (error as Error).message);
+  }
+  try {
+    if (!lstatSync(folder).isDirectory()) throw new Error(`${folder} is not a folder; remove it`);
+    removeLeftover(path);
+    // By path, which is safe in a folder that nobody else writes to.
+    if (owner !== undefined) chownSync(folder, owner.uid, owner.gid);
+    chmodSync(folder, 0o700);
+  } catch (error) {
+    throw unplaced(name, (error as Error).message);
+  }
+  return { path, close: () => removeFolder(folder) };
+}
+
+/** The folder of all names; it must be its owner's alone to write to. */
+function makeFolder(name: string, vms: string, mode: number, owner: number): void {
+  let stats: Stats;
+  try {
+    try {
+      mkdirSync(vms, { mode });
+      if (owner === 0) chownSync(vms, 0, 0); // through SUID its group would be the caller's
+      chmodSync(vms, mode); // the umask may have removed bits
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw error;
+    }
+    stats = lstatSync(vms);
+  } catch (error) {
+    throw unplaced(name, (error as Error).message);
+  }
+  if (stats.isDirectory() && stats.uid === owner && (stats.mode & OTHERS_MAY_WRITE) === 0) return;
+  throw unplaced(name, `${vms} is no folder, or other users may write to it; remove it`);
+}
+
+/** A socket whose softnet was killed. */
+function removeLeftover(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+  }
+}
+
+function removeFolder(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It was root that made it, or something else is in it by now.
+  }
+}
+
+function unplaced(name: string, why: string): UserError {
+  return new UserError(
+    `--name ${name}: its control socket cannot be made by itself (${why}); give --control-socket PATH`,
+  );
+}
