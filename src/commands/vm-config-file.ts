@@ -3,8 +3,9 @@
  * path. Where softnet is root, only root may have been able to write it, since what stands there is done as root.
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { basename, resolve } from "node:path";
+import { resolve } from "node:path";
 import { OTHERS_MAY_WRITE } from "../file-modes.ts";
+import { isVmName } from "../registry/vm-names.ts";
 import { UserError } from "../user-error.ts";
 
 export const CONFIG_FOLDER = "/etc/softnet/vms";
@@ -12,23 +13,13 @@ export const CONFIG_FOLDER = "/etc/softnet/vms";
 /** Bytes: enough for a thousand rules. */
 export const LARGEST_CONFIG = 65_536;
 
-const ENDING = ".conf";
-/** What a VM may be called. */
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,62}$/;
-
 /** The path of a VM's file. A word with a slash is a path itself. Throws UserError for what is neither. */
 export function configPath(word: string): string {
   if (word.includes("/")) return resolve(word);
-  if (NAME.test(word)) return `${CONFIG_FOLDER}/${word}${ENDING}`;
+  if (isVmName(word)) return `${CONFIG_FOLDER}/${word}.conf`;
   throw new UserError(
     `${JSON.stringify(word.slice(0, 80))} is no name of a VM: give 1 to 63 letters, digits, ".", "_" or "-", or a path with a slash`,
   );
-}
-
-/** The VM's name, as its file says it; undefined where the file is called otherwise. */
-export function configuredName(path: string): string | undefined {
-  const name = basename(path, ENDING);
-  return path.endsWith(ENDING) && NAME.test(name) ? name : undefined;
 }
 
 /** Reads it with the rights that the process has now. `euid` is this process's. Throws UserError. */

@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, symlinkSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parseVmConfig } from "../../src/commands/vm-config.ts";
-import { configPath, configuredName, LARGEST_CONFIG, readVmConfig } from "../../src/commands/vm-config-file.ts";
+import { configPath, LARGEST_CONFIG, readVmConfig } from "../../src/commands/vm-config-file.ts";
 import { softnet } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { needsRoot } from "../support/tools.ts";
@@ -136,8 +136,6 @@ test("a word without a slash is a VM's name, below /etc/softnet/vms", () => {
   for (const word of ["", ".", "..", "-x", ".x", "a b", "ü", "a".repeat(64)]) {
     assert.throws(() => configPath(word), /is no name of a VM/, word);
   }
-  assert.equal(configuredName("/etc/softnet/vms/web1.conf"), "web1");
-  for (const path of ["/x/web1", "/x/.conf", "/x/-a.conf"]) assert.equal(configuredName(path), undefined, path);
 });
 
 test("a file that is too large, no text, a folder or a pipe is refused", (t) => {
