@@ -4,6 +4,7 @@
  */
 import { INTERNET } from "../test/lab/harness/topology.ts";
 import type { Helpers, Path, PathOptions } from "./paths.ts";
+import { barPlot, writePlot } from "./plot.ts";
 import { compile } from "./processes.ts";
 import { show, spread } from "./statistics.ts";
 import { DIRECTIONS, machineTime, otherWork, type Sample, serve, transfer } from "./throughput.ts";
@@ -42,6 +43,8 @@ interface Row {
 /** What is compared: unfiltered stands first, the others are told as parts of it. */
 export interface Group {
   readonly title: string;
+  /** Of the plots' files. */
+  readonly name: string;
   /** No link carries large frames. */
   readonly plain: boolean;
   readonly rows: readonly (readonly [title: string, open: Open, args?: readonly string[]])[];
@@ -74,7 +77,10 @@ export async function compare(compared: readonly Group[]): Promise<void> {
     for (const { path } of groups.flat()) path.lab.close();
     programs.remove();
   }
-  for (const [index, rows] of groups.entries()) report(compared[index]!.title, rows);
+  for (const [index, rows] of groups.entries()) {
+    report(compared[index]!.title, rows);
+    plot(compared[index]!, rows);
+  }
   console.log(`  Other work kept the machine ${show(spread(others))} % busy before each round.`);
 }
 
@@ -150,6 +156,25 @@ async function sendDatagrams({ path, received, share, cost }: Row, programs: Pro
   received.push(counted / DATAGRAM_SECONDS / 1000);
   share.push(counted / (Number(stdout) * DATAGRAM_SECONDS));
   cost.push((used / counted) * 1e6);
+}
+
+/** Throughput and latency as plots. */
+function plot({ title, name }: Group, rows: readonly Row[]): void {
+  const series = rows.map((row) => row.title);
+  const keys = STREAMS.flatMap((streams) => DIRECTIONS.map((direction) => `${direction} ${streams}`));
+  const groups = keys.map((key) => ({
+    name: key.endsWith(" 1") ? `${key} connection` : `${key} connections`,
+    bars: rows.map(({ transfers }) => spread(transfers.get(key)!.map(({ rate }) => rate))),
+  }));
+  writePlot(`${name}-throughput`, barPlot({ title, unit: "Gbit/s", series, groups }));
+  const latency = [
+    { name: "median", bars: rows.map(({ medians }) => spread(medians)) },
+    { name: "99th percentile", bars: rows.map(({ tails }) => spread(tails)) },
+  ];
+  writePlot(
+    `${name}-latency`,
+    barPlot({ title: `A byte and its answer: ${title}`, unit: "µs", series, groups: latency }),
+  );
 }
 
 function report(title: string, rows: readonly Row[]): void {

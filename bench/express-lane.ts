@@ -15,8 +15,13 @@ const ROWS: Group["rows"] = [
 ];
 
 const GROUPS: readonly Group[] = [
-  { title: "The express lane, links that carry large frames", plain: false, rows: [...ROWS, ["passt", passtPath]] },
-  { title: "The express lane, plain links: 1,514 bytes at most", plain: true, rows: ROWS },
+  {
+    title: "The express lane, links that carry large frames",
+    name: "lane-large",
+    plain: false,
+    rows: [...ROWS, ["passt", passtPath]],
+  },
+  { title: "The express lane, plain links: 1,514 bytes at most", name: "lane-plain", plain: true, rows: ROWS },
 ];
 
 /** Prints the section, or in one line why there is none. */

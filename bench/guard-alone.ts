@@ -1,18 +1,18 @@
 /**
- * The guard alone, in a process of its own with --expose-gc: nanoseconds a frame with 1,000 rules and destinations all over
- * the address space, and what ten million frames leave on the heap. Prints one JSON line.
+ * The guard alone, in a process of its own with --expose-gc: nanoseconds a frame with 1,000 rules (or as many as the first argument says) and destinations all over
+ * the address space, and what ten million frames (the second one) leave on the heap. Prints one JSON line.
  */
 import { createGuard } from "../src/guard/guard.ts";
 import { FrameView } from "../src/wire/frame-view.ts";
 import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
 
-const RULES = 1000;
+const RULES = Number(process.argv[2] ?? 1000);
 const FRAMES = 1024;
 const STRIDE = 2048;
 const HEADROOM = 16;
 const ROUNDS = 11;
 const PER_ROUND = 2_000_000;
-const HEAP_FRAMES = 10_000_000;
+const HEAP_FRAMES = Number(process.argv[3] ?? 10_000_000);
 
 const block = Array.from({ length: RULES }, (_, i) => `${11 + (i % 100)}.${i % 256}.${(i * 7) % 256}.0/24`);
 const guard = createGuard({ macAddress: VM_MAC, address: VM_ADDRESS, gateway: "192.168.64.1", block });

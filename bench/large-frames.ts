@@ -13,6 +13,7 @@ const WITHOUT = ["--no-offloads"];
 const GROUPS: readonly Group[] = [
   {
     title: "Links that carry large frames",
+    name: "large-frames",
     plain: false,
     rows: [
       ["unfiltered", unfilteredPath],
@@ -25,6 +26,7 @@ const GROUPS: readonly Group[] = [
   },
   {
     title: "Plain links: 1,514 bytes at most",
+    name: "plain-links",
     plain: true,
     rows: [
       ["unfiltered", unfilteredPath],

@@ -8,6 +8,7 @@ import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
 import { livePolicy } from "./live-policy.ts";
+import { linePlot, writePlot } from "./plot.ts";
 import * as processes from "./processes.ts";
 import { show, spread } from "./statistics.ts";
 
@@ -16,6 +17,7 @@ const FRAMES = 100_000;
 const WARM_UP = 60_000;
 const SIZES = [64, 1514];
 const START_ROUNDS = 9;
+const RULE_COUNTS = [0, 1, 10, 100, 1000, 4000];
 
 if (!existsSync(processes.PUBLISHED)) throw new Error("dist/ is missing: run npm run prepare");
 const programs = processes.compile("forward", "load");
@@ -35,6 +37,7 @@ try {
   console.log(`${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}; medians with quartiles\n`);
   for (const size of SIZES) await relayCost(size);
   guardAlone();
+  costOfRules();
   guardLive();
   await livePolicy(programs.load);
   await startAndMemory();
@@ -49,6 +52,8 @@ const { largeFrames } = await import("./large-frames.ts");
 await largeFrames();
 const { expressLane } = await import("./express-lane.ts");
 await expressLane();
+const { limits } = await import("./limits.ts");
+await limits();
 const { newFlows } = await import("./new-flows.ts");
 await newFlows();
 const { attaching } = await import("./attaching.ts");
@@ -97,6 +102,19 @@ function guardAlone(): void {
   console.log(
     `Heap after ${heapFrames / 1e6} million frames: ${heapBytes} bytes more, ${(heapBytes / heapFrames).toFixed(5)} a frame\n`,
   );
+}
+
+/** What a frame costs the guard by the number of rules, as a plot. */
+function costOfRules(): void {
+  const script = fileURLToPath(new URL("guard-alone.ts", import.meta.url));
+  const points = RULE_COUNTS.map((rules) => {
+    const { stdout } = spawnSync(process.execPath, ["--expose-gc", script, String(rules), "0"], { encoding: "utf8" });
+    return { at: String(rules), value: spread(JSON.parse(stdout).nanoseconds) };
+  });
+  const told = points.map(({ at, value }) => `${at}: ${value.median.toFixed(1)}`);
+  console.log(`Guard alone, ns a frame by the number of rules: ${told.join(", ")}`);
+  const title = "The guard alone, 1,514-byte frames";
+  writePlot("rules", linePlot({ title, unit: "ns a frame", scale: "block rules", points }));
 }
 
 function guardLive(): void {

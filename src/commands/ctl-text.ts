@@ -36,9 +36,19 @@ export function describeStatus(status: Fields): string[] {
     `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}${file}`,
     `flows      ${shown(flows.inUse)} of ${shown(flows.limit)}`,
     ...describeLane(fieldsOf(status.lane)),
+    ...(listOf(fieldsOf(status.limits).limits).length > 0 ? describeLimits(fieldsOf(status.limits)) : []),
     ...hostLines(status),
     "",
     ...counterLines(fieldsOf(status.counters)),
+  ];
+}
+
+export function describeLimits(limits: Fields): string[] {
+  const items = listOf(limits.limits).map(shown);
+  const [egress, ingress] = [fieldsOf(limits.egress), fieldsOf(limits.ingress)];
+  return [
+    `limits     ${items.join(", ") || "none"}`,
+    `           from the VM ${shown(egress.delayed)} delayed, ${shown(egress.dropped)} dropped; to the VM ${shown(ingress.delayed)} delayed, ${shown(ingress.dropped)} dropped`,
   ];
 }
 

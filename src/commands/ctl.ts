@@ -9,6 +9,7 @@ import {
   describeEvent,
   describeExplanation,
   describeLane,
+  describeLimits,
   describeNames,
   describeStatus,
   policyLines,
@@ -24,7 +25,7 @@ export interface CtlArguments {
   readonly json?: boolean;
 }
 
-const COMMANDS = ["status", "get", "set", "explain", "names", "lane", "watch"] as const;
+const COMMANDS = ["status", "get", "set", "explain", "names", "lane", "limits", "watch"] as const;
 type CtlCommand = (typeof COMMANDS)[number];
 
 /** How many softnets are asked at a time. */
@@ -49,9 +50,18 @@ export async function ctl(
   refuseSurplus(command, rest, given);
   const question = command === "explain" ? parseQuestion(rest) : undefined;
   const lane = command === "lane" ? parseLane(rest) : undefined;
+  const limits = command === "limits" ? parseLimitsWords(rest) : undefined;
   const { paths, many } = findTargets(named);
   const output = new Output(descriptor);
-  const task = { command, question, lane, given, output, ...(command === "watch" && { interrupted: interruption() }) };
+  const task = {
+    command,
+    question,
+    lane,
+    limits,
+    given,
+    output,
+    ...(command === "watch" && { interrupted: interruption() }),
+  };
   if (!many) {
     await askOne(paths[0]!, task, printer(output, given));
     return 0;
@@ -83,6 +93,8 @@ interface Task {
   readonly question: object | undefined;
   /** What the express lane is to be. */
   readonly lane: string | undefined;
+  /** What the limits are to be; `get`: they stay. */
+  readonly limits: readonly string[] | "get" | undefined;
   readonly given: CtlArguments;
   readonly output: Output;
   /** Resolved by Ctrl-C, for watching. */
@@ -91,7 +103,7 @@ interface Task {
 
 async function askOne(
   path: string,
-  { command, question, lane, given, output, interrupted }: Task,
+  { command, question, lane, limits, given, output, interrupted }: Task,
   print: Print,
 ): Promise<void> {
   const client = await ControlClient.connect(path);
@@ -104,6 +116,10 @@ async function askOne(
       print(await client.ask("softnet.policy.set", { allow, block, only, isolation: given.isolation }), policyLines);
     }
     if (command === "names") print(await client.ask("softnet.names"), describeNames);
+    if (limits !== undefined) {
+      const asked = limits === "get" ? client.ask("softnet.limits.get") : client.ask("softnet.limits.set", { limits });
+      print(await asked, describeLimits);
+    }
     if (lane !== undefined) print(await client.ask("softnet.lane.set", { state: lane }), describeLane);
     if (question !== undefined) print(await client.ask("softnet.explain", question), describeExplanation);
     if (interrupted) await watch(client, output, interrupted, (event) => print(event, describeEvent));
@@ -127,7 +143,7 @@ function printer(output: Output, { json }: CtlArguments, path?: string): Print {
 
 function refuseSurplus(command: CtlCommand, words: readonly string[], given: CtlArguments): void {
   const { allow, block, only, isolation } = given;
-  if (command !== "explain" && command !== "lane" && words.length > 0)
+  if (command !== "explain" && command !== "lane" && command !== "limits" && words.length > 0)
     throw new UserError(`ctl ${command} takes no more arguments: ${words[0]}`);
   if (command === "set" && only === undefined && (allow === undefined || block === undefined)) {
     throw new UserError(
@@ -143,6 +159,14 @@ function parseLane(words: readonly string[]): string {
   const [state = "", more] = words;
   if (!["on", "off"].includes(state) || more !== undefined) throw new UserError("ctl lane needs on or off");
   return state;
+}
+
+/** Nothing, or one list as --limit takes it; softnet itself validates it. */
+function parseLimitsWords(words: readonly string[]): readonly string[] | "get" {
+  const [list, more] = words;
+  if (more !== undefined) throw new UserError('ctl limits takes one list in quotes: limits "out 10M/s, in 10M/s"');
+  if (list === undefined) return "get";
+  return list.trim() === "" ? [] : list.split(",").map((item) => item.trim());
 }
 
 /** `out tcp 1.2.3.4 443`; softnet itself validates the values. */

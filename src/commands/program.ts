@@ -138,7 +138,7 @@ function addCtl(softnet: Command): void {
     .command("ctl <path> <command> [words...]")
     .usage("<path...> <command> [words...] [options]")
     .description(
-      "ask running softnets at their --control-socket, or a folder's *.ctl: status, get, set, explain, names, lane, watch",
+      "ask running softnets at their --control-socket, or a folder's *.ctl: status, get, set, explain, names, lane, limits, watch",
     )
     .option("--allow <list>", "for set: all rules that allow", ruleList("allow"))
     .option("--block <list>", "for set: all rules that block", ruleList("block"))

@@ -67,6 +67,10 @@ function addControlOptions(command: Command): Command {
     .option("--learn <file>", "write the rules that what the VM does needs to a file: names, and addresses elsewhere")
     .option("--reject", "answer what policy denies, with TCP RST or ICMP, instead of silence")
     .option(
+      "--limit <list>",
+      'bytes, packets and new flows a second, such as "out 10M/s, in 1Gbit/s burst 20M, out 5000p/s, flows 100/s"',
+    )
+    .option(
       "--control-fd <n>",
       "descriptor of a connected unix stream socket that commands come from",
       descriptor("--control-fd"),

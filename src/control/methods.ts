@@ -28,6 +28,9 @@ export interface ControlTarget {
   explainName(question: NameQuestion): object;
   /** What was asked and said by name, counted name by name. */
   names(): readonly object[];
+  /** The limits in force, and what they held back; `setLimits` replaces them, or throws UserError and changes nothing. */
+  limits(): object;
+  setLimits(text: string): void;
   /** Whether the express lane passes anything from now on: returns its state, or why there is none. */
   turnLane(on: boolean): object | string;
 }
@@ -45,6 +48,11 @@ export function answerRequest(target: ControlTarget, { method, params }: Request
       return JSON.stringify(target.status());
     case "softnet.lane.set":
       return setLane(target, members(params, ["state"]));
+    case "softnet.limits.get":
+      members(params, []);
+      return JSON.stringify(target.limits());
+    case "softnet.limits.set":
+      return setLimits(target, members(params, ["limits"]));
     case "softnet.explain":
       return explain(target, members(params, ["direction", "protocol", "remote", "port"]));
     case "softnet.names":
@@ -114,6 +122,16 @@ function setLane(target: ControlTarget, given: Members): string {
   const result = target.turnLane(word(given, "state", ["on", "off"] as const) === "on");
   if (typeof result === "string") throw wrong(`there is no express lane: ${result}`);
   return JSON.stringify(result);
+}
+
+function setLimits(target: ControlTarget, given: Members): string {
+  const list = ruleList(given, "limits");
+  try {
+    target.setLimits(list.join(","));
+  } catch (error) {
+    throw error instanceof UserError ? wrong(error.message) : error;
+  }
+  return JSON.stringify(target.limits());
 }
 
 function explainName(

@@ -14,6 +14,7 @@ import type { FlowObserver } from "./flow-observer.ts";
 import { FLOW_TCP, FLOW_UDP, NO_KIND, withPlace } from "./flow-state.ts";
 import { FlowTable, MOST_FLOWS, NO_FLOW } from "./flow-table.ts";
 import type { NameFlows } from "./names/name-flows.ts";
+import type { Openings } from "./openings.ts";
 import { PASS, verdictOf } from "./reasons.ts";
 import type { Resets } from "./resets.ts";
 import type { TokenBucket } from "./token-bucket.ts";
@@ -22,6 +23,7 @@ const FLOW_ICMP = verdictOf("flow.icmp");
 const FLOW_CUT = verdictOf("flow.cut");
 const FLOW_UNKNOWN = verdictOf("flow.unknown");
 const ICMP_RATE = verdictOf("icmp.rate");
+const LIMIT_FLOWS = verdictOf("limit.flows");
 
 export class FlowGuard {
   readonly flows: FlowTable;
@@ -31,11 +33,20 @@ export class FlowGuard {
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
   readonly #key = new FlowKey();
+  /** For flows that the VM opens. */
+  readonly #openings: Openings;
   /** While the policy has names. */
   names: NameFlows | undefined;
 
-  constructor(family: FlowFamily, echoBucket: TokenBucket, clock: Float64Array, observer?: FlowObserver) {
+  constructor(
+    family: FlowFamily,
+    echoBucket: TokenBucket,
+    clock: Float64Array,
+    openings: Openings,
+    observer?: FlowObserver,
+  ) {
     this.flows = new FlowTable(MOST_FLOWS, observer, family);
+    this.#openings = openings;
     this.#family = family;
     this.#echoBucket = echoBucket;
     this.#clock = clock;
@@ -97,6 +108,7 @@ export class FlowGuard {
     }
     // Last of all, since a token is for what passes.
     if (way === OUT && isEcho(view.icmpType) && !this.#echoBucket.take(this.#clock[0]!)) return ICMP_RATE;
+    if (opening && way === OUT && this.#openings.bucket?.take(this.#clock[0]!) === false) return LIMIT_FLOWS;
     if (opening) this.#open(way, view, remote, kind, bareSyn, former);
     else if (flow !== NO_FLOW) this.#follow(way, view, flow, bareSyn);
     return PASS;

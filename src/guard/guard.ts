@@ -7,6 +7,7 @@
  * on that way allocates, and all that is compared is a number.
  */
 import { checkFamilies } from "../policy/families.ts";
+import type { Rate } from "../policy/limits.ts";
 import { checkRuleCount, type Rule } from "../policy/rule.ts";
 import { TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "../wire/ethernet.ts";
 import { FrameView } from "../wire/frame-view.ts";
@@ -217,6 +218,12 @@ export class Guard {
     const cut = this.#policy.setRules(rules);
     this.#ipv4.rulesChanged();
     return cut + (this.#ipv6?.setRules(rules) ?? 0);
+  }
+
+  /** Limits how many flows the VM may open a second, of both families together; undefined = as many as it likes. */
+  limitFlows(rate: Rate | undefined): void {
+    this.#policy.limitFlows(rate);
+    this.#ipv6?.limitFlows();
   }
 
   /**

@@ -10,6 +10,7 @@ import { type FlowTable, NO_FLOW } from "./flow-table.ts";
 import type { NameFamily } from "./names/name-family.ts";
 import { NameFlows } from "./names/name-flows.ts";
 import type { NameGuard } from "./names/name-guard.ts";
+import type { Openings } from "./openings.ts";
 import { Resets } from "./resets.ts";
 import { TokenBucket } from "./token-bucket.ts";
 
@@ -25,6 +26,7 @@ export class NotedFlows {
   readonly #observer: FlowObserver | undefined;
   readonly #reject: boolean;
   readonly #names: NameGuard;
+  readonly #openings: Openings;
   /** Made where they are needed first. */
   #resets: Resets | undefined;
   #nameFlows: NameFlows | undefined;
@@ -38,9 +40,11 @@ export class NotedFlows {
     reject: boolean,
     clock: Float64Array,
     names: NameGuard,
+    openings: Openings,
     observer?: FlowObserver,
   ) {
     this.#names = names;
+    this.#openings = openings;
     this.#reject = reject;
     this.#family = family;
     this.#clock = clock;
@@ -60,7 +64,7 @@ export class NotedFlows {
   /** Who judges packets by flows from now on; made where there is none yet. */
   needed(): FlowGuard {
     if (this.#guard === undefined) {
-      this.#guard = new FlowGuard(this.#family, this.echoBucket, this.#clock, this.#observer);
+      this.#guard = new FlowGuard(this.#family, this.echoBucket, this.#clock, this.#openings, this.#observer);
       this.#guard.flows.advance(this.#second);
     }
     this.#followNames(this.#guard);

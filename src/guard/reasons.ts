@@ -175,6 +175,8 @@ export const DROP_REASONS: readonly DropReason[] = Object.freeze([
     "N4",
   ),
   reason("name.full", "256 connections have not said yet whom they want", "N10"),
+  reason("limit.rate", "more bytes or packets than the limit lets pass, and what may wait for it waits already", "L15"),
+  reason("limit.flows", "more new flows than the limit lets the VM open", "L15"),
 ]);
 
 /** The number of a reason's name. Throws for an unknown name: only code asks. */

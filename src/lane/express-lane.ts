@@ -6,6 +6,7 @@
  * and an idle VM costs nothing. The first frame afterwards comes through the relay, and opens it again.
  */
 import type { FlowObserver, FlowSink } from "../guard/flow-observer.ts";
+import { IN, OUT } from "../policy/rule-tree.ts";
 import type { Counters } from "../relay/counters.ts";
 import { EGRESS, INGRESS } from "../relay/direction.ts";
 import { AdmittedFlows } from "./admitted-flows.ts";
@@ -59,6 +60,8 @@ export class ExpressLane implements FlowObserver {
   #sink = NOTHING;
   #generation = 1;
   #isOn = true;
+  /** Bits 1 << OUT and 1 << IN: the ways that may pass here. */
+  #ways = (1 << OUT) | (1 << IN);
   /** Whether anything has passed since it was opened last. */
   #isUsed = false;
   /** When the time comes to look whether the lane is in use; Infinity while it is closed. */
@@ -95,8 +98,9 @@ export class ExpressLane implements FlowObserver {
     patience: number,
     second: number,
   ): void {
-    if (!this.#isOn) return;
-    this.#flows.admit(flow, kind, remote, ports, ways, patience, second, this.#generation);
+    const passing = ways & this.#ways;
+    if (!this.#isOn || passing === 0) return;
+    this.#flows.admit(flow, kind, remote, ports, passing, patience, second, this.#generation);
     if (this.#renewal === Number.POSITIVE_INFINITY) this.#open(this.#clock());
   }
 
@@ -155,6 +159,13 @@ export class ExpressLane implements FlowObserver {
       counters.large[direction] += large.added[direction];
     }
     return passed;
+  }
+
+  /** Only these ways (bits 1 << OUT and 1 << IN) pass here from now on. */
+  confine(ways: number): void {
+    if (ways === this.#ways) return;
+    this.#ways = ways;
+    this.invalidate();
   }
 
   /** Whether flows that the guard admits pass here from now on. */

@@ -13,11 +13,12 @@
  * Own frames are written over the batch's slots, so the wrapped port must be one that keeps no bytes in the slab between
  * calls: a TAP, not a stream.
  */
+
+import { WrappedPort } from "../ports/wrapped-port.ts";
 import type { Batch } from "../relay/batch.ts";
 import { INGRESS } from "../relay/direction.ts";
 import type { DropCounter, FramePort, Interest } from "../relay/port.ts";
 import { COMPLETE } from "../wire/virtio-net.ts";
-import { WrappedPort } from "./wrapped-port.ts";
 
 export abstract class InsertingPort extends WrappedPort {
   /** Frames of others that were not let in. */

@@ -44,6 +44,8 @@ export interface SessionArguments extends GuardArguments {
   readonly expose?: string;
   readonly maxConnections?: number;
   readonly reject?: boolean;
+  /** Of bytes, packets and new flows a second (policy/limits.ts). */
+  readonly limit?: string;
   /** A file for the rules that what the VM does needs. */
   readonly learn?: string;
   /** False: the kernel finishes each frame before softnet sees it, though both ports take offloads. */

@@ -25,6 +25,7 @@ import type { FrameView } from "../wire/frame-view.ts";
 import type { SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
 import type { SessionLane } from "./session-lane.ts";
+import type { SessionLimits } from "./session-limits.ts";
 import { addressText, describeAddress, describeState, type PolicySource } from "./status.ts";
 import type { ControlListener, SessionSystem } from "./system.ts";
 
@@ -40,6 +41,7 @@ export interface SessionControlOptions {
   readonly inherited: ByteStream | undefined;
   readonly guard: Guard;
   readonly lane: SessionLane;
+  readonly limits: SessionLimits;
   readonly network: Network;
   readonly log: Log;
   /** The rules have changed. */
@@ -89,6 +91,8 @@ export class SessionControl {
           return guard.explainName(question);
         },
         turnLane: (on) => this.#turnLane(on),
+        limits: () => options.limits.describe(),
+        setLimits: (text) => this.#setLimits(text),
         explain: (question) => {
           guard.advance(system.clock()); // nothing may have moved it for a while
           // What the guard says of its own; the host may drop it all the same, and says so.
@@ -210,8 +214,14 @@ export class SessionControl {
     return lane.describe();
   }
 
+  #setLimits(text: string): void {
+    const { limits, log } = this.#options;
+    limits.set(text);
+    log.info("limits changed", { limits: text.trim() === "" ? "none" : text });
+  }
+
   #status(): object {
-    const { guard, lane, network, given, system } = this.#options;
+    const { guard, lane, limits, network, given, system } = this.#options;
     const time = system.clock();
     guard.advance(time);
     if (this.counters !== undefined) lane.lane?.count(this.counters);
@@ -226,6 +236,7 @@ export class SessionControl {
       source: this.#source,
       lists: this.#policy.lists,
       lane: lane.describe(),
+      limits: limits.describe(),
       counters: this.counters?.snapshot(),
       time,
       uptime: Math.floor((time - this.#started) / 1e6),

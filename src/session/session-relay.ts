@@ -25,6 +25,7 @@ import { MovedVm } from "./moved-vm.ts";
 import { hasLivePolicy, type SessionArguments } from "./options.ts";
 import type { Recording } from "./recording.ts";
 import type { SessionControl } from "./session-control.ts";
+import type { SessionLimits } from "./session-limits.ts";
 import { logSummary } from "./session-log.ts";
 
 const ETHERNET_SOURCE = verdictOf("ethernet.source");
@@ -42,6 +43,7 @@ export interface SessionRelayOptions {
   readonly recording: Recording | undefined;
   readonly control: SessionControl | undefined;
   readonly learned: LearnedRules | undefined;
+  readonly limits: SessionLimits | undefined;
   readonly given: SessionArguments;
   readonly clock: () => number;
   readonly makeAlarm?: MakeAlarm | undefined;
@@ -121,16 +123,18 @@ export class SessionRelay {
   }
 
   #relayOptions(): Omit<RelayOptions, "onEnd"> {
-    const { vm, network, guard, leftLeases, lane, recording, learned, control, given, clock, makeAlarm, log } =
+    const { network, guard, leftLeases, lane, recording, learned, limits, control, given, clock, makeAlarm, log } =
       this.#options;
+    const vm = limits?.around(INGRESS, this.#options.vm) ?? this.#options.vm;
+    const networkPort = limits?.around(EGRESS, network.port) ?? network.port;
     const diagnostics = this.#diagnostics;
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
-    const offloads = given.offloads !== false && vm.takesOffloads === true && network.port.takesOffloads === true;
+    const offloads = given.offloads !== false && vm.takesOffloads === true && networkPort.takesOffloads === true;
     // Each direction by itself: what one port brings, the other takes in any case.
     const batches = [
       offloads && vm.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
-      offloads && network.port.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
+      offloads && networkPort.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
     ] as const;
     const byName =
       hasLivePolicy(given) || given.learn !== undefined || guard.rules.some(({ target }) => target.name !== undefined);
@@ -138,7 +142,7 @@ export class SessionRelay {
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
       vm,
-      network: network.port,
+      network: networkPort,
       guard,
       clock,
       makeAlarm,

@@ -39,6 +39,7 @@ import type { Recording } from "./recording.ts";
 import { beginWithBinding, register, registryOptions } from "./registry-entry.ts";
 import { SessionControl } from "./session-control.ts";
 import { SessionLane } from "./session-lane.ts";
+import { SessionLimits } from "./session-limits.ts";
 import { logHostNotices, logStart, logWaiting, statusOf } from "./session-log.ts";
 import { SessionRelay } from "./session-relay.ts";
 import type { SessionSystem } from "./system.ts";
@@ -72,6 +73,8 @@ export class Session {
   #control: SessionControl | undefined;
   readonly #names: NameLog;
   #learned: LearnedRules | undefined;
+  /** Undefined where there are none, and none can come. */
+  readonly #limits: SessionLimits | undefined;
   #guard: Guard | undefined;
   #relay: SessionRelay | undefined;
   /** What failed before there was anything to end. */
@@ -99,6 +102,9 @@ export class Session {
     try {
       // The file is the caller's to name, so it is read with his rights, though root's are needed for what it decides.
       this.#rules = privileges.asTarget(() => rulesOf(args));
+      if (args.limit !== undefined || hasLivePolicy(args)) {
+        this.#limits = new SessionLimits(args.limit ?? "", system.clock);
+      }
     } catch (error) {
       control?.close();
       throw error;
@@ -121,6 +127,7 @@ export class Session {
     closing.defer(() => this.#named?.close());
     closing.defer(() => this.#lane.close());
     closing.defer(() => this.#control?.close()); // it asks guard and lane
+    closing.defer(() => this.#limits?.close());
     closing.defer(() => this.#relay?.stop());
   }
 
@@ -177,6 +184,7 @@ export class Session {
       recording,
       control: this.#control,
       learned: this.#learned,
+      limits: this.#limits,
       given: this.#given,
       clock: this.#system.clock,
       makeAlarm: this.#system.makeAlarm,
@@ -312,6 +320,7 @@ export class Session {
     };
     const guard: Guard = createGuard({ ...options, ...registryOptions(this.#registration), onBinding, onName }, lane);
     this.#guard = guard;
+    this.#limits?.follow(guard, lane);
     return guard;
   }
 
@@ -324,6 +333,7 @@ export class Session {
       inherited: this.#inherited,
       guard,
       lane: this.#lane,
+      limits: this.#limits!,
       network,
       log: this.#log,
       onPolicy: () => this.#names.policyChanged(),

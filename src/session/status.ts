@@ -30,6 +30,7 @@ export interface State {
   readonly lists: PolicyLists;
   /** What the express lane says of itself. */
   readonly lane: object;
+  readonly limits: object;
   readonly counters: Snapshot | undefined;
   /** Microseconds on the guard's clock. */
   readonly time: number;
@@ -61,6 +62,7 @@ export function describeState(state: State): object {
     host: { notices: network.host?.notices ?? [] },
     flows: { inUse: guard.flows, limit: MOST_FLOWS },
     lane: state.lane,
+    limits: state.limits,
     counters: state.counters ?? null,
   };
 }

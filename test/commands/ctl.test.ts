@@ -118,7 +118,10 @@ test("softnet ctl FOLDER without a control socket in it is a mistake", (t) => {
 test("softnet ctl: what is wrong is one line and exit 1", READABLE, async (t) => {
   const { ctl, path } = await listening(t);
   for (const [words, expected] of [
-    [["stop"], /^softnet: ctl stop: there is no such command: give status, get, set, explain, names, lane, watch$/],
+    [
+      ["stop"],
+      /^softnet: ctl stop: there is no such command: give status, get, set, explain, names, lane, limits, watch$/,
+    ],
     [["status", "now"], /^softnet: ctl status takes no more arguments: now$/],
     [
       ["set", "--allow", "@host"],

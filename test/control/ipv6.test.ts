@@ -56,6 +56,8 @@ test("to explain an IPv6 address while IPv6 is off is refused in one line", () =
     names: () => [],
     explainName: () => ({}),
     turnLane: () => "none",
+    limits: () => ({}),
+    setLimits: () => {},
     explain: (question) => guard.explain(question),
   };
   const ask = (remote: string) => {

@@ -47,6 +47,8 @@ export function house(
     names: () => [],
     explainName: () => ({}),
     turnLane: () => "this test has none",
+    limits: () => ({ limits: [] }),
+    setLimits: () => {},
   };
   const controllers = new Controllers({
     target,

@@ -201,7 +201,15 @@ test(`${FRAMES.toLocaleString("en")} hostile frames: a verdict for each, and eve
   // A run that reaches little shows little.
   // Some are shown elsewhere: a capture's own, a table of more flows than a session has frames (flow-limits.test.ts), what
   // only a virtio-net header can say (offload.test.ts, offload-kernel.test.ts), and what the kernel drops (lab/lane.test.ts).
-  const elsewhere = ["frame.truncated", "flow.full", "frame.offload", "host.queue", "host.backlog"];
+  const elsewhere = [
+    "frame.truncated",
+    "flow.full",
+    "frame.offload",
+    "host.queue",
+    "host.backlog",
+    "limit.rate",
+    "limit.flows",
+  ];
   const reached = (name: string): boolean =>
     counts.has(name) || elsewhere.includes(name) || OF_IPV6.test(name) || OF_NAMES.test(name);
   const missing = [...REASONS, "answered", "reset"].filter((name) => !reached(name));

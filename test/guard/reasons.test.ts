@@ -9,7 +9,7 @@ const rows = (letter: string, last: number): string[] =>
 
 /** The rows of the threat table. */
 const THREATS = new Set([
-  ...rows("L", 14),
+  ...rows("L", 15),
   ...rows("A", 10),
   ...rows("D", 32),
   ...rows("I", 17),
@@ -19,7 +19,7 @@ const THREATS = new Set([
 
 const LAYERS = [
   ...["frame", "ethernet", "arp", "ipv4", "icmp", "policy", "flow", "dhcp", "host"],
-  ...["ipv6", "icmpv6", "nd", "mld", "dhcpv6", "dns", "name"],
+  ...["ipv6", "icmpv6", "nd", "mld", "dhcpv6", "dns", "name", "limit"],
 ];
 
 const names = DROP_REASONS.map(({ name }) => name);

@@ -10,6 +10,7 @@ import { formatRule, type Rule } from "../../src/policy/rule.ts";
 import { UnixStream } from "../../src/ports/unix-stream.ts";
 import { SessionControl } from "../../src/session/session-control.ts";
 import { SessionLane } from "../../src/session/session-lane.ts";
+import { SessionLimits } from "../../src/session/session-limits.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { Controller } from "../control/support.ts";
 import { libc, pair } from "../support/sockets.ts";
@@ -54,6 +55,7 @@ function setUp(t: TestContext, policyChanged?: (rules: readonly Rule[]) => void)
     inherited,
     guard,
     lane,
+    limits: new SessionLimits("", linuxPlatform().clock),
     network,
     log,
   });

@@ -48,6 +48,7 @@ function stateOf(guard: Guard, ipv6: boolean): Record<string, unknown> {
     source: "options" as const,
     lists,
     lane: { state: "none" },
+    limits: {},
     counters: undefined,
   };
   return { ...describeState({ guard, network, ipv6, ...rest, time: 100 * SECOND, uptime: 5 }) };

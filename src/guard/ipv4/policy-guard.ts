@@ -7,6 +7,7 @@
  */
 import { ALLOWED, GLOBAL, type KnownNetwork } from "../../policy/default-layer.ts";
 import { rulesInForce } from "../../policy/families.ts";
+import type { Rate } from "../../policy/limits.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { IN, OUT } from "../../policy/rule-tree.ts";
 import { PolicyTable } from "../../policy/table.ts";
@@ -21,6 +22,7 @@ import type { GuardSettings } from "../guard-settings.ts";
 import type { NameFlows } from "../names/name-flows.ts";
 import { NameGuard } from "../names/name-guard.ts";
 import { NotedFlows } from "../noted-flows.ts";
+import { Openings } from "../openings.ts";
 import { explainPolicy } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { isSameList } from "../same-list.ts";
@@ -40,6 +42,7 @@ const NOWHERE: KnownNetwork = Object.freeze({ gateway: 0, address: 0, netmask: 0
 export class PolicyGuard {
   /** Of both families. */
   readonly nameGuard: NameGuard;
+  readonly openings = new Openings();
   readonly #live: boolean;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
@@ -76,7 +79,7 @@ export class PolicyGuard {
     this.#inForce = rulesInForce(rules, ipv6);
     this.#table = new PolicyTable(this.#inForce, NOWHERE);
     this.#family = new IPv4Flows(this.#own, this.#table);
-    this.#flows = new NotedFlows(this.#family, reject, clock, names, observer);
+    this.#flows = new NotedFlows(this.#family, reject, clock, names, this.openings, observer);
     names.join(this.#family, false);
     this.#echoBucket = this.#flows.echoBucket;
     this.#configure();
@@ -114,6 +117,12 @@ export class PolicyGuard {
   /** Whether names may open an address; only while the policy has some. */
   isPinnable(address: number): boolean {
     return this.#family.isPinnable(address);
+  }
+
+  /** Limits the flows that the VM opens; undefined = no limit. */
+  limitFlows(rate: Rate | undefined): void {
+    this.openings.limit(rate);
+    this.#configure();
   }
 
   /** Ends what is over. To be called whenever the clock was moved. */
@@ -160,7 +169,8 @@ export class PolicyGuard {
   #configure(): void {
     const hasNames = this.nameGuard.table !== undefined;
     this.#family.nameAddresses = hasNames ? new NameAddresses(this.#inForce, this.#knownNetwork) : undefined;
-    this.#noting = this.#table.stateful || this.#live || hasNames ? this.#flows.needed() : undefined;
+    const isNoted = this.#table.stateful || this.#live || hasNames || this.openings.bucket !== undefined;
+    this.#noting = isNoted ? this.#flows.needed() : undefined;
   }
 
   /** Judges a packet from the VM whose destination is not in 0.0.0.0/8 or 127.0.0.0/8. */

@@ -243,6 +243,11 @@ export class IPv6Family implements AddressFamily {
     return this.#policy.setRules(rules);
   }
 
+  /** The limit of flows that the VM opens has changed. */
+  limitFlows(): void {
+    this.#policy.limitFlows();
+  }
+
   /** As `Guard.explain`, for a remote IPv6 address. */
   explain(question: PolicyQuestion6): Explanation {
     return this.#policy.explain(question);

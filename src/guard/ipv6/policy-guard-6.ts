@@ -74,7 +74,7 @@ export class PolicyGuard6 {
     this.#clock = clock;
     this.#rules = rulesInForce(rules, true);
     this.#family = new IPv6Flows(ipv4, own, this.#rules);
-    this.#flows = new NotedFlows(this.#family, reject, clock, names);
+    this.#flows = new NotedFlows(this.#family, reject, clock, names, ipv4.openings);
     names.join(this.#family, true);
     this.#fragments = new FragmentGuard(
       new IPv6Fragments(this.#family, (way, view, place) => this.#judgeWhole(way, view, place)),
@@ -92,6 +92,11 @@ export class PolicyGuard6 {
   /** How many flows are live. */
   get liveFlows(): number {
     return this.#flows.table?.live ?? 0;
+  }
+
+  /** The limit of flows that the VM opens has changed; IPv4's policy has it. */
+  limitFlows(): void {
+    this.#configure();
   }
 
   /** Ends what is over. To be called whenever the clock was moved. */
@@ -125,8 +130,12 @@ export class PolicyGuard6 {
 
   #configure(): void {
     this.#family.setPolicy(this.#rules, this.#knownNetwork, this.#names.table !== undefined);
-    this.#noting =
-      this.#family.stateful || this.#live || this.#names.table !== undefined ? this.#flows.needed() : undefined;
+    const isNoted =
+      this.#family.stateful ||
+      this.#live ||
+      this.#names.table !== undefined ||
+      this.#ipv4.openings.bucket !== undefined;
+    this.#noting = isNoted ? this.#flows.needed() : undefined;
   }
 
   /** The VM's address in a place has ended: so have all flows and noted fragments that are of it, and their RSTs. */

@@ -1,7 +1,8 @@
 /** A port that passes no further frame once its network cannot be kept up any more. */
+
+import { WrappedPort } from "../../ports/wrapped-port.ts";
 import type { Batch } from "../../relay/batch.ts";
 import { type Interest, PortFailed } from "../../relay/port.ts";
-import { WrappedPort } from "../wrapped-port.ts";
 
 export class FailingPort extends WrappedPort {
   #failure: PortFailed | undefined;

@@ -1,4 +1,4 @@
-/** A port around another one, which does everything: a network's port overrides what it does itself. */
+/** A port around another one, which does everything: who extends it overrides what it does itself. */
 import type { Batch } from "../relay/batch.ts";
 import type { DropCounter, FramePort, Interest } from "../relay/port.ts";
 
