@@ -18,7 +18,7 @@ import { addGuardOptions } from "./guard-options.ts";
 import type { ListArguments } from "./list.ts";
 import { writeIfPossible } from "./output.ts";
 import type { ReplayArguments } from "./replay.ts";
-import { addRunOptions, type RunArguments } from "./run-options.ts";
+import { addAttachOptions, addRunOptions, type RunArguments } from "./run-options.ts";
 import { leaveTerminal } from "./terminal.ts";
 import { oneOf, onlyList, ruleList, wholeNumber } from "./values.ts";
 
@@ -33,7 +33,8 @@ const CTL_EXAMPLES = `
   softnet ctl /run/user/1000/vm.ctl watch --json
   softnet ctl /run/vms status --json`;
 
-function program(): Command {
+/** The whole command line: what `--help`, the manual page and the shells' completions know. */
+export function program(): Command {
   const softnet = new Command("softnet")
     .description("Software networking with isolation for virtual machines: passes only what the VM may send.")
     .version(version(), "-V, --version", "print the version")
@@ -51,6 +52,7 @@ function program(): Command {
   });
 
   addAttach(softnet);
+  addConfig(softnet);
   addReplay(softnet);
   addCtl(softnet);
   addList(softnet);
@@ -62,15 +64,14 @@ function addAttach(softnet: Command): void {
   const attach = softnet
     .command("attach <interface>")
     .description("filter at an interface that a hypervisor or a container already has (Linux, root)");
-  addRunOptions(addGuardOptions(attach))
-    .option("--open-on-exit", "put the interface back where it was at the end, instead of leaving it closed")
-    .option("--no-express-lane", "let every frame go through softnet, also those of admitted flows")
-    .action(async (name: string, given: RunArguments, command: Command) => {
+  addAttachOptions(addRunOptions(addGuardOptions(attach))).action(
+    async (name: string, given: RunArguments, command: Command) => {
       refuseOptionsBefore(softnet, command.name());
       if (heldRights() === "borrowed" || isSea()) refuseTightLimits();
       const { run } = await import("./run.ts");
       process.exitCode = await run({ ...given, attach: name });
-    });
+    },
+  );
   softnet
     .command("detach <interface>")
     .description("put an interface back where it was before softnet was attached to it (Linux, root)")
@@ -79,6 +80,27 @@ function addAttach(softnet: Command): void {
       await refuseBorrowedRights("softnet detach");
       const { detach } = await import("./detach.ts");
       await detach(name);
+    });
+}
+
+function addConfig(softnet: Command): void {
+  softnet
+    .command("run-config <name>")
+    .description("filter with the options of a file: of /etc/softnet/vms/NAME.conf, or of a path with a slash")
+    .action(async (name: string, _given: object, command: Command) => {
+      refuseOptionsBefore(softnet, command.name());
+      await refuseBorrowedRights("softnet run-config");
+      if (isSea()) refuseTightLimits();
+      const { runConfig } = await import("./run-config.ts");
+      process.exitCode = await runConfig(name);
+    });
+  softnet
+    .command("check-config <name>")
+    .description("print each mistake in such a file; start nothing")
+    .action(async (name: string) => {
+      await returnRights();
+      const { checkConfig } = await import("./check-config.ts");
+      process.exitCode = checkConfig(name, STDOUT, STDERR);
     });
 }
 

@@ -26,6 +26,13 @@ export function addRunOptions(command: Command): Command {
   return addProcessOptions(addObservationOptions(addControlOptions(addPortOptions(command))));
 }
 
+/** What `softnet attach` has in addition. */
+export function addAttachOptions(command: Command): Command {
+  return command
+    .option("--open-on-exit", "put the interface back where it was at the end, instead of leaving it closed")
+    .option("--no-express-lane", "let every frame go through softnet, also those of admitted flows");
+}
+
 function addPortOptions(command: Command): Command {
   return command
     .optionsGroup("The VM's side, one of:")

@@ -22,11 +22,12 @@ type Ending = { readonly signal: string } | RelayEnd;
 
 /**
  * Runs until the end and returns the exit code. Throws UserError when it cannot start; then nothing is left behind.
- * `makePlatform` is for tests.
+ * `makePlatform` is for tests. `words` is the command line that sudo would start again.
  */
 export async function run(
   given: RunArguments,
   makePlatform: () => Platform | Promise<Platform> = choosePlatform,
+  words: readonly string[] = process.argv.slice(2),
 ): Promise<number> {
   checkOptions({ ...given, ipv6: true }); // before a library is loaded; whether IPv6 is on may be root's choice
   const platform = await makePlatform();
@@ -40,7 +41,7 @@ export async function run(
   // Under sudo --vm-fd becomes 0, which must not change the log level.
   const level = args.logLevel === undefined && args.vmFd ? ["--log-level", logLevel(args)] : [];
   const ports = parseExposures(args.expose ?? "").map(({ external }) => external);
-  privileges.obtain(args, process.argv.slice(2), ports, level);
+  privileges.obtain(args, words, ports, level);
   const control = platform.takeControlDescriptor(args); // before softnet starts a program that would inherit it
   // From here on signals end softnet in order, also during the start.
   const signals = new Signals({ reloads: args.policy !== undefined });

@@ -19,3 +19,33 @@ export function oneOfOptions(options: Readonly<Record<string, unknown>>): string
   if (names.length > 1) throw new UserError(`${names.join(" and ")} exclude each other: give one`);
   return names[0];
 }
+
+/** The option that says where the VM is; undefined without any. Throws UserError for two. */
+export function chosenVm({ vmFd, vmTap, vmSocket, attach }: SessionArguments): string | undefined {
+  return oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket, attach });
+}
+
+/**
+ * The option that chooses the network; undefined without any. Throws UserError for two, and for an option of networks of the
+ * VM's own beside another network.
+ */
+export function chosenNetwork(given: SessionArguments): string | undefined {
+  const { bridge, hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
+  const chosen = oneOfOptions({
+    "--bridge": bridge,
+    "--host-fd": hostFd,
+    "--host-socket": hostSocket,
+    "--vm-net-type": vmNetType,
+  });
+  const natOptions = Object.entries({
+    "--subnet": subnet,
+    "--dns": dns,
+    "--expose": expose,
+    "--max-connections": maxConnections,
+  });
+  const [natOnly] = natOptions.find(([, value]) => value !== undefined) ?? [];
+  if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
+    throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
+  }
+  return chosen;
+}

@@ -10,12 +10,12 @@ import type { SessionArguments } from "../../session/options.ts";
 import { prepareRegistry } from "../../session/registry-entry.ts";
 import type { Log } from "../../telemetry/log.ts";
 import { UserError } from "../../user-error.ts";
-import { oneOfOptions } from "./exclusive-options.ts";
+import { chosenNetwork, chosenVm } from "./exclusive-options.ts";
 
 /** Takes the interface over. Rejects with UserError; then everything is as before. */
 export async function attachVm(libc: LinuxLibc, given: SessionArguments, log: Log): Promise<AttachedPort> {
-  const { attach: name = "", vmFd, vmTap, vmSocket, vmMacAddress = "", openOnExit = false } = given;
-  oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket, attach: name });
+  const { attach: name = "", vmMacAddress = "", openOnExit = false } = given;
+  chosenVm(given);
   const registry = linuxRegistry(libc);
   const { directory } = registry;
   const bridge = chooseBridge(libc, given, directory);
@@ -44,7 +44,7 @@ function whyNoLane({ expressLane, capture }: SessionArguments): string | undefin
 
 /** The bridge on which softnet's TAP takes the interface's place. Throws UserError where no network is named, or two. */
 function chooseBridge(libc: LinuxLibc, given: SessionArguments, directory: string): string | undefined {
-  const { attach: name = "", bridge, hostFd, hostSocket, vmNetType } = given;
+  const { attach: name = "", bridge } = given;
   const links = new Links(libc);
   let own: string | undefined;
   try {
@@ -52,12 +52,7 @@ function chooseBridge(libc: LinuxLibc, given: SessionArguments, directory: strin
   } finally {
     links.close();
   }
-  const chosen = oneOfOptions({
-    "--bridge": bridge,
-    "--host-fd": hostFd,
-    "--host-socket": hostSocket,
-    "--vm-net-type": vmNetType,
-  });
+  const chosen = chosenNetwork(given);
   if (chosen === undefined && own === undefined) {
     throw new UserError(
       `attach ${name}: it is on no bridge; give its VM a network with --vm-net-type nat, or --bridge NAME`,

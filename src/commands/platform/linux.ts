@@ -34,7 +34,7 @@ import { descriptorWriter, Log } from "../../telemetry/log.ts";
 import { serviceManager } from "../../telemetry/service-manager.ts";
 import { UserError } from "../../user-error.ts";
 import { parseMac, putMac } from "../../wire/address.ts";
-import { oneOfOptions, refuseReconnect } from "./exclusive-options.ts";
+import { chosenNetwork, chosenVm, refuseReconnect } from "./exclusive-options.ts";
 import { attachVm } from "./linux-attach.ts";
 import type { Platform } from "./platform.ts";
 
@@ -70,7 +70,7 @@ export function linuxPlatform(libc: LinuxLibc = loadLibc()): Platform {
 
 function openVmPort(libc: LinuxLibc, given: SessionArguments, newTap?: boolean): FramePort {
   const { vmFd, vmTap, vmSocket, vmReconnect = false, vmMacAddress } = given;
-  oneOfOptions({ "--vm-fd": vmFd, "--vm-tap": vmTap, "--vm-socket": vmSocket });
+  chosenVm(given);
   refuseReconnect(given);
   if (vmSocket !== undefined) {
     return new ListeningPort(linuxUnix(libc), "--vm-socket", vmSocket, { reconnects: vmReconnect });
@@ -87,23 +87,8 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
   const { hostFd, hostSocket, vmNetType, subnet, dns, expose, maxConnections } = given;
   const attached = request.vm instanceof AttachedPort ? request.vm : undefined;
   const bridge = given.bridge ?? attached?.bridge;
-  const chosen = oneOfOptions({
-    "--bridge": bridge,
-    "--host-fd": hostFd,
-    "--host-socket": hostSocket,
-    "--vm-net-type": vmNetType,
-  });
+  chosenNetwork(bridge === undefined ? given : { ...given, bridge });
   const mtu = given.mtu ?? DEFAULT_MTU;
-  const natOptions = Object.entries({
-    "--subnet": subnet,
-    "--dns": dns,
-    "--expose": expose,
-    "--max-connections": maxConnections,
-  });
-  const [natOnly] = natOptions.find(([, value]) => value !== undefined) ?? [];
-  if (chosen !== undefined && vmNetType === undefined && natOnly !== undefined) {
-    throw new UserError(`${natOnly} belongs to --vm-net-type nat, not to ${chosen}; leave one of them out`);
-  }
   const warn = (message: string): void => log.warn(message);
   const tapIndex = attached === undefined ? {} : { tapIndex: attached.networkIndex };
   if (bridge !== undefined) {
