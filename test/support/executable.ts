@@ -24,7 +24,7 @@ import { LIMIT } from "./patience.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SOURCES = [
   "src/**/*.ts",
-  "packaging/*",
+  "packaging/*.*",
   "scripts/package*.ts",
   "scripts/macho/*.ts",
   "package.json",
@@ -45,7 +45,7 @@ export function packaged(): string {
       if (Date.now() - statSync(old).mtimeMs > OLD) rmSync(old, { recursive: true, force: true });
     }
     const fresh = mkdtempSync(join(all, "new-"));
-    const args = [join(ROOT, "scripts", "package.ts"), "--output", fresh];
+    const args = [join(ROOT, "scripts", "package.ts"), "--no-debian", "--output", fresh];
     const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", ...LIMIT });
     if (status !== 0) {
       rmSync(fresh, { recursive: true, force: true });
