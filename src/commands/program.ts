@@ -57,6 +57,7 @@ export function program(): Command {
   addAttach(softnet);
   addConfig(softnet);
   addPasst(softnet);
+  addLibvirtHook(softnet);
   addReplay(softnet);
   addCtl(softnet);
   addList(softnet);
@@ -117,6 +118,19 @@ function addPasst(softnet: Command): void {
     .description(
       "filter before passt, whose command line this is: what libvirt's <backend type='passt'/> starts (Linux)",
     );
+}
+
+function addLibvirtHook(softnet: Command): void {
+  softnet
+    .command("libvirt-hook <domain> <operation> <sub-operation> [extra]")
+    .description(
+      "for /etc/libvirt/hooks/qemu.d: attach softnet to a domain that asks for it, before it runs (Linux, root)",
+    )
+    .action(async (domain: string, operation: string, subOperation: string) => {
+      await refuseBorrowedRights("softnet libvirt-hook");
+      const { libvirtHook } = await import("./libvirt-hook.ts");
+      await libvirtHook(domain, operation, subOperation);
+    });
 }
 
 /** `softnet --block … attach vnet0` would attach without the rule: throws UserError. */
@@ -238,12 +252,16 @@ async function bePasst(words: readonly string[]): Promise<void> {
   process.exitCode = await passt(words);
 }
 
-/** A softnet that was started by startDaemon. It has the rights of whoever started it. */
+/** A softnet that startDaemon started. */
 async function beDaemon([command, ...words]: readonly string[]): Promise<void> {
-  await returnRights();
   if (command === PASST) {
+    await returnRights();
     const { passtDaemon } = await import("./passt.ts");
     process.exitCode = await passtDaemon(words);
+  } else if (command === "run-config" && words.length === 1) {
+    await refuseBorrowedRights("softnet run-config");
+    const { runConfigDaemon } = await import("./run-config.ts");
+    process.exitCode = await runConfigDaemon(words[0]!);
   }
 }
 

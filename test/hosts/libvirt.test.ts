@@ -1,21 +1,20 @@
-/** softnet with real libvirt, by the lines of docs/libvirt.md: as its passt in a user's session, and as its hook. */
+/** softnet as real libvirt's hook: attached before the domain's CPUs run, or the domain does not start. */
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { suite, test } from "node:test";
-import { INTERNET, Lab, labNeeds } from "../lab/harness/topology.ts";
+import { type TestContext, test } from "node:test";
+import { DhcpServer } from "../lab/harness/servers.ts";
+import { softnetCommand } from "../lab/harness/softnet.ts";
+import { BRIDGE, INTERNET, Lab, labNeeds } from "../lab/harness/topology.ts";
 import { KERNEL_ARGUMENTS } from "../lab/qemu/desk.ts";
 import { URL, worked } from "../lab/qemu/guest.ts";
 import { initramfs, type SystemOptions } from "../lab/qemu/initramfs.ts";
 import { kernel, needsKernel } from "../lab/qemu/kernel.ts";
-import { executable } from "../support/executable.ts";
 import { LIMIT } from "../support/patience.ts";
 import { pathOf } from "../support/tools.ts";
 import { PrivateHost } from "./harness/private-host.ts";
 
 const MAC = "52:54:00:00:00:01";
-/** A user without any rights. */
-const USER = 65_534;
 
 /** A domain that boots the lab's system. `card` is its interface, `metadata` what its owner wrote. */
 function domain(folder: string, system: SystemOptions, card: string, metadata = ""): string {
@@ -42,47 +41,117 @@ function domain(folder: string, system: SystemOptions, card: string, metadata = 
 </domain>`;
 }
 
-const PASST_CARD = (folder: string): string => `<interface type="user">
-      <backend type="passt" logFile="${folder}/softnet.log"/>
+const CARD = `<interface type="bridge">
+      <source bridge="${BRIDGE}"/>
       <mac address="${MAC}"/>
       <model type="virtio"/>
     </interface>`;
 
-/** Sends with an address that is not its own. */
-const SPOOF = `ip address add 10.77.0.77/32 dev eth0; ping -c 2 -W 1 -I 10.77.0.77 ${INTERNET}`;
+const asks = (options: string): string =>
+  `<metadata><softnet:vm xmlns:softnet="urn:softnet:libvirt:1">${options}</softnet:vm></metadata>`;
 
-suite("with real libvirt", () => {
-  test("a user's session with <backend type='passt'/>: lease, download; a spoofed address is dropped; all ends with the domain", {
-    ...needsKernel(),
-    ...labNeeds("libvirtd", "virsh", "passt", "qemu-system-x86_64", "busybox", "setpriv"),
-    ...LIMIT,
-  }, async (t) => {
-    const program = executable();
-    const lab = Lab.open(t);
-    await lab.services();
-    const host = await PrivateHost.open(lab);
-    const folder = join(lab.directory, "session");
-    const bin = join(lab.directory, "bin");
-    for (const path of [folder, bin]) mkdirSync(path);
-    chmodSync(folder, 0o777);
-    copyFileSync(program, join(bin, "softnet"));
-    symlinkSync("softnet", join(bin, "passt"));
-    writeFileSync(join(folder, "vm1.xml"), domain(folder, { url: URL, last: SPOOF }, PASST_CARD(folder)));
-    writeFileSync(join(folder, "console"), "");
-    chmodSync(join(folder, "console"), 0o666);
-    const asUser = `setpriv --reuid ${USER} --regid ${USER} --clear-groups env HOME=${folder} XDG_RUNTIME_DIR=${folder} PATH=${bin}:$PATH`;
-    await host.run(
-      `mkdir -p ${folder}/.config/libvirt; printf 'stdio_handler = "file"\\n' >${folder}/.config/libvirt/qemu.conf`,
-    );
-    await host.run(`chown -R ${USER} ${folder}`);
-    host.start(`${asUser} libvirtd`);
-    await host.until(`${asUser} virsh -c qemu:///session list >&2`);
-    await host.run(`${asUser} virsh -c qemu:///session create ${folder}/vm1.xml`);
-    const console = host.start(`tail -n +1 -F ${folder}/console`);
-    await worked(console, { isGatewayClosed: true });
-    await host.until("! pgrep -x 'softnet|passt'");
+/** An address that the guest does not have; it is the source of its very first frames. */
+const FORGED = "10.77.0.77";
+const SPOOF = `ip address add ${FORGED}/32 dev eth0; ip route add ${INTERNET} dev eth0; ping -c 2 -W 1 -I ${FORGED} ${INTERNET}; arping -c 2 -w 2 -A -I eth0 ${FORGED}; ip route flush dev eth0; ip address flush dev eth0`;
+
+/** libvirt's QEMU without a user, a confinement and control groups of its own, of which a private host has none. */
+const QEMU_CONF =
+  'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = [ ]\nnamespaces = [ ]\nstdio_handler = "file"\n';
+
+interface Scene {
+  readonly host: PrivateHost;
+  readonly folder: string;
+}
+
+/** A host with libvirt and this softnet as its hook. */
+async function scene(t: TestContext): Promise<Scene> {
+  const lab = Lab.open(t);
+  await Promise.all([DhcpServer.start(lab, "dnsmasq"), lab.services()]);
+  const host = await PrivateHost.open(lab);
+  const folder = join(lab.directory, "domain");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "console"), "");
+  writeFileSync(join(folder, "qemu.conf"), QEMU_CONF);
+  const command = softnetCommand([]).map((word) => `'${word}'`);
+  writeFileSync(join(folder, "hook"), `#!/bin/sh\nexec ${command.join(" ")} libvirt-hook "$@"\n`, { mode: 0o755 });
+  await host.run("mkdir -p /etc/libvirt/hooks/qemu.d");
+  await host.run(`cp ${folder}/hook /etc/libvirt/hooks/qemu.d/softnet; cp ${folder}/qemu.conf /etc/libvirt/`);
+  await host.run("dbus-daemon --system --fork --nopidfile");
+  host.start("libvirtd");
+  await host.until("virsh -c qemu:///system list >&2");
+  return { host, folder };
+}
+
+const NEEDS = {
+  ...needsKernel(),
+  ...labNeeds("libvirtd", "virsh", "dbus-daemon", "qemu-system-x86_64", "busybox", "dnsmasq", "nft", "tcpdump"),
+  ...LIMIT,
+};
+
+test(
+  "a domain that asks for softnet: its first frames are judged already, what is allowed passes, all ends with it",
+  NEEDS,
+  async (t) => {
+    const { host, folder } = await scene(t);
+    await host.run("mkdir -p -m 755 /etc/softnet/vms");
+    await host.run(`printf 'log-file ${folder}/softnet.log\\nblock @metadata\\n' >/etc/softnet/vms/vm1.conf`);
+    writeFileSync(join(folder, "vm1.xml"), domain(folder, { url: URL, first: SPOOF }, CARD));
+    const seen = host.start(`tcpdump -n -l -i ${BRIDGE} "(arp or ip) and host ${FORGED}"`);
+    await seen.line(/listening on/);
+    await host.run(`virsh -c qemu:///system create ${folder}/vm1.xml`);
+    await worked(host.start(`tail -n +1 -F ${folder}/console`));
+    await host.until("! virsh -c qemu:///system domstate vm1");
+    await host.until("! ls /run/softnet/libvirt/*.conf");
     const log = readFileSync(join(folder, "softnet.log"), "utf8");
-    assert.match(log, /message=summary .*ipv4\.source=\d/);
-    assert.match(log, /message=stopped/);
-  });
-});
+    assert.match(log, /message=started .*attach vnet\d+/);
+    assert.match(log, /message=summary /);
+    assert.match(log, /reason=(arp|ipv4)\./, log);
+    assert.deepEqual(
+      seen.stdout.filter((line) => line.includes(FORGED)),
+      [],
+      "a frame with a forged address has left the VM",
+    );
+  },
+);
+
+test(
+  "a domain that cannot have the softnet that it asks for does not start, and the error says why",
+  NEEDS,
+  async (t) => {
+    const { host, folder } = await scene(t);
+    for (const [options, card, why] of [
+      ["<softnet:block>300.0.0.1</softnet:block>", CARD, /300\.0\.0\.1/],
+      ["<softnet:log-file>/etc/passwd</softnet:log-file>", CARD, /log-file.* is no option/],
+      ["", '<interface type="user"><model type="virtio"/></interface>', /cannot filter type="user"/],
+    ] as const) {
+      writeFileSync(join(folder, "vm1.xml"), domain(folder, { url: URL }, card, asks(options)));
+      const { code, stderr } = await host.attempt(`virsh -c qemu:///system create ${folder}/vm1.xml`);
+      assert.equal(code, 1);
+      assert.match(stderr, why);
+      assert.equal((await host.run("virsh -c qemu:///system list --name")).trim(), "");
+      assert.equal((await host.attempt("ls /run/softnet/libvirt/*")).stdout, "");
+    }
+  },
+);
+
+test(
+  "metadata alone gives a domain its softnet, and virsh destroy ends it; a domain that does not ask has none",
+  NEEDS,
+  async (t) => {
+    const { host, folder } = await scene(t);
+    writeFileSync(
+      join(folder, "vm1.xml"),
+      domain(folder, { url: URL }, CARD, asks("<softnet:block>@private</softnet:block>")),
+    );
+    await host.run(`virsh -c qemu:///system create ${folder}/vm1.xml`);
+    const pid = (await host.run("cut -d' ' -f1 /run/softnet/libvirt/*.pid")).trim();
+    assert.match(await host.run("cat /run/softnet/libvirt/*.conf"), /^block @private\n/);
+    await host.run("virsh -c qemu:///system destroy vm1");
+    await host.until(`! kill -0 ${pid}`);
+    assert.equal((await host.attempt("ls /run/softnet/libvirt/*")).stdout, "");
+    writeFileSync(join(folder, "vm1.xml"), domain(folder, { url: URL }, CARD));
+    await host.run(`virsh -c qemu:///system create ${folder}/vm1.xml`);
+    assert.equal((await host.attempt("ls /run/softnet/libvirt/*")).stdout, "");
+    await host.run("virsh -c qemu:///system destroy vm1");
+  },
+);
