@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { closeSync, writeSync } from "node:fs";
 import { extname } from "node:path";
 import { isSea } from "node:sea";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { ServiceManager } from "../telemetry/service-manager.ts";
 import { UserError } from "../user-error.ts";
@@ -15,6 +16,8 @@ import type { Platform } from "./platform/platform.ts";
 
 const READY_FD = 3;
 const READY = "ready";
+/** Milliseconds for what an ended child wrote. */
+const DRAIN = 500;
 /** Bytes of an error that are kept. */
 const MOST_TEXT = 4096;
 
@@ -36,35 +39,37 @@ export async function startDaemon(words: readonly string[], patience: number): P
   child.stderr!.setEncoding("utf8").on("data", (text: string) => {
     error = (error + text).slice(0, MOST_TEXT);
   });
-  const pipe = child.stdio[READY_FD] as NodeJS.ReadableStream;
+  const pipe = child.stdio[READY_FD] as Readable;
   pipe.on("data", (text: Buffer) => {
     ready += text.toString("latin1");
   });
-  const timer = setTimeout(() => child.kill("SIGKILL"), patience);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill("SIGKILL");
+  }, patience);
   const ended = new Promise<void>((resolve) => {
     child.on("error", (failure) => {
       error = failure.message;
       resolve();
     });
     child.on("close", () => resolve());
+    // A program that it has started may have its stderr: what it wrote itself is here by then.
+    child.on("exit", () => setTimeout(resolve, DRAIN));
   });
   await Promise.race([ended, new Promise<void>((resolve) => pipe.on("data", () => resolve()))]);
   clearTimeout(timer);
-  if (ready === "") throw new UserError(lastLine(error) ?? `it was not ready within ${patience / 1000} s`);
   child.unref();
   child.stderr!.destroy();
-  (pipe as unknown as { destroy(): void }).destroy();
+  pipe.destroy();
+  if (late) throw new UserError(`softnet was not ready within ${patience / 1000} s: ${lastLine(error)}`);
+  if (ready === "") throw new UserError(lastLine(error));
   return child.pid!;
 }
 
-function lastLine(text: string): string | undefined {
-  return text
-    .trim()
-    .split("\n")
-    .at(-1)
-    ?.replace(/^softnet: /, "")
-    .trim()
-    .replace(/^$/, "softnet ended without a message");
+function lastLine(text: string): string {
+  const line = text.trim().split("\n").at(-1)!;
+  return line.replace(/^softnet: /, "").trim() || "softnet ended without a message";
 }
 
 /** In the child: that it is ready. */

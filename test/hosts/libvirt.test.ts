@@ -1,6 +1,6 @@
 /** softnet as real libvirt's hook: attached before the domain's CPUs run, or the domain does not start. */
 import assert from "node:assert/strict";
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { DhcpServer } from "../lab/harness/servers.ts";
@@ -93,8 +93,8 @@ test(
   NEEDS,
   async (t) => {
     const { host, folder } = await scene(t);
-    await host.run("mkdir -p -m 755 /etc/softnet/vms");
-    await host.run(`printf 'log-file ${folder}/softnet.log\\nblock @metadata\\n' >/etc/softnet/vms/vm1.conf`);
+    await host.run("mkdir -p /etc/softnet/vms; mkdir -m 777 /run/logs");
+    await host.run(`printf 'log-file /run/logs/softnet.log\\nblock @metadata\\n' >/etc/softnet/vms/vm1.conf`);
     writeFileSync(join(folder, "vm1.xml"), domain(folder, { url: URL, first: SPOOF }, CARD));
     const seen = host.start(`tcpdump -n -l -i ${BRIDGE} "(arp or ip) and host ${FORGED}"`);
     await seen.line(/listening on/);
@@ -102,7 +102,7 @@ test(
     await worked(host.start(`tail -n +1 -F ${folder}/console`));
     await host.until("! virsh -c qemu:///system domstate vm1");
     await host.until("! ls /run/softnet/libvirt/*.conf");
-    const log = readFileSync(join(folder, "softnet.log"), "utf8");
+    const log = await host.run("cat /run/logs/softnet.log");
     assert.match(log, /message=started .*attach vnet\d+/);
     assert.match(log, /message=summary /);
     assert.match(log, /reason=(arp|ipv4)\./, log);
