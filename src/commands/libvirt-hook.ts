@@ -11,6 +11,7 @@
  * wins: what the domain's owner wrote does not count then. Nothing here calls libvirt, which waits for the hook.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { attachableCards, type Domain, LARGEST_DOMAIN, parseDomain } from "../operate/domain-xml.ts";
 import { isVmName } from "../registry/vm-names.ts";
 import { UserError } from "../user-error.ts";
@@ -37,6 +38,7 @@ async function start(domain: Domain, name: string): Promise<void> {
   const options = optionsOf(domain);
   if (options === undefined) return;
   const cards = attachableCards(domain);
+  mkdirSync(dirname(FOLDER), { recursive: true, mode: 0o755 }); // the registry's, which others read
   mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
   const files = cards.map(({ mac, target }, index) => {
     const text = [...options, `vm-mac-address ${mac}`, `attach ${target}`, ...nameOf(domain, index)].join("\n");

@@ -254,6 +254,7 @@ async function bePasst(words: readonly string[]): Promise<void> {
 
 /** A softnet that startDaemon started. */
 async function beDaemon([command, ...words]: readonly string[]): Promise<void> {
+  if (isSea()) refuseTightLimits();
   if (command === PASST) {
     await returnRights();
     const { passtDaemon } = await import("./passt.ts");
