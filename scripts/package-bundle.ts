@@ -102,7 +102,9 @@ function packageFolder(path: string): string | undefined {
 
 function describe(folder: string): Dependency {
   const { name, version } = JSON.parse(readFileSync(join(ROOT, folder, "package.json"), "utf8"));
-  const file = ["LICENSE", "LICENSE.txt", "LICENSE.md"].map((file) => join(ROOT, folder, file)).find(existsSync);
+  // Of a package that has none in it, the repository's licence is in packaging/licences.
+  const files = ["LICENSE", "LICENSE.txt", "LICENSE.md"].map((file) => join(ROOT, folder, file));
+  const file = [...files, join(ROOT, `packaging/licences/${name}.txt`)].find(existsSync);
   if (file === undefined) throw new Error(`${name} has no licence file in ${dirname(folder)}`);
   return { name, version, licence: readFileSync(file, "utf8") };
 }

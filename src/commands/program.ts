@@ -2,6 +2,7 @@
  * The program: runs the command that the arguments name. Only the code that a command needs is loaded. A user's mistake
  * is one line on stderr and exit 1.
  */
+import { basename } from "node:path";
 import { isSea } from "node:sea";
 import { Command, CommanderError } from "commander";
 import { CaptureError } from "../capture/errors.ts";
@@ -15,10 +16,12 @@ import { SEND_CRASH, watchForCrashes } from "../telemetry/crash.ts";
 import { UserError } from "../user-error.ts";
 import { version } from "../version.ts";
 import type { CtlArguments } from "./ctl.ts";
+import { DAEMON } from "./daemon-argument.ts";
 import { addGuardOptions } from "./guard-options.ts";
 import type { ListArguments } from "./list.ts";
 import type { MetricsArguments } from "./metrics.ts";
 import { writeIfPossible } from "./output.ts";
+import { PASST } from "./passt-argument.ts";
 import type { ReplayArguments } from "./replay.ts";
 import { addAttachOptions, addRunOptions, type RunArguments } from "./run-options.ts";
 import { leaveTerminal } from "./terminal.ts";
@@ -63,6 +66,8 @@ export function program(): Command {
 
   addAttach(softnet);
   addConfig(softnet);
+  addPasst(softnet);
+  addLibvirtHook(softnet);
   addReplay(softnet);
   addCtl(softnet);
   addList(softnet);
@@ -113,6 +118,30 @@ function addConfig(softnet: Command): void {
       await returnRights();
       const { checkConfig } = await import("./check-config.ts");
       process.exitCode = checkConfig(name, STDOUT, STDERR);
+    });
+}
+
+/** For the help alone: its command line is passt's (bePasst). */
+function addPasst(softnet: Command): void {
+  softnet
+    .command("passt [words...]")
+    .usage("<passt's options>")
+    .helpOption(false)
+    .description(
+      "filter before passt, whose command line this is: what libvirt's <backend type='passt'/> starts (Linux)",
+    );
+}
+
+function addLibvirtHook(softnet: Command): void {
+  softnet
+    .command("libvirt-hook <domain> <operation> <sub-operation> [extra]")
+    .description(
+      "for /etc/libvirt/hooks/qemu.d: attach softnet to a domain that asks for it, before it runs (Linux, root)",
+    )
+    .action(async (domain: string, operation: string, subOperation: string) => {
+      await refuseBorrowedRights("softnet libvirt-hook");
+      const { libvirtHook } = await import("./libvirt-hook.ts");
+      await libvirtHook(domain, operation, subOperation);
     });
 }
 
@@ -239,10 +268,15 @@ function mistake(error: unknown): string | undefined {
   return undefined;
 }
 
-/** Runs a command with which softnet starts itself, not for users. Undefined for any other argument. */
-function own([first]: readonly string[]): Promise<void> | undefined {
+/**
+ * Runs a command with which softnet starts itself, not for users, or whose command line is another program's. Undefined for
+ * any other argument.
+ */
+function own([first, ...rest]: readonly string[]): Promise<void> | undefined {
   if (first === SEND_CRASH) return sendCrash();
   if (first === HOST_HELPER) return helpHost();
+  if (first === DAEMON) return beDaemon(rest);
+  if (first === PASST) return bePasst(rest);
   return first === AGENT ? beAgent() : undefined;
 }
 
@@ -263,6 +297,32 @@ async function helpHost(): Promise<void> {
   helpHost();
 }
 
+/** What passt's command line, and not softnet's, comes after. */
+async function bePasst(words: readonly string[]): Promise<void> {
+  await returnRights();
+  const { passt } = await import("./passt.ts");
+  process.exitCode = await passt(words);
+}
+
+/** A softnet that startDaemon started. */
+async function beDaemon([command, ...words]: readonly string[]): Promise<void> {
+  if (isSea()) refuseTightLimits();
+  if (command === PASST) {
+    await returnRights();
+    const { passtDaemon } = await import("./passt.ts");
+    process.exitCode = await passtDaemon(words);
+  } else if (command === "run-config" && words.length === 1) {
+    await refuseBorrowedRights("softnet run-config");
+    const { runConfigDaemon } = await import("./run-config.ts");
+    process.exitCode = await runConfigDaemon(words[0]!);
+  }
+}
+
+/** softnet may be called passt, by a link that stands before passt in PATH: then its arguments are passt's. */
+function isCalledPasst(): boolean {
+  return basename(isSea() ? process.argv0 : (process.argv[1] ?? "")) === PASST;
+}
+
 async function beAgent(): Promise<void> {
   await refuseBorrowedRights();
   await import("../demo/agent/main.ts");
@@ -276,7 +336,8 @@ export async function main(args: readonly string[]): Promise<void> {
   // A crash of the sending process is not reported: that would start another one.
   if (args[0] !== SEND_CRASH) watchForCrashes(process.env);
   try {
-    await (own(args) ?? program().parseAsync(args, { from: "user" }));
+    await (own(isCalledPasst() && args[0] !== DAEMON ? [PASST, ...args] : args) ??
+      program().parseAsync(args, { from: "user" }));
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
     const line = mistake(error);

@@ -67,7 +67,7 @@ export async function run(
 }
 
 /** Loads only the running system's code. */
-async function choosePlatform(): Promise<Platform> {
+export async function choosePlatform(): Promise<Platform> {
   if (process.platform === "linux") return (await import("./platform/linux.ts")).linuxPlatform();
   if (process.platform === "darwin") return (await import("./platform/darwin.ts")).darwinPlatform();
   throw new UserError(

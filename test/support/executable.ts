@@ -25,6 +25,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const SOURCES = [
   "src/**/*.ts",
   "packaging/*.*",
+  "packaging/licences/*",
   "scripts/package*.ts",
   "scripts/macho/*.ts",
   "package.json",

@@ -10,4 +10,6 @@ done
 mkdir -p /run/lock /run/dbus /run/netns
 mount -t cgroup2 none /sys/fs/cgroup # dockerd looks for it
 echo ready
-exec sleep infinity
+# The first process of its namespace reaps whatever ends without a parent: libvirt waits for that.
+sleep infinity &
+wait

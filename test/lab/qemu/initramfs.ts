@@ -12,6 +12,10 @@ export interface SystemOptions {
   readonly clientIdentifier?: string;
   /** What it downloads. */
   readonly url: string;
+  /** A line of shell that it runs as soon as its card is there. */
+  readonly first?: string;
+  /** A line of shell that it runs last. */
+  readonly last?: string;
 }
 
 /** Lines that the system prints: `SOFTNET event name=value …`. */
@@ -30,7 +34,10 @@ export function initramfs(kernel: Kernel, options: SystemOptions): Buffer {
   return cpio(FOLDERS, files);
 }
 
-function init(modules: readonly string[], { clientIdentifier, url }: SystemOptions): string {
+function init(
+  modules: readonly string[],
+  { clientIdentifier, url, first = "true", last = "true" }: SystemOptions,
+): string {
   const identifier = clientIdentifier === undefined ? "" : `-x 0x3d:${clientIdentifier}`;
   return `#!/bin/busybox sh
 export PATH=/bin
@@ -43,10 +50,12 @@ for module in ${modules.join(" ")}; do insmod /modules/$module.ko; done
 echo "${MARK} booted seconds=$(cut -d' ' -f1 /proc/uptime)"
 ip link set lo up
 ip link set eth0 up
+${first}
 udhcpc -i eth0 -f -q -n -t 10 -T 1 -s /lease ${identifier} || echo "${MARK} no-lease"
 router=$(ip route | sed -n 's/^default via \\([^ ]*\\).*/\\1/p')
 ping -c 3 -W 2 "$router" >/ping && echo "${MARK} ping $(grep received /ping)" || echo "${MARK} no-ping"
 wget -q -O /file ${url} && echo "${MARK} downloaded bytes=$(wc -c </file) sha256=$(sha256sum </file | cut -d' ' -f1)"
+${last}
 echo "${MARK} end seconds=$(cut -d' ' -f1 /proc/uptime)"
 poweroff -f
 `;
