@@ -128,7 +128,7 @@ async function agent(given: FleetArguments): Promise<number> {
   const ended = new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, resolve);
   });
-  const connection = await Promise.race([connectToFleet(given, `softnet fleet agent ${host}`, true), ended]);
+  const connection = await Promise.race([connectToFleet(given, `softnet fleet agent ${host}`, host), ended]);
   if (connection === undefined) return 0;
   const working = new Agent({
     connection,

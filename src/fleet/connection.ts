@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { connect, credsAuthenticator } from "@nats-io/transport-node";
 import { UserError } from "../user-error.ts";
+import { inboxOf } from "./places.ts";
 
 export interface ConnectionArguments {
   /** Comma-separated. */
@@ -15,8 +16,16 @@ export interface ConnectionArguments {
   readonly ca?: string;
 }
 
-/** `waits`: goes on trying where no server answers, now and later. Throws UserError. */
-export async function connectToFleet(args: ConnectionArguments, name: string, waits = false): Promise<NatsConnection> {
+/**
+ * `agentOf`: the host of an agent, which goes on trying where no server answers, now and later, and whose answers come by subjects of
+ * its own, so that no other needs the right to hear them. Throws UserError.
+ */
+export async function connectToFleet(
+  args: ConnectionArguments,
+  name: string,
+  agentOf?: string,
+): Promise<NatsConnection> {
+  const waits = agentOf !== undefined;
   const read = (option: string, path: string): string => {
     try {
       return readFileSync(path, "utf8");
@@ -34,6 +43,7 @@ export async function connectToFleet(args: ConnectionArguments, name: string, wa
       name,
       ...(creds !== undefined && { authenticator: credsAuthenticator(creds) }),
       ...(user !== "" && { user, pass }),
+      ...(agentOf !== undefined && { inboxPrefix: inboxOf(agentOf) }),
       ...(args.ca !== undefined && { tls: { ca: read("--ca", args.ca) } }),
       maxReconnectAttempts: waits ? -1 : 3,
       waitOnFirstConnect: waits,

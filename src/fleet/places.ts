@@ -42,6 +42,9 @@ export const stateKey = (host: string, vm: string): string => `${token(host)}.${
 export const askSubject = (host: string, vm: string): string => `softnet.ask.${token(host)}.${token(vm)}`;
 export const eventSubject = (host: string, vm: string): string => `softnet.event.${token(host)}.${token(vm)}`;
 
+/** Where the answers to an agent's own questions come. */
+export const inboxOf = (host: string): string => `_INBOX.softnet.${token(host)}`;
+
 /** What a key of the policy bucket is for people, `group web`; undefined for one that is no document's. */
 export function describeKey(key: string): string | undefined {
   if (key === ALL_KEY) return "all";

@@ -252,4 +252,35 @@ suite("a fleet", () => {
     const hostile = await connection.request("softnet.ask.h=2E1.a=2Eb", new Uint8Array(10_000).fill(123));
     assert.match(hostile.string(), /no JSON object, or too long/);
   });
+
+  test(
+    "a cluster of three: whichever server is killed, the fleet's policy is set and comes into force",
+    NEEDS,
+    async (t) => {
+      const lab = Lab.open(t);
+      const servers = await natsServers(t, 3);
+      const connection = await operator(t, servers);
+      await until(
+        "the cluster has elected",
+        async () =>
+          await initialize(connection, 3).then(
+            () => true,
+            () => undefined,
+          ),
+      );
+      const one = await vm(lab, "one", "10.77.0.21");
+      (await host(t, servers, "h1")).found.push(one.vm);
+      for (const [index, server] of servers.entries()) {
+        await server.kill();
+        const rule = `192.0.2.${index + 1}/32`;
+        await until("it is set", async () => await setDocument(connection, "all", doc(rule)).catch(() => undefined));
+        await inForce(one.control, rule);
+        await server.start();
+        await until("it is in the cluster again", async () => {
+          const found = await getDocument(connection, "all").catch(() => undefined);
+          return found?.text.includes(rule) || undefined;
+        });
+      }
+    },
+  );
 });
