@@ -194,7 +194,7 @@ function parseLimitsWords(words: readonly string[]): readonly string[] | "get" {
 }
 
 /** `out tcp 1.2.3.4 443`; softnet itself validates the values. */
-function parseQuestion(words: readonly string[]): object {
+export function parseQuestion(words: readonly string[]): object {
   const [direction, protocol, remote, port, more] = words;
   if (remote === undefined || more !== undefined) {
     throw new UserError(

@@ -4,7 +4,7 @@ import { MOST_CONNECTIONS } from "../host/messages.ts";
 import { DEFAULT_CONNECTIONS } from "../host/table.ts";
 import type { SessionArguments } from "../session/options.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "../telemetry/log.ts";
-import { byteSize, oneOf, tapName, vmName, wholeNumber } from "./values.ts";
+import { byteSize, labels, oneOf, tapName, vmName, wholeNumber } from "./values.ts";
 
 /** One session's arguments, and those of the process around it. */
 export interface RunArguments extends SessionArguments {
@@ -81,6 +81,8 @@ function addControlOptions(command: Command): Command {
       "the VM's name for softnet list, top and ctl; makes a control socket by itself",
       vmName("--name"),
     )
+    .option("--label <list>", "labels of the VM for softnet fleet, comma-separated, the first one first", labels)
+    .option("--require-policy", "close everything until a controller has set a policy")
     .optionsGroup("When it ends:")
     .option("--release-on-exit", "give the VM's address back to the DHCP server that it was learned from", true)
     .option("--no-release-on-exit", "leave it to the VM until its lease is over");

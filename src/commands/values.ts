@@ -9,6 +9,8 @@ import { parseIPv4, parseMac } from "../wire/address.ts";
 import { parseHostname } from "../wire/dhcp-names.ts";
 import { isLinkLocal, parseIPv6 } from "../wire/ipv6-address.ts";
 
+const MOST_LABELS = 16;
+
 /** A value that one of the library's parsers must accept. */
 export function valid<T>(option: string, wanted: string, parse: (text: string) => T | undefined) {
   return (text: string): string => {
@@ -54,6 +56,16 @@ export const vmName = (option: string) =>
   valid(option, `1 to ${LONGEST_NAME} of A-Z, a-z, 0-9, ".", "_", "-", not "." or "-" first`, (text) =>
     isVmName(text) ? text : undefined,
   );
+
+/** Labels of a VM, comma-separated. */
+export function labels(text: string): readonly string[] {
+  const found = text.split(",").map((label) => label.trim());
+  const wrong = found.find((label) => !isVmName(label));
+  if (wrong !== undefined) throw new UserError(`--label ${JSON.stringify(wrong)} is no label: give names such as web`);
+  if (found.length > MOST_LABELS)
+    throw new UserError(`--label: ${found.length} labels are too many: at most ${MOST_LABELS}`);
+  return [...new Set(found)];
+}
 
 /** A whole number within bounds, decimal. */
 export function wholeNumber(option: string, least: number, most: number) {

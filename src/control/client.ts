@@ -84,7 +84,8 @@ export class ControlClient {
   }
 
   async #next(otherwise: string): Promise<Message> {
-    const { done, value } = await this.#messages.next();
+    // A connection that breaks off ends the lines with an error.
+    const { done, value } = await this.#messages.next().catch(() => ({ done: true, value: "" }));
     if (done) throw this.#gone(otherwise);
     try {
       const message: unknown = JSON.parse(value);

@@ -263,6 +263,7 @@ export class SessionControl {
       network,
       mac: given.vmMacAddress ?? "",
       name: given.name ?? null,
+      labels: given.label ?? [],
       interface: given.attach ?? given.vmTap ?? null,
       ipv6: given.ipv6 ?? false,
       file: given.policy ?? null,

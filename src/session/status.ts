@@ -20,6 +20,7 @@ export interface State {
   readonly network: Network;
   readonly mac: string;
   readonly name: string | null;
+  readonly labels: readonly string[];
   /** The VM's TAP, or the interface that softnet is attached to. */
   readonly interface: string | null;
   /** Whether IPv6 is on. */
@@ -44,6 +45,7 @@ export function describeState(state: State): object {
   return {
     version: version(),
     name: state.name,
+    labels: state.labels,
     uptime: state.uptime,
     network: network.label,
     isolated: network.isolated,

@@ -41,7 +41,7 @@ function stateWith(ipv6: boolean, ...addresses: BoundIPv6Address[]): Record<stri
 function stateOf(guard: Guard, ipv6: boolean): Record<string, unknown> {
   const network = { label: "bridge br0", isolated: true } as Network;
   const lists = { allow: [], block: [] };
-  const named = { mac: MAC, name: "web", interface: "vm0" };
+  const named = { mac: MAC, name: "web", labels: [], interface: "vm0" };
   const rest = {
     ...named,
     file: null,

@@ -57,6 +57,7 @@ const PACKAGES = {
   NetworkManager: "network-manager",
   "llvm-nm": "llvm",
   "llvm-objdump": "llvm",
+  "nats-server": "nats-server",
   nft: "nftables",
   openssl: "openssl",
   passt: "passt",

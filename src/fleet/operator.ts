@@ -1,0 +1,153 @@
+/** What an operator does with a fleet, from any machine with credentials: each function is one command (commands/fleet.ts). */
+import { JetStreamApiError, jetstream } from "@nats-io/jetstream";
+import { type KV, Kvm, KvWatchInclude } from "@nats-io/kv";
+import { type NatsConnection, RequestError } from "@nats-io/transport-node";
+import { UserError } from "../user-error.ts";
+import { parseDocument } from "./document.ts";
+import { askSubject, HISTORY, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
+
+/** Milliseconds until an agent must have answered. */
+const PATIENCE = 3_000;
+
+export type StateRecord = Readonly<Record<string, unknown>> & { readonly host: string; readonly name: string };
+
+/** Makes both buckets where they are missing; `replicas`: 1, 3 or 5. Throws UserError. */
+export async function initialize(connection: NatsConnection, replicas: number): Promise<void> {
+  const kvm = new Kvm(jetstream(connection));
+  await explained("the buckets cannot be made", async () => {
+    await kvm.create(POLICY_BUCKET, { history: HISTORY, replicas });
+    await kvm.create(STATE_BUCKET, { history: 1, ttl: STATE_LIFE, replicas });
+  });
+}
+
+/** What agents told last of each VM, sorted by host and name. Throws UserError. */
+export async function listVms(connection: NatsConnection): Promise<StateRecord[]> {
+  return await explained("the VMs' state cannot be read", async () => {
+    const bucket = await new Kvm(jetstream(connection)).open(STATE_BUCKET);
+    const records: StateRecord[] = [];
+    for (const text of await current(bucket)) {
+      const record = readRecord(text);
+      if (record !== undefined) records.push(record);
+    }
+    return records.sort((a, b) => (a.host + a.name < b.host + b.name ? -1 : 1));
+  });
+}
+
+/** The text of a document and its revision; undefined where there is none. Throws UserError. */
+export async function getDocument(
+  connection: NatsConnection,
+  key: string,
+): Promise<{ readonly text: string; readonly revision: number } | undefined> {
+  return await explained("the document cannot be read", async () => {
+    const entry = await (await new Kvm(jetstream(connection)).open(POLICY_BUCKET)).get(key);
+    if (entry === null || entry.operation !== "PUT") return undefined;
+    return { text: entry.string(), revision: entry.revision };
+  });
+}
+
+/**
+ * Puts a document in force, or takes it away (undefined). `revision`: the one that it replaces, 0 = none; where another is there, somebody
+ * else was faster, and nothing changes. Returns the new revision. Throws UserError.
+ */
+export async function setDocument(
+  connection: NatsConnection,
+  key: string,
+  text: string | undefined,
+  revision?: number,
+): Promise<number> {
+  if (text !== undefined) parseDocument(text);
+  return await explained("the document is not set", async () => {
+    const bucket = await new Kvm(jetstream(connection)).open(POLICY_BUCKET);
+    const before = await bucket.get(key);
+    const there = before === null || before.operation !== "PUT" ? 0 : before.revision;
+    if (revision !== undefined && revision !== there) throw overtaken(key, revision, there);
+    try {
+      if (text === undefined) {
+        if (there !== 0) await bucket.delete(key, { previousSeq: before!.revision });
+        return (await bucket.get(key))?.revision ?? 0;
+      }
+      return before === null ? await bucket.create(key, text) : await bucket.update(key, text, before.revision);
+    } catch (error) {
+      if (error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE) throw overtaken(key, there);
+      throw error;
+    }
+  });
+}
+
+/** NATS' own code: the entry has another revision than was said. */
+const WRONG_LAST_SEQUENCE = 10_071;
+
+function overtaken(key: string, revision: number, there?: number): UserError {
+  const now = there === undefined ? "it is another one now" : there === 0 ? "there is none now" : `it is ${there} now`;
+  return new UserError(
+    `${key}: revision ${revision} was to be replaced, and ${now}: somebody else was faster; look at it and set it again`,
+  );
+}
+
+/** Asks one VM's softnet through its host's agent. Throws UserError. */
+export async function askVm(
+  connection: NatsConnection,
+  host: string,
+  vm: string,
+  method: string,
+  params: object = {},
+): Promise<Readonly<Record<string, unknown>>> {
+  try {
+    const message = await connection.request(askSubject(host, vm), JSON.stringify({ method, params }), {
+      timeout: PATIENCE,
+    });
+    const answer = message.json<Readonly<Record<string, unknown>>>();
+    if (typeof answer.error === "string") throw new UserError(answer.error);
+    return answer;
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    const isNobody = error instanceof RequestError && error.isNoResponders();
+    throw new UserError(`${host}: ${isNobody ? "no agent of this host is connected" : (error as Error).message}`);
+  }
+}
+
+/** The host of a VM; `vm` may be HOST/NAME. Throws UserError where there is none, or several. */
+export async function findVm(connection: NatsConnection, vm: string): Promise<{ host: string; name: string }> {
+  const [host, name] = vm.includes("/") ? vm.split("/", 2) : [undefined, vm];
+  if (host !== undefined) return { host, name: name! };
+  const found = (await listVms(connection)).filter((record) => record.name === name);
+  if (found.length === 1) return { host: found[0]!.host, name: name! };
+  const where = found.map((record) => `${record.host}/${name}`).join(", ");
+  throw new UserError(
+    found.length === 0
+      ? `${vm}: no agent has told of a VM of this name within ${STATE_LIFE / 1000} s`
+      : `${vm}: there are several: give one of ${where}`,
+  );
+}
+
+/** All values of a bucket. */
+async function current(bucket: KV): Promise<string[]> {
+  const values: string[] = [];
+  if ((await bucket.status()).values === 0) return values;
+  const entries = await bucket.watch({ include: KvWatchInclude.LastValue });
+  for await (const { operation, value, delta } of entries) {
+    if (operation === "PUT") values.push(Buffer.from(value).toString());
+    if (delta === 0) break;
+  }
+  return values;
+}
+
+function readRecord(text: string): StateRecord | undefined {
+  try {
+    const record: unknown = JSON.parse(text);
+    if (typeof record !== "object" || record === null) return undefined;
+    const { host, name } = record as { host?: unknown; name?: unknown };
+    return typeof host === "string" && typeof name === "string" ? (record as StateRecord) : undefined;
+  } catch {
+    return undefined; // an agent of another version
+  }
+}
+
+async function explained<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${what}: ${(error as Error).message}; is the fleet set up (softnet fleet init), and may you?`);
+  }
+}

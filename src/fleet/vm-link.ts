@@ -1,0 +1,116 @@
+/**
+ * One VM of the agent's host, through its control socket: gives it the policy that it should have, asks what it does, and passes its
+ * events on. Everything is done one after the other, each by a connection of its own but the events: a softnet that
+ * was started anew is met as a new one.
+ */
+import { type Answer, ControlClient } from "../control/client.ts";
+import { askOne } from "../operate/ask.ts";
+import { UserError } from "../user-error.ts";
+import type { Policy, Wanted } from "./document.ts";
+
+/** Milliseconds that softnet has for an answer. */
+const PATIENCE = 5_000;
+/** Methods that may be asked from anywhere in the fleet: none of them changes anything. */
+const QUESTIONS = ["softnet.status", "softnet.explain", "softnet.names", "softnet.policy.get", "softnet.limits.get"];
+
+export interface VmState {
+  readonly status: Answer | undefined;
+  /** The revision that is in force; 0 = none of the fleet's. */
+  readonly inForce: number;
+  /** Why the wanted one is not. */
+  readonly error: string | undefined;
+}
+
+export class VmLink {
+  readonly path: string;
+  #inForce = 0;
+  #error: string | undefined;
+  #status: Answer | undefined;
+  /** When that softnet was started, to the second, so that another one is noticed. */
+  #started = 0;
+  #busy: Promise<void> = Promise.resolve();
+  #events: ControlClient | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get state(): VmState {
+    return { status: this.#status, inForce: this.#inForce, error: this.#error };
+  }
+
+  /** Asks how it is; undefined where it does not say. Another softnet than before has nothing of the fleet's in force. */
+  async look(): Promise<Answer | undefined> {
+    const asked = await askOne(this.path, "softnet.status", {}, PATIENCE);
+    this.#status = "answer" in asked ? asked.answer : undefined;
+    if (this.#status === undefined) return undefined;
+    const started = Math.round(Date.now() / 1000) - Number(this.#status.uptime);
+    if (Math.abs(started - this.#started) > 3) {
+      this.#started = started;
+      this.#inForce = 0;
+      this.#error = undefined;
+    }
+    return this.#status;
+  }
+
+  /** What it has now, as the fleet would say it. Throws UserError. */
+  async own(): Promise<Policy> {
+    const { allow, block } = await this.#ask("softnet.policy.get", {});
+    const { limits } = await this.#ask("softnet.limits.get", {});
+    const texts = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : []);
+    return { allow: texts(allow), block: texts(block), limits: texts(limits) };
+  }
+
+  /** Puts a policy into force, unless it is. What refuses it is kept for `state`. */
+  apply({ policy, revision }: Wanted): Promise<void> {
+    this.#busy = this.#busy.then(async () => {
+      if (policy === undefined || this.#inForce === revision) return;
+      try {
+        if (policy instanceof UserError) throw policy;
+        const { allow, block, limits } = policy;
+        const isolation = "keep"; // decided at its start; a policy for many does not know
+        await this.#ask("softnet.policy.set", { allow, block, isolation, desiredRevision: revision });
+        await this.#ask("softnet.limits.set", { limits });
+        this.#inForce = revision;
+        this.#error = undefined;
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        this.#error = error.message;
+      }
+    });
+    return this.#busy;
+  }
+
+  /** Answers a question from the fleet. Throws UserError. */
+  question(method: unknown, params: unknown): Promise<Answer> {
+    if (typeof method !== "string" || !QUESTIONS.includes(method)) {
+      throw new UserError(`only ${QUESTIONS.join(", ")} may be asked through the fleet`);
+    }
+    return this.#ask(method, typeof params === "object" && params !== null ? params : {});
+  }
+
+  /** Passes on events until the softnet ends or `close` is called. */
+  async follow(tell: (event: Answer) => void): Promise<void> {
+    if (this.#events !== undefined) return;
+    try {
+      this.#events = await ControlClient.connect(this.path);
+      await this.#events.ask("softnet.events");
+      for (;;) tell(await this.#events.event());
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+    } finally {
+      this.#events?.close();
+      this.#events = undefined;
+    }
+  }
+
+  close(): void {
+    this.#events?.close();
+  }
+
+  async #ask(method: string, params: object): Promise<Answer> {
+    const asked = await askOne(this.path, method, params, PATIENCE);
+    if ("answer" in asked) return asked.answer;
+    throw new UserError(asked.error);
+  }
+}

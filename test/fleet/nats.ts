@@ -1,0 +1,88 @@
+/** Debian's nats-server for tests: one, or a cluster, on loopback with folders of its own. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { temporaryFolder } from "../support/folder.ts";
+
+export interface NatsServer {
+  readonly name: string;
+  readonly url: string;
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  start(): Promise<void>;
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, "127.0.0.1");
+      await once(server, "listening");
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** `accounts`: more lines of the configuration. All are up and, as a cluster, know each other. */
+export async function natsServers(t: TestContext, count = 1, accounts = ""): Promise<NatsServer[]> {
+  const folder = temporaryFolder(t);
+  const clients = await freePorts(count);
+  const routes = await freePorts(count);
+  const servers = clients.map((port, index) => {
+    const name = `n${index}`;
+    const store = join(folder, name);
+    const file = join(folder, `${name}.conf`);
+    const cluster =
+      count === 1
+        ? ""
+        : `cluster { name: fleet, listen: "127.0.0.1:${routes[index]}", routes: [${routes.map((route) => `"nats://127.0.0.1:${route}"`).join(", ")}] }`;
+    writeFileSync(
+      file,
+      `server_name: ${name}\nlisten: "127.0.0.1:${port}"\njetstream { store_dir: "${store}", max_mem: 64M, max_file: 256M }\n${cluster}\n${accounts}\n`,
+    );
+    let child: ReturnType<typeof spawn> | undefined;
+    const server: NatsServer = {
+      name,
+      url: `nats://127.0.0.1:${port}`,
+      async start() {
+        child = spawn("nats-server", ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+        let log = "";
+        const ready = Promise.withResolvers<void>();
+        child.stderr!.on("data", (chunk: Buffer) => {
+          log += chunk;
+          if (log.includes("Server is ready")) ready.resolve();
+        });
+        child.once("exit", () => ready.reject(new Error(`nats-server ended\n${log}`)));
+        await ready.promise;
+      },
+      async kill(signal = "SIGKILL") {
+        if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+        const gone = once(child, "exit");
+        child.kill(signal);
+        await gone;
+      },
+    };
+    t.after(() => server.kill());
+    return server;
+  });
+  await Promise.all(servers.map((server) => server.start()));
+  return servers;
+}
+
+export const urlsOf = (servers: readonly NatsServer[]): string => servers.map(({ url }) => url).join(",");
+
+/** A connection of an operator's; closed at the end. */
+export async function operator(t: TestContext, servers: readonly NatsServer[]): Promise<NatsConnection> {
+  const connection = await connect({
+    servers: servers.map(({ url }) => url),
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+  });
+  t.after(() => connection.close());
+  return connection;
+}
