@@ -38,3 +38,10 @@ for (const command of ["", "replay", "ctl", "list", "top", "metrics", "demo"]) {
     );
   });
 }
+
+test("softnet fleet: the page has the options of each of its commands", () => {
+  const commands = ["agent", "init", "list", "status", "explain", "get", "set", "watch"];
+  const printed = commands.flatMap((command) => optionsIn(softnet(["fleet", command, "--help"]).stdout));
+  const known = [...new Set(printed)].filter((option) => option !== "--help").toSorted();
+  assert.deepEqual(optionsIn(sections.get("fleet")!), known);
+});

@@ -220,7 +220,11 @@ test("however many ask at the same time, the VMs are asked once", async (t) => {
 
 test("clients that say nothing are ended, and others are served then", async (t) => {
   const { path, get } = await served(t, oneUp);
-  const silent = Array.from({ length: 40 }, () => createConnection(path).on("error", () => {}));
+  const silent = Array.from({ length: 40 }, () =>
+    createConnection(path)
+      .on("error", () => {})
+      .resume(),
+  );
   await until("all are ended", () => silent.every(({ destroyed }) => destroyed));
   assert.equal((await get("/metrics")).status, 200);
 });
