@@ -29,6 +29,15 @@ interface Host {
   stop(): Promise<void>;
 }
 
+/** A lab, and a nats-server in which a fleet is set up. */
+async function open(t: TestContext) {
+  const lab = Lab.open(t);
+  const servers = await natsServers(t);
+  const connection = await operator(t, servers);
+  await initialize(connection, 1);
+  return { lab, servers, connection };
+}
+
 /** An agent with a connection of its own. `state`: its folder. */
 async function host(
   t: TestContext,
@@ -96,10 +105,7 @@ suite("a fleet", () => {
     "a document reaches the VMs that it is for, is told of, and leaves them what they had when it goes",
     NEEDS,
     async (t) => {
-      const lab = Lab.open(t);
-      const servers = await natsServers(t);
-      const connection = await operator(t, servers);
-      await initialize(connection, 1);
+      const { lab, servers, connection } = await open(t);
       const one = await vm(lab, "one", "10.77.0.21", "--label", "web,prod", "--block", "192.0.2.1/32");
       const two = await vm(lab, "two", "10.77.0.22");
       const [first, second] = [await host(t, servers, "h1"), await host(t, servers, "h2")];
@@ -135,10 +141,7 @@ suite("a fleet", () => {
     "a wrong document changes nothing, and is told with its rule; one that a softnet refuses, too",
     NEEDS,
     async (t) => {
-      const lab = Lab.open(t);
-      const servers = await natsServers(t);
-      const connection = await operator(t, servers);
-      await initialize(connection, 1);
+      const { lab, servers, connection } = await open(t);
       const one = await vm(lab, "one", "10.77.0.21");
       (await host(t, servers, "h1")).found.push(one.vm);
       await setDocument(connection, "all", doc("192.0.2.7/32"));
@@ -180,10 +183,7 @@ suite("a fleet", () => {
     "NATS away: VMs keep what they have, one that starts gets what was known last, and it is caught up",
     NEEDS,
     async (t) => {
-      const lab = Lab.open(t);
-      const servers = await natsServers(t);
-      const connection = await operator(t, servers);
-      await initialize(connection, 1);
+      const { lab, servers, connection } = await open(t);
       const one = await vm(lab, "one", "10.77.0.21");
       const state = temporaryFolder(t);
       const before = await host(t, servers, "h1", state);
@@ -213,10 +213,7 @@ suite("a fleet", () => {
     "a softnet that was started anew gets its policy again, and a lost file of the agent's costs nothing",
     NEEDS,
     async (t) => {
-      const lab = Lab.open(t);
-      const servers = await natsServers(t);
-      const connection = await operator(t, servers);
-      await initialize(connection, 1);
+      const { lab, servers, connection } = await open(t);
       const one = await vm(lab, "one", "10.77.0.21");
       const state = temporaryFolder(t);
       writeFileSync(join(state, "documents.json"), '{"entries":{"all":{"revision":"x"}}}');
@@ -234,10 +231,7 @@ suite("a fleet", () => {
   );
 
   test("only questions may be asked through the fleet, and a VM is found by its name", NEEDS, async (t) => {
-    const lab = Lab.open(t);
-    const servers = await natsServers(t);
-    const connection = await operator(t, servers);
-    await initialize(connection, 1);
+    const { lab, servers, connection } = await open(t);
     const one = await vm(lab, "a.b", "10.77.0.21");
     (await host(t, servers, "h.1")).found.push(one.vm);
     await until("it is told of", async () => (await listVms(connection)).length === 1 || undefined);
