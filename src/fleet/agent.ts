@@ -158,10 +158,12 @@ export class Agent {
 
   async #want(vm: Vm): Promise<void> {
     if (vm.wanted === undefined) return;
-    const before = vm.link.state.inForce;
+    const { inForce: before, error: problem } = vm.link.state;
     vm.wanted = this.#wantedFor(vm);
     await vm.link.apply(vm.wanted);
-    if (vm.link.state.inForce !== before) vm.since = new Date().toISOString();
+    const { inForce, error } = vm.link.state;
+    if (inForce !== before) vm.since = new Date().toISOString();
+    if (inForce !== before || error !== problem) await this.#tellOne(vm);
   }
 
   /** What documents say; where none is for it any more, what it had before the first one. */

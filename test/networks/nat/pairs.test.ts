@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { enterFreshNamespace, ip } from "../../support/namespace.ts";
-import { LIMIT } from "../../support/patience.ts";
+import { LIMIT, until } from "../../support/patience.ts";
 import { needs, needsTun, pathOf } from "../../support/tools.ts";
 
 const skip = { ...needsTun(), ...needs("ip", "nft") };
@@ -62,8 +62,10 @@ test("20 starts in pairs at the same instant never share a subnet", { ...skip, .
     }
     for (const { child } of pair) child.stdin.end();
     await Promise.all(pair.map(({ child }) => new Promise((resolve) => child.once("exit", resolve))));
+    // The helper tidies up behind the last of them.
+    const rules = (): string => spawnSync(pathOf("nft")!, ["list", "ruleset"], { encoding: "utf8" }).stdout;
+    await until("the rules are gone", () => rules() === "" || undefined);
     assert.deepEqual(ip("-brief", "link").trim().split("\n").length, 1, "a TAP is left");
-    assert.equal(spawnSync(pathOf("nft")!, ["list", "ruleset"], { encoding: "utf8" }).stdout, "");
     assert.equal(spawnSync("cat", ["/proc/sys/net/ipv4/ip_forward"], { encoding: "utf8" }).stdout, "0\n");
   } finally {
     leave();
