@@ -215,12 +215,25 @@ export class Agent {
     vm.wanted = this.#wantedFor(vm);
     await vm.link.apply(vm.wanted);
     vm.since = new Date().toISOString();
-    void vm.link.follow((event) => {
-      const { connection, host } = this.#options;
-      if (!connection.isClosed())
-        connection.publish(eventSubject(host, vm.name), JSON.stringify({ host, vm: vm.name, ...event }));
-    });
+    void this.#follow(vm);
     await this.#tellOne(vm);
+  }
+
+  /** Passes the VM's events on; when its softnet ends, the next one is met as a new one. */
+  async #follow(vm: Vm): Promise<void> {
+    const { connection, host, log } = this.#options;
+    try {
+      const ended = await vm.link.follow((event) => {
+        const text = JSON.stringify({ host, vm: vm.name, ...event });
+        if (!connection.isClosed()) connection.publish(eventSubject(host, vm.name), text);
+      });
+      if (!ended) return;
+      vm.wanted = undefined;
+      await vm.link.look();
+      await this.#tellOne(vm);
+    } catch (error) {
+      log.error("a fault in the agent", { error: String(error) });
+    }
   }
 
   /** Tells the fleet of every VM, and sees whether a softnet was started anew. */

@@ -89,12 +89,17 @@ export class VmLink {
     return this.#ask(method, typeof params === "object" && params !== null ? params : {});
   }
 
-  /** Passes on events until the softnet ends or `close` is called. */
-  async follow(tell: (event: Answer) => void): Promise<void> {
-    if (this.#events !== undefined) return;
+  /**
+   * Passes on events until the softnet ends or `close` is called. Returns whether it has ended: then another one that listens there has
+   * nothing of the fleet's in force. False too where it has no room for one more who hears events.
+   */
+  async follow(tell: (event: Answer) => void): Promise<boolean> {
+    if (this.#events !== undefined) return false;
+    let hears = false;
     try {
       this.#events = await ControlClient.connect(this.path);
       await this.#events.ask("softnet.events");
+      hears = true;
       for (;;) tell(await this.#events.event());
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -102,6 +107,8 @@ export class VmLink {
       this.#events?.close();
       this.#events = undefined;
     }
+    if (hears) this.#inForce = 0;
+    return hears;
   }
 
   close(): void {
