@@ -6,6 +6,8 @@ import { UserError } from "../user-error.ts";
 import { parseDocument } from "./document.ts";
 import { askSubject, HISTORY, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
 
+/** Milliseconds without a further value of a bucket that is read. */
+const SILENCE = 1_000;
 /** Milliseconds until an agent must have answered. */
 const PATIENCE = 3_000;
 
@@ -120,16 +122,26 @@ export async function findVm(connection: NatsConnection, vm: string): Promise<{ 
   );
 }
 
-/** All values of a bucket. */
+/**
+ * All values of a bucket, the latest of each key. Values end and are replaced while they are read, so it may be that none is called the last one: then
+ * silence is.
+ */
 async function current(bucket: KV): Promise<string[]> {
-  const values: string[] = [];
-  if ((await bucket.status()).values === 0) return values;
+  const values = new Map<string, string>();
+  if ((await bucket.status()).values === 0) return [];
   const entries = await bucket.watch({ include: KvWatchInclude.LastValue });
-  for await (const { operation, value, delta } of entries) {
-    if (operation === "PUT") values.push(Buffer.from(value).toString());
-    if (delta === 0) break;
+  const silence = setTimeout(() => entries.stop(), SILENCE);
+  try {
+    for await (const { key, operation, value, delta } of entries) {
+      silence.refresh();
+      if (operation === "PUT") values.set(key, Buffer.from(value).toString());
+      else values.delete(key);
+      if (delta === 0) break;
+    }
+  } finally {
+    clearTimeout(silence);
   }
-  return values;
+  return [...values.values()];
 }
 
 function readRecord(text: string): StateRecord | undefined {
