@@ -111,13 +111,14 @@ export function disableOffloads(libc: LinuxLibc, fd: number): boolean {
   return libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", 0) >= 0;
 }
 
-/** Lets the kernel leave checksums and the cutting of large frames to us. Returns false when it does not take that. */
-export function enableOffloads(libc: LinuxLibc, fd: number): boolean {
+/**
+ * Lets the kernel leave checksums and the cutting of large frames to us. It takes large UDP of both families or of neither, and of
+ * IPv6 the guard passes no large frame: with `ipv6` it cuts all UDP itself. Returns false when it does not take that.
+ */
+export function enableOffloads(libc: LinuxLibc, fd: number, ipv6: boolean): boolean {
   const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN;
-  return (
-    libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", tcp | TUN_F_USO4 | TUN_F_USO6) >= 0 ||
-    libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", tcp) >= 0
-  );
+  const set = (offloads: number): boolean => libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", offloads) >= 0;
+  return (!ipv6 && set(tcp | TUN_F_USO4 | TUN_F_USO6)) || set(tcp);
 }
 
 function chooseIndex(libc: LinuxLibc, what: string, fd: number, index: number): void {

@@ -71,8 +71,8 @@ export class TapPort implements FramePort {
     if (inspect === undefined || events !== undefined) this.checkInterval = Number.POSITIVE_INFINITY;
   }
 
-  enableOffloads(): boolean {
-    this.#offloads = enableOffloads(this.#libc, this.#fd);
+  enableOffloads(ipv6: boolean): boolean {
+    this.#offloads = enableOffloads(this.#libc, this.#fd, ipv6);
     return this.#offloads;
   }
 

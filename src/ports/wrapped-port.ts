@@ -26,8 +26,8 @@ export class WrappedPort implements FramePort {
     return this.port.takesOffloads ?? false;
   }
 
-  enableOffloads(): boolean {
-    return this.port.enableOffloads?.() ?? false;
+  enableOffloads(ipv6: boolean): boolean {
+    return this.port.enableOffloads?.(ipv6) ?? false;
   }
 
   receive(batch: Batch): number {

@@ -29,9 +29,10 @@ export interface FramePort {
   readonly takesOffloads?: boolean;
   /**
    * From now on frames may come with something left to do, in batches whose slots take LARGEST_FRAME bytes. Only where what
-   * is received here goes to a port that takes them. Returns false where the system does not let it: then none come so.
+   * is received here goes to a port that takes them. `ipv6`: what is large must be of IPv4. Returns false where the system does not
+   * let it: then none come so.
    */
-  enableOffloads?(): boolean;
+  enableOffloads?(ipv6: boolean): boolean;
   /**
    * Receives frames that wait here, at most `batch.most`; sets `batch.count`, offsets and lengths; returns the count,
    * 0 when nothing waits. A full batch means that more may wait, also where no event says so: ask again. A port may keep

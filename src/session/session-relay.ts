@@ -131,10 +131,11 @@ export class SessionRelay {
     // A network may bring frames that are longer than the guard lets pass.
     const longest = Math.max(Math.max(given.mtu ?? 0, network.mtu) + ETHERNET_HEADER, network.longestFrame ?? 0);
     const offloads = given.offloads !== false && vm.takesOffloads === true && networkPort.takesOffloads === true;
+    const ipv6 = given.ipv6 === true;
     // Each direction by itself: what one port brings, the other takes in any case.
     const batches = [
-      offloads && vm.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
-      offloads && networkPort.enableOffloads?.() ? this.#allocateLarge() : this.#allocate(longest),
+      offloads && vm.enableOffloads?.(ipv6) ? this.#allocateLarge() : this.#allocate(longest),
+      offloads && networkPort.enableOffloads?.(ipv6) ? this.#allocateLarge() : this.#allocate(longest),
     ] as const;
     const byName =
       hasLivePolicy(given) || given.learn !== undefined || guard.rules.some(({ target }) => target.name !== undefined);

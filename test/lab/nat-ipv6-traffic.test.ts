@@ -5,7 +5,8 @@ import { natGuest } from "./harness/nat.ts";
 import { ask, listen, NEEDS } from "./harness/nat-scenes.ts";
 import { addresses, addressIn, guest6, INTERNET6, ping6, prefixOf, scene, uplinkOf } from "./harness/nat6.ts";
 import { until } from "./harness/program.ts";
-import { INTERNET } from "./harness/topology.ts";
+import { assertInnocent } from "./harness/softnet.ts";
+import { INTERNET, tool } from "./harness/topology.ts";
 
 suite("traffic of a VM with IPv6 behind nat", { concurrency: 2 }, () => {
   test("DNS servers of softnet's advertisement are open at port 53 alone, in closed space, too", NEEDS, async (t) => {
@@ -39,6 +40,31 @@ suite("traffic of a VM with IPv6 behind nat", { concurrency: 2 }, () => {
     assert.match(large.stdout, / [1-9] received/);
     assert.match(guest.namespace.ip("-6", "route", "get", INTERNET6), /mtu 1400/);
   });
+
+  test(
+    "L11 UDP that a VM sends by IPv6 in segments, as QUIC does, arrives as datagrams, each whole and in order",
+    NEEDS,
+    async (t) => {
+      const { lab } = await scene(t);
+      const guest = await guest6(lab);
+      await addressIn(guest, prefixOf(guest));
+      const segments = (...words: string[]) => [tool("segments.py"), ...words];
+      const counter = lab.start(lab.internet, "/usr/bin/python3", segments("count", INTERNET6, "7000"));
+      await counter.line(/^ready$/);
+      const { code, stderr } = await guest.namespace.run(
+        "/usr/bin/python3",
+        segments("send", INTERNET6, "7000", "1200", "40"),
+      );
+      assert.equal(code, 0, stderr);
+      await counter.line(/^got 1200 0027$/);
+      const expected = Array.from({ length: 40 }, (_, index) => `got 1200 ${index.toString(16).padStart(4, "0")}`);
+      assert.deepEqual(
+        counter.stdout.filter((line) => line.startsWith("got")),
+        expected,
+      );
+      assertInnocent(await guest.stop());
+    },
+  );
 
   test("temporary addresses: the internet is asked from one, and the VM has all of them", NEEDS, async (t) => {
     const { lab } = await scene(t);

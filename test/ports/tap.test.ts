@@ -247,7 +247,7 @@ test(
   skip,
   async (t) => {
     const { from, to, batch, received } = bridged(t, "with");
-    assert.equal(to.enableOffloads(), true);
+    assert.equal(to.enableOffloads(false), true);
     for (const [frame, offload] of [
       [tcpFrame(60_000), PARTIAL_TCP | 1460],
       [tcpFrame(100), PARTIAL_TCP],
@@ -279,7 +279,7 @@ test("what an earlier program had set on a TAP is gone: header size, byte order 
   const earlier = openTap(libc, "--vm-tap", "keepb");
   assert.equal(libc.ioctl(earlier.fd, TUNSETVNETHDRSZ, "void *", int(12)), 0);
   libc.ioctl(earlier.fd, TUNSETVNETBE, "void *", int(1)); // where the kernel knows it
-  assert.equal(enableOffloads(libc, earlier.fd), true);
+  assert.equal(enableOffloads(libc, earlier.fd, false), true);
   libc.close(earlier.fd);
   const { from, to, batch, received } = bridged(t, "keep");
   put(batch, tcpFrame(3000));
@@ -297,7 +297,7 @@ test("a TAP that stays has no offloads once softnet leaves it", skip, (t) => {
   t.after(() => ip("link", "delete", "left0"));
   const before = featuresOf("left0");
   const port = openVmTap(libc, "--vm-tap", "left0", MAC);
-  port.enableOffloads();
+  port.enableOffloads(false);
   const on = new Set(featuresOf("left0"));
   on.delete("uso"); // which Linux has from 6.2 on
   assert.deepEqual(on, new Set([...before, "tx", "tso"]));
@@ -307,7 +307,7 @@ test("a TAP that stays has no offloads once softnet leaves it", skip, (t) => {
 
 test("a batch whose slots are too small for large frames is refused", skip, (t) => {
   const { port, batch } = setUp(t, "small0");
-  port.enableOffloads();
+  port.enableOffloads(false);
   assert.throws(() => port.receive(batch), /a slot takes [0-9]+ bytes: too few/);
 });
 
@@ -359,7 +359,7 @@ test(
       port.close();
       slab.free();
     });
-    assert.ok(port.enableOffloads());
+    assert.ok(port.enableOffloads(false));
     const sizes = [60, 65_549, 1514, 61, 14, 65_549, 1515, 60, 33_000];
     let value = 1;
     for (let round = 0; round < 40; round++) {
