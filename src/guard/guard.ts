@@ -198,9 +198,14 @@ export class Guard {
     return this.#names;
   }
 
-  /** The addresses that names have, to be kept for a restart (`restoredNames`). */
+  /** The addresses that names have, to be kept for a restart (`restoredNames`); the one whose answer is the oldest first. */
   get namePairs(): Iterable<NamePair> {
     return this.#names.kept(this.#clock[0]!);
+  }
+
+  /** Grows whenever `namePairs` may have become others. */
+  get namePairChanges(): number {
+    return this.#names.pairs.changes;
   }
 
   /** How many flows were live when the clock was last set. */

@@ -64,7 +64,10 @@ export interface GuardOptions {
   readonly heldElsewhere6?: (address: bigint) => boolean;
   /** Learns names and tells of opened flows also while no rule has a name. */
   readonly learn?: boolean;
-  /** Names' addresses from before. */
+  /**
+   * Names' addresses from before, in the order of `namePairs`. Whoever gives them has checked that no end is later than
+   * MOST_PAIR_SECONDS after now; what no answer can have taught is left out.
+   */
   readonly restoredNames?: readonly NamePair[];
   /** Called inline for what is asked and said by name; as `onBinding` in what it may throw. */
   readonly onName?: (event: NameEvent) => void;

@@ -6,7 +6,9 @@
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, type Stats } from "node:fs";
 import { OTHERS_MAY_WRITE } from "../file-modes.ts";
-import { decodeRecord, type Entry, LARGEST_RECORD, NEWLINE, RECORD_SIZE } from "./record.ts";
+import { NEWLINE } from "./checked-line.ts";
+import { PAIRS_SUFFIX } from "./names.ts";
+import { decodeRecord, type Entry, LARGEST_RECORD, RECORD_SIZE } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
 /** The network's hash, the VM's MAC address, and a random part. */
@@ -27,6 +29,17 @@ export interface Found {
 
 /** Names of all records, in order; empty when there is no registry. Throws UntrustedRegistry, or the system's error. */
 export function recordNames(system: RegistrySystem): string[] {
+  return namesIn(system).filter((name) => NAME.test(name));
+}
+
+/** Names of all files with pairs (pairs-file.ts); as `recordNames`. */
+export function pairsNames(system: RegistrySystem): string[] {
+  return namesIn(system).filter(
+    (name) => name.endsWith(PAIRS_SUFFIX) && NAME.test(name.slice(0, -PAIRS_SUFFIX.length)),
+  );
+}
+
+function namesIn(system: RegistrySystem): string[] {
   let stats: Stats;
   try {
     stats = lstatSync(system.directory);
@@ -35,9 +48,7 @@ export function recordNames(system: RegistrySystem): string[] {
     throw error;
   }
   checkDirectory(system, stats);
-  return readdirSync(system.directory)
-    .filter((name) => NAME.test(name))
-    .sort();
+  return readdirSync(system.directory).sort();
 }
 
 export function checkDirectory(system: Pick<RegistrySystem, "directory" | "owner">, stats: Stats): void {
@@ -87,7 +98,8 @@ export function readEntry(fd: number): Entry | undefined {
   return decodeRecord(isLonger ? readStart(fd, LARGEST_RECORD) : bytes);
 }
 
-function readStart(fd: number, most: number): Uint8Array {
+/** The first bytes of a file, at most that many. */
+export function readStart(fd: number, most: number): Uint8Array {
   const bytes = new Uint8Array(most);
   return bytes.subarray(0, readSync(fd, bytes, 0, most, 0));
 }

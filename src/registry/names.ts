@@ -8,3 +8,6 @@ export function namePrefix(network: string, mac?: number): string {
   const hash = createHash("sha256").update(network).digest("hex").slice(0, 16);
   return mac === undefined ? `${hash}-` : `${hash}-${mac.toString(16).padStart(12, "0")}`;
 }
+
+/** Behind the name of a VM's record: the file with the addresses of names that the VM has looked up. */
+export const PAIRS_SUFFIX = ".pairs";

@@ -1,13 +1,12 @@
 /**
  * One record of the registry: one VM's addresses on one network, as bytes. docs/registry.md specifies the format.
  *
- * A record is written with one pwrite: eight hexadecimal digits of CRC-32 over all that follows them, a space, a JSON
- * object, spaces, a newline. A record that a crash left half written has a wrong checksum and is ignored. Of version 1,
+ * A record is written with one pwrite, as a line with a checksum (checked-line.ts) of a JSON object and spaces. Of version 1,
  * without IPv6, it always has RECORD_SIZE bytes. Of version 2 it has a multiple of that, which changes from write to write:
  * it ends with the file's first newline, and what is behind that is left over from a longer one.
  */
-import { crc32 } from "node:zlib";
 import { formatIPv4, formatMac } from "../wire/address.ts";
+import { CHECKED_EXTRA, checkedLine, NEWLINE, readCheckedLine } from "./checked-line.ts";
 import { addressOf, endOf, Fields } from "./fields.ts";
 import {
   type ClaimedIPv6Address,
@@ -33,9 +32,6 @@ const LONGEST_CONTROL = 107;
 /** Characters of a network's name. */
 export const LONGEST_NETWORK = 200;
 
-const CHECKSUM = 8;
-/** Ends a record. */
-export const NEWLINE = 10;
 /** Without IPv6, and with it. */
 const IPV4_ONLY = 1;
 const WITH_IPV6 = 2;
@@ -110,7 +106,7 @@ export function encodeRecord(entry: Entry): Uint8Array {
     written: entry.written,
     writtenSinceBoot: entry.writtenSinceBoot,
   });
-  const size = Math.ceil((text.length + CHECKSUM + 2) / RECORD_SIZE) * RECORD_SIZE;
+  const size = Math.ceil((text.length + CHECKED_EXTRA) / RECORD_SIZE) * RECORD_SIZE;
   if (
     size > (ipv6 === undefined ? RECORD_SIZE : LARGEST_RECORD) ||
     (ipv6?.length ?? 0) > MOST_KEPT_IPV6 ||
@@ -119,10 +115,7 @@ export function encodeRecord(entry: Entry): Uint8Array {
   ) {
     throw new RangeError("a record that does not fit");
   }
-  const room = size - CHECKSUM - 2;
-  const bytes = Buffer.from(`${" ".repeat(CHECKSUM)} ${text.padEnd(room)}\n`, "latin1");
-  bytes.write(checksumOf(bytes), 0, "latin1");
-  return bytes;
+  return checkedLine(text, size);
 }
 
 function toJson(binding: KeptAddress): object {
@@ -151,10 +144,6 @@ function hex(bytes: Uint8Array | undefined): string | null {
   return bytes === undefined ? null : Buffer.from(bytes).toString("hex");
 }
 
-function checksumOf(bytes: Uint8Array): string {
-  return crc32(bytes.subarray(CHECKSUM)).toString(16).padStart(CHECKSUM, "0");
-}
-
 /** Whether a record may have this control socket's path; `softnet list` prints it on terminals. */
 export function isControl(path: string | undefined): path is string {
   return path !== undefined && path.length <= LONGEST_CONTROL && /^\/[ -~]+$/.test(path);
@@ -168,11 +157,10 @@ function isPrintable(network: string): boolean {
 export function decodeRecord(file: Uint8Array): Entry | undefined {
   const size = file.indexOf(NEWLINE) + 1;
   if (size === 0 || size % RECORD_SIZE !== 0 || size > LARGEST_RECORD) return undefined;
-  const bytes = file.subarray(0, size);
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-  if (text.slice(0, CHECKSUM) !== checksumOf(bytes)) return undefined;
+  const text = readCheckedLine(file.subarray(0, size));
+  if (text === undefined) return undefined;
   try {
-    const fields = new Fields(JSON.parse(text.slice(CHECKSUM)));
+    const fields = new Fields(JSON.parse(text));
     const version = fields.number("version");
     if (version === WITH_IPV6) return { ...toEntry(fields), ...toIPv6(fields) };
     return version === IPV4_ONLY && file.length === RECORD_SIZE ? toEntry(fields) : undefined;

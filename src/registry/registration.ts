@@ -10,11 +10,12 @@
 
 import { randomBytes } from "node:crypto";
 import { chmodSync, chownSync, closeSync, fstatSync, openSync, writeSync } from "node:fs";
-import type { BindingChange, BoundIPv4Address, BoundIPv6Address, RestoredAddress } from "../guard/types.ts";
+import type { BindingChange, BoundIPv4Address, BoundIPv6Address, NamePair, RestoredAddress } from "../guard/types.ts";
 import { formatIPv6 } from "../wire/ipv6-address.ts";
 import { readRecord, recordNames } from "./files.ts";
 import { expiresAt, isOver, type Moment, momentOf, outlives, timeOfDay, whyNotRestorable } from "./lifetime.ts";
 import { namePrefix } from "./names.ts";
+import { createPairs, readPairs, writePairs } from "./pairs-file.ts";
 import { type Entry, encodeRecord, isControl, type KeptAddress } from "./record.ts";
 import { hasIPv6, RegisteredIPv6 } from "./registered-ipv6.ts";
 import { ensureDirectory, type Predecessor, removeRecord, type Swept, sweep } from "./sweep.ts";
@@ -32,6 +33,8 @@ export interface RegistrationOptions {
   readonly name?: string;
   /** Whether IPv6 is on: the record is of version 2, and IPv6 addresses are taken over. */
   readonly ipv6?: boolean;
+  /** Whether the addresses of names are kept and taken over (pairs-file.ts). */
+  readonly pairs?: boolean;
 }
 
 /** An earlier address that was not restored. */
@@ -39,6 +42,19 @@ export interface NotRestored {
   /** A number is IPv4's, a bigint IPv6's. */
   readonly address: number | bigint;
   readonly why: string;
+}
+
+/** `from`: the record that the address was restored from. */
+interface TakenOver {
+  restored?: RestoredAddress;
+  notRestored?: NotRestored;
+  from?: string;
+}
+
+interface TakenOverIPv6 {
+  readonly restored: BoundIPv6Address[];
+  readonly notRestored: NotRestored[];
+  readonly from?: string;
 }
 
 const HELD = "another softnet's VM has the address now";
@@ -56,6 +72,8 @@ export class Registration {
   /** The VM's earlier IPv6 addresses, with their ends on the guard's clock, and those that were not restored. */
   readonly restored6: readonly BoundIPv6Address[];
   readonly notRestored6: readonly NotRestored[];
+  /** Addresses of names that the VM has looked up before, where one of its own addresses was restored. */
+  readonly restoredPairs: readonly NamePair[] = [];
   readonly #control: string | undefined;
   readonly #vmName: string | undefined;
   readonly #system: RegistrySystem;
@@ -65,6 +83,8 @@ export class Registration {
   readonly #boot: string;
   readonly #name: string;
   #fd: number;
+  /** Of the file with pairs; -1 = there is none. */
+  #pairsFd = -1;
   #kept: KeptAddress | undefined;
   #state: Entry["state"] = "none";
   /** The IPv4 address that is claimed; 0 = none. */
@@ -98,6 +118,13 @@ export class Registration {
       const found6 = this.#takeOverIPv6(predecessors);
       this.restored6 = found6.restored;
       this.notRestored6 = found6.notRestored;
+      if (options.pairs === true) {
+        this.#pairsFd = createPairs(system, name);
+        // Before the earlier file is removed, so that they are in one at any time.
+        const from = found.from ?? found6.from;
+        this.restoredPairs = from === undefined ? [] : readPairs(system, from);
+        if (this.restoredPairs.length > 0) this.keepPairs(this.restoredPairs);
+      }
       for (const { name } of predecessors) removeRecord(this.#system, name);
     } catch (error) {
       this.close();
@@ -200,6 +227,11 @@ export class Registration {
     this.#write(this.#kept === undefined ? "none" : "released", 0);
   }
 
+  /** Stores the addresses of names, the one whose answer is the oldest first. Throws the system's error. */
+  keepPairs(pairs: Iterable<NamePair>): void {
+    if (this.#pairsFd >= 0) writePairs(this.#pairsFd, pairs, this.#system.sinceBoot());
+  }
+
   /**
    * Ends the registration. Addresses that can be restored (`outlives`) stay in their file. Otherwise the file is
    * removed, by this softnet if it is still root, else by the next one that starts.
@@ -217,6 +249,8 @@ export class Registration {
     } finally {
       closeSync(this.#fd);
       this.#fd = -1;
+      if (this.#pairsFd >= 0) closeSync(this.#pairsFd);
+      this.#pairsFd = -1;
     }
   }
 
@@ -233,10 +267,10 @@ export class Registration {
    * Restores the address of the same VM's earlier softnets and removes their files. Of two that try at once, at most
    * one succeeds.
    */
-  #takeOver(predecessors: readonly Predecessor[]): { restored?: RestoredAddress; notRestored?: NotRestored } {
+  #takeOver(predecessors: readonly Predecessor[]): TakenOver {
     const moment = momentOf(this.#system);
-    const found: { restored?: RestoredAddress; notRestored?: NotRestored } = {};
-    for (const { entry } of predecessors) {
+    const found: TakenOver = {};
+    for (const { name, entry } of predecessors) {
       const { binding } = entry;
       if (binding === undefined) continue;
       const { address, server, netmask, router, dnsServers, acknowledged, expiresSinceBoot } = binding;
@@ -246,6 +280,7 @@ export class Registration {
         continue;
       }
       const rest = { address, server, netmask, router, dnsServers, ...(acknowledged && { acknowledged }) };
+      found.from = name;
       found.restored = { family: "ipv4", ...rest, expiry: expiresSinceBoot };
       this.#kept = { ...binding, expires: expiresAt(binding, moment) };
       this.#write("bound", 0);
@@ -255,12 +290,13 @@ export class Registration {
   }
 
   /** As `#takeOver`, with the IPv6 addresses of the newest earlier softnet that had any. */
-  #takeOverIPv6(predecessors: readonly Predecessor[]): { restored: BoundIPv6Address[]; notRestored: NotRestored[] } {
+  #takeOverIPv6(predecessors: readonly Predecessor[]): TakenOverIPv6 {
     const restored: BoundIPv6Address[] = [];
     const notRestored: NotRestored[] = [];
     const moment = momentOf(this.#system);
-    const entry = predecessors.find((one) => (one.entry.ipv6?.length ?? 0) > 0)?.entry;
-    if (this.#ipv6 === undefined || entry === undefined) return { restored, notRestored };
+    const predecessor = predecessors.find((one) => (one.entry.ipv6?.length ?? 0) > 0);
+    if (this.#ipv6 === undefined || predecessor === undefined) return { restored, notRestored };
+    const { name, entry } = predecessor;
     for (const kept of entry.ipv6!.filter((one) => outlives(one))) {
       const { address, origin, lease, expiresSinceBoot } = kept;
       const why = whyNotRestorable(entry, kept, moment) ?? (this.isHeldElsewhere6(address) ? HELD : undefined);
@@ -275,7 +311,7 @@ export class Registration {
       restored.push(bound);
     }
     this.#rewrite();
-    return { restored, notRestored };
+    return { restored, notRestored, ...(restored.length > 0 && { from: name }) };
   }
 
   /** Whether another VM's live softnet has an address in its record, as `has` finds out. */

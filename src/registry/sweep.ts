@@ -6,10 +6,10 @@
  * ended softnet's. No lock is taken on such a file, because any user who can read it could hold a read lock against
  * that.
  */
-import { chmodSync, chownSync, closeSync, fstatSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
-import { checkDirectory, codeOf, openRecord, readEntry, recordNames } from "./files.ts";
+import { chmodSync, chownSync, closeSync, existsSync, fstatSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { checkDirectory, codeOf, openRecord, pairsNames, readEntry, recordNames } from "./files.ts";
 import { type Moment, momentOf, outlives, restorable, SLAAC_LIFETIME, whyOver } from "./lifetime.ts";
-import { namePrefix } from "./names.ts";
+import { namePrefix, PAIRS_SUFFIX } from "./names.ts";
 import type { Entry } from "./record.ts";
 import type { RegistrySystem } from "./system.ts";
 
@@ -79,6 +79,7 @@ export function sweep(system: RegistrySystem, network: string, mac: number): Swe
   for (const { name } of excess) removeRecord(system, name);
   const left = names.length - removed - excess.length;
   if (left > MOST_RECORDS) throw new Error(`${system.directory} has ${left} records of VMs, more than ${MOST_RECORDS}`);
+  removeLonePairs(system);
   predecessors.sort((a, b) => b.entry.writtenSinceBoot - a.entry.writtenSinceBoot);
   return { predecessors, over };
 }
@@ -116,8 +117,20 @@ function endOf(entry: Entry, moment: Moment): number {
   return Math.max(...ends);
 }
 
-/** Removes a file whose softnet has ended. */
+/** Removes the files of a VM whose softnet has ended; the record last, since the next sweep looks for records. */
 export function removeRecord(system: RegistrySystem, name: string): void {
+  removeFile(system, `${name}${PAIRS_SUFFIX}`);
+  removeFile(system, name);
+}
+
+/** Removes the pairs of records that a softnet which knows no pairs has removed. A record is there before its pairs are. */
+function removeLonePairs(system: RegistrySystem): void {
+  for (const name of pairsNames(system)) {
+    if (!existsSync(`${system.directory}/${name.slice(0, -PAIRS_SUFFIX.length)}`)) removeFile(system, name);
+  }
+}
+
+function removeFile(system: RegistrySystem, name: string): void {
   try {
     unlinkSync(`${system.directory}/${name}`);
   } catch (error) {

@@ -97,3 +97,8 @@ export function checkOptions(args: SessionArguments): void {
 export function hasLivePolicy({ controlFd, controlSocket, policy }: SessionArguments): boolean {
   return controlFd !== undefined || controlSocket !== undefined || policy !== undefined;
 }
+
+/** Whether a policy may have names: `rules` has, or they may come, or they are learned. */
+export function mayHaveNames(given: SessionArguments, rules: readonly Rule[]): boolean {
+  return hasLivePolicy(given) || given.learn !== undefined || rules.some(({ target }) => target.name !== undefined);
+}

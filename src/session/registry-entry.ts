@@ -16,20 +16,22 @@ import type { SessionArguments } from "./options.ts";
 import { vmAddresses } from "./vm-addresses.ts";
 
 /**
- * Registers the VM, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
+ * Registers the VM, with the addresses of names where `pairs` is set, before root's rights are dropped. Undefined where there is no root, and for networks that nobody can
  * distinguish from others. Throws UserError, also for a static address that another live softnet's VM has.
  */
 export function register(
   system: RegistrySystem | undefined,
   network: Network,
-  given: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket" | "ipv6" | "name">,
+  given: Pick<SessionArguments, "vmMacAddress" | "vmIpAddress" | "controlSocket" | "ipv6" | "name"> & {
+    readonly pairs?: boolean;
+  },
   log: Log,
 ): Registration | undefined {
   if (system === undefined || network.identity === undefined || process.geteuid!() !== 0) {
     log.debug("no registry: addresses of other VMs, and of this one before, are not known", { network: network.label });
     return undefined;
   }
-  const { vmMacAddress = "", controlSocket, ipv6 = false, name } = given;
+  const { vmMacAddress = "", controlSocket, ipv6 = false, name, pairs = false } = given;
   const mac = parseMac(vmMacAddress) ?? 0;
   const fixed = vmAddresses(given);
   const address = parseIPv4(fixed.ipv4 ?? "");
@@ -40,7 +42,14 @@ export function register(
       ...(controlSocket !== undefined && { control: resolve(controlSocket) }),
       ...(name !== undefined && { name }),
     };
-    registration = Registration.open(system, { network: network.identity, mac, pid: process.pid, ipv6, ...known });
+    registration = Registration.open(system, {
+      network: network.identity,
+      mac,
+      pid: process.pid,
+      ipv6,
+      pairs,
+      ...known,
+    });
     // Asked again in `beginWithBinding`; but now the record can be removed.
     if (address !== undefined && registration.isHeldElsewhere(address)) throw heldElsewhere(address, network);
     if (address6 !== undefined && registration.isHeldElsewhere6(address6)) throw heldElsewhere(address6, network);
@@ -77,12 +86,13 @@ function unusable({ directory }: RegistrySystem, error: unknown): UserError {
 /** What the guard has to know from the registry. */
 export function registryOptions(registration: Registration | undefined): Partial<GuardOptions> {
   if (registration === undefined) return {};
-  const { restored, restored6, isHeldElsewhere, isHeldElsewhere6 } = registration;
+  const { restored, restored6, restoredPairs, isHeldElsewhere, isHeldElsewhere6 } = registration;
   const addresses = [...(restored ? [restored] : []), ...restored6];
   return {
     heldElsewhere: isHeldElsewhere,
     heldElsewhere6: isHeldElsewhere6,
     ...(addresses.length > 0 && { restored: { addresses } }),
+    ...(restoredPairs.length > 0 && { restoredNames: restoredPairs }),
   };
 }
 
@@ -104,6 +114,8 @@ export function beginWithBinding(
   for (const { address, origin } of ipv6) {
     if (restored6.includes(address)) log.info("binding restored", { address: formatIPv6(address), origin });
   }
+  const pairs = registration?.restoredPairs.length ?? 0;
+  if (pairs > 0) log.info("addresses of names restored", { pairs });
   for (const { address, why } of notTakenUp(registration, guard)) {
     log.info("the VM's binding of before is not taken up", { address: formatAddress(address), why });
   }

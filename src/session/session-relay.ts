@@ -19,10 +19,11 @@ import type { Log } from "../telemetry/log.ts";
 import { parseMac } from "../wire/address.ts";
 import { describeFrame } from "../wire/describe.ts";
 import { ETHERNET_HEADER } from "../wire/ethernet.ts";
+import type { KeptPairs } from "./kept-pairs.ts";
 import type { LearnedRules } from "./learned-rules.ts";
 import type { LeftLeases } from "./left-leases.ts";
 import { MovedVm } from "./moved-vm.ts";
-import { hasLivePolicy, type SessionArguments } from "./options.ts";
+import { mayHaveNames, type SessionArguments } from "./options.ts";
 import type { Recording } from "./recording.ts";
 import type { SessionControl } from "./session-control.ts";
 import type { SessionLimits } from "./session-limits.ts";
@@ -43,6 +44,7 @@ export interface SessionRelayOptions {
   readonly recording: Recording | undefined;
   readonly control: SessionControl | undefined;
   readonly learned: LearnedRules | undefined;
+  readonly keptPairs: KeptPairs | undefined;
   readonly limits: SessionLimits | undefined;
   readonly given: SessionArguments;
   readonly clock: () => number;
@@ -123,8 +125,21 @@ export class SessionRelay {
   }
 
   #relayOptions(): Omit<RelayOptions, "onEnd"> {
-    const { network, guard, leftLeases, lane, recording, learned, limits, control, given, clock, makeAlarm, log } =
-      this.#options;
+    const {
+      network,
+      guard,
+      leftLeases,
+      lane,
+      recording,
+      learned,
+      keptPairs,
+      limits,
+      control,
+      given,
+      clock,
+      makeAlarm,
+      log,
+    } = this.#options;
     const vm = limits?.around(INGRESS, this.#options.vm) ?? this.#options.vm;
     const networkPort = limits?.around(EGRESS, network.port) ?? network.port;
     const diagnostics = this.#diagnostics;
@@ -137,8 +152,7 @@ export class SessionRelay {
       offloads && vm.enableOffloads?.(ipv6) ? this.#allocateLarge() : this.#allocate(longest),
       offloads && networkPort.enableOffloads?.(ipv6) ? this.#allocateLarge() : this.#allocate(longest),
     ] as const;
-    const byName =
-      hasLivePolicy(given) || given.learn !== undefined || guard.rules.some(({ target }) => target.name !== undefined);
+    const byName = mayHaveNames(given, guard.rules);
     const longestAnswer = guard.hasIPv6 ? LONGEST_ANSWER_6 : byName ? LONGEST_NAME_ANSWER : LONGEST_ANSWER;
     const dropLog = new DropLog({ log, reasons: DROP_REASONS, dropsOf: (verdict) => this.#dropsOf(verdict) });
     return {
@@ -170,6 +184,7 @@ export class SessionRelay {
         lane?.tick(time, this.#relay.counters);
         recording?.flush();
         learned?.tick(time);
+        keptPairs?.tick(time);
         control?.tick(time);
         dropLog.summarize(time);
       },
@@ -178,6 +193,7 @@ export class SessionRelay {
           dropLog.deadline,
           control?.deadline ?? Number.POSITIVE_INFINITY,
           lane?.deadline ?? Number.POSITIVE_INFINITY,
+          keptPairs?.deadline ?? Number.POSITIVE_INFINITY,
         ),
     };
   }

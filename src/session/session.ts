@@ -26,6 +26,7 @@ import { releaseAddresses } from "./address-release.ts";
 import { followBinding } from "./binding-followers.ts";
 import { BindingLog } from "./binding-log.ts";
 import { refuseHopelessPaths } from "./caller-paths.ts";
+import { KeptPairs } from "./kept-pairs.ts";
 import { LearnedRules } from "./learned-rules.ts";
 import { LeftLeases } from "./left-leases.ts";
 import { NameLog } from "./name-log.ts";
@@ -33,7 +34,7 @@ import { type NamedControl, openNamedControl } from "./named-control.ts";
 import { knownToNetwork, refuseForeignAddress } from "./network-facts.ts";
 import { tellBinding, tellChange } from "./network-followers.ts";
 import { openRecording } from "./open-recording.ts";
-import { guardOptions, hasLivePolicy, type SessionArguments } from "./options.ts";
+import { guardOptions, hasLivePolicy, mayHaveNames, type SessionArguments } from "./options.ts";
 import { rulesOf } from "./policy-rules.ts";
 import type { Recording } from "./recording.ts";
 import { beginWithBinding, register, registryOptions } from "./registry-entry.ts";
@@ -73,6 +74,8 @@ export class Session {
   #control: SessionControl | undefined;
   readonly #names: NameLog;
   #learned: LearnedRules | undefined;
+  /** Undefined where the VM has no record, or no names can come. */
+  #keptPairs: KeptPairs | undefined;
   /** Undefined where there are none, and none can come. */
   readonly #limits: SessionLimits | undefined;
   #guard: Guard | undefined;
@@ -124,6 +127,7 @@ export class Session {
     closing.defer(() => this.#network?.close());
     closing.defer(() => this.#recording?.close());
     closing.defer(() => this.#learned?.close());
+    closing.defer(() => this.#keptPairs?.close());
     closing.defer(() => this.#inherited?.close());
     closing.defer(() => this.#named?.close());
     closing.defer(() => this.#lane.close());
@@ -147,7 +151,8 @@ export class Session {
     const paths = this.#recording === undefined ? this.#given : others; // root's own capture is open
     const { uid } = this.#privileges.target;
     if (process.geteuid!() === 0) this.#privileges.asTarget(() => refuseHopelessPaths(paths, uid));
-    this.#registration = register(this.#system.registry, this.#network, this.#given, this.#log);
+    const pairs = mayHaveNames(this.#given, this.#rules);
+    this.#registration = register(this.#system.registry, this.#network, { ...this.#given, pairs }, this.#log);
   }
 
   /**
@@ -170,6 +175,8 @@ export class Session {
     if (this.#given.learn !== undefined) this.#learned = new LearnedRules(this.#given.learn, this.#log);
     const guard = this.#createGuard(network, leftLeases);
     beginWithBinding(this.#registration, guard, network, this.#log);
+    if (this.#registration !== undefined && mayHaveNames(this.#given, this.#rules))
+      this.#keptPairs = new KeptPairs(this.#registration, guard, this.#log);
     tellBinding(network, guard.binding);
     this.#control = this.#createControl(guard, network);
     const recording = this.#openRecording();
@@ -185,6 +192,7 @@ export class Session {
       recording,
       control: this.#control,
       learned: this.#learned,
+      keptPairs: this.#keptPairs,
       limits: this.#limits,
       given: this.#given,
       clock: this.#system.clock,

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chownSync, mkdirSync, statSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -13,7 +13,8 @@ import { needsReadable } from "../support/tools.ts";
 import { Accounts, ALICE, threadsOf } from "./harness/accounts.ts";
 import { dhclient, lease, noLease, udhcpc } from "./harness/clients.ts";
 import { Guest } from "./harness/guest.ts";
-import { type Program, until } from "./harness/program.ts";
+import { LastingGuest, LASTING_MAC as MAC } from "./harness/lasting-guest.ts";
+import { until } from "./harness/program.ts";
 import { recordsOf, registryScope } from "./harness/registry.ts";
 import { DhcpServer, SERVER_KINDS } from "./harness/servers.ts";
 import { assertDropped, assertInnocent, Softnet, softnetCommand } from "./harness/softnet.ts";
@@ -21,7 +22,6 @@ import { BRIDGE, GATEWAY, INTERNET, Lab, labNeeds, SIDE_BY_SIDE, tool } from "./
 import type { Seen } from "./harness/watch.ts";
 
 const NOBODY = 65_534;
-const MAC = "7e:1a:00:00:aa:01";
 const ADDRESS = "10.77.0.100";
 /** A pool of one address. */
 const ONE = { first: 100, last: 100 } as const;
@@ -50,54 +50,6 @@ async function listed(lab: Lab, as = NOBODY): Promise<Record<string, unknown>[]>
 }
 
 const states = async (lab: Lab) => (await listed(lab)).map(({ address, state }) => `${address} ${state}`);
-
-/** A guest whose card stays while its softnet is ended and started again. */
-class LastingGuest {
-  readonly lab: Lab;
-  readonly guest: Guest;
-  readonly card: Program;
-  readonly #args: readonly string[];
-  softnet: Softnet;
-  #connections = 0;
-
-  private constructor(lab: Lab, guest: Guest, card: Program, softnet: Softnet, args: readonly string[]) {
-    this.lab = lab;
-    this.guest = guest;
-    this.card = card;
-    this.softnet = softnet;
-    this.#args = args;
-  }
-
-  static async create(lab: Lab, more: readonly string[] = []): Promise<LastingGuest> {
-    const folder = join(lab.directory, "sockets");
-    mkdirSync(folder);
-    chownSync(folder, NOBODY, NOBODY); // whom softnet becomes
-    const args = ["--vm-socket", join(folder, "vm"), "--vm-mac-address", MAC, "--bridge", BRIDGE, ...more];
-    const namespace = lab.namespace("lasting");
-    const card = lab.start(namespace, "/usr/bin/python3", [tool("card.py"), "vm0", MAC, join(folder, "vm")]);
-    await card.line(/^ready$/);
-    const softnet = Softnet.start(lab, lab.host, args);
-    const lasting = new LastingGuest(lab, Guest.at(lab, namespace, "vm0", MAC, softnet), card, softnet, args);
-    await lasting.#connected();
-    return lasting;
-  }
-
-  /** Starts the next softnet. */
-  async again(): Promise<void> {
-    this.softnet = Softnet.start(this.lab, this.lab.host, this.#args);
-    await this.#connected();
-  }
-
-  async #connected(): Promise<void> {
-    await this.softnet.ready();
-    this.#connections++;
-    await until("the card is in", () => this.card.count(/^connected$/) === this.#connections);
-  }
-
-  restored(): boolean {
-    return this.softnet.records.some(({ message }) => message === "binding restored");
-  }
-}
 
 suite("the registry", SIDE_BY_SIDE, () => {
   for (const [how, end] of [

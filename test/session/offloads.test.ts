@@ -38,6 +38,7 @@ function slots(t: TestContext, vm: FakePort, port: FakePort, offloads?: boolean)
     lane: undefined,
     recording: undefined,
     learned: undefined,
+    keptPairs: undefined,
     limits: undefined,
     control: undefined,
     given: { ...given, ...(offloads !== undefined && { offloads }) },

@@ -14,7 +14,7 @@ export const MOST_OF_ONE_NAME = 256;
 /** Seconds that a pair lives at least: where the first bytes say the name as well, and elsewhere. */
 const LEAST_VERIFIED = 3600;
 const LEAST_OTHER = 60;
-const LONGEST_TTL = 86_400;
+export const LONGEST_TTL = 86_400;
 const SECOND = 1_000_000;
 
 export interface Name {
@@ -39,6 +39,12 @@ export class Pairs {
   readonly #byAddress = new Map<Address, Set<Pair>>();
   /** In the order of their last answers. */
   readonly #order = new Set<Pair>();
+  #changes = 0;
+
+  /** Grows with each answer that is learned and each pair that goes. */
+  get changes(): number {
+    return this.#changes;
+  }
 
   get size(): number {
     return this.#order.size;
@@ -87,6 +93,7 @@ export class Pairs {
     otherEnd: number,
     now: number,
   ): boolean {
+    this.#changes++;
     const key = nameKey(labels, length);
     const known = this.#names.get(key)?.pairs.get(address);
     if (known !== undefined) {
@@ -135,6 +142,7 @@ export class Pairs {
   }
 
   #drop(pair: Pair): void {
+    this.#changes++;
     const { name, address } = pair;
     this.#order.delete(pair);
     name.pairs.delete(address);

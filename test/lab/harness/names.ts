@@ -23,15 +23,25 @@ export interface NameScene {
   run(command: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-/** `resolver`: starts another announced DNS server in dnsmasq's place. `more`: more options of softnet. */
-export async function openNameScene(
-  t: TestContext,
-  only?: string,
-  resolver?: (lab: Lab) => Promise<void>,
-  more: readonly string[] = [],
-): Promise<NameScene> {
-  const lab = Lab.open(t);
-  await DhcpServer.start(lab, "dhcpd");
+/** Runs programs of a guest's, which resolve by the lab's server. */
+export function runNamed(lab: Lab, guest: Guest): NameScene["run"] {
+  const resolvConf = join(lab.directory, "resolv.conf");
+  writeFileSync(resolvConf, `nameserver ${DNS_SERVER}\n`);
+  const within = [
+    "-m",
+    "--propagation",
+    "private",
+    "sh",
+    "-c",
+    'mount --bind "$0" /etc/resolv.conf; exec "$@"',
+    resolvConf,
+  ];
+  return (command: string, ...words: readonly string[]) =>
+    guest.namespace.run("unshare", [...within, command, ...words]);
+}
+
+/** Starts a web server with many names, and what resolves them; `resolver`: instead of dnsmasq. */
+export async function startNamed(lab: Lab, resolver?: (lab: Lab) => Promise<void>): Promise<void> {
   const key = join(lab.directory, "key.pem");
   const certificate = join(lab.directory, "certificate.pem");
   const subject = ["-subj", "/CN=softnet lab", "-days", "2", "-keyout", key, "-out", certificate];
@@ -65,6 +75,18 @@ export async function openNameScene(
   else await lab.start(lab.neighbour, "dnsmasq", server).line(/started/);
   const other = [...dnsmasq, `--listen-address=${INTERNET_2}`, "--conf-file=/dev/null", "--pid-file=", ...records];
   await lab.start(lab.internet, "dnsmasq", other).line(/started/);
+}
+
+/** `resolver`: starts another announced DNS server in dnsmasq's place. `more`: more options of softnet. */
+export async function openNameScene(
+  t: TestContext,
+  only?: string,
+  resolver?: (lab: Lab) => Promise<void>,
+  more: readonly string[] = [],
+): Promise<NameScene> {
+  const lab = Lab.open(t);
+  await DhcpServer.start(lab, "dhcpd");
+  await startNamed(lab, resolver);
 
   const control = new ControlPath(lab);
   const args = only === undefined ? [] : [...control.options, "--only", only, ...more];
@@ -72,19 +94,7 @@ export async function openNameScene(
   await lease(guest);
   const client = only === undefined ? undefined : await control.client();
   t.after(() => client?.close());
-  const resolvConf = join(lab.directory, "resolv.conf");
-  writeFileSync(resolvConf, `nameserver ${DNS_SERVER}\n`);
-  const within = [
-    "-m",
-    "--propagation",
-    "private",
-    "sh",
-    "-c",
-    'mount --bind "$0" /etc/resolv.conf; exec "$@"',
-    resolvConf,
-  ];
-  const run = (command: string, ...words: readonly string[]) =>
-    guest.namespace.run("unshare", [...within, command, ...words]);
+  const run = runNamed(lab, guest);
   return { lab, guest, client, control: control.path, run };
 }
 

@@ -13,7 +13,7 @@ export function registryScope(namespace: Namespace): string {
 
 /** Removes the records of softnets that ran in a namespace, all of which have ended. */
 export function clearRegistry(namespace: Namespace): void {
-  for (const path of recordsOf(namespace)) rmSync(path, { force: true });
+  for (const path of recordsOf(namespace)) for (const file of [`${path}.pairs`, path]) rmSync(file, { force: true });
   const own = `${statSync(`/run/netns/${namespace.name}`).ino}-`;
   for (const name of existsSync(ATTACHED) ? readdirSync(ATTACHED) : []) {
     if (name.startsWith(own)) rmSync(`${ATTACHED}/${name}`, { force: true });
