@@ -105,7 +105,7 @@ export type NameEvent =
 
 /** What was counted of one name. */
 export interface NameCount {
-  /** "*": of all names for which there was no room. */
+  /** "*": of all names that have lost their places to others. */
   readonly name: string;
   /** How many questions asked for it. */
   readonly asked: number;

@@ -1,18 +1,30 @@
-/** What was asked and said by name, for people: counts, and events where somebody listens (docs/guard-names.md). */
+/**
+ * What was asked and said by name, for people: counts, and events where somebody listens (docs/guard-names.md, What people
+ * see). A VM may invent names without end; those of which nothing has passed have places of their own, so they take none from
+ * the others, and the newest always has one.
+ */
 import { formatDomainName } from "../../wire/domain-name.ts";
 import { DROP_REASONS, PASS, verdictOf } from "../reasons.ts";
 import type { NameCount, NameEvent } from "../types.ts";
-import { type Address, MOST_NAMES, nameKey } from "./pairs.ts";
+import { type Address, nameKey } from "./pairs.ts";
 
 const TYPE = verdictOf("dns.type");
 
-/** The text that stands for all names beyond the first MOST_NAMES. */
+/** Names of which a question or a connection has passed, and others. */
+export const MOST_PASSED = 3072;
+export const MOST_DENIED = 1024;
+
+/** The text that stands for all names that have no place any more. */
 export const OTHER_NAMES = "*";
 
 type Counts = { -readonly [Key in keyof NameCount]: NameCount[Key] };
 
 export class NameCounts {
-  readonly #byName = new Map<string, Counts>();
+  /** The one that was counted least recently first; a name is in one of them. */
+  readonly #passed = new Map<string, Counts>();
+  readonly #denied = new Map<string, Counts>();
+  /** Of names that have lost their places. */
+  #others: Counts | undefined;
   readonly #onName: ((event: NameEvent) => void) | undefined;
   /** Pairs for which there was no room. */
   refusedPairs = 0;
@@ -37,11 +49,13 @@ export class NameCounts {
   }
 
   *[Symbol.iterator](): IterableIterator<NameCount> {
-    for (const counts of this.#byName.values()) yield { ...counts };
+    for (const names of [this.#passed, this.#denied]) for (const counts of names.values()) yield { ...counts };
+    if (this.#others !== undefined) yield { ...this.#others };
   }
 
   question(labels: Uint8Array, length: number, type: number, verdict: number): void {
-    const counts = this.#of(labels, length);
+    // An empty answer because of its type is no sign of use: it takes no token from the bucket of new names.
+    const counts = this.#of(labels, length, verdict === PASS);
     counts.asked++;
     // The name may be allowed: only its type is answered with nothing.
     if (verdict !== PASS && verdict !== TYPE) counts.denied++;
@@ -49,7 +63,7 @@ export class NameCounts {
   }
 
   learned(labels: Uint8Array, length: number, addresses: number): void {
-    const counts = this.#of(labels, length);
+    const counts = this.#of(labels, length, true);
     counts.addresses += addresses;
     if (this.#isTold) this.#tell({ kind: "learned", name: formatDomainName(labels), addresses });
   }
@@ -57,7 +71,7 @@ export class NameCounts {
   /** `length` 0: the first bytes name nobody. */
   connection(remote: Address, port: number, labels: Uint8Array, length: number, verdict: number): void {
     if (length > 0) {
-      const counts = this.#of(labels, length);
+      const counts = this.#of(labels, length, verdict === PASS);
       if (verdict === PASS) counts.passed++;
       else counts.refused++;
     }
@@ -75,19 +89,33 @@ export class NameCounts {
     this.refusedPairs++;
   }
 
-  #of(labels: Uint8Array, length: number): Counts {
+  /** `passes`: something of the name does now. */
+  #of(labels: Uint8Array, length: number, passes: boolean): Counts {
     const key = nameKey(labels, length);
-    const known = this.#byName.get(key);
-    if (known !== undefined) return known;
-    const isNew = this.#byName.size < MOST_NAMES;
-    const place = isNew ? key : OTHER_NAMES;
-    const others = this.#byName.get(place);
-    if (others !== undefined) return others;
-    const name = isNew ? formatDomainName(labels) : OTHER_NAMES;
-    const counts = { name, asked: 0, denied: 0, addresses: 0, passed: 0, refused: 0 };
-    this.#byName.set(place, counts);
+    const passed = this.#passed.get(key);
+    const known = passed ?? this.#denied.get(key);
+    const counts = known ?? countsOf(formatDomainName(labels));
+    const belongs = passes || passed !== undefined ? this.#passed : this.#denied;
+    this.#denied.delete(key);
+    // Behind all others: it is the one that was counted most recently.
+    belongs.delete(key);
+    if (belongs.size === (belongs === this.#passed ? MOST_PASSED : MOST_DENIED)) this.#forgetFirst(belongs);
+    belongs.set(key, counts);
     return counts;
   }
+
+  #forgetFirst(names: Map<string, Counts>): void {
+    this.#others ??= countsOf(OTHER_NAMES);
+    for (const [key, counts] of names) {
+      names.delete(key);
+      for (const what of COUNTED) this.#others[what] += counts[what];
+      return;
+    }
+  }
 }
+
+const COUNTED = ["asked", "denied", "addresses", "passed", "refused"] as const;
+
+const countsOf = (name: string): Counts => ({ name, asked: 0, denied: 0, addresses: 0, passed: 0, refused: 0 });
 
 const wordOf = (verdict: number): string => (verdict === PASS ? "passed" : DROP_REASONS[verdict - 1]!.name);
