@@ -169,10 +169,9 @@ export class NameFlows implements FlowCompanion {
    */
   release(): void {
     for (let flow = 0; flow < this.#flows.extent; flow++) {
-      if (this.#slots[flow]! >= 0) {
-        this.#inspections.end(this.#slots[flow]!);
-        if (this.#said[flow] === undefined) this.#forgetPair(flow);
-      }
+      if (this.#slots[flow]! >= 0) this.#inspections.end(this.#slots[flow]!);
+      // Also of one that was broken off: addresses may let it go on now.
+      if (this.#said[flow] === undefined) this.#forgetPair(flow);
       this.#slots[flow] = NONE;
     }
   }

@@ -220,3 +220,15 @@ test("a connection that has said nothing while names were away goes on by its ad
   assert.notEqual(world.say(CDN, EVIL), "pass");
   assert.equal(world.say(CDN, text("more"), HELLO.length, 443, 40_001), "pass");
 });
+
+test("a connection that was broken off, and that addresses let go on while names were away, is not the name's when they come back", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  world.connect(CDN);
+  world.accepted(CDN);
+  assert.equal(world.say(CDN, EVIL), "name.denied");
+  world.guard.setRules(parseRules(["out 0.0.0.0/0"], []));
+  assert.equal(world.say(CDN, EVIL), "pass", "by its address");
+  assert.equal(world.guard.setRules(parseRules([...ONLY.allow, NAME], ONLY.block)), 1);
+  assert.notEqual(world.say(CDN, text("more"), EVIL.length), "pass");
+});

@@ -95,6 +95,8 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
 const TARGET = "[\\x21-\\x7e\\x80-\\xff]";
 const VALUE = "[^\\x00-\\x08\\x0a-\\x1f\\x7f]";
 const REQUEST = new RegExp(`^(${TOKEN}+) (${TARGET}+) HTTP/(\\d)\\.\\d$`);
+/** Begins as a request whose method, target or version is not for a host with a name. */
+const FOREIGN = new RegExp(`^(?:CONNECT |${TOKEN}+ (?![/*])${TARGET}|${TOKEN}+ ${TARGET}+ HTTP/[02-9])`);
 const FIELD = new RegExp(`^(${TOKEN}+):(${VALUE}*)$`);
 /** What a line that has not ended yet may be. */
 const REQUEST_BEGUN = new RegExp(
@@ -109,12 +111,11 @@ export function readHttp(bytes: Uint8Array): Read {
   const begun = end < 0 ? lines.pop()! : undefined;
   const requests = lines.slice(0, 1).map((line) => REQUEST.exec(line));
   const fields = lines.slice(1).map((line) => FIELD.exec(line));
+  // Said as soon as it is read, whatever follows.
+  const line = lines[0] ?? begun!;
+  if (FOREIGN.test(line)) return MISSING;
   if (requests.includes(null)) return FORMAT;
   const hosts = fields.filter((parts) => parts?.[1]?.toLowerCase() === "host").map((parts) => parts![2]!);
-  // Said as soon as it is read.
-  if (lines.length === 0 && !REQUEST_BEGUN.test(begun!)) return FORMAT;
-  const line = lines[0] ?? begun!;
-  if (/^CONNECT /.test(line) || /^[^ ]+ [^/* ]/.test(line) || / HTTP\/[^1]/.test(line)) return MISSING;
   if (fields.includes(null) || hosts.length > 1) return FORMAT;
   if (begun !== undefined) return (lines.length === 0 ? REQUEST_BEGUN : FIELD_BEGUN).test(begun) ? MORE : FORMAT;
   return hosts.length === 0 ? MISSING : readHost(hosts[0]!.replace(/^[ \t]+|[ \t]+$/g, ""));

@@ -77,6 +77,9 @@ export class Names {
   setRules(rules: readonly NameRule[]): void {
     this.rules = rules;
     if (this.active) return;
+    for (const flow of this.pairs.openedBy.keys())
+      if (this.#saidBy(flow) === undefined) this.pairs.openedBy.delete(flow);
+    for (const [flow, { said }] of this.inspections) if (said !== undefined) this.#said.set(flow, said);
     this.inspections.clear();
     this.broken.clear();
   }
@@ -151,7 +154,7 @@ export class Names {
     if (this.#blocksHost(rule)) return false;
     const own = this.pairs.openedBy.get(flow);
     if (own === undefined) return false;
-    const said = this.inspections.get(flow)?.said ?? this.#said.get(flow);
+    const said = this.#saidBy(flow);
     if (said !== undefined && this.#allows(said, flow.protocol, flow.remotePort)) return true;
     const verified = flow.protocol === TCP && (flow.remotePort === 80 || flow.remotePort === 443);
     return this.pairs.list.some(
@@ -162,6 +165,10 @@ export class Names {
     );
   }
   readonly #said = new Map<Flow, Name>();
+
+  #saidBy(flow: Flow): Name | undefined {
+    return this.inspections.get(flow)?.said ?? this.#said.get(flow);
+  }
 
   // Packets that everything else lets pass
 
@@ -260,9 +267,10 @@ export class Names {
   #segment(way: Way, packet: Packet, dns: boolean, commit: (() => void) | undefined) {
     const pass = { reason: PASS, ...(commit && { commit }) };
     const flow = this.flowOf(way, packet);
-    const opens = way === "out" && isBareSyn(packet) && (flow === undefined || flow.cut || this.isClosed(flow));
-    if (opens) return this.#openSegment(packet, dns, commit);
-    const inspection = flow && this.inspections.get(flow);
+    // From the network, too: then it belongs to none that is inspected.
+    const opens = isBareSyn(packet) && (flow === undefined || flow.cut || this.isClosed(flow));
+    if (opens && way === "out") return this.#openSegment(packet, dns, commit);
+    const inspection = opens ? undefined : flow && this.inspections.get(flow);
     if (inspection !== undefined) {
       const reason = inspection.check(way, packet, () => commit?.());
       if (reason === PASS && inspection.over) {
