@@ -22,7 +22,7 @@ export function readTls(bytes: Uint8Array): Read {
   for (;;) {
     const wanted = message.length < 4 ? undefined : message[1]! * 65536 + message[2]! * 256 + message[3]! + 4;
     if (message.length > 0 && message[0] !== 1) return FORMAT;
-    if (wanted !== undefined && wanted > 16_384) return FORMAT;
+    if (wanted !== undefined && wanted > 16_384 + 4) return FORMAT;
     if (wanted !== undefined && message.length > wanted) return FORMAT;
     if (wanted !== undefined) {
       const read = readHello(new Uint8Array(message.slice(4)), wanted - 4);
@@ -40,6 +40,7 @@ export function readTls(bytes: Uint8Array): Read {
       if (message.length > 0 && message[0] !== 1) return FORMAT;
       if (message.length < 4) return MORE;
       const total = message[1]! * 65536 + message[2]! * 256 + message[3]!;
+      if (total > 16_384) return FORMAT;
       const read = readHello(new Uint8Array(message.slice(4)), total);
       return read.kind === "format" ? FORMAT : MORE;
     }
@@ -50,6 +51,7 @@ export function readTls(bytes: Uint8Array): Read {
 /** Reads what there is of a hello of `total` bytes: what cannot become right any more is malformed at once. */
 function readHello(body: Uint8Array, total: number): Read {
   const lacks = (end: number): Read | undefined => (end > total ? FORMAT : end > body.length ? MORE : undefined);
+  if (lacks(2) === FORMAT || (body.length >= 2 && body[0] !== 3)) return FORMAT;
   let at = 34;
   const session = lacks(at + 1) ?? (body[at]! > 32 ? FORMAT : undefined);
   if (session) return session;
@@ -74,6 +76,7 @@ function readHello(body: Uint8Array, total: number): Read {
     if (type === 0) {
       if (found !== undefined) return FORMAT;
       const part = lacks(at + length);
+      if (part === MORE) return mayBecomeServerName(body.slice(at), length) ? MORE : FORMAT;
       if (part) return part;
       found = readServerName(body.slice(at, at + length));
       if (found.kind === "format") return FORMAT;
@@ -91,12 +94,29 @@ function readServerName(data: Uint8Array): Read {
   return name === undefined ? FORMAT : { kind: "name", name };
 }
 
+/** Whether what there is of an extension of `length` bytes may become right. */
+function mayBecomeServerName(data: Uint8Array, length: number): boolean {
+  if (data.length >= 2 && uint16(data, 0) !== length - 2) return false;
+  if (data.length >= 5 && (data[2] !== 0 || uint16(data, 3) !== length - 5 || length === 5)) return false;
+  return mayBecomeName(String.fromCharCode(...data.slice(5)));
+}
+
+function mayBecomeName(text: string): boolean {
+  const labels = text.split(".");
+  const last = labels.pop()!;
+  if (labels.join(".").length + last.length + 1 > 254 || last.length > 63) return false;
+  if (!/^(?:[A-Za-z0-9_][A-Za-z0-9_-]*)?$/.test(last)) return false;
+  return labels.every((label) => label.length < 64 && /^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/.test(label));
+}
+
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]";
 const TARGET = "[\\x21-\\x7e\\x80-\\xff]";
 const VALUE = "[^\\x00-\\x08\\x0a-\\x1f\\x7f]";
 const REQUEST = new RegExp(`^(${TOKEN}+) (${TARGET}+) HTTP/(\\d)\\.\\d$`);
 /** Begins as a request whose method, target or version is not for a host with a name. */
-const FOREIGN = new RegExp(`^(?:CONNECT |${TOKEN}+ (?![/*])${TARGET}|${TOKEN}+ ${TARGET}+ HTTP/[02-9])`);
+const FOREIGN = new RegExp(
+  `^(?:CONNECT |${TOKEN}+ (?![/*])(?:${TOKEN}|[\\x80-\\xff])|${TOKEN}+ ${TARGET}+ HTTP/[02-9])`,
+);
 const FIELD = new RegExp(`^(${TOKEN}+):(${VALUE}*)$`);
 /** What a line that has not ended yet may be. */
 const REQUEST_BEGUN = new RegExp(
@@ -117,14 +137,29 @@ export function readHttp(bytes: Uint8Array): Read {
   if (requests.includes(null)) return FORMAT;
   const hosts = fields.filter((parts) => parts?.[1]?.toLowerCase() === "host").map((parts) => parts![2]!);
   if (fields.includes(null) || hosts.length > 1) return FORMAT;
-  if (begun !== undefined) return (lines.length === 0 ? REQUEST_BEGUN : FIELD_BEGUN).test(begun) ? MORE : FORMAT;
-  return hosts.length === 0 ? MISSING : readHost(hosts[0]!.replace(/^[ \t]+|[ \t]+$/g, ""));
+  const host = hosts.length === 0 ? MISSING : readHost(hosts[0]!);
+  if (host.kind === "format") return FORMAT;
+  if (begun === undefined) return host;
+  if (!(lines.length === 0 ? REQUEST_BEGUN : FIELD_BEGUN).test(begun)) return FORMAT;
+  const value = lines.length === 0 ? undefined : /^host:(.*)$/is.exec(begun)?.[1];
+  if (value === undefined) return MORE;
+  const isWhole = value.endsWith("\r");
+  const mayBe = isWhole ? readHost(value.slice(0, -1)).kind !== "format" : mayBecomeHost(value);
+  return mayBe && hosts.length === 0 ? MORE : FORMAT;
 }
 
-function readHost(value: string): Read {
+/** Whether what there is of Host's value may become right. */
+function mayBecomeHost(value: string): boolean {
+  const text = value.replace(/^[ \t]+/, "");
+  if (text.startsWith("[")) return /^\[[^\] \t]*(?:\](?::\d*)?[ \t]*)?$/.test(text);
+  return /[: \t]/.test(text) ? readHost(text).kind !== "format" : mayBecomeName(text);
+}
+
+function readHost(whole: string): Read {
+  const value = whole.replace(/^[ \t]+|[ \t]+$/g, "");
   if (value === "") return MISSING;
-  const parts = /^(\[[0-9A-Fa-f:.]+\]|[^:[\]]+)(?::(\d*))?$/.exec(value);
-  if (parts === null) return FORMAT;
+  const parts = /^(\[[^\] \t]*\]|[^:[\]]+)(?::(\d*))?$/.exec(value);
+  if (parts === null || Number(parts[2] ?? 0) > 65_535) return FORMAT;
   const host = parts[1]!;
   if (host.startsWith("[") || /^\d+\.\d+\.\d+\.\d+$/.test(host)) return MISSING;
   const name = hostName(host.replace(/\.$/, ""));

@@ -155,7 +155,7 @@ export class Names {
     const own = this.pairs.openedBy.get(flow);
     if (own === undefined) return false;
     const said = this.#saidBy(flow);
-    if (said !== undefined && this.#allows(said, flow.protocol, flow.remotePort)) return true;
+    if (said !== undefined) return this.#allows(said, flow.protocol, flow.remotePort);
     const verified = flow.protocol === TCP && (flow.remotePort === 80 || flow.remotePort === 443);
     return this.pairs.list.some(
       (pair) =>
