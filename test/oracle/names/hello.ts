@@ -21,7 +21,7 @@ export function readTls(bytes: Uint8Array): Read {
   const message: number[] = [];
   for (;;) {
     const wanted = message.length < 4 ? undefined : message[1]! * 65536 + message[2]! * 256 + message[3]! + 4;
-    if (message.length > 0 && message[0] !== 1) return FORMAT;
+    if (wanted !== undefined && message[0] !== 1) return FORMAT;
     if (wanted !== undefined && wanted > 16_384 + 4) return FORMAT;
     if (wanted !== undefined && message.length > wanted) return FORMAT;
     if (wanted !== undefined) {
@@ -37,12 +37,13 @@ export function readTls(bytes: Uint8Array): Read {
     const body = bytes.slice(at + 5, at + 5 + length);
     message.push(...body);
     if (body.length < length) {
-      if (message.length > 0 && message[0] !== 1) return FORMAT;
       if (message.length < 4) return MORE;
+      if (message[0] !== 1) return FORMAT;
       const total = message[1]! * 65536 + message[2]! * 256 + message[3]!;
       if (total > 16_384) return FORMAT;
       const read = readHello(new Uint8Array(message.slice(4)), total);
-      return read.kind === "format" ? FORMAT : MORE;
+      // A whole hello with more of its record to come has something behind it.
+      return read.kind === "more" ? MORE : FORMAT;
     }
     at += 5 + length;
   }
@@ -117,6 +118,7 @@ const REQUEST = new RegExp(`^(${TOKEN}+) (${TARGET}+) HTTP/(\\d)\\.\\d$`);
 const FOREIGN = new RegExp(
   `^(?:CONNECT |${TOKEN}+ (?![/*])(?:${TOKEN}|[\\x80-\\xff])|${TOKEN}+ ${TARGET}+ HTTP/[02-9])`,
 );
+const NO_TARGET = new RegExp(`^${TOKEN}+ (?![/*]|${TOKEN}|[\\x80-\\xff])[^]`);
 const FIELD = new RegExp(`^(${TOKEN}+):(${VALUE}*)$`);
 /** What a line that has not ended yet may be. */
 const REQUEST_BEGUN = new RegExp(
@@ -134,7 +136,7 @@ export function readHttp(bytes: Uint8Array): Read {
   // Said as soon as it is read, whatever follows.
   const line = lines[0] ?? begun!;
   if (FOREIGN.test(line)) return MISSING;
-  if (requests.includes(null)) return FORMAT;
+  if (requests.includes(null) || NO_TARGET.test(line)) return FORMAT;
   const hosts = fields.filter((parts) => parts?.[1]?.toLowerCase() === "host").map((parts) => parts![2]!);
   if (fields.includes(null) || hosts.length > 1) return FORMAT;
   const host = hosts.length === 0 ? MISSING : readHost(hosts[0]!);
