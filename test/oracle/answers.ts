@@ -5,21 +5,26 @@
 import { be16, be32, ethernet, ipv4Frame, join } from "./build.ts";
 import { macText, onesComplementSum, uint16, uint32 } from "./bytes.ts";
 import { type Flow, isBareSyn, tcpFlags } from "./flows.ts";
-import { ICMP, type Packet, TCP } from "./ipv4.ts";
+import { ICMP, type Packet, TCP, UDP } from "./ipv4.ts";
 import { isForSeveral, isOfCutFlow } from "./policy.ts";
 import type { State } from "./state.ts";
 
 const ANSWERED = [
   ...["policy.block", "policy.destination", "policy.gateway", "policy.metadata"],
   ...["flow.full", "flow.half-open", "flow.unknown", "flow.cut"],
+  ...["name.resolver", "name.rebind", "name.quic", "name.unpinned", "name.full"],
+  ...["dns.format", "dns.fragment", "dns.budget"],
+  ...["name.changed", "name.format", "name.missing", "name.denied"], // their flows are cut
 ];
+/** Programs that use UDP give up at once. */
+const UNREACHABLE = ["name.resolver", "name.rebind", "name.quic", "name.unpinned"];
 
 const RST = 4;
 const ACK = 16;
 
 /** The answer to a frame from the VM that was dropped for this reason, if it gets one. */
 export function answerTo(state: State, frame: Uint8Array, reason: string): Uint8Array | undefined {
-  if (!state.reject || !ANSWERED.includes(reason)) return undefined;
+  if (!state.answersDenied || !ANSWERED.includes(reason)) return undefined;
   const data = frame.slice(14, 14 + uint16(frame, 16));
   const packet = quote(data);
   if (!packet.first) return undefined;
@@ -34,8 +39,7 @@ export function answerTo(state: State, frame: Uint8Array, reason: string): Uint8
   const bareSyn = isBareSyn(packet);
   const whole = bareSyn
     ? answerToSyn(state, packet)
-    : (answerToUnknown(state, packet, reason) ??
-      answerByIcmp(state, packet, state.gateway ?? packet.destination, data));
+    : (answerToUnknown(state, packet, reason) ?? answerByIcmp(state, packet, reason, data));
   if (whole === undefined) return undefined;
   if (!state.answerBucket.take(state.now)) {
     state.reach("no token for an answer");
@@ -94,7 +98,7 @@ function answerToUnknown(state: State, packet: Packet, reason: string): Uint8Arr
   return segment(packet.destination, packet.source, ports, uint32(payload, 8), 0, RST);
 }
 
-function answerByIcmp(state: State, packet: Packet, source: number, data: Uint8Array): Uint8Array | undefined {
+function answerByIcmp(state: State, packet: Packet, reason: string, data: Uint8Array): Uint8Array | undefined {
   if (packet.protocol === TCP && tcpFlags(packet).rst) {
     state.reach("no answer to a RST");
     return undefined;
@@ -103,9 +107,10 @@ function answerByIcmp(state: State, packet: Packet, source: number, data: Uint8A
     state.reach("no answer to an ICMP error");
     return undefined;
   }
-  const message = join([3, 13, 0, 0, 0, 0, 0, 0], data.slice(0, 28));
+  const code = packet.protocol === UDP && UNREACHABLE.includes(reason) ? 3 : 13;
+  const message = join([3, code, 0, 0, 0, 0, 0, 0], data.slice(0, 28));
   message.set(be16(0xffff - onesComplementSum(message)), 2);
-  return datagram(source, packet.source, ICMP, message);
+  return datagram(state.gateway ?? packet.destination, packet.source, ICMP, message);
 }
 
 /** The RST that tells the VM of a flow's end. */

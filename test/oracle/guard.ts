@@ -14,7 +14,7 @@ import { checkIpv6 } from "./ipv6/guard.ts";
 import { rejudge6, withImplied } from "./ipv6/policy.ts";
 import { takeQuestion6 } from "./ipv6/savi.ts";
 import { State6 } from "./ipv6/state.ts";
-import { answerByName } from "./names/answer.ts";
+import { answerByName, takeNetworkReset } from "./names/answer.ts";
 import { splitRules } from "./names/rules.ts";
 import { COMPLETE, complete, type Judged, readHeader, sent, tellLeft } from "./offload.ts";
 import { decide, rejudge } from "./policy.ts";
@@ -98,9 +98,9 @@ export class OracleGuard {
     if (six !== undefined) {
       six.fragments.forgetAll();
       const cut = rejudge6(six);
-      if (state.reject) for (const flow of cut) if (flow.protocol === TCP) this.#resets6.add(flow);
+      if (state.answersDenied) for (const flow of cut) if (flow.protocol === TCP) this.#resets6.add(flow);
     }
-    if (state.reject) for (const flow of ended) if (flow.protocol === TCP) this.#resets.add(flow);
+    if (state.answersDenied) for (const flow of ended) if (flow.protocol === TCP) this.#resets.add(flow);
     const kind = (stateful: boolean) => (stateful ? "stateful" : "stateless");
     const change = `${kind(before)} to ${kind(state.stateful)}`;
     if (ended.length > 0) state.reach(`another policy ends a flow, ${change}`);
@@ -122,6 +122,8 @@ export class OracleGuard {
   /** The resets of flows that a change of the policy cut and that still are, each once. */
   takeResets(): Uint8Array[] {
     const state = this.#state;
+    for (const flow of state.names.vmResets) this.#resets.add(flow);
+    state.names.vmResets.clear();
     const resets = [...this.#resets].map((flow) => {
       if (state.flows.isStillCut(flow)) return resetOf(state, flow);
       state.reach(flow.cut ? "no reset: the flow is over" : "no reset: the flow lives again");
@@ -140,7 +142,7 @@ export class OracleGuard {
   /** What softnet itself is to send now, if there is something. */
   takeQuestion(): Uint8Array | undefined {
     const { ipv6 } = this.#state;
-    return takeQuestion(this.#state) ?? (ipv6 && takeQuestion6(ipv6));
+    return takeNetworkReset(this.#state) ?? takeQuestion(this.#state) ?? (ipv6 && takeQuestion6(ipv6));
   }
 
   /** Flows that are alive. */

@@ -197,6 +197,11 @@ export class State {
     return isStateful(this.rules) || this.names.active;
   }
 
+  /** With names as with `reject`. */
+  get answersDenied(): boolean {
+    return this.reject || this.names.active;
+  }
+
   get byPort(): boolean {
     return isByPort(this.rules) || this.names.active;
   }

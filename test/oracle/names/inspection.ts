@@ -25,6 +25,7 @@ export class Inspection {
     out: { start: undefined, bytes: [], read: 0, forgotten: 0 },
     in: { start: undefined, bytes: [], read: 0, forgotten: 0 },
   };
+  #passed: number | undefined;
   flow: Flow | undefined;
   verdict: "passes" | undefined;
   said: Name | undefined;
@@ -42,10 +43,15 @@ export class Inspection {
     return this.#kind;
   }
 
-  /** The sequence number behind the last byte of the VM's that passed. */
-  get nextToRemote(): number {
+  /** The sequence number behind the last byte of the VM's that was collected. */
+  get #collectedEnd(): number {
     const { start, bytes } = this.#streams.out;
     return (start! + bytes.length) % 2 ** 32;
+  }
+
+  /** The sequence number behind the last byte of the VM's that passed. */
+  get nextToRemote(): number {
+    return this.#passed ?? this.#streams.out.start!;
   }
 
   get nextToVm(): number | undefined {
@@ -62,18 +68,32 @@ export class Inspection {
     const reason = this.#judge(way, packet);
     if (reason === PASS) {
       commit();
+      if (way === "out") this.#notePassed(packet);
       if (this.#kind === "dns") this.#acknowledge(this.#streams[way === "in" ? "out" : "in"], packet);
       if (way === "in" && this.verdict === "passes") {
         const { payload } = packet;
         const acknowledges = Math.floor(payload[13]! / 16) % 2 === 1;
-        if (acknowledges && ((uint32(payload, 8) - this.nextToRemote) | 0) >= 0) this.over = true;
+        if (acknowledges && ((uint32(payload, 8) - this.#collectedEnd) | 0) >= 0) this.over = true;
       }
       return PASS;
     }
     const broken = ["name.changed", "name.format", "name.missing", "name.denied"].includes(reason);
     const dnsBroken = this.#kind === "dns" && reason.startsWith("dns.");
-    if (broken || dnsBroken) this.#names.breakOff(this.flow!);
+    if (dnsBroken && way === "out") {
+      const { payload } = packet;
+      const sequence = this.nextToVm ?? uint32(payload, 8);
+      const acknowledgement = (uint32(payload, 4) + this.#dataOf(packet).length) % 2 ** 32;
+      this.#names.ownSegment = { sequence, acknowledgement };
+    }
+    if (broken || dnsBroken) this.#names.breakOff(this.flow!, way === "in");
     return reason;
+  }
+
+  #notePassed(packet: Packet): void {
+    const { length } = this.#dataOf(packet);
+    if (length === 0) return;
+    const end = (uint32(packet.payload, 4) + length) % 2 ** 32;
+    if (((end - this.nextToRemote) | 0) > 0) this.#passed = end;
   }
 
   /** What is acknowledged need not come again. */

@@ -1,24 +1,40 @@
 /** Both guards over a session of names: what each says to each step, and the fewest steps about which they differ. */
 import type { GuardOptions } from "../../../src/guard/types.ts";
+import { tellAnswer } from "../answers.ts";
+import { be16, join } from "../build.ts";
+import { onesComplementSum, uint16 } from "../bytes.ts";
 import { FirstGuard } from "../first.ts";
 import { OracleGuard } from "../guard.ts";
+import { UDP } from "../ipv4.ts";
 import type { Judge } from "../judge.ts";
 import type { NameSession, NameStep } from "./generate.ts";
 
 export function say(guard: Judge, step: NameStep): string {
   if (step.kind === "policy") {
     guard.setRules(step.allow, step.block);
-    return `policy\n${guard.flows} flows`;
+    return ["policy", ...sent(guard), `${guard.flows} flows`].join("\n");
   }
   const verdict = guard[step.direction](step.frame, step.time);
   const said = [verdict.reason ?? "pass"];
-  if (verdict.reason?.startsWith("dns.") && step.direction === "egress" && step.frame[23] === 17) {
-    const answer = guard.answer(verdict);
-    const own = answer !== undefined && answer[23] === 17;
-    if (own)
-      said.push(Buffer.from(answer.slice(26, 38)).toString("hex"), Buffer.from(answer.slice(42)).toString("hex"));
-  }
-  return [...said, `${guard.flows} flows`].join("\n");
+  const answer = verdict.reason !== undefined && step.direction === "egress" ? guard.answer(verdict) : undefined;
+  if (answer !== undefined) said.push(`answer ${tell(answer)}`);
+  return [...said, ...sent(guard), `${guard.flows} flows`].join("\n");
+}
+
+/** What softnet sends itself: to the VM, and to the network. */
+function sent(guard: Judge): string[] {
+  const lines = guard.takeResets().map((frame) => `to the VM ${tell(frame)}`);
+  for (let frame = guard.takeQuestion(); frame !== undefined; frame = guard.takeQuestion())
+    lines.push(`to the network ${tell(frame)}`);
+  return lines.sort();
+}
+
+/** UDP's checksum is checked, too. */
+function tell(frame: Uint8Array): string {
+  if (frame[23] !== UDP) return tellAnswer(frame);
+  const udp = frame.slice(34, 14 + uint16(frame, 16));
+  const sum = onesComplementSum(join(frame.slice(26, 34), [0, UDP], be16(udp.length), udp));
+  return `${sum === 0xffff ? "" : "wrong checksum "}${Buffer.from(frame).toString("hex")}`;
 }
 
 export type CreateBoth = (options: GuardOptions) => [Judge, Judge];

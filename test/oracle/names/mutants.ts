@@ -61,6 +61,43 @@ export const MUTANTS: readonly NameMutant[] = [
     "",
   ),
   mutant("broken off and not cut", "name-flows.ts", "this.#flows.cut(flow);", ""),
+  mutant("the other side gets no RST", "name-flows.ts", "inspections.reset(slot);", ""),
+  mutant(
+    "the VM gets no RST for what it did not send",
+    "name-flows.ts",
+    "if (reset) this.#resets()",
+    "if (false) this.#resets()",
+  ),
+  mutant(
+    "a RST begins with the first byte",
+    "inspections.ts",
+    "this.#resets.add(ends, passed);",
+    "this.#resets.add(ends, passed - passed);",
+  ),
+  mutant(
+    "an answer by TCP does not end the connection",
+    "dns-stream.ts",
+    "TCP_ACK | TCP_PSH | TCP_FIN",
+    "TCP_ACK | TCP_PSH",
+  ),
+  mutant(
+    "an answer by TCP acknowledges nothing",
+    "dns-stream.ts",
+    "(view.tcpSequence + length) >>> 0",
+    "view.tcpSequence",
+  ),
+  mutant(
+    "what said nothing goes on by name when names come back",
+    "name-flows.ts",
+    "if (this.#said[flow] === undefined) this.#forgetPair(flow);",
+    "",
+  ),
+  mutant(
+    "a name that was taken away goes on by another one",
+    "name-flows.ts",
+    "if (said === undefined) return this.names",
+    "if (said !== null) return this.names",
+  ),
   mutant(
     "what drops acknowledges",
     "dns-stream.ts",

@@ -35,6 +35,10 @@ export class Names {
   own: { readonly question: DnsQuestion; readonly reason: string } | undefined;
   /** The reset for the remote side, of flows that were broken off. */
   readonly resets: { flow: Flow; sequence: number }[] = [];
+  /** Flows that were broken off by what the VM did not send. */
+  readonly vmResets = new Set<Flow>();
+  /** Where softnet's answer by TCP stands in the connection. */
+  ownSegment: { readonly sequence: number; readonly acknowledgement: number } | undefined;
 
   constructor(state: State) {
     this.state = state;
@@ -66,6 +70,7 @@ export class Names {
   advance(): void {
     const { now } = this.state;
     this.own = undefined;
+    this.ownSegment = undefined;
     this.#by = undefined;
     this.pairs.advance(now);
     for (const flow of this.inspections.keys()) if (!this.isThere(flow)) this.inspections.delete(flow);
@@ -307,7 +312,7 @@ export class Names {
         if (kind !== "watched") return { reason: "name.full" };
         return { reason: PASS, ...(commit && { commit }) };
       }
-      this.breakOff(idle[0]);
+      this.breakOff(idle[0], true);
     }
     return {
       reason: PASS,
@@ -321,7 +326,9 @@ export class Names {
     };
   }
 
-  breakOff(flow: Flow): void {
+  /** `tellVm`: what the VM has sent last is not answered. */
+  breakOff(flow: Flow, tellVm: boolean): void {
+    if (tellVm && !flow.cut) this.vmResets.add(flow);
     this.state.flows.setCut(flow, true);
     this.broken.add(flow);
     this.resets.push({ flow, sequence: this.inspections.get(flow)?.nextToRemote ?? 0 });
