@@ -8,6 +8,7 @@ import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { frameOf, VM_ADDRESS, VM_MAC } from "./frames.ts";
 import { livePolicy } from "./live-policy.ts";
+import { names } from "./names.ts";
 import { linePlot, writePlot } from "./plot.ts";
 import * as processes from "./processes.ts";
 import { show, spread } from "./statistics.ts";
@@ -40,6 +41,7 @@ try {
   costOfRules();
   guardLive();
   await livePolicy(programs.load);
+  await names(programs.load);
   await startAndMemory();
   await stopping();
 } finally {

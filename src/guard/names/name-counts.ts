@@ -59,24 +59,25 @@ export class NameCounts {
     counts.asked++;
     // The name may be allowed: only its type is answered with nothing.
     if (verdict !== PASS && verdict !== TYPE) counts.denied++;
-    if (this.#isTold) this.#tell({ kind: "question", name: formatDomainName(labels), type, decision: wordOf(verdict) });
+    if (this.#isTold) this.#tell({ kind: "question", name: counts.name, type, decision: wordOf(verdict) });
   }
 
   learned(labels: Uint8Array, length: number, addresses: number): void {
     const counts = this.#of(labels, length, true);
     counts.addresses += addresses;
-    if (this.#isTold) this.#tell({ kind: "learned", name: formatDomainName(labels), addresses });
+    if (this.#isTold) this.#tell({ kind: "learned", name: counts.name, addresses });
   }
 
   /** `length` 0: the first bytes name nobody. */
   connection(remote: Address, port: number, labels: Uint8Array, length: number, verdict: number): void {
+    let name = {};
     if (length > 0) {
       const counts = this.#of(labels, length, verdict === PASS);
       if (verdict === PASS) counts.passed++;
       else counts.refused++;
+      name = { name: counts.name };
     }
     if (!this.#isTold) return;
-    const name = length > 0 ? { name: formatDomainName(labels) } : {};
     this.#tell({ kind: "connection", ...name, remote, port, decision: wordOf(verdict) });
   }
 

@@ -40,6 +40,8 @@ export class OutstandingQuestion {
 
 export class Outstanding {
   readonly #all = Array.from({ length: MOST_OUTSTANDING }, () => new OutstandingQuestion());
+  /** Their ids, which are searched at once: few questions come, and code that seldom runs is slow. */
+  readonly #ids = new Uint16Array(MOST_OUTSTANDING);
   #next = 0;
 
   /** The question that an answer is to, or undefined. */
@@ -51,7 +53,8 @@ export class Outstanding {
     length: number,
     now: number,
   ): OutstandingQuestion | undefined {
-    for (const asked of this.#all) {
+    for (let index = this.#ids.indexOf(id); index >= 0; index = this.#ids.indexOf(id, index + 1)) {
+      const asked = this.#all[index]!;
       if (asked.end >= now && asked.isAnsweredBy(exchange, id, bytes, at, length)) return asked;
     }
     return undefined;
@@ -71,6 +74,7 @@ export class Outstanding {
     const known = this.find(exchange, id, bytes, at, length, now);
     if (known !== undefined) this.forget(known);
     const asked = this.#all[this.#next]!;
+    this.#ids[this.#next] = id;
     this.#next = (this.#next + 1) % MOST_OUTSTANDING;
     Object.assign(asked.exchange, exchange);
     asked.id = id;

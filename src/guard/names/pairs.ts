@@ -160,7 +160,5 @@ function isOver({ flows, verifiedEnd, otherEnd }: Pair, now: number): boolean {
 
 /** A name in wire form as a key: one character a byte. */
 export function nameKey(labels: Uint8Array, length: number): string {
-  let key = "";
-  for (let at = 0; at < length; at++) key += String.fromCharCode(labels[at]!);
-  return key;
+  return String.fromCharCode.apply(null, labels.subarray(0, length) as unknown as number[]);
 }
