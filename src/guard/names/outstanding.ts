@@ -18,7 +18,6 @@ export const makeExchange = (): Exchange => ({ server: 0, protocol: 0, port: 0 }
 
 export class OutstandingQuestion {
   readonly exchange = makeExchange();
-  id = 0;
   /** Last microsecond; negative = none. */
   end = -1;
   /** As it was asked: letters as they were. */
@@ -28,10 +27,10 @@ export class OutstandingQuestion {
   readonly labels = new Uint8Array(LONGEST_NAME);
   labelsLength = 0;
 
-  /** Whether the answer with this id, in whose `bytes` the question's `length` bytes stand at `at`, is this question's. */
-  isAnsweredBy(exchange: Exchange, id: number, bytes: Uint8Array, at: number, length: number): boolean {
+  /** Whether an answer with its id, in whose `bytes` the question's `length` bytes stand at `at`, is this question's. */
+  isAnsweredBy(exchange: Exchange, bytes: Uint8Array, at: number, length: number): boolean {
     const { server, protocol, port } = this.exchange;
-    if (this.id !== id || port !== exchange.port || protocol !== exchange.protocol) return false;
+    if (port !== exchange.port || protocol !== exchange.protocol) return false;
     if (server !== exchange.server || this.questionLength !== length) return false;
     for (let index = 0; index < length; index++) if (this.question[index] !== bytes[at + index]) return false;
     return true;
@@ -55,7 +54,7 @@ export class Outstanding {
   ): OutstandingQuestion | undefined {
     for (let index = this.#ids.indexOf(id); index >= 0; index = this.#ids.indexOf(id, index + 1)) {
       const asked = this.#all[index]!;
-      if (asked.end >= now && asked.isAnsweredBy(exchange, id, bytes, at, length)) return asked;
+      if (asked.end >= now && asked.isAnsweredBy(exchange, bytes, at, length)) return asked;
     }
     return undefined;
   }
@@ -77,7 +76,6 @@ export class Outstanding {
     this.#ids[this.#next] = id;
     this.#next = (this.#next + 1) % MOST_OUTSTANDING;
     Object.assign(asked.exchange, exchange);
-    asked.id = id;
     asked.end = now + PATIENCE;
     for (let index = 0; index < length; index++) asked.question[index] = bytes[at + index]!;
     asked.questionLength = length;

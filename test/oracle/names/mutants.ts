@@ -17,7 +17,12 @@ export const MUTANTS: readonly NameMutant[] = [
   mutant("an answer may come twice", "dns-gate.ts", "this.#outstanding.forget(asked);", ""),
   mutant("private addresses are pinned", "dns-gate.ts", "if (this.#isPinnable(address)) {", "if (address) {"),
   mutant("rebinding is not noted", "dns-gate.ts", "this.unpinned.add(address, now);", ""),
-  mutant("an answer's id is not compared", "outstanding.ts", "this.id !== id || ", ""),
+  mutant(
+    "an answer's id is not compared",
+    "outstanding.ts",
+    "let index = this.#ids.indexOf(id); index >= 0; index = this.#ids.indexOf(id, index + 1)",
+    "let index = 0; index < MOST_OUTSTANDING; index++",
+  ),
   mutant("an answer's port is not compared", "outstanding.ts", "port !== exchange.port || ", ""),
   mutant("a question is outstanding for ever", "outstanding.ts", "asked.end >= now", "asked.end >= 0"),
   mutant(
