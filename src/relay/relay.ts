@@ -18,7 +18,7 @@
  * It fails closed: whatever is thrown, by a port, the guard or an observer, ends the relay before another frame is
  * forwarded, and is handed to `onEnd`.
  */
-import { completeDhcp } from "../guard/ipv4/offload.ts";
+import { completeDhcp } from "../guard/offload.ts";
 import { PASS } from "../guard/reasons.ts";
 import { COMPLETE, segmentSizeOf } from "../wire/virtio-net.ts";
 import { Answering } from "./answering.ts";

@@ -1,10 +1,20 @@
 /**
  * What a frame's sender had left to do (wire/virtio-net.ts) as a comment in a capture, so that `replay` can judge the frame
- * as it was judged: `offload TCP 1448`. Only where the verdict may depend on it: large frames, headers that no frame can
+ * as it was judged: `offload TCP 1448`, or of IPv6 `offload TCP6 1428`. Only where the verdict may depend on it: large frames, headers that no frame can
  * have, and what drops for its offload. A partial checksum alone changes no verdict.
  */
 import { verdictOf } from "../guard/reasons.ts";
-import { MALFORMED, offloadKind, PARTIAL_TCP, PARTIAL_UDP, segmentSizeOf, VERIFIED_TCP } from "../wire/virtio-net.ts";
+import {
+  MALFORMED,
+  offloadKind,
+  PARTIAL_TCP,
+  PARTIAL_TCP6,
+  PARTIAL_UDP,
+  PARTIAL_UDP6,
+  segmentSizeOf,
+  VERIFIED_TCP,
+  VERIFIED_TCP6,
+} from "../wire/virtio-net.ts";
 
 const FRAME_OFFLOAD = verdictOf("frame.offload");
 
@@ -12,10 +22,13 @@ const KINDS: readonly (readonly [kind: number, text: string])[] = [
   [PARTIAL_TCP, "offload TCP"],
   [PARTIAL_UDP, "offload UDP"],
   [VERIFIED_TCP, "offload verified TCP"],
+  [PARTIAL_TCP6, "offload TCP6"],
+  [PARTIAL_UDP6, "offload UDP6"],
+  [VERIFIED_TCP6, "offload verified TCP6"],
   [MALFORMED, "offload malformed"],
 ];
 
-const PATTERN = /^(offload (?:TCP|UDP|verified TCP|malformed))(?: ([1-9]\d{0,4}))?$/;
+const PATTERN = /^(offload (?:TCP6?|UDP6?|verified TCP6?|malformed))(?: ([1-9]\d{0,4}))?$/;
 /** Digits of the largest segment size. */
 const DIGITS = 5;
 const ZERO = 0x30;

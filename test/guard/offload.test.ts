@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createGuard, type Guard, verdictObject } from "../../src/guard/guard.ts";
-import { completeDhcp } from "../../src/guard/ipv4/offload.ts";
+import { completeDhcp } from "../../src/guard/offload.ts";
 import { get16, put16 } from "../../src/wire/bytes.ts";
 import { addToSum, checksumOf, foldSum } from "../../src/wire/checksum.ts";
 import { FrameView } from "../../src/wire/frame-view.ts";

@@ -1,6 +1,6 @@
 /** The first guard, the one that softnet runs, behind the face that the comparison knows. */
 import { createGuard, type Guard } from "../../src/guard/guard.ts";
-import { completeDhcp } from "../../src/guard/ipv4/offload.ts";
+import { completeDhcp } from "../../src/guard/offload.ts";
 import { DROP_REASONS, verdictOf } from "../../src/guard/reasons.ts";
 import type { GuardOptions, Verdict } from "../../src/guard/types.ts";
 import { parseRules } from "../../src/policy/rule.ts";
@@ -56,7 +56,7 @@ export class FirstGuard implements Judge {
       putVirtioNetHeader(whole, at, length, offload);
       const sent = whole.slice(at, at + length);
       const header = whole.slice(at - VIRTIO_NET_HEADER, at);
-      return { kind: tellLeft(readHeader(header, length), sent), frame: sent };
+      return { kind: tellLeft(readHeader(header, sent), sent), frame: sent };
     };
     return { judged: judgedAs(offload), frame, leaving };
   }

@@ -202,13 +202,14 @@ export class OracleGuard {
       const check = type === 0x0806 ? checkArp : checkIpv4;
       result =
         state.ipv6 !== undefined && type === 0x86dd
-          ? checkIpv6(state.ipv6, direction, frame, left.kind === "complete")
+          ? checkIpv6(state.ipv6, direction, frame, left)
           : check(state, direction, frame, left);
     }
     if (result === PASS && header !== undefined) {
-      state.reach(`passes ${direction}: ${left.verified ? "verified" : left.kind} ${left.protocol}`);
-      const completed = left.kind !== readHeader(header, given.length).kind;
-      if (completed) state.reach(`DHCP passes with a completed checksum, ${direction}`);
+      const ipv6 = uint16(frame, 12) === 0x86dd ? " of IPv6" : "";
+      state.reach(`passes ${direction}: ${left.verified ? "verified" : left.kind} ${left.protocol}${ipv6}`);
+      const completed = left.kind !== readHeader(header, given).kind;
+      if (completed) state.reach(`DHCP${ipv6 && "v6"} passes with a completed checksum, ${direction}`);
     }
     return result === PASS ? { verdict: "pass" } : { verdict: "drop", reason: result };
   }

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { createGuard, type Guard, verdictObject } from "../../src/guard/guard.ts";
-import { completeDhcp } from "../../src/guard/ipv4/offload.ts";
+import { completeDhcp } from "../../src/guard/offload.ts";
 import { PASS } from "../../src/guard/reasons.ts";
 import { FrameView } from "../../src/wire/frame-view.ts";
 import { COMPLETE, offloadKind, segmentSizeOf, VERIFIED_TCP } from "../../src/wire/virtio-net.ts";

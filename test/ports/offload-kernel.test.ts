@@ -10,7 +10,7 @@
 import assert from "node:assert/strict";
 import { after, before, type TestContext, test } from "node:test";
 import { createGuard } from "../../src/guard/guard.ts";
-import { completeDhcp } from "../../src/guard/ipv4/offload.ts";
+import { completeDhcp } from "../../src/guard/offload.ts";
 import { PASS } from "../../src/guard/reasons.ts";
 import { addToSum, checksumOf } from "../../src/wire/checksum.ts";
 import { FrameView } from "../../src/wire/frame-view.ts";

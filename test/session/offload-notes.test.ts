@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { openCapture } from "../../src/capture/index.ts";
 import { replay } from "../../src/commands/replay.ts";
 import { createGuard, verdictObject } from "../../src/guard/guard.ts";
-import { completeDhcp } from "../../src/guard/ipv4/offload.ts";
+import { completeDhcp } from "../../src/guard/offload.ts";
 import { PASS, verdictOf } from "../../src/guard/reasons.ts";
 import { parseRules } from "../../src/policy/rule.ts";
 import { EGRESS, INGRESS } from "../../src/relay/direction.ts";
@@ -15,7 +15,16 @@ import { OffloadNote, parseOffloadNote } from "../../src/session/offload-notes.t
 import { Recording } from "../../src/session/recording.ts";
 import { Log } from "../../src/telemetry/log.ts";
 import { FrameView } from "../../src/wire/frame-view.ts";
-import { COMPLETE, MALFORMED, PARTIAL_TCP, PARTIAL_UDP, VERIFIED_TCP } from "../../src/wire/virtio-net.ts";
+import {
+  COMPLETE,
+  MALFORMED,
+  PARTIAL_TCP,
+  PARTIAL_TCP6,
+  PARTIAL_UDP,
+  PARTIAL_UDP6,
+  VERIFIED_TCP,
+  VERIFIED_TCP6,
+} from "../../src/wire/virtio-net.ts";
 import { ADDRESS, VM } from "../guard/support.ts";
 import { Dice, offer, takeHeader } from "../ports/offload-talk.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -41,6 +50,11 @@ test("a note says what was left to do, and is read as that", () => {
     [VERIFIED_TCP | 1448, PASS, "offload verified TCP 1448"],
     [PARTIAL_UDP | 1, PASS, "offload UDP 1"],
     [PARTIAL_TCP | 65_535, verdictOf("frame.long"), "offload TCP 65535"],
+    [PARTIAL_TCP6, PASS, ""],
+    [PARTIAL_TCP6, FRAME_OFFLOAD, "offload TCP6"],
+    [PARTIAL_TCP6 | 1428, PASS, "offload TCP6 1428"],
+    [PARTIAL_UDP6 | 1200, PASS, "offload UDP6 1200"],
+    [VERIFIED_TCP6 | 65_535, PASS, "offload verified TCP6 65535"],
   ];
   for (const [offload, verdict, text] of notes) {
     assert.equal(noteOf(offload, verdict), text);
@@ -53,7 +67,15 @@ test("a note says what was left to do, and is read as that", () => {
 
 test("no other comment is a note", () => {
   const others = ["", "offload", "offload TCP 0", "offload TCP 65536", "offload TCP 01", "offload malformed 5"];
-  for (const text of [...others, " offload TCP", "offload TCP 1 2", "frame.offload"]) {
+  for (const text of [
+    ...others,
+    " offload TCP",
+    "offload TCP4",
+    "offload malformed6",
+    "offload TCP61428",
+    "offload TCP 1 2",
+    "frame.offload",
+  ]) {
     assert.equal(parseOffloadNote(text), undefined, text);
   }
 });

@@ -3,13 +3,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   COMPLETE,
+  completeElsewhere,
   ELSEWHERE,
   MALFORMED,
   PARTIAL_TCP,
+  PARTIAL_TCP6,
   PARTIAL_UDP,
+  PARTIAL_UDP6,
   putVirtioNetHeader,
   readVirtioNetHeader,
   VERIFIED_TCP,
+  VERIFIED_TCP6,
   VIRTIO_NET_HEADER,
 } from "../../src/wire/virtio-net.ts";
 import { hex } from "../capture/build.ts";
@@ -41,7 +45,23 @@ const HEADERS: readonly (readonly [header: string, offload: number])[] = [
   ["01 85 2a00 b004 2200 0600", MALFORMED], // ECN without TCP
   ["01 80 0000 0000 2200 1000", MALFORMED],
   ["01 03 2a00 b004 2200 0600", MALFORMED], // makes fragments
-  ["01 04 4200 a805 2200 1000", MALFORMED], // TCP in IPv6
+  ["01 04 4a00 9405 3600 1000", PARTIAL_TCP6 | 1428],
+  ["01 84 0000 9405 3600 1000", PARTIAL_TCP6 | 1428],
+  ["01 05 3e00 b004 3600 0600", PARTIAL_UDP6 | 1200],
+  ["02 04 0000 9405 0000 0000", VERIFIED_TCP6 | 1428],
+  ["02 84 0000 9405 2200 1000", VERIFIED_TCP6 | 1428],
+  ["01 00 0000 0000 3600 1000", ELSEWHERE], // the frame's type decides
+  ["01 00 0000 0000 3600 0600", ELSEWHERE],
+  ["01 04 4200 a805 2200 1000", MALFORMED], // TCP in IPv6 with IPv4's place, and the other way round
+  ["01 01 4a00 9405 3600 1000", MALFORMED],
+  ["01 04 4a00 9405 3600 0600", MALFORMED],
+  ["01 05 3e00 b004 3600 1000", MALFORMED],
+  ["01 05 3e00 b004 3500 0600", MALFORMED],
+  ["01 04 4a00 0000 3600 1000", MALFORMED],
+  ["00 04 4a00 9405 3600 1000", MALFORMED],
+  ["03 04 4a00 9405 3600 1000", MALFORMED],
+  ["02 05 3e00 b004 3600 0600", MALFORMED],
+  ["02 00 0000 0000 3600 1000", COMPLETE],
   ["01 21 4200 a805 2200 1000", MALFORMED], // a tunnel
 ];
 
@@ -93,4 +113,60 @@ test("large TCP that somebody had verified is sent with a partial checksum", () 
   const expected = tcp(3000);
   expected.set([0x0e, 0x86], 50);
   assert.deepEqual(frame, expected);
+});
+
+/** [fe80::9]:40000 > [fe80::1]:443, ACK, and `payload` bytes; `options` are 4 bytes of no-op. */
+function tcp6(payload: number, flags = "10", options = false): Uint8Array {
+  const length = ((options ? 24 : 20) + payload).toString(16).padStart(4, "0");
+  const [from, to] = ["9", "1"].map((last) => `fe80${last.padStart(28, "0")}`);
+  const head = `020000000001 020000000011 86dd 60000000 ${length} 0640 ${from} ${to}`;
+  const segment = `9c40 01bb 00000001 00000000 ${options ? "60" : "50"}${flags} ffff 1234 0000 ${options ? "01010101" : ""}`;
+  return Uint8Array.from([...hex(`${head} ${segment}`), ...new Uint8Array(payload)]);
+}
+
+test("the header of an IPv6 frame that is written comes from the kind and from the frame", () => {
+  const cases: readonly (readonly [Uint8Array, number, string])[] = [
+    [tcp6(3000), COMPLETE, "00000000000000000000"],
+    [tcp6(10), PARTIAL_TCP6, "01000000000036001000"],
+    [tcp6(10), PARTIAL_UDP6, "01000000000036000600"],
+    [tcp6(3000), PARTIAL_TCP6 | 1428, "01044a00940536001000"],
+    [tcp6(3000, "10", true), PARTIAL_TCP6 | 1428, "01044e00940536001000"],
+    [tcp6(3000, "90"), PARTIAL_TCP6 | 1428, "01844a00940536001000"], // CWR
+    [tcp6(3000), PARTIAL_UDP6 | 1200, "01053e00b00436000600"],
+    [tcp6(1428), PARTIAL_TCP6 | 1428, "01000000000036001000"], // one segment
+    [tcp6(1429), PARTIAL_TCP6 | 1428, "01044a00940536001000"],
+  ];
+  for (const [frame, offload, header] of cases) {
+    const out = written(frame, offload);
+    assert.equal(out.header, header);
+    assert.deepEqual(out.frame, frame);
+  }
+});
+
+test("large TCP of IPv6 that somebody had verified is sent with a partial checksum", () => {
+  const { header, frame } = written(tcp6(3000), VERIFIED_TCP6 | 1428);
+  assert.equal(header, "01044a00940536001000");
+  // Both addresses, the length and the protocol, folded.
+  const sum = 0xfe80 + 9 + 0xfe80 + 1 + 6 + 3020;
+  const folded = (sum & 0xffff) + (sum >>> 16);
+  const expected = tcp6(3000);
+  expected.set([folded >>> 8, folded & 255], 70);
+  assert.deepEqual(frame, expected);
+});
+
+test("a checksum at IPv6's own places is left to do in a frame of its type alone", () => {
+  const cases: readonly (readonly [Uint8Array, string, number])[] = [
+    [tcp6(10), "01000000000036001000", PARTIAL_TCP6],
+    [tcp6(10), "01000000000036000600", PARTIAL_UDP6],
+    [tcp6(10).subarray(0, 14), "01000000000036001000", PARTIAL_TCP6],
+    [tcp6(10).subarray(0, 13), "01000000000036001000", MALFORMED], // it has no type
+    [tcp(100), "01000000000036001000", COMPLETE],
+    [tcp6(10), "01000000000036000700", COMPLETE],
+  ];
+  for (const [frame, header, offload] of cases) {
+    const bytes = Uint8Array.from([...hex(header), ...frame]);
+    assert.equal(completeElsewhere(bytes, VIRTIO_NET_HEADER, frame.length), offload);
+    const kept = offload !== COMPLETE;
+    assert.equal(Buffer.compare(bytes.subarray(VIRTIO_NET_HEADER), frame) === 0, kept);
+  }
 });

@@ -5,6 +5,7 @@
  */
 import type { Rule } from "../../policy/rule.ts";
 import { DHCPV6_CLIENT_PORT, DHCPV6_SERVER_PORT, Dhcpv6Message } from "../../wire/dhcpv6.ts";
+import { ETHERNET_HEADER } from "../../wire/ethernet.ts";
 import { NONE } from "../../wire/frame-headers.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import {
@@ -69,6 +70,8 @@ export type IPv6Callbacks = Pick<GuardOptions, "restored" | "heldElsewhere6" | "
 export class IPv6Family implements AddressFamily {
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
+  /** Bytes of the longest packet. */
+  readonly #mtu: number;
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
   readonly #diagnostics: Diagnostics;
   readonly #addresses: Addresses;
@@ -96,6 +99,7 @@ export class IPv6Family implements AddressFamily {
   ) {
     const { mac, ask } = settings;
     this.#clock = clock;
+    this.#mtu = settings.longestFrame - ETHERNET_HEADER;
     this.#onBinding = callbacks.onBinding;
     this.#diagnostics = diagnostics;
     this.#router = new RouterWatch(ipv6, gatewayMac);
@@ -177,7 +181,7 @@ export class IPv6Family implements AddressFamily {
   }
 
   judgeEgress(view: FrameView): number {
-    const malformed = judgeIPv6Form(view);
+    const malformed = judgeIPv6Form(view, this.#mtu);
     if (malformed !== PASS) return malformed;
     if (view.isToGroup && !isMulticast6(view.destination6)) return GROUP_FRAME;
     const { icmpType } = view;
@@ -213,7 +217,7 @@ export class IPv6Family implements AddressFamily {
   }
 
   judgeIngress(view: FrameView): number {
-    const malformed = judgeIPv6Form(view);
+    const malformed = judgeIPv6Form(view, this.#mtu);
     if (malformed !== PASS) return malformed;
     if (view.isToGroup && !isMulticast6(view.destination6)) return GROUP_FRAME;
     const { icmpType } = view;

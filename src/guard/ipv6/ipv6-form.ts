@@ -1,7 +1,5 @@
 /** What an IPv6 packet must look like before its addresses are asked (docs/guard-ipv6.md, Form), in either direction. */
-import { ETHERNET_HEADER } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
-import { IPV6_HEADER } from "../../wire/ipv6.ts";
 import {
   IPV6_EXTENSION,
   IPV6_FORM,
@@ -14,10 +12,10 @@ import {
   SOUND,
 } from "../../wire/malformed.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
+import { judgeOffload } from "../offload.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 
 const FORMAT = verdictOf("ipv6.format");
-const OFFLOAD = verdictOf("frame.offload");
 
 /** By what is malformed. */
 const VERDICTS = new Uint8Array(IPV6_LOOPBACK + 1);
@@ -31,13 +29,8 @@ VERDICTS[IPV6_TRANSPORT] = verdictOf("ipv6.transport");
 VERDICTS[IPV6_SOURCE] = verdictOf("ipv6.source");
 VERDICTS[IPV6_LOOPBACK] = verdictOf("ipv6.loopback");
 
-/** Judges the form of a frame whose type is IPv6's. */
-export function judgeIPv6Form(view: FrameView): number {
-  if (view.offload !== COMPLETE) return hasPacket(view) ? OFFLOAD : FORMAT;
-  return VERDICTS[view.malformed]!;
-}
-
-/** Whether version and lengths are right, whatever is wrong with the rest. */
-function hasPacket({ bytes, packet, length, totalLength }: FrameView): boolean {
-  return totalLength > IPV6_HEADER && totalLength <= length - ETHERNET_HEADER && bytes[packet]! >>> 4 === 6;
+/** Judges the form of a frame whose type is IPv6's, and what its sender has left to do. `mtu`: of the link, in bytes. */
+export function judgeIPv6Form(view: FrameView, mtu: number): number {
+  const verdict = VERDICTS[view.malformed]!;
+  return verdict !== PASS || view.offload === COMPLETE ? verdict : judgeOffload(view, mtu);
 }

@@ -24,7 +24,7 @@
 #define DHCP_CLIENT 68
 #define FIN_SYN_RST 0x07
 #define ACK 0x10
-/* guard/ipv4/offload.ts: segments that one packet may become. */
+/* guard/offload.ts: segments that one packet may become. */
 #define MOST_TCP_SEGMENTS 256
 #define MOST_UDP_SEGMENTS 128
 

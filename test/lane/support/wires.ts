@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import type { Guard } from "../../../src/guard/guard.ts";
-import { completeDhcp } from "../../../src/guard/ipv4/offload.ts";
+import { completeDhcp } from "../../../src/guard/offload.ts";
 import { PASS } from "../../../src/guard/reasons.ts";
 import { FROM_RELAY } from "../../../src/lane/bytecode.ts";
 import { loadBytecode } from "../../../src/lane/load.ts";

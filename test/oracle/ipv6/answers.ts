@@ -17,7 +17,7 @@ const ACK = 16;
 /** The answer to a frame from the VM that was dropped for this reason, if it gets one. */
 export function answerTo6(six: State6, frame: Uint8Array, reason: string): Uint8Array | undefined {
   if (!six.state.reject || !ANSWERED.includes(reason)) return undefined;
-  const packet = readPacket(six, true, frame, true);
+  const packet = readPacket(six, true, frame);
   if (typeof packet === "string" || !packet.first) return undefined;
   if (frame[0]! % 2 === 1 || isMulticast(packet.destination)) return undefined;
   const whole = isBareSyn(packet) ? toSyn(packet) : (toUnknown(six, packet, reason) ?? byIcmp(six, packet));

@@ -38,12 +38,11 @@ const MAPPED = prefix6("::ffff:0:0/96");
 const MLD_TYPES = [130, 131, 132, 143];
 
 /** The packet, or what is wrong with it. */
-export function readPacket(six: State6, fromVm: boolean, frame: Uint8Array, complete: boolean): Packet6 | string {
+export function readPacket(six: State6, fromVm: boolean, frame: Uint8Array): Packet6 | string {
   const data = frame.slice(14);
   if (data.length < 40) return "ipv6.format";
   const length = uint16(data, 4);
   if (Math.floor(data[0]! / 16) !== 6 || length === 0 || 40 + length > data.length) return "ipv6.format";
-  if (!complete) return "frame.offload";
 
   const source = addressAt(data, 8);
   const destination = addressAt(data, 24);

@@ -3,6 +3,7 @@
 import { PASS, uint16 } from "../bytes.ts";
 import type { Direction } from "../ethernet.ts";
 import { isGroup } from "../ethernet.ts";
+import { checkOffload6, type Left } from "../offload.ts";
 import { isMulticast } from "./bytes.ts";
 import { checkDhcp } from "./dhcp.ts";
 import { ICMPV6, type Packet6, readPacket, UDP } from "./form.ts";
@@ -16,10 +17,12 @@ const MLD_TYPES = [130, 131, 132, 143];
 const ND_TYPES = [133, 134, 135, 136, 137];
 const DHCP_PORTS = [546, 547];
 
-export function checkIpv6(six: State6, direction: Direction, frame: Uint8Array, complete: boolean): string {
+export function checkIpv6(six: State6, direction: Direction, frame: Uint8Array, left: Left): string {
   const fromVm = direction === "egress";
-  const packet = readPacket(six, fromVm, frame, complete);
+  const packet = readPacket(six, fromVm, frame);
   if (typeof packet === "string") return packet;
+  const unborne = checkOffload6(six.state, left, frame, packet);
+  if (unborne !== PASS) return unborne;
   const verdict = judge(six, fromVm, packet);
   if (verdict === PASS && fromVm) six.use(packet.source);
   six.lookAtNetwork();
