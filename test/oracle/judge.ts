@@ -53,7 +53,7 @@ export function judge(guard: Judge, step: Step): string {
 }
 
 /** What was completed before the frame was judged, and what leaves: kind and bytes. */
-function tellOffload(given: Uint8Array, { judged, frame, leaving }: Told, passes: boolean): string {
+export function tellOffload(given: Uint8Array, { judged, frame, leaving }: Told, passes: boolean): string {
   const changed = (bytes: Uint8Array): string =>
     Buffer.compare(given, bytes) === 0 ? "unchanged" : createHash("sha256").update(bytes).digest("hex");
   if (!passes) return `${judged}, ${changed(frame)}`;

@@ -8,6 +8,9 @@ import { test } from "node:test";
 import { createFirst } from "./first.ts";
 import { generateFlowSession, generateSession } from "./generate.ts";
 import { withHeaders } from "./generate-offloads.ts";
+import { createFirst6 } from "./ipv6/first.ts";
+import { generateSession6 } from "./ipv6/generate.ts";
+import { Tally6 } from "./ipv6/tally.ts";
 import { Tally } from "./tally.ts";
 
 const ALL = process.env.SOFTNET_TEST_ALL === "1";
@@ -47,6 +50,41 @@ test("both guards say the same about frames with a virtio-net header (L11)", (t)
   const missing = [
     ...MUST_REACH.filter((path) => !tally.paths.has(path)),
     ...MUST_DROP.filter((reason) => !tally.drops.has(reason)),
+  ];
+  assert.deepEqual(missing, [], "the generator must reach these too");
+});
+
+const MUST_REACH_6 = [
+  ...each(
+    ["passes egress: ", "passes ingress: "],
+    ["complete 0", "partial 6", "partial 17", "segmented 6", "segmented 17", "verified 6"],
+    [" of IPv6"],
+  ),
+  ...["a checksum elsewhere is completed", "a DHCPv6 datagram's checksum is completed"],
+  ...each(["DHCPv6 passes with a completed checksum, "], ["egress", "ingress"]),
+  ...each(
+    ["no offload of IPv6: "],
+    [
+      ...["a malformed header", "a packet of the other family", "an extension header", "padding"],
+      ...["a packet of another protocol than 6", "a packet of another protocol than 17"],
+      ...["a TCP header that is too short", "a TCP header beyond the packet", "SYN in segments", "RST in segments"],
+      ...["UDP of another length", "DHCP in segments", "more than 256 segments", "more than 128 segments"],
+    ],
+  ),
+  ...["256 segments of IPv6", "128 segments of IPv6"],
+  ...["segments of IPv6 longer than the MTU", "segments of IPv6 as long as the MTU"],
+];
+const MUST_DROP_6 = ["frame.offload", "frame.long", "ipv6.format", "dhcpv6.checksum", "nd.checksum", "flow.unknown"];
+
+test("both guards say the same about IPv6 frames with a virtio-net header (L11)", (t) => {
+  const tally = new Tally6();
+  for (let seed = FIRST_SEED; tally.steps < STEPS; seed++) {
+    tally.run(createFirst6, withHeaders(generateSession6(seed)));
+  }
+  tally.tell((text) => t.diagnostic(text));
+  const missing = [
+    ...MUST_REACH_6.filter((path) => !tally.paths.has(path)),
+    ...MUST_DROP_6.filter((reason) => !tally.drops.has(reason)),
   ];
   assert.deepEqual(missing, [], "the generator must reach these too");
 });

@@ -4,11 +4,11 @@ import { tellAnswer } from "../answers.ts";
 import { uint16 } from "../bytes.ts";
 import { tellQuestion } from "../ethernet.ts";
 import { OracleGuard } from "../guard.ts";
-import type { Judge } from "../judge.ts";
+import { type Judge, tellOffload } from "../judge.ts";
 import type { Step } from "../world.ts";
 import { tellAnswer6 } from "./answers.ts";
 
-export interface Judge6 extends Omit<Judge, "told"> {
+export interface Judge6 extends Judge {
   /** The valid IPv6 addresses as text. */
   readonly addresses6: string;
 }
@@ -34,6 +34,8 @@ export function judge6(guard: Judge6, step: Step): string {
   } else {
     const verdict = guard[step.direction](step.frame, step.time, step.header);
     said.push(verdict.reason ?? verdict.verdict);
+    if (step.header !== undefined && (verdict.verdict === "pass" || isIpv6(step.frame)))
+      said.push(tellOffload(step.frame, guard.told, verdict.verdict === "pass"));
     if (verdict.verdict === "drop" && step.direction === "egress") {
       const answer = guard.answer(verdict);
       if (answer !== undefined) said.push(`answer ${told(answer)}`);
