@@ -19,6 +19,7 @@ import {
   TUN_F_CSUM,
   TUN_F_TSO_ECN,
   TUN_F_TSO4,
+  TUN_F_TSO6,
   TUN_F_USO4,
   TUN_F_USO6,
   TUNSETIFF,
@@ -112,13 +113,13 @@ export function disableOffloads(libc: LinuxLibc, fd: number): boolean {
 }
 
 /**
- * Lets the kernel leave checksums and the cutting of large frames to us. It takes large UDP of both families or of neither, and of
- * IPv6 the guard passes no large frame: with `ipv6` it cuts all UDP itself. Returns false when it does not take that.
+ * Lets the kernel leave checksums and the cutting of large frames to us, with `ipv6` those of TCP in IPv6, too. It takes large
+ * UDP of both families or of neither. Returns false when it does not take that.
  */
 export function enableOffloads(libc: LinuxLibc, fd: number, ipv6: boolean): boolean {
-  const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN;
+  const tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN | (ipv6 ? TUN_F_TSO6 : 0);
   const set = (offloads: number): boolean => libc.ioctl(fd, TUNSETOFFLOAD, "unsigned long", offloads) >= 0;
-  return (!ipv6 && set(tcp | TUN_F_USO4 | TUN_F_USO6)) || set(tcp);
+  return set(tcp | TUN_F_USO4 | TUN_F_USO6) || set(tcp);
 }
 
 function chooseIndex(libc: LinuxLibc, what: string, fd: number, index: number): void {

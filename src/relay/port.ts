@@ -5,8 +5,8 @@
 import type { Batch } from "./batch.ts";
 import type { Direction } from "./direction.ts";
 
-/** Bytes of the longest large frame: an IPv4 packet of 65,535 bytes and an Ethernet header. */
-export const LARGEST_FRAME = 65_535 + 14;
+/** Bytes of the longest large frame: Ethernet's header, IPv6's, and the longest payload that this can say. */
+export const LARGEST_FRAME = 14 + 40 + 65_535;
 
 /** What a port is watched for. */
 export interface Interest {
@@ -29,7 +29,7 @@ export interface FramePort {
   readonly takesOffloads?: boolean;
   /**
    * From now on frames may come with something left to do, in batches whose slots take LARGEST_FRAME bytes. Only where what
-   * is received here goes to a port that takes them. `ipv6`: what is large must be of IPv4. Returns false where the system does not
+   * is received here goes to a port that takes them. `ipv6`: large TCP in IPv6, too. Returns false where the system does not
    * let it: then none come so.
    */
   enableOffloads?(ipv6: boolean): boolean;

@@ -5,12 +5,16 @@ import { allocateLargeSlab, allocateSlab } from "../../src/ports/slab.ts";
 import { openVmTap, TapPort } from "../../src/ports/tap.ts";
 import { createTap, enableOffloads, openTap } from "../../src/ports/tap-device.ts";
 import { type Batch, PREFIX } from "../../src/relay/batch.ts";
+import { LARGEST_FRAME } from "../../src/relay/port.ts";
 import { UserError } from "../../src/user-error.ts";
 import { put16 } from "../../src/wire/bytes.ts";
 import { addToSum, foldSum } from "../../src/wire/checksum.ts";
 import { emitEthernet } from "../../src/wire/ethernet.ts";
 import { emitIPv4, pseudoHeaderSum } from "../../src/wire/ipv4.ts";
-import { COMPLETE, PARTIAL_TCP } from "../../src/wire/virtio-net.ts";
+import { pseudoHeader6Sum } from "../../src/wire/ipv6.ts";
+import { COMPLETE, PARTIAL_TCP, PARTIAL_TCP6 } from "../../src/wire/virtio-net.ts";
+import { packet6 } from "../guard/ipv6/support.ts";
+import { bytes, EVERYONE_MAC, join } from "../guard/support.ts";
 import { featuresOf } from "../lab/tools/features.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
 import { sleep, until } from "../support/patience.ts";
@@ -233,7 +237,9 @@ async function receiveTcp(port: TapPort, batch: Batch, count: number): Promise<{
     for (let index = 0; index < batch.count; index++) {
       const at = batch.offset[index];
       const frame = Buffer.from(batch.bytes.subarray(at, at + batch.length[index]));
-      if (frame.readUInt16BE(12) === 0x0800 && frame[23] === 6) found.push({ frame, offload: batch.offload[index] });
+      const [type, first] = [frame.readUInt16BE(12), frame[14]! >>> 4];
+      const protocol = type === 0x0800 && first === 4 ? frame[23] : type === 0x86dd && first === 6 ? frame[20] : -1;
+      if (protocol === 6) found.push({ frame, offload: batch.offload[index] });
     }
     return found.length >= count ? found : undefined;
   });
@@ -260,6 +266,66 @@ test(
     assert.equal(from.unsendable, 0);
   },
 );
+
+/** TCP in IPv6 with the sum of its pseudo-header. */
+function tcpFrame6(payload: number): Buffer {
+  const segment = join(
+    bytes(0xc0, 0, 1, 0xbb, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 255, 255, 0, 0, 0, 0),
+    new Uint8Array(payload),
+  );
+  const frame = packet6(6, segment, { to: EVERYONE_MAC, from: "02:00:00:00:00:09" });
+  put16(frame, 70, foldSum(pseudoHeader6Sum(frame, 14, 6, segment.length)));
+  return Buffer.from(frame);
+}
+
+test(
+  "with IPv6 its large TCP comes whole, up to the longest, and a small one with its checksum left to do",
+  skip,
+  async (t) => {
+    const { from, to, batch, received } = bridged(t, "six");
+    assert.equal(to.enableOffloads(true), true);
+    for (const [frame, offload] of [
+      [tcpFrame6(60_000), PARTIAL_TCP6 | 1440],
+      [tcpFrame6(65_535 - 74), PARTIAL_TCP6 | 1440],
+      [tcpFrame6(100), PARTIAL_TCP6],
+      [tcpFrame(60_000), PARTIAL_TCP | 1460],
+    ] as const) {
+      put(batch, frame);
+      batch.offload[0] = offload;
+      assert.equal(from.send(batch, 0), 1);
+      assert.deepEqual(await receiveTcp(to, received, 1), [{ frame, offload }]);
+    }
+    assert.equal(from.unsendable, 0);
+  },
+);
+
+test("the longest frame of IPv6 is sent, and comes out whole or cut, never cut short", skip, async (t) => {
+  const { from, to, batch, received } = bridged(t, "most");
+  assert.equal(to.enableOffloads(true), true);
+  const frame = tcpFrame6(LARGEST_FRAME - 74);
+  put(batch, frame);
+  batch.offload[0] = PARTIAL_TCP6 | 1440;
+  assert.equal(from.send(batch, 0), 1);
+  assert.equal(from.unsendable, 0);
+  const pieces: number[] = [];
+  const left = () => LARGEST_FRAME - 74 - pieces.reduce((sum, length) => sum + length - 74, 0);
+  while (left() > 0) pieces.push(...(await receiveTcp(to, received, 1)).map((piece) => piece.frame.length));
+  assert.equal(left(), 0);
+  t.diagnostic(`${pieces}`);
+});
+
+test("without IPv6 the kernel cuts IPv6's large TCP and completes it, whatever else it leaves", skip, async (t) => {
+  const { from, to, batch, received } = bridged(t, "four");
+  assert.equal(to.enableOffloads(false), true);
+  put(batch, tcpFrame6(3000));
+  batch.offload[0] = PARTIAL_TCP6 | 1440;
+  assert.equal(from.send(batch, 0), 1);
+  const pieces = await receiveTcp(to, received, 3);
+  assert.deepEqual(
+    pieces.map(({ frame, offload }) => [frame.length, offload]),
+    [1514, 1514, 194].map((length) => [length, PARTIAL_TCP6]),
+  );
+});
 
 test("without offloads the kernel cuts and completes before a frame comes", skip, async (t) => {
   const { from, to, batch, received } = bridged(t, "less");

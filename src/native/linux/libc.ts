@@ -288,6 +288,7 @@ export const TUNSETVNETHDRSZ = 0x400454d8;
 export const TUNSETVNETLE = 0x400454dc;
 export const TUN_F_CSUM = 0x1;
 export const TUN_F_TSO4 = 0x2;
+export const TUN_F_TSO6 = 0x4;
 export const TUN_F_TSO_ECN = 0x8;
 /** Since Linux 6.2, and only both at once. */
 export const TUN_F_USO4 = 0x20;
