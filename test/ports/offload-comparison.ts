@@ -7,8 +7,10 @@ import assert from "node:assert/strict";
 import { createGuard, type Guard, verdictObject } from "../../src/guard/guard.ts";
 import { completeDhcp } from "../../src/guard/offload.ts";
 import { PASS } from "../../src/guard/reasons.ts";
+import type { GuardOptions } from "../../src/index.ts";
 import { FrameView } from "../../src/wire/frame-view.ts";
-import { COMPLETE, offloadKind, segmentSizeOf, VERIFIED_TCP } from "../../src/wire/virtio-net.ts";
+import { COMPLETE, segmentSizeOf, VERIFIED_TCP } from "../../src/wire/virtio-net.ts";
+import { OTHER, OWN } from "../guard/ipv6/support.ts";
 import { ADDRESS, NEIGHBOUR, VM } from "../guard/support.ts";
 import { OracleGuard } from "../oracle/guard.ts";
 import { cut, hasPseudoSum, hasRightChecksums, strip } from "./offload-cut.ts";
@@ -18,23 +20,36 @@ import type { Wire } from "./offload-wire.ts";
 /** With an MTU of 1,500. */
 const LONGEST = 1514;
 
-/** A policy by flows, so that what a large frame teaches the guards is compared too. */
-const OPTIONS = {
-  macAddress: VM,
-  address: ADDRESS,
-  allow: ["out 0.0.0.0/0:443", "in 0.0.0.0/0:80"],
-  block: [`${NEIGHBOUR}/32`],
+/** A policy by flows, so that what a large frame teaches the guards is compared too; by IP version. */
+const OPTIONS: Readonly<Record<4 | 6, GuardOptions>> = {
+  4: {
+    macAddress: VM,
+    address: ADDRESS,
+    allow: ["out 0.0.0.0/0:443", "in 0.0.0.0/0:80"],
+    block: [`${NEIGHBOUR}/32`],
+  },
+  6: {
+    macAddress: VM,
+    ipv6: true,
+    address6: OWN,
+    allow: ["out [::/0]:443", "in [::/0]:80"],
+    block: [`${OTHER}/128`],
+  },
 };
 
-/** What is said of a packet whose form and header are right. */
-const BEHIND_THE_HEADER = /^(pass|policy\..*|flow\..*|ipv4\.(source|loopback|group-frame|unbound))$/;
+/** What is said only of a packet whose form and header are right. */
+const BEHIND_THE_HEADER = /^(pass|policy\..*|flow\..*|ipv4\.(source|loopback|group-frame|unbound)|ipv6\.group-frame)$/;
 
 /** Both guards behind one question. */
 class Pair {
-  readonly #first: Guard = createGuard(OPTIONS);
-  readonly #second = new OracleGuard(OPTIONS);
-
+  readonly #first: Guard;
+  readonly #second: OracleGuard;
   #time = 0;
+
+  constructor(version: 4 | 6) {
+    this.#first = createGuard(OPTIONS[version]);
+    this.#second = new OracleGuard(OPTIONS[version]);
+  }
 
   /** The time of what comes next, in microseconds. */
   advance(time: number): void {
@@ -62,12 +77,15 @@ const reasonOf = (verdict: number): string => verdictObject(verdict).reason ?? "
 export class Comparison {
   readonly counts = new Map<string, number>();
   readonly #wire: Wire;
-  readonly #large = new Pair();
-  readonly #small = new Pair();
+  readonly #large: Pair;
+  readonly #small: Pair;
   #time = 0;
 
-  constructor(wire: Wire) {
+  /** `version`: of IP, which the frames are mostly of. */
+  constructor(wire: Wire, version: 4 | 6) {
     this.#wire = wire;
+    this.#large = new Pair(version);
+    this.#small = new Pair(version);
   }
 
   step(offered: Offered): void {
@@ -104,7 +122,7 @@ export class Comparison {
     this.#wire.send(frame, offload);
     const pieces = this.#wire.receive(wanted.length);
     assert.equal(pieces.length, wanted.length, "pieces");
-    const right = offloadKind(offload) === VERIFIED_TCP || hasPseudoSum(frame);
+    const right = (offload & VERIFIED_TCP) !== 0 || hasPseudoSum(frame);
     for (const [index, piece] of pieces.entries()) {
       if (Buffer.compare(strip(piece), wanted[index]!) !== 0) assert.deepEqual(strip(piece), wanted[index]);
       if (right) assert.ok(hasRightChecksums(piece), `checksum of piece ${index}`);

@@ -5,11 +5,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import type { TestContext } from "node:test";
-import { AF_INET, MSG_DONTWAIT, SOCK_DGRAM } from "../../src/native/linux/libc.ts";
+import { AF_INET, AF_INET6, MSG_DONTWAIT, SOCK_DGRAM } from "../../src/native/linux/libc.ts";
 import { allocate } from "../../src/native/memory.ts";
 import { allocateLargeSlab } from "../../src/ports/slab.ts";
 import { openVmTap, type TapPort } from "../../src/ports/tap.ts";
 import type { Batch } from "../../src/relay/batch.ts";
+import { GLOBAL6, OWN } from "../guard/ipv6/support.ts";
 import { ADDRESS, GATEWAY_MAC, GLOBAL, mac, VM } from "../guard/support.ts";
 import { ip } from "../support/namespace.ts";
 import { PATIENCE } from "../support/patience.ts";
@@ -26,21 +27,26 @@ export class Host {
   readonly #fd: number;
   readonly #room = allocate(65_536);
 
-  /** Sets it up in this thread's network namespace, until the end of the test; a socket takes UDP to port 443. */
-  constructor(t: TestContext, name: string) {
+  /**
+   * Sets it up in this thread's network namespace, until the end of the test; a socket takes UDP to port 443. `version`: of
+   * IP.
+   */
+  constructor(t: TestContext, name: string, version: 4 | 6) {
     this.#tap = openVmTap(libc, "--vm-tap", name, mac(GATEWAY_MAC));
     const slab = allocateLargeSlab();
     this.#batch = slab.batch;
-    spawnSync("sysctl", ["-qw", `net.ipv6.conf.${name}.disable_ipv6=1`]);
-    ip("address", "add", `${GLOBAL}/32`, "dev", name);
+    const six = version === 6;
+    const [own, vm] = six ? [`${GLOBAL6}/128`, OWN] : [`${GLOBAL}/32`, ADDRESS];
+    spawnSync("sysctl", ["-qw", `net.ipv6.conf.${name}.disable_ipv6=${six ? 0 : 1}`]);
+    ip("address", "add", own, "dev", name, ...(six ? ["nodad"] : []));
     ip("link", "set", name, "up");
-    ip("route", "add", `${ADDRESS}/32`, "dev", name);
-    ip("neighbour", "replace", ADDRESS, "lladdr", VM, "nud", "permanent", "dev", name);
-    const fd = libc.socket(AF_INET, SOCK_DGRAM, 0);
+    ip("route", "add", six ? `${vm}/128` : `${vm}/32`, "dev", name);
+    ip("neighbour", "replace", vm, "lladdr", VM, "nud", "permanent", "dev", name);
+    const fd = libc.socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
     this.#fd = fd;
     assert.equal(libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, [1 << 20], 4), 0);
-    const address = new Uint8Array(16);
-    address.set([AF_INET, 0, PORT >>> 8, PORT & 255]);
+    const address = new Uint8Array(six ? 28 : 16);
+    address.set([six ? AF_INET6 : AF_INET, 0, PORT >>> 8, PORT & 255]);
     assert.equal(libc.bind(fd, address, address.length), 0);
     t.after(() => {
       libc.close(fd);

@@ -16,6 +16,7 @@ import { addToSum, checksumOf } from "../../src/wire/checksum.ts";
 import { FrameView } from "../../src/wire/frame-view.ts";
 import { udpDestinationPort, udpLength } from "../../src/wire/udp.ts";
 import { COMPLETE, ELSEWHERE, readVirtioNetHeader, segmentSizeOf } from "../../src/wire/virtio-net.ts";
+import { OWN, udp6 } from "../guard/ipv6/support.ts";
 import { ADDRESS, UDP, udp, VM } from "../guard/support.ts";
 import { enterFreshNamespace } from "../support/namespace.ts";
 import { libc } from "../support/sockets.ts";
@@ -23,7 +24,8 @@ import { needs, needsTun } from "../support/tools.ts";
 import { Comparison } from "./offload-comparison.ts";
 import { cut, hasPseudoSum } from "./offload-cut.ts";
 import { Host } from "./offload-host.ts";
-import { SWEEP, swept } from "./offload-sweep.ts";
+import { IPV4, IPV6 } from "./offload-layout.ts";
+import { sweepSize, swept } from "./offload-sweep.ts";
 import { Dice, type Offered, offer, takeHeader } from "./offload-talk.ts";
 import { kernelWarnings, Wire } from "./offload-wire.ts";
 
@@ -39,23 +41,32 @@ before(() => {
 });
 after(() => leave());
 
-function* thrown(frames: number): Generator<Offered> {
+type Version = 4 | 6;
+const VERSIONS = [4, 6] as const;
+
+function* thrown(version: Version): Generator<Offered> {
   const dice = new Dice(SEED);
-  for (let index = 0; index < frames; index++) yield offer(dice);
+  for (let index = 0; index < FRAMES; index++) yield offer(dice, version);
 }
 
 /** All of the sweep, or as many of it as fit, which the seed picks. */
-function* sweep(): Generator<Offered> {
+function* sweep(version: Version): Generator<Offered> {
   const dice = new Dice(SEED);
   const all = FRAMES >= 1_000_000;
-  const count = all ? SWEEP : Math.min(FRAMES, SWEEP);
-  for (let index = 0; index < count; index++) yield swept(all ? index : dice.below(SWEEP));
+  const size = sweepSize(version);
+  const count = all ? size : Math.min(FRAMES, size);
+  for (let index = 0; index < count; index++) yield swept(version, all ? index : dice.below(size));
 }
 
 /** Compares all that is offered, and returns how often each thing was said. */
-function compare(t: TestContext, name: string, offers: Iterable<Offered>): ReadonlyMap<string, number> {
+function compare(
+  t: TestContext,
+  name: string,
+  version: Version,
+  offers: Iterable<Offered>,
+): ReadonlyMap<string, number> {
   const warnings = kernelWarnings();
-  const comparison = new Comparison(new Wire(t, name));
+  const comparison = new Comparison(new Wire(t, name), version);
   let index = 0;
   for (const offered of offers) {
     try {
@@ -96,59 +107,73 @@ test("L11 what the check is for: with a header passed on as it came, the kernel 
   assert.equal(readVirtioNetHeader(header, 0), ELSEWHERE);
 });
 
-test(
-  `L11 ${FRAMES.toLocaleString("en")} hostile headers: what passes comes out as what passes frame by frame`,
-  skip,
-  (t) => {
-    const counts = compare(t, "fuzz", thrown(FRAMES));
-    for (const what of ["pass", "partial", "large", "frame.offload", "frame.long", "policy.block", "flow.unknown"]) {
-      assert.ok((counts.get(what) ?? 0) > FRAMES / 2000, `few of the kind ${what}`);
-    }
-  },
-);
+const NUMBER = FRAMES.toLocaleString("en");
 
-test(
-  "L11 every value of each field and every length: what passes comes out as what passes frame by frame",
-  skip,
-  (t) => {
-    const counts = compare(t, "sweep", sweep());
-    for (const what of ["pass", "partial", "large", "frame.offload", "frame.long", "ipv4.format"]) {
-      assert.ok(counts.has(what), `none of the kind ${what}`);
-    }
-  },
-);
+for (const version of VERSIONS) {
+  const { transport, protocol } = version === 4 ? IPV4 : IPV6;
 
-test(
-  `L11 ${FRAMES.toLocaleString("en")} hostile headers: a program on the host reads what the guard judged`,
-  skip,
-  (t) => {
-    const warnings = kernelWarnings();
-    const host = new Host(t, "host");
-    const guard = createGuard({ macAddress: VM, address: ADDRESS, allow: ["0.0.0.0/0"] });
-    const ordinary = udp(1, 443);
-    let datagrams = 0;
-    for (const offered of thrown(FRAMES)) {
-      if (offered.direction !== "egress") continue;
-      const { frame, offload } = takeHeader(offered);
-      const view = FrameView.of(frame, 0, frame.length, offload);
-      completeDhcp(view);
-      if (guard.judgeEgress(view) !== PASS || view.offload === COMPLETE) continue;
-      const same = (from: number, to: number): boolean =>
-        Buffer.compare(frame.subarray(from, to), ordinary.subarray(from, to)) === 0;
-      const isFor = frame[23] === UDP && same(0, 6) && same(30, 34) && same(36, 38);
-      const wanted = isFor
-        ? cut(frame, segmentSizeOf(view.offload) || frame.length).map((piece) => piece.subarray(42))
-        : [];
-      // With another sum or length the stack takes none of it, or less.
-      const right = hasPseudoSum(frame) && udpLength(frame, 34) === frame.length - 34;
-      host.send(frame, view.offload);
-      const came = host.receive(right ? wanted.length : 0);
-      if (right) assert.deepEqual(came, wanted);
-      else for (const [index, part] of came.entries()) assert.deepEqual(part, wanted[index]?.subarray(0, part.length));
-      datagrams += came.length;
-    }
-    t.diagnostic(`${datagrams} datagrams`);
-    assert.ok(datagrams > FRAMES / 5, "few datagrams");
-    assertNoWarning(warnings);
-  },
-);
+  test(
+    `L11 ${NUMBER} hostile headers of IPv${version}: what passes comes out as what passes frame by frame`,
+    skip,
+    (t) => {
+      const counts = compare(t, `fuzz${version}`, version, thrown(version));
+      for (const what of ["pass", "partial", "large", "frame.offload", "frame.long", "policy.block", "flow.unknown"]) {
+        assert.ok((counts.get(what) ?? 0) > FRAMES / 2000, `few of the kind ${what}`);
+      }
+    },
+  );
+
+  test(
+    `L11 every value of each field and every length, IPv${version}: what passes comes out as what passes frame by frame`,
+    skip,
+    (t) => {
+      const counts = compare(t, `sweep${version}`, version, sweep(version));
+      for (const what of ["pass", "partial", "large", "frame.offload", "frame.long", `ipv${version}.format`]) {
+        assert.ok(counts.has(what), `none of the kind ${what}`);
+      }
+    },
+  );
+
+  test(
+    `L11 ${NUMBER} hostile headers of IPv${version}: a program on the host reads what the guard judged`,
+    skip,
+    (t) => {
+      const warnings = kernelWarnings();
+      const host = new Host(t, `host${version}`, version);
+      const guard = createGuard(
+        version === 4
+          ? { macAddress: VM, address: ADDRESS, allow: ["0.0.0.0/0"] }
+          : { macAddress: VM, ipv6: true, address6: OWN, allow: ["::/0"] },
+      );
+      const ordinary = version === 4 ? udp(1, 443) : udp6(1, 443, new Uint8Array(0));
+      let datagrams = 0;
+      for (const offered of thrown(version)) {
+        if (offered.direction !== "egress") continue;
+        const { frame, offload } = takeHeader(offered);
+        const view = FrameView.of(frame, 0, frame.length, offload);
+        completeDhcp(view);
+        if (guard.judgeEgress(view) !== PASS || view.offload === COMPLETE) continue;
+        const same = (from: number, to: number): boolean =>
+          Buffer.compare(frame.subarray(from, to), ordinary.subarray(from, to)) === 0;
+        const middle = transport - (version === 4 ? 4 : 16);
+        const isFor = frame[protocol] === UDP && same(0, 6) && same(middle, transport);
+        const wanted =
+          isFor && same(transport + 2, transport + 4)
+            ? cut(frame, segmentSizeOf(view.offload) || frame.length).map((piece) => piece.subarray(transport + 8))
+            : [];
+        // With another sum or length the stack takes none of it, or less.
+        const carried = frame.length - transport;
+        const right = hasPseudoSum(frame) && udpLength(frame, transport) === carried;
+        host.send(frame, view.offload);
+        const came = host.receive(right ? wanted.length : 0);
+        if (right) assert.deepEqual(came, wanted);
+        else
+          for (const [index, part] of came.entries()) assert.deepEqual(part, wanted[index]?.subarray(0, part.length));
+        datagrams += came.length;
+      }
+      t.diagnostic(`${datagrams} datagrams`);
+      assert.ok(datagrams > FRAMES / 5, "few datagrams");
+      assertNoWarning(warnings);
+    },
+  );
+}

@@ -2,16 +2,14 @@
  * Every value of each field, one after the other: of the virtio-net header, of the frame's length, and of the headers in the
  * frame. All else is ordinary, so that nothing but the field decides.
  */
+import { packet6, udp6 } from "../guard/ipv6/support.ts";
 import { packet, patch, udp, withChecksum } from "../guard/support.ts";
+import { IPV4, IPV6, type Layout, layoutOf } from "./offload-layout.ts";
 import { content, makePartial, type Offered, turned } from "./offload-talk.ts";
 
 const TCP = 6;
+const UDP = 17;
 const IP = 14;
-const TRANSPORT = 34;
-const TCP_HEADERS = TRANSPORT + 20;
-const UDP_HEADERS = TRANSPORT + 8;
-/** 65,535 bytes of IPv4 behind Ethernet's header. */
-const LONGEST = 65_549;
 const ALL_16_BITS = 65_536;
 
 interface Header {
@@ -36,54 +34,84 @@ interface Field {
   readonly show: (value: number, variant: number) => Sent;
 }
 
-/** An acknowledgement with data, in the middle of a connection. */
-function tcpFrame(data: number): Uint8Array {
-  const segment = new Uint8Array(20 + data);
-  segment.set([0x04, 0x07, 0x01, 0xbb, 0xff, 0xff, 0xf0, 0, 0, 0, 0, 9, 0x50, 0x10, 0xff, 0xff]);
-  segment.set(content(data), 20);
-  return packet(TCP, segment);
-}
-
-const udpFrame = (data: number): Uint8Array => udp(1031, 443, {}, content(data));
-/** Even variants show TCP, odd ones UDP. */
-const isTcp = (variant: number): boolean => variant % 2 === 0;
-const frameOf = (variant: number, data: number): Uint8Array => (isTcp(variant) ? tcpFrame(data) : udpFrame(data));
-const partial = (variant: number): Header => ({ offset: isTcp(variant) ? 16 : 6 });
-const segmented = (variant: number, size: number): Header => ({
-  ...partial(variant),
-  type: isTcp(variant) ? 1 : 5,
-  size,
-});
-/** TCP and UDP to be cut, then both whole. */
-const either = (variant: number, size: number): Header => (variant < 2 ? segmented(variant, size) : partial(variant));
-
 const put16 = (frame: Uint8Array, at: number, value: number): Uint8Array => patch(frame, at, value >>> 8, value & 255);
 
-/** As much data as makes so many segments, or a byte more or less. */
-function dataFor(value: number, size: number, most: number, headers: number): number {
-  const count = [1, 2, 3, most - 1, most, most, most + 1][value % 7]!;
-  const data = count * size + [0, -1, 1][Math.floor(value / 7) % 3]!;
-  return Math.max(0, Math.min(LONGEST - headers, data));
+/** Even variants show TCP, odd ones UDP. */
+const isTcp = (variant: number): boolean => variant % 2 === 0;
+
+/** The frames of one version of IP, and the headers that fit them. */
+class Shown {
+  readonly layout: Layout;
+  /** Of TCP's frame, of UDP's; of the longest frame. */
+  readonly headers: readonly [number, number];
+  readonly longest: number;
+
+  constructor(layout: Layout) {
+    this.layout = layout;
+    this.headers = [layout.transport + 20, layout.transport + 8];
+    this.longest = layout.counted + 65_535;
+  }
+
+  /** An acknowledgement with data, in the middle of a connection. */
+  tcp(data: number): Uint8Array {
+    const segment = new Uint8Array(20 + data);
+    segment.set([0x04, 0x07, 0x01, 0xbb, 0xff, 0xff, 0xf0, 0, 0, 0, 0, 9, 0x50, 0x10, 0xff, 0xff]);
+    segment.set(content(data), 20);
+    return this.layout.version === 4 ? packet(TCP, segment) : packet6(TCP, segment);
+  }
+
+  udp(data: number): Uint8Array {
+    return this.layout.version === 4 ? udp(1031, 443, {}, content(data)) : udp6(1031, 443, content(data));
+  }
+
+  frame(variant: number, data: number): Uint8Array {
+    return isTcp(variant) ? this.tcp(data) : this.udp(data);
+  }
+
+  partial(variant: number): Header {
+    return { start: this.layout.transport, offset: isTcp(variant) ? 16 : 6 };
+  }
+
+  segmented(variant: number, size: number): Header {
+    return { ...this.partial(variant), type: isTcp(variant) ? this.layout.tcp : 5, size };
+  }
+
+  /** TCP and UDP to be cut, then both whole. */
+  either(variant: number, size: number): Header {
+    return variant < 2 ? this.segmented(variant, size) : this.partial(variant);
+  }
+
+  /** As much data as makes so many segments, or a byte more or less. */
+  dataFor(value: number, size: number, variant: number): number {
+    const most = isTcp(variant) ? 256 : 128;
+    const count = [1, 2, 3, most - 1, most, most, most + 1][value % 7]!;
+    const data = count * size + [0, -1, 1][Math.floor(value / 7) % 3]!;
+    return Math.max(0, Math.min(this.longest - this.headersOf(variant), data));
+  }
+
+  /** A frame of this length that is whole, or what is left of the longest one. */
+  ofLength(length: number, variant: number): Uint8Array {
+    const headers = this.headersOf(variant);
+    if (variant < 2 && length >= headers && length <= this.longest) return this.frame(variant, length - headers);
+    const frame = new Uint8Array(length);
+    frame.set(this.frame(variant, this.longest - headers).subarray(0, length));
+    return frame;
+  }
+
+  headersOf(variant: number): number {
+    return this.headers[isTcp(variant) ? 0 : 1];
+  }
 }
 
-/** A frame of this length that is whole, or what is left of the longest one. */
-function ofLength(length: number, variant: number): Uint8Array {
-  const headers = isTcp(variant) ? TCP_HEADERS : UDP_HEADERS;
-  const longest = LONGEST - headers;
-  if (variant < 2 && length >= headers && length <= LONGEST) return frameOf(variant, length - headers);
-  const frame = new Uint8Array(length);
-  frame.set(frameOf(variant, longest).subarray(0, length));
-  return frame;
-}
-
-const FIELDS: readonly Field[] = [
+/** Fields of the virtio-net header, of the frame's length, and of TCP and UDP. */
+const fieldsOf = (shown: Shown): readonly Field[] => [
   {
     // flags and gso_type
     values: ALL_16_BITS,
     variants: 4,
     show: (value, variant) => ({
-      frame: frameOf(variant, variant < 2 ? 3000 : 100),
-      header: { ...segmented(variant, 1000), flags: value >>> 8, type: value & 255 },
+      frame: shown.frame(variant, variant < 2 ? 3000 : 100),
+      header: { ...shown.segmented(variant, 1000), flags: value >>> 8, type: value & 255 },
     }),
   },
   {
@@ -91,79 +119,93 @@ const FIELDS: readonly Field[] = [
     values: ALL_16_BITS,
     variants: 3,
     show: (size, variant) => ({
-      frame: isTcp(variant)
-        ? tcpFrame(dataFor(size, size, 256, TCP_HEADERS))
-        : udpFrame(dataFor(size, size, 128, UDP_HEADERS)),
-      header: variant === 2 ? { flags: 2, type: 129, size } : segmented(variant, size),
+      frame: shown.frame(variant, shown.dataFor(size, size, variant)),
+      header: variant === 2 ? { flags: 2, type: shown.layout.tcp + 128, size } : shown.segmented(variant, size),
     }),
   },
   {
     // csum_start
     values: ALL_16_BITS,
     variants: 4,
-    show: (start, variant) => ({ frame: frameOf(variant, 1100), header: { ...either(variant, 1000), start } }),
+    show: (start, variant) => ({
+      frame: shown.frame(variant, 1100),
+      header: { ...shown.either(variant, 1000), start },
+    }),
   },
   {
     // csum_offset
     values: ALL_16_BITS,
     variants: 4,
-    show: (offset, variant) => ({ frame: frameOf(variant, 1100), header: { ...either(variant, 1000), offset } }),
+    show: (offset, variant) => ({
+      frame: shown.frame(variant, 1100),
+      header: { ...shown.either(variant, 1000), offset },
+    }),
   },
   {
     // hdr_len
     values: ALL_16_BITS,
     variants: 2,
     show: (headerLength, variant) => ({
-      frame: frameOf(variant, 3000),
-      header: { ...segmented(variant, 1000), headerLength },
+      frame: shown.frame(variant, 3000),
+      header: { ...shown.segmented(variant, 1000), headerLength },
     }),
   },
   {
     // the frame's length
-    values: LONGEST + 2,
+    values: shown.longest + 2,
     variants: 4,
-    show: (length, variant) => ({ frame: ofLength(length, variant), header: segmented(variant, 1400) }),
+    show: (length, variant) => ({ frame: shown.ofLength(length, variant), header: shown.segmented(variant, 1400) }),
   },
   {
     // TCP's data offset and flags
     values: ALL_16_BITS,
     variants: 1,
-    show: (value, variant) => ({ frame: put16(tcpFrame(1400), 46, value), header: segmented(variant, 700) }),
+    show: (value, variant) => ({
+      frame: put16(shown.tcp(1400), shown.layout.transport + 12, value),
+      header: shown.segmented(variant, 700),
+    }),
   },
   {
     // UDP's length
     values: ALL_16_BITS,
     variants: 2,
     show: (value, variant) => ({
-      frame: put16(udpFrame(1400), 38, value),
-      header: variant === 0 ? segmented(1, 700) : partial(1),
+      frame: put16(shown.udp(1400), shown.layout.transport + 4, value),
+      header: variant === 0 ? shown.segmented(1, 700) : shown.partial(1),
     }),
   },
   {
-    // IPv4's total length
+    // the packet's length
     values: ALL_16_BITS,
     variants: 4,
     show: (value, variant) => ({
-      frame: withChecksum(put16(frameOf(variant, 1400), 16, value)),
-      header: either(variant, 700),
+      frame: whole(put16(shown.frame(variant, 1400), shown.layout.length, value)),
+      header: shown.either(variant, 700),
     }),
   },
+  {
+    // each byte of the headers, with IPv4's checksum as it was
+    values: shown.headers[0] * 256,
+    variants: 4,
+    show: (value, variant) => ({
+      frame: patch(shown.frame(variant, 1400), value >>> 8, value & 255),
+      header: shown.either(variant, 700),
+    }),
+  },
+  ...(shown.layout.version === 4 ? fieldsOf4(shown) : fieldsOf6(shown)),
+];
+
+/** With IPv4's header checksum right again. */
+const whole = (frame: Uint8Array): Uint8Array => (layoutOf(frame).version === 4 ? withChecksum(frame) : frame);
+
+const fieldsOf4 = (shown: Shown): readonly Field[] => [
   {
     // IPv4's fragment bits and offset
     values: ALL_16_BITS,
     variants: 4,
     show: (value, variant) => ({
-      frame: withChecksum(put16(frameOf(variant, 1400), 20, value)),
-      header: either(variant, 700),
-    }),
-  },
-  {
-    // each byte of the headers, with IPv4's checksum as it was
-    values: TCP_HEADERS * 256,
-    variants: 4,
-    show: (value, variant) => ({
-      frame: patch(frameOf(variant, 1400), value >>> 8, value & 255),
-      header: either(variant, 700),
+      frame: withChecksum(put16(shown.frame(variant, 1400), 20, value)),
+      header: shown.either(variant, 700),
     }),
   },
   {
@@ -171,19 +213,55 @@ const FIELDS: readonly Field[] = [
     values: 20 * 256,
     variants: 4,
     show: (value, variant) => {
-      const frame = patch(frameOf(variant, 1400), IP + (value >>> 8), value & 255);
-      return { frame: withChecksum(frame), header: either(variant, 700) };
+      const frame = patch(shown.frame(variant, 1400), IP + (value >>> 8), value & 255);
+      return { frame: withChecksum(frame), header: shown.either(variant, 700) };
     },
   },
 ];
 
-/** How many offers show each value of each field. */
-export const SWEEP = FIELDS.reduce((sum, { values, variants }) => sum + values * variants, 0);
+const fieldsOf6 = (shown: Shown): readonly Field[] => [
+  {
+    // a fragment header's offset and flags, in front of what would be cut
+    values: ALL_16_BITS,
+    variants: 4,
+    show: (value, variant) => {
+      const transport = shown.frame(variant, 1400).subarray(54);
+      const headers = Uint8Array.of(isTcp(variant) ? TCP : UDP, 0, value >>> 8, value & 255, 0, 0, 0, 1);
+      const start = 54 + (value % 2) * 8;
+      return {
+        frame: packet6(TCP, transport, { next: 44, headers }),
+        header: { ...shown.either(variant, 700), start },
+      };
+    },
+  },
+  {
+    // every next header, with the transport header behind it or one of 8 bytes
+    values: 512,
+    variants: 4,
+    show: (value, variant) => {
+      const transport = shown.frame(variant, 1400).subarray(54);
+      const headers = value < 256 ? Uint8Array.of(isTcp(variant) ? TCP : UDP, 0, 1, 4, 0, 0, 0, 0) : new Uint8Array(0);
+      return {
+        frame: packet6(value & 255, transport, { next: value & 255, headers }),
+        header: shown.either(variant, 700),
+      };
+    },
+  },
+];
+
+const FIELDS: Readonly<Record<4 | 6, readonly Field[]>> = {
+  4: fieldsOf(new Shown(IPV4)),
+  6: fieldsOf(new Shown(IPV6)),
+};
+
+/** How many offers show each value of each field, for a version of IP. */
+export const sweepSize = (version: 4 | 6): number =>
+  FIELDS[version].reduce((sum, { values, variants }) => sum + values * variants, 0);
 
 /** One of them, from 0. */
-export function swept(index: number): Offered {
+export function swept(version: 4 | 6, index: number): Offered {
   let rest = index;
-  for (const { values, variants, show } of FIELDS) {
+  for (const { values, variants, show } of FIELDS[version]) {
     if (rest >= values * variants) {
       rest -= values * variants;
       continue;
@@ -199,7 +277,7 @@ export function swept(index: number): Offered {
   throw new RangeError(`${index} is beyond the sweep`);
 }
 
-function headerBytes({ flags = 1, type = 0, headerLength = 54, size = 0, start = TRANSPORT, offset = 16 }: Header) {
+function headerBytes({ flags = 1, type = 0, headerLength = 54, size = 0, start = 34, offset = 16 }: Header) {
   const header = new DataView(new ArrayBuffer(10));
   header.setUint8(0, flags);
   header.setUint8(1, type);
