@@ -3,9 +3,13 @@
  * row L11). The rest of the frame is an ordinary packet of a VM that may send everywhere.
  */
 import { test } from "node:test";
+import type { GuardOptions } from "../../src/guard/types.ts";
 import { be16, ipv4Frame, join } from "./build.ts";
 import { addressNumber } from "./bytes.ts";
-import { createFirst } from "./first.ts";
+import { FirstGuard } from "./first.ts";
+import { frame6 } from "./ipv6/build.ts";
+import { address6 } from "./ipv6/bytes.ts";
+import { Tally6 } from "./ipv6/tally.ts";
 import { ACK, GATEWAY, PEER_MAC, SYN, TCP, UDP, VM, VM_MAC } from "./talk.ts";
 import { Tally } from "./tally.ts";
 import type { FrameStep } from "./world.ts";
@@ -14,6 +18,7 @@ const MTU = 1500;
 const DIRECTIONS = ["egress", "ingress"] as const;
 type Direction = (typeof DIRECTIONS)[number];
 const REMOTE = "1.1.1.1";
+const [VM6, REMOTE6] = ["2001:db8:1::5", "2606:4700::1111"];
 
 interface Fields {
   readonly flags?: number;
@@ -31,39 +36,63 @@ function header(fields: Fields): Uint8Array {
   return new Uint8Array([flags, type, ...little(headerLength), ...little(size), ...little(start), ...little(offset)]);
 }
 
+type Version = 4 | 6;
+const VERSIONS = [4, 6] as const;
+type Kind = "tcp" | "udp" | "dhcp" | "icmp";
+
+/** Where TCP and UDP begin, and gso_type of TCP. */
+const TRANSPORT = { 4: 34, 6: 54 } as const;
+const SEGMENTED_TCP = { 4: 1, 6: 4 } as const;
+/** Of a client and of a server. */
+const DHCP_PORTS = { 4: [68, 67], 6: [546, 547] } as const;
+
 /** A packet with this much data; DHCP's has ports that make it so, and no message. */
-function packet(direction: Direction, kind: "tcp" | "udp" | "dhcp" | "icmp", data: number, flags = ACK): Uint8Array {
+function packet(version: Version, direction: Direction, kind: Kind, data: number, flags = ACK): Uint8Array {
   const egress = direction === "egress";
-  const [source, destination] = egress ? [VM, REMOTE] : [REMOTE, VM];
+  const [client, server] = DHCP_PORTS[version];
   const ports = join(
-    be16(kind === "dhcp" ? (egress ? 68 : 67) : 40_000),
-    be16(kind === "dhcp" ? (egress ? 67 : 68) : 443),
+    be16(kind === "dhcp" ? (egress ? client : server) : 40_000),
+    be16(kind === "dhcp" ? (egress ? server : client) : 443),
   );
-  const payload = {
+  const head = {
     tcp: join(ports, new Uint8Array(8).fill(7), [0x50, flags], new Uint8Array(6)),
-    icmp: new Uint8Array([8, 0, 0, 0, 0, 7, 0, 1]),
+    icmp: new Uint8Array([version === 4 ? 8 : 128, 0, 0, 0, 0, 7, 0, 1]),
     udp: join(ports, be16(8 + data), [0, 0]),
     dhcp: join(ports, be16(8 + data), [0, 0]),
   }[kind];
-  return ipv4Frame({
-    ...{ version: 4, options: new Uint8Array(0), totalLengthError: 0, identification: 7, flags: 2, offset: 0, ttl: 64 },
-    ...{ badChecksum: false, padding: 0 },
+  const payload = join(head, new Uint8Array(data).fill(0x61));
+  const ends = {
     ethernetDestination: egress ? PEER_MAC : VM_MAC,
     ethernetSource: egress ? VM_MAC : PEER_MAC,
-    protocol: kind === "tcp" ? TCP : kind === "icmp" ? 1 : UDP,
-    source: addressNumber(source),
-    destination: addressNumber(destination),
-    payload: join(payload, new Uint8Array(data).fill(0x61)),
+    protocol: kind === "tcp" ? TCP : kind !== "icmp" ? UDP : version === 4 ? 1 : 58,
+    payload,
+    padding: 0,
+    version,
+  };
+  if (version === 6) {
+    const [source, destination] = (egress ? [VM6, REMOTE6] : [REMOTE6, VM6]).map(address6) as [bigint, bigint];
+    return frame6({ ...ends, lengthError: 0, hopLimit: 64, headers: [], source, destination });
+  }
+  const [source, destination] = (egress ? [VM, REMOTE] : [REMOTE, VM]).map(addressNumber) as [number, number];
+  return ipv4Frame({
+    ...{ options: new Uint8Array(0), totalLengthError: 0, identification: 7, flags: 2, offset: 0, ttl: 64 },
+    ...{ badChecksum: false, source, destination },
+    ...ends,
   });
 }
 
+const OPTIONS: Readonly<Record<Version, GuardOptions>> = {
+  4: { macAddress: VM_MAC, address: VM, gateway: GATEWAY, allow: ["0.0.0.0/0"], mtu: MTU },
+  6: { macAddress: VM_MAC, ipv6: true, address6: VM6, allow: ["::/0"], mtu: MTU },
+};
+
 /** Runs all frames through both, in sessions that are short enough to be told. */
-function compare(steps: Iterable<readonly [Direction, Uint8Array, Uint8Array]>): Tally {
-  const tally = new Tally();
+function compare(version: Version, steps: Iterable<readonly [Direction, Uint8Array, Uint8Array]>): Tally | Tally6 {
+  const tally = version === 4 ? new Tally() : new Tally6();
   let some: FrameStep[] = [];
-  const options = { macAddress: VM_MAC, address: VM, gateway: GATEWAY, allow: ["0.0.0.0/0"], mtu: MTU };
+  const options = OPTIONS[version];
   const run = () => {
-    tally.run(createFirst, { seed: tally.sessions, options, steps: some });
+    tally.run((given) => new FirstGuard(given), { seed: tally.sessions, options, steps: some });
     some = [];
   };
   for (const [direction, frame, before] of steps) {
@@ -74,116 +103,138 @@ function compare(steps: Iterable<readonly [Direction, Uint8Array, Uint8Array]>):
   return tally;
 }
 
-test("every pair of flags and type is read alike, large and small, TCP and UDP (L11)", (t) => {
-  function* all() {
-    for (const direction of DIRECTIONS) {
-      const frames = (["tcp", "udp"] as const).flatMap((kind) => [
-        packet(direction, kind, 100),
-        packet(direction, kind, 3000),
-      ]);
-      for (let flags = 0; flags < 256; flags++) {
-        for (let type = 0; type < 256; type++) {
-          const frame = frames[(flags + type) % 4]!;
-          yield [direction, frame, header({ flags, type, size: 1000, offset: frame[23] === TCP ? 16 : 6 })] as const;
+for (const version of VERSIONS) {
+  const start = TRANSPORT[version];
+  const tcp = SEGMENTED_TCP[version];
+  const isTcp = (frame: Uint8Array): boolean => frame[version === 4 ? 23 : 20] === TCP;
+
+  test(`every pair of flags and type is read alike, large and small, TCP and UDP, IPv${version} (L11)`, (t) => {
+    function* all() {
+      for (const direction of DIRECTIONS) {
+        const frames = (["tcp", "udp"] as const).flatMap((kind) => [
+          packet(version, direction, kind, 100),
+          packet(version, direction, kind, 3000),
+        ]);
+        for (let flags = 0; flags < 256; flags++) {
+          for (let type = 0; type < 256; type++) {
+            const frame = frames[(flags + type) % 4]!;
+            yield [
+              direction,
+              frame,
+              header({ flags, type, size: 1000, start, offset: isTcp(frame) ? 16 : 6 }),
+            ] as const;
+          }
         }
-      }
-      for (const flags of [0, 1, 2, 3]) {
-        for (const type of [0, 1, 3, 4, 5, 129, 131, 133]) {
-          for (const frame of frames) {
-            for (const offset of [6, 16])
-              yield [direction, frame, header({ flags, type, size: 1000, offset })] as const;
+        for (const flags of [0, 1, 2, 3]) {
+          for (const type of [0, 1, 3, 4, 5, 129, 131, 132, 133]) {
+            for (const frame of frames) {
+              for (const offset of [6, 16])
+                yield [direction, frame, header({ flags, type, size: 1000, start, offset })] as const;
+            }
           }
         }
       }
     }
-  }
-  compare(all()).tell((text) => t.diagnostic(text));
-});
+    compare(version, all()).tell((text) => t.diagnostic(text));
+  });
 
-test("every place of a checksum in a frame and behind it is read alike (L11)", (t) => {
-  function* all() {
-    for (const direction of DIRECTIONS) {
-      for (const kind of ["tcp", "udp", "dhcp", "icmp"] as const) {
-        const frame = packet(direction, kind, 11);
-        for (let start = 0; start < frame.length + 4; start++) {
-          for (let offset = 0; offset < frame.length + 4; offset++) {
-            yield [direction, frame, header({ start, offset })] as const;
+  test(`every place of a checksum in a frame and behind it is read alike, IPv${version} (L11)`, (t) => {
+    function* all() {
+      for (const direction of DIRECTIONS) {
+        for (const kind of ["tcp", "udp", "dhcp", "icmp"] as const) {
+          const frame = packet(version, direction, kind, 11);
+          for (let place = 0; place < frame.length + 4; place++) {
+            for (let offset = 0; offset < frame.length + 4; offset++) {
+              yield [direction, frame, header({ start: place, offset })] as const;
+            }
           }
-        }
-        for (let value = 0; value < 65_536; value += 17) {
-          yield [direction, frame, header({ start: value })] as const;
-          yield [direction, frame, header({ offset: value })] as const;
-        }
-      }
-    }
-  }
-  compare(all()).tell((text) => t.diagnostic(text));
-});
-
-test("every segment size and every header length is read alike (L11)", (t) => {
-  function* all() {
-    for (let size = 0; size < 65_536; size++) {
-      const direction = DIRECTIONS[size % 2]!;
-      const near = size < 1600;
-      if (!near && size % 7 !== 0) continue;
-      for (const data of near ? [0, 1, 999, 1000, 5000] : [3000]) {
-        yield [direction, packet(direction, "tcp", data), header({ type: 1, size, headerLength: size })] as const;
-        yield [direction, packet(direction, "tcp", data), header({ flags: 2, type: 129, size, start: 0 })] as const;
-        yield [direction, packet(direction, "udp", data), header({ type: 5, size, offset: 6 })] as const;
-      }
-    }
-  }
-  compare(all()).tell((text) => t.diagnostic(text));
-});
-
-test("every length of a frame is judged alike behind each kind of header (L11)", (t) => {
-  const headers = [
-    header({ flags: 0 }),
-    header({}),
-    header({ offset: 6 }),
-    header({ start: 35 }),
-    header({ start: 60, offset: 2 }),
-    ...[
-      header({ type: 1, size: 500 }),
-      header({ flags: 2, type: 1, size: 1460 }),
-      header({ type: 5, size: 500, offset: 6 }),
-    ],
-    header({ flags: 3 }),
-  ];
-  function* all() {
-    for (const direction of DIRECTIONS) {
-      for (const kind of ["tcp", "udp", "dhcp", "icmp"] as const) {
-        const long = packet(direction, kind, 100);
-        for (const before of headers) {
-          for (let length = 0; length < long.length; length++)
-            yield [direction, long.slice(0, length), before] as const;
-          for (let data = 0; data < MTU + 40; data += data < MTU - 60 ? 7 : 1) {
-            const frame = packet(direction, kind, data);
-            yield [direction, frame, before] as const;
-            yield [direction, join(frame, [0]), before] as const;
+          for (let value = 0; value < 65_536; value += 17) {
+            yield [direction, frame, header({ start: value })] as const;
+            yield [direction, frame, header({ start, offset: value })] as const;
           }
         }
       }
     }
-  }
-  compare(all()).tell((text) => t.diagnostic(text));
-});
+    compare(version, all()).tell((text) => t.diagnostic(text));
+  });
 
-test("every byte of the flags and of the data offset of large TCP is judged alike (L11)", (t) => {
-  function* all() {
-    for (const direction of DIRECTIONS) {
-      for (const fields of [{ type: 1, size: 700 }, { flags: 2, type: 1, size: 700 }, {}]) {
-        for (let value = 0; value < 256; value++) {
-          const flagged = packet(direction, "tcp", 1400, value);
-          yield [direction, flagged, header(fields)] as const;
-          for (const data of [0, 39, 40, 41, 1400]) {
-            const frame = packet(direction, "tcp", data, value % 2 === 0 ? ACK : SYN);
-            frame[46] = value;
-            yield [direction, frame, header(fields)] as const;
+  test(`every segment size and every header length is read alike, IPv${version} (L11)`, (t) => {
+    function* all() {
+      for (let size = 0; size < 65_536; size++) {
+        const direction = DIRECTIONS[size % 2]!;
+        const near = size < 1600;
+        if (!near && size % 7 !== 0) continue;
+        for (const data of near ? [0, 1, 999, 1000, 5000] : [3000]) {
+          yield [
+            direction,
+            packet(version, direction, "tcp", data),
+            header({ type: tcp, size, start, headerLength: size }),
+          ] as const;
+          yield [
+            direction,
+            packet(version, direction, "tcp", data),
+            header({ flags: 2, type: tcp + 128, size, start: 0 }),
+          ] as const;
+          yield [
+            direction,
+            packet(version, direction, "udp", data),
+            header({ type: 5, size, start, offset: 6 }),
+          ] as const;
+        }
+      }
+    }
+    compare(version, all()).tell((text) => t.diagnostic(text));
+  });
+
+  test(`every length of a frame is judged alike behind each kind of header, IPv${version} (L11)`, (t) => {
+    const headers = [
+      header({ flags: 0 }),
+      header({ start }),
+      header({ start, offset: 6 }),
+      header({ start: 35 }),
+      header({ start: 60, offset: 2 }),
+      ...[
+        header({ type: tcp, size: 500, start }),
+        header({ flags: 2, type: tcp, size: 1460 }),
+        header({ type: 5, size: 500, start, offset: 6 }),
+      ],
+      header({ flags: 3 }),
+    ];
+    function* all() {
+      for (const direction of DIRECTIONS) {
+        for (const kind of ["tcp", "udp", "dhcp", "icmp"] as const) {
+          const long = packet(version, direction, kind, 100);
+          for (const before of headers) {
+            for (let length = 0; length < long.length; length++)
+              yield [direction, long.slice(0, length), before] as const;
+            for (let data = 0; data < MTU + 40; data += data < MTU - 60 ? 7 : 1) {
+              const frame = packet(version, direction, kind, data);
+              yield [direction, frame, before] as const;
+              yield [direction, join(frame, [0]), before] as const;
+            }
           }
         }
       }
     }
-  }
-  compare(all()).tell((text) => t.diagnostic(text));
-});
+    compare(version, all()).tell((text) => t.diagnostic(text));
+  });
+
+  test(`every byte of the flags and of the data offset of large TCP is judged alike, IPv${version} (L11)`, (t) => {
+    function* all() {
+      for (const direction of DIRECTIONS) {
+        for (const fields of [{ type: tcp, size: 700, start }, { flags: 2, type: tcp, size: 700 }, { start }]) {
+          for (let value = 0; value < 256; value++) {
+            const flagged = packet(version, direction, "tcp", 1400, value);
+            yield [direction, flagged, header(fields)] as const;
+            for (const data of [0, 39, 40, 41, 1400]) {
+              const frame = packet(version, direction, "tcp", data, value % 2 === 0 ? ACK : SYN);
+              frame[start + 12] = value;
+              yield [direction, frame, header(fields)] as const;
+            }
+          }
+        }
+      }
+    }
+    compare(version, all()).tell((text) => t.diagnostic(text));
+  });
+}

@@ -25,6 +25,7 @@ import {
   VERIFIED_TCP,
   VERIFIED_TCP6,
 } from "../../src/wire/virtio-net.ts";
+import { OWN } from "../guard/ipv6/support.ts";
 import { ADDRESS, VM } from "../guard/support.ts";
 import { Dice, offer, takeHeader } from "../ports/offload-talk.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -80,52 +81,57 @@ test("no other comment is a note", () => {
   }
 });
 
-test(`a capture of ${FRAMES} frames with hostile headers is replayed with the same verdicts`, (t) => {
-  const folder = temporaryFolder(t);
-  const path = join(folder, "large.pcapng");
-  const recording = new Recording({
-    path,
-    files: 1,
-    maximumSize: 2 ** 30,
-    maximumFrame: LARGEST_FRAME + 1,
-    application: "softnet test",
-    epoch: Date.UTC(2026, 0) * 1000,
-    log: new Log({ level: "error", format: "text", write: () => true }),
+for (const version of [4, 6] as const) {
+  test(`a capture of ${FRAMES} frames of IPv${version} with hostile headers is replayed with the same verdicts`, (t) => {
+    const folder = temporaryFolder(t);
+    const path = join(folder, "large.pcapng");
+    const recording = new Recording({
+      path,
+      files: 1,
+      maximumSize: 2 ** 30,
+      maximumFrame: LARGEST_FRAME + 1,
+      application: "softnet test",
+      epoch: Date.UTC(2026, 0) * 1000,
+      log: new Log({ level: "error", format: "text", write: () => true }),
+    });
+    const allow = [version === 4 ? "out 0.0.0.0/0:443" : "out [::/0]:443"];
+    const own = version === 4 ? { address: ADDRESS } : { ipv6: true, address6: OWN };
+    const guard = createGuard({ macAddress: VM, allow, ...own });
+    const dice = new Dice(3);
+    const verdicts: string[] = [];
+    for (let index = 0; index < FRAMES; index++) {
+      const offered = offer(dice, version);
+      const { direction } = offered;
+      const { frame: bytes, offload } = takeHeader(offered);
+      const view = FrameView.of(bytes, 0, bytes.length, offload);
+      completeDhcp(view);
+      guard.advance(index * 1000);
+      const egress = direction === "egress";
+      const verdict = egress ? guard.judgeEgress(view) : guard.judgeIngress(view);
+      verdicts.push(verdictObject(verdict).reason ?? "pass");
+      recording.add(egress ? EGRESS : INGRESS, verdict, index * 1000, view);
+    }
+    recording.close();
+    const frames = [...openCapture(path)];
+    assert.equal(frames.length, FRAMES);
+    for (const [index, { comment }] of frames.entries()) {
+      if (verdicts[index] !== "pass") assert.equal(comment, verdicts[index], "the reason comes first");
+    }
+    assert.ok(frames.every(({ bytes, originalLength }) => bytes.length === originalLength));
+    const told = join(folder, "verdicts");
+    const descriptor = openSync(told, "w");
+    const vmIpAddress = version === 4 ? ADDRESS : OWN;
+    const given = { vmMacAddress: VM, vmIpAddress, ipv6: version === 6, allow: parseRules(allow, []), json: true };
+    replay(path, given, descriptor);
+    closeSync(descriptor);
+    const lines = readFileSync(told, "utf8").trimEnd().split("\n").slice(0, -1);
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line).reason ?? "pass"),
+      verdicts,
+    );
+    for (const reason of ["pass", "frame.offload", "frame.long", "flow.unknown"]) assert.ok(verdicts.includes(reason));
   });
-  const allow = ["out 0.0.0.0/0:443"];
-  const guard = createGuard({ macAddress: VM, address: ADDRESS, allow });
-  const dice = new Dice(3);
-  const verdicts: string[] = [];
-  for (let index = 0; index < FRAMES; index++) {
-    const offered = offer(dice);
-    const { direction } = offered;
-    const { frame: bytes, offload } = takeHeader(offered);
-    const view = FrameView.of(bytes, 0, bytes.length, offload);
-    completeDhcp(view);
-    guard.advance(index * 1000);
-    const egress = direction === "egress";
-    const verdict = egress ? guard.judgeEgress(view) : guard.judgeIngress(view);
-    verdicts.push(verdictObject(verdict).reason ?? "pass");
-    recording.add(egress ? EGRESS : INGRESS, verdict, index * 1000, view);
-  }
-  recording.close();
-  const frames = [...openCapture(path)];
-  assert.equal(frames.length, FRAMES);
-  for (const [index, { comment }] of frames.entries()) {
-    if (verdicts[index] !== "pass") assert.equal(comment, verdicts[index], "the reason comes first");
-  }
-  assert.ok(frames.every(({ bytes, originalLength }) => bytes.length === originalLength));
-  const told = join(folder, "verdicts");
-  const descriptor = openSync(told, "w");
-  replay(path, { vmMacAddress: VM, vmIpAddress: ADDRESS, allow: parseRules(allow, []), json: true }, descriptor);
-  closeSync(descriptor);
-  const lines = readFileSync(told, "utf8").trimEnd().split("\n").slice(0, -1);
-  assert.deepEqual(
-    lines.map((line) => JSON.parse(line).reason ?? "pass"),
-    verdicts,
-  );
-  for (const reason of ["pass", "frame.offload", "frame.long", "flow.unknown"]) assert.ok(verdicts.includes(reason));
-});
+}
 
 test("what is not IPv4 is no DHCP datagram: nothing is written into it", () => {
   const frame = new Uint8Array(90);
