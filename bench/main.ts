@@ -52,6 +52,8 @@ const { throughput } = await import("./throughput.ts");
 await throughput();
 const { largeFrames } = await import("./large-frames.ts");
 await largeFrames();
+const { largeFrames6 } = await import("./large-frames-6.ts");
+await largeFrames6();
 const { expressLane } = await import("./express-lane.ts");
 await expressLane();
 const { limits } = await import("./limits.ts");

@@ -8,9 +8,10 @@
 import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { makeCard } from "../test/lab/harness/attached.ts";
-import { Guest } from "../test/lab/harness/guest.ts";
+import { Guest, ping } from "../test/lab/harness/guest.ts";
+import { addIpv6, INTERNET6, PREFIX } from "../test/lab/harness/ipv6.ts";
 import type { Namespace } from "../test/lab/harness/netns.ts";
-import type { Program } from "../test/lab/harness/program.ts";
+import { type Program, until } from "../test/lab/harness/program.ts";
 import { BRIDGE, GATEWAY, INTERNET, Lab } from "../test/lab/harness/topology.ts";
 import { PUBLISHED } from "./processes.ts";
 
@@ -18,6 +19,7 @@ const MAC = "02:00:00:00:00:11";
 const LINK = "vm0";
 /** On the bridge. */
 const ADDRESS = "10.77.0.5";
+const ADDRESS6 = `${PREFIX}5`;
 
 /** The programs in bench/native that a path needs. */
 export interface Helpers {
@@ -38,6 +40,8 @@ export interface Path {
   readonly name: string;
   readonly lab: Lab;
   readonly guest: Namespace;
+  /** The server's address, where it is another than INTERNET. */
+  readonly server?: string;
   /** Through which the frames go; none where the kernel alone forwards. */
   readonly forwarders: readonly Program[];
 }
@@ -58,6 +62,24 @@ export async function bridgePath(helpers: Helpers, options: PathOptions): Promis
   const { guest, softnet } = await behindSoftnet(lab, helpers, args, options);
   setAddress(guest, `${ADDRESS}/24`, GATEWAY);
   return { name: options.name ?? "softnet --bridge", lab, guest, forwarders: [softnet] };
+}
+
+/** The same for IPv6, which large frames are of. */
+export async function bridgePath6(helpers: Helpers, options: PathOptions): Promise<Path> {
+  const lab = await openLab(helpers, options);
+  addIpv6(lab);
+  const args = ["--bridge", BRIDGE, "--ipv6", "--vm-ip-address", `${ADDRESS},${ADDRESS6}`, "--gateway", GATEWAY];
+  const { guest, softnet } = await behindSoftnet(lab, helpers, args, options);
+  await setAddress6(guest);
+  return { name: options.name ?? "softnet --bridge --ipv6", lab, guest, server: INTERNET6, forwarders: [softnet] };
+}
+
+/** Nothing but the kernel, by IPv6. */
+export async function unfilteredPath6(helpers: Helpers, options: PathOptions): Promise<Path> {
+  const path = await unfilteredPath(helpers, options);
+  addIpv6(path.lab);
+  await setAddress6(path.guest);
+  return { ...path, server: INTERNET6 };
 }
 
 /**
@@ -161,6 +183,11 @@ async function behindSoftnet(
 function setAddress(guest: Namespace, address: string, gateway: string): void {
   guest.ip("address", "replace", address, "dev", LINK);
   guest.ip("route", "replace", "default", "via", gateway);
+}
+
+async function setAddress6(guest: Namespace): Promise<void> {
+  guest.ipBatch([`address replace ${ADDRESS6}/64 dev ${LINK} nodad`, `route replace default via ${PREFIX}1`]);
+  await until("the guest reaches the server", () => ping(guest, INTERNET6, 1));
 }
 
 async function makePlain(program: string, namespace: Namespace, links: readonly string[]): Promise<void> {

@@ -73,13 +73,13 @@ export async function serve({ lab }: Path): Promise<void> {
 
 /** Some TCP connections for so many seconds, and what they cost in CPU time. */
 export async function transfer(
-  { name, guest, forwarders }: Path,
+  { name, guest, server = INTERNET, forwarders }: Path,
   direction: Direction,
   seconds: number,
   streams = 1,
 ): Promise<Sample> {
   const way = direction === "down" ? ["-R"] : [];
-  const args = ["-c", INTERNET, "-t", String(seconds), "-P", String(streams), "-J", ...way];
+  const args = ["-c", server, "-t", String(seconds), "-P", String(streams), "-J", ...way];
   const before = forwarders.map(({ pid }) => cpuTime(pid));
   const machineBefore = machineTime();
   const { code, stdout, stderr } = await guest.run("iperf3", args, (seconds + PATIENCE) * 1000).catch((cause) => {

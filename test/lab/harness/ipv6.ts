@@ -21,6 +21,12 @@ const ON = { "net/ipv6/conf/all/disable_ipv6": "0", "net/ipv6/conf/default/disab
 
 export function openLab6(t: Cleanup): Lab {
   const lab = Lab.open(t);
+  addIpv6(lab);
+  return lab;
+}
+
+/** Gives a lab its router and its addresses. */
+export function addIpv6(lab: Lab): void {
   // No detection of duplicates at the router: it must be there before its guests.
   lab.host.sysctl({ "net/ipv6/conf/default/accept_dad": "0", [`net/ipv6/conf/${BRIDGE}/accept_dad`]: "0" });
   for (const namespace of [lab.host, lab.internet, lab.neighbour]) namespace.sysctl(ON);
@@ -35,7 +41,6 @@ export function openLab6(t: Cleanup): Lab {
     `address add ${INTERNET6}/128 dev lo nodad`,
     `route add ${PREFIX}/64 via ${LINK}1`,
   ]);
-  return lab;
 }
 
 /** Starts an HTTP server on the address behind the router. */
