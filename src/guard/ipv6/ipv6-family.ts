@@ -20,6 +20,7 @@ import {
 import { PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { isMulticast6, isUnspecified } from "../../wire/ipv6-words.ts";
 import { NdMessage } from "../../wire/neighbor-discovery.ts";
+import { COMPLETE } from "../../wire/virtio-net.ts";
 import { tellBinding } from "../binding-changes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
@@ -27,6 +28,7 @@ import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../ipv4/policy-guard.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
 import type { LearnedNetwork6 } from "../known-network-6.ts";
+import { judgeOffload } from "../offload.ts";
 import type { PolicyQuestion6 } from "../policy-explanation.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
@@ -181,8 +183,12 @@ export class IPv6Family implements AddressFamily {
   }
 
   judgeEgress(view: FrameView): number {
-    const malformed = judgeIPv6Form(view, this.#mtu);
+    const malformed = judgeIPv6Form(view);
     if (malformed !== PASS) return malformed;
+    if (view.offload !== COMPLETE) {
+      const unborne = judgeOffload(view, this.#mtu);
+      if (unborne !== PASS) return unborne;
+    }
     if (view.isToGroup && !isMulticast6(view.destination6)) return GROUP_FRAME;
     const { icmpType } = view;
     if (icmpType !== NONE) {
@@ -217,8 +223,12 @@ export class IPv6Family implements AddressFamily {
   }
 
   judgeIngress(view: FrameView): number {
-    const malformed = judgeIPv6Form(view, this.#mtu);
+    const malformed = judgeIPv6Form(view);
     if (malformed !== PASS) return malformed;
+    if (view.offload !== COMPLETE) {
+      const unborne = judgeOffload(view, this.#mtu);
+      if (unborne !== PASS) return unborne;
+    }
     if (view.isToGroup && !isMulticast6(view.destination6)) return GROUP_FRAME;
     const { icmpType } = view;
     if (icmpType !== NONE) {

@@ -11,8 +11,6 @@ import {
   IPV6_TRANSPORT,
   SOUND,
 } from "../../wire/malformed.ts";
-import { COMPLETE } from "../../wire/virtio-net.ts";
-import { judgeOffload } from "../offload.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 
 const FORMAT = verdictOf("ipv6.format");
@@ -29,8 +27,7 @@ VERDICTS[IPV6_TRANSPORT] = verdictOf("ipv6.transport");
 VERDICTS[IPV6_SOURCE] = verdictOf("ipv6.source");
 VERDICTS[IPV6_LOOPBACK] = verdictOf("ipv6.loopback");
 
-/** Judges the form of a frame whose type is IPv6's, and what its sender has left to do. `mtu`: of the link, in bytes. */
-export function judgeIPv6Form(view: FrameView, mtu: number): number {
-  const verdict = VERDICTS[view.malformed]!;
-  return verdict !== PASS || view.offload === COMPLETE ? verdict : judgeOffload(view, mtu);
+/** Judges the form of a frame whose type is IPv6's. */
+export function judgeIPv6Form(view: FrameView): number {
+  return VERDICTS[view.malformed]!;
 }
