@@ -159,4 +159,5 @@ async function tellStarts(count: number, kind: Kind): Promise<void> {
   }
 }
 
-if (process.argv[1]?.endsWith("/hosts.ts")) await hosts(Number(process.argv[2] ?? 60), process.argv[3] === "everything" ? "everything" : "nat");
+if (process.argv[1]?.endsWith("/hosts.ts"))
+  await hosts(Number(process.argv[2] ?? 60), process.argv[3] === "everything" ? "everything" : "nat");
