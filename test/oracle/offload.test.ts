@@ -10,7 +10,9 @@ import { generateFlowSession, generateSession } from "./generate.ts";
 import { withHeaders } from "./generate-offloads.ts";
 import { createFirst6 } from "./ipv6/first.ts";
 import { generateSession6 } from "./ipv6/generate.ts";
+import { createOracle6, judge6 } from "./ipv6/judge.ts";
 import { Tally6 } from "./ipv6/tally.ts";
+import { OFFLOAD_FAULTS } from "./offload.ts";
 import { Tally } from "./tally.ts";
 
 const ALL = process.env.SOFTNET_TEST_ALL === "1";
@@ -87,4 +89,23 @@ test("both guards say the same about IPv6 frames with a virtio-net header (L11)"
     ...MUST_DROP_6.filter((reason) => !tally.drops.has(reason)),
   ];
   assert.deepEqual(missing, [], "the generator must reach these too");
+});
+
+/** Sessions among which each planted bug must show. */
+const SESSIONS = 400;
+
+test("each bug about IPv6's headers that is planted in the second guard is found by such sessions (L11)", (t) => {
+  let left: readonly string[] = OFFLOAD_FAULTS;
+  for (let seed = FIRST_SEED; left.length > 0 && seed < FIRST_SEED + SESSIONS; seed++) {
+    const { options, steps } = withHeaders(generateSession6(seed));
+    const right = createOracle6(options);
+    const expected = steps.map((step) => judge6(right, step));
+    const found = left.filter((fault) => {
+      const wrong = createOracle6(options, new Set([fault]));
+      return steps.some((step, index) => judge6(wrong, step) !== expected[index]);
+    });
+    for (const fault of found) t.diagnostic(`session ${seed - FIRST_SEED + 1}: ${fault}`);
+    left = left.filter((fault) => !found.includes(fault));
+  }
+  assert.deepEqual(left, []);
 });

@@ -6,6 +6,7 @@ import { be16, be32, join } from "./build.ts";
 import { onesComplementSum, PASS, uint16 } from "./bytes.ts";
 import type { Packet } from "./ipv4.ts";
 import type { Packet6 } from "./ipv6/form.ts";
+import type { State6 } from "./ipv6/state.ts";
 import type { State } from "./state.ts";
 
 /** What is left to do; `size` is gso_size, 0 where nothing is to be cut. */
@@ -81,7 +82,8 @@ export function complete(state: State, given: Uint8Array, header: Uint8Array): J
     return { frame, left: COMPLETE };
   }
   const { kind, protocol, version } = said;
-  if (kind === "partial" && protocol === UDP && (version === 4 ? isDhcp(frame) : isDhcp6(frame))) {
+  const stays = version === 6 && state.ipv6?.fault("a DHCPv6 checksum stays partial");
+  if (kind === "partial" && protocol === UDP && (version === 4 ? isDhcp(frame) : isDhcp6(frame)) && !stays) {
     state.reach(`a DHCP${version === 6 ? "v6" : ""} datagram's checksum is completed`);
     completeAt(frame, TRANSPORT[version], TRANSPORT[version] + 6);
     return { frame, left: COMPLETE };
@@ -115,16 +117,30 @@ export function checkOffload(state: State, left: Left, frame: Uint8Array, packet
 }
 
 /** Form, 6, of IPv6's specification. */
-export function checkOffload6(state: State, left: Left, frame: Uint8Array, packet: Packet6): string {
+export function checkOffload6(six: State6, left: Left, frame: Uint8Array, packet: Packet6): string {
+  const { state } = six;
   if (left.kind === "complete") return PASS;
   const { protocol, fragment, payload, headers } = packet;
-  const padded = uint16(frame, 18) !== frame.length - 54;
-  if (left.kind !== "malformed" && headers.length > 0) {
+  const padded = uint16(frame, 18) !== frame.length - 54 && !six.fault("padding behind IPv6 segments passes");
+  const behind = headers.length > 0 && !six.fault("segments behind IPv6 extension headers pass");
+  if (left.kind !== "malformed" && behind) {
     state.reach("no offload of IPv6: an extension header");
     return "frame.offload";
   }
   return check(state, left, { version: 6, protocol, fragment, padded, payload, dhcp: [546, 547] });
 }
+
+/** Planted bugs that sessions with headers must find. */
+export const OFFLOAD_FAULTS = [
+  "a DHCPv6 checksum stays partial",
+  "padding behind IPv6 segments passes",
+  "segments behind IPv6 extension headers pass",
+  "kinds of IPv4 pass in IPv6",
+  "DHCPv6 in segments passes",
+  "SYN in IPv6 segments passes",
+  "257 segments of IPv6 pass",
+  "IPv6 segments longer than the MTU pass",
+] as const;
 
 interface Carried {
   readonly version: 4 | 6;
@@ -138,6 +154,8 @@ interface Carried {
 
 function check(state: State, left: Left, packet: Carried): string {
   const ipv6 = packet.version === 6 ? " of IPv6" : "";
+  const fault = (name: (typeof OFFLOAD_FAULTS)[number]): boolean =>
+    packet.version === 6 && state.ipv6?.fault(name) === true;
   const no = (what: string): string => {
     state.reach(`no offload${ipv6}: ${what}`);
     return "frame.offload";
@@ -146,7 +164,8 @@ function check(state: State, left: Left, packet: Carried): string {
   const ipHeader = packet.version === 6 ? 40 : 20;
   const total = ipHeader + payload.length;
   if (left.kind === "malformed") return no("a malformed header");
-  if (left.version !== packet.version) return no("a packet of the other family");
+  if (left.version !== packet.version && !fault("kinds of IPv4 pass in IPv6"))
+    return no("a packet of the other family");
   if (packet.protocol !== left.protocol) return no(`a packet of another protocol than ${left.protocol}`);
   if (packet.fragment) return no("a fragment");
   if (packet.padded) return no("padding");
@@ -158,17 +177,17 @@ function check(state: State, left: Left, packet: Carried): string {
     if (header < 20) return no("a TCP header that is too short");
     if (ipHeader + header > total) return no("a TCP header beyond the packet");
     const flags = payload[13]!;
-    if (Math.floor(flags / 2) % 2 === 1) return no("SYN in segments");
+    if (Math.floor(flags / 2) % 2 === 1 && !fault("SYN in IPv6 segments passes")) return no("SYN in segments");
     if (Math.floor(flags / 4) % 2 === 1) return no("RST in segments");
   } else {
     if (uint16(payload, 4) !== payload.length) return no("UDP of another length");
-    if ([uint16(payload, 0), uint16(payload, 2)].some((port) => packet.dhcp.includes(port)))
-      return no("DHCP in segments");
+    const isDhcp = [uint16(payload, 0), uint16(payload, 2)].some((port) => packet.dhcp.includes(port));
+    if (isDhcp && !fault("DHCPv6 in segments passes")) return no("DHCP in segments");
   }
   const segments = Math.ceil((payload.length - header) / left.size);
   const most = isTcp ? 256 : 128;
-  if (segments > most) return no(`more than ${most} segments`);
-  if (ipHeader + header + left.size > state.mtu) {
+  if (segments > most + (fault("257 segments of IPv6 pass") ? 1 : 0)) return no(`more than ${most} segments`);
+  if (ipHeader + header + left.size > state.mtu && !fault("IPv6 segments longer than the MTU pass")) {
     state.reach(`segments${ipv6} longer than the MTU`);
     return "frame.long";
   }

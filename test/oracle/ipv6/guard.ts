@@ -21,7 +21,7 @@ export function checkIpv6(six: State6, direction: Direction, frame: Uint8Array, 
   const fromVm = direction === "egress";
   const packet = readPacket(six, fromVm, frame);
   if (typeof packet === "string") return packet;
-  const unborne = checkOffload6(six.state, left, frame, packet);
+  const unborne = checkOffload6(six, left, frame, packet);
   if (unborne !== PASS) return unborne;
   const verdict = judge(six, fromVm, packet);
   if (verdict === PASS && fromVm) six.use(packet.source);
