@@ -10,7 +10,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT } from "../support/patience.ts";
 import { setFeatures } from "./harness/features.ts";
 import type { Guest } from "./harness/guest.ts";
-import { INTERNET6, online, openLab6, radvd, serve6 } from "./harness/ipv6.ts";
+import { dnsmasq6, INTERNET6, online, openLab6, serve6 } from "./harness/ipv6.ts";
 import { natGuest, tapOf } from "./harness/nat.ts";
 import { scene } from "./harness/nat6.ts";
 import { assertInnocent } from "./harness/softnet.ts";
@@ -33,7 +33,7 @@ type Open = (t: TestContext, ...args: string[]) => Promise<{ readonly lab: Lab; 
 const SCENES: Readonly<Record<string, Open>> = {
   async bridge(t, ...args) {
     const lab = openLab6(t);
-    await radvd(lab);
+    await dnsmasq6(lab);
     return { lab, guest: await lab.guest({ bare: false, args: ["--ipv6", ...args] }) };
   },
   async nat(t, ...args) {
@@ -42,7 +42,7 @@ const SCENES: Readonly<Record<string, Open>> = {
   },
 };
 
-const NEEDS = { ...labNeeds("radvd", "nft"), ...LIMIT };
+const NEEDS = { ...labNeeds("dnsmasq", "nft"), ...LIMIT };
 
 /** A guest with addresses, a server behind its router, and the file that softnet captures to. */
 async function setUp(open: Open, t: TestContext, ...args: string[]) {
