@@ -7,6 +7,7 @@ import type { ControlClient } from "../../../src/control/client.ts";
 import { lease } from "./clients.ts";
 import { ControlPath } from "./control.ts";
 import type { Guest } from "./guest.ts";
+import type { Namespace } from "./netns.ts";
 import { DhcpServer } from "./servers.ts";
 import { DNS_SERVER, INTERNET, INTERNET_2, Lab, NEIGHBOUR, tool } from "./topology.ts";
 
@@ -62,19 +63,28 @@ export async function startNamed(lab: Lab, resolver?: (lab: Lab) => Promise<void
     `--host-record=elsewhere.example.com,${INTERNET_2}`,
     "--cname=alias.example.com,target.cdn.example.net",
   ];
-  const dnsmasq = [
+  if (resolver !== undefined) await resolver(lab);
+  else await startDnsmasq(lab, lab.neighbour, DNS_SERVER, records);
+  await startDnsmasq(lab, lab.internet, INTERNET_2, records);
+}
+
+/** Starts dnsmasq as a DNS server that knows nothing but these records, which are options of its own. */
+export async function startDnsmasq(
+  lab: Lab,
+  namespace: Namespace,
+  address: string,
+  records: readonly string[],
+): Promise<void> {
+  const quiet = [
     "--keep-in-foreground",
+    "--no-daemon",
     "--no-resolv",
     "--no-hosts",
-    "--no-daemon",
-    "--bind-interfaces",
-    "--local-ttl=0",
+    "--conf-file=/dev/null",
+    "--pid-file=",
   ];
-  const server = [...dnsmasq, `--listen-address=${DNS_SERVER}`, "--conf-file=/dev/null", "--pid-file=", ...records];
-  if (resolver !== undefined) await resolver(lab);
-  else await lab.start(lab.neighbour, "dnsmasq", server).line(/started/);
-  const other = [...dnsmasq, `--listen-address=${INTERNET_2}`, "--conf-file=/dev/null", "--pid-file=", ...records];
-  await lab.start(lab.internet, "dnsmasq", other).line(/started/);
+  const listens = ["--bind-interfaces", `--listen-address=${address}`, "--local-ttl=0"];
+  await lab.start(namespace, "dnsmasq", [...quiet, ...listens, ...records]).line(/started/);
 }
 
 /** `resolver`: starts another announced DNS server in dnsmasq's place. `more`: more options of softnet. */
