@@ -18,6 +18,7 @@ import { PATIENCE } from "./patience.ts";
 
 /** Which Debian package brings a program. */
 const PACKAGES = {
+  "apt-get": "apt",
   tmux: "tmux",
   tshark: "tshark",
   capinfos: "wireshark-common",
@@ -63,6 +64,7 @@ const PACKAGES = {
   "nats-server": "nats-server",
   nft: "nftables",
   nginx: "nginx-light",
+  npm: "npm",
   openssl: "openssl",
   passt: "passt",
   ping: "iputils-ping",
@@ -86,6 +88,7 @@ const PACKAGES = {
   ufw: "ufw",
   unbound: "unbound",
   virsh: "libvirt-clients",
+  wget: "wget",
   zsh: "zsh",
   unshare: "util-linux",
 } as const;
