@@ -116,7 +116,7 @@ suite("rules by name with the programs of CI jobs", () => {
       ...NEEDS,
       ...needs(client.tool, ...SERVER),
     }, async (t) => {
-      const resolver = (lab: Lab): Promise<void> =>
+      const resolver = (lab: Lab): Promise<unknown> =>
         startDnsmasq(
           lab,
           lab.neighbour,

@@ -86,7 +86,7 @@ suite("rules by name with tunnels in DNS", () => {
       ...NEEDS,
       ...needs(...tunnel.tools),
     }, async (t) => {
-      const resolver = (lab: Lab): Promise<void> =>
+      const resolver = (lab: Lab): Promise<unknown> =>
         startDnsmasq(lab, lab.neighbour, DNS_SERVER, [
           `--server=/${DOMAIN}/${INTERNET}`,
           `--host-record=good.example.com,${INTERNET}`,

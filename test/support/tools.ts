@@ -55,8 +55,10 @@ const PACKAGES = {
   ip: "iproute2",
   iperf3: "iperf3",
   iptables: "iptables",
+  kresd: "knot-resolver",
   "kea-dhcp4": "kea-dhcp4-server",
   "kea-dhcp6": "kea-dhcp6-server",
+  "libbindbackend.so": "pdns-backend-bind",
   libvirtd: "libvirt-daemon-system",
   lintian: "lintian",
   man: "man-db",
@@ -71,6 +73,7 @@ const PACKAGES = {
   npm: "npm",
   openssl: "openssl",
   passt: "passt",
+  pdns_server: "pdns-server",
   ping: "iputils-ping",
   podman: "podman",
   prometheus: "prometheus",
@@ -100,6 +103,7 @@ const PACKAGES = {
 /** What is no program in PATH: libraries, scapy, which Debian's own Python must find, and that Python itself. */
 const FILES: Partial<Record<Tool, string>> = {
   "arm64-libraries": "/usr/aarch64-linux-gnu/lib/libatomic.so.1",
+  "libbindbackend.so": `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/pdns/libbindbackend.so`,
   netavark: "/usr/lib/podman/netavark",
   python3: "/usr/bin/python3",
   scapy: "/usr/lib/python3/dist-packages/scapy",

@@ -8,6 +8,7 @@ import { lease } from "./clients.ts";
 import { ControlPath } from "./control.ts";
 import type { Guest } from "./guest.ts";
 import type { Namespace } from "./netns.ts";
+import type { Program } from "./program.ts";
 import { DhcpServer } from "./servers.ts";
 import { DNS_SERVER, INTERNET, INTERNET_2, Lab, NEIGHBOUR, tool } from "./topology.ts";
 
@@ -24,10 +25,10 @@ export interface NameScene {
   run(command: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-/** Runs programs of a guest's, which resolve by the lab's server. */
-export function runNamed(lab: Lab, guest: Guest): NameScene["run"] {
-  const resolvConf = join(lab.directory, "resolv.conf");
-  writeFileSync(resolvConf, `nameserver ${DNS_SERVER}\n`);
+/** Runs programs of a guest's, which resolve by this server; default: the lab's. */
+export function runNamed(lab: Lab, guest: Guest, server: string = DNS_SERVER): NameScene["run"] {
+  const resolvConf = join(lab.directory, `resolv.conf-${server}`);
+  writeFileSync(resolvConf, `nameserver ${server}\n`);
   const within = [
     "-m",
     "--propagation",
@@ -42,7 +43,7 @@ export function runNamed(lab: Lab, guest: Guest): NameScene["run"] {
 }
 
 /** Starts a web server with many names, and what resolves them; `resolver`: instead of dnsmasq. */
-export async function startNamed(lab: Lab, resolver?: (lab: Lab) => Promise<void>): Promise<void> {
+export async function startNamed(lab: Lab, resolver?: (lab: Lab) => Promise<unknown>): Promise<void> {
   const key = join(lab.directory, "key.pem");
   const certificate = join(lab.directory, "certificate.pem");
   const subject = ["-subj", "/CN=softnet lab", "-days", "2", "-keyout", key, "-out", certificate];
@@ -74,7 +75,7 @@ export async function startDnsmasq(
   namespace: Namespace,
   address: string,
   records: readonly string[],
-): Promise<void> {
+): Promise<Program> {
   const quiet = [
     "--keep-in-foreground",
     "--no-daemon",
@@ -84,14 +85,16 @@ export async function startDnsmasq(
     "--pid-file=",
   ];
   const listens = ["--bind-interfaces", `--listen-address=${address}`, "--local-ttl=0"];
-  await lab.start(namespace, "dnsmasq", [...quiet, ...listens, ...records]).line(/started/);
+  const program = lab.start(namespace, "dnsmasq", [...quiet, ...listens, ...records]);
+  await program.line(/started/);
+  return program;
 }
 
 /** `resolver`: starts another announced DNS server in dnsmasq's place. `more`: more options of softnet. */
 export async function openNameScene(
   t: TestContext,
   only?: string,
-  resolver?: (lab: Lab) => Promise<void>,
+  resolver?: (lab: Lab) => Promise<unknown>,
   more: readonly string[] = [],
 ): Promise<NameScene> {
   const lab = Lab.open(t);

@@ -16,9 +16,9 @@ export const GUARDED = "guarded.example.com";
 const TENANTS = [ALLOWED, FORBIDDEN, GUARDED];
 
 /** All tenants' names at the announced server. */
-export function resolveTenants(lab: Lab): Promise<void> {
+export async function resolveTenants(lab: Lab): Promise<void> {
   const records = TENANTS.map((name) => `--host-record=${name},${INTERNET_2}`);
-  return startDnsmasq(lab, lab.neighbour, DNS_SERVER, records);
+  await startDnsmasq(lab, lab.neighbour, DNS_SERVER, records);
 }
 
 export interface Certificate {
