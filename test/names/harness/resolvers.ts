@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Guest } from "../../lab/harness/guest.ts";
 import type { Namespace } from "../../lab/harness/netns.ts";
-import { type Program, until } from "../../lab/harness/program.ts";
+import { until } from "../../lab/harness/program.ts";
 import { DNS_SERVER, INTERNET, type Lab } from "../../lab/harness/topology.ts";
 import type { Tool } from "../../support/tools.ts";
 
@@ -72,12 +73,6 @@ export const RESOLVERS = {
     command: (place) =>
       unbound(place, ' module-config: "dns64 iterator"\n dns64-prefix: 64:ff9b::/96\n', authZone(place.folder, false)),
   },
-  /** In the guest: keeps answers, asks the announced server in mixed case and takes no answer in another one. */
-  "unbound in the guest": {
-    tools: ["unbound"],
-    command: (place) =>
-      unbound(place, ' module-config: "iterator"\n', `forward-zone:\n name: "."\n forward-addr: ${DNS_SERVER}\n`),
-  },
   named: {
     tools: ["named"],
     command({ folder, address }) {
@@ -131,23 +126,90 @@ export const RESOLVERS = {
 
 export type ResolverName = keyof typeof RESOLVERS;
 
-/** Starts it, and waits until it listens; default: as the announced server. */
+interface GuestResolver extends Resolver {
+  /** Whether it asks for the target of an alias itself, also when an answer has all of the chain. */
+  readonly asksForTargets: boolean;
+}
+
+/** Resolvers in a guest, which ask the announced server alone. */
+export const GUEST_RESOLVERS = {
+  /** Asks in mixed case, and takes no answer in another one. */
+  unbound: {
+    tools: ["unbound"],
+    command: (place) =>
+      unbound(place, ' module-config: "iterator"\n', `forward-zone:\n name: "."\n forward-addr: ${DNS_SERVER}\n`),
+    asksForTargets: true,
+  },
+  named: {
+    tools: ["named"],
+    command({ folder, address }) {
+      writeFileSync(
+        join(folder, "conf"),
+        `options { directory "${folder}"; pid-file none; listen-on { ${address}; }; listen-on-v6 { none; };\n` +
+          ` session-keyfile none; recursion yes; dnssec-validation no; forward only; forwarders { ${DNS_SERVER}; }; };\n` +
+          "controls { };\n",
+      );
+      return ["named", "-g", "-c", join(folder, "conf")];
+    },
+    asksForTargets: true,
+  },
+  kresd: {
+    tools: ["kresd"],
+    command({ folder, address }) {
+      writeFileSync(
+        join(folder, "conf"),
+        `log_target("stderr")\nnet.listen("${address}", 53, { kind = "dns" })\ncache.size = 10 * MB\nnet.ipv6 = false\n` +
+          'trust_anchors.remove(".")\nmodules.unload("ta_update")\nmodules.unload("priming")\n' +
+          `policy.add(policy.all(policy.FORWARD({"${DNS_SERVER}"})))\n`,
+      );
+      return ["kresd", "-n", "-c", join(folder, "conf"), folder];
+    },
+    asksForTargets: true,
+  },
+  dnsmasq: {
+    tools: ["dnsmasq"],
+    command: ({ address }) => [
+      ...["dnsmasq", "--no-daemon", "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--pid-file="],
+      ...["--bind-interfaces", `--listen-address=${address}`, `--server=${DNS_SERVER}`],
+    ],
+    asksForTargets: false,
+  },
+} as const satisfies Readonly<Record<string, GuestResolver>>;
+
+export type GuestResolverName = keyof typeof GUEST_RESOLVERS;
+
+/** Starts a server with the lab's zone, and waits until it listens; default: as the announced server. */
 export async function startResolver(
   lab: Lab,
   name: ResolverName,
   namespace: Namespace = lab.neighbour,
   address: string = DNS_SERVER,
-): Promise<Program> {
+): Promise<void> {
   if (name === "kresd") await startResolver(lab, "pdns_server", lab.internet, INTERNET);
+  await startServer(lab, name, RESOLVERS[name], namespace, address);
+}
+
+/** Starts a resolver in a guest, at 127.0.0.1. */
+export async function startGuestResolver(guest: Guest, name: GuestResolverName): Promise<void> {
+  guest.namespace.ip("link", "set", "lo", "up");
+  await startServer(guest.lab, `${name} in the guest`, GUEST_RESOLVERS[name], guest.namespace, "127.0.0.1");
+}
+
+async function startServer(
+  lab: Lab,
+  name: string,
+  resolver: Resolver,
+  namespace: Namespace,
+  address: string,
+): Promise<void> {
   const folder = join(lab.directory, name.replaceAll(" ", "-"));
   mkdirSync(folder);
   writeFileSync(join(folder, "zone"), zoneOf(RECORDS));
-  const [command, ...args] = RESOLVERS[name].command({ folder, address });
+  const [command, ...args] = resolver.command({ folder, address });
   const server = lab.start(namespace, command!, args);
   await until(`${name} listens`, async () => {
     assert.equal(server.exit, undefined, server.text());
     const { stdout } = await namespace.run("ss", ["-lnu"]);
     return stdout.includes(address.includes(":") ? `[${address}]:53` : `${address}:53`);
   });
-  return server;
 }
