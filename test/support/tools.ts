@@ -32,6 +32,8 @@ const PACKAGES = {
   bridge: "iproute2",
   busybox: "busybox-static",
   connmand: "connman",
+  certutil: "libnss3-tools",
+  chromium: "chromium",
   curl: "curl",
   dhclient: "isc-dhcp-client",
   dhcpcd: "dhcpcd-base",
