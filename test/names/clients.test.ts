@@ -17,7 +17,7 @@ import { needs, type Tool } from "../support/tools.ts";
 import { type Origin, PACKAGE, PAGE, PRIVATE_GIT, startOrigin, VERSION } from "./harness/origin.ts";
 
 const NEEDS = { ...labNeeds("udhcpc", "dhcpd", "dnsmasq", "openssl"), ...LIMIT };
-const SERVER = ["nginx", "git", "dpkg-deb"] as const satisfies readonly Tool[];
+const SERVER = ["nginx", "fcgiwrap", "git", "dpkg-deb"] as const satisfies readonly Tool[];
 const GOOD = "good.example.com";
 const EVIL = "evil.example.com";
 
@@ -78,8 +78,11 @@ const CLIENTS: readonly Client[] = [
   },
   {
     tool: "git",
-    command: "git -c http.sslCAInfo=$CA clone https://$HOST/tiny.git clone && cat clone/README",
-    through: new RegExp(PAGE),
+    // By files (the dumb protocol), and by talking with git-http-backend, as all large hosters have it.
+    command:
+      "set -e; for path in tiny.git smart/tiny.git; do git -c http.sslCAInfo=$CA clone https://$HOST/$path clone; " +
+      "cat clone/README; rm -r clone; done",
+    through: new RegExp(`${PAGE}\n${PAGE}`),
     unknown: /Could not resolve host/,
     refused: /Failed to connect|Couldn't connect/,
     reset: /reset by peer|GnuTLS recv error|TLS connection/,

@@ -46,6 +46,7 @@ const PACKAGES = {
   dnsmasq: "dnsmasq-base",
   dockerd: "docker.io",
   "dpkg-deb": "dpkg",
+  fcgiwrap: "fcgiwrap",
   "firewall-cmd": "firewalld",
   fish: "fish",
   git: "git",

@@ -4,8 +4,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { until } from "../../lab/harness/program.ts";
 import { INTERNET_2, type Lab } from "../../lab/harness/topology.ts";
 import { makeCertificate, startNginx } from "./tenants.ts";
 
@@ -32,10 +33,23 @@ export async function startOrigin(lab: Lab, names: readonly string[]): Promise<O
     writeNpm(made, join(root, "npm"), `https://${name}/npm`);
     writeGit(made, join(root, "tiny.git"));
   }
+  const socket = join(folder, "cgi");
+  const cgi = lab.start(lab.internet, "fcgiwrap", ["-s", `unix:${socket}`], { env: PRIVATE_GIT });
+  await until("the CGI server listens", () => {
+    if (cgi.exit !== undefined) throw new Error(`it has ended\n${cgi.text()}`);
+    return existsSync(socket);
+  });
+  const parameters = {
+    ...{ SCRIPT_FILENAME: "/usr/lib/git-core/git-http-backend", GIT_PROJECT_ROOT: `${join(folder, "www")}/$host` },
+    ...{ GIT_HTTP_EXPORT_ALL: "1", PATH_INFO: "$1", REQUEST_METHOD: "$request_method" },
+    ...{ QUERY_STRING: "$query_string", CONTENT_TYPE: "$content_type", CONTENT_LENGTH: "$content_length" },
+  };
+  const lines = Object.entries(parameters).map(([name, value]) => `      fastcgi_param ${name} ${value};\n`);
   const server =
     `  server {\n    listen ${INTERNET_2}:80;\n    listen ${INTERNET_2}:443 ssl http2;\n` +
     `    ssl_certificate ${certificate};\n    ssl_certificate_key ${key};\n    root ${join(folder, "www")}/$host;\n` +
-    `    location = /npm/${PACKAGE} { default_type application/json; try_files /npm/${PACKAGE}.json =404; }\n  }\n`;
+    `    location = /npm/${PACKAGE} { default_type application/json; try_files /npm/${PACKAGE}.json =404; }\n` +
+    `    location ~ ^/smart(/.+)$ {\n${lines.join("")}      fastcgi_pass unix:${socket};\n    }\n  }\n`;
   await startNginx(lab, folder, server);
   return { authority: certificate };
 }
@@ -71,7 +85,7 @@ function writeNpm(made: string, root: string, url: string): void {
   );
 }
 
-/** A repository with one commit, for clients that read its files by HTTP. */
+/** A repository with one commit: for clients that read its files, and below /smart for those that talk with Git. */
 function writeGit(made: string, root: string): void {
   const tree = join(made, "git");
   const git = (...args: readonly string[]): void => {
