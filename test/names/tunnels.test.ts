@@ -34,7 +34,7 @@ interface Tunnel {
   readonly denied: RegExp;
 }
 
-const TUNNELS: Readonly<Record<string, Tunnel>> = {
+const TUNNELS = {
   iodine: {
     tools: ["iodine", "iodined"],
     async serve(lab) {
@@ -70,7 +70,7 @@ const TUNNELS: Readonly<Record<string, Tunnel>> = {
     },
     denied: /No such domain|Name Error|NXDOMAIN/i,
   },
-};
+} as const satisfies Readonly<Record<string, Tunnel>>;
 
 /** Waits until something goes through the tunnel. */
 async function comesUp(tunnel: Tunnel, guest: Guest, program: Program, who: string): Promise<void> {
@@ -81,7 +81,7 @@ async function comesUp(tunnel: Tunnel, guest: Guest, program: Program, who: stri
 }
 
 suite("rules by name with tunnels in DNS", () => {
-  for (const [name, tunnel] of Object.entries(TUNNELS)) {
+  for (const [name, tunnel] of Object.entries<Tunnel>(TUNNELS)) {
     test(`N1 ${name}: traffic in DNS gets through where lookups are open, and not behind a list`, {
       ...NEEDS,
       ...needs(...tunnel.tools),
@@ -122,4 +122,42 @@ suite("rules by name with tunnels in DNS", () => {
       assert.match(stdout, /host=good/, stderr);
     });
   }
+
+  test("N1 a wildcard over a tunnel's own domain leaves it 500 questions, then one a second", {
+    ...NEEDS,
+    ...needs(...TUNNELS.iodine.tools),
+  }, async (t) => {
+    let asked = (): number => 0;
+    const scene = await openNameScene(t, `*.${DOMAIN}`, async (lab) => {
+      const records = [`--server=/${DOMAIN}/${INTERNET}`, "--log-queries"];
+      const server = await startDnsmasq(lab, lab.neighbour, DNS_SERVER, records);
+      asked = () => server.count(/ query\[/);
+    });
+    const { lab, guest, client } = scene;
+    await TUNNELS.iodine.serve(lab);
+    const begin = performance.now();
+    const program = TUNNELS.iodine.start(guest);
+    await comesUp(TUNNELS.iodine, guest, program, "behind a wildcard");
+    const spent = async (): Promise<boolean> => ((await dropsOf(client!))["dns.budget"] ?? 0) > 20;
+    let carried = 0;
+    while (!(await spent())) {
+      const { stdout } = await guest.namespace.run("ping", [
+        "-n",
+        "-q",
+        "-c",
+        "100",
+        "-i",
+        "0.02",
+        "-W",
+        "1",
+        "-s",
+        "500",
+        FAR_END,
+      ]);
+      carried += Number(/(\d+) received/.exec(stdout)?.[1] ?? 0);
+    }
+    const seconds = (performance.now() - begin) / 1000;
+    t.diagnostic(`${carried} echoes of 500 bytes, ${asked()} questions in ${seconds.toFixed(1)} s`);
+    assert.ok(asked() <= 500 + seconds + 1, `${asked()} questions in ${seconds} s`);
+  });
 });
