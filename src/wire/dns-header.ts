@@ -27,6 +27,7 @@ export const CLASS_IN = 1;
 /** Types of records and questions. */
 export const RECORD_A = 1;
 export const RECORD_CNAME = 5;
+export const RECORD_SOA = 6;
 export const RECORD_AAAA = 28;
 /** RFC 6672. */
 export const RECORD_DNAME = 39;

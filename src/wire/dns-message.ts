@@ -23,6 +23,7 @@ import {
   DNS_TRAILING,
   RCODE_NO_ERROR,
   RECORD_OPT,
+  RECORD_SOA,
 } from "./dns-header.ts";
 import { DnsName, NO_NAME } from "./dns-name.ts";
 import { LONGEST_NAME } from "./host-name.ts";
@@ -31,6 +32,11 @@ import { LONGEST_NAME } from "./host-name.ts";
 const QUESTION_FIELDS = 4;
 /** EDNS (RFC 6891 6.1.2): the root's name, then type, UDP payload size, extended RCODE, version, flags, length. */
 const OPT = { type: 1, payloadSize: 3, extendedRcode: 5, version: 6, flags: 7, length: 9, size: 11 } as const;
+/**
+ * SOA (RFC 1035 3.3.13): the root's name, then type, class, TTL and length of the data, which is the root twice and five numbers.
+ * All that is not named is 0, the TTL and the zone's least TTL too.
+ */
+const SOA = { type: 1, class: 3, length: 9, size: 33, data: 22 } as const;
 /** RFC 3225 3. */
 const DNSSEC_OK = 0x8000;
 /** What softnet says that it takes: as much as passes every path (RFC 9715 3.1). */
@@ -41,7 +47,7 @@ const BAD_VERSION = 1;
 const TCP_LENGTH = 2;
 
 /** Bytes of the longest message that `putDnsAnswer` writes, with the length that TCP puts before it. */
-export const LONGEST_DNS_ANSWER = TCP_LENGTH + DNS_HEADER + LONGEST_NAME + QUESTION_FIELDS + OPT.size;
+export const LONGEST_DNS_ANSWER = TCP_LENGTH + DNS_HEADER + LONGEST_NAME + QUESTION_FIELDS + SOA.size + OPT.size;
 
 /** A message with one question. Reused for every message: `read` sets all fields. */
 export class DnsQuestion {
@@ -119,7 +125,8 @@ export class DnsQuestion {
  * byte for byte from the message at `at` of `bytes`, which `question` has read: its result was DNS_SOUND or DNS_CLASS.
  * `bytes` must be other memory than `out`. Returns the bytes written, with TCP's length if `overTcp`.
  *
- * There is no SOA record, so no resolver keeps the answer (RFC 2308 5), and a changed policy works for the next question.
+ * A SOA record of the root says that nobody may keep the answer (RFC 2308 5), so that a changed policy works for the next
+ * question. Without one a resolver should not keep it either, but Knot Resolver 5 does, for 9 hours.
  */
 export function putDnsAnswer(
   out: Uint8Array,
@@ -138,11 +145,15 @@ export function putDnsAnswer(
   put16(out, message + DNS_FIELDS.flags, DNS_RESPONSE | DNS_RECURSION_AVAILABLE | copied | code);
   put16(out, message + DNS_FIELDS.questions, 1);
   put16(out, message + DNS_FIELDS.answers, 0);
-  put16(out, message + DNS_FIELDS.authorities, 0);
+  put16(out, message + DNS_FIELDS.authorities, wrongVersion ? 0 : 1);
   put16(out, message + DNS_FIELDS.additionals, question.hasEdns ? 1 : 0);
   let length: number = DNS_HEADER;
   for (const end = DNS_HEADER + question.questionLength; length < end; length++) {
     out[message + length] = bytes[at + length]!;
+  }
+  if (!wrongVersion) {
+    putStartOfAuthority(out, message + length);
+    length += SOA.size;
   }
   if (question.hasEdns) {
     putEdns(out, message + length, wrongVersion ? BAD_VERSION : 0, question.ednsFlags & DNSSEC_OK);
@@ -151,6 +162,13 @@ export function putDnsAnswer(
   if (!overTcp) return length;
   put16(out, to, length);
   return TCP_LENGTH + length;
+}
+
+function putStartOfAuthority(out: Uint8Array, at: number): void {
+  out.fill(0, at, at + SOA.size);
+  put16(out, at + SOA.type, RECORD_SOA);
+  put16(out, at + SOA.class, CLASS_IN);
+  put16(out, at + SOA.length, SOA.data);
 }
 
 /** An OPT record of version 0 without options. DO is copied (RFC 4035 3.2.1). */

@@ -167,6 +167,9 @@ test("compressed names, as RFC 1035 4.1.4 has them", () => {
   }
 });
 
+/** SOA: the root, type 6, class 1, TTL 0, 22 bytes: the root twice, and serial, three times and the least TTL of 0 (RFC 1035 3.3.13). */
+const SOA = `00 0006 0001 00000000 0016 00 00 ${"00000000".repeat(5)}`;
+
 function answer(hex: string, rcode: number, overTcp: boolean): Buffer {
   const question = new DnsQuestion();
   const message = bytes(hex);
@@ -180,28 +183,28 @@ function answer(hex: string, rcode: number, overTcp: boolean): Buffer {
   return out.subarray(2, 2 + length);
 }
 
-test("the name does not exist: the question as it was asked, and nothing else (RFC 1035 4.1.1)", () => {
+test("the name does not exist: the question as it was asked, and a SOA record that nobody keeps it (RFC 2308 5)", () => {
   assert.deepEqual(
     answer(HEADER + QUESTION, RCODE_NAME_ERROR, false),
-    bytes(`4242 8183 0001 0000 0000 0000 ${QUESTION}`),
+    bytes(`4242 8183 0001 0000 0001 0000 ${QUESTION} ${SOA}`),
   );
 });
 
 test("no record of this type", () => {
   assert.deepEqual(
     answer(HEADER + QUESTION, RCODE_NO_ERROR, false),
-    bytes(`4242 8180 0001 0000 0000 0000 ${QUESTION}`),
+    bytes(`4242 8180 0001 0000 0001 0000 ${QUESTION} ${SOA}`),
   );
 });
 
 test("over TCP the message's length comes first (RFC 1035 4.2.2)", () => {
-  const message = `4242 8183 0001 0000 0000 0001 ${QUESTION} ${OPT}`;
-  assert.deepEqual(answer(WITH_EDNS + QUESTION + OPT, RCODE_NAME_ERROR, true), bytes(`002c ${message}`));
+  const message = `4242 8183 0001 0000 0001 0001 ${QUESTION} ${SOA} ${OPT}`;
+  assert.deepEqual(answer(WITH_EDNS + QUESTION + OPT, RCODE_NAME_ERROR, true), bytes(`004d ${message}`));
 });
 
 test("EDNS gets EDNS without options, with DO as it was (RFC 6891 6.1.1, RFC 4035 3.2.1)", () => {
   const asked = `${WITH_EDNS} ${QUESTION} 00 0029 1000 00 00 7fff 0008 000c 0004 00000000`;
-  const message = `4242 8183 0001 0000 0000 0001 ${QUESTION} 00 0029 04d0 00 00 0000 0000`;
+  const message = `4242 8183 0001 0000 0001 0001 ${QUESTION} ${SOA} 00 0029 04d0 00 00 0000 0000`;
   assert.deepEqual(answer(asked, RCODE_NAME_ERROR, false), bytes(message));
 });
 

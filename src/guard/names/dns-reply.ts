@@ -1,13 +1,15 @@
 /** The datagram with softnet's own answer to a question by UDP, in the server's place (docs/guard-names.md). */
+import { LONGEST_DNS_ANSWER } from "../../wire/dns-message.ts";
 import { ETHERNET_HEADER, putEthernet, SHORTEST_FRAME, TYPE_IPV6 } from "../../wire/ethernet.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { IPV4_HEADER, PROTOCOL_UDP, putIPv4Header } from "../../wire/ipv4.ts";
 import { IPV6_HEADER, putIPv6HeaderOfWords } from "../../wire/ipv6.ts";
+import { TCP_HEADER } from "../../wire/tcp.ts";
 import { putUdpHeader, putUdpHeader6, UDP_HEADER } from "../../wire/udp.ts";
 import type { DnsGate } from "./dns-gate.ts";
 
 /** Bytes of the longest frame that answers by name: with IPv6, by TCP, a question of the longest name and EDNS. */
-export const LONGEST_NAME_ANSWER = 360;
+export const LONGEST_NAME_ANSWER = ETHERNET_HEADER + IPV6_HEADER + TCP_HEADER + LONGEST_DNS_ANSWER;
 
 /** Writes the frame to `out` at `at` and returns its length; 0 = there is no answer. */
 export function putDnsReply(gate: DnsGate, view: FrameView, verdict: number, out: Uint8Array, at: number): number {

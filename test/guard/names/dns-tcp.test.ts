@@ -1,7 +1,10 @@
 /** DNS over TCP: what the VM hears when a connection is broken off (docs/guard-names.md, DNS over TCP). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LONGEST_NAME_ANSWER } from "../../../src/guard/names/dns-reply.ts";
 import { put16 } from "../../../src/wire/bytes.ts";
+import { IPV4_HEADER } from "../../../src/wire/ipv4.ts";
+import { IPV6_HEADER } from "../../../src/wire/ipv6.ts";
 import { ACK_FLAG, FIN, RST } from "../segment.ts";
 import { fromVm, START, toVm } from "./segments.ts";
 import { A, answer, question, RESOLVER, World } from "./world.ts";
@@ -62,4 +65,17 @@ test("what a VM sends in a connection to its DNS server that was broken off, or 
   const unseen = world.refused(fromVm(0, framed(question(GOOD)), { ...words, own: OWN + 1 }));
   assert.equal(unseen.reason, "flow.unknown");
   assert.equal(unseen.answer?.tcpFlags, RST);
+});
+
+test("the longest answer of softnet's, by TCP to a question of the longest name with EDNS, has a place", () => {
+  const world = new World([GOOD]);
+  const length = connected(world);
+  const longest = [...["a", "b", "c"].map((letter) => letter.repeat(63)), "d".repeat(61)].join(".");
+  const asked = framed(question(longest, { opt: true }));
+  const words = { destination: RESOLVER, port: 53, own: OWN, acknowledgement: 9000 };
+  const { reason, answer: refused } = world.refused(fromVm(length, asked, words));
+  assert.equal(reason, "dns.denied");
+  // IPv6's header is longer.
+  const frame = refused!.transport + refused!.transportLength;
+  assert.equal(frame + IPV6_HEADER - IPV4_HEADER, LONGEST_NAME_ANSWER);
 });

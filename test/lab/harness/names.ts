@@ -7,6 +7,8 @@ import type { ControlClient } from "../../../src/control/client.ts";
 import { lease } from "./clients.ts";
 import { ControlPath } from "./control.ts";
 import type { Guest } from "./guest.ts";
+import type { Namespace } from "./netns.ts";
+import type { Program } from "./program.ts";
 import { DhcpServer } from "./servers.ts";
 import { DNS_SERVER, INTERNET, INTERNET_2, Lab, NEIGHBOUR, tool } from "./topology.ts";
 
@@ -23,10 +25,10 @@ export interface NameScene {
   run(command: string, ...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-/** Runs programs of a guest's, which resolve by the lab's server. */
-export function runNamed(lab: Lab, guest: Guest): NameScene["run"] {
-  const resolvConf = join(lab.directory, "resolv.conf");
-  writeFileSync(resolvConf, `nameserver ${DNS_SERVER}\n`);
+/** Runs programs of a guest's, which resolve by this server; default: the lab's. */
+export function runNamed(lab: Lab, guest: Guest, server: string = DNS_SERVER): NameScene["run"] {
+  const resolvConf = join(lab.directory, `resolv.conf-${server}`);
+  writeFileSync(resolvConf, `nameserver ${server}\n`);
   const within = [
     "-m",
     "--propagation",
@@ -41,7 +43,7 @@ export function runNamed(lab: Lab, guest: Guest): NameScene["run"] {
 }
 
 /** Starts a web server with many names, and what resolves them; `resolver`: instead of dnsmasq. */
-export async function startNamed(lab: Lab, resolver?: (lab: Lab) => Promise<void>): Promise<void> {
+export async function startNamed(lab: Lab, resolver?: (lab: Lab) => Promise<unknown>): Promise<void> {
   const key = join(lab.directory, "key.pem");
   const certificate = join(lab.directory, "certificate.pem");
   const subject = ["-subj", "/CN=softnet lab", "-days", "2", "-keyout", key, "-out", certificate];
@@ -62,26 +64,37 @@ export async function startNamed(lab: Lab, resolver?: (lab: Lab) => Promise<void
     `--host-record=elsewhere.example.com,${INTERNET_2}`,
     "--cname=alias.example.com,target.cdn.example.net",
   ];
-  const dnsmasq = [
+  if (resolver !== undefined) await resolver(lab);
+  else await startDnsmasq(lab, lab.neighbour, DNS_SERVER, records);
+  await startDnsmasq(lab, lab.internet, INTERNET_2, records);
+}
+
+/** Starts dnsmasq as a DNS server that knows nothing but these records, which are options of its own. */
+export async function startDnsmasq(
+  lab: Lab,
+  namespace: Namespace,
+  address: string,
+  records: readonly string[],
+): Promise<Program> {
+  const quiet = [
     "--keep-in-foreground",
+    "--no-daemon",
     "--no-resolv",
     "--no-hosts",
-    "--no-daemon",
-    "--bind-interfaces",
-    "--local-ttl=0",
+    "--conf-file=/dev/null",
+    "--pid-file=",
   ];
-  const server = [...dnsmasq, `--listen-address=${DNS_SERVER}`, "--conf-file=/dev/null", "--pid-file=", ...records];
-  if (resolver !== undefined) await resolver(lab);
-  else await lab.start(lab.neighbour, "dnsmasq", server).line(/started/);
-  const other = [...dnsmasq, `--listen-address=${INTERNET_2}`, "--conf-file=/dev/null", "--pid-file=", ...records];
-  await lab.start(lab.internet, "dnsmasq", other).line(/started/);
+  const listens = ["--bind-interfaces", `--listen-address=${address}`, "--local-ttl=0"];
+  const program = lab.start(namespace, "dnsmasq", [...quiet, ...listens, ...records]);
+  await program.line(/started/);
+  return program;
 }
 
 /** `resolver`: starts another announced DNS server in dnsmasq's place. `more`: more options of softnet. */
 export async function openNameScene(
   t: TestContext,
   only?: string,
-  resolver?: (lab: Lab) => Promise<void>,
+  resolver?: (lab: Lab) => Promise<unknown>,
   more: readonly string[] = [],
 ): Promise<NameScene> {
   const lab = Lab.open(t);

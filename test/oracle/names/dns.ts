@@ -56,8 +56,10 @@ export function ownAnswer({ id, flags, section, opt }: DnsQuestion, reason: stri
   const kept = flags & 0x0110;
   const record =
     opt === undefined ? [] : [0, 0, 41, ...be16(1232), badVersion ? 1 : 0, 0, opt.dnssecOk ? 128 : 0, 0, 0, 0];
-  const counts = [0, 1, 0, 0, 0, 0, 0, opt === undefined ? 0 : 1];
-  return join(be16(id), be16(0x8000 | kept | 0x80 | rcode), counts, section, record);
+  // The root's SOA: class IN, TTL 0, 22 bytes of zeros.
+  const authority = badVersion ? [] : [0, 0, 6, 0, 1, 0, 0, 0, 0, 0, 22, ...Array<number>(22).fill(0)];
+  const counts = [0, 1, 0, 0, 0, badVersion ? 0 : 1, 0, opt === undefined ? 0 : 1];
+  return join(be16(id), be16(0x8000 | kept | 0x80 | rcode), counts, section, authority, record);
 }
 
 export type Learned = readonly { readonly address: number; readonly ttl: number }[];
