@@ -137,6 +137,7 @@ export class HostHelper {
 
   async #ask(request: Request): Promise<Reply> {
     if (this.#lost !== undefined) throw new UserError(this.#lost);
+    if (this.#closed) throw new UserError("softnet is ending"); // a deadline would keep the process alive
     const { promise, resolve } = Promise.withResolvers<Reply>();
     const deadline = setTimeout(() => this.#lose("the host's helper gives no reply"), TIMEOUT);
     this.#waiting = { resolve, deadline };
