@@ -24,7 +24,8 @@ export class ClientConnection {
   readonly #outgoing = new Outgoing();
   #notices: Notices | undefined;
   readonly #events: Event[] = [];
-  #sentNotices = "[]";
+  /** Nothing yet: what softnet itself has found at the start may be over by the first look. */
+  #sentNotices = "";
   #route: Route6 | undefined;
   #sentRoute = "";
   #open = true;

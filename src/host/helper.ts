@@ -86,7 +86,8 @@ interface Member {
   changing: Changing;
   /** What is wrong at present: networks that overlap, firewalls that drop. */
   overlaps: readonly string[];
-  blocks: readonly string[];
+  /** Undefined before the first look at firewalls: until then what softnet itself has found stands. */
+  blocks: readonly string[] | undefined;
   /** Whether one of these takes IPv6 from the VM; undefined before the first look. */
   closed6: boolean | undefined;
 }
@@ -135,7 +136,7 @@ export class Helper {
       attached: undefined,
       changing: UNCHANGED,
       overlaps: [],
-      blocks: [],
+      blocks: undefined,
       closed6: undefined,
     };
     this.#members.add(member);
@@ -390,7 +391,10 @@ export class Helper {
         await immediate(); // many rules times many VMs: others have their turn
       }
     } catch {
-      // The next change brings the next look.
+      for (const member of [...this.#members].filter(isRouted)) {
+        member.blocks ??= []; // the next change brings the next look
+        sendNotices(member);
+      }
     }
   }
 }
@@ -399,6 +403,7 @@ function isRouted({ vm }: Member): boolean {
   return vm?.nat === true;
 }
 
-function sendNotices({ connection, overlaps, blocks }: Member): void {
-  connection.sendNotices([...overlaps, ...blocks]);
+function sendNotices(member: Member): void {
+  const { connection, overlaps, blocks } = member;
+  if (blocks !== undefined || !isRouted(member)) connection.sendNotices([...overlaps, ...(blocks ?? [])]);
 }

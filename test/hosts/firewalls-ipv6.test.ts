@@ -20,6 +20,8 @@ import { commandOf, connects, listen, warnings } from "./harness/vm.ts";
 async function open(t: Parameters<typeof scene>[0], firewall: Firewall): Promise<{ lab: Lab; host: PrivateHost }> {
   const { lab } = await scene(t);
   lab.host.sysctl({ "net/ipv4/ip_forward": firewall.turnsForwardingOn === true ? "0" : "1" });
+  // Docker turns IPv6 forwarding on, and with 1 the host would forget its own route.
+  lab.host.sysctl({ "net/ipv6/conf/up0/accept_ra": "2" });
   await listen(lab, lab.internet, INTERNET6, 80);
   return { lab, host: await PrivateHost.open(lab) };
 }

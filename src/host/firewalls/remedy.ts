@@ -75,8 +75,8 @@ function choose(place: Place, losses: Losses, bridge: string | undefined): Remed
   if (names.has("ufw-user-forward") || names.has("ufw6-user-forward")) return ufw(lost, bridge);
   if (place.leftOutByUfw) return withIPv6(ufw(lost, bridge));
   if (command === "nft") return nftables(place, lost, bridge);
-  const isDocker = names.has("DOCKER-USER");
-  const chain = isDocker ? "DOCKER-USER" : place.name;
+  const isDocker = isDockers(names);
+  const chain = userChainOf(place);
   const rules = bridge === undefined ? routedMatches(lost) : BRIDGED_MATCHES;
   return {
     program: isDocker ? "Docker" : "iptables",
@@ -87,6 +87,15 @@ function choose(place: Place, losses: Losses, bridge: string | undefined): Remed
       (rule) => `${command}${table === "filter" ? "" : ` -t ${table}`} -I ${chain} ${rule} -j ACCEPT`,
     ),
   };
+}
+
+/** Docker 20 makes its chains in IPv6's table too, but none for its user there. */
+function isDockers(names: ReadonlySet<string>): boolean {
+  return names.has("DOCKER-USER") || names.has("DOCKER");
+}
+
+function userChainOf({ name, names }: Place): string {
+  return names.has("DOCKER-USER") ? "DOCKER-USER" : name;
 }
 
 function routedMatches(lost: ReadonlySet<Lost>): string[] {
@@ -150,9 +159,9 @@ function firewalld(lost: ReadonlySet<Lost>): Remedy {
 }
 
 function nftables(place: Place, lost: ReadonlySet<Lost>, bridge: string | undefined): Remedy {
-  const { family, table, name, names } = place;
-  const isDocker = names.has("DOCKER-USER");
-  const chain = isDocker ? "DOCKER-USER" : name;
+  const { family, table, names } = place;
+  const isDocker = isDockers(names);
+  const chain = userChainOf(place);
   const routed = [
     ...(lost.has("sent") ? ['iifname "softnet*" accept'] : []),
     ...(lost.has("answers") ? ['oifname "softnet*" ct state established,related accept'] : []),

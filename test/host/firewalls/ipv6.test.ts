@@ -168,6 +168,15 @@ test("Docker's chain for its user in IPv6's table", skip, async () => {
   assert.deepEqual(await textsOf(ipv6), []);
 });
 
+test("Docker 20 has no chain for its user in IPv6's table", skip, async () => {
+  loadIp6tables("DROP", ":DOCKER - [0:0]", "FORWARD -o docker0 -j DOCKER");
+  const [text] = await textsOf(ipv6);
+  assert.match(
+    text!,
+    /^Docker drops .* lasts in ExecStartPost= lines of docker\.service: ip6tables -I FORWARD -i softnet/,
+  );
+});
+
 test("ufw has a command for both families: it is said once", skip, async () => {
   shell("nft flush ruleset");
   for (const [program, name] of [
