@@ -153,6 +153,7 @@ export class AttachedPort extends TapPort {
     const { attachment, warn } = this.#options;
     const now = this.#look();
     this.#seen = now;
+    if (this.#closed) return; // what changes now is that softnet puts it back
     if (now.name !== before.name) warn(`${before.name} is called ${now.name} now`);
     if (now.mtu !== before.mtu) warn(`${now.name} has an MTU of ${now.mtu} now, before it was ${before.mtu}`);
     if (now.isUp !== before.isUp) warn(now.isUp ? `${now.name} is up again` : `${now.name} is down: nothing passes`);

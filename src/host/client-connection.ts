@@ -24,9 +24,10 @@ export class ClientConnection {
   readonly #outgoing = new Outgoing();
   #notices: Notices | undefined;
   readonly #events: Event[] = [];
-  #sentNotices = "[]";
+  /** Nothing yet: what softnet itself has found at the start may be over by the first look. */
+  #sentNotices = "";
   #route: Route6 | undefined;
-  #sentRoute: boolean | undefined;
+  #sentRoute = "";
   #open = true;
 
   constructor(options: ClientConnectionOptions) {
@@ -43,11 +44,12 @@ export class ClientConnection {
     this.#send();
   }
 
-  /** Whether the host has an IPv6 default route. */
-  sendRoute(present: boolean): void {
-    if (!this.#open || present === this.#sentRoute) return;
-    this.#sentRoute = present;
-    this.#route = { kind: "route6", present };
+  /** What becomes of IPv6 behind the host. */
+  sendRoute(route: Omit<Route6, "kind">): void {
+    const text = JSON.stringify(route);
+    if (!this.#open || text === this.#sentRoute) return;
+    this.#sentRoute = text;
+    this.#route = { kind: "route6", ...route };
     this.#send();
   }
 

@@ -24,6 +24,7 @@ import {
   type Reply,
   type Request,
   type ReserveRequest,
+  type Route6,
 } from "./messages.ts";
 import { connectToHelper } from "./start.ts";
 
@@ -40,8 +41,8 @@ export class HostHelper {
   onNotices: (notices: readonly string[]) => void = () => {};
   /** Called with what happened on the host. */
   onEvent: (event: string) => void = () => {};
-  /** Called with whether the host has an IPv6 default route: once the VM is open, and whenever that changes. */
-  onRoute6: (present: boolean) => void = () => {};
+  /** Called with what becomes of IPv6 behind the host: once the VM is open, and whenever that changes. */
+  onRoute6: (route: Omit<Route6, "kind">) => void = () => {};
   readonly #libc: LinuxLibc;
   readonly #stream: UnixStream;
   /** Copies of the table's owner. */
@@ -137,6 +138,7 @@ export class HostHelper {
 
   async #ask(request: Request): Promise<Reply> {
     if (this.#lost !== undefined) throw new UserError(this.#lost);
+    if (this.#closed) throw new UserError("softnet is ending"); // a deadline would keep the process alive
     const { promise, resolve } = Promise.withResolvers<Reply>();
     const deadline = setTimeout(() => this.#lose("the host's helper gives no reply"), TIMEOUT);
     this.#waiting = { resolve, deadline };
@@ -170,7 +172,7 @@ export class HostHelper {
       const message = line === TOO_LONG ? undefined : parseReply(line);
       if (message?.kind === "notices") this.onNotices(message.notices);
       else if (message?.kind === "event") this.onEvent(message.event);
-      else if (message?.kind === "route6") this.onRoute6(message.present);
+      else if (message?.kind === "route6") this.onRoute6(message);
       else if (message !== undefined) this.#resolve(message);
     }
   }

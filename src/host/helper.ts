@@ -25,9 +25,9 @@ import { formatIPv4 } from "../wire/address.ts";
 import { AttachedInterface } from "./attached.ts";
 import { chooseSubnet } from "./choose.ts";
 import { ClientConnection } from "./client-connection.ts";
-import { type Firewalls, findBlocks } from "./firewalls/firewalls.ts";
+import { type Firewalls, findBlocks, routedPath } from "./firewalls/firewalls.ts";
 import { FirewallWatch } from "./firewalls/watch.ts";
-import { HostIPv6, type HostIPv6Tools } from "./host-ipv6.ts";
+import { HostIPv6, type HostIPv6Tools, uplink6Of } from "./host-ipv6.ts";
 import { listHost, readHostState, stateOf, uplinkOf } from "./host-state.ts";
 import { IpForwarding, type IpForwardingRecord } from "./ip-forwarding.ts";
 import { makeTable } from "./make-table.ts";
@@ -86,7 +86,10 @@ interface Member {
   changing: Changing;
   /** What is wrong at present: networks that overlap, firewalls that drop. */
   overlaps: readonly string[];
-  blocks: readonly string[];
+  /** Undefined before the first look at firewalls: until then what softnet itself has found stands. */
+  blocks: readonly string[] | undefined;
+  /** Whether one of these takes IPv6 from the VM; undefined before the first look. */
+  closed6: boolean | undefined;
 }
 
 const UNCHANGED: Changing = { reach: { allowed: [], answerable: [], closed: [], dns: [] } };
@@ -133,7 +136,8 @@ export class Helper {
       attached: undefined,
       changing: UNCHANGED,
       overlaps: [],
-      blocks: [],
+      blocks: undefined,
+      closed6: undefined,
     };
     this.#members.add(member);
   }
@@ -226,14 +230,16 @@ export class Helper {
     member.vm = vm;
     member.changing = changing;
     if (nat) this.#forwarding.open(tap);
-    if (prefix !== undefined) this.#openIPv6(member, vm);
+    if (prefix !== undefined) {
+      this.#ipv6.open(tap, prefix, nat);
+      this.#sendRoute(member);
+    }
     this.firewallsChanged();
     return {};
   }
 
-  #openIPv6({ connection }: Member, { tap, nat, prefix }: Vm): void {
-    this.#ipv6.open(tap, prefix!, nat);
-    connection.sendRoute(this.#ipv6.hasRoute);
+  #sendRoute({ connection, closed6 }: Member): void {
+    connection.sendRoute({ present: this.#ipv6.hasRoute, ...(closed6 !== undefined && { closed: closed6 }) });
   }
 
   #run(commands: readonly string[]): void {
@@ -317,12 +323,13 @@ export class Helper {
 
   #lookAtIPv6(): void {
     this.#ipv6.refresh();
-    for (const { connection, vm } of this.#members) {
+    for (const member of this.#members) {
+      const { connection, vm } = member;
       if (vm?.prefix === undefined) continue;
       if (this.#ipv6.restoreAddresses(vm.tap)) {
         connection.sendEvent(`IPv6 addresses of ${vm.tap} were gone: they are there again`);
       }
-      connection.sendRoute(this.#ipv6.hasRoute);
+      this.#sendRoute(member);
     }
   }
 
@@ -368,17 +375,26 @@ export class Helper {
   async #lookAtFirewalls(): Promise<void> {
     try {
       const firewalls = await this.#options.readFirewalls();
-      const uplink = uplinkOf(this.#options.libc);
+      const { libc } = this.#options;
+      const uplinks = { ipv4: uplinkOf(libc), ipv6: uplink6Of(libc) };
       for (const member of this.#members) {
         if (!isRouted(member)) continue;
-        const { tap, address, exposures } = member.vm!;
-        const path = { mode: "nat", tap, vm: address, uplink, exposed: exposures.length > 0 } as const;
-        member.blocks = findBlocks(firewalls, path).map(({ text }) => text);
+        const { tap, address, exposures, prefix } = member.vm!;
+        const vm = { address, prefix, exposed: exposures.length > 0 };
+        const blocks = findBlocks(firewalls, routedPath(tap, vm, uplinks));
+        member.blocks = blocks.map(({ text }) => text);
         sendNotices(member);
+        if (prefix !== undefined) {
+          member.closed6 = blocks.some(({ ipv6 }) => ipv6);
+          this.#sendRoute(member);
+        }
         await immediate(); // many rules times many VMs: others have their turn
       }
     } catch {
-      // The next change brings the next look.
+      for (const member of [...this.#members].filter(isRouted)) {
+        member.blocks ??= []; // the next change brings the next look
+        sendNotices(member);
+      }
     }
   }
 }
@@ -387,6 +403,7 @@ function isRouted({ vm }: Member): boolean {
   return vm?.nat === true;
 }
 
-function sendNotices({ connection, overlaps, blocks }: Member): void {
-  connection.sendNotices([...overlaps, ...blocks]);
+function sendNotices(member: Member): void {
+  const { connection, overlaps, blocks } = member;
+  if (blocks !== undefined || !isRouted(member)) connection.sendNotices([...overlaps, ...(blocks ?? [])]);
 }

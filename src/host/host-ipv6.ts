@@ -72,7 +72,7 @@ export class HostIPv6 {
 
   /** Whether the host has a route to global addresses but through softnet's own interfaces. */
   get hasRoute(): boolean {
-    return listRoutes6(this.#tools.libc).some((route) => !route.link.startsWith(OWN) && leadsOut(route));
+    return uplink6Of(this.#tools.libc) !== undefined;
   }
 
   /** Makes forwarding as it should be. Throws Error. */
@@ -102,6 +102,11 @@ export class HostIPv6 {
       return false;
     }
   }
+}
+
+/** The link of the host's first route to global addresses but through softnet's own interfaces. Throws Error when the kernel refuses. */
+export function uplink6Of(libc: LinuxLibc): string | undefined {
+  return listRoutes6(libc).find((route) => !route.link.startsWith(OWN) && leadsOut(route))?.link;
 }
 
 /** Pure. */

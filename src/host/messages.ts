@@ -12,7 +12,8 @@
  *   start, unbridge, detach               →   see attached.ts
  *                                          ←   notices: all that is wrong at present, whenever that changes
  *                                          ←   event: something that happened on the host
- *                                          ←   route6: whether the host has an IPv6 default route, at first and on change
+ *                                          ←   route6: whether the host has an IPv6 default route, and whether a firewall of its
+ *                                              drops the VM's IPv6 all the same; at first and on change
  *
  * The end of the connection is the end of the VM's network.
  */
@@ -103,6 +104,8 @@ export interface Event {
 export interface Route6 {
   readonly kind: "route6";
   readonly present: boolean;
+  /** Whether another firewall drops what a VM cannot do without; missing as long as that is not known. */
+  readonly closed?: boolean;
 }
 
 /** The helper's first byte: the socket that owns the table comes with it; or what is wrong, as a reply, behind it. */

@@ -30,6 +30,8 @@ export interface BridgeOptions {
   readonly bridge: string;
   /** Whether this port may exchange frames with ports that are not isolated alone. */
   readonly isolated: boolean;
+  /** IPv6, too. */
+  readonly ipv6?: boolean;
   /** The TAP's own MAC address, six bytes in hexadecimal, where it matters. */
   readonly address?: string;
   /** The number that the TAP shall have, where it matters. */
@@ -42,14 +44,14 @@ export interface BridgeOptions {
 
 /** Puts a new TAP on the bridge. Rejects with UserError when there is no such bridge, no permission, or no `ip`. */
 export async function openBridge(libc: LinuxLibc, options: BridgeOptions): Promise<Network> {
-  const { bridge: name, isolated, warn } = options;
+  const { bridge: name, isolated, ipv6 = false, warn } = options;
   const links = new Links(libc);
   let device: TapDevice | undefined;
   try {
     const bridge = findBridge(links, name);
     device = createTap(libc, `--bridge ${name}`, options.tapIndex);
     attach(libc, device, bridge, options);
-    await warnOfFilteredBridge(device.name, bridge.name, warn);
+    await warnOfFilteredBridge({ tap: device.name, bridge: bridge.name, ipv6 }, warn);
     const index = libc.if_nametoindex(device.name);
     const label = `TAP ${device.name} on bridge ${name}`;
     const state = new PortState(device.name, bridge.name, options.onPortState);

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
+import type { Card } from "../lab/harness/attached.ts";
 import type { Guest } from "../lab/harness/guest.ts";
 import {
   addresses6,
@@ -22,6 +23,7 @@ import {
   serve6,
 } from "../lab/harness/ipv6.ts";
 import { type Program, sleep, until } from "../lab/harness/program.ts";
+import { networkManager } from "../lab/harness/real-clients.ts";
 import { clearRegistry } from "../lab/harness/registry.ts";
 import { assertInnocent, Softnet } from "../lab/harness/softnet.ts";
 import { BRIDGE, type Lab, labNeeds, SIDE_BY_SIDE, tool } from "../lab/harness/topology.ts";
@@ -37,7 +39,7 @@ const NOBODY = "02:00:00:00:00:00";
 /** What takes long, or differs little from what is played every time. */
 const ALL = process.env.SOFTNET_TEST_ALL === "1";
 
-const guest6 = (lab: Lab): Promise<Guest> => lab.guest({ bare: false, args: ["--ipv6"] });
+const guest6 = (lab: Lab, card?: Card): Promise<Guest> => lab.guest({ bare: false, card, args: ["--ipv6"] });
 
 /** Through softnet to the router and, by TCP, to what is behind it. */
 async function reaches(guest: Guest): Promise<void> {
@@ -66,6 +68,11 @@ const CLIENTS = {
     const run = ["dhcpcd", "-B", "-d", "-6", "-f", config, "-c", "/bin/true", guest.link];
     return guest.start("sh", [tool("private-run.sh"), folder, ...run]);
   },
+  NetworkManager(guest: Guest): Program {
+    const methods = "[ipv4]\nmethod=disabled\n[ipv6]\nmethod=auto\ndhcp-duid=ll\n";
+    const [command, ...args] = networkManager(join(guest.lab.directory, "manager"), guest.link, methods);
+    return guest.start(command!, args);
+  },
 } as const;
 
 /** isc-dhcp-client for DHCPv6; the kernel takes the route from the advertisements. */
@@ -75,6 +82,11 @@ function dhclient6(guest: Guest, ...more: readonly string[]): Program {
   writeFileSync(config, "timeout 20;\n");
   const files = ["-cf", config, "-lf", join(folder, "leases-6"), "-pf", join(folder, "pid-6"), "-sf", tool("dhcp6.sh")];
   return guest.start("dhclient", ["-6", "-d", "-v", ...files, ...more, guest.link]);
+}
+
+/** The kernel makes a route for each address of its own; NetworkManager makes routes itself. */
+function isManaged({ namespace, link }: Guest): boolean {
+  return addresses6(namespace, link).some(({ scope, noprefixroute }) => scope === "global" && noprefixroute === true);
 }
 
 const taught = (guest: Guest, message: string, address: string): boolean =>
@@ -131,20 +143,25 @@ suite("IPv6 on a bridge", SIDE_BY_SIDE, () => {
   const every = [
     ["systemd-networkd", "radvd", radvd, "radvd"],
     ["dhcpcd", "dnsmasq", dnsmasq6, "dnsmasq"],
+    ["NetworkManager", "dnsmasq", dnsmasq6, "dnsmasq"],
   ] as const;
   const further = [
     ["systemd-networkd", "dnsmasq", dnsmasq6, "dnsmasq"],
     ["dhcpcd", "radvd", radvd, "radvd"],
+    ["NetworkManager", "radvd", radvd, "radvd"],
   ] as const;
   for (const [client, name, router, needed] of ALL ? [...every, ...further] : every) {
-    const tools: readonly Tool[] = [client, "unshare", needed];
+    const bus: readonly Tool[] = client === "NetworkManager" ? ["dbus-daemon"] : [];
+    const tools: readonly Tool[] = [client, "unshare", needed, ...bus];
     test(`${client} at ${name}`, { ...labNeeds(...tools), ...LIMIT }, async (t) => {
       const lab = openLab6(t);
       const server = await router(lab);
       await serve6(lab);
-      const guest = await guest6(lab);
+      // NetworkManager takes a TAP for somebody else's.
+      const guest = await guest6(lab, client === "NetworkManager" ? "veth" : undefined);
       const program = CLIENTS[client](guest);
       await online(guest.namespace, guest.link);
+      if (client === "NetworkManager") await until("its own address", () => isManaged(guest));
       if (name === "dnsmasq") {
         const leased = (address: string) => /^2001:db8:77::1[0-9a-f]{2}$/.test(address);
         await until("DHCPv6's address", () => globals(guest.namespace, guest.link).some(leased));

@@ -15,6 +15,8 @@ const OTHER = "10.77.0.22";
 const PYTHON = "/usr/bin/python3";
 const SIZE = 8 << 20;
 const IPV6 = 0x86dd;
+/** Milliseconds for which softnet waits for the host's helper. */
+const HELPER_DEADLINE = 60_000;
 
 async function detach(lab: Lab, port: string): Promise<{ code: number | null; stderr: string }> {
   const [command, ...args] = softnetCommand(["detach", port]);
@@ -166,7 +168,11 @@ suite("attached", SIDE_BY_SIDE, () => {
     const guest = await attachedGuest(lab, ADDRESS, "veth", ["--open-on-exit"]);
     const { port } = guest;
     const settings = (await lab.host.run("sh", ["-c", `cat /proc/sys/net/ipv4/conf/${BRIDGE}/arp_ignore`])).stdout;
+    const begin = performance.now();
     assert.deepEqual((await guest.stop()).exit, { code: 0, signal: null });
+    assert.ok(performance.now() - begin < HELPER_DEADLINE / 2, "it waited for a reply that could not come");
+    const wrong = guest.softnet!.records.filter(({ message }) => /taken out again/.test(String(message)));
+    assert.deepEqual(wrong, [], "it took softnet's own putting back for another program's");
     assert.equal(masterOf(lab.host, port), BRIDGE);
     assert.ok(await guest.ping(NEIGHBOUR), "detached, nothing filters");
     assert.equal((await lab.host.run("sh", ["-c", `cat /proc/sys/net/ipv4/conf/${port}/arp_ignore`])).stdout, settings);

@@ -97,6 +97,7 @@ async function openNetwork(libc: LinuxLibc, request: NetworkRequest): Promise<Ne
     return await openBridge(libc, {
       bridge,
       isolated,
+      ipv6: given.ipv6 ?? false,
       warn,
       onPortState,
       ...tapIndex,

@@ -12,21 +12,23 @@ export const GOING_ON = new Set(
   ),
 );
 
-/** Parses what `iptables -S` prints of a table. Lines that are no rules are left out. */
-export function parseIptables(text: string, table: string): Ruleset {
+/** `ip` of iptables, `ip6` of ip6tables. */
+export type IptablesFamily = "ip" | "ip6";
+
+/** Parses what `iptables -S` or `ip6tables -S` prints of a table. Lines that are no rules are left out. */
+export function parseIptables(text: string, table: string, family: IptablesFamily = "ip"): Ruleset {
   const lines = text.split("\n").map(words);
   const chains: Chain[] = [];
   for (const [command, name, policy] of lines) {
     if (name === undefined) continue;
-    if (command === "-P")
-      chains.push({ ...base(name), family: "ip", table, name, policy: policy?.toLowerCase() ?? "" });
-    if (command === "-N") chains.push({ family: "ip", table, name });
+    if (command === "-P") chains.push({ ...base(name), family, table, name, policy: policy?.toLowerCase() ?? "" });
+    if (command === "-N") chains.push({ family, table, name });
   }
   const names = new Set(chains.map(({ name }) => name));
   const rules: Rule[] = [];
   for (const [command, chain, ...rest] of lines) {
     if (command !== "-A" || chain === undefined) continue;
-    rules.push({ family: "ip", table, chain, expr: statements(rest, names) });
+    rules.push({ family, table, chain, expr: statements(rest, names, family) });
   }
   return { chains, rules };
 }
@@ -41,7 +43,7 @@ function words(line: string): string[] {
   return found.map((word) => (word.startsWith('"') ? word.slice(1, -1).replaceAll(/\\(.)/g, "$1") : word));
 }
 
-function statements(options: readonly string[], chains: ReadonlySet<string>): Statement[] {
+function statements(options: readonly string[], chains: ReadonlySet<string>, family: IptablesFamily): Statement[] {
   const found: Statement[] = [];
   let negated = false;
   for (let at = 0; at < options.length; at++) {
@@ -55,7 +57,7 @@ function statements(options: readonly string[], chains: ReadonlySet<string>): St
       found.push(target(value, option === "-g", chains));
       break; // what follows are the target's own options
     }
-    const matched = matchOf(option, value);
+    const matched = matchOf(option, value, family);
     if (matched !== undefined) {
       const { left, right } = matched;
       if (left !== undefined) found.push({ match: { op: negated ? "!=" : "==", left, right } });
@@ -77,7 +79,7 @@ interface Matched {
 }
 
 /** Undefined for what is not known. */
-function matchOf(option: string, value: string): Matched | undefined {
+function matchOf(option: string, value: string, family: IptablesFamily): Matched | undefined {
   switch (option) {
     case "-m": // its options follow
     case "--comment":
@@ -87,11 +89,11 @@ function matchOf(option: string, value: string): Matched | undefined {
     case "-o":
       return { left: { meta: { key: "oifname" } }, right: pattern(value) };
     case "-s":
-      return { left: { payload: { protocol: "ip", field: "saddr" } }, right: address(value) };
+      return { left: { payload: { protocol: family, field: "saddr" } }, right: address(value, family) };
     case "-d":
-      return { left: { payload: { protocol: "ip", field: "daddr" } }, right: address(value) };
+      return { left: { payload: { protocol: family, field: "daddr" } }, right: address(value, family) };
     case "-p":
-      return { left: { payload: { protocol: "ip", field: "protocol" } }, right: value };
+      return { left: { meta: { key: "l4proto" } }, right: value };
     case "--ctstate":
     case "--state":
       return { left: { ct: { key: "state" } }, right: value.toLowerCase().split(",") };
@@ -114,8 +116,8 @@ function pattern(name: string): string {
 }
 
 /** A mask that is no prefix (`10.0.9.0/255.0.255.0`) stays as it is: not understood. */
-function address(text: string): unknown {
-  const [addr = "", length = "32"] = text.split("/");
+function address(text: string, family: IptablesFamily): unknown {
+  const [addr = "", length = family === "ip" ? "32" : "128"] = text.split("/");
   const len = Number(length);
   return Number.isInteger(len) ? { prefix: { addr, len } } : text;
 }

@@ -1,20 +1,33 @@
 /** Whether a match of a rule applies to a packet, as far as the packet is known beforehand. */
-import { covers, parseCidr } from "../../policy/rule.ts";
+import { lastOf, parseCidr } from "../../policy/cidr.ts";
+import { lastOf6, parseCidr6 } from "../../policy/cidr-6.ts";
 import { parseIPv4 } from "../../wire/address.ts";
+import { parseIPv6 } from "../../wire/ipv6-address.ts";
 
-/** What is known of a packet. Addresses in host order. */
+export type Family = "ipv4" | "ipv6";
+
+/** Addresses in a row, from the first to the last: numbers in host order, or IPv6's. */
+export type Addresses = readonly [first: number | bigint, last: number | bigint];
+
+/** What is known of a packet. */
 export interface Packet {
+  readonly family: Family;
   readonly iifname?: string;
   readonly oifname?: string;
-  readonly saddr?: number;
-  readonly daddr?: number;
-  readonly protocol: "tcp" | "udp";
-  readonly state: "new" | "established";
+  /** It has one of these. */
+  readonly saddr?: Addresses;
+  readonly daddr?: Addresses;
+  readonly protocol: keyof typeof PROTOCOLS_OF;
+  /** Neighbour discovery belongs to no connection: the kernel does not track it. */
+  readonly state: "new" | "established" | "untracked";
   /** Whether its connection was redirected to the VM (`ct status dnat`). */
   readonly redirected: boolean;
   /** The ports of a bridge, where a bridge passes it on and br_netfilter shows it to the firewall. */
   readonly bridged?: { readonly in?: string; readonly out?: string };
 }
+
+/** How a protocol is called in rules. */
+const PROTOCOLS_OF = { tcp: ["tcp", 6], udp: ["udp", 17], icmpv6: ["icmpv6", "ipv6-icmp", 58] } as const;
 
 /** Headers that a packet has one of (libnftables-json(5)). */
 const PROTOCOLS = new Set(["tcp", "udp", "icmp", "icmpv6", "igmp", "sctp", "dccp", "udplite", "ah", "esp", "comp"]);
@@ -70,7 +83,9 @@ function compare(left: unknown, values: readonly unknown[], packet: Packet): boo
     case "oif":
       return anyName(packet.oifname, values);
     case "nfproto":
-      return values.includes("ipv4");
+      return values.includes(packet.family);
+    case "protocol":
+      return values.includes(packet.family === "ipv4" ? "ip" : "ip6");
     case "l4proto":
       return anyProtocol(packet, values);
     case "ibrport":
@@ -83,16 +98,25 @@ function compare(left: unknown, values: readonly unknown[], packet: Packet): boo
   if (fib?.result === "type" && String(fib.flags) === "daddr") return anyType(packet, values);
   if (ct?.key === "state") return anyState(packet, values);
   if (ct?.key === "status" && values.every((value) => value === "dnat")) return packet.redirected;
-  if (payload?.protocol === "ip" && payload.field === "saddr") return anyAddress(packet.saddr, values);
-  if (payload?.protocol === "ip" && payload.field === "daddr") return anyAddress(packet.daddr, values);
-  if (payload?.protocol === "ip" && payload.field === "protocol") return anyProtocol(packet, values);
-  if (payload?.protocol === "ip6") return false;
+  if (payload?.protocol === "ip" || payload?.protocol === "ip6") return anyField(payload, values, packet);
   if (payload !== undefined && PROTOCOLS.has(payload.protocol!) && payload.protocol !== packet.protocol) return false;
   return undefined;
 }
 
+/** A field of the header of IPv4 or IPv6. */
+function anyField(
+  { protocol, field }: Readonly<Record<string, string>>,
+  values: readonly unknown[],
+  packet: Packet,
+): boolean | undefined {
+  if ((protocol === "ip") !== (packet.family === "ipv4")) return false;
+  if (field === "saddr") return anyAddress(packet.saddr, values);
+  if (field === "daddr") return anyAddress(packet.daddr, values);
+  return field === "protocol" || field === "nexthdr" ? anyProtocol(packet, values) : undefined;
+}
+
 function anyProtocol({ protocol }: Packet, values: readonly unknown[]): boolean {
-  return values.includes(protocol) || values.includes(protocol === "tcp" ? 6 : 17);
+  return PROTOCOLS_OF[protocol].some((name) => values.includes(name));
 }
 
 /** iptables counts `DNAT` and `SNAT` among the states. */
@@ -114,21 +138,35 @@ function anyName(name: string | undefined, values: readonly unknown[]): boolean 
   });
 }
 
-function anyAddress(address: number | undefined, values: readonly unknown[]): boolean | undefined {
-  if (address === undefined) return undefined;
-  return some(values.map((value) => coversAddress(value, address)));
+function anyAddress(addresses: Addresses | undefined, values: readonly unknown[]): boolean | undefined {
+  if (addresses === undefined) return undefined;
+  return some(values.map((value) => coversAll(value, addresses)));
 }
 
-function coversAddress(value: unknown, address: number): boolean | undefined {
+/** Undefined also where a value covers some of the addresses. */
+function coversAll(value: unknown, [first, last]: Addresses): boolean | undefined {
+  const range = rangeOf(value);
+  if (range === undefined) return undefined;
+  if (first >= range[0] && last <= range[1]) return true;
+  return last < range[0] || first > range[1] ? false : undefined;
+}
+
+/** The addresses of a value as nft lists it; undefined for what is none. */
+function rangeOf(value: unknown): Addresses | undefined {
   if (typeof value === "string") {
-    const single = parseIPv4(value);
-    return single === undefined ? undefined : single === address;
+    const single = parseAddress(value);
+    return single === undefined ? undefined : [single, single];
   }
   const { prefix, range } = value as { prefix?: { addr: string; len: number }; range?: [string, string] };
   if (prefix !== undefined) {
-    const cidr = parseCidr(`${prefix.addr}/${prefix.len}`);
-    return cidr && covers(cidr, address);
+    const text = `${prefix.addr}/${prefix.len}`;
+    const cidr = parseCidr(text);
+    const cidr6 = parseCidr6(text);
+    if (cidr6 !== undefined) return [cidr6.address, lastOf6(cidr6)];
+    return cidr && [cidr.address, lastOf(cidr)];
   }
-  const [first, last] = (range ?? []).map(parseIPv4);
-  return first === undefined || last === undefined ? undefined : address >= first && address <= last;
+  const [first, last] = (range ?? []).map(parseAddress);
+  return first === undefined || last === undefined ? undefined : [first, last];
 }
+
+const parseAddress = (text: string): number | bigint | undefined => parseIPv4(text) ?? parseIPv6(text);

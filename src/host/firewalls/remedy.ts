@@ -16,8 +16,16 @@ export interface Place {
   readonly name: string;
   /** All chains of the table. */
   readonly names: ReadonlySet<string>;
-  /** What a person changes the table with: `nft`, or iptables by its name on this host. */
+  /** What a person changes the table with: `nft`, or iptables or ip6tables by its name on this host. */
   readonly command: string;
+  /** ufw is on this host, and has left IPv6 out: then it closes that whole. */
+  readonly leftOutByUfw: boolean;
+}
+
+/** What a table drops, by family. Of a VM without IPv6 `ipv6` is empty. */
+export interface Losses {
+  readonly ipv4: ReadonlySet<Lost>;
+  readonly ipv6: ReadonlySet<Lost>;
 }
 
 interface Remedy {
@@ -32,21 +40,43 @@ const NAMES: Readonly<Record<Lost, string>> = {
   clients: "what clients send to a port of --expose",
 };
 
-/** One line. `bridge`: the VM is on that bridge, else it has a network of its own. */
-export function remedyOf(place: Place, lost: ReadonlySet<Lost>, bridge: string | undefined): string {
-  const { program, keeps, commands } = choose(place, lost, bridge);
-  const what = [...lost].map((kind) => NAMES[kind]).join(" and ");
-  const where = `chain ${place.name} of the table ${place.family} ${place.table}`;
-  return `${program} drops ${what} (${where}); this lets it through, ${keeps}: ${commands.join(" && ")}`;
+export interface RemedyText {
+  /** One line: who drops what, and last the command. */
+  readonly text: string;
+  readonly command: string;
 }
 
-function choose(place: Place, lost: ReadonlySet<Lost>, bridge: string | undefined): Remedy {
+/** `bridge`: the VM is on that bridge, else it has a network of its own. */
+export function remedyOf(place: Place, { ipv4, ipv6 }: Losses, bridge: string | undefined): RemedyText {
+  const lost = lostOf({ ipv4, ipv6 });
+  const { program, keeps, commands } = choose(place, { ipv4, ipv6 }, bridge);
+  const what = [...lost].map((kind) => `${NAMES[kind]}${ipv4.has(kind) ? "" : " by IPv6"}`).join(" and ");
+  const where = `chain ${place.name} of the table ${place.family} ${place.table}`;
+  const so = bridge === undefined && ipv4.size === 0 && takesIPv6(ipv6) ? ", so the VM gets no IPv6" : "";
+  const command = commands.join(" && ");
+  return { text: `${program} drops ${what} (${where})${so}; this lets it through, ${keeps}: ${command}`, command };
+}
+
+function lostOf({ ipv4, ipv6 }: Losses): ReadonlySet<Lost> {
+  return new Set([...ipv4, ...ipv6]);
+}
+
+/** Clients of exposed ports are more than a VM needs. */
+export function takesIPv6(lost: ReadonlySet<Lost>): boolean {
+  return lost.has("sent") || lost.has("answers");
+}
+
+function choose(place: Place, losses: Losses, bridge: string | undefined): Remedy {
+  const lost = lostOf(losses);
   const { table, names, command } = place;
-  if (table.startsWith("firewalld") || names.has("FORWARD_direct")) return firewalld(lost, bridge);
-  if (names.has("ufw-user-forward")) return ufw(lost, bridge);
+  if (table.startsWith("firewalld") || names.has("FORWARD_direct")) {
+    return bridge === undefined ? firewalld(lost) : withoutFirewall(losses);
+  }
+  if (names.has("ufw-user-forward") || names.has("ufw6-user-forward")) return ufw(lost, bridge);
+  if (place.leftOutByUfw) return withIPv6(ufw(lost, bridge));
   if (command === "nft") return nftables(place, lost, bridge);
-  const isDocker = names.has("DOCKER-USER");
-  const chain = isDocker ? "DOCKER-USER" : place.name;
+  const isDocker = isDockers(names);
+  const chain = userChainOf(place);
   const rules = bridge === undefined ? routedMatches(lost) : BRIDGED_MATCHES;
   return {
     program: isDocker ? "Docker" : "iptables",
@@ -57,6 +87,15 @@ function choose(place: Place, lost: ReadonlySet<Lost>, bridge: string | undefine
       (rule) => `${command}${table === "filter" ? "" : ` -t ${table}`} -I ${chain} ${rule} -j ACCEPT`,
     ),
   };
+}
+
+/** Docker 20 makes its chains in IPv6's table too, but none for its user there. */
+function isDockers(names: ReadonlySet<string>): boolean {
+  return names.has("DOCKER-USER") || names.has("DOCKER");
+}
+
+function userChainOf({ name, names }: Place): string {
+  return names.has("DOCKER-USER") ? "DOCKER-USER" : name;
 }
 
 function routedMatches(lost: ReadonlySet<Lost>): string[] {
@@ -82,14 +121,24 @@ function ufw(lost: ReadonlySet<Lost>, bridge: string | undefined): Remedy {
   return { program: "ufw", keeps: "and ufw keeps it", commands };
 }
 
-function firewalld(lost: ReadonlySet<Lost>, bridge: string | undefined): Remedy {
-  if (bridge !== undefined) {
-    return {
-      program: "firewalld",
-      keeps: "and lasts in a file of /etc/sysctl.d",
-      commands: ["sysctl -w net.bridge.bridge-nf-call-iptables=0"],
-    };
-  }
+function withIPv6({ commands, ...ufw }: Remedy): Remedy {
+  return { ...ufw, commands: ["sed -i 's/^IPV6=no/IPV6=yes/' /etc/default/ufw", "ufw reload", ...commands] };
+}
+
+/** firewalld has no words for what a bridge passes on. */
+function withoutFirewall({ ipv4, ipv6 }: Losses): Remedy {
+  const switches = [
+    ...(ipv4.size > 0 ? ["bridge-nf-call-iptables"] : []),
+    ...(ipv6.size > 0 ? ["bridge-nf-call-ip6tables"] : []),
+  ];
+  return {
+    program: "firewalld",
+    keeps: "and lasts in a file of /etc/sysctl.d",
+    commands: switches.map((name) => `sysctl -w net.bridge.${name}=0`),
+  };
+}
+
+function firewalld(lost: ReadonlySet<Lost>): Remedy {
   const policy = (name: string, from: string, to: string): string[] => [
     `--new-policy=${name}`,
     `--policy=${name} --add-ingress-zone=${from}`,
@@ -110,9 +159,9 @@ function firewalld(lost: ReadonlySet<Lost>, bridge: string | undefined): Remedy 
 }
 
 function nftables(place: Place, lost: ReadonlySet<Lost>, bridge: string | undefined): Remedy {
-  const { family, table, name, names } = place;
-  const isDocker = names.has("DOCKER-USER");
-  const chain = isDocker ? "DOCKER-USER" : name;
+  const { family, table, names } = place;
+  const isDocker = isDockers(names);
+  const chain = userChainOf(place);
   const routed = [
     ...(lost.has("sent") ? ['iifname "softnet*" accept'] : []),
     ...(lost.has("answers") ? ['oifname "softnet*" ct state established,related accept'] : []),

@@ -8,7 +8,7 @@
  */
 
 import { GOING_ON } from "./iptables.ts";
-import { compareAll, type Match, matchOf, type Packet } from "./match.ts";
+import { compareAll, type Family, type Match, matchOf, type Packet } from "./match.ts";
 import type { Chain, Rule, Statement } from "./nft.ts";
 
 /** Rules that one walk looks at: chains that jump to each other many times over are given up. */
@@ -17,10 +17,17 @@ const MOST_STEPS = 1_000_000;
 /** What becomes of the packet in a chain; "open" = the walk goes on, or it is not known. */
 type Fate = "accept" | "drop" | "return" | "open";
 
+/** Families of tables, as nft calls them, that packets of each family come to. */
+const TABLES: Readonly<Record<Family, readonly string[]>> = { ipv4: ["ip", "inet"], ipv6: ["ip6", "inet"] };
+
 /** The forward chains of others: where a packet's way through the host begins. */
-export function forwardChains<T extends Pick<Chain, "hook" | "family" | "table">>(chains: readonly T[]): T[] {
+export function forwardChains<T extends Pick<Chain, "hook" | "family" | "table">>(
+  chains: readonly T[],
+  families: readonly Family[] = ["ipv4", "ipv6"],
+): T[] {
   return chains.filter(
-    ({ hook, family, table }) => hook === "forward" && (family === "ip" || family === "inet") && !isOwnTable(table),
+    ({ hook, family, table }) =>
+      hook === "forward" && families.some((each) => TABLES[each].includes(family)) && !isOwnTable(table),
   );
 }
 
@@ -34,7 +41,7 @@ export type RulesByChain = ReadonlyMap<string, readonly Rule[]>;
 
 /** Those among the forward chains of one table that drop the packet. */
 export function droppingChains(chains: readonly Chain[], rules: RulesByChain, packet: Packet): Chain[] {
-  return forwardChains(chains).filter((chain) => new Walk(rules, chain, packet).isDropped());
+  return forwardChains(chains, [packet.family]).filter((chain) => new Walk(rules, chain, packet).isDropped());
 }
 
 class Walk {
@@ -153,11 +160,13 @@ interface Reject {
   readonly type?: string;
 }
 
-/** nft leaves out a match on what the kind of reject says already: IPv6, or TCP. */
-function isRejected(reject: Reject | null, { protocol }: Packet): boolean {
+/** nft leaves out a match on what the kind of reject says already: IPv4, IPv6, or TCP. */
+function isRejected(reject: Reject | null, { family, protocol }: Packet): boolean {
   switch (reject?.type) {
+    case "icmp":
+      return family === "ipv4";
     case "icmpv6":
-      return false;
+      return family === "ipv6";
     case "tcp reset":
       return protocol === "tcp";
   }

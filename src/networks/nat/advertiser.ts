@@ -77,6 +77,10 @@ export class Advertiser {
     if (!options.routes) this.#begin();
   }
 
+  get hasRoute(): boolean {
+    return this.#hasRoute;
+  }
+
   /** Whether the host has a route to where IPv6 leads. */
   set hasRoute(hasRoute: boolean) {
     if (hasRoute === this.#hasRoute) return;

@@ -46,6 +46,7 @@ export class NatIPv6 {
   readonly #routes: boolean;
   #address: bigint | undefined;
   #hasRoute: boolean | undefined;
+  #isClosed = false;
 
   constructor(helper: HostHelper, options: NatIPv6Options) {
     const prefix = parsePrefix(options.prefix);
@@ -71,14 +72,23 @@ export class NatIPv6 {
     for (const address of this.routers) links.addIPv6Address(index, address, PREFIX_LENGTH);
   }
 
-  /** The host has a default route, or has none; returns what to tell a person, if anything. */
-  follow(hasRoute: boolean): string | undefined {
+  /**
+   * The host has a default route, or has none; `closed`: another firewall drops what the VM would send there, or did so when
+   * that was known last. Returns what to tell a person, if anything: of firewalls that is told elsewhere.
+   */
+  follow({ present, closed = this.#isClosed }: { present: boolean; closed?: boolean }): string | undefined {
     const before = this.#hasRoute;
-    this.#hasRoute = hasRoute;
-    this.advertiser.hasRoute = hasRoute;
+    this.#hasRoute = present;
+    this.#isClosed = closed;
+    this.advertiser.hasRoute = present && !closed;
     if (!this.#routes) return undefined;
-    this.notices = hasRoute ? [] : [NO_ROUTE];
-    return before === false && hasRoute ? ROUTE_IS_THERE : undefined;
+    this.notices = present ? [] : [NO_ROUTE];
+    return before === false && present && !closed ? ROUTE_IS_THERE : undefined;
+  }
+
+  /** Another firewall drops the VM's IPv6 from the beginning. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   /**

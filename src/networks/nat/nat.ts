@@ -10,7 +10,8 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { noSubnet } from "../../host/choose.ts";
 import { HostHelper } from "../../host/client.ts";
-import { findBlocks, type Path, readFirewalls } from "../../host/firewalls/firewalls.ts";
+import { findBlocks, type RoutedPath, readFirewalls, routedPath } from "../../host/firewalls/firewalls.ts";
+import { uplink6Of } from "../../host/host-ipv6.ts";
 import { uplinkOf } from "../../host/host-state.ts";
 import { parseSubnet, SUBNET_LENGTH } from "../../host/subnet.ts";
 import { F_DUPFD_CLOEXEC, type LinuxLibc } from "../../native/linux/libc.ts";
@@ -111,7 +112,7 @@ async function open(libc: LinuxLibc, options: NatOptions, closing: DisposableSta
   prepare(libc, device, { gateway, mac, mtu, nat6 });
   const reach = new Reach(helper, plan, { gateway, address: vm }, nat6?.place);
   const host = watchHost(helper, nat6);
-  await openOnHost({ libc, device, vm, helper, plan, reach, options });
+  host.said = await openOnHost({ libc, device, vm, helper, plan, reach, options, nat6 });
 
   const opened = openTapPort(libc, device, closing);
   const tap = nat6 === undefined ? opened : new AdvertisingPort(opened, nat6.advertiser);
@@ -172,15 +173,22 @@ interface HostParts {
   readonly plan: Plan;
   readonly reach: Reach;
   readonly options: NatOptions;
+  readonly nat6: NatIPv6 | undefined;
 }
 
-/** Adds the VM to the host's table, and only then lets its TAP up. Throws UserError. */
-async function openOnHost({ libc, device, vm, helper, plan, reach, options }: HostParts): Promise<void> {
+/**
+ * Adds the VM to the host's table, and only then lets its TAP up. Returns what other firewalls drop without which the VM can
+ * do. Throws UserError.
+ */
+async function openOnHost(parts: HostParts): Promise<readonly string[]> {
+  const { libc, device, vm, helper, plan, reach, options, nat6 } = parts;
+  let dropped: readonly string[] = [];
   const nat = options.type === "nat";
   const exposed = plan.exposures.length > 0;
   if (nat) {
-    const path = { mode: "nat", tap: device.name, vm, uplink: uplinkOf(libc), exposed } as const;
-    await checkFirewalls(libc, path, options.warn);
+    const uplinks = { ipv4: uplinkOf(libc), ipv6: nat6 && uplink6Of(libc) };
+    const path = routedPath(device.name, { address: vm, prefix: nat6?.prefix, exposed }, uplinks);
+    dropped = await checkFirewalls(libc, path, options.warn, nat6);
   }
   if (exposed) setLink(device.name, "route_localnet", "1");
   await helper.open({
@@ -191,6 +199,7 @@ async function openOnHost({ libc, device, vm, helper, plan, reach, options }: Ho
     ...reach.compute(),
   });
   changeTap(libc, (links) => links.up(libc.if_nametoindex(device.name)));
+  return dropped;
 }
 
 function openTapPort(libc: LinuxLibc, device: TapDevice, closing: DisposableStack): TapPort {
@@ -246,34 +255,45 @@ function followResolvers({ plan, server, nat6, reach, host }: ResolverFollowers)
   return { [Symbol.dispose]: () => watch.close() };
 }
 
-/** Throws UserError where another firewall drops the VM's traffic for sure. */
-async function checkFirewalls(libc: LinuxLibc, path: Path, warn: (message: string) => void): Promise<void> {
+/**
+ * Throws UserError where another firewall drops the VM's IPv4 for sure. Where it is IPv6 alone, the VM goes without that; returns
+ * what to tell of it.
+ */
+async function checkFirewalls(
+  libc: LinuxLibc,
+  path: RoutedPath,
+  warn: (message: string) => void,
+  nat6: NatIPv6 | undefined,
+): Promise<readonly string[]> {
   const firewalls = await readFirewalls(libc);
   const blocks = findBlocks(firewalls, path);
-  if (blocks.length > 0) throw new UserError(blocks.map(({ text }) => text).join("; and "));
+  const texts = blocks.map(({ text }) => text);
+  if (blocks.some(({ ipv4 }) => ipv4)) throw new UserError(texts.join("; and "));
+  if (blocks.some(({ ipv6 }) => ipv6)) nat6?.close();
   if (firewalls.unseen) {
     warn("this host has rules of iptables-legacy, which cannot be read: if they drop forwarded traffic, so the VM's");
   }
+  return texts;
 }
 
 /** What the helper says of the host; and what becomes of the VM when the helper is lost. */
-function watchHost(helper: HostHelper, nat6: NatIPv6 | undefined): HostWatch {
-  let said: readonly string[] = [];
+function watchHost(helper: HostHelper, nat6: NatIPv6 | undefined): HostWatch & { said: readonly string[] } {
   let lost: readonly string[] = [];
   const watch = {
+    said: [] as readonly string[],
     get notices(): readonly string[] {
-      return [...lost, ...(nat6?.notices ?? []), ...said];
+      return [...lost, ...(nat6?.notices ?? []), ...watch.said];
     },
     onNotices: (_notices: readonly string[]): void => {},
     onEvent: (_event: string): void => {},
   };
   helper.onNotices = (notices) => {
-    said = notices;
+    watch.said = notices;
     watch.onNotices(watch.notices);
   };
   helper.onEvent = (event) => watch.onEvent(event);
-  helper.onRoute6 = (present) => {
-    const text = nat6?.follow(present);
+  helper.onRoute6 = (route) => {
+    const text = nat6?.follow(route);
     if (text !== undefined) watch.onEvent(text);
     watch.onNotices(watch.notices);
   };

@@ -122,6 +122,7 @@ interface Address {
   readonly dadfailed?: boolean;
   readonly temporary?: boolean;
   readonly deprecated?: boolean;
+  readonly noprefixroute?: boolean;
 }
 
 /** The IPv6 addresses of a link, as the kernel has them. */

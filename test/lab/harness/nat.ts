@@ -83,7 +83,8 @@ export async function hostState(host: Namespace): Promise<Readonly<Record<string
 /** Interfaces of attached guests (attached.ts), which were there before softnet and are there afterwards. */
 const CARD = /(^|[ .])a-[a-z]+\d+/;
 
-function withoutCards(text: string): string {
+/** A listing of links without theirs. */
+export function withoutCards(text: string): string {
   return text
     .split("\n")
     .filter((line) => !CARD.test(line))

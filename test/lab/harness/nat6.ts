@@ -1,7 +1,7 @@
 /** A lab's host that learns its own IPv6 route from a router's advertisements, for tests of networks of the VM's own with IPv6. */
 import assert from "node:assert/strict";
 import type { Guest } from "./guest.ts";
-import { hostState, natGuest, started } from "./nat.ts";
+import { hostState, natGuest, started, withoutCards } from "./nat.ts";
 import { openLab, PYTHON } from "./nat-scenes.ts";
 import type { Namespace } from "./netns.ts";
 import { type Program, until } from "./program.ts";
@@ -60,7 +60,11 @@ export const hasRoute = (namespace: Namespace): boolean =>
 export async function state(host: Namespace): Promise<unknown> {
   const all = ["-a", "-r", String.raw`^net\.ipv6\.conf\..*\.(forwarding|accept_ra|disable_ipv6)$`];
   const routes = host.ip("-6", "route", "show", "table", "all").replace(/ expires \d+sec/g, "");
-  return { ...(await hostState(host)), settings6: (await host.run("sysctl", all)).stdout, routes6: routes };
+  return {
+    ...(await hostState(host)),
+    settings6: withoutCards((await host.run("sysctl", all)).stdout),
+    routes6: withoutCards(routes),
+  };
 }
 
 export async function asBefore6(host: Namespace, before: unknown): Promise<void> {

@@ -28,6 +28,29 @@ const PRIVATE = ["sh", tool("private-run.sh")];
 /** systemd's own identifier (RFC 4361), with its enterprise number, where the machine has no name of its own. */
 const DUID = "00:00:ab:11:f9:2a:c2:77:7e:1a:00:01";
 
+/** NetworkManager for one card; `methods`: the sections `[ipv4]` and `[ipv6]` of its connection. */
+export function networkManager(folder: string, link: string, methods: string): string[] {
+  const connections = join(folder, "connections");
+  mkdirSync(connections, { recursive: true });
+  writeFileSync(join(folder, "bus"), "");
+  writeFileSync(
+    join(connections, "guest.nmconnection"),
+    `[connection]\nid=guest\nuuid=5a1c6f0e-6f2b-4a55-9d0e-0c6f3b1a7e1a\ntype=ethernet\ninterface-name=${link}\n${methods}`,
+    { mode: 0o600 },
+  );
+  const config = join(folder, "NetworkManager.conf");
+  writeFileSync(
+    config,
+    "[main]\ndhcp=internal\ndns=none\nrc-manager=unmanaged\nplugins=keyfile\nno-auto-default=*\nauth-polkit=false\n" +
+      `[keyfile]\npath=${connections}\n[logging]\nlevel=INFO\ndomains=DEFAULT,DHCP4:DEBUG,DHCP6:DEBUG\nbackend=stderr\n` +
+      "[connectivity]\nenabled=false\n",
+  );
+  const empty = join(folder, "none");
+  mkdirSync(empty, { recursive: true });
+  const folders = [`--config=${config}`, `--config-dir=${empty}`, `--system-config-dir=${empty}`];
+  return [...PRIVATE, folder, "NetworkManager", "--no-daemon", ...folders, "--plugins=keyfile"];
+}
+
 export const REAL_CLIENTS: readonly RealClient[] = [
   {
     name: "systemd-networkd",
@@ -52,28 +75,7 @@ export const REAL_CLIENTS: readonly RealClient[] = [
     needs: ["dbus-daemon", "unshare"],
     version: ["NetworkManager", "--version"],
     reboots: true,
-    command(folder, link) {
-      const connections = join(folder, "connections");
-      mkdirSync(connections, { recursive: true });
-      writeFileSync(join(folder, "bus"), "");
-      writeFileSync(
-        join(connections, "guest.nmconnection"),
-        `[connection]\nid=guest\nuuid=5a1c6f0e-6f2b-4a55-9d0e-0c6f3b1a7e1a\ntype=ethernet\ninterface-name=${link}\n` +
-          "[ipv4]\nmethod=auto\n[ipv6]\nmethod=disabled\n",
-        { mode: 0o600 },
-      );
-      const config = join(folder, "NetworkManager.conf");
-      writeFileSync(
-        config,
-        "[main]\ndhcp=internal\ndns=none\nrc-manager=unmanaged\nplugins=keyfile\nno-auto-default=*\nauth-polkit=false\n" +
-          `[keyfile]\npath=${connections}\n[logging]\nlevel=INFO\ndomains=DEFAULT,DHCP4:DEBUG\nbackend=stderr\n` +
-          "[connectivity]\nenabled=false\n",
-      );
-      const empty = join(folder, "none");
-      mkdirSync(empty, { recursive: true });
-      const folders = [`--config=${config}`, `--config-dir=${empty}`, `--system-config-dir=${empty}`];
-      return [...PRIVATE, folder, "NetworkManager", "--no-daemon", ...folders, "--plugins=keyfile"];
-    },
+    command: (folder, link) => networkManager(folder, link, "[ipv4]\nmethod=auto\n[ipv6]\nmethod=disabled\n"),
   },
   {
     name: "ConnMan",

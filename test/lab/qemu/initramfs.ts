@@ -16,12 +16,14 @@ export interface SystemOptions {
   readonly first?: string;
   /** A line of shell that it runs last. */
   readonly last?: string;
+  /** More files, by their path without a leading slash, in one of FOLDERS. */
+  readonly files?: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Lines that the system prints: `SOFTNET event name=value …`. */
 export const MARK = "SOFTNET";
 
-const FOLDERS = ["bin", "dev", "proc", "sys", "modules"];
+const FOLDERS = ["bin", "dev", "lib", "lib64", "modules", "proc", "sys"];
 
 /** Packs the system. */
 export function initramfs(kernel: Kernel, options: SystemOptions): Buffer {
@@ -31,6 +33,7 @@ export function initramfs(kernel: Kernel, options: SystemOptions): Buffer {
   const names = [...new Set(modules.map(({ name }) => name))];
   files.set("init", Buffer.from(init(names, options)));
   files.set("lease", Buffer.from(LEASE));
+  for (const [path, content] of options.files ?? []) files.set(path, content);
   return cpio(FOLDERS, files);
 }
 

@@ -45,13 +45,27 @@ test("of several addresses the one that is made of a MAC address comes first", (
 
 test("without a route: a notice, and an event when it comes; type host says nothing", (t) => {
   const { one } = network(t);
-  assert.equal(one.follow(false), undefined);
+  assert.equal(one.follow({ present: false }), undefined);
   assert.match(one.notices[0]!, /no IPv6 default route/);
-  assert.match(one.follow(true)!, /has an IPv6 default route/);
+  assert.match(one.follow({ present: true })!, /has an IPv6 default route/);
   assert.deepEqual(one.notices, []);
   const host = network(t, false).one;
-  host.follow(false);
+  host.follow({ present: false });
   assert.deepEqual(host.notices, []);
+});
+
+test("where another firewall drops its IPv6, the VM hears of no router, until that is over", (t) => {
+  const { one } = network(t);
+  one.close(); // as it is at the start
+  one.follow({ present: true });
+  assert.equal(one.advertiser.hasRoute, false, "the helper has not looked yet");
+  assert.deepEqual(one.notices, [], "it is told elsewhere");
+  one.follow({ present: true, closed: false });
+  assert.equal(one.advertiser.hasRoute, true);
+  one.follow({ present: true, closed: true });
+  assert.equal(one.advertiser.hasRoute, false);
+  one.follow({ present: false, closed: true });
+  assert.equal(one.follow({ present: true, closed: true }), undefined, "the route alone gives it no IPv6");
 });
 
 test("what the guard is told", (t) => {
