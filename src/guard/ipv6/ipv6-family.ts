@@ -22,6 +22,7 @@ import { NdMessage } from "../../wire/neighbor-discovery.ts";
 import { tellBinding } from "../binding-changes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
+import type { IPv6Observer } from "../flow-observer.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../ipv4/policy-guard.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
@@ -93,6 +94,7 @@ export class IPv6Family implements AddressFamily {
     clock: Float64Array,
     diagnostics: Diagnostics,
     gatewayMac: () => number,
+    observer?: IPv6Observer,
   ) {
     const { mac, ask } = settings;
     this.#clock = clock;
@@ -104,12 +106,13 @@ export class IPv6Family implements AddressFamily {
       asks: ask,
       heldElsewhere: callbacks.heldElsewhere6,
       clock,
+      observer,
       events: {
         changed: (change) => this.#bindingChanged(change),
         ended: (place) => this.#policy.ownAddressEnded(place),
       },
     });
-    this.#policy = new PolicyGuard6(settings, policy, this.#addresses, clock);
+    this.#policy = new PolicyGuard6(settings, policy, this.#addresses, clock, observer);
     const networkChanged = (): void => this.#updateNetwork();
     const state: NeighbourState = {
       macHigh: Math.floor(mac / 0x100000000),
