@@ -70,8 +70,9 @@ export interface IPv6Observer extends FlowObserver {
   /** Told once, before anything is admitted: what the remote numbers of flows mean. */
   resolveBy(remotes: RemoteAddresses): void;
   /**
-   * The VM's valid address in a place, four signed words at `at`, and when it ends; microseconds on the guard's clock. Also
-   * called when its end is another one. What passes later than that is left to the guard.
+   * The VM's valid address in a place, four signed words at `at`, and when it ends, or what packets are judged by may be
+   * another thing; microseconds on the guard's clock. From then on they are left to the guard, which calls this again where
+   * that is another time.
    */
   bind(place: number, words: Int32Array, at: number, expiry: number): void;
   /** The address in a place has ended. */

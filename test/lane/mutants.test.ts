@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import { createGuard } from "../../src/guard/guard.ts";
+import { IPV4_LANE } from "../../src/lane/relay-tap.ts";
 import { parseMac } from "../../src/wire/address.ts";
 import { ADDRESS, udp, VM } from "../guard/support.ts";
 import type { Session } from "../oracle/generate.ts";
@@ -13,7 +14,7 @@ import { LONG_LIMIT } from "../support/patience.ts";
 import { needs } from "../support/tools.ts";
 import { Composite, noFigures } from "./support/composite.ts";
 import { generateLaneSession } from "./support/generate.ts";
-import { KernelLane, needsLane, SOFTNETS } from "./support/kernel-lane.ts";
+import { KernelLane, needsLane } from "./support/kernel-lane.ts";
 import { MUTANTS, type Mutant } from "./support/mutants.ts";
 import { compileMutant } from "./support/mutate.ts";
 
@@ -75,7 +76,7 @@ suite("the express lane's checks, each taken out", { ...skip, ...LONG_LIMIT }, (
   after(() => kernel.free());
 
   test("with all of them nothing is found", () => {
-    kernel.replace(SOFTNETS);
+    kernel.replace(IPV4_LANE);
     assert.equal(find(), undefined);
     assert.equal(passesWhatChanges(), false);
   });

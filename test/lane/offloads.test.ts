@@ -7,11 +7,12 @@
  */
 import assert from "node:assert/strict";
 import { after, before, suite, type TestContext, test } from "node:test";
+import type { LaneCode } from "../../src/lane/relay-tap.ts";
 import { Dice, offer } from "../ports/offload-talk.ts";
 import { enterFreshNamespace } from "../support/namespace.ts";
 import { LONG_LIMIT } from "../support/patience.ts";
 import { needs, needsTun } from "../support/tools.ts";
-import { type LaneCode, needsLane } from "./support/kernel-lane.ts";
+import { needsLane } from "./support/kernel-lane.ts";
 import { MUTANTS, type Mutant, type RealFrames } from "./support/mutants.ts";
 import { compileMutant } from "./support/mutate.ts";
 import { CASES, type Case, fromDhcpPort, LONG_CASES, opening } from "./support/offload-cases.ts";

@@ -63,6 +63,8 @@ export class Addresses extends AddressPlaces {
   readonly #observer: IPv6Observer | undefined;
   /** When the observer believes that the address ends; UNTOLD = it knows none. */
   readonly #told = new Float64Array(PLACES).fill(UNTOLD);
+  /** Until when what is known of the network holds, in place 0: the observer passes nothing later, unless it is told anew. */
+  readonly #trusted = Float64Array.of(NEVER);
   /** When something ends or becomes valid, or earlier, in place 0. */
   readonly #due = Float64Array.of(NEVER);
   readonly #bucket = new TokenBucket(NEW_PER_SECOND, NEW_BURST);
@@ -302,6 +304,16 @@ export class Addresses extends AddressPlaces {
 
   #refresh(): void {
     this.#due[0] = this.deadline;
+    this.#tellAll();
+  }
+
+  /** What packets are judged by beside rules and addresses is another thing from this time on, or earlier if that is said. */
+  trustNetwork(until: number): void {
+    this.#trusted[0] = until;
+    this.#tellAll();
+  }
+
+  #tellAll(): void {
     if (this.#observer === undefined) return;
     for (let place = 0; place < PLACES; place++) if (this.states[place] === VALID) this.#tell(place, this.#observer);
   }
@@ -311,7 +323,8 @@ export class Addresses extends AddressPlaces {
     const { origin, expiry } = this.#entries[place]!;
     // A link-local one that is alone stays; beside a tentative one it may end as soon as that is valid.
     const stays = place < FIRST_OTHER && this.#isOnlyLinkLocal(place);
-    const end = origin !== "slaac" ? expiry : stays ? NEVER : this.#idleEnd(place);
+    const own = origin !== "slaac" ? expiry : stays ? NEVER : this.#idleEnd(place);
+    const end = Math.min(own, this.#trusted[0]!);
     if (this.#told[place] === end) return;
     this.#told[place] = end;
     observer.bind(place, this.words, 4 * place, end);

@@ -173,7 +173,7 @@ export class IPv6Family implements AddressFamily {
     this.#addresses.advance();
     if (this.#clock[0]! >= this.#routerDue[0]!) {
       const changed = this.#router.advance(this.#clock[0]!);
-      this.#routerDue[0] = this.#router.deadline;
+      this.#followRouter();
       if (changed) this.#updateNetwork();
     }
     this.#policy.advance();
@@ -235,8 +235,13 @@ export class IPv6Family implements AddressFamily {
 
   #judgeNdIngress(view: FrameView): number {
     const verdict = this.#ndIngress.judge(view);
-    if (verdict === PASS && view.icmpType === ND_ROUTER_ADVERTISEMENT) this.#routerDue[0] = this.#router.deadline;
+    if (verdict === PASS && view.icmpType === ND_ROUTER_ADVERTISEMENT) this.#followRouter();
     return verdict;
+  }
+
+  #followRouter(): void {
+    this.#routerDue[0] = this.#router.deadline;
+    this.#addresses.trustNetwork(this.#router.deadline);
   }
 
   rulesChanged(): void {}

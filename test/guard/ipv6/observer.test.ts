@@ -178,8 +178,10 @@ test("rules, and what is known of either family's network, are told as changed",
 
 test("S5 an address is told when it is valid, with its end, which follows its use; the only link-local one has none", () => {
   const { bench, seen } = observed();
-  bench.start();
+  bench.detect(LINK);
   assert.equal(seen.endOf(LINK), NEVER);
+  bench.passesIn(ra());
+  bench.detect(OWN);
   assert.equal(seen.endOf(OWN), bench.now + IDLE);
   bench.wait(10 * SECOND);
   bench.passesOut(out());
@@ -240,13 +242,28 @@ test("a lease of DHCPv6 ends with its time, used or not; a static address has no
   const { bench, seen } = observed({ ...ALL, address6: OWN });
   bench.detect(LINK);
   assert.equal(seen.endOf(OWN), NEVER);
-  const lease = observed({ ...ALL });
+  const lease = observed();
   const { now } = leased({}, lease.bench);
+  lease.bench.wait(1);
+  lease.bench.passesIn(ra({ lifetime: 9000 }));
   assert.equal(lease.seen.endOf(LEASED), now + 3600 * SECOND);
-  lease.bench.wait(3599 * SECOND);
+  lease.bench.wait(3599 * SECOND - 1);
   lease.seen.pass(LEASED, lease.bench.now);
   lease.bench.wait(SECOND);
   assert.equal(lease.seen.endOf(LEASED), undefined);
+});
+
+test("no address is told to outlive what is known of the network, unless that is told anew", () => {
+  const { bench, seen } = observed();
+  bench.detect(LINK);
+  bench.passesIn(ra({ lifetime: 100 }));
+  const end = bench.now + 100 * SECOND;
+  bench.detect(OWN);
+  assert.deepEqual([seen.endOf(LINK), seen.endOf(OWN)], [end, end]);
+  bench.passesIn(ra({ lifetime: 200 }));
+  assert.deepEqual([seen.endOf(LINK), seen.endOf(OWN)], [bench.now + 200 * SECOND, bench.now + 200 * SECOND]);
+  bench.wait(200 * SECOND);
+  assert.ok(seen.endOf(LINK)! > bench.now, "the router is over, its prefix is not");
 });
 
 test("with an address its flows end, and no others", () => {

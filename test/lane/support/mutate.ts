@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compile } from "../../../scripts/bytecode.ts";
 import type { Bytecode } from "../../../src/lane/load.ts";
-import type { LaneCode } from "./kernel-lane.ts";
+import type { LaneCode } from "../../../src/lane/relay-tap.ts";
 import type { Mutant } from "./mutants.ts";
 
 const SOURCES = fileURLToPath(new URL("../../../src/lane/bpf/", import.meta.url));

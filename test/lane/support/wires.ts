@@ -12,6 +12,7 @@ import { completeDhcp } from "../../../src/guard/ipv4/offload.ts";
 import { PASS } from "../../../src/guard/reasons.ts";
 import { FROM_RELAY } from "../../../src/lane/bytecode.ts";
 import { loadBytecode } from "../../../src/lane/load.ts";
+import type { LaneCode } from "../../../src/lane/relay-tap.ts";
 import { attachFirst } from "../../../src/native/linux/tcx.ts";
 import { allocate } from "../../../src/native/memory.ts";
 import { allocateLargeSlab, type Slab } from "../../../src/ports/slab.ts";
@@ -21,7 +22,7 @@ import { FrameView } from "../../../src/wire/frame-view.ts";
 import { ip } from "../../support/namespace.ts";
 import { PATIENCE } from "../../support/patience.ts";
 import { libc } from "../../support/sockets.ts";
-import { KernelLane, type LaneCode } from "./kernel-lane.ts";
+import { KernelLane } from "./kernel-lane.ts";
 
 const ENDS = ["vm", "relay", "net", "far"] as const;
 type End = (typeof ENDS)[number];
