@@ -208,6 +208,11 @@ export class KernelLane {
     return new Int32Array(this.#memory.flows.buffer);
   }
 
+  /** The same of IPv6 (src/lane/bpf/admitted6.h, struct flow6); empty where the lane passes none. */
+  get flows6(): Int32Array {
+    return new Int32Array(this.#memory.ipv6?.flows.buffer ?? new ArrayBuffer(0));
+  }
+
   /** Frames that the programs have counted, both ways. */
   get counted(): number {
     let sum = 0;
