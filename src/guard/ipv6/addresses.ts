@@ -206,8 +206,8 @@ export class Addresses extends AddressPlaces {
   takeProbe(): bigint | undefined {
     const now = this.#clock[0]!;
     for (let place = 0; place < PLACES; place++) {
-      if (!(this.#probeTime(place) <= now)) continue;
-      this.#collect(place);
+      // What was asked about often enough is asked again only once it was used.
+      if (this.#probeTime(place) <= now || this.#probes[place] === PROBES) this.#collect(place);
       if (!(this.#probeTime(place) <= now)) continue;
       this.#probes[place]!++;
       return this.#entries[place]!.address;

@@ -213,6 +213,19 @@ test("S5 what passed there is a use: the address lives on, and is not probed", (
   assert.equal(bench.probes().length, 1, "of an answer that passed there softnet knows, too");
 });
 
+test("S5 the only link-local address, asked about in vain, is asked about again once it was used there", () => {
+  const { bench, seen } = observed({ ...ALL, ask: true });
+  bench.detect(LINK);
+  bench.passesIn(ra({ lifetime: 9000 }));
+  bench.wait(IDLE + 10 * SECOND);
+  assert.equal(bench.probes().length, 3);
+  seen.pass(LINK, bench.now);
+  assert.equal(bench.probes().length, 0);
+  assert.equal(bench.guard.deadline, bench.now + IDLE);
+  bench.wait(IDLE);
+  assert.equal(bench.probes().length, 1);
+});
+
 test("S11 the address whose place is needed is the one unused for longest, there as here", () => {
   const { bench, seen } = observed();
   bench.start();

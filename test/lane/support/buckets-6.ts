@@ -2,7 +2,7 @@
 import { wordOf } from "../../../src/wire/ipv6-address.ts";
 import { addressText6 } from "../../oracle/ipv6/bytes.ts";
 import { SECRET } from "./kernel-lane.ts";
-import { OPEN6, type Play6 } from "./play-6.ts";
+import { FAR6, OPEN6, type Play6 } from "./play-6.ts";
 import { ACK, RST, TCP, UDP } from "./steady.ts";
 import { burst6, type Connection6, establish6, inParts6, say6 } from "./steady-6.ts";
 
@@ -21,9 +21,9 @@ function bucketOf6({ remote, remotePort, vmPort, protocol }: Connection6): numbe
 }
 
 /** Connections whose flows want the same bucket, which differ in the VM's port. */
-function colliding(play: Play6, count: number): Connection6[] {
+function colliding(play: Play6, count: number, given: Partial<Connection6> = {}): Connection6[] {
   const { random } = play.world;
-  const one = play.connection({ protocol: random.pick([TCP, UDP]), remotePort: 443 });
+  const one = play.connection({ protocol: random.pick([TCP, UDP]), remotePort: 443, ...given });
   const found: Connection6[] = [];
   let wanted: number | undefined;
   for (let vmPort = random.between(1024, 8000); vmPort < 65_536 && found.length < count; vmPort++) {
@@ -47,9 +47,9 @@ function withOtherRemote(play: Play6, connection: Connection6): Connection6 {
 
 /** As many flows as a bucket has places for: each has its own. */
 export function fullBucket6(play: Play6): void {
-  const connections = colliding(play, 4);
+  const connections = colliding(play, 4, { remote: FAR6 });
   for (const connection of connections) establish6(play.world, connection);
-  for (const connection of connections) burst6(play.world, connection, 8);
+  for (const connection of connections) burst6(play.world, connection, 8, "steady");
 }
 
 /** More flows than a bucket has places for, that take them from each other. */

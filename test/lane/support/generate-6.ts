@@ -51,6 +51,8 @@ const SCENARIOS: readonly [Scenario6, number][] = [
   [collision6, 2],
   [fullBucket6, 2],
   [alike6, 5],
+  [twins, 6],
+  [leaseEnds, 4],
   [other, 6],
   [(play) => weighted(play.world.random, TRAFFIC_SCENARIOS)(play.world), 2],
 ];
@@ -99,20 +101,24 @@ function changed(play: Play6): void {
 function wait({ world }: Play6, patience: number): void {
   const { random } = world;
   const seconds = Math.floor(world.now / SECOND) + patience;
-  world.now = (seconds + random.pick([-1, 0, 0, 1])) * SECOND + random.pick([0, 1, SECOND / 2, SECOND - 1]);
+  world.now = (seconds + random.pick([-1, 0, 0, 1, 1])) * SECOND + random.pick([0, 1, SECOND / 2, SECOND - 1]);
 }
 
 /** Connections are silent for as long as they may be, or a little longer; the VM's addresses are used by others meanwhile. */
 function silence(play: Play6): void {
   const { world } = play;
   const { random } = world;
-  const silent = Array.from({ length: random.between(1, 4) }, () => play.some());
+  // Where nobody else may begin, what comes in too late drops.
+  if (random.chance(0.5)) world.setPolicy(OUT_ONLY);
+  const own = (): Connection6 =>
+    play.begin(play.connection({ protocol: random.pick([UDP, UDP, TCP]), fromVm: true, remote: FAR6 }));
+  const silent = Array.from({ length: random.between(1, 4) }, () => (random.chance(0.5) ? own() : play.some()));
   for (const connection of silent) {
     for (let turn = random.between(1, 4); turn > 0; turn--) say6(world, connection, random.chance(0.5));
     if (random.chance(0.4)) world.now += random.below(3 * SECOND);
   }
-  const own = silent[0]!.protocol === UDP ? [30, 120] : [300];
-  wait(play, random.pick(random.chance(0.6) ? own : PATIENCE));
+  const usual = silent[0]!.protocol === UDP ? [30, 120, 120] : [300];
+  wait(play, random.pick(random.chance(0.6) ? usual : PATIENCE));
   for (const connection of [...silent, play.some()]) {
     for (let turn = random.between(0, 2); turn > 0; turn--) say6(world, connection, random.chance(0.5));
     if (random.chance(0.2)) world.now += SECOND;
@@ -127,6 +133,7 @@ function ends(play: Play6): void {
   for (let turn = random.between(2, 9); turn > 0; turn--) {
     const flags = random.pick([FIN | ACK, FIN | ACK, RST, RST | ACK, ACK, ACK, ACK, SYN, SYN | ACK]);
     say6(world, connection, random.chance(0.5), { flags });
+    if (random.chance(0.1)) wait(play, random.pick([60, 240]));
     moment(world);
   }
   if (random.chance(0.4)) establish6(world, connection);
@@ -197,6 +204,46 @@ function idle(play: Play6): void {
     say6(world, random.pick(connections), random.chance(0.6));
     if (random.chance(0.3)) world.now += random.pick([1000, SECOND]);
   }
+}
+
+/** Two addresses of the VM's talk to the same port of the same machine from the same port. */
+function twins(play: Play6): void {
+  const { world } = play;
+  const { random } = world;
+  const ports = { remotePort: 443, vmPort: random.between(1024, 65_535), fromVm: true };
+  const one = play.connection({ remote: FAR6, ...ports, own: world.own[0]! });
+  const both = [one, { ...one, own: world.own.at(-1)! }];
+  for (const each of both) establish6(world, each);
+  for (const each of [...both, ...both]) burst6(world, each, 12, "steady");
+}
+
+/** An address that embeds the IPv4 gateway's, or a neighbour's, is judged by what IPv4's lease has taught, until that ends. */
+function leaseEnds(play: Play6): void {
+  const { world } = play;
+  const { random } = world;
+  const four = new Play(world);
+  bootQuietly(world);
+  world.setPolicy(
+    random.pick([
+      { allow: ["::/0", "@host"], block: [] },
+      { allow: ["::/0"], block: [] },
+    ]),
+  );
+  const remote = (0x64n << 112n) + (0xff9bn << 96n) + BigInt(random.chance(0.7) ? world.gateway : world.hostAddress());
+  const connection = play.begin(play.connection({ remote, fromVm: true }));
+  burst6(world, connection, 4);
+  const { leaseEnd } = world;
+  if (leaseEnd === Number.POSITIVE_INFINITY || leaseEnd < world.now) {
+    goOn(four);
+    return;
+  }
+  // Shortly before, so that neither the flow nor the VM's address is over.
+  world.now = Math.max(world.now, leaseEnd - SECOND);
+  establish6(world, connection);
+  burst6(world, connection, 3);
+  world.now = Math.max(world.now, leaseEnd + random.pick([-1, 0, 1, 1000]));
+  for (let turn = random.between(1, 4); turn > 0; turn--) say6(world, connection, random.chance(0.7));
+  world.expire();
 }
 
 /** The other family's connections and leases. */

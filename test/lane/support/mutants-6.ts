@@ -43,12 +43,12 @@ export const MUTANTS_6: readonly Mutant[] = [
   // The VM's addresses
   mutant("sessions", "that the lane is open for IPv6", ["now >= vm->open_until || ", ""]),
   mutant("sessions", "the end of IPv4's lease, for what embeds an address", [" || now >= vm->expiry", ""]),
-  mutant("sessions", "the VM's IPv6 address", ["if (another) continue;", ""]),
+  mutant("sessions", "the VM's IPv6 address", ["if (another) continue;", "if (another && !another) continue;"]),
   mutant("sessions", "that another flow of the bucket may be of this address", [
     "if (another) continue;",
     "if (another) return 0;",
   ]),
-  mutant("sessions", "the end of an IPv6 address", ["if (now >= expiry) return 0;", ""]),
+  mutant("sessions", "the end of an IPv6 address", ["if (now >= expiry) return 0;", "if (!expiry) return 0;"]),
   mutant("sessions", "that an address is used", ["place->used = now;", ""]),
   mutant("sessions", "that what comes in uses no address", ["if (way == OUT) {\n\t\t\tplace", "{\n\t\t\tplace"]),
 
