@@ -325,6 +325,7 @@ export class Addresses extends AddressPlaces {
     const stays = place < FIRST_OTHER && this.#isOnlyLinkLocal(place);
     const own = origin !== "slaac" ? expiry : stays ? NEVER : this.#idleEnd(place);
     const end = Math.min(own, this.#trusted[0]!);
+    if (end < this.#due[0]!) this.#due[0] = end;
     if (this.#told[place] === end) return;
     this.#told[place] = end;
     observer.bind(place, this.words, 4 * place, end);

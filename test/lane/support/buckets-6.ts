@@ -1,6 +1,7 @@
 /** As buckets.ts, of IPv6: flows that want the same bucket of the lane's, or differ in one address only. */
 import { wordOf } from "../../../src/wire/ipv6-address.ts";
 import { addressText6 } from "../../oracle/ipv6/bytes.ts";
+import { detect } from "../../oracle/ipv6/nd-frames.ts";
 import { SECRET } from "./kernel-lane.ts";
 import { FAR6, OPEN6, type Play6 } from "./play-6.ts";
 import { ACK, RST, TCP, UDP } from "./steady.ts";
@@ -48,6 +49,9 @@ function withOtherRemote(play: Play6, connection: Connection6): Connection6 {
 /** As many flows as a bucket has places for: each has its own. */
 export function fullBucket6(play: Play6): void {
   const connections = colliding(play, 4, { remote: FAR6 });
+  const { own } = connections[0]!;
+  detect(play.world, own);
+  play.world.now += SECOND;
   for (const connection of connections) establish6(play.world, connection);
   for (const connection of connections) burst6(play.world, connection, 8, "steady");
 }

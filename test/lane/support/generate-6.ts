@@ -26,6 +26,9 @@ const PATIENCE = [30, 60, 120, 240, 300];
 /** Seconds after which an unused address is asked about, and is over. */
 const IDLE = [300, 301, 302, 303];
 
+/** Behind 146 years a session may jump over the end of all leases, and of the kernel's nanoseconds; microseconds. */
+const LAST_YEAR = 2 ** 62 / 1000;
+
 const OUT_ONLY = { allow: ["out ::/0", "out 0.0.0.0/0"], block: ["in ::/0"] };
 const BY_PORT = {
   allow: ["out [::/0]:1-65535", "in [::/0]:1-65535", "out 0.0.0.0/0:1-65535", "in 0.0.0.0/0:1-65535"],
@@ -64,7 +67,7 @@ export function generateLaneSession6(seed: number): Session<Step> {
   if (random.chance(0.5)) bootQuietly(world);
   join6(world);
   if (random.chance(0.85)) world.setPolicy(random.pick(POLICIES));
-  for (let count = random.between(10, 40); count > 0; count--) {
+  for (let count = random.between(10, 40); count > 0 && world.now < LAST_YEAR; count--) {
     const before = world.now;
     weighted(random, SCENARIOS)(play);
     if (world.now - before > 50 * SECOND && random.chance(0.7)) revive(world);
@@ -77,7 +80,14 @@ function steady(play: Play6): void {
   const { random } = play.world;
   const ports = { remotePort: random.pick([80, 443, 5000]), vmPort: random.between(1024, 65_535) };
   const connection = play.connection({ protocol: random.pick([TCP, UDP]), remote: FAR6, ...ports, fromVm: true });
+  ready(play.world, connection.own);
   burst6(play.world, play.begin(connection), 30, "steady");
+}
+
+/** What the VM sends from an address that is not valid yet opens nothing. */
+function ready(world: World6, own: bigint): void {
+  detect(world, own);
+  world.now += SECOND;
 }
 
 /** One field is another one, in a packet that would pass; then the connection goes on. */
@@ -213,6 +223,7 @@ function twins(play: Play6): void {
   const ports = { remotePort: 443, vmPort: random.between(1024, 65_535), fromVm: true };
   const one = play.connection({ remote: FAR6, ...ports, own: world.own[0]! });
   const both = [one, { ...one, own: world.own.at(-1)! }];
+  for (const { own } of both) ready(world, own);
   for (const each of both) establish6(world, each);
   for (const each of [...both, ...both]) burst6(world, each, 12, "steady");
 }
