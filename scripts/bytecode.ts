@@ -13,13 +13,17 @@ import type { MapDefinition } from "../src/native/linux/bpf.ts";
 import { type Compiled, type CompiledProgram, readCompiled } from "./elf-bpf.ts";
 
 const FOLDER = fileURLToPath(new URL("../src/lane/bpf/", import.meta.url));
+/** The macro for programs of the lane that pass IPv6, too. */
+export const WITH_IPV6 = "WITH_IPV6";
 /**
  * The oldest instructions for what every kernel with clsact is to take; for the lane those of Linux 5.1, as it needs a newer
- * kernel anyway. What a source includes of another one's maps is written once, with the first.
+ * kernel anyway. What a source includes of another one's maps is written once, with the first. `suffix`: of the names here; the
+ * kernel's names have none.
  */
 const SOURCES = [
-  { source: "attach.bpf.c", processor: "v1" },
-  { source: "lane.bpf.c", processor: "v3" },
+  { source: "attach.bpf.c", processor: "v1", define: [], suffix: "" },
+  { source: "lane.bpf.c", processor: "v3", define: [], suffix: "" },
+  { source: "lane.bpf.c", processor: "v3", define: [WITH_IPV6], suffix: "_6" },
 ] as const;
 export const BYTECODE = fileURLToPath(new URL("../src/lane/bytecode.ts", import.meta.url));
 const FLAGS = ["-O2", "-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror", "-target", "bpf"];
@@ -30,9 +34,14 @@ const A_LINE = 6;
 
 /** The file's text. Throws Error where clang refuses. */
 export function bytecode(): string {
-  const compiled = SOURCES.map(({ source, processor }) => compile(source, processor));
+  const compiled = SOURCES.map(({ source, processor, define, suffix }) => ({
+    ...compile(source, processor, ...define),
+    suffix,
+  }));
   const maps = new Map(compiled.flatMap((each) => each.maps.map((map) => [map.name, map])));
-  const programs = compiled.flatMap((each) => each.programs.map((program) => renderProgram(program, each.license)));
+  const programs = compiled.flatMap(({ programs, license, suffix }) =>
+    programs.map((program) => renderProgram(program, license, suffix)),
+  );
   return [HEAD, ...[...maps.values()].map(renderMap), ...programs].join("\n");
 }
 
@@ -67,14 +76,14 @@ function renderMap({ name, type, keySize, valueSize, entries, flags }: MapDefini
   return `export const ${constant(name)}: MapDefinition = {\n${text.join("")}};\n`;
 }
 
-function renderProgram({ name, code, maps, calls, fields }: CompiledProgram, license: string): string {
+function renderProgram({ name, code, maps, calls, fields }: CompiledProgram, license: string, suffix: string): string {
   const instructions = code.toString("hex").match(/.{16}/g) ?? [];
   const lines: string[] = [];
   for (let at = 0; at < instructions.length; at += A_LINE) lines.push(instructions.slice(at, at + A_LINE).join(" "));
   const mapPlaces = maps.map(({ at, map }) => `{ at: ${at}, map: "${map}" }`);
   const callPlaces = calls.map(({ at, name }) => `{ at: ${at}, name: "${name}" }`);
   const fieldPlaces = fields.map(({ at, field }) => `{ at: ${at}, field: ${field} }`);
-  return `export const ${constant(name)}: Bytecode = {
+  return `export const ${constant(name + suffix)}: Bytecode = {
   name: "${name}",
   code: \`
     ${lines.join("\n    ")}

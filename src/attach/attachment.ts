@@ -31,6 +31,8 @@ export interface AttachOptions {
   readonly directory: string;
   /** Why there shall be no express lane, in a few words; undefined: there shall be one. */
   readonly noLane?: string | undefined;
+  /** The lane passes IPv6, too. */
+  readonly ipv6?: boolean | undefined;
 }
 
 export interface Attachment {
@@ -112,7 +114,7 @@ function takeOver(libc: LinuxLibc, links: Links, options: AttachOptions, undoing
   undoing.defer(closeTap);
   const kernelTypes = (): KernelTypes | string =>
     options.noLane ?? keptKernelTypes(keptInFolder(records.folder), readKernelTypes);
-  const programs = loadPrograms(libc, { vm: index, relay, network: networkIndex }, kernelTypes);
+  const programs = loadPrograms(libc, { vm: index, relay, network: networkIndex }, options.ipv6 === true, kernelTypes);
   const { lane } = programs;
   undoing.defer(() => discardLane(libc, lane));
   try {

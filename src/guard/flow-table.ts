@@ -293,9 +293,9 @@ export class FlowTable extends FlowRecords implements FlowSink {
     const at = flow * WORDS;
     const state = this.records[at + STATE]!;
     if (!isSteady(state)) return;
-    const kind = state & KIND;
+    const kind = state & KIND_AND_PLACE;
     // UDP's first answer makes it live longer: the guard has to see it.
-    const ways = bothWays && kind === FLOW_TCP && (state & ANSWERED) !== 0 ? BOTH_WAYS : 1 << way;
+    const ways = bothWays && (kind & KIND) === FLOW_TCP && (state & ANSWERED) !== 0 ? BOTH_WAYS : 1 << way;
     const patience = Math.min(patienceOf(state), SAFE_SECONDS);
     observer.admit(flow, kind, this.records[at]!, this.records[at + PORTS]!, ways, patience, this.records[at + LAST]!);
   }

@@ -15,7 +15,7 @@ import { SHORT } from "../wire/malformed.ts";
 import { segmentSizeOf } from "../wire/virtio-net.ts";
 import { bindingOf } from "./binding.ts";
 import { Diagnostics } from "./diagnostics.ts";
-import type { FlowObserver } from "./flow-observer.ts";
+import type { IPv4Observer } from "./flow-observer.ts";
 import { guardSettings } from "./guard-settings.ts";
 import { IPv4Family } from "./ipv4/ipv4-family.ts";
 import { PolicyGuard } from "./ipv4/policy-guard.ts";
@@ -64,7 +64,7 @@ export function verdictObject(verdict: number): Verdict {
  * const guard = createGuard({ macAddress: "02:00:00:00:00:01", block: ["10.0.0.0/8"] });
  * const { verdict, reason } = guard.egress(frame, performance.now() * 1000);
  */
-export function createGuard(options: GuardOptions, observer?: FlowObserver): Guard {
+export function createGuard(options: GuardOptions, observer?: IPv4Observer): Guard {
   return new Guard(options, observer);
 }
 
@@ -92,7 +92,7 @@ export class Guard {
   readonly #fromVm = new FrameView();
   readonly #toVm = new FrameView();
 
-  constructor(options: GuardOptions, observer?: FlowObserver) {
+  constructor(options: GuardOptions, observer?: IPv4Observer) {
     const settings = guardSettings(options);
     this.#macHigh = Math.floor(settings.mac / 0x100000000);
     this.#macLow = settings.mac | 0;
@@ -105,8 +105,19 @@ export class Guard {
     this.#ipv4 = new IPv4Family(settings, options, this.#policy, this.#clock, this.#diagnostics, observer);
     const ipv6 = ipv6Settings(options);
     const gatewayMac = (): number => this.#ipv4.gatewayMac;
-    this.#ipv6 =
-      ipv6 && new IPv6Family(settings, ipv6, options, this.#policy, this.#clock, this.#diagnostics, gatewayMac);
+    if (ipv6 !== undefined) {
+      const { ipv6: ofIPv6 } = observer ?? {};
+      this.#ipv6 = new IPv6Family(
+        settings,
+        ipv6,
+        options,
+        this.#policy,
+        this.#clock,
+        this.#diagnostics,
+        gatewayMac,
+        ofIPv6,
+      );
+    }
     this.#names.restore(options.restoredNames ?? []);
   }
 

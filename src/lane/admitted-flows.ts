@@ -1,5 +1,6 @@
 /**
- * The flows that the guard has admitted, in memory that the programs in the kernel read at the same time (bpf/admitted.h).
+ * The flows of one family that the guard has admitted, in memory that the programs in the kernel read at the same time
+ * (bpf/admitted.h, bpf/admitted6.h; what differs is in flows-4.ts and flows-6.ts).
  * It is a cache: a flow that has no place in it costs a walk through the relay, and nothing else. A flow's place is one of a
  * few in the bucket that a hash of its addresses names, whose secret nobody else has.
  *
@@ -8,7 +9,7 @@
  * VM's acknowledgement number. Nothing here allocates, and nothing is a system call.
  */
 
-import { FLOW_UDP } from "../guard/flow-state.ts";
+import { FLOW_UDP, KIND } from "../guard/flow-state.ts";
 import { MOST_FLOWS } from "../guard/flow-table.ts";
 
 /** bpf/admitted.h. */
@@ -16,11 +17,10 @@ const BUCKETS = 8192;
 const BUCKET_BITS = 13;
 const A_BUCKET = 4;
 const PLACES = BUCKETS * A_BUCKET;
-/** Words of a flow. */
-const WORDS = 8;
+/** Words of a flow: eight in both families, of which the third is the family's own. */
 const STAMP = 0;
 const GENERATION = 1;
-const REMOTE = 2;
+export const FAMILYS = 2;
 const PORTS = 3;
 const RIGHT = 4;
 const LAST = 5;
@@ -31,29 +31,36 @@ const WAYS = 3;
 const IS_UDP = 4;
 const PATIENCE_SHIFT = 16;
 
-/** Bytes. */
-export const FLOWS_SIZE = PLACES * WORDS * 4;
+/** Bytes of all flows, which have so many words each. */
+export const sizeOfFlows = (words: number): number => PLACES * words * 4;
 
 const NONE = -1;
 
 /** What a program has seen of a flow. */
 export type Report = (flow: number, second: number, acknowledgement: number | undefined) => void;
 
-export class AdmittedFlows {
-  readonly #words: Int32Array<ArrayBuffer>;
-  readonly #secret: Int32Array;
+export abstract class AdmittedFlows {
+  protected readonly words: Int32Array<ArrayBuffer>;
+  /** Words of a flow. */
+  readonly #size: number;
   readonly #report: Report;
   /** By the guard's number. */
   readonly #placeOf = new Int32Array(MOST_FLOWS).fill(NONE);
   /** By the place. */
   readonly #flowOf = new Int32Array(PLACES).fill(NONE);
 
-  /** `memory`: FLOWS_SIZE bytes. `secret`: two numbers of the hash. `report`: called before a place is given away. */
-  constructor(memory: ArrayBuffer, secret: Int32Array, report: Report) {
-    this.#words = new Int32Array(memory, 0, PLACES * WORDS);
-    this.#secret = secret;
+  /** `memory`: of so many bytes as `sizeOfFlows(size)`. `report`: called before a place is given away. */
+  constructor(memory: ArrayBuffer, size: number, report: Report) {
+    this.words = new Int32Array(memory, 0, PLACES * size);
+    this.#size = size;
     this.#report = report;
   }
+
+  /** 32 bits of a hash with a secret, as the programs have it. `udp`: IS_UDP or 0. */
+  protected abstract hashOf(remote: number, ports: number, udp: number): number;
+
+  /** Writes what tells a flow from others besides its ports and its protocol. `at`: its first word. */
+  protected abstract putAddresses(at: number, kind: number, remote: number): void;
 
   /** As FlowObserver has it; `generation`: what it was admitted under. */
   admit(
@@ -66,10 +73,10 @@ export class AdmittedFlows {
     second: number,
     generation: number,
   ): void {
-    const words = this.#words;
+    const { words } = this;
     let place = this.#placeOf[flow]!;
     if (place !== NONE) {
-      const at = place * WORDS;
+      const at = place * this.#size;
       if (words[at + GENERATION] === generation) {
         const right = rightOf(kind, (words[at + RIGHT]! & WAYS) | ways, patience);
         // One word: a program reads the old right or the new one.
@@ -86,11 +93,11 @@ export class AdmittedFlows {
       this.#flowOf[place] = flow;
       this.#placeOf[flow] = place;
     }
-    const at = place * WORDS;
+    const at = place * this.#size;
     const stamp = words[at + STAMP]!;
     Atomics.store(words, at + STAMP, stamp | 1);
     Atomics.store(words, at + GENERATION, generation);
-    Atomics.store(words, at + REMOTE, remote);
+    this.putAddresses(at, kind, remote);
     Atomics.store(words, at + PORTS, ports);
     Atomics.store(words, at + RIGHT, rightOf(kind, ways, patience));
     Atomics.store(words, at + LAST, second);
@@ -102,8 +109,8 @@ export class AdmittedFlows {
   report(flow: number): void {
     const place = this.#placeOf[flow]!;
     if (place === NONE) return;
-    const words = this.#words;
-    const at = place * WORDS;
+    const { words } = this;
+    const at = place * this.#size;
     // Each number once: the guard may see a newer one next. A program that writes one meanwhile says so again.
     const acknowledged = Atomics.exchange(words, at + IS_ACKNOWLEDGED, 0) !== 0;
     this.#report(flow, words[at + LAST]!, acknowledged ? words[at + ACKNOWLEDGEMENT]! : undefined);
@@ -131,22 +138,23 @@ export class AdmittedFlows {
   }
 
   #clear(place: number): void {
-    const at = place * WORDS;
-    const stamp = this.#words[at + STAMP]!;
-    Atomics.store(this.#words, at + STAMP, stamp | 1);
-    Atomics.store(this.#words, at + RIGHT, 0);
-    Atomics.store(this.#words, at + REMOTE, 0);
-    Atomics.store(this.#words, at + STAMP, (stamp | 1) + 1);
+    const { words } = this;
+    const at = place * this.#size;
+    const stamp = words[at + STAMP]!;
+    Atomics.store(words, at + STAMP, stamp | 1);
+    Atomics.store(words, at + RIGHT, 0);
+    Atomics.store(words, at + FAMILYS, 0);
+    Atomics.store(words, at + STAMP, (stamp | 1) + 1);
   }
 
   /** A free place of a bucket, one of another generation, or the one that was idle for longest; NONE: all are busy. */
   #choose(first: number, second: number, generation: number): number {
-    const words = this.#words;
+    const { words } = this;
     let chosen = NONE;
     let longest = 0;
     for (let place = first; place < first + A_BUCKET; place++) {
       if (this.#flowOf[place] === NONE) return place;
-      const at = place * WORDS;
+      const at = place * this.#size;
       if (words[at + GENERATION] !== generation) return place;
       const idle = (second - words[at + LAST]!) | 0;
       if (idle <= longest) continue;
@@ -156,15 +164,15 @@ export class AdmittedFlows {
     return chosen;
   }
 
-  /** bucket_of in bpf/lane.bpf.c. */
   #firstPlace(remote: number, ports: number, kind: number): number {
-    let hash = Math.imul(remote ^ this.#secret[0]!, 0x9e3779b1);
-    hash = Math.imul(hash ^ (hash >>> 15) ^ ports ^ this.#secret[1]!, 0x85ebca77);
-    hash = Math.imul(hash ^ (hash >>> 13) ^ (kind === FLOW_UDP ? IS_UDP : 0), 0xc2b2ae3d);
-    return (hash >>> (32 - BUCKET_BITS)) * A_BUCKET;
+    return (this.hashOf(remote, ports, udpOf(kind)) >>> (32 - BUCKET_BITS)) * A_BUCKET;
   }
 }
 
+function udpOf(kind: number): number {
+  return (kind & KIND) === FLOW_UDP ? IS_UDP : 0;
+}
+
 function rightOf(kind: number, ways: number, patience: number): number {
-  return ways | (kind === FLOW_UDP ? IS_UDP : 0) | (patience << PATIENCE_SHIFT);
+  return ways | udpOf(kind) | (patience << PATIENCE_SHIFT);
 }

@@ -5,13 +5,15 @@
  * It is open for a second at a time, and only while frames come: so it closes by itself when softnet hangs or is stopped,
  * and an idle VM costs nothing. The first frame afterwards comes through the relay, and opens it again.
  */
-import type { FlowObserver, FlowSink } from "../guard/flow-observer.ts";
+import type { FlowSink, IPv4Observer } from "../guard/flow-observer.ts";
 import { IN, OUT } from "../policy/rule-tree.ts";
 import type { Counters } from "../relay/counters.ts";
 import { EGRESS, INGRESS } from "../relay/direction.ts";
-import { AdmittedFlows } from "./admitted-flows.ts";
+import { AdmittedFlows4 } from "./flows-4.ts";
+import { IPv6Lane, type LaneDoor } from "./ipv6-lane.ts";
 import { LaneCounts } from "./lane-counts.ts";
 import type { LaneMemory } from "./lane-memory.ts";
+import { nanoseconds } from "./own-places.ts";
 
 /** Microseconds that the lane stays open for, once softnet has shown that it lives, and between two of these times. */
 const OPEN_FOR = 1_000_000;
@@ -29,8 +31,6 @@ const SECRET = 11;
 /** Bytes. */
 export const VM_SIZE = 56;
 
-/** Later than any time: what fits into 63 bits. */
-const NEVER = 2n ** 63n - 1n;
 const NOTHING: FlowSink = { seen: () => {} };
 
 export interface LaneOptions {
@@ -50,12 +50,14 @@ export interface LaneState {
   readonly ingress: { readonly frames: number; readonly bytes: number };
 }
 
-export class ExpressLane implements FlowObserver {
+export class ExpressLane implements IPv4Observer, LaneDoor {
+  /** Where the programs pass IPv6, too. */
+  readonly ipv6: IPv6Lane | undefined;
   readonly #memory: LaneMemory;
   readonly #clock: () => number;
   readonly #words: Int32Array<ArrayBuffer>;
   readonly #times: BigInt64Array<ArrayBuffer>;
-  readonly #flows: AdmittedFlows;
+  readonly #flows: AdmittedFlows4;
   readonly #counts: LaneCounts;
   #sink = NOTHING;
   #generation = 1;
@@ -79,9 +81,10 @@ export class ExpressLane implements FlowObserver {
     words[GENERATION] = this.#generation;
     const secret = words.subarray(SECRET, SECRET + 2);
     crypto.getRandomValues(secret);
-    this.#flows = new AdmittedFlows(memory.flows.buffer, secret, (flow, second, acknowledgement) =>
+    this.#flows = new AdmittedFlows4(memory.flows.buffer, secret, (flow, second, acknowledgement) =>
       this.#sink.seen(flow, second, acknowledgement),
     );
+    if (memory.ipv6 !== undefined) this.ipv6 = new IPv6Lane(memory.ipv6, secret, this);
     this.#counts = new LaneCounts(memory.counts.buffer, memory.processors);
   }
 
@@ -98,9 +101,21 @@ export class ExpressLane implements FlowObserver {
     patience: number,
     second: number,
   ): void {
-    const passing = ways & this.#ways;
-    if (!this.#isOn || passing === 0) return;
+    const passing = this.passing(ways);
+    if (passing === 0) return;
     this.#flows.admit(flow, kind, remote, ports, passing, patience, second, this.#generation);
+    this.admitted();
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  passing(ways: number): number {
+    return this.#isOn ? ways & this.#ways : 0;
+  }
+
+  admitted(): void {
     if (this.#renewal === Number.POSITIVE_INFINITY) this.#open(this.#clock());
   }
 
@@ -127,10 +142,9 @@ export class ExpressLane implements FlowObserver {
   }
 
   bind(address: number, expiry: number): void {
-    const ends = expiry === Number.POSITIVE_INFINITY ? NEVER : BigInt(Math.floor(expiry)) * 1000n;
     // The shorter life first: at no moment does an address go with another one's end.
     Atomics.store(this.#words, ADDRESS, 0);
-    Atomics.store(this.#times, EXPIRY / 2, ends);
+    Atomics.store(this.#times, EXPIRY / 2, nanoseconds(expiry));
     Atomics.store(this.#words, ADDRESS, address | 0);
   }
 

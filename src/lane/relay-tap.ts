@@ -6,7 +6,18 @@
 import { randomInt } from "node:crypto";
 import { createMap, freezeMap, setElement } from "../native/linux/bpf.ts";
 import type { LinuxLibc } from "../native/linux/libc.ts";
-import { FROM_RELAY, FROM_VM, INTERFACES, LANE_FROM_NETWORK, LANE_FROM_VM, LANE_TO_VM, TO_VM } from "./bytecode.ts";
+import {
+  FROM_RELAY,
+  FROM_VM,
+  INTERFACES,
+  LANE_FROM_NETWORK,
+  LANE_FROM_NETWORK_6,
+  LANE_FROM_VM,
+  LANE_FROM_VM_6,
+  LANE_TO_VM,
+  LANE_TO_VM_6,
+  TO_VM,
+} from "./bytecode.ts";
 import type { Programs } from "./hooks.ts";
 import { type LaneMemory, makeLaneMemory } from "./lane-memory.ts";
 import { type Bytecode, type KernelTypes, loadBytecode } from "./load.ts";
@@ -47,13 +58,25 @@ export interface Loaded {
   close(): void;
 }
 
+/** The lane's programs. */
+export interface LaneCode {
+  readonly fromVm: Bytecode;
+  readonly fromNetwork: Bytecode;
+  readonly toVm: Bytecode;
+}
+
+/** Those that pass IPv4 alone, and those that pass IPv6, too. */
+export const IPV4_LANE: LaneCode = { fromVm: LANE_FROM_VM, fromNetwork: LANE_FROM_NETWORK, toVm: LANE_TO_VM };
+export const BOTH_LANE: LaneCode = { fromVm: LANE_FROM_VM_6, fromNetwork: LANE_FROM_NETWORK_6, toVm: LANE_TO_VM_6 };
+
 /**
- * Loads the programs. `kernelTypes` returns what the lane needs to know of the kernel, or why there shall be no lane. Throws
+ * Loads the programs. `ipv6`: the lane passes IPv6, too. `kernelTypes` returns what the lane needs to know of the kernel, or why there shall be no lane. Throws
  * Error when the kernel refuses those without it.
  */
 export function loadPrograms(
   libc: LinuxLibc,
   { vm, relay, network }: Places,
+  ipv6: boolean,
   kernelTypes: () => KernelTypes | string,
 ): Loaded {
   const open: number[] = [];
@@ -70,7 +93,7 @@ export function loadPrograms(
     freezeMap(libc, interfaces);
     const load = (program: Bytecode): number => keep(loadBytecode(libc, program, { interfaces }));
     const fromRelay = load(FROM_RELAY);
-    const lane = loadLane(libc, interfaces, kernelTypes());
+    const lane = loadLane(libc, interfaces, ipv6, kernelTypes());
     if (typeof lane !== "string") {
       const { ingress, egress, fromNetwork, memory } = lane;
       return { vm: { ingress: keep(ingress), egress: keep(egress) }, fromRelay, lane: { memory, fromNetwork }, close };
@@ -90,21 +113,27 @@ export function discardLane(libc: LinuxLibc, lane: LoadedLane | string): void {
 }
 
 /** The programs of the lane, or why this kernel does not take them. */
-function loadLane(libc: LinuxLibc, interfaces: number, types: KernelTypes | string): (Programs & LoadedLane) | string {
+function loadLane(
+  libc: LinuxLibc,
+  interfaces: number,
+  ipv6: boolean,
+  types: KernelTypes | string,
+): (Programs & LoadedLane) | string {
   if (typeof types === "string") return types;
   const opened: number[] = [];
   let memory: LaneMemory | undefined;
   try {
-    memory = makeLaneMemory(libc);
+    memory = makeLaneMemory(libc, ipv6);
+    const code = ipv6 ? BOTH_LANE : IPV4_LANE;
     const maps = { ...memory.maps, interfaces };
     const load = (program: Bytecode): number => {
       const fd = loadBytecode(libc, program, maps, types);
       opened.push(fd);
       return fd;
     };
-    const ingress = load(LANE_FROM_VM);
-    const egress = load(LANE_TO_VM);
-    const fromNetwork = load(LANE_FROM_NETWORK);
+    const ingress = load(code.fromVm);
+    const egress = load(code.toVm);
+    const fromNetwork = load(code.fromNetwork);
     memory.closeMaps();
     return { ingress, egress, fromNetwork, memory };
   } catch (error) {

@@ -3,6 +3,7 @@
  * DHCP client and server. Addresses are text, as a person writes them; times are microseconds.
  */
 import assert from "node:assert/strict";
+import type { IPv4Observer } from "../../src/guard/flow-observer.ts";
 import { type BindingChange, createGuard, type Guard, type GuardOptions } from "../../src/index.ts";
 import { formatIPv4, parseIPv4, parseMac } from "../../src/wire/address.ts";
 import { emitArp } from "../../src/wire/arp.ts";
@@ -403,8 +404,9 @@ export class Bench {
   readonly changes: BindingChange[] = [];
   now = 1_700_000_000 * SECOND;
 
-  constructor(options: Partial<GuardOptions> = {}) {
-    this.guard = createGuard({ macAddress: VM, onBinding: (change) => this.changes.push(change), ...options });
+  constructor(options: Partial<GuardOptions> = {}, observer?: IPv4Observer) {
+    const onBinding: GuardOptions["onBinding"] = (change) => this.changes.push(change);
+    this.guard = createGuard({ macAddress: VM, onBinding, ...options }, observer);
   }
 
   wait(time: number): void {

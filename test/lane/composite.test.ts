@@ -7,12 +7,15 @@
  */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { BOTH_LANE, IPV4_LANE } from "../../src/lane/relay-tap.ts";
 import { generateFullTable } from "../oracle/full-table.ts";
 import { generateFlowSession, generateSession, type Session } from "../oracle/generate.ts";
+import { generateSession6 } from "../oracle/ipv6/generate.ts";
 import type { Step } from "../oracle/world.ts";
 import { LIMIT } from "../support/patience.ts";
 import { Composite, type Figures, noFigures } from "./support/composite.ts";
 import { generateLaneSession, repeated } from "./support/generate.ts";
+import { generateLaneSession6 } from "./support/generate-6.ts";
 import { KernelLane, needsLane } from "./support/kernel-lane.ts";
 
 const FRAMES = Number(process.env.SOFTNET_LANE_FRAMES ?? 300_000);
@@ -32,6 +35,8 @@ interface Kind {
   readonly share: number;
   /** The least share of its frames that passes in the kernel. */
   readonly express: number;
+  /** With programs that pass IPv6, too. */
+  readonly ipv6?: true;
 }
 
 const KINDS: readonly Kind[] = [
@@ -44,10 +49,25 @@ const KINDS: readonly Kind[] = [
   },
   { name: "DHCP and ARP", generate: (seed) => repeated(generateSession(seed)), share: 0.1, express: 0 },
   { name: "a full table", generate: (seed) => repeated(generateFullTable(seed)), share: 0.1, express: 0.05 },
+  { name: "both families", generate: generateLaneSession6, share: 0.7, express: 0.2, ipv6: true },
+  {
+    name: "IPv6 of all kinds",
+    generate: (seed) => repeated(generateSession6(seed)),
+    share: 0.15,
+    express: 0.001,
+    ipv6: true,
+  },
+  {
+    name: "IPv4 with the programs for both",
+    generate: generateLaneSession,
+    share: 0.1,
+    express: 0.3,
+    ipv6: true,
+  },
 ];
 
-function play(t: TestContext, { generate, share }: Kind): Figures {
-  const kernel = new KernelLane();
+function play(t: TestContext, { generate, share, ipv6 }: Kind): Figures {
+  const kernel = new KernelLane(ipv6 ? BOTH_LANE : IPV4_LANE);
   const figures = noFigures();
   const begin = performance.now();
   let disturbedSessions = 0;

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FLOW_TCP, FLOW_UDP } from "../../src/guard/flow-state.ts";
-import { FLOWS_SIZE } from "../../src/lane/admitted-flows.ts";
 import { ExpressLane, VM_SIZE } from "../../src/lane/express-lane.ts";
+import { FLOWS_SIZE } from "../../src/lane/flows-4.ts";
 import { COUNTS_SIZE } from "../../src/lane/lane-counts.ts";
 import { IN, OUT } from "../../src/policy/rule-tree.ts";
 import { Counters } from "../../src/relay/counters.ts";

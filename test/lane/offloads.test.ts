@@ -7,14 +7,19 @@
  */
 import assert from "node:assert/strict";
 import { after, before, suite, type TestContext, test } from "node:test";
-import { Dice, offer } from "../ports/offload-talk.ts";
+import { WITH_IPV6 } from "../../scripts/bytecode.ts";
+import type { LaneCode } from "../../src/lane/relay-tap.ts";
+import { OWN } from "../guard/ipv6/support.ts";
+import { Dice, type Offered, offer } from "../ports/offload-talk.ts";
 import { enterFreshNamespace } from "../support/namespace.ts";
 import { LONG_LIMIT } from "../support/patience.ts";
 import { needs, needsTun } from "../support/tools.ts";
-import { type LaneCode, needsLane } from "./support/kernel-lane.ts";
+import { needsLane } from "./support/kernel-lane.ts";
 import { MUTANTS, type Mutant, type RealFrames } from "./support/mutants.ts";
+import { MUTANTS_6 } from "./support/mutants-6.ts";
 import { compileMutant } from "./support/mutate.ts";
 import { CASES, type Case, fromDhcpPort, LONG_CASES, opening } from "./support/offload-cases.ts";
+import { CASES_6, LONG_CASES_6, opening6 } from "./support/offload-cases-6.ts";
 import { WireComposite } from "./support/wire-composite.ts";
 import { Wires } from "./support/wires.ts";
 
@@ -28,6 +33,7 @@ const NAME = "lane";
 const LONG = 9000;
 /** The VM may be spoken to from any port. */
 const ANYONE = { allow: ["0.0.0.0/0"] };
+const IPV6 = { ipv6: true, address6: OWN, allow: ["out [::/0]:443", "in [::/0]:80"], block: [] };
 
 let leave = (): void => {};
 before(() => {
@@ -35,8 +41,8 @@ before(() => {
 });
 after(() => leave());
 
-function withWires(run: (wires: Wires) => void, code?: LaneCode, mtu?: number): void {
-  const wires = new Wires(NAME, code, mtu);
+function withWires(run: (wires: Wires) => void, code?: LaneCode, mtu?: number, ipv6?: boolean): void {
+  const wires = new Wires(NAME, code, mtu, ipv6);
   try {
     run(wires);
   } finally {
@@ -44,12 +50,15 @@ function withWires(run: (wires: Wires) => void, code?: LaneCode, mtu?: number): 
   }
 }
 
-const playOrdinary = (wires: Wires): void => playCases(new WireComposite(wires), CASES);
-const playLong = (wires: Wires): void => playCases(new WireComposite(wires, { mtu: LONG }), LONG_CASES);
+const playOrdinary = (wires: Wires): void => playCases(new WireComposite(wires), CASES, opening);
+const playLong = (wires: Wires): void => playCases(new WireComposite(wires, { mtu: LONG }), LONG_CASES, opening);
+const playOrdinary6 = (wires: Wires): void => playCases(new WireComposite(wires, IPV6), CASES_6, opening6);
+const playLong6 = (wires: Wires): void =>
+  playCases(new WireComposite(wires, { ...IPV6, mtu: LONG }), LONG_CASES_6, opening6);
 
-function playCases(composite: WireComposite, cases: readonly Case[]): void {
+function playCases(composite: WireComposite, cases: readonly Case[], openingOf: () => readonly Offered[]): void {
   const open = (): void => {
-    for (const offered of opening()) composite.step(offered);
+    for (const offered of openingOf()) composite.step(offered);
   };
   open();
   for (const { name, offered, express } of cases) {
@@ -76,6 +85,9 @@ const HOW: Partial<Record<RealFrames, readonly [(wires: Wires) => void, number?]
   "DHCP's ports": [playDhcpPorts],
   "short linear part": [playLong, LONG],
 };
+
+/** The same of IPv6. */
+const HOW_6: typeof HOW = { "short linear part": [playLong6, LONG] };
 
 function fuzz(t: TestContext, wires: Wires): void {
   const composite = new WireComposite(wires);
@@ -105,24 +117,36 @@ suite("the lane and what a sender leaves to do", { ...skip, ...LONG_LIMIT }, () 
 
   test("what the kernel has not in one piece passes all the same", () => withWires(playLong, undefined, LONG));
 
+  test("L11 the same of IPv6: places of checksums, tags, padding, and large frames, which are left to the guard", () =>
+    withWires(playOrdinary6, undefined, undefined, true));
+
+  test("what the kernel has not in one piece of IPv6 passes all the same", () =>
+    withWires(playLong6, undefined, LONG, true));
+
   test("large UDP from DHCP's port is left to the guard, which drops it: frame.offload", () =>
     withWires(playDhcpPorts));
 
   test(`L11 ${FRAMES.toLocaleString("en")} hostile headers arrive as without the lane`, (t) =>
     withWires((wires) => fuzz(t, wires)));
 
-  for (const mutant of MUTANTS.filter(isForRealFrames)) {
-    test(`real frames find it (${mutant.finder}): ${mutant.name}`, needs("clang"), (t) => {
-      const code = compileMutant(mutant);
-      const [play, mtu] = HOW[mutant.finder as RealFrames] ?? [playOrdinary];
-      assert.throws(
-        () => withWires(play, code, mtu),
-        (error: Error) => {
-          t.diagnostic(error.message.slice(0, 160));
-          return true;
-        },
-      );
-    });
+  for (const [mutants, ipv6] of [
+    [MUTANTS, false],
+    [MUTANTS_6, true],
+  ] as const) {
+    for (const mutant of mutants.filter(isForRealFrames)) {
+      test(`real frames find it (${mutant.finder}): ${mutant.name}`, needs("clang"), (t) => {
+        const code = compileMutant(mutant, ...(ipv6 ? [WITH_IPV6] : []));
+        const how = (ipv6 ? HOW_6 : HOW)[mutant.finder as RealFrames];
+        const [play, mtu] = how ?? [ipv6 ? playOrdinary6 : playOrdinary];
+        assert.throws(
+          () => withWires(play, code, mtu, ipv6),
+          (error: Error) => {
+            t.diagnostic(error.message.slice(0, 160));
+            return true;
+          },
+        );
+      });
+    }
   }
 });
 

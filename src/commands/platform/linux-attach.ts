@@ -26,7 +26,10 @@ export async function attachVm(libc: LinuxLibc, given: SessionArguments, log: Lo
   connecting.catch(() => {}); // the port's `ready` says it
   let attachment: Attachment;
   try {
-    attachment = attach(libc, { name, mac: vmMacAddress, openOnExit, directory, noLane: whyNoLane(given) });
+    attachment = attach(libc, {
+      ...{ name, mac: vmMacAddress, openOnExit, directory },
+      ...{ noLane: whyNoLane(given), ipv6: given.ipv6 },
+    });
   } catch (error) {
     await connecting.then((connection) => connection.close()).catch(() => {});
     throw error;

@@ -14,7 +14,7 @@ import { COMPLETE } from "../../wire/virtio-net.ts";
 import { tellBinding } from "../binding-changes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
-import type { FlowObserver } from "../flow-observer.ts";
+import type { IPv4Observer } from "../flow-observer.ts";
 import { NO_FLOW } from "../flow-table.ts";
 import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
@@ -64,7 +64,7 @@ export class IPv4Family implements AddressFamily {
   readonly #clock: Float64Array;
   readonly #onBinding: ((change: BindingChange) => void) | undefined;
   readonly #diagnostics: Diagnostics;
-  readonly #observer: FlowObserver | undefined;
+  readonly #observer: IPv4Observer | undefined;
   readonly #lease: Lease;
   readonly #gateway: GatewayWatch;
   readonly #ownRequest: OwnRequest;
@@ -83,7 +83,7 @@ export class IPv4Family implements AddressFamily {
     policy: PolicyGuard,
     clock: Float64Array,
     diagnostics: Diagnostics,
-    observer?: FlowObserver,
+    observer?: IPv4Observer,
   ) {
     const { mac, ask, gateway, subnet, hostname } = settings;
     const { origin, restored, heldElsewhere, onBinding } = callbacks;

@@ -11,6 +11,7 @@
  */
 import { addressOfWords, wordOf, wordsOf } from "../../wire/ipv6-address.ts";
 import { isInLinkLocalPrefix } from "../../wire/ipv6-words.ts";
+import type { IPv6Observer } from "../flow-observer.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { TokenBucket } from "../token-bucket.ts";
 import type { BindingChange, BindingEnd, BoundIPv6Address, IPv6Lease } from "../types.ts";
@@ -33,6 +34,7 @@ const NEW_BURST = 32;
 const MOST_QUESTIONS = 4;
 
 const LONG_AGO = Number.NEGATIVE_INFINITY;
+const UNTOLD = -1;
 
 /** What the family does when addresses change. */
 export interface AddressEvents {
@@ -49,6 +51,8 @@ export interface AddressOptions {
   readonly heldElsewhere: ((address: bigint) => boolean) | undefined;
   readonly clock: Float64Array;
   readonly events: AddressEvents;
+  /** Passes packets of these addresses, too: it is told their ends, and asked about their use. */
+  readonly observer?: IPv6Observer | undefined;
 }
 
 export class Addresses extends AddressPlaces {
@@ -56,6 +60,11 @@ export class Addresses extends AddressPlaces {
   readonly #lastUsed = new Float64Array(PLACES);
   /** Probes sent since then. */
   readonly #probes = new Uint8Array(PLACES);
+  readonly #observer: IPv6Observer | undefined;
+  /** When the observer believes that the address ends; UNTOLD = it knows none. */
+  readonly #told = new Float64Array(PLACES).fill(UNTOLD);
+  /** Until when what is known of the network holds, in place 0: the observer passes nothing later, unless it is told anew. */
+  readonly #trusted = Float64Array.of(NEVER);
   /** When something ends or becomes valid, or earlier, in place 0. */
   readonly #due = Float64Array.of(NEVER);
   readonly #bucket = new TokenBucket(NEW_PER_SECOND, NEW_BURST);
@@ -69,10 +78,12 @@ export class Addresses extends AddressPlaces {
     super();
     this.#options = options;
     this.#clock = options.clock;
+    this.#observer = options.observer;
     const { staticAddress } = options;
     if (staticAddress === undefined) return;
     this.#put(FIRST_OTHER, staticAddress, "static");
     this.states[FIRST_OTHER] = VALID;
+    this.#refresh();
   }
 
   /** Whether the VM has a tentative or valid address. */
@@ -195,6 +206,8 @@ export class Addresses extends AddressPlaces {
   takeProbe(): bigint | undefined {
     const now = this.#clock[0]!;
     for (let place = 0; place < PLACES; place++) {
+      // What was asked about often enough is asked again only once it was used.
+      if (this.#probeTime(place) <= now || this.#probes[place] === PROBES) this.#collect(place);
       if (!(this.#probeTime(place) <= now)) continue;
       this.#probes[place]!++;
       return this.#entries[place]!.address;
@@ -273,6 +286,7 @@ export class Addresses extends AddressPlaces {
   advance(): void {
     const now = this.#clock[0]!;
     if (now < this.#due[0]!) return;
+    this.#collectAll();
     for (;;) {
       const place = this.#nextEvent();
       if (place === NO_PLACE || this.#eventTime(place) > now) break;
@@ -290,6 +304,52 @@ export class Addresses extends AddressPlaces {
 
   #refresh(): void {
     this.#due[0] = this.deadline;
+    this.#tellAll();
+  }
+
+  /** What packets are judged by beside rules and addresses is another thing from this time on, or earlier if that is said. */
+  trustNetwork(until: number): void {
+    this.#trusted[0] = until;
+    this.#tellAll();
+  }
+
+  #tellAll(): void {
+    if (this.#observer === undefined) return;
+    for (let place = 0; place < PLACES; place++) if (this.states[place] === VALID) this.#tell(place, this.#observer);
+  }
+
+  /** Tells the observer when an address ends, unless it is used meanwhile: at `due`, or earlier, that is told anew. */
+  #tell(place: number, observer: IPv6Observer): void {
+    const { origin, expiry } = this.#entries[place]!;
+    // A link-local one that is alone stays; beside a tentative one it may end as soon as that is valid.
+    const stays = place < FIRST_OTHER && this.#isOnlyLinkLocal(place);
+    const own = origin !== "slaac" ? expiry : stays ? NEVER : this.#idleEnd(place);
+    const end = Math.min(own, this.#trusted[0]!);
+    if (end < this.#due[0]!) this.#due[0] = end;
+    if (this.#told[place] === end) return;
+    this.#told[place] = end;
+    observer.bind(place, this.words, 4 * place, end);
+  }
+
+  #isOnlyLinkLocal(place: number): boolean {
+    for (let other = 0; other < FIRST_OTHER; other++) {
+      if (other !== place && this.#entries[other] !== undefined) return false;
+    }
+    return true;
+  }
+
+  /** What the observer has passed from an address is a use of it as any other. */
+  #collect(place: number): void {
+    if (this.#told[place] === UNTOLD) return;
+    const used = this.#observer!.lastUsed(place);
+    if (!(used > this.#lastUsed[place]!)) return;
+    this.#lastUsed[place] = used;
+    this.#probes[place] = 0;
+  }
+
+  #collectAll(): void {
+    if (this.#observer === undefined) return;
+    for (let place = 0; place < PLACES; place++) this.#collect(place);
   }
 
   /** The place that something happens to first; of several at the same time the one noted first. */
@@ -312,6 +372,10 @@ export class Addresses extends AddressPlaces {
     if (this.states[place] === TENTATIVE) return entry.since + TENTATIVE_TIME;
     if (entry.origin !== "slaac") return entry.expiry;
     if (place < FIRST_OTHER && this.#isLastLinkLocal(place)) return NEVER;
+    return this.#idleEnd(place);
+  }
+
+  #idleEnd(place: number): number {
     return this.#lastUsed[place]! + IDLE_TIME + (this.#options.asks ? PROBES * PROBE_SPACING : 0);
   }
 
@@ -346,6 +410,7 @@ export class Addresses extends AddressPlaces {
 
   /** A free place for an address, or that of the one unused for longest; NO_PLACE where those there are stay. */
   #placeFor(words: Int32Array, keep: readonly number[] = []): number {
+    this.#collectAll();
     const linkLocal = isInLinkLocalPrefix(words);
     let oldest = NO_PLACE;
     const end = linkLocal ? FIRST_OTHER : PLACES;
@@ -379,6 +444,8 @@ export class Addresses extends AddressPlaces {
     const entry = this.#entries[place];
     if (entry === undefined) return;
     const valid = this.states[place] === VALID;
+    if (this.#told[place] !== UNTOLD) this.#observer!.unbind(place);
+    this.#told[place] = UNTOLD;
     this.#options.events.ended(place);
     this.states[place] = FREE;
     this.#entries[place] = undefined;

@@ -24,6 +24,7 @@ import { COMPLETE } from "../../wire/virtio-net.ts";
 import { tellBinding } from "../binding-changes.ts";
 import type { Diagnostics } from "../diagnostics.ts";
 import type { AddressFamily } from "../family.ts";
+import type { IPv6Observer } from "../flow-observer.ts";
 import type { GuardSettings } from "../guard-settings.ts";
 import type { PolicyGuard } from "../ipv4/policy-guard.ts";
 import type { IPv6Settings } from "../ipv6-settings.ts";
@@ -98,6 +99,7 @@ export class IPv6Family implements AddressFamily {
     clock: Float64Array,
     diagnostics: Diagnostics,
     gatewayMac: () => number,
+    observer?: IPv6Observer,
   ) {
     const { mac, ask } = settings;
     this.#clock = clock;
@@ -110,12 +112,13 @@ export class IPv6Family implements AddressFamily {
       asks: ask,
       heldElsewhere: callbacks.heldElsewhere6,
       clock,
+      observer,
       events: {
         changed: (change) => this.#bindingChanged(change),
         ended: (place) => this.#policy.ownAddressEnded(place),
       },
     });
-    this.#policy = new PolicyGuard6(settings, policy, this.#addresses, clock);
+    this.#policy = new PolicyGuard6(settings, policy, this.#addresses, clock, observer);
     const networkChanged = (): void => this.#updateNetwork();
     const state: NeighbourState = {
       macHigh: Math.floor(mac / 0x100000000),
@@ -176,7 +179,7 @@ export class IPv6Family implements AddressFamily {
     this.#addresses.advance();
     if (this.#clock[0]! >= this.#routerDue[0]!) {
       const changed = this.#router.advance(this.#clock[0]!);
-      this.#routerDue[0] = this.#router.deadline;
+      this.#followRouter();
       if (changed) this.#updateNetwork();
     }
     this.#policy.advance();
@@ -246,8 +249,13 @@ export class IPv6Family implements AddressFamily {
 
   #judgeNdIngress(view: FrameView): number {
     const verdict = this.#ndIngress.judge(view);
-    if (verdict === PASS && view.icmpType === ND_ROUTER_ADVERTISEMENT) this.#routerDue[0] = this.#router.deadline;
+    if (verdict === PASS && view.icmpType === ND_ROUTER_ADVERTISEMENT) this.#followRouter();
     return verdict;
+  }
+
+  #followRouter(): void {
+    this.#routerDue[0] = this.#router.deadline;
+    this.#addresses.trustNetwork(this.#router.deadline);
   }
 
   rulesChanged(): void {}

@@ -15,6 +15,7 @@ import { isAmong } from "../../wire/ipv6-words.ts";
 import type { ExposedPorts } from "../exposed-ports.ts";
 import type { FlowGuard } from "../flow-guard.ts";
 import { isEcho } from "../flow-key.ts";
+import type { IPv6Observer } from "../flow-observer.ts";
 import { NO_FLOW } from "../flow-table.ts";
 import { FragmentGuard } from "../fragment-guard.ts";
 import type { GuardSettings } from "../guard-settings.ts";
@@ -45,6 +46,7 @@ export class PolicyGuard6 {
   readonly #names: NameGuard;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
+  readonly #observer: IPv6Observer | undefined;
   readonly #family: IPv6Flows;
   readonly #flows: NotedFlows;
   readonly #fragments: FragmentGuard;
@@ -62,25 +64,36 @@ export class PolicyGuard6 {
    * `ipv4`: the policy of the other family, which is asked about embedded addresses; `clock`: the guard's, in microseconds, in
    * place 0. Make one only where IPv6 is on: its tables are made here, flows' when they are needed first, all once.
    */
-  constructor(settings: GuardSettings, ipv4: PolicyGuard, own: OwnPlaces, clock: Float64Array) {
+  constructor(
+    settings: GuardSettings,
+    ipv4: PolicyGuard,
+    own: OwnPlaces,
+    clock: Float64Array,
+    observer?: IPv6Observer,
+  ) {
     const names = ipv4.nameGuard;
     this.#names = names;
     const { rules, live, reject, mac, exposed } = settings;
     this.#exposed = exposed;
     this.#mac = mac;
-    this.#live = live;
+    this.#live = live || observer !== undefined;
+    this.#observer = observer;
     this.#ipv4 = ipv4;
     this.#own = own;
     this.#clock = clock;
     this.#rules = rulesInForce(rules, true);
     this.#family = new IPv6Flows(ipv4, own, this.#rules);
-    this.#flows = new NotedFlows(this.#family, reject, clock, names, ipv4.openings);
+    observer?.resolveBy(this.#family);
+    this.#flows = new NotedFlows(this.#family, reject, clock, names, ipv4.openings, observer);
     names.join(this.#family, true);
     this.#fragments = new FragmentGuard(
       new IPv6Fragments(this.#family, (way, view, place) => this.#judgeWhole(way, view, place)),
     );
     // What embeds an IPv4 address is judged by IPv4's policy, too.
-    ipv4.onNetwork = () => this.#flows.judgeAgain(false);
+    ipv4.onNetwork = () => {
+      this.#observer?.invalidate();
+      this.#flows.judgeAgain(false);
+    };
     this.#configure();
   }
 
@@ -109,6 +122,7 @@ export class PolicyGuard6 {
    * they cut. `rules`: without those that they imply.
    */
   setRules(rules: readonly Rule[]): number {
+    this.#observer?.invalidate();
     this.#rules = rulesInForce(rules, true);
     this.#fragments.clear();
     this.#configure();
@@ -122,6 +136,7 @@ export class PolicyGuard6 {
   updateNetwork(knownNetwork: KnownNetwork6, router: bigint): void {
     this.#router = router === 0n ? undefined : wordsOf(router);
     if (isSameNetwork(knownNetwork, this.#knownNetwork)) return;
+    this.#observer?.invalidate();
     this.#knownNetwork = knownNetwork;
     this.#routers = Int32Array.from(knownNetwork.routers.flatMap((address) => [...wordsOf(address)]));
     this.#configure();

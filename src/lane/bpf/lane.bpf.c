@@ -9,45 +9,26 @@
  *
  * "Admitted" never says more than that the guard would pass this packet, too (docs/guard.md): whatever is not quite
  * ordinary is left to it.
+ *
+ * Compiled twice: as it is, and with WITH_IPV6 for a guard that judges IPv6, too.
  */
 #include "admitted.h"
 #include "fields.h"
 #include "interfaces.h"
+#include "numbers.h"
+#ifdef WITH_IPV6
+#include "ipv6.h"
+#endif
 
-#define ETHERNET 14
-#define IPV4 20
-#define UDP 8
-#define TCP 20
-#define PROTOCOL_TCP 6
-#define PROTOCOL_UDP 17
 #define DHCP_SERVER 67
 #define DHCP_CLIENT 68
-#define FIN_SYN_RST 0x07
-#define ACK 0x10
 /* guard/offload.ts: segments that one packet may become. */
 #define MOST_TCP_SEGMENTS 256
 #define MOST_UDP_SEGMENTS 128
 
-INLINE u32 net16(u16 value)
-{
-	return __builtin_bswap16(value);
-}
-
-INLINE u32 net32(u32 value)
-{
-	return __builtin_bswap32(value);
-}
-
 INLINE int is_dhcp(u32 port)
 {
 	return port == DHCP_SERVER || port == DHCP_CLIENT;
-}
-
-/* Makes the address of what is read next depend on what was read: no processor reads that earlier then. */
-INLINE void *after(void *next, u64 read)
-{
-	__asm__ volatile("%[read] &= 0\n%[next] += %[read]" : [next] "+r"(next), [read] "+r"(read));
-	return next;
 }
 
 INLINE u32 bucket_of(struct vm *vm, u32 remote, u32 ports, u32 udp)
@@ -112,6 +93,10 @@ INLINE int is_admitted(struct __sk_buff *packet, u32 way)
 		if (from_vm || to_high != vm->mac_high || to_low != vm->mac_low) return 0;
 		if (from_high == 0 && from_low == 0) return 0;
 	}
+
+#ifdef WITH_IPV6
+	if (words[6] == net16(0x86dd)) return is_admitted6(packet, vm, way);
+#endif
 
 	/* IPv4: no options, no fragment, and the header's checksum is right. */
 	if (words[6] != net16(0x0800) || data[14] != 0x45) return 0;

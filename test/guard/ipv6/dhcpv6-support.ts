@@ -22,8 +22,8 @@ export const reply = (xid = 2, valid = 3600): Uint8Array => replying(xid, iaNa(7
 export const named = (type: number, xid: number, address = LEASED, iaid = 7, words: Dhcp6Words = {}): Uint8Array =>
   dhcp6(type, [clientId(), serverId(), iaNa(iaid, iaAddress(address))], { xid, ...words });
 
-export const leased = (options = {}): Bench6 => {
-  const bench = new Bench6(options).start();
+export const leased = (options = {}, made = new Bench6(options)): Bench6 => {
+  const bench = made.start();
   bench.passesOut(solicit());
   bench.passesIn(advertise());
   bench.passesOut(request());

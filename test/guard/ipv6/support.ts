@@ -3,6 +3,7 @@
  * has a router and addresses. Frames are put together here byte by byte, not by the guard's own writers.
  */
 import assert from "node:assert/strict";
+import type { IPv4Observer } from "../../../src/guard/flow-observer.ts";
 import type { BoundIPv6Address, GuardOptions } from "../../../src/index.ts";
 import { formatIPv6, parseIPv6 } from "../../../src/wire/ipv6-address.ts";
 import { Bench, bytes, GATEWAY_MAC, join, mac, OTHER_MAC, SECOND, VM, word } from "../support.ts";
@@ -262,8 +263,8 @@ export function dhcp6In(type: number, options: readonly Uint8Array[], words: Dhc
 /* The bench */
 
 export class Bench6 extends Bench {
-  constructor(options: Partial<GuardOptions> = {}) {
-    super({ ipv6: true, ...options });
+  constructor(options: Partial<GuardOptions> = {}, observer?: IPv4Observer) {
+    super({ ipv6: true, ...options }, observer);
   }
 
   /** Moves the clock, also where no frame comes. */

@@ -29,10 +29,11 @@ def talk(client):
 
 
 def serve(address, port):
-    listening = socket.create_server((address, int(port)), backlog=64)
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listening = socket.create_server((address, int(port)), family=family, backlog=64)
     say("ready")
     while True:
-        client, (other, _) = listening.accept()
+        client, (other, *_) = listening.accept()
         say("client", other)
         threading.Thread(target=talk, args=(client,), daemon=True).start()
 

@@ -10,13 +10,15 @@ import { parseRules } from "../../../src/policy/rule.ts";
 import { Counters } from "../../../src/relay/counters.ts";
 import { EGRESS, INGRESS } from "../../../src/relay/direction.ts";
 import { parseMac } from "../../../src/wire/address.ts";
+import { TYPE_IPV6 } from "../../../src/wire/ethernet.ts";
 import { FrameView } from "../../../src/wire/frame-view.ts";
+import { addressOfWords } from "../../../src/wire/ipv6-address.ts";
 import type { Session } from "../../oracle/generate.ts";
 import type { FrameStep, Step } from "../../oracle/world.ts";
 import type { KernelLane } from "./kernel-lane.ts";
 
 /** What differs. */
-export type Kind = "verdict" | "answer" | "flows" | "flow ends" | "counts" | "programs";
+export type Kind = "verdict" | "answer" | "flows" | "flow ends" | "counts" | "programs" | "addresses";
 
 export interface Difference {
   readonly kind: Kind;
@@ -128,7 +130,7 @@ export class Composite {
       this.#expected.frames[way]!++;
       this.#expected.bytes[way]! += frame.length;
     }
-    if (step.topic === "steady" && wanted === PASS && this.#isBound(fromVm ? view.source : view.destination)) {
+    if (step.topic === "steady" && wanted === PASS && this.#isBound(fromVm, view)) {
       figures.steady++;
       if (passed) figures.steadyExpress++;
     }
@@ -149,12 +151,18 @@ export class Composite {
     if (!this.#told) return;
     if (fromVm && wanted !== PASS) this.#compareAnswers(view, wanted);
     if (!step.unasked) this.#compareTaken((guard, out) => guard.takeQuestion(out, 0), "question");
+    if (!step.unasked) this.#compareTaken((guard, out) => guard.takeProbe(out, 0), "probe");
     if (!step.untaken) this.#compareResets();
     this.#compareFlows("flows");
+    if (figures.frames % 16 === 0) this.#compareBindings();
   }
 
-  #isBound(address: number): boolean {
-    return this.#reference.binding.ipv4?.address === address;
+  #isBound(fromVm: boolean, view: FrameView): boolean {
+    const { ipv4, ipv6 } = this.#reference.binding;
+    if (view.type !== TYPE_IPV6) return ipv4?.address === (fromVm ? view.source : view.destination);
+    const words = fromVm ? view.source6 : view.destination6;
+    const own = addressOfWords(words[0]!, words[1]!, words[2]!, words[3]!);
+    return ipv6.some(({ address }) => address === own);
   }
 
   /** What the relay's timer does until now. */
@@ -219,6 +227,13 @@ export class Composite {
       this.#differs(kind, `${this.#guard.flows} flows${when}; of the guard alone ${flows}`);
   }
 
+  #compareBindings(): void {
+    const [wanted, said] = [this.#reference, this.#guard].map(({ binding }) =>
+      binding.addresses.map(({ address, expiry }) => `${address.toString(16)} until ${expiry}`).join(),
+    );
+    if (wanted !== said) this.#differs("addresses", `${said}; of the guard alone ${wanted}`);
+  }
+
   #checkCounts(): void {
     this.#lane.count(this.#counters);
     const { frames, bytes } = this.#counters;
@@ -235,6 +250,7 @@ export class Composite {
     for (let second = 1; second <= LONG_LOOK; second += second < CLOSE_LOOK ? 1 : 60) {
       for (const guard of [this.#reference, this.#guard]) guard.advance(begin + second * SECOND);
       this.#compareFlows("flow ends", ` ${second} s later`);
+      this.#compareBindings();
       if (this.#difference !== undefined || this.#reference.flows === 0) return;
     }
   }

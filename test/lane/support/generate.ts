@@ -10,10 +10,10 @@ import { boot, bootQuietly, rebind, release, renew } from "../../oracle/generate
 import { traffic } from "../../oracle/generate-ipv4.ts";
 import { sleeper } from "../../oracle/generate-sleepers.ts";
 import { Random } from "../../oracle/random.ts";
-import type { FrameStep, Step } from "../../oracle/world.ts";
+import { type FrameStep, type Step, World } from "../../oracle/world.ts";
 import { alike, collision, fullBucket } from "./buckets.ts";
 import { changeOne } from "./one-field.ts";
-import { FAR, OPEN, Play, type Scenario } from "./play.ts";
+import { FAR, OPEN, Play, type Scenario, weighted } from "./play.ts";
 import {
   ACK,
   burst,
@@ -65,17 +65,16 @@ const SCENARIOS: readonly [Scenario, number][] = [
 ];
 
 export function generateLaneSession(seed: number): Session<Step> {
-  const play = new Play(seed);
+  const play = new Play(new World(seed, "flows"));
   const { world } = play;
   const { random } = world;
   if (!world.static || random.chance(0.3)) bootQuietly(world);
   if (random.chance(0.85)) world.setPolicy(random.pick([OPEN, BY_PORT, STATELESS, OUT_ONLY]));
   const scenarios = random.between(10, 40);
-  const total = SCENARIOS.reduce((sum, [, weight]) => sum + weight, 0);
   for (let count = 0; count < scenarios; count++) {
     world.expire();
     if (world.address === undefined && random.chance(0.8)) bootQuietly(world);
-    pick((random.uint32() / 2 ** 32) * total)(play);
+    weighted(random, SCENARIOS)(play);
   }
   return { seed, options: world.options, steps: world.steps };
 }
@@ -89,16 +88,6 @@ export function repeated({ seed, options, steps }: Session<Step>): Session<Step>
   return { seed, options, steps: more };
 }
 
-/** `share`: of the sum of all weights. */
-function pick(share: number): Scenario {
-  let left = share;
-  for (const [scenario, weight] of SCENARIOS) {
-    left -= weight;
-    if (left < 0) return scenario;
-  }
-  return goOn;
-}
-
 /** A connection between ports that no other has: nothing of before keeps its packets from passing in the kernel. */
 function steady(play: Play): void {
   const { random } = play.world;
@@ -108,7 +97,7 @@ function steady(play: Play): void {
   burst(play.world, play.begin(connection), 30, "steady");
 }
 
-function goOn(play: Play): void {
+export function goOn(play: Play): void {
   burst(play.world, play.some(), 20);
 }
 
@@ -134,7 +123,7 @@ function changed(play: Play): void {
 }
 
 /** What has passed comes once more, in either direction, at once or later. */
-function again(play: Play): void {
+export function again(play: Play): void {
   const { world } = play;
   const { random } = world;
   const late = world.steps.slice(-60).filter((step): step is FrameStep => step.kind === "frame");
@@ -199,7 +188,7 @@ function policy(play: Play): void {
 }
 
 /** A lease is renewed, lost, or runs out while connections go on; the address may be another one then. */
-function lease(play: Play): void {
+export function lease(play: Play): void {
   const { world } = play;
   const { random } = world;
   if (random.chance(0.4) && world.leaseEnd < Number.POSITIVE_INFINITY && world.leaseEnd > world.now) {

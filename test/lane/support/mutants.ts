@@ -18,18 +18,27 @@ export type RealFrames =
 
 export interface Mutant {
   readonly name: string;
-  /** What stands once in lane.bpf.c, and what stands there instead; several changes make one mutant. */
+  /** In src/lane/bpf/. */
+  readonly file: string;
+  /** What stands once in the file, and what stands there instead; several changes make one mutant. */
   readonly changes: readonly (readonly [from: string, to: string])[];
   readonly finder?: Finder;
   readonly unseen?: string;
 }
 
-const mutant = (finder: Finder, name: string, ...changes: Mutant["changes"]): Mutant => ({ name, changes, finder });
-const unseen = (why: string, name: string, ...changes: Mutant["changes"]): Mutant => ({
-  name,
-  changes,
-  unseen: why,
-});
+/** What makes mutants of a file's. */
+export function mutantsOf(file: string) {
+  return {
+    mutant: (finder: Finder, name: string, ...changes: Mutant["changes"]): Mutant => ({ name, file, changes, finder }),
+    unseen: (why: string, name: string, ...changes: Mutant["changes"]): Mutant => ({
+      ...{ name, file, changes },
+      unseen: why,
+    }),
+  };
+}
+
+const { mutant, unseen } = mutantsOf("lane.bpf.c");
+const ofNumbers = mutantsOf("numbers.h").mutant;
 
 const GSO_TOTAL = "if (total != packet->len - ETHERNET) return 0;\n\tif (summed";
 
@@ -77,9 +86,9 @@ export const MUTANTS: readonly Mutant[] = [
 
   // TCP
   mutant("sessions", "flags", ["if (data[47] & FIN_SYN_RST) return 0;", ""]),
-  mutant("sessions", "FIN", ["FIN_SYN_RST 0x07", "FIN_SYN_RST 0x06"]),
-  mutant("sessions", "SYN", ["FIN_SYN_RST 0x07", "FIN_SYN_RST 0x05"]),
-  mutant("sessions", "RST", ["FIN_SYN_RST 0x07", "FIN_SYN_RST 0x03"]),
+  ofNumbers("sessions", "FIN", ["FIN_SYN_RST 0x07", "FIN_SYN_RST 0x06"]),
+  ofNumbers("sessions", "SYN", ["FIN_SYN_RST 0x07", "FIN_SYN_RST 0x05"]),
+  ofNumbers("sessions", "RST", ["FIN_SYN_RST 0x07", "FIN_SYN_RST 0x03"]),
   mutant("sessions", "an acknowledgement number without ACK", [
     "if (way == OUT && has_ack)",
     "if (way == OUT && (has_ack || !udp))",

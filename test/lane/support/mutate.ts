@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compile } from "../../../scripts/bytecode.ts";
 import type { Bytecode } from "../../../src/lane/load.ts";
-import type { LaneCode } from "./kernel-lane.ts";
+import type { LaneCode } from "../../../src/lane/relay-tap.ts";
 import type { Mutant } from "./mutants.ts";
 
 const SOURCES = fileURLToPath(new URL("../../../src/lane/bpf/", import.meta.url));
@@ -14,26 +14,29 @@ const SOURCE = "lane.bpf.c";
 /** As scripts/bytecode.ts compiles it. */
 const PROCESSOR = "v3";
 
-/** Throws Error where clang refuses, and where the source has no longer, or more than once, what is to be changed. */
-export function compileMutant({ name, changes }: Mutant): LaneCode {
+/**
+ * `defines`: macros. Throws Error where clang refuses, and where the source has no longer, or more than once, what is to be
+ * changed.
+ */
+export function compileMutant({ name, file, changes }: Mutant, ...defines: readonly string[]): LaneCode {
   const folder = mkdtempSync(join(tmpdir(), "softnet-mutant-"));
   try {
     cpSync(SOURCES, folder, { recursive: true });
-    const file = join(folder, SOURCE);
-    let text = readFileSync(file, "utf8");
+    const changed = join(folder, file);
+    let text = readFileSync(changed, "utf8");
     for (const [from, to] of changes) {
-      assert.equal(text.split(from).length, 2, `${SOURCE} must have this once, for the mutant "${name}": ${from}`);
+      assert.equal(text.split(from).length, 2, `${file} must have this once, for the mutant "${name}": ${from}`);
       text = text.replace(from, () => to);
     }
-    writeFileSync(file, text);
-    return programsOf(file);
+    writeFileSync(changed, text);
+    return programsOf(join(folder, SOURCE), defines);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function programsOf(file: string): LaneCode {
-  const { programs, license } = compile(file, PROCESSOR);
+function programsOf(file: string, defines: readonly string[]): LaneCode {
+  const { programs, license } = compile(file, PROCESSOR, ...defines);
   const program = (name: string): Bytecode => {
     const found = programs.find((each) => each.name === name);
     assert.ok(found !== undefined, name);

@@ -1,6 +1,7 @@
 /** A session that is being generated, with the connections that are established in it. */
 import { newConnection } from "../../oracle/flow-talk.ts";
-import { type Connection, World } from "../../oracle/world.ts";
+import type { Random } from "../../oracle/random.ts";
+import type { Connection, World } from "../../oracle/world.ts";
 import { establish, TCP, UDP } from "./steady.ts";
 
 const MOST_OPEN = 12;
@@ -14,8 +15,8 @@ export class Play {
   readonly world: World;
   readonly open: Connection[] = [];
 
-  constructor(seed: number) {
-    this.world = new World(seed, "flows");
+  constructor(world: World) {
+    this.world = world;
   }
 
   /** An established connection; a new one now and then. */
@@ -32,6 +33,17 @@ export class Play {
     if (this.open.length > MOST_OPEN) this.open.shift();
     return begun;
   }
+}
+
+/** One of them, by weight. */
+export function weighted<T>(random: Random, choices: readonly (readonly [T, number])[]): T {
+  const total = choices.reduce((sum, [, weight]) => sum + weight, 0);
+  let left = (random.uint32() / 2 ** 32) * total;
+  for (const [choice, weight] of choices) {
+    left -= weight;
+    if (left < 0) return choice;
+  }
+  return choices[0]![0];
 }
 
 export type Scenario = (play: Play) => void;

@@ -1,6 +1,7 @@
 /** Frames with virtio-net headers through the lane at real interfaces, each beside the same frame without the lane. */
 import { createGuard, type Guard } from "../../../src/guard/guard.ts";
 import { DROP_REASONS, PASS } from "../../../src/guard/reasons.ts";
+import type { GuardOptions } from "../../../src/guard/types.ts";
 import type { ExpressLane } from "../../../src/lane/express-lane.ts";
 import { bootClock } from "../../../src/native/linux/clock.ts";
 import { Counters } from "../../../src/relay/counters.ts";
@@ -32,7 +33,7 @@ export class WireComposite {
   /** Frames to be cut that passed in the kernel. */
   large = 0;
 
-  constructor(wires: Wires, options: { readonly allow?: readonly string[]; readonly mtu?: number } = {}) {
+  constructor(wires: Wires, options: Partial<GuardOptions> = {}) {
     this.#wires = wires;
     this.#lane = wires.kernel.open(parseMac(VM)!, options.mtu ?? 1500, this.#clock);
     this.#reference = createGuard({ ...OPTIONS, ...options });

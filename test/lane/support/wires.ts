@@ -12,6 +12,7 @@ import { completeDhcp } from "../../../src/guard/offload.ts";
 import { PASS } from "../../../src/guard/reasons.ts";
 import { FROM_RELAY } from "../../../src/lane/bytecode.ts";
 import { loadBytecode } from "../../../src/lane/load.ts";
+import { BOTH_LANE, IPV4_LANE, type LaneCode } from "../../../src/lane/relay-tap.ts";
 import { attachFirst } from "../../../src/native/linux/tcx.ts";
 import { allocate } from "../../../src/native/memory.ts";
 import { allocateLargeSlab, type Slab } from "../../../src/ports/slab.ts";
@@ -21,7 +22,7 @@ import { FrameView } from "../../../src/wire/frame-view.ts";
 import { ip } from "../../support/namespace.ts";
 import { PATIENCE } from "../../support/patience.ts";
 import { libc } from "../../support/sockets.ts";
-import { KernelLane, type LaneCode } from "./kernel-lane.ts";
+import { KernelLane } from "./kernel-lane.ts";
 
 const ENDS = ["vm", "relay", "net", "far"] as const;
 type End = (typeof ENDS)[number];
@@ -56,8 +57,11 @@ export class Wires {
   readonly #patience: number;
   #marks = 0;
 
-  /** To be called in a network namespace of the test's own; `name`: of the bridge, at most six letters. */
-  constructor(name: string, code?: LaneCode, mtu = 1500) {
+  /**
+   * To be called in a network namespace of the test's own; `name`: of the bridge, at most six letters; `code`: other programs
+   * than softnet's; `ipv6`: those that pass IPv6, too.
+   */
+  constructor(name: string, code?: LaneCode, mtu = 1500, ipv6 = false) {
     this.#patience = code === undefined ? PATIENCE : LOST_ELSEWHERE;
     const taps = ENDS.map((end, index) => {
       spawnSync("sysctl", ["-qw", "net.ipv6.conf.default.disable_ipv6=1"]);
@@ -72,10 +76,10 @@ export class Wires {
     for (const end of ["net", "far"]) {
       assert.equal(spawnSync("bridge", ["link", "set", "dev", name + end, "learning", "off"]).status, 0);
     }
-    for (const end of ["relay", "net"] as const) assert.ok(this.#taps[end].enableOffloads(false));
+    for (const end of ["relay", "net"] as const) assert.ok(this.#taps[end].enableOffloads(ipv6));
     const numbers = ENDS.map((end) => libc.if_nametoindex(name + end));
     const [vm, relay, network] = numbers as [number, number, number, number];
-    this.kernel = new KernelLane(code, { vm, relay, network });
+    this.kernel = new KernelLane(code ?? (ipv6 ? BOTH_LANE : IPV4_LANE), { vm, relay, network }, ipv6);
     const { programs, interfaces } = this.kernel;
     this.#fromRelay = loadBytecode(libc, FROM_RELAY, { interfaces });
     for (const [index, hook, program] of [

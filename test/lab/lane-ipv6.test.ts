@@ -1,0 +1,159 @@
+/** The express lane's IPv6 among real guests: what passes there, what ends it, and that without --ipv6 nothing does. */
+import assert from "node:assert/strict";
+import { suite, type TestContext, test } from "node:test";
+import type { ControlClient } from "../../src/control/client.ts";
+import { LIMIT } from "../support/patience.ts";
+import { ControlPath, setPolicy } from "./harness/control.ts";
+import type { Guest } from "./harness/guest.ts";
+import { INTERNET6, online, openLab6, PREFIX, radvd, serve6 } from "./harness/ipv6.ts";
+import { type Program, sleep, until } from "./harness/program.ts";
+import { assertInnocent } from "./harness/softnet.ts";
+import { type Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
+
+const PYTHON = "/usr/bin/python3";
+const SIZE = 8 << 20;
+const PORT = "7000";
+/** What an ordinary guest says before softnet knows its addresses. */
+const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source"];
+
+interface Scene {
+  readonly lab: Lab;
+  readonly guest: Guest;
+  readonly client: ControlClient;
+  /** The guest's global address. */
+  readonly address: string;
+}
+
+async function open(t: TestContext, ...args: readonly string[]): Promise<Scene> {
+  const lab = openLab6(t);
+  await radvd(lab);
+  await serve6(lab);
+  const control = new ControlPath(lab);
+  const guest = await lab.guest({ card: "veth", bare: false, args: ["--ipv6", ...control.options, ...args] });
+  const client = await control.client();
+  t.after(() => client.close());
+  return { lab, guest, client, address: await online(guest.namespace, guest.link) };
+}
+
+interface Counts {
+  readonly frames: number;
+  readonly bytes: number;
+}
+
+async function laneOf(client: ControlClient): Promise<{ state: string; egress: Counts; ingress: Counts }> {
+  return (await client.ask("softnet.status")).lane as { state: string; egress: Counts; ingress: Counts };
+}
+
+async function hearing({ lab, guest }: Scene): Promise<Program> {
+  await lab.start(lab.internet, PYTHON, [tool("talk.py"), "serve", INTERNET6, PORT]).line(/^ready$/);
+  return hear(guest);
+}
+
+async function hear(guest: Guest): Promise<Program> {
+  const hearer = guest.start(PYTHON, [tool("talk.py"), "hear", INTERNET6, PORT]);
+  await hearer.line(/^heard/);
+  return hearer;
+}
+
+async function goesOn(hearer: Program): Promise<void> {
+  await hearer.line(/^heard/, undefined, hearer.lines.length);
+}
+
+/** Waits until more has passed in the lane, both ways. */
+async function passesMore(client: ControlClient): Promise<void> {
+  const before = await laneOf(client);
+  await until("more passes in the lane", async () => {
+    const { egress, ingress } = await laneOf(client);
+    return (egress.frames > before.egress.frames && ingress.frames > before.ingress.frames) || undefined;
+  });
+}
+
+suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
+  test("most of a download passes there where nobody makes large frames of it, and is counted", {
+    ...labNeeds("radvd"),
+    ...LIMIT,
+  }, async (t) => {
+    const { lab, guest, client } = await open(t);
+    lab.internet.ip("link", "set", "up0", "gso_max_segs", "1");
+    assert.equal(await guest.download(SIZE, `[${INTERNET6}]`), SIZE);
+    const { state, egress, ingress } = await laneOf(client);
+    assert.equal(state, "on");
+    assert.ok(ingress.bytes > 0.8 * SIZE, `${ingress.bytes} of ${SIZE} bytes`);
+    assert.ok(egress.frames > 0);
+    assertInnocent(await guest.stop(), ...ORDINARY6);
+  });
+
+  test("large frames go through softnet, and their download is whole", {
+    ...labNeeds("radvd"),
+    ...LIMIT,
+  }, async (t) => {
+    const { guest, client } = await open(t);
+    assert.equal(await guest.download(SIZE, `[${INTERNET6}]`), SIZE);
+    assert.equal((await laneOf(client)).state, "on");
+    assertInnocent(await guest.stop(), ...ORDINARY6);
+  });
+
+  test("a policy that changes ends what passes there in the same instant, and what it allows comes back", {
+    ...labNeeds("radvd"),
+    ...LIMIT,
+  }, async (t) => {
+    const scene = await open(t, "--reject");
+    const { lab, guest, client, address } = scene;
+    const hearer = await hearing(scene);
+    await passesMore(client);
+    const behind = await lab.watch(lab.internet, "up0");
+    const arrived = (): number => behind.count(({ sent, ip6 }) => !sent && ip6?.source === address);
+    await until("the VM's frames are seen", async () => arrived() > 0 || undefined);
+    await setPolicy(client, [], [`${INTERNET6}/128`]);
+    await hearer.line(/^reset$/);
+    await sleep(500); // what was under way to the watching program
+    const last = arrived();
+    await sleep(1_000);
+    assert.equal(arrived(), last, "frames of the VM's afterwards");
+    await setPolicy(client, [], []);
+    await goesOn(await hear(guest));
+    await passesMore(client);
+  });
+
+  test("softnet hangs (SIGSTOP): nothing passes there after a second, and it goes on afterwards", {
+    ...labNeeds("radvd"),
+    ...LIMIT,
+  }, async (t) => {
+    const scene = await open(t);
+    const { lab, guest, client, address } = scene;
+    const hearer = await hearing(scene);
+    await passesMore(client);
+    const card = await lab.watch(guest.namespace, guest.link);
+    const heard = (): number => card.count(({ sent, ip6 }) => !sent && ip6?.destination === address);
+    await until("frames to the VM are seen", async () => heard() > 0 || undefined);
+    guest.softnet!.program.signal("SIGSTOP");
+    await sleep(3_000);
+    const before = heard();
+    await sleep(2_000);
+    assert.equal(heard(), before);
+    guest.softnet!.program.signal("SIGCONT");
+    await goesOn(hearer);
+    await passesMore(client);
+  });
+
+  test("S11 an address that the VM uses in the lane alone keeps its place when it makes itself seventeen more", {
+    ...labNeeds("radvd"),
+    ...LIMIT,
+  }, async (t) => {
+    const scene = await open(t);
+    const { guest, client, address } = scene;
+    const hearer = await hearing(scene);
+    await passesMore(client);
+    const added = Array.from({ length: 17 }, (_, index) => `${PREFIX}${(0x7000 + index).toString(16)}`);
+    guest.namespace.ipBatch(added.map((one) => `address add ${one}/64 dev ${guest.link}`));
+    const bound = async (): Promise<readonly string[]> => {
+      const { ipv6 } = (await client.ask("softnet.status")) as { ipv6: readonly { readonly address: string }[] };
+      return ipv6.map((one) => one.address).filter((one) => !one.startsWith("fe80:"));
+    };
+    await until("all places are taken", async () => (await bound()).length === 16 || undefined);
+    assert.ok((await bound()).includes(address), "two others made room");
+    await goesOn(hearer);
+    await passesMore(client);
+    assertInnocent(await guest.stop(), ...ORDINARY6);
+  });
+});
