@@ -172,7 +172,7 @@ export class State {
     this.rules = parsePolicy(allow, block);
     this.names.rules = named;
     this.names.mayPin = (address) =>
-      typeof address === "number" ? isPinnable(address) : (this.ipv6?.mayPin(address) ?? false);
+      typeof address === "number" ? isPinnable(this, address) : (this.ipv6?.mayPin(address) ?? false);
     this.trustedServer = optional(options.dhcpServer);
     this.configuredGateway = optional(options.gateway);
     this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();

@@ -100,3 +100,21 @@ test("a name that is not allowed gets NXDOMAIN; an address that no name opens is
   assert.deepEqual([...bench.guard.namePairs], []);
   assert.equal(bench.out(tcp(0, NOTHING, SYN, "fd00::1")), "name.rebind");
 });
+
+test("an allowed name may have the IPv6 address of a DNS server", () => {
+  const bench = online();
+  const server = "2620:fe::fe";
+  bench.passesIn(ra({ options: join(prefixOption(PREFIX), dnsOption(3600, DNS, server)) }));
+  bench.passesOut(ask(NAME));
+  bench.passesIn(answered(NAME, server));
+  bench.passesOut(tcp(0, NOTHING, SYN, server));
+});
+
+test("an answer by IPv6 without a UDP checksum is no answer", () => {
+  const bench = online();
+  bench.passesOut(ask(NAME));
+  const frame = answered(NAME, CDN);
+  frame.set([0, 0], 14 + 40 + 6);
+  bench.dropsIn("dns.checksum", frame);
+  assert.deepEqual([...bench.guard.namePairs], []);
+});

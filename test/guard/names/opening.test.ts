@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { parseRules } from "../../../src/policy/rule.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
 import { ACK_FLAG, FIN, RST } from "../segment.ts";
-import { SECOND, udp } from "../support.ts";
+import { DNS_SERVER, GATEWAY, SECOND, udp } from "../support.ts";
 import { fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
 import { ONLY, World } from "./world.ts";
 
@@ -23,6 +23,15 @@ test("a SYN passes only to an address that an allowed name had, to its ports, wh
   assert.equal(world.connect("104.16.0.2"), "name.unpinned");
   world.wait(3600 * SECOND + 1);
   assert.equal(world.connect(CDN, 443, 40_003), "name.unpinned");
+});
+
+test("an allowed name may have the address of a DNS server (a resolver's own HTTPS), but not the gateway's", () => {
+  const other = "9.9.9.9";
+  const world = new World([NAME], ONLY, [DNS_SERVER, other]);
+  world.resolve(NAME, other);
+  assert.equal(world.connect(other), "pass");
+  world.resolve(NAME, GATEWAY);
+  assert.equal(world.connect(GATEWAY), "name.rebind");
 });
 
 test("a port that the rule names opens by the pair alone, for the TTL, and by UDP too, but not QUIC", () => {

@@ -63,7 +63,7 @@ export function answer(
 export class World extends Bench {
   readonly events: NameEvent[];
 
-  constructor(allow: readonly string[], options: Partial<GuardOptions> = ONLY) {
+  constructor(allow: readonly string[], options: Partial<GuardOptions> = ONLY, dns = [RESOLVER]) {
     const events: NameEvent[] = [];
     super({
       mtu: 4000,
@@ -72,7 +72,7 @@ export class World extends Bench {
       onName: (event) => void events.push(event),
     });
     this.events = events;
-    this.bind(ADDRESS, new Client(), new Server({ lease: 100_000 }));
+    this.bind(ADDRESS, new Client(), new Server({ lease: 100_000, dns }));
   }
 
   ask(name: string, words: Words = {}): string {

@@ -20,6 +20,9 @@ export function namesOf4(state: State): Family {
   };
 }
 
-export function isPinnable(address: number): boolean {
-  return isGloballyReachable(address) && !METADATA.includes(address) && address < 0xe0000000;
+/** The default policy lets packets to it pass because it is globally routable. */
+export function isPinnable(state: State, address: number): boolean {
+  return (
+    address !== state.gateway && isGloballyReachable(address) && !METADATA.includes(address) && address < 0xe0000000
+  );
 }

@@ -1,5 +1,5 @@
 /** IPv6 as names see it. */
-import { sum6 } from "../ipv6/bytes.ts";
+import { inPrefix, sum6 } from "../ipv6/bytes.ts";
 import { keyOf6 } from "../ipv6/policy.ts";
 import { embeddedIn, isGlobal6 } from "../ipv6/registry.ts";
 import type { State6 } from "../ipv6/state.ts";
@@ -22,5 +22,7 @@ export function namesOf6(six: State6): Family {
 /** Globally routable; and so is the IPv4 address that it embeds. */
 export function isPinnable6(six: State6, address: bigint): boolean {
   const embedded = embeddedIn(address, six.nat64);
-  return isGlobal6(address) && (embedded === undefined || isPinnable(embedded));
+  const onLink = six.prefixes.some((one) => one.onLink && inPrefix(one, address));
+  if (!isGlobal6(address) || onLink || six.routerAddresses.includes(address)) return false;
+  return embedded === undefined || isPinnable(six.state, embedded);
 }

@@ -202,7 +202,8 @@ export class FamilyNames {
     if (uint16(payload, 4) !== payload.length) return "dns.format";
     const message = payload.slice(8);
     if (way === "out") return this.names.question(message, `udp ${packet.destination} ${uint16(payload, 0)}`);
-    if (uint16(payload, 6) !== 0 && this.sum(packet) !== 0xffff) return "dns.checksum";
+    const none = uint16(payload, 6) === 0;
+    if (none ? this.#family.bits === 128 : this.sum(packet) !== 0xffff) return "dns.checksum";
     return this.names.answer(message, `udp ${packet.source} ${uint16(payload, 2)}`);
   }
 

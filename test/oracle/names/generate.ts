@@ -2,6 +2,19 @@
 import type { GuardOptions } from "../../../src/guard/types.ts";
 import { be16, be32, ipv4Frame, join, udpPayload } from "../build.ts";
 import { addressNumber, onesComplementSum } from "../bytes.ts";
+import {
+  advertisement,
+  dnsOption,
+  fragmentHeader,
+  frame6,
+  icmp6,
+  linkOption,
+  nat64Option,
+  optionsHeader,
+  prefixOption,
+  udp6,
+} from "../ipv6/build.ts";
+import { ALL_NODES, address6, multicastMac, sum6 } from "../ipv6/bytes.ts";
 import { Random } from "../random.ts";
 import { type Asked, someAnswer, someHead, someHello, someQuestion } from "./bytes.ts";
 
@@ -15,6 +28,17 @@ const ADDRESSES = [
   ...["1.1.1.1", "1.1.1.1", "8.8.8.8", "8.8.4.4", "151.101.1.1", "151.101.1.2"],
   ...["10.0.0.1", "169.254.169.254", "127.0.0.1", "224.0.0.1"],
 ].map(addressNumber);
+const VM6 = address6("2a05:5::5");
+const ROUTER6 = address6("fe80::1");
+const DNS6 = ["fd00:53::53", "2620:fe::fe"].map(address6);
+const ON_LINK = address6("2a05:1::");
+const NAT64 = address6("2a06:64::");
+const ADDRESSES6 = [
+  ...["2606:4700::1111", "2606:4700::1111", "2001:4860:4860::8888", "2001:4860:4860::8844", "2a04:4e42::1"],
+  ...["64:ff9b::808:808", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "2a06:64::808:808", "2a06:64::a00:1"],
+  ...["2a05:1::7", "2002:808:808::1", "fd00::1", "fd00:ec2::254", "fe80::9", "fe80::1", "::1", "::", "::ffff:1.1.1.1"],
+  ...["::1.1.1.1", "2001:0:1::1", "2001:db8::9", "ff02::5", "2620:fe::fe"],
+].map(address6);
 const NAMES = ["a.test", "b.test", "x.a.test", "y.x.a.test", "c.example", "d.c.example", "e_1.c.example", "test"];
 const [FIN, SYN, RST, PSH, ACK] = [1, 2, 4, 8, 16] as const;
 
@@ -34,8 +58,11 @@ export interface NameSession {
   readonly steps: readonly NameStep[];
 }
 
+type Address = number | bigint;
+const ANSWERED = { four: ADDRESSES, six: ADDRESSES6 };
+
 interface Connection {
-  readonly remote: number;
+  readonly remote: Address;
   readonly port: number;
   readonly own: number;
   /** Of the next byte from each side. */
@@ -45,10 +72,23 @@ interface Connection {
   sent: { at: number; data: Uint8Array }[];
 }
 
-function somePolicy(random: Random): { allow: string[]; block: string[] } {
+/** Rules about IPv6 addresses. */
+function addRules6(random: Random, allow: string[], block: string[]): void {
+  if (random.chance(0.6)) block.push(random.pick(["::/0", "out ::/0"]));
+  if (random.chance(0.25))
+    allow.push(random.pick(["2001:4860::/32", "[2001:4860:4860::8888/128]:443", "out [2606::/16]:22"]));
+  if (random.chance(0.05)) allow.push(random.pick(["64:ff9b::/96", "fd00::/8"]));
+  if (random.chance(0.2))
+    block.push(
+      random.pick(["[2606:4700::1111/128]:443", "[2606:4700::/32]:443", "2606:4700::1111/128", "64:ff9b::/96"]),
+    );
+}
+
+function somePolicy(random: Random, six: boolean): { allow: string[]; block: string[] } {
   const allow: string[] = [];
   const block: string[] = [];
   const ports = () => random.pick(["", "", "", ":443", ":80", ":22", ":8000-9000", ":53", ":5353"]);
+  if (six) addRules6(random, allow, block);
   if (random.chance(0.05)) return { allow: random.chance(0.5) ? ["1.1.1.1/32:443"] : [], block: [] };
   for (let turn = random.between(1, 4); turn > 0; turn--)
     (random.chance(0.8) ? allow : block).push(
@@ -68,16 +108,73 @@ class Talk {
   readonly random: Random;
   readonly steps: NameStep[] = [];
   time = 1000 * SECOND;
-  readonly asked: { question: Asked; server: number; port: number }[] = [];
+  readonly asked: { question: Asked; server: Address; port: number }[] = [];
   readonly connections: Connection[] = [];
   readonly dns: Connection[] = [];
 
-  constructor(random: Random) {
+  /** IPv6 is on. */
+  readonly six: boolean;
+
+  constructor(random: Random, six: boolean) {
     this.random = random;
+    this.six = six;
   }
 
-  frame(out: boolean, remote: number, protocol: number, payload: Uint8Array, label: string, more = false): void {
+  /** One of this family's: of IPv6 in some of the packets, where it is on. */
+  some<T>(four: readonly T[], six: readonly T[]): T {
+    return this.random.pick(this.six && this.random.chance(0.6) ? six : four);
+  }
+
+  get dnsServer(): Address {
+    return this.some<Address>(DNS, DNS6);
+  }
+
+  get address(): Address {
+    return this.some<Address>(ADDRESSES, ADDRESSES6);
+  }
+
+  /** An advertisement of the router's, which teaches DNS servers, a neighbours' prefix and one for NAT64. */
+  advertise(whole: boolean): void {
     const { random } = this;
+    const lifetime = whole ? 9000 : random.pick([9000, 30, 0]);
+    const options = [
+      dnsOption(whole ? DNS6 : DNS6.slice(random.below(2)), lifetime),
+      ...(whole || random.chance(0.5) ? [prefixOption(ON_LINK, 64, 0x80, random.pick([0, 60, 9000]))] : []),
+      ...(whole || random.chance(0.5) ? [nat64Option(NAT64, 0, random.pick([0, 64, 9000]))] : []),
+    ];
+    const body = advertisement(9000, linkOption(1, PEER), ...options);
+    const frame = frame6({
+      ...{ ethernetDestination: multicastMac(ALL_NODES), ethernetSource: PEER, version: 6, lengthError: 0 },
+      ...{ hopLimit: 255, source: ROUTER6, destination: ALL_NODES, headers: [], protocol: 58, padding: 0 },
+      payload: icmp6(ROUTER6, ALL_NODES, 134, body),
+    });
+    this.steps.push({ kind: "frame", direction: "ingress", frame, time: this.time, label: "RA" });
+  }
+
+  #frame6(out: boolean, remote: bigint, protocol: number, payload: Uint8Array, label: string, more: boolean): void {
+    const { random } = this;
+    const headers = [
+      ...(random.chance(0.03) ? [optionsHeader(0, [])] : []),
+      ...(random.chance(0.06) ? [optionsHeader(60, new Uint8Array(random.below(20)))] : []),
+      ...(more ? [fragmentHeader(0, true, random.below(4))] : []),
+    ];
+    const frame = frame6({
+      ...{ ethernetDestination: out ? PEER : VM_MAC, ethernetSource: out ? VM_MAC : PEER, version: 6, lengthError: 0 },
+      ...{ hopLimit: 64, source: out ? VM6 : remote, destination: out ? remote : VM6, headers },
+      ...{ protocol, payload: more ? payload.slice(0, payload.length - (payload.length % 8)) : payload },
+      padding: random.chance(0.05) ? 6 : 0,
+    });
+    const direction = out ? "egress" : "ingress";
+    this.steps.push({ kind: "frame", direction, frame, time: this.time, label });
+    this.time += random.pick([0, 1, 50, 1000, 30_000]);
+  }
+
+  frame(out: boolean, remote: Address, protocol: number, payload: Uint8Array, label: string, more = false): void {
+    const { random } = this;
+    if (typeof remote === "bigint") {
+      this.#frame6(out, remote, protocol, payload, label, more);
+      return;
+    }
     const frame = ipv4Frame({
       ...{ ethernetDestination: out ? PEER : VM_MAC, ethernetSource: out ? VM_MAC : PEER, version: 4 },
       ...{
@@ -95,14 +192,26 @@ class Talk {
     this.time += random.pick([0, 1, 50, 1000, 30_000]);
   }
 
-  udp(out: boolean, remote: number, ports: readonly [number, number], data: Uint8Array, label: string): void {
+  udp(out: boolean, remote: Address, ports: readonly [number, number], data: Uint8Array, label: string): void {
     const { random } = this;
+    if (typeof remote === "bigint") {
+      this.#udp6(out, remote, ports, data, label);
+      return;
+    }
     const payload = udpPayload({
       ...{ source: out ? VM : remote, destination: out ? remote : VM, sourcePort: ports[0], destinationPort: ports[1] },
       lengthError: random.chance(0.01) ? -1 : 0,
       checksum: random.chance(0.9) ? "right" : random.pick(["zero", "wrong"]),
       data,
     });
+    this.frame(out, remote, 17, payload, label, random.chance(0.01));
+  }
+
+  #udp6(out: boolean, remote: bigint, ports: readonly [number, number], data: Uint8Array, label: string): void {
+    const { random } = this;
+    const payload = out ? udp6(VM6, remote, ports, data) : udp6(remote, VM6, ports, data);
+    if (random.chance(0.01)) payload.set(be16(payload.length - 1), 4);
+    if (random.chance(0.1)) payload.set(random.chance(0.5) ? [0, 0] : [1, 2], 6);
     this.frame(out, remote, 17, payload, label, random.chance(0.01));
   }
 
@@ -114,16 +223,19 @@ class Talk {
     const bits = flags | (random.chance(0.005) ? 32 : 0);
     const head = join(...ports.map(be16), be32(sequence), be32(acknowledged), [offset * 16, bits, 1, 0, 0, 0, 0, 0]);
     const segment = join(head, data);
-    const [source, destination] = out ? [VM, one.remote] : [one.remote, VM];
-    const sum = onesComplementSum(join(be32(source), be32(destination), [0, 6], be16(segment.length), segment));
+    const { remote } = one;
+    const sum =
+      typeof remote === "bigint"
+        ? sum6(VM6, remote, 6, segment)
+        : onesComplementSum(join(be32(VM), be32(remote), [0, 6], be16(segment.length), segment));
     segment.set(be16((0xffff - sum) ^ (random.chance(0.005) ? 0x0101 : 0)), 16);
     this.frame(out, one.remote, 6, segment, `TCP ${flags} ${one.own}>${one.port} ${data.length}`);
   }
 
   ask(): void {
     const { random } = this;
-    const question = someQuestion(random, random.pick(NAMES));
-    const server = random.pick(DNS);
+    const question = someQuestion(random, random.pick(NAMES), this.six);
+    const server = this.dnsServer;
     const port = 40_000 + random.below(3);
     this.udp(true, server, [port, 53], question.bytes, `question ${question.name} ${question.type}`);
     this.asked.push({ question, server, port });
@@ -134,15 +246,15 @@ class Talk {
   tell(one = this.random.pick(this.asked)): void {
     if (one === undefined) return;
     const { random } = this;
-    const server = random.chance(0.03) ? random.pick([...DNS, ADDRESSES[0]!]) : one.server;
-    const data = someAnswer(random, one.question, ADDRESSES);
+    const server = random.chance(0.03) ? random.pick([this.dnsServer, ADDRESSES[0]!]) : one.server;
+    const data = someAnswer(random, one.question, ANSWERED);
     this.udp(false, server, [53, one.port + (random.chance(0.02) ? 1 : 0)], data, `answer ${one.question.name}`);
   }
 
   open(dns: boolean): void {
     const { random } = this;
     const one: Connection = {
-      remote: dns ? random.pick(DNS) : random.pick(ADDRESSES),
+      remote: dns ? this.dnsServer : this.address,
       port: dns ? 53 : random.pick([443, 443, 443, 80, 80, 22, 8080, 25, 53, 853]),
       own: 50_000 + random.below(random.chance(0.5) ? 3 : 1000),
       sequence: random.pick([random.uint32(), 0xffffffff, 0xfffffff0]),
@@ -183,7 +295,7 @@ class Talk {
     const { random } = this;
     const all: Uint8Array[] = [];
     for (let turn = random.between(1, 3); turn > 0; turn--) {
-      const question = someQuestion(random, random.pick(NAMES));
+      const question = someQuestion(random, random.pick(NAMES), this.six);
       this.asked.push({ question, server: 0, port: 0 });
       all.push(join(be16(random.chance(0.01) ? 600 : question.bytes.length), question.bytes));
     }
@@ -220,7 +332,7 @@ class Talk {
   #tellByTcp(one: Connection): void {
     const { random } = this;
     const { question } = random.chance(0.7) ? this.asked.at(-1)! : random.pick(this.asked);
-    const message = someAnswer(random, question, ADDRESSES);
+    const message = someAnswer(random, question, ANSWERED);
     const whole = join(be16(message.length), message);
     const cut = random.chance(0.3) ? random.below(whole.length) : whole.length;
     for (const data of [whole.slice(0, cut), whole.slice(cut)]) {
@@ -246,26 +358,43 @@ class Talk {
     else if (kind < 80) this.open(true);
     else if (kind < 85) this.go(random.pick(this.dns));
     else if (kind < 91) {
-      const remote = random.pick([...ADDRESSES, ...DNS]);
+      const remote = random.chance(0.2) ? this.dnsServer : this.address;
       const port = random.pick([443, 53, 80, 853, 5353, 137, 22, 8080, 9]);
       this.udp(true, remote, [41_000, port], random.bytes(9), `UDP ${port}`);
       if (random.chance(0.4)) this.udp(false, remote, [port, 41_000], random.bytes(9), "UDP back");
-    } else if (kind < 92) this.frame(true, random.pick(ADDRESSES), 1, new Uint8Array([8, 0, 0, 0, 0, 1, 0, 1]), "echo");
+    } else if (kind < 92) this.#echo();
     else if (kind < 96) this.wait();
-    else if (kind < 99) this.steps.push({ kind: "policy", ...somePolicy(random) });
+    else if (kind < 99) this.#setPolicy();
     else for (let turn = 0; turn < 110; turn++) this.ask();
+  }
+
+  #setPolicy(): void {
+    if (this.six && this.random.chance(0.25)) this.advertise(false);
+    else this.steps.push({ kind: "policy", ...somePolicy(this.random, this.six) });
+  }
+
+  #echo(): void {
+    const { address } = this;
+    const body = new Uint8Array([0, 1, 0, 1]);
+    if (typeof address === "bigint") this.frame(true, address, 58, icmp6(VM6, address, 128, body), "echo");
+    else this.frame(true, address, 1, join([8, 0, 0, 0], body), "echo");
   }
 }
 
 export function generateNames(seed: number): NameSession {
   const random = new Random(seed);
-  const talk = new Talk(random);
-  const policy = somePolicy(random);
+  const six = random.chance(0.6);
+  const talk = new Talk(random, six);
+  const policy = somePolicy(random, six);
   const restored = {
     ...{ family: "ipv4" as const, address: VM, server: GATEWAY, expiry: Number.POSITIVE_INFINITY },
     ...{ netmask: addressNumber("255.255.255.0"), router: GATEWAY, dnsServers: DNS },
   };
-  const options: GuardOptions = { macAddress: VM_MAC, ...policy, live: true, restored: { addresses: [restored] } };
+  const options: GuardOptions = {
+    ...{ macAddress: VM_MAC, ...policy, live: true, restored: { addresses: [restored] } },
+    ...(six && { ipv6: true, address6: "2a05:5::5", router6: "fe80::1", router6MacAddress: PEER }),
+  };
+  if (six) talk.advertise(true);
   while (talk.steps.length < 400) talk.turn();
   return { seed, options, steps: talk.steps };
 }
