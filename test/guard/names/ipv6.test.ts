@@ -29,8 +29,9 @@ const CDN = "2606:4700::6810:1";
 const HELLO = await helloFor(NAME);
 const EVIL = await helloFor("evil.example.net");
 
-function online(): Bench6 {
-  const bench = new Bench6({ allow: [NAME, "out @dns:53"], block: ["out ::/0", "out 0.0.0.0/0"], mtu: 4000 });
+function online(...block: readonly string[]): Bench6 {
+  const closed = ["out ::/0", "out 0.0.0.0/0"];
+  const bench = new Bench6({ allow: [NAME, "out @dns:53"], block: [...closed, ...block], mtu: 4000 });
   bench.detect(LINK);
   bench.passesIn(ra({ options: join(prefixOption(PREFIX), dnsOption(3600, DNS)) }));
   bench.detect(OWN);
@@ -117,4 +118,19 @@ test("an answer by IPv6 without a UDP checksum is no answer", () => {
   frame.set([0, 0], 14 + 40 + 6);
   bench.dropsIn("dns.checksum", frame);
   assert.deepEqual([...bench.guard.namePairs], []);
+});
+
+test("a name opens an address that embeds an IPv4 one (DNS64), but not against a rule that blocks that one's port", () => {
+  const embedding = "64:ff9b::808:808";
+  for (const [block, expected] of [
+    [[], "pass"],
+    [["8.8.8.0/24:443"], "pass"],
+    [["8.8.8.8/32:443"], "name.unpinned"],
+    [["8.8.8.8/32:80"], "pass"],
+  ] as const) {
+    const bench = online(...block);
+    bench.passesOut(ask(NAME));
+    bench.passesIn(answered(NAME, embedding));
+    assert.equal(bench.out(tcp(0, NOTHING, SYN, embedding)), expected, String(block));
+  }
 });

@@ -37,6 +37,21 @@ export function someQuestion(random: Random, name: string, six = false): Asked {
   return { id, name, type, bytes, section };
 }
 
+/** A question of the one form that passes. */
+export function plainQuestion(id: number, name: string, type: number): Asked {
+  const section = join(encodeName(name), be16(type), be16(1));
+  const bytes = join(be16(id), be16(0x100), [1, 0, 0, 0].flatMap(be16), section);
+  return { id, name, type, bytes, section };
+}
+
+/** An answer to it with these addresses. */
+export function plainAnswer(asked: Asked, addresses: readonly (number | bigint)[], ttl: number): Uint8Array {
+  const dataOf = (address: number | bigint) => (typeof address === "bigint" ? addressBytes(address) : be32(address));
+  const records = addresses.map((address) => record([192, 12], asked.type, ttl, dataOf(address)));
+  const counts = [1, records.length, 0, 0].flatMap(be16);
+  return join(be16(asked.id), be16(0x8180), counts, asked.section, ...records);
+}
+
 const record = (owner: Bytes, type: number, ttl: number, data: Bytes, kind = 1): Uint8Array =>
   join(owner, be16(type), be16(kind), be32(ttl), be16(data.length), data);
 

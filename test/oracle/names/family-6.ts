@@ -3,6 +3,7 @@ import { inPrefix, sum6 } from "../ipv6/bytes.ts";
 import { keyOf6 } from "../ipv6/policy.ts";
 import { embeddedIn, isGlobal6 } from "../ipv6/registry.ts";
 import type { State6 } from "../ipv6/state.ts";
+import { decide } from "../policy.ts";
 import type { Address, Family } from "./family.ts";
 import { isPinnable } from "./family-4.ts";
 
@@ -15,6 +16,11 @@ export function namesOf6(six: State6): Family {
       return keyOf6(way, protocol, BigInt(own), BigInt(remote), payload);
     },
     isDnsServer: (address: Address) => six.dnsServers.includes(BigInt(address)),
+    embeddedRule: (address, protocol, port) => {
+      const remote = embeddedIn(BigInt(address), six.nat64);
+      if (remote === undefined) return undefined;
+      return decide(six.state, { way: "out", protocol, remote, port, fragment: false }).rule;
+    },
     sum: ({ protocol, payload, source, destination }) => sum6(BigInt(source), BigInt(destination), protocol, payload),
   };
 }

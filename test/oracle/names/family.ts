@@ -33,6 +33,8 @@ export interface Family {
   };
   keyOf(way: Way, packet: NamePacket): string | undefined;
   isDnsServer(address: Address): boolean;
+  /** The rule that decides about the same packet to the IPv4 address that this one embeds. */
+  embeddedRule?(address: Address, protocol: number, port: number): OracleRule | undefined;
   /** The sum over pseudo-header and payload: 0xffff where the checksum is right. */
   sum(packet: NamePacket): number;
 }
@@ -93,7 +95,13 @@ export class FamilyNames {
     const ports = (protocol === TCP || protocol === UDP) && first;
     const port = ports ? uint16(payload, 2) : 0;
     const opens = isBareSyn(packet) || protocol === UDP;
-    if (verdict === "policy.block" && opens && ports && !packet.fragment && !this.#blocksHost(rule)) {
+    if (
+      verdict === "policy.block" &&
+      opens &&
+      ports &&
+      !packet.fragment &&
+      !this.#outranks(rule, destination, protocol, port)
+    ) {
       this.#by = this.#pairFor(destination, protocol, port);
       if (this.#by !== undefined) return PASS;
     }
@@ -110,11 +118,16 @@ export class FamilyNames {
   }
 
   /** A rule with a port decides, and ranks as one host. */
-  #blocksHost(rule: OracleRule | undefined): boolean {
+  #outranks(rule: OracleRule | undefined, remote: Address, protocol: number, port: number): boolean {
+    const embedded = this.#family.embeddedRule?.(remote, protocol, port);
+    return this.#blocksHost(rule, this.#family.bits) || this.#blocksHost(embedded, 32);
+  }
+
+  #blocksHost(rule: OracleRule | undefined, bits: number): boolean {
     if (rule?.ports === undefined || rule.action !== "block") return false;
     const { target } = rule;
     if (typeof target === "string") return target !== "@private" && target !== "@global";
-    return target.length === this.#family.bits;
+    return target.length === bits;
   }
 
   #pairFor(address: Address, protocol: number, port: number): Pair | undefined {
@@ -146,7 +159,7 @@ export class FamilyNames {
 
   /** Whether a flow that the rules would not let pass goes on by its name. */
   keeps(flow: Flow<Address>, rule: OracleRule | undefined): boolean {
-    if (this.#blocksHost(rule)) return false;
+    if (this.#outranks(rule, flow.remote, flow.protocol, flow.remotePort)) return false;
     const own = this.names.pairs.openedBy.get(flow);
     if (own === undefined) return false;
     const said = this.#saidBy(flow);

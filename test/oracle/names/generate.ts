@@ -16,7 +16,7 @@ import {
 } from "../ipv6/build.ts";
 import { ALL_NODES, address6, multicastMac, sum6 } from "../ipv6/bytes.ts";
 import { Random } from "../random.ts";
-import { type Asked, someAnswer, someHead, someHello, someQuestion } from "./bytes.ts";
+import { type Asked, plainAnswer, plainQuestion, someAnswer, someHead, someHello, someQuestion } from "./bytes.ts";
 
 const SECOND = 1_000_000;
 export const VM_MAC = "7e:1a:00:00:00:01";
@@ -33,8 +33,11 @@ const ROUTER6 = address6("fe80::1");
 const DNS6 = ["fd00:53::53", "2620:fe::fe"].map(address6);
 const ON_LINK = address6("2a05:1::");
 const NAT64 = address6("2a06:64::");
+/** What names often have, and what they should not have. */
+const USUAL6 = ["2606:4700::1111", "2001:4860:4860::8888", "64:ff9b::808:808"];
 const ADDRESSES6 = [
-  ...["2606:4700::1111", "2606:4700::1111", "2001:4860:4860::8888", "2001:4860:4860::8844", "2a04:4e42::1"],
+  ...Array.from({ length: 12 }, () => USUAL6).flat(),
+  ...["2001:4860:4860::8844", "2a04:4e42::1"],
   ...["64:ff9b::808:808", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "2a06:64::808:808", "2a06:64::a00:1"],
   ...["2a05:1::7", "2002:808:808::1", "fd00::1", "fd00:ec2::254", "fe80::9", "fe80::1", "::1", "::", "::ffff:1.1.1.1"],
   ...["::1.1.1.1", "2001:0:1::1", "2001:db8::9", "ff02::5", "2620:fe::fe"],
@@ -100,7 +103,9 @@ function somePolicy(random: Random, six: boolean): { allow: string[]; block: str
   }
   if (random.chance(0.3)) allow.push(random.pick(["8.8.8.0/24", "8.8.8.8/32:443", "out 1.0.0.0/8:22"]));
   if (random.chance(0.2))
-    block.push(random.pick(["1.1.1.1/32:443", "1.1.1.0/24:443", "8.8.8.8/32", "@private", "@metadata"]));
+    block.push(
+      random.pick(["1.1.1.1/32:443", "1.1.1.0/24:443", "8.8.8.8/32", "8.8.8.8/32:443", "@private", "@metadata"]),
+    );
   return { allow, block };
 }
 
@@ -114,10 +119,18 @@ class Talk {
 
   /** IPv6 is on. */
   readonly six: boolean;
+  /** Allow rules with names that are in force. */
+  names: readonly string[] = [];
 
   constructor(random: Random, six: boolean) {
     this.random = random;
     this.six = six;
+  }
+
+  policy(): { allow: string[]; block: string[] } {
+    const policy = somePolicy(this.random, this.six);
+    this.names = policy.allow.filter((rule) => /^[*a-z]/.test(rule) && !/^out|\//.test(rule));
+    return policy;
   }
 
   /** One of this family's: of IPv6 in some of the packets, where it is on. */
@@ -251,16 +264,38 @@ class Talk {
     this.udp(false, server, [53, one.port + (random.chance(0.02) ? 1 : 0)], data, `answer ${one.question.name}`);
   }
 
-  open(dns: boolean): void {
+  /** What a job does: looks a name of the policy's up, and connects to the address that it got. */
+  visit(): void {
+    const { random } = this;
+    const rule = random.pick(this.names);
+    if (rule === undefined) return;
+    const [target, ports] = rule.split(":");
+    const name = target!.replace("*", random.pick(["x", "y.x"]));
+    const six = this.six && random.chance(0.6);
+    const server = this.dnsServer;
+    const question = plainQuestion(random.below(5), name, six ? 28 : 1);
+    const addresses = [
+      random.pick<Address>(six ? ADDRESSES6 : ADDRESSES),
+      random.pick<Address>(six ? ADDRESSES6 : ADDRESSES),
+    ];
+    const data = plainAnswer(question, addresses, random.pick([5, 60, 300, 7200]));
+    if (random.chance(0.8)) this.udp(true, server, [40_000, 53], question.bytes, `question ${name} ${question.type}`);
+    this.udp(false, server, [53, 40_000], data, `answer ${name}`);
+    const port = ports === undefined || random.chance(0.3) ? random.pick([443, 443, 80]) : Number(ports.split("-")[0]);
+    for (let turn = random.between(1, 2); turn > 0; turn--)
+      this.open(false, { remote: random.pick(addresses), port, name: random.chance(0.7) ? name : random.pick(NAMES) });
+  }
+
+  open(dns: boolean, to?: { readonly remote: Address; readonly port: number; readonly name: string }): void {
     const { random } = this;
     const one: Connection = {
-      remote: dns ? this.dnsServer : this.address,
-      port: dns ? 53 : random.pick([443, 443, 443, 80, 80, 22, 8080, 25, 53, 853]),
+      remote: to?.remote ?? (dns ? this.dnsServer : this.address),
+      port: to?.port ?? (dns ? 53 : random.pick([443, 443, 443, 80, 80, 22, 8080, 25, 53, 853])),
       own: 50_000 + random.below(random.chance(0.5) ? 3 : 1000),
       sequence: random.pick([random.uint32(), 0xffffffff, 0xfffffff0]),
       ...{ back: random.uint32(), left: new Uint8Array(0), sent: [] },
     };
-    one.left = dns ? this.#messages() : this.#first();
+    one.left = dns ? this.#messages() : this.#first(to?.name);
     this.tcp(
       true,
       one,
@@ -279,10 +314,10 @@ class Talk {
     for (let turn = random.below(8); turn > 0; turn--) this.go(one);
   }
 
-  #first(): Uint8Array {
+  #first(given?: string): Uint8Array {
     const { random } = this;
     const name = random.chance(0.93)
-      ? random.pick(NAMES)
+      ? (given ?? random.pick(NAMES))
       : random.pick(["-a.test", "a..test", "1.2.3.4", "A.TEST", "a.test."]);
     const kind = random.below(10);
     const bytes =
@@ -346,12 +381,14 @@ class Talk {
     const { random } = this;
     const seconds = random.pick([1, 5, 6, 10, 11, 30, 60, 61, 121, 300, 3600, 3601, 7441]);
     this.time += seconds * SECOND - (random.chance(0.3) ? random.between(1, 3000) : 0);
+    if (this.six && random.chance(0.6)) this.advertise(true);
   }
 
   turn(): void {
     const { random } = this;
     const kind = random.below(100);
-    if (kind < 30) this.ask();
+    if (kind < 15) this.ask();
+    else if (kind < 30) this.visit();
     else if (kind < 34) this.tell();
     else if (kind < 60) this.open(false);
     else if (kind < 72) this.go(random.pick(this.connections));
@@ -370,7 +407,7 @@ class Talk {
 
   #setPolicy(): void {
     if (this.six && this.random.chance(0.25)) this.advertise(false);
-    else this.steps.push({ kind: "policy", ...somePolicy(this.random, this.six) });
+    else this.steps.push({ kind: "policy", ...this.policy() });
   }
 
   #echo(): void {
@@ -385,7 +422,7 @@ export function generateNames(seed: number): NameSession {
   const random = new Random(seed);
   const six = random.chance(0.6);
   const talk = new Talk(random, six);
-  const policy = somePolicy(random, six);
+  const policy = talk.policy();
   const restored = {
     ...{ family: "ipv4" as const, address: VM, server: GATEWAY, expiry: Number.POSITIVE_INFINITY },
     ...{ netmask: addressNumber("255.255.255.0"), router: GATEWAY, dnsServers: DNS },
