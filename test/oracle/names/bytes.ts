@@ -83,7 +83,7 @@ export function someAnswer(random: Random, asked: Asked, addresses: Answered): U
   const some = () => (type === 28 ? addressBytes(random.pick(addresses.six)) : be32(random.pick(addresses.four)));
   const count = random.pick([0, 1, 1, 1, 2, 3]);
   for (let turn = 0; turn < count; turn++) {
-    const data = random.chance(0.03) ? [1, 2, 3] : some();
+    const data = random.chance(0.03) ? random.bytes(random.pick([3, 4, 5, 15, 16, 17])) : some();
     const other = random.chance(0.08) ? encodeName("other.test") : owner;
     records.push(record(other, type, ttl(), data, random.chance(0.04) ? 3 : 1));
   }

@@ -81,9 +81,15 @@ function addRules6(random: Random, allow: string[], block: string[]): void {
   if (random.chance(0.25))
     allow.push(random.pick(["2001:4860::/32", "[2001:4860:4860::8888/128]:443", "out [2606::/16]:22"]));
   if (random.chance(0.05)) allow.push(random.pick(["64:ff9b::/96", "fd00::/8"]));
-  if (random.chance(0.2))
+  if (random.chance(0.3))
     block.push(
-      random.pick(["[2606:4700::1111/128]:443", "[2606:4700::/32]:443", "2606:4700::1111/128", "64:ff9b::/96"]),
+      random.pick([
+        "[2606:4700::1111/128]:443",
+        "[2606:4700::1111/128]:443",
+        "[2606:4700::/32]:443",
+        "2606:4700::1111/128",
+        "64:ff9b::/96",
+      ]),
     );
 }
 
@@ -116,6 +122,8 @@ class Talk {
   readonly asked: { question: Asked; server: Address; port: number }[] = [];
   readonly connections: Connection[] = [];
   readonly dns: Connection[] = [];
+  /** What was looked up and where it was. */
+  readonly visited: { remote: Address; port: number; name: string }[] = [];
 
   /** IPv6 is on. */
   readonly six: boolean;
@@ -278,12 +286,25 @@ class Talk {
       random.pick<Address>(six ? ADDRESSES6 : ADDRESSES),
       random.pick<Address>(six ? ADDRESSES6 : ADDRESSES),
     ];
-    const data = plainAnswer(question, addresses, random.pick([5, 60, 300, 7200]));
+    const data = plainAnswer(question, addresses, random.pick([5, 60, 300, 7200, 2 ** 31]));
     if (random.chance(0.8)) this.udp(true, server, [40_000, 53], question.bytes, `question ${name} ${question.type}`);
     this.udp(false, server, [53, 40_000], data, `answer ${name}`);
     const port = ports === undefined || random.chance(0.3) ? random.pick([443, 443, 80]) : Number(ports.split("-")[0]);
-    for (let turn = random.between(1, 2); turn > 0; turn--)
-      this.open(false, { remote: random.pick(addresses), port, name: random.chance(0.7) ? name : random.pick(NAMES) });
+    for (const remote of addresses) this.visited.push({ remote, port, name });
+    this.visited.splice(0, this.visited.length - 12);
+    for (let turn = random.between(1, 2); turn > 0; turn--) this.#connect(random.pick(addresses), port, name);
+  }
+
+  /** Also one that was looked up long ago. */
+  revisit(): void {
+    const { remote, port, name } = this.random.pick(this.visited) ?? {};
+    if (remote === undefined) this.visit();
+    else this.#connect(remote, this.random.chance(0.8) ? port! : 443, name!);
+  }
+
+  #connect(remote: Address, port: number, name: string): void {
+    const { random } = this;
+    this.open(false, { remote, port, name: random.chance(0.7) ? name : random.pick(NAMES) });
   }
 
   open(dns: boolean, to?: { readonly remote: Address; readonly port: number; readonly name: string }): void {
@@ -291,11 +312,11 @@ class Talk {
     const one: Connection = {
       remote: to?.remote ?? (dns ? this.dnsServer : this.address),
       port: to?.port ?? (dns ? 53 : random.pick([443, 443, 443, 80, 80, 22, 8080, 25, 53, 853])),
-      own: 50_000 + random.below(random.chance(0.5) ? 3 : 1000),
+      own: dns && random.chance(0.3) ? 40_000 : 50_000 + random.below(random.chance(0.5) ? 3 : 1000),
       sequence: random.pick([random.uint32(), 0xffffffff, 0xfffffff0]),
       ...{ back: random.uint32(), left: new Uint8Array(0), sent: [] },
     };
-    one.left = dns ? this.#messages() : this.#first(to?.name);
+    one.left = dns ? this.#messages(one) : this.#first(to?.name);
     this.tcp(
       true,
       one,
@@ -326,12 +347,12 @@ class Talk {
     return random.chance(0.2) ? join(bytes, random.bytes(9)) : bytes;
   }
 
-  #messages(): Uint8Array {
+  #messages({ remote, own }: Connection): Uint8Array {
     const { random } = this;
     const all: Uint8Array[] = [];
     for (let turn = random.between(1, 3); turn > 0; turn--) {
       const question = someQuestion(random, random.pick(NAMES), this.six);
-      this.asked.push({ question, server: 0, port: 0 });
+      this.asked.push({ question, server: remote, port: own });
       all.push(join(be16(random.chance(0.01) ? 600 : question.bytes.length), question.bytes));
     }
     return join(...all);
@@ -388,7 +409,8 @@ class Talk {
     const { random } = this;
     const kind = random.below(100);
     if (kind < 15) this.ask();
-    else if (kind < 30) this.visit();
+    else if (kind < 26) this.visit();
+    else if (kind < 32) this.revisit();
     else if (kind < 34) this.tell();
     else if (kind < 60) this.open(false);
     else if (kind < 72) this.go(random.pick(this.connections));

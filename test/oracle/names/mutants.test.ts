@@ -17,7 +17,9 @@ const SESSIONS = 60;
 
 /** The exit code: 1 where a test fails. */
 function runLiteralTests(folder: string): number | null {
-  const files = ["opening", "first-bytes", "dns"].map((name) => join(folder, `test/guard/names/${name}.test.ts`));
+  const files = ["opening", "first-bytes", "dns", "ipv6"].map((name) =>
+    join(folder, `test/guard/names/${name}.test.ts`),
+  );
   return spawnSync(process.execPath, ["--test", ...files], { encoding: "utf8", env: withoutTestContext() }).status;
 }
 
