@@ -224,7 +224,8 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
     state.reach(`an unknown flow, ${way}, for ${verdict}`);
     return { reason: "flow.unknown" };
   }
-  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow)) {
+  const anew = flow !== undefined && state.names4.beginsAnew(way, packet, flow);
+  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow) && !anew) {
     state.reach(`a bare SYN of a live flow ${verdict === PASS ? "passes" : "drops"}`);
     if (flow.way !== way) state.reach("a bare SYN against the flow's direction");
     if (verdict !== PASS) return { reason: verdict };

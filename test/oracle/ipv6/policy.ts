@@ -221,7 +221,8 @@ function judgeByFlow(six: State6, way: Way, packet: Packet6): Judgement {
   const said = verdict();
   if (flow === undefined && !bareSyn && packet.protocol === TCP && said !== PASS) return { reason: "flow.unknown" };
   if (said !== PASS) return { reason: said };
-  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow)) {
+  const anew = flow !== undefined && six.names.beginsAnew(way, packet, flow);
+  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow) && !anew) {
     return { reason: PASS, commit: () => flows.keep(flow, second) };
   }
   if (!mayOpen(six, question, packet)) return { reason: PASS };

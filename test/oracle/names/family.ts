@@ -222,11 +222,21 @@ export class FamilyNames {
 
   // Segments
 
+  /** Whether a bare SYN opens a live flow anew. */
+  beginsAnew(way: Way, packet: NamePacket, flow: Flow<Address>): boolean {
+    if (!this.names.active || way !== "out" || !isBareSyn(packet)) return false;
+    if (this.inspections.has(flow) || this.broken.has(flow)) return false;
+    if (this.names.pairs.openedBy.has(flow) || flow.way === "in") return true;
+    const watches = this.names.rules.some((rule) => rule.action === "block");
+    return watches && [80, 443].includes(uint16(packet.payload, 2));
+  }
+
   #segment(way: Way, packet: NamePacket, dns: boolean, commit: (() => void) | undefined) {
     const pass = { reason: PASS, ...(commit && { commit }) };
     const flow = this.flowOf(way, packet);
     // From the network, too: then it belongs to none that is inspected.
-    const opens = isBareSyn(packet) && (flow === undefined || flow.cut || isClosed(flow));
+    const anew = flow === undefined || flow.cut || isClosed(flow) || this.beginsAnew(way, packet, flow);
+    const opens = isBareSyn(packet) && anew;
     if (opens && way === "out") return this.#openSegment(packet, dns, commit);
     const inspection = opens ? undefined : flow && this.inspections.get(flow);
     if (inspection !== undefined) {

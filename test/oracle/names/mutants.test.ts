@@ -13,7 +13,7 @@ import { MUTANTS } from "./mutants.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** Sessions of 400 steps and more that each is shown at most. */
-const SESSIONS = 60;
+const SESSIONS = 150;
 
 /** The exit code: 1 where a test fails. */
 function runLiteralTests(folder: string): number | null {
