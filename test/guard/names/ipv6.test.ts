@@ -49,6 +49,14 @@ function answered(name: string, address: string, wrong = 0): Uint8Array {
   return udp6(53, 5453, message, inbound({ source: DNS, ...(wrong !== 0 && { wrong }) }));
 }
 
+/** The other side takes the SYN. */
+function taken(source = CDN): Uint8Array {
+  const acknowledgement = (START + 1) >>> 0;
+  const plain = segment(443, 40_000, { flags: SYN | ACK, sequence: 8999, acknowledgement });
+  put16(plain, 16, sum6(6, plain, { source, destination: OWN }));
+  return packet6(6, plain, inbound({ source }));
+}
+
 function tcp(at: number, data: Uint8Array, flags: number, destination = CDN): Uint8Array {
   const sequence = (START + at) >>> 0;
   const plain = segment(40_000, 443, { flags, sequence, acknowledgement: 9000, data });
@@ -66,12 +74,16 @@ test("an AAAA answer opens its address; the hello decides, and both sides of a d
   bench.passesOut(ask(NAME));
   bench.dropsIn("dns.checksum", answered(NAME, CDN, 1));
   bench.passesIn(answered(NAME, CDN));
-  bench.passesOut(tcp(0, NOTHING, SYN), tcp(1, HELLO, ACK));
+  bench.passesOut(tcp(0, NOTHING, SYN));
+  bench.dropsOut("name.order", tcp(1, HELLO, ACK));
+  bench.passesIn(taken());
+  bench.passesOut(tcp(1, HELLO, ACK));
 
   const other = online();
   other.passesOut(ask(NAME));
   other.passesIn(answered(NAME, CDN));
   other.passesOut(tcp(0, NOTHING, SYN));
+  other.passesIn(taken());
   const view = FrameView.of(tcp(1, EVIL, ACK));
   const verdict = other.guard.judgeEgress(view);
   assert.equal(verdictObject(verdict).reason, "name.denied");

@@ -241,3 +241,18 @@ test("a connection that was broken off, and that addresses let go on while names
   assert.equal(world.guard.setRules(parseRules([...ONLY.allow, NAME], ONLY.block)), 1);
   assert.notEqual(world.say(CDN, text("more"), EVIL.length), "pass");
 });
+
+test("a hello to another port needs a pair that holds there: for the TTL, a minute at least, not for the hour", () => {
+  const other = "other.example.net";
+  for (const [seconds, verdict] of [
+    [50, "pass"],
+    [61, "name.denied"],
+  ] as const) {
+    const world = new World([`${NAME}:8443`, `${other}:8443`]);
+    world.resolve(NAME, CDN, 5);
+    world.wait(seconds * SECOND);
+    world.resolve(other, CDN, 5);
+    assert.equal(world.connect(CDN, 8443), "pass");
+    assert.equal(world.say(CDN, HELLO, 0, 8443), verdict, `${seconds} s`);
+  }
+});

@@ -92,9 +92,11 @@ export class World extends Bench {
     assert.equal(this.answered(name, [[name, A, ttl, address]]), "pass");
   }
 
-  /** A SYN of the VM's. */
+  /** A SYN of the VM's, which the other side takes where it passes. */
   connect(destination: string, port = 443, own = 40_000): string {
-    return this.out(syn({ destination, port, own }));
+    const verdict = this.out(syn({ destination, port, own }));
+    if (verdict === "pass") this.accepted(destination, port, own);
+    return verdict;
   }
 
   /** The other side takes the connection. */

@@ -293,6 +293,8 @@ export class FamilyNames {
     this.#family.flows.setCut(flow, true);
     this.broken.add(flow);
     this.resets.push({ flow, sequence: this.inspections.get(flow)?.nextToRemote ?? 0 });
+    const said = this.inspections.get(flow)?.said;
+    if (said !== undefined) this.#said.set(flow, said);
     this.inspections.delete(flow);
   }
 }

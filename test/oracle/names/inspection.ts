@@ -28,6 +28,8 @@ export class Inspection {
   verdict: "passes" | undefined;
   said: Name | undefined;
   over = false;
+  /** The other side has taken the SYN with which the stream begins. */
+  #answered = false;
   lastByte: number;
 
   constructor(family: FamilyNames, kind: Inspection["kind"], packet: NamePacket) {
@@ -68,6 +70,7 @@ export class Inspection {
       commit();
       if (way === "out") this.#notePassed(packet);
       if (this.#kind === "dns") this.#acknowledge(this.#streams[way === "in" ? "out" : "in"], packet);
+      if (way === "in" && !packet.fragment && this.#takes(packet)) this.#answered = true;
       if (way === "in" && this.verdict === "passes") {
         const { payload } = packet;
         const acknowledges = Math.floor(payload[13]! / 16) % 2 === 1;
@@ -101,6 +104,13 @@ export class Inspection {
     stream.forgotten = Math.max(stream.forgotten, count);
   }
 
+  /** The other side's SYN, which acknowledges the one with which the stream begins. */
+  #takes({ payload }: NamePacket): boolean {
+    const flags = payload[13]!;
+    const both = Math.floor(flags / 2) % 2 === 1 && Math.floor(flags / 16) % 2 === 1;
+    return both && uint32(payload, 8) === this.#streams.out.start;
+  }
+
   #dataOf({ payload }: NamePacket): Uint8Array {
     return payload.slice(Math.floor(payload[12]! / 16) * 4);
   }
@@ -122,16 +132,17 @@ export class Inspection {
       if (this.#dataOf(packet).length > 0) return "name.segment";
       const start = (sequence + 1) % 2 ** 32;
       if (!this.#isSound(packet)) return "name.segment";
-      if (way === "in" && stream.start !== undefined) return PASS;
+      if (way === "in" && (stream.start !== undefined || !this.#takes(packet))) return PASS;
       const begun = stream.bytes.length > 0 || this.#streams.in.start !== undefined;
       if (stream.start !== start && begun) return "name.segment";
+      if (way === "out" && stream.start !== start) this.#answered = false;
       stream.start = start;
       return PASS;
     }
     if (!this.#isSound(packet)) return "name.segment";
     const data = [...this.#dataOf(packet)];
     if (data.length === 0) return PASS;
-    if (stream.start === undefined) return "name.order";
+    if (stream.start === undefined || !this.#answered) return "name.order";
     const at = (sequence - stream.start) | 0;
     const { length } = stream.bytes;
     if (this.verdict === "passes" && at >= length) return PASS;

@@ -41,7 +41,7 @@ export const MUTANTS: readonly NameMutant[] = [
     "pair.verifiedEnd",
   ),
   mutant("a flow does not keep its pair", "pairs.ts", "pair.flows > 0 || now <=", "now <="),
-  mutant("a hello needs no pair", "first-bytes-guard.ts", "|| !judge.hasPair(reader.name, length, remote)", ""),
+  mutant("a hello needs no pair", "first-bytes-guard.ts", "|| !judge.hasPair(reader.name, length, remote, port)", ""),
   mutant("a hello's name is not asked about", "first-bytes-guard.ts", "said !== NAME_ALLOWED || ", ""),
   mutant(
     "changed bytes pass",
