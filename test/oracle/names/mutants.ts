@@ -166,7 +166,7 @@ export const MUTANTS: readonly NameMutant[] = [
   mutant(
     "a SYN begins anew at any time",
     "inspections.ts",
-    "if (state !== READING || inspection.isAnswered || isBegun) return SEGMENT;",
+    "if (state !== READING || isFixed || isBegun) return SEGMENT;",
     "",
   ),
   mutant("what comes out of order breaks off", "inspections.ts", "verdict !== ORDER && ", ""),
@@ -197,6 +197,19 @@ export const MUTANTS: readonly NameMutant[] = [
     "return ttl;",
   ),
   mutant("server_name twice", "../../wire/tls-hello.ts", "fits && !this.#isNamed", "fits"),
+
+  mutant(
+    "bytes pass before the other side has taken the SYN",
+    "inspections.ts",
+    "if (data > 0 && !inspection.isAnswered) return ORDER;",
+    "",
+  ),
+  mutant(
+    "a SYN of a connection that went through begins nothing anew",
+    "name-flows.ts",
+    "if (this.#pairs[flow] !== undefined || this.#flows.isFromOther(flow)) return true;",
+    "",
+  ),
 
   // Of IPv6.
   mutant(
