@@ -1,18 +1,28 @@
 /**
  * `softnet demo`: shows on one Linux machine what softnet protects against. Two guests share a network, and one of them
- * is hostile: first without softnet, then behind softnet, and last each on its own network behind softnet's NAT, if
- * this machine has nft. The exit code is 0 only when every attack succeeded without softnet and failed behind it, and
- * all services worked. All that was made is removed at the end, also after an error or a signal.
+ * is hostile: first without softnet, then behind softnet, then each on its own network behind softnet's NAT, if this
+ * machine has nft, and last with a list of the only names that one may reach. The exit code is 0 only when every attack
+ * succeeded without softnet (or that list) and failed behind it, and all services worked. All that was made is removed at the end, also after an error or a signal.
  */
 import { constants } from "node:os";
 import { Cleanup } from "../demo/cleanup.ts";
 import { whyNoIPv6 } from "../demo/ipv6-requirements.ts";
+import { playNames } from "../demo/names/part.ts";
 import { sweep } from "../demo/namespace.ts";
 import { whyNoNat } from "../demo/nat-requirements.ts";
 import { playPart } from "../demo/part.ts";
 import { checkRequirements } from "../demo/requirements.ts";
 import { Screen } from "../demo/screen.ts";
-import { printHeading, printIntroduction, printNat, printNoIPv6, printNoNat, printTable } from "../demo/story.ts";
+import {
+  printHeading,
+  printIntroduction,
+  printNames,
+  printNamesTable,
+  printNat,
+  printNoIPv6,
+  printNoNat,
+  printTable,
+} from "../demo/story.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 type Ending = (typeof SIGNALS)[number] | "SIGPIPE";
@@ -76,10 +86,14 @@ async function play(screen: Screen, cleanup: Cleanup): Promise<number> {
   } else {
     printNoNat(screen, lack);
   }
+  screen.line();
+  printHeading(screen, "4. Only two names");
+  printNames(screen);
+  const names = await playNames(screen, cleanup);
   await cleanup.run();
   screen.line();
   printHeading(screen, "What happened");
-  const wrong = printTable(screen, parts);
+  const wrong = printTable(screen, parts) + printNamesTable(screen, names);
   const seconds = Math.round((performance.now() - started) / 1000);
   if (wrong > 0) {
     screen.line(screen.style("red", `   Lines that are not as they should be: ${wrong}.`));

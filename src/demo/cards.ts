@@ -16,14 +16,20 @@ export type Way = "bare" | "bridge" | "nat";
 
 const ON_BRIDGE = { address: plan.GATEWAY, mac: plan.GATEWAY_MAC };
 
+export interface Network {
+  readonly way: Way;
+  readonly ipv6: boolean;
+  /** More options of softnet. */
+  readonly more?: readonly string[];
+}
+
 /** Gives a guest its card: the end of a veth pair to the bridge, or the TAP of a softnet. */
 export async function connect(
   name: string,
   home: Machine,
   host: Namespace,
   mac: string,
-  way: Way,
-  ipv6: boolean,
+  { way, ipv6, more = [] }: Network,
   cleanup: Cleanup,
 ): Promise<Guest> {
   const link = `card-${name.toLowerCase()}`;
@@ -41,7 +47,7 @@ export async function connect(
     way === "bridge"
       ? ["--bridge", plan.BRIDGE, ...(ipv6 ? ["--ipv6"] : [])]
       : ["--vm-net-type", "nat", "--dns", plan.GATEWAY];
-  const softnet = await Softnet.start(host, { tap: link, mac, network }, cleanup);
+  const softnet = await Softnet.start(host, { tap: link, mac, network: [...network, ...more] }, cleanup);
   host.ip("link", "set", link, "netns", home.namespace.name);
   home.namespace.ip("link", "set", link, "address", mac, "up");
   const gateway = way === "bridge" ? ON_BRIDGE : { address: softnet.gateway, mac: host.ownMac(softnet.gateway) };

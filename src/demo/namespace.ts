@@ -6,6 +6,7 @@ import { statSync } from "node:fs";
 import { loadLibc } from "../native/linux/libc.ts";
 import { linuxRegistry } from "../registry/linux.ts";
 import { forgetNetworks } from "../registry/sweep.ts";
+import { sweepControlPaths } from "./control-path.ts";
 import { ip } from "./ip.ts";
 
 const PREFIX = "softnet-demo";
@@ -58,8 +59,9 @@ export class Namespace {
   }
 }
 
-/** Removes the namespaces of demos that are no more, and ends what still runs in them. */
+/** Removes the namespaces and sockets of demos that are no more, and ends what still runs in them. */
 export function sweep(): void {
+  sweepControlPaths(isAlive);
   for (const line of ip(["netns", "list"]).split("\n")) {
     const name = line.split(" ")[0]!;
     const owner = NAME.exec(name)?.[1];

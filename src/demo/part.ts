@@ -132,7 +132,7 @@ async function tryFlood(world: World, screen: Screen): Promise<Flood> {
   return { services: results, rate, dropped: Object.values(dropped).reduce((sum, count) => sum + count, 0) };
 }
 
-function show(screen: Screen, { word, title, asItShouldBe }: Result, evidence: string): void {
+export function show(screen: Screen, { word, title, asItShouldBe }: Result, evidence: string): void {
   const style = styleOf(word);
   const remark = asItShouldBe ? "" : screen.style("yellow", "  (not as it should be)");
   screen.line(`   ${screen.cell(word, WORD_WIDTH, style)} ${title.padEnd(TITLE_WIDTH)} ${evidence}${remark}`);

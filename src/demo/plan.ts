@@ -48,6 +48,19 @@ export const INTERNET6 = "2620:fe::9";
 export const UPLINK_HOST6 = "fd00:9::1";
 export const UPLINK_INTERNET6 = "fd00:9::2";
 
+/** What the job with a list may reach: a package registry, and where that keeps its files. */
+export const REGISTRY_NAME = "registry.example";
+export const FILES_NAME = "files.example";
+/** Another customer of the same servers, who takes what he gets. */
+export const PASTE_NAME = "paste.example";
+/** What the DNS servers know: all on the same machine. */
+export const NAMES: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
+  [BANK_NAME, REGISTRY_NAME, FILES_NAME, PASTE_NAME].map((name) => [name, [INTERNET, INTERNET6]]),
+);
+/** A machine of the Internet that no name leads to, with a resolver. */
+export const STRANGER = "9.9.9.10";
+export const STRANGER6 = "2620:fe::10";
+
 /** An IPv6 address as a number of 128 bits. */
 export function ipv6(text: string): bigint {
   const address = parseIPv6(text);

@@ -1,6 +1,7 @@
 /** The demo's texts: the introduction, headings, and the final table. */
+import { LIST, type NamesPart } from "./names/part.ts";
 import { type Part, type Result, styleOf } from "./part.ts";
-import { BANK_NAME, GATEWAY, INTERNET, NEIGHBOUR } from "./plan.ts";
+import { BANK_NAME, GATEWAY, INTERNET, NEIGHBOUR, PASTE_NAME } from "./plan.ts";
 import type { Screen } from "./screen.ts";
 
 /** `ipv6`: whether attacks by IPv6 are shown. */
@@ -38,27 +39,27 @@ const COLUMNS = [
   ["through NAT", 13],
 ] as const;
 
+/** The same of the part about names. */
+const NAMES_COLUMNS = [
+  ["without a list", 17],
+  ["with --only", 16],
+] as const;
+
+type Columns = readonly (readonly [head: string, width: number])[];
+/** One line: a result for each column, undefined where it was not tried. */
+type Line = readonly (Result | undefined)[];
+
 /** Prints the table, a column for each part; returns how many of its lines are not as they should be. */
 export function printTable(screen: Screen, parts: readonly Part[]): number {
   const columns = COLUMNS.slice(0, parts.length);
   let wrong = 0;
   const section = (heading: string, resultsOf: (part: Part) => readonly Result[]) => {
-    screen.line(`   ${screen.style("dim", heading)}`);
-    for (const { title } of resultsOf(parts[0]!)) {
-      const results = parts.map((part) => resultsOf(part).find((result) => result.title === title));
-      const asItShouldBe = results.every((result) => result?.asItShouldBe ?? true);
-      if (!asItShouldBe) wrong++;
-      const cells = [
-        title.padEnd(TITLE_WIDTH),
-        ...columns.map(([, width], index) => cell(screen, results[index], width)),
-        dropsText(results),
-        asItShouldBe ? "" : screen.style("yellow", "  <- not as it should be"),
-      ];
-      screen.line(`   ${cells.join("")}`.trimEnd());
-    }
+    const lines = resultsOf(parts[0]!).map(({ title }) =>
+      parts.map((part) => resultsOf(part).find((result) => result.title === title)),
+    );
+    wrong += printSection(screen, columns, heading, lines);
   };
-  const heads = columns.map(([head, width]) => head.padEnd(width)).join("");
-  screen.line(`   ${screen.style("bold", `${"".padEnd(TITLE_WIDTH)}${heads}why frames were dropped`)}`);
+  printHead(screen, columns);
   section("Mallory's attacks", ({ attacks }) => attacks);
   section("Alice's network", ({ services }) => services);
   section("Alice's network in the flood", ({ flood }) => flood.services);
@@ -68,6 +69,38 @@ export function printTable(screen: Screen, parts: readonly Part[]): number {
   const dropped = flood.dropped.toLocaleString("en");
   screen.line(`   In that flood of ${rate} frames a second softnet dropped ${dropped} frames.`);
   screen.line();
+  return wrong;
+}
+
+/** The table of the part about names; returns as `printTable` does. */
+export function printNamesTable(screen: Screen, { job, attempts }: NamesPart): number {
+  printHead(screen, NAMES_COLUMNS);
+  const wrong =
+    printSection(screen, NAMES_COLUMNS, "What the job is for", job) +
+    printSection(screen, NAMES_COLUMNS, "What else it tries", attempts);
+  screen.line();
+  return wrong;
+}
+
+function printHead(screen: Screen, columns: Columns): void {
+  const heads = columns.map(([head, width]) => head.padEnd(width)).join("");
+  screen.line(`   ${screen.style("bold", `${"".padEnd(TITLE_WIDTH)}${heads}why frames were dropped`)}`);
+}
+
+function printSection(screen: Screen, columns: Columns, heading: string, lines: readonly Line[]): number {
+  let wrong = 0;
+  screen.line(`   ${screen.style("dim", heading)}`);
+  for (const results of lines) {
+    const asItShouldBe = results.every((result) => result?.asItShouldBe ?? true);
+    if (!asItShouldBe) wrong++;
+    const cells = [
+      (results[0]?.title ?? "").padEnd(TITLE_WIDTH),
+      ...columns.map(([, width], index) => cell(screen, results[index], width)),
+      dropsText(results),
+      asItShouldBe ? "" : screen.style("yellow", "  <- not as it should be"),
+    ];
+    screen.line(`   ${cells.join("")}`.trimEnd());
+  }
   return wrong;
 }
 
@@ -100,4 +133,11 @@ export function printNat(screen: Screen): void {
 /** Instead of it. */
 export function printNoNat(screen: Screen, why: string): void {
   screen.line(`${screen.style("bold", "3. Through NAT")}: not shown, since ${why}`);
+}
+
+/** Before the part about names. */
+export function printNames(screen: Screen): void {
+  screen.line(`   On the bridge again. Both guests run a job that downloads a package and has hostile code in it,
+   which sends a secret to ${PASTE_NAME}: a customer of the same servers, at the same addresses. Alice's
+   softnet is as before, Mallory's has --only ${LIST}, and nothing is installed in her.`);
 }

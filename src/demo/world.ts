@@ -80,8 +80,9 @@ export class World {
     this.#cleanup = cleanup;
   }
 
-  /** Makes the machines; `whole` removes them if the demo is interrupted. */
-  static async create(way: Way, whole: Cleanup): Promise<World> {
+  /** Makes the machines; `whole` removes them if the demo is interrupted. `jobOptions`: Mallory is no router, but runs
+   * a job only, and these are more options for her softnet. */
+  static async create(way: Way, whole: Cleanup, jobOptions?: readonly string[]): Promise<World> {
     whole.check();
     const ipv6 = way !== "nat" && whyNoIPv6() === undefined;
     const cleanup = new Cleanup();
@@ -97,18 +98,19 @@ export class World {
     const neighbour = machine("neighbour");
     const aliceHome = machine("alice");
     const malloryHome = machine("mallory");
+    const ordinary = { ...QUIET, ...(ipv6 && GUEST6), "net/ipv4/ip_forward": "0" };
     await Promise.all([
       host.agent.call("setKernel", hostSettings(way, ipv6)),
       internet.agent.call("setKernel", { ...QUIET, ...(ipv6 && GUEST6) }),
       neighbour.agent.call("setKernel", QUIET),
-      aliceHome.agent.call("setKernel", { ...QUIET, ...(ipv6 && GUEST6), "net/ipv4/ip_forward": "0" }),
-      malloryHome.agent.call("setKernel", { ...ROUTER, ...(ipv6 && THIEF6) }),
+      aliceHome.agent.call("setKernel", ordinary),
+      malloryHome.agent.call("setKernel", jobOptions === undefined ? { ...ROUTER, ...(ipv6 && THIEF6) } : ordinary),
     ]);
     join(host.namespace, internet.namespace, neighbour.namespace);
     if (ipv6) joinIPv6(host.namespace, internet.namespace);
     const [alice, mallory] = await Promise.all([
-      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, way, ipv6, cleanup),
-      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, way, ipv6, cleanup),
+      connect("Alice", aliceHome, host.namespace, plan.ALICE_MAC, { way, ipv6 }, cleanup),
+      connect("Mallory", malloryHome, host.namespace, plan.MALLORY_MAC, { way, ipv6, more: jobOptions ?? [] }, cleanup),
     ]);
     const world = new World({ host, internet, neighbour }, { alice, mallory }, way, ipv6, cleanup);
     await world.#openServices();
@@ -123,9 +125,14 @@ export class World {
 
   /** Gives both guests their addresses. */
   async start(): Promise<void> {
+    await this.boot();
+    await this.restore();
+  }
+
+  /** The same, without a ping of the gateway. */
+  async boot(): Promise<void> {
     await this.alice.boot();
     await this.mallory.boot();
-    await this.restore();
     if (this.ipv6) await Promise.all([awaitIPv6(this.alice), awaitIPv6(this.mallory)]);
   }
 
@@ -152,7 +159,7 @@ export class World {
         poolSize: plan.POOL_SIZE,
         leaseSeconds: plan.LEASE_SECONDS,
       }),
-      host.agent.call("serveDns", { address: plan.GATEWAY, name: plan.BANK_NAME, target: plan.INTERNET }),
+      host.agent.call("serveDns", { address: plan.GATEWAY, names: plan.NAMES }),
       internet.agent.call("serveWeb", { address: plan.INTERNET, page: "a public page" }),
       internet.agent.call("serveMail", { address: plan.INTERNET, port: plan.MAIL_PORT }),
       internet.agent.call("openBank", { address: plan.INTERNET, port: plan.BANK_PORT }),

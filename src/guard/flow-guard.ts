@@ -80,7 +80,8 @@ export class FlowGuard {
       const verdict = this.#judgeCut(way, view, flow, bareSyn);
       if (verdict !== PASS) return verdict;
       // Closed: the next connection between the same ports (RFC 9293 3.6.1); what was of the last one is none of its.
-      if (flows.isCut(flow) ? stateful : bareSyn && flows.isClosed(flow)) {
+      const isAnew = bareSyn && (flows.isClosed(flow) || (way === OUT && names?.beginsAnew(flow, view) === true));
+      if (flows.isCut(flow) ? stateful : isAnew) {
         former = flow;
         flow = NO_FLOW;
       }

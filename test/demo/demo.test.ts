@@ -1,7 +1,7 @@
 /** The demo as its user meets it: what it tells, and that nothing of it stays, however it ends. */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { MAIN, softnet } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -40,16 +40,33 @@ const NAT_ATTACKS: Readonly<Record<string, readonly string[]>> = {
   "reaching the host's loopback": ["ipv4.loopback"],
 };
 
+/** What a job with a list of names tries, the system's error with which that ends, and the drop reason. */
+const ATTEMPTS: readonly (readonly [title: string, code: string, reason: string])[] = [
+  ["another name", "ENOTFOUND", "dns.denied"],
+  ["another name in a TLS hello", "ECONNRESET", "name.denied"],
+  ["another name in HTTP's Host", "ECONNRESET", "name.denied"],
+  ["an address alone", "ECONNREFUSED", "name.unpinned"],
+  ["another resolver", "ECONNREFUSED", "name.resolver"],
+  ["QUIC", "ECONNREFUSED", "name.quic"],
+];
+
+/** Those by IPv6. */
+const IPV6_ATTEMPTS: typeof ATTEMPTS = [
+  ["a TLS hello by IPv6", "ECONNRESET", "name.denied"],
+  ["an IPv6 address alone", "ECONNREFUSED", "name.unpinned"],
+];
+
 const SERVICES = ["lease from DHCP", "ping the gateway", "TCP to a global address", "DNS"];
 
-/** What of a demo is on this machine: its processes and namespaces, and links that were not there before it. */
+/** What of a demo is on this machine: its processes, namespaces and folders, and links that were not there before it. */
 interface Remains {
+  readonly folders: readonly string[];
   readonly links: readonly string[];
   readonly namespaces: readonly string[];
   readonly processes: readonly string[];
 }
 
-const NOTHING: Remains = { links: [], namespaces: [], processes: [] };
+const NOTHING: Remains = { folders: [], links: [], namespaces: [], processes: [] };
 /** Marks the environment of a demo, and so of all that it starts: other demos may run on this machine. */
 const MARK = "SOFTNET_DEMO_TEST";
 
@@ -102,6 +119,7 @@ class Running {
   remains(): Remains {
     const isOwn = (pid: string) => read(pid, "environ").split("\0").includes(`${MARK}=${this.#mark}`);
     return {
+      folders: [`/run/softnet-demo-${this.child.pid}`].filter(existsSync),
       links: links().filter((link) => !this.#linksBefore.includes(link)),
       namespaces: lines("netns", "list").filter((name) => name.startsWith(`softnet-demo-${this.child.pid}-`)),
       processes: readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isOwn(name)),
@@ -136,6 +154,24 @@ function assertTable(stdout: string, nat: boolean, ipv6: boolean): void {
   assert.ok(Number(rate) >= 1000, `the flood had ${rate} frames a second`);
 }
 
+/** What a job with a list does works by name, nothing else does, and each line of that is explained. */
+function assertNames(stdout: string, ipv6: boolean): void {
+  const [story, tables] = stdout.split("4. Only two names")[1]!.split("What happened");
+  const table = tables!.split("without a list")[1]!;
+  for (const title of ["npm-like download", ...(ipv6 ? ["npm-like download by IPv6"] : [])]) {
+    assert.match(table, new RegExp(`^ *${title} +works +works$`, "m"));
+  }
+  for (const [title, code, reason] of ipv6 ? [...ATTEMPTS, ...IPV6_ATTEMPTS] : ATTEMPTS) {
+    const dropped = reason.replaceAll(".", "\\.");
+    assert.match(table, new RegExp(`^ *${title} +succeeded +stopped +${dropped} \\(\\d+\\)$`, "m"));
+    assert.match(story!, new RegExp(`^ *stopped +${title} +${code} after \\d+ ms: ${dropped}\n *out (tcp|udp) `, "m"));
+  }
+  assert.match(story!, /^ *out tcp paste\.example port 443: is dropped as dns\.denied: no rule allows the name$/m);
+  const passed = ipv6 ? 2 : 1;
+  assert.match(story!, new RegExp(`^ *${passed} +0 +${passed} +${passed} +0  registry\\.example$`, "m"));
+  assert.match(story!, /^ *1 +1 +0 +0 +[1-9]\d* {2}paste\.example$/m);
+}
+
 const NEEDS = { ...needs("ip", "unshare"), ...needsTun(), ...LIMIT };
 const NAT = { ...NEEDS, ...needs("nft", "setpriv") };
 
@@ -147,6 +183,7 @@ test("every attack works without softnet and none behind it, nor through NAT", N
   assert.doesNotMatch(demo.stdout, /not as it should be|not shown/);
   assert.ok(!demo.stdout.includes("\x1b"), "no colours where there is no terminal");
   assertTable(demo.stdout, true, true);
+  assertNames(demo.stdout, true);
 });
 
 test("without nft or IPv6 a line each says what was not shown, and the rest is as ever", NEEDS, async (t) => {
@@ -162,6 +199,7 @@ test("without nft or IPv6 a line each says what was not shown, and the rest is a
   ]);
   assert.doesNotMatch(demo.stdout, /not as it should be/);
   assertTable(demo.stdout, false, false);
+  assertNames(demo.stdout, false);
 });
 
 for (const [signal, moment, code] of [
@@ -194,6 +232,16 @@ test("SIGINT while the guests are behind NAT leaves nothing behind, the helper n
   assert.equal(demo.stderr, "softnet: interrupted; nothing is left behind\n");
   assert.deepEqual(demo.remains(), NOTHING);
   assert.deepEqual(alive.filter(commandOf), []);
+});
+
+test("SIGTERM while a job has a list of names leaves nothing behind", NEEDS, async () => {
+  const demo = new Running(maskedCommand("nft", "/dev/null", [process.execPath, MAIN, "demo"]));
+  await demo.prints("another name in a TLS hello");
+  assert.equal(demo.remains().folders.length, 1, "its control socket is not counted");
+  demo.child.kill("SIGTERM");
+  assert.equal(await demo.exited, 143);
+  assert.equal(demo.stderr, "softnet: interrupted; nothing is left behind\n");
+  assert.deepEqual(demo.remains(), NOTHING);
 });
 
 test("a reader that goes away ends it, and leaves nothing behind", NEEDS, async () => {

@@ -9,7 +9,7 @@ import { restoreBinding } from "./dhcp.ts";
 import { checkArp, checkEthernet, type Direction, takeQuestion } from "./ethernet.ts";
 import type { Flow } from "./flows.ts";
 import { checkIpv4, isLoopback, TCP, UDP } from "./ipv4.ts";
-import { answerTo6, resetOf6 } from "./ipv6/answers.ts";
+import { answerByName6, answerTo6, resetOf6, takeNetworkReset6 } from "./ipv6/answers.ts";
 import { checkIpv6 } from "./ipv6/guard.ts";
 import { rejudge6, withImplied } from "./ipv6/policy.ts";
 import { takeQuestion6 } from "./ipv6/savi.ts";
@@ -111,7 +111,9 @@ export class OracleGuard {
   answer(verdict: Verdict): Uint8Array | undefined {
     const { frame, left } = this.#judged;
     const { ipv6 } = this.#state;
-    if (ipv6 !== undefined && uint16(frame, 12) === 0x86dd) return answerTo6(ipv6, frame, verdict.reason ?? PASS);
+    if (ipv6 !== undefined && uint16(frame, 12) === 0x86dd) {
+      return answerByName6(ipv6, frame) ?? answerTo6(ipv6, frame, verdict.reason ?? PASS);
+    }
     const own = answerByName(this.#state, frame);
     if (own !== undefined) return own;
     const answer = answerTo(this.#state, frame, verdict.reason ?? PASS);
@@ -122,8 +124,8 @@ export class OracleGuard {
   /** The resets of flows that a change of the policy cut and that still are, each once. */
   takeResets(): Uint8Array[] {
     const state = this.#state;
-    for (const flow of state.names.vmResets) this.#resets.add(flow);
-    state.names.vmResets.clear();
+    for (const flow of state.names4.vmResets) this.#resets.add(flow as Flow);
+    state.names4.vmResets.clear();
     const resets = [...this.#resets].map((flow) => {
       if (state.flows.isStillCut(flow)) return resetOf(state, flow);
       state.reach(flow.cut ? "no reset: the flow is over" : "no reset: the flow lives again");
@@ -131,6 +133,8 @@ export class OracleGuard {
     });
     this.#resets.clear();
     const { ipv6 } = state;
+    for (const flow of ipv6?.names.vmResets ?? []) this.#resets6.add(flow as Flow<bigint>);
+    ipv6?.names.vmResets.clear();
     const resets6 = [...this.#resets6].map((flow) =>
       ipv6?.flows.isStillCut(flow) ? resetOf6(flow, state.vmMac) : undefined,
     );
@@ -142,7 +146,12 @@ export class OracleGuard {
   /** What softnet itself is to send now, if there is something. */
   takeQuestion(): Uint8Array | undefined {
     const { ipv6 } = this.#state;
-    return takeNetworkReset(this.#state) ?? takeQuestion(this.#state) ?? (ipv6 && takeQuestion6(ipv6));
+    return (
+      takeNetworkReset(this.#state) ??
+      (ipv6 && takeNetworkReset6(ipv6)) ??
+      takeQuestion(this.#state) ??
+      (ipv6 && takeQuestion6(ipv6))
+    );
   }
 
   /** Flows that are alive. */
@@ -193,7 +202,10 @@ export class OracleGuard {
   #judge(direction: Direction, given: Uint8Array, time: number, header: Uint8Array | undefined): Verdict {
     const state = this.#state;
     state.advance(time);
-    state.ipv6?.advance();
+    if (state.ipv6 !== undefined) {
+      state.ipv6.advance();
+      state.names.advance();
+    }
     this.#judged = header === undefined ? { frame: given, left: COMPLETE } : complete(state, given, header);
     const { frame, left } = this.#judged;
     let result = checkEthernet(state, direction, frame, left);

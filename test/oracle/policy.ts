@@ -128,7 +128,7 @@ export function checkPolicy(state: State, direction: Direction, packet: Packet):
 
   const judged = state.stateful ? judgeByFlow(state, way, packet) : judgeAndNote(state, way, packet);
   const { reason, commit } =
-    state.names.active && judged.reason === PASS ? state.names.last(way, packet, judged.commit) : judged;
+    state.names.active && judged.reason === PASS ? state.names4.last(way, packet, judged.commit) : judged;
   const exposed = reason === "policy.block" || reason === "flow.unknown";
   if (exposed && way === "out" && packet.destination === state.gateway && mayAnswer(state, packet)) {
     if (reason === "flow.unknown") state.reach("an exposed port's answer of an unknown flow");
@@ -193,7 +193,7 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
   const question = questionOf(way, packet);
   const askOnly = (): string => {
     const verdict = judgeByRules(state, question);
-    return state.names.active ? state.names.opening(way, packet, verdict, decide(state, question).rule) : verdict;
+    return state.names.active ? state.names4.opening(way, packet, verdict, decide(state, question).rule) : verdict;
   };
   if (!isBetweenTwo(state, way, packet)) {
     if (isIcmpError(packet)) state.reach(`an ICMP error that only asks, ${way}`);
@@ -210,11 +210,11 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
       noteUse(state, flow, way, packet);
       return { reason: PASS, commit: () => use(state, flow, way, packet) };
     }
-    if (flow.way !== way || state.names.broken.has(flow)) {
+    if (flow.way !== way || state.names4.broken.has(flow)) {
       state.reach(`the far side of a cut flow goes on, ${way}`);
       state.flows.keep(flow, state.second);
       const isBare = packet.payload.length <= Math.floor(packet.payload[12]! / 16) * 4 && !tcpFlags(packet).fin;
-      if (way === "out" && isBare && state.names.broken.has(flow)) return { reason: "name.segment" };
+      if (way === "out" && isBare && state.names4.broken.has(flow)) return { reason: "name.segment" };
       return { reason: "flow.cut" };
     }
   }
@@ -224,7 +224,8 @@ function judgeByFlow(state: State, way: Way, packet: Packet): Judgement {
     state.reach(`an unknown flow, ${way}, for ${verdict}`);
     return { reason: "flow.unknown" };
   }
-  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow)) {
+  const anew = flow !== undefined && state.names4.beginsAnew(way, packet, flow);
+  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow) && !anew) {
     state.reach(`a bare SYN of a live flow ${verdict === PASS ? "passes" : "drops"}`);
     if (flow.way !== way) state.reach("a bare SYN against the flow's direction");
     if (verdict !== PASS) return { reason: verdict };
@@ -391,8 +392,8 @@ function judgeError(state: State, way: Way, packet: Packet): string {
 export function rejudge(state: State): Flow[] {
   return state.flows.list().filter((flow) => {
     const { verdict, rule } = decide(state, { ...flow, fragment: false });
-    const byName = verdict === "policy.block" && state.names.active && state.names.keeps(flow, rule);
-    const passes = (verdict === PASS || byName) && !state.names.broken.has(flow);
+    const byName = verdict === "policy.block" && state.names.active && state.names4.keeps(flow, rule);
+    const passes = (verdict === PASS || byName) && !state.names4.broken.has(flow);
     const change = flow.cut === passes;
     if (change && passes) state.reach("a cut flow lives again");
     state.flows.setCut(flow, !passes);

@@ -7,6 +7,8 @@ import { addressNumber, type Cidr, cidr } from "./bytes.ts";
 import { Flows, isClosed, lifetime } from "./flows.ts";
 import { Fragments } from "./fragments.ts";
 import type { State6 } from "./ipv6/state.ts";
+import { FamilyNames } from "./names/family.ts";
+import { isPinnable, namesOf4 } from "./names/family-4.ts";
 import { Names } from "./names/names.ts";
 import { splitRules } from "./names/rules.ts";
 import { OwnRequest } from "./own-request.ts";
@@ -135,6 +137,7 @@ export class State {
   ipv6: State6 | undefined;
   readonly flows = new Flows();
   readonly names: Names = new Names(this);
+  readonly names4: FamilyNames = new FamilyNames(this.names, namesOf4(this));
   /** The VM's address with which the flows were made. */
   flowAddress: number | undefined;
   readonly fragments = new Fragments();
@@ -168,7 +171,8 @@ export class State {
     const { allow, block, named } = splitRules(options.allow ?? [], options.block ?? []);
     this.rules = parsePolicy(allow, block);
     this.names.rules = named;
-    this.names.isClosed = isClosed;
+    this.names.mayPin = (address) =>
+      typeof address === "number" ? isPinnable(this, address) : (this.ipv6?.mayPin(address) ?? false);
     this.trustedServer = optional(options.dhcpServer);
     this.configuredGateway = optional(options.gateway);
     this.configuredGatewayMac = options.gatewayMacAddress?.toLowerCase();

@@ -8,16 +8,20 @@ import { Bank } from "./bank.ts";
 import { type Datagram, sendDatagram } from "./datagram.ts";
 import { askForLease, type LeaseRequest } from "./dhcp-client.ts";
 import { askForDns6, type Dhcpv6Plan, Dhcpv6Server, type DnsQuestion } from "./dhcpv6.ts";
-import { type DnsPlan, resolveName, serveDns } from "./dns.ts";
+import { type DnsPlan, type NameQuestion, resolveName, serveDns } from "./dns.ts";
 import { Eavesdropper } from "./eavesdropper.ts";
+import { askEcho, type EchoRequest, serveEcho } from "./echo.ts";
 import { FrameSender, type SendPlan } from "./frame-sender.ts";
 import { setKernel } from "./kernel.ts";
 import { type Mailbox, readMail, serveMail } from "./mail.ts";
+import { type InstallPlan, install } from "./package-install.ts";
+import { type RegistryPlan, serveRegistry } from "./package-registry.ts";
 import { ping } from "./ping.ts";
 import { type DhcpServerPlan, PoolDhcpServer } from "./pool-dhcp-server.ts";
 import { RogueDhcp, type RoguePlan } from "./rogue-dhcp.ts";
 import { type StarvePlan, starve } from "./starve.ts";
 import { askWeb, download, serveWeb, type WebPlan, type WebRequest } from "./web.ts";
+import { exchange, type WebExchange } from "./web-exchange.ts";
 
 export type Actions = ReturnType<typeof makeActions>;
 
@@ -36,11 +40,14 @@ export function makeActions(libc: LinuxLibc) {
     askForLease: (request: LeaseRequest) => askForLease(libc, request),
     askForDns6: (question: DnsQuestion) => askForDns6(libc, question),
     ping: ({ address, timeout }: { address: number; timeout: number }) => ping(libc, address, timeout),
-    resolveName: ({ server, name }: { server: string; name: string }) => resolveName(server, name),
+    resolveName: (question: NameQuestion) => resolveName(question),
     askWeb: (request: WebRequest) => askWeb(request),
     download: (request: WebRequest & { size: number }) => download(request),
     readMail: (mailbox: Mailbox) => readMail(mailbox),
     sendDatagram: (datagram: Datagram) => sendDatagram(datagram),
+    install: (plan: InstallPlan) => install(plan),
+    exchange: (asked: WebExchange) => exchange(asked),
+    askEcho: (asked: EchoRequest) => askEcho(asked),
 
     // Services of the other machines.
     serveDhcp: (plan: DhcpServerPlan) => {
@@ -50,6 +57,8 @@ export function makeActions(libc: LinuxLibc) {
     forgetLeases: () => dhcpServer?.forget(),
     serveDns: (plan: DnsPlan) => serveDns(plan),
     serveWeb: (plan: WebPlan) => serveWeb(plan),
+    serveRegistry: (plan: RegistryPlan) => serveRegistry(plan),
+    serveEcho: ({ address, port }: { address: string; port: number }) => serveEcho(address, port),
     serveMail: ({ address, port }: { address: string; port: number }) => serveMail(address, port),
     openBank: async ({ address, port }: { address: string; port: number }) => {
       bank = await Bank.open(address, port);

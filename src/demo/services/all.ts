@@ -36,7 +36,8 @@ const tcp: Service = {
 const dns: Service = {
   title: "DNS",
   async attempt({ alice }) {
-    const [address] = await alice.agent.call("resolveName", { server: alice.lease.dns, name: BANK_NAME });
+    const { addresses } = await alice.agent.call("resolveName", { server: alice.lease.dns, name: BANK_NAME });
+    const [address] = addresses;
     const works = address === INTERNET;
     return { works, evidence: `${BANK_NAME} is ${address ?? "not found"}` };
   },

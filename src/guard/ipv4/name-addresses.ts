@@ -1,5 +1,5 @@
 /** What names must know of IPv4 addresses: made anew with the rules and the network, where a policy has names. */
-import { BLOCKED, GLOBAL, type KnownNetwork } from "../../policy/default-layer.ts";
+import { BLOCKED, DNS_SERVER, GLOBAL, type KnownNetwork } from "../../policy/default-layer.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { OUT } from "../../policy/rule-tree.ts";
 import { PolicyTable } from "../../policy/table.ts";
@@ -26,8 +26,9 @@ export class NameAddresses {
     return this.#outranking.ask(OUT, remote, port) === BLOCKED;
   }
 
+  /** Globally routable, a DNS server as others. */
   isPinnable(address: number): boolean {
-    return this.#withoutRules.lookup(address) === GLOBAL;
+    return (this.#withoutRules.lookup(address) & ~DNS_SERVER) === GLOBAL;
   }
 }
 

@@ -123,6 +123,11 @@ export class PolicyGuard {
     return this.#family.isPinnable(address);
   }
 
+  /** Whether a rule blocks this port of one address, against every name; only while the policy has some. */
+  outranksNames(address: number, port: number): boolean {
+    return this.#family.outranksNames(address, port);
+  }
+
   /** Limits the flows that the VM opens; undefined = no limit. */
   limitFlows(rate: Rate | undefined): void {
     this.openings.limit(rate);

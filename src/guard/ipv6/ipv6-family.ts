@@ -176,13 +176,14 @@ export class IPv6Family implements AddressFamily {
   }
 
   advance(): void {
+    // First, since flows that are over vouch for no other one when all are judged again.
+    this.#policy.advance();
     this.#addresses.advance();
     if (this.#clock[0]! >= this.#routerDue[0]!) {
       const changed = this.#router.advance(this.#clock[0]!);
       this.#followRouter();
       if (changed) this.#updateNetwork();
     }
-    this.#policy.advance();
   }
 
   judgeEgress(view: FrameView): number {

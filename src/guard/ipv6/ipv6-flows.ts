@@ -123,7 +123,10 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily, NameFamily {
   }
 
   outranksNames(_remote: number, port: number): boolean {
-    return this.#nameAddresses!.outranksNames(this.words, port);
+    const { words } = this;
+    if (this.#nameAddresses!.outranksNames(words, port)) return true;
+    const embedded = this.#table.embeddedIPv4(words, 0);
+    return embedded >= 0 && this.#ipv4.outranksNames(embedded, port);
   }
 
   isPinnable(address: Address): boolean {

@@ -1,5 +1,5 @@
 /** What names must know of IPv6 addresses: made anew with the rules and the network, where a policy has names. */
-import { BLOCKED, GLOBAL } from "../../policy/default-layer.ts";
+import { BLOCKED, DNS_SERVER, GLOBAL } from "../../policy/default-layer.ts";
 import type { KnownNetwork6 } from "../../policy/default-layer-6.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { OUT } from "../../policy/rule-tree.ts";
@@ -30,10 +30,10 @@ export class NameAddresses6 {
     return this.#outranking.ask(OUT, words, 0, port) === BLOCKED;
   }
 
-  /** `embeds`: whether IPv4's default policy would let the VM reach an embedded address. */
+  /** Globally routable, a DNS server as others. `embeds`: whether IPv4's default policy would let the VM reach an embedded address. */
   isPinnable(address: bigint, embeds: (address: number) => boolean): boolean {
     const words = wordsOf(address);
-    if (this.#withoutRules.ask(OUT, words, 0, NO_PORT) !== GLOBAL) return false;
+    if ((this.#withoutRules.ask(OUT, words, 0, NO_PORT) & ~DNS_SERVER) !== GLOBAL) return false;
     const embedded = this.#withoutRules.embeddedIPv4(words, 0);
     return embedded < 0 || embeds(embedded);
   }

@@ -107,10 +107,10 @@ export class FamilyNames implements NameJudge {
     return said;
   }
 
-  hasPair(labels: Uint8Array, length: number, remote: number): boolean {
+  hasPair(labels: Uint8Array, length: number, remote: number, port: number): boolean {
     const { pairs } = this.#guard;
     const pair = pairs.named(labels, length)?.pairs.get(this.#family.addressOf(remote));
-    return pair !== undefined && pairs.isAlive(pair, true, this.#clock[0]!);
+    return pair !== undefined && pairs.isAlive(pair, isWeb(PROTOCOL_TCP, port), this.#clock[0]!);
   }
 
   judgeQuestion(bytes: Uint8Array, at: number, length: number, remote: number, port: number): number {

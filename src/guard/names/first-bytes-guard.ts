@@ -53,7 +53,7 @@ export class FirstBytesGuard {
     if (mode === WATCHED) {
       if (said === NAME_BLOCKED) verdict = DENIED;
     } else if (status === NAMED) {
-      if (said !== NAME_ALLOWED || !judge.hasPair(reader.name, length, remote)) verdict = DENIED;
+      if (said !== NAME_ALLOWED || !judge.hasPair(reader.name, length, remote, port)) verdict = DENIED;
     } else if (status === MALFORMED) {
       verdict = FORMAT;
     } else if (mode !== LENIENT || status !== UNREADABLE) {

@@ -1,4 +1,6 @@
 /** What is known of one inspected TCP flow. The objects are used again for the next flow. */
+import type { FrameView } from "../../wire/frame-view.ts";
+import { TCP_ACK, TCP_SYN } from "../../wire/tcp.ts";
 import { Endpoints } from "./endpoints.ts";
 import { FirstBytes } from "./first-bytes.ts";
 import { OrderedBytes } from "./ordered-bytes.ts";
@@ -33,7 +35,7 @@ export class Inspection {
   readonly fromVm = new OrderedBytes();
   /** Of DNS. */
   readonly toVm = new OrderedBytes();
-  /** Whether the other side's first sequence number is known. */
+  /** Whether the other side has taken the SYN with which the stream begins here; its own first sequence number is known then. */
   isAnswered = false;
   /** Of the bytes held, those of messages that were judged; DNS. */
   judgedFromVm = 0;
@@ -50,6 +52,12 @@ export class Inspection {
     this.judgedFromVm = 0;
     this.judgedToVm = 0;
     this.reader.reset();
+  }
+
+  /** Whether a segment to the VM is the other side's SYN, and acknowledges the SYN with which the stream begins here. */
+  isTakenBy({ tcpFlags, tcpAcknowledgement }: FrameView): boolean {
+    const flags = TCP_SYN | TCP_ACK;
+    return (tcpFlags & flags) === flags && tcpAcknowledgement === this.first;
   }
 
   /** The stream from the VM begins; `sequence`: of its first byte. */

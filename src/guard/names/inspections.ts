@@ -78,6 +78,8 @@ export class Inspections {
     if (!isReadable(view)) return SEGMENT;
     if (isBareSyn(view.tcpFlags)) return synAgain(inspection, view);
     const data = dataOf(view);
+    // Else the other side could read these bytes from another place than here: behind another SYN of the VM's.
+    if (data > 0 && !inspection.isAnswered) return ORDER;
     const judge = inspection.mode === DNS ? this.#dns : this.#firstBytes;
     const verdict = judge.egress(inspection, view, data, now);
     if (verdict === PASS && data > 0) inspection.pass(view.tcpSequence + data);
@@ -89,7 +91,9 @@ export class Inspections {
     const inspection = this.#all[slot]!;
     if (inspection.mode === DNS)
       return isReadable(view) ? this.#dns.ingress(inspection, view, dataOf(view), now) : SEGMENT;
-    if (inspection.state !== READ || view.fragmentBits !== 0 || (view.tcpFlags & TCP_ACK) === 0) return PASS;
+    if (view.fragmentBits !== 0 || (view.tcpFlags & TCP_ACK) === 0) return PASS;
+    if (inspection.isTakenBy(view)) inspection.isAnswered = true;
+    if (inspection.state !== READ) return PASS;
     // Nobody can put other bytes in the place of those that the other side has.
     if (((view.tcpAcknowledgement - inspection.fromVm.next) | 0) >= 0) inspection.state = DONE;
     return PASS;
@@ -179,8 +183,10 @@ function synAgain(inspection: Inspection, view: FrameView): number {
   if (dataOf(view) > 0) return SEGMENT;
   if (start === inspection.first) return PASS;
   const isBegun = fromVm.held > 0 || inspection.passed !== inspection.first;
-  if (state !== READING || inspection.isAnswered || isBegun) return SEGMENT;
+  const isFixed = inspection.mode === DNS && inspection.isAnswered;
+  if (state !== READING || isFixed || isBegun) return SEGMENT;
   inspection.beginFromVm(start);
+  inspection.isAnswered = false;
   return PASS;
 }
 

@@ -138,6 +138,16 @@ export class NameFlows implements FlowCompanion {
     this.#mode = NONE;
   }
 
+  /**
+   * Whether a bare SYN of the VM's begins a live flow anew: the other side may have ended the connection without the guard's
+   * knowledge, and what follows is first bytes again.
+   */
+  beginsAnew(flow: number, { destinationPort: port }: FrameView): boolean {
+    if (this.#slots[flow]! !== NONE) return false;
+    if (this.#pairs[flow] !== undefined || this.#flows.isFromOther(flow)) return true;
+    return (this.#table.anyBlock || this.#guard.learns) && isWeb(PROTOCOL_TCP, port);
+  }
+
   /** Whether each packet of a flow must be judged here. */
   holds(flow: number): boolean {
     return this.#slots[flow]! !== NONE;

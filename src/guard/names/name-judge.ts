@@ -4,7 +4,7 @@ export interface NameJudge {
   /** What names say for TCP and a port: as NameTable.ask, NAME_ALLOWED, NAME_BLOCKED or NAME_UNSAID. */
   ask(labels: Uint8Array, length: number, port: number): number;
   /** Whether the name and the flow's remote address are a pair that is alive. */
-  hasPair(labels: Uint8Array, length: number, remote: number): boolean;
+  hasPair(labels: Uint8Array, length: number, remote: number, port: number): boolean;
   /** Judges a question by TCP, and notes it where it passes. `port`: the VM's. */
   judgeQuestion(bytes: Uint8Array, at: number, length: number, remote: number, port: number): number;
   /** Judges an answer by TCP, and learns from it where it passes. */

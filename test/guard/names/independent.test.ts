@@ -49,7 +49,7 @@ test("a packet that drops acknowledges nothing: the question may come again", ()
   asked.set(message, 2);
   assert.equal(world.say(RESOLVER, asked, 0, 53, OWN), "pass");
   const words = { source: RESOLVER, port: 53, own: OWN, acknowledgement: (START + 1 + asked.length) >>> 0 };
-  assert.equal(world.in(toVm({ ...words, sequence: 9000, data: text("x") })), "name.order");
+  assert.equal(world.in(toVm({ ...words, sequence: 9001, data: text("x") })), "name.order");
   assert.equal(world.say(RESOLVER, asked, 0, 53, OWN), "pass");
 });
 
@@ -67,4 +67,21 @@ test("a SYN may come again with its own sequence number only, also when what fol
   world.passesIn(toVm({ source: RESOLVER, port: 53, own: OWN, sequence: 9000, acknowledgement: behind }));
   assert.equal(world.out(syn({ ...words, sequence: behind - 1 })), "name.segment");
   assert.equal(world.out(syn(words)), "pass");
+});
+
+test("N4 a SYN between the ports of a connection that went through begins anew: its first bytes are read again", () => {
+  const evil = request("evil.example.net");
+  const good = request(NAME);
+  // By name; and by address, where the policy blocks a name.
+  for (const world of [new World([NAME]), new World([], { block: ["evil.example.net"] })]) {
+    world.resolve(NAME, CDN);
+    world.connect(CDN, 443, OWN);
+    world.accepted(CDN, 443, OWN);
+    assert.equal(world.say(CDN, good), "pass");
+    const behind = (START + 1 + good.length) >>> 0;
+    world.passesIn(toVm({ source: CDN, sequence: 9000, acknowledgement: behind, own: OWN, port: 443 }));
+    assert.equal(world.connect(CDN, 443, OWN), "pass");
+    world.accepted(CDN, 443, OWN);
+    assert.equal(world.say(CDN, evil), "name.denied");
+  }
 });

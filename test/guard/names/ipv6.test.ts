@@ -29,8 +29,9 @@ const CDN = "2606:4700::6810:1";
 const HELLO = await helloFor(NAME);
 const EVIL = await helloFor("evil.example.net");
 
-function online(): Bench6 {
-  const bench = new Bench6({ allow: [NAME, "out @dns:53"], block: ["out ::/0", "out 0.0.0.0/0"], mtu: 4000 });
+function online(...block: readonly string[]): Bench6 {
+  const closed = ["out ::/0", "out 0.0.0.0/0"];
+  const bench = new Bench6({ allow: [NAME, "out @dns:53"], block: [...closed, ...block], mtu: 4000 });
   bench.detect(LINK);
   bench.passesIn(ra({ options: join(prefixOption(PREFIX), dnsOption(3600, DNS)) }));
   bench.detect(OWN);
@@ -46,6 +47,14 @@ function answered(name: string, address: string, wrong = 0): Uint8Array {
   const record = [...labels(name), 0, AAAA, 0, 1, 0, 0, 1, 0, 0, 16, ...address6(address)];
   const message = Uint8Array.from([...header, ...asked.slice(12), ...record]);
   return udp6(53, 5453, message, inbound({ source: DNS, ...(wrong !== 0 && { wrong }) }));
+}
+
+/** The other side takes the SYN. */
+function taken(source = CDN): Uint8Array {
+  const acknowledgement = (START + 1) >>> 0;
+  const plain = segment(443, 40_000, { flags: SYN | ACK, sequence: 8999, acknowledgement });
+  put16(plain, 16, sum6(6, plain, { source, destination: OWN }));
+  return packet6(6, plain, inbound({ source }));
 }
 
 function tcp(at: number, data: Uint8Array, flags: number, destination = CDN): Uint8Array {
@@ -65,12 +74,16 @@ test("an AAAA answer opens its address; the hello decides, and both sides of a d
   bench.passesOut(ask(NAME));
   bench.dropsIn("dns.checksum", answered(NAME, CDN, 1));
   bench.passesIn(answered(NAME, CDN));
-  bench.passesOut(tcp(0, NOTHING, SYN), tcp(1, HELLO, ACK));
+  bench.passesOut(tcp(0, NOTHING, SYN));
+  bench.dropsOut("name.order", tcp(1, HELLO, ACK));
+  bench.passesIn(taken());
+  bench.passesOut(tcp(1, HELLO, ACK));
 
   const other = online();
   other.passesOut(ask(NAME));
   other.passesIn(answered(NAME, CDN));
   other.passesOut(tcp(0, NOTHING, SYN));
+  other.passesIn(taken());
   const view = FrameView.of(tcp(1, EVIL, ACK));
   const verdict = other.guard.judgeEgress(view);
   assert.equal(verdictObject(verdict).reason, "name.denied");
@@ -99,4 +112,37 @@ test("a name that is not allowed gets NXDOMAIN; an address that no name opens is
   }
   assert.deepEqual([...bench.guard.namePairs], []);
   assert.equal(bench.out(tcp(0, NOTHING, SYN, "fd00::1")), "name.rebind");
+});
+
+test("an allowed name may have the IPv6 address of a DNS server", () => {
+  const bench = online();
+  const server = "2620:fe::fe";
+  bench.passesIn(ra({ options: join(prefixOption(PREFIX), dnsOption(3600, DNS, server)) }));
+  bench.passesOut(ask(NAME));
+  bench.passesIn(answered(NAME, server));
+  bench.passesOut(tcp(0, NOTHING, SYN, server));
+});
+
+test("an answer by IPv6 without a UDP checksum is no answer", () => {
+  const bench = online();
+  bench.passesOut(ask(NAME));
+  const frame = answered(NAME, CDN);
+  frame.set([0, 0], 14 + 40 + 6);
+  bench.dropsIn("dns.checksum", frame);
+  assert.deepEqual([...bench.guard.namePairs], []);
+});
+
+test("a name opens an address that embeds an IPv4 one (DNS64), but not against a rule that blocks that one's port", () => {
+  const embedding = "64:ff9b::808:808";
+  for (const [block, expected] of [
+    [[], "pass"],
+    [["8.8.8.0/24:443"], "pass"],
+    [["8.8.8.8/32:443"], "name.unpinned"],
+    [["8.8.8.8/32:80"], "pass"],
+  ] as const) {
+    const bench = online(...block);
+    bench.passesOut(ask(NAME));
+    bench.passesIn(answered(NAME, embedding));
+    assert.equal(bench.out(tcp(0, NOTHING, SYN, embedding)), expected, String(block));
+  }
 });

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { parseRules } from "../../../src/policy/rule.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
 import { ACK_FLAG, FIN, RST } from "../segment.ts";
-import { SECOND, udp } from "../support.ts";
+import { DNS_SERVER, GATEWAY, SECOND, udp } from "../support.ts";
 import { fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
 import { ONLY, World } from "./world.ts";
 
@@ -23,6 +23,15 @@ test("a SYN passes only to an address that an allowed name had, to its ports, wh
   assert.equal(world.connect("104.16.0.2"), "name.unpinned");
   world.wait(3600 * SECOND + 1);
   assert.equal(world.connect(CDN, 443, 40_003), "name.unpinned");
+});
+
+test("an allowed name may have the address of a DNS server (a resolver's own HTTPS), but not the gateway's", () => {
+  const other = "9.9.9.9";
+  const world = new World([NAME], ONLY, [DNS_SERVER, other]);
+  world.resolve(NAME, other);
+  assert.equal(world.connect(other), "pass");
+  world.resolve(NAME, GATEWAY);
+  assert.equal(world.connect(GATEWAY), "name.rebind");
 });
 
 test("a port that the rule names opens by the pair alone, for the TTL, and by UDP too, but not QUIC", () => {
@@ -231,4 +240,19 @@ test("a connection that was broken off, and that addresses let go on while names
   assert.equal(world.say(CDN, EVIL), "pass", "by its address");
   assert.equal(world.guard.setRules(parseRules([...ONLY.allow, NAME], ONLY.block)), 1);
   assert.notEqual(world.say(CDN, text("more"), EVIL.length), "pass");
+});
+
+test("a hello to another port needs a pair that holds there: for the TTL, a minute at least, not for the hour", () => {
+  const other = "other.example.net";
+  for (const [seconds, verdict] of [
+    [50, "pass"],
+    [61, "name.denied"],
+  ] as const) {
+    const world = new World([`${NAME}:8443`, `${other}:8443`]);
+    world.resolve(NAME, CDN, 5);
+    world.wait(seconds * SECOND);
+    world.resolve(other, CDN, 5);
+    assert.equal(world.connect(CDN, 8443), "pass");
+    assert.equal(world.say(CDN, HELLO, 0, 8443), verdict, `${seconds} s`);
+  }
 });

@@ -63,7 +63,7 @@ export function answer(
 export class World extends Bench {
   readonly events: NameEvent[];
 
-  constructor(allow: readonly string[], options: Partial<GuardOptions> = ONLY) {
+  constructor(allow: readonly string[], options: Partial<GuardOptions> = ONLY, dns = [RESOLVER]) {
     const events: NameEvent[] = [];
     super({
       mtu: 4000,
@@ -72,7 +72,7 @@ export class World extends Bench {
       onName: (event) => void events.push(event),
     });
     this.events = events;
-    this.bind(ADDRESS, new Client(), new Server({ lease: 100_000 }));
+    this.bind(ADDRESS, new Client(), new Server({ lease: 100_000, dns }));
   }
 
   ask(name: string, words: Words = {}): string {
@@ -92,9 +92,11 @@ export class World extends Bench {
     assert.equal(this.answered(name, [[name, A, ttl, address]]), "pass");
   }
 
-  /** A SYN of the VM's. */
+  /** A SYN of the VM's, which the other side takes where it passes. */
   connect(destination: string, port = 443, own = 40_000): string {
-    return this.out(syn({ destination, port, own }));
+    const verdict = this.out(syn({ destination, port, own }));
+    if (verdict === "pass") this.accepted(destination, port, own);
+    return verdict;
   }
 
   /** The other side takes the connection. */

@@ -1,6 +1,6 @@
 /** The second guard's policy for IPv6: rules, defaults, embedded addresses, fragments, flows. */
 import { PASS, uint16 } from "../bytes.ts";
-import { type Flow, flowKey, halfOpenBy, isBareSyn, isClosed, portOf } from "../flows.ts";
+import { type Flow, flowKey, halfOpenBy, isBareSyn, isClosed, portOf, tcpFlags } from "../flows.ts";
 import { decide } from "../policy.ts";
 import { METADATA } from "../registry.ts";
 import { ask, isPrefix, type OracleRule, type Way } from "../rules.ts";
@@ -114,7 +114,9 @@ export function checkPolicy6(six: State6, fromVm: boolean, packet: Packet6): str
   const needsToken = packet.fragment && fromVm;
   if (needsToken && !six.fragmentBucket.has(six.now)) return "ipv6.fragment-rate";
 
-  const { reason, commit } = state.stateful ? judgeByFlow(six, way, packet) : judgeAndNote(six, way, packet);
+  const judged = state.stateful ? judgeByFlow(six, way, packet) : judgeAndNote(six, way, packet);
+  const { reason, commit } =
+    state.names.active && judged.reason === PASS ? six.names.last(way, packet, judged.commit) : judged;
   const exposed = reason === "policy.block" || reason === "flow.unknown";
   if (exposed && fromVm && six.routerAddresses.includes(packet.destination) && mayAnswer(six, packet)) {
     six.note = "ipv6.exposed-answer";
@@ -197,7 +199,10 @@ function judgeByFlow(six: State6, way: Way, packet: Packet6): Judgement {
   const { flows, second, state } = six;
   const question = questionOf(way, packet);
   const asked = packet.fragment && !state.byPort ? { ...question, port: undefined } : question;
-  const verdict = () => decide6(six, asked).verdict;
+  const verdict = (): string => {
+    const { verdict, rule } = decide6(six, asked);
+    return state.names.active ? six.names.opening(way, packet, verdict, rule) : verdict;
+  };
   if (!isBetweenTwo(six, way, packet)) return { reason: verdict() };
   if (isError(packet)) return { reason: judgeError(six, way, packet) };
   const key = keyOfPacket(way, packet);
@@ -207,15 +212,17 @@ function judgeByFlow(six: State6, way: Way, packet: Packet6): Judgement {
   const bareSyn = isBareSyn(packet);
   if (flow !== undefined && !bareSyn) {
     if (!flow.cut) return { reason: PASS, commit: () => void flows.touch(flow, way, packet, second) };
-    if (flow.way !== way) {
+    if (flow.way !== way || six.names.broken.has(flow)) {
       flows.keep(flow, second);
-      return { reason: "flow.cut" };
+      const isBare = packet.payload.length <= Math.floor(packet.payload[12]! / 16) * 4 && !tcpFlags(packet).fin;
+      return { reason: way === "out" && isBare && six.names.broken.has(flow) ? "name.segment" : "flow.cut" };
     }
   }
   const said = verdict();
   if (flow === undefined && !bareSyn && packet.protocol === TCP && said !== PASS) return { reason: "flow.unknown" };
   if (said !== PASS) return { reason: said };
-  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow)) {
+  const anew = flow !== undefined && six.names.beginsAnew(way, packet, flow);
+  if (flow !== undefined && bareSyn && !flow.cut && !isClosed(flow) && !anew) {
     return { reason: PASS, commit: () => flows.keep(flow, second) };
   }
   if (!mayOpen(six, question, packet)) return { reason: PASS };
@@ -325,7 +332,9 @@ function judgeError(six: State6, way: Way, packet: Packet6): string {
 export function rejudge6(six: State6): Flow<bigint>[] {
   return six.flows.list().filter((flow) => {
     const { way, protocol, remote, port } = flow;
-    const passes = decide6(six, { way, protocol, remote, port, fragment: false }).verdict === PASS;
+    const { verdict, rule } = decide6(six, { way, protocol, remote, port, fragment: false });
+    const byName = verdict === "policy.block" && six.state.names.active && six.names.keeps(flow, rule);
+    const passes = (verdict === PASS || byName) && !six.names.broken.has(flow);
     const change = flow.cut === passes;
     six.flows.setCut(flow, !passes);
     if (change) six.reach(passes ? "a cut flow lives again" : "a flow is cut");

@@ -5,6 +5,8 @@
 import type { GuardOptions } from "../../../src/guard/types.ts";
 import { Flows, lifetime } from "../flows.ts";
 import { Fragments } from "../fragments.ts";
+import { FamilyNames } from "../names/family.ts";
+import { isPinnable6, namesOf6 } from "../names/family-6.ts";
 import { Bucket, SECOND, type State } from "../state.ts";
 import {
   address6,
@@ -62,6 +64,7 @@ export class State6 {
   readonly fragmentBucket = new Bucket(20, 400);
   readonly flows: Flows<bigint>;
   readonly fragments = new Fragments();
+  readonly names: FamilyNames;
   /** Called when what policy knows of the network is other than before. */
   onOtherNetwork: () => void = () => {};
   /** The verdict's circumstances, for the tests' coverage. */
@@ -82,6 +85,7 @@ export class State6 {
     this.#heldElsewhere = options.heldElsewhere6 ?? (() => false);
     const group = this.fault("half-open flows count by the whole address") ? 0n : 64n;
     this.flows = new Flows<bigint>((remote) => remote >> group);
+    this.names = new FamilyNames(state.names, namesOf6(this));
     if (this.given !== undefined) {
       this.router = { address: this.given, mac: this.givenMac, found: "given", end: undefined };
     }
@@ -132,6 +136,11 @@ export class State6 {
     if (this.fixed !== undefined) return false;
     const prefixes = this.prefixes.filter(({ autonomous }) => autonomous);
     return [...prefixes, ...(this.ownPrefix ? [this.ownPrefix] : [])].some((prefix) => inPrefix(prefix, address));
+  }
+
+  /** Whether a name may have this address. */
+  mayPin(address: bigint): boolean {
+    return isPinnable6(this, address);
   }
 
   isHeldElsewhere(address: bigint): boolean {

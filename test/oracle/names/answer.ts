@@ -27,10 +27,10 @@ export function answerByName(state: State, frame: Uint8Array): Uint8Array | unde
 
 /** The next RST to the other side of a flow that was broken off. */
 export function takeNetworkReset(state: State): Uint8Array | undefined {
-  const reset = state.names.resets.shift();
+  const reset = state.names4.resets.shift();
   if (reset === undefined) return undefined;
   const { flow, sequence } = reset;
-  const ends = { source: flow.own, destination: flow.remote };
+  const ends = { source: Number(flow.own), destination: Number(flow.remote) };
   const ports = { sourcePort: flow.vmPort, destinationPort: flow.remotePort };
   const numbers = { sequence, acknowledgement: 0, flags: RST };
   const payload = segmentOf({ ...ends, ...ports, ...numbers, data: new Uint8Array(0) });

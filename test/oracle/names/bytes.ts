@@ -1,5 +1,6 @@
 /** Questions, answers and first bytes of a generated conversation; each can be wrong on purpose. */
 import { be16, be32, join } from "../build.ts";
+import { addressBytes } from "../ipv6/bytes.ts";
 import type { Random } from "../random.ts";
 
 type Bytes = Uint8Array | readonly number[];
@@ -17,8 +18,10 @@ export interface Asked {
   readonly section: Uint8Array;
 }
 
-export function someQuestion(random: Random, name: string): Asked {
-  const type = random.chance(0.75) ? 1 : random.pick([28, 64, 65, 16, 15, 10, 252, 255, 256, 257, 12, 2]);
+/** `six`: of a VM that has IPv6, which asks for both families' addresses. */
+export function someQuestion(random: Random, name: string, six = false): Asked {
+  const usual = six && random.chance(0.5) ? 28 : 1;
+  const type = random.chance(0.75) ? usual : random.pick([28, 64, 65, 16, 15, 10, 252, 255, 256, 257, 12, 2]);
   const id = random.below(5);
   const cased = random.chance(0.1) ? name.toUpperCase() : name;
   const odd = random.chance(0.1) ? random.below(9) : -1;
@@ -34,11 +37,32 @@ export function someQuestion(random: Random, name: string): Asked {
   return { id, name, type, bytes, section };
 }
 
+/** A question of the one form that passes. */
+export function plainQuestion(id: number, name: string, type: number): Asked {
+  const section = join(encodeName(name), be16(type), be16(1));
+  const bytes = join(be16(id), be16(0x100), [1, 0, 0, 0].flatMap(be16), section);
+  return { id, name, type, bytes, section };
+}
+
+/** An answer to it with these addresses. */
+export function plainAnswer(asked: Asked, addresses: readonly (number | bigint)[], ttl: number): Uint8Array {
+  const dataOf = (address: number | bigint) => (typeof address === "bigint" ? addressBytes(address) : be32(address));
+  const records = addresses.map((address) => record([192, 12], asked.type, ttl, dataOf(address)));
+  const counts = [1, records.length, 0, 0].flatMap(be16);
+  return join(be16(asked.id), be16(0x8180), counts, asked.section, ...records);
+}
+
 const record = (owner: Bytes, type: number, ttl: number, data: Bytes, kind = 1): Uint8Array =>
   join(owner, be16(type), be16(kind), be32(ttl), be16(data.length), data);
 
+/** Addresses of both families that answers give. */
+export interface Answered {
+  readonly four: readonly number[];
+  readonly six: readonly bigint[];
+}
+
 /** An answer to a question, right in most respects. */
-export function someAnswer(random: Random, asked: Asked, addresses: readonly number[]): Uint8Array {
+export function someAnswer(random: Random, asked: Asked, addresses: Answered): Uint8Array {
   const ttl = () => random.pick([0, 5, 60, 300, 4000, 7200, 90_000, 2 ** 31]);
   const records: Uint8Array[] = [];
   const pointer = [192, 12];
@@ -55,14 +79,15 @@ export function someAnswer(random: Random, asked: Asked, addresses: readonly num
     records.push(record(owner, 5, ttl(), random.chance(0.03) ? [...target, 0] : target, random.chance(0.04) ? 3 : 1));
     owner = target;
   }
-  const type = asked.type === 1 || random.chance(0.5) ? 1 : asked.type;
+  const type = asked.type === 1 || random.chance(asked.type === 28 ? 0.1 : 0.5) ? 1 : asked.type;
+  const some = () => (type === 28 ? addressBytes(random.pick(addresses.six)) : be32(random.pick(addresses.four)));
   const count = random.pick([0, 1, 1, 1, 2, 3]);
   for (let turn = 0; turn < count; turn++) {
-    const data = random.chance(0.03) ? [1, 2, 3] : be32(random.pick(addresses));
+    const data = random.chance(0.03) ? random.bytes(random.pick([3, 4, 5, 15, 16, 17])) : some();
     const other = random.chance(0.08) ? encodeName("other.test") : owner;
     records.push(record(other, type, ttl(), data, random.chance(0.04) ? 3 : 1));
   }
-  if (random.chance(0.04)) records.push(record([192, random.pick([0, 11, 250])], 1, 60, be32(addresses[0]!)));
+  if (random.chance(0.04)) records.push(record([192, random.pick([0, 11, 250])], 1, 60, be32(addresses.four[0]!)));
   if (random.chance(0.2)) records.sort(() => (random.chance(0.5) ? 1 : -1));
   const odd = random.chance(0.15) ? random.below(7) : -1;
   const flags = (odd === 0 ? 0x180 : 0x8180) | (odd === 1 ? random.pick([2, 3, 5]) : 0) | (odd === 2 ? 0x800 : 0);

@@ -1,6 +1,8 @@
 /** DNS messages for the second guard, read by the text of RFC 1035 and of docs/guard-names.md. */
 import { be16, join } from "../build.ts";
 import { uint16, uint32 } from "../bytes.ts";
+import { addressAt } from "../ipv6/bytes.ts";
+import type { Address } from "./family.ts";
 import { keyOf, type Name } from "./rules.ts";
 
 export interface DnsQuestion {
@@ -62,7 +64,7 @@ export function ownAnswer({ id, flags, section, opt }: DnsQuestion, reason: stri
   return join(be16(id), be16(0x8000 | kept | 0x80 | rcode), counts, section, authority, record);
 }
 
-export type Learned = readonly { readonly address: number; readonly ttl: number }[];
+export type Learned = readonly { readonly address: Address; readonly ttl: number }[];
 
 interface DnsRecord {
   readonly at: number;
@@ -103,8 +105,8 @@ function learn(message: Uint8Array, question: DnsQuestion): Learned {
     .filter(({ type, at }) => type === question.type && keyOf(nameAt(message, at).name) === keyOf(name))
     .slice(0, 64);
   if (own.some(({ length }) => length !== (question.type === 1 ? 4 : 16))) wrong();
-  if (question.type !== 1) return [];
-  return own.map((record) => ({ address: uint32(message, record.data), ttl: Math.min(ttl, lifeOf(record)) }));
+  const addressOf = question.type === 1 ? uint32 : addressAt;
+  return own.map((record) => ({ address: addressOf(message, record.data), ttl: Math.min(ttl, lifeOf(record)) }));
 }
 
 const lifeOf = ({ ttl }: DnsRecord): number => (ttl >= 2 ** 31 ? 0 : ttl);

@@ -1,11 +1,9 @@
 /** First bytes of a connection, and DNS over TCP: each stream is kept whole and is read anew with each segment. */
-import { be16, join } from "../build.ts";
-import { onesComplementSum, PASS, uint16, uint32 } from "../bytes.ts";
+import { PASS, uint16, uint32 } from "../bytes.ts";
 import { type Flow, isBareSyn } from "../flows.ts";
-import { type Packet, TCP } from "../ipv4.ts";
 import type { Way } from "../rules.ts";
+import type { Address, FamilyNames, NamePacket } from "./family.ts";
 import { readHttp, readTls } from "./hello.ts";
-import type { Names } from "./names.ts";
 import type { Name } from "./rules.ts";
 
 const MOST = 16_384;
@@ -19,23 +17,25 @@ interface Stream {
 }
 
 export class Inspection {
-  readonly #names: Names;
+  readonly #family: FamilyNames;
   readonly #kind: "dns" | "strict" | "lenient" | "watched";
   readonly #streams: Record<Way, Stream> = {
     out: { start: undefined, bytes: [], read: 0, forgotten: 0 },
     in: { start: undefined, bytes: [], read: 0, forgotten: 0 },
   };
   #passed: number | undefined;
-  flow: Flow | undefined;
+  flow: Flow<Address> | undefined;
   verdict: "passes" | undefined;
   said: Name | undefined;
   over = false;
+  /** The other side has taken the SYN with which the stream begins. */
+  #answered = false;
   lastByte: number;
 
-  constructor(names: Names, kind: Inspection["kind"], packet: Packet) {
-    this.#names = names;
+  constructor(family: FamilyNames, kind: Inspection["kind"], packet: NamePacket) {
+    this.#family = family;
     this.#kind = kind;
-    this.lastByte = names.state.now;
+    this.lastByte = family.now;
     this.#streams.out.start = (uint32(packet.payload, 4) + 1) % 2 ** 32;
   }
 
@@ -59,17 +59,18 @@ export class Inspection {
     return start === undefined ? undefined : (start + bytes.length) % 2 ** 32;
   }
 
-  checkSyn(packet: Packet): string {
+  checkSyn(packet: NamePacket): string {
     return this.#dataOf(packet).length > 0 || !this.#isSound(packet) ? "name.segment" : PASS;
   }
 
   /** A segment of the flow; with what passes `commit` keeps the flow. */
-  check(way: Way, packet: Packet, commit: () => void): string {
+  check(way: Way, packet: NamePacket, commit: () => void): string {
     const reason = this.#judge(way, packet);
     if (reason === PASS) {
       commit();
       if (way === "out") this.#notePassed(packet);
       if (this.#kind === "dns") this.#acknowledge(this.#streams[way === "in" ? "out" : "in"], packet);
+      if (way === "in" && !packet.fragment && this.#takes(packet)) this.#answered = true;
       if (way === "in" && this.verdict === "passes") {
         const { payload } = packet;
         const acknowledges = Math.floor(payload[13]! / 16) % 2 === 1;
@@ -83,13 +84,13 @@ export class Inspection {
       const { payload } = packet;
       const sequence = this.nextToVm ?? uint32(payload, 8);
       const acknowledgement = (uint32(payload, 4) + this.#dataOf(packet).length) % 2 ** 32;
-      this.#names.ownSegment = { sequence, acknowledgement };
+      this.#family.names.ownSegment = { sequence, acknowledgement };
     }
-    if (broken || dnsBroken) this.#names.breakOff(this.flow!, way === "in");
+    if (broken || dnsBroken) this.#family.breakOff(this.flow!, way === "in");
     return reason;
   }
 
-  #notePassed(packet: Packet): void {
+  #notePassed(packet: NamePacket): void {
     const { length } = this.#dataOf(packet);
     if (length === 0) return;
     const end = (uint32(packet.payload, 4) + length) % 2 ** 32;
@@ -97,24 +98,31 @@ export class Inspection {
   }
 
   /** What is acknowledged need not come again. */
-  #acknowledge(stream: Stream, { payload }: Packet): void {
+  #acknowledge(stream: Stream, { payload }: NamePacket): void {
     if (stream.start === undefined || Math.floor(payload[13]! / 16) % 2 === 0) return;
     const count = Math.min((uint32(payload, 8) - stream.start) | 0, stream.read);
     stream.forgotten = Math.max(stream.forgotten, count);
   }
 
-  #dataOf({ payload }: Packet): Uint8Array {
+  /** The other side's SYN, which acknowledges the one with which the stream begins. */
+  #takes({ payload }: NamePacket): boolean {
+    const flags = payload[13]!;
+    const both = Math.floor(flags / 2) % 2 === 1 && Math.floor(flags / 16) % 2 === 1;
+    return both && uint32(payload, 8) === this.#streams.out.start;
+  }
+
+  #dataOf({ payload }: NamePacket): Uint8Array {
     return payload.slice(Math.floor(payload[12]! / 16) * 4);
   }
 
-  #isSound(packet: Packet): boolean {
+  #isSound(packet: NamePacket): boolean {
     const { payload } = packet;
     const header = Math.floor(payload[12]! / 16) * 4;
     if (Math.floor(payload[13]! / 32) % 2 === 1 || header < 20 || header > payload.length) return false;
-    return onesComplementSum(join(packet.addresses, [0, TCP], be16(payload.length), payload)) === 0xffff;
+    return this.#family.sum(packet) === 0xffff;
   }
 
-  #judge(way: Way, packet: Packet): string {
+  #judge(way: Way, packet: NamePacket): string {
     if (way === "in" && this.#kind !== "dns") return PASS;
     const { payload } = packet;
     const stream = this.#streams[way];
@@ -124,16 +132,17 @@ export class Inspection {
       if (this.#dataOf(packet).length > 0) return "name.segment";
       const start = (sequence + 1) % 2 ** 32;
       if (!this.#isSound(packet)) return "name.segment";
-      if (way === "in" && stream.start !== undefined) return PASS;
+      if (way === "in" && (stream.start !== undefined || !this.#takes(packet))) return PASS;
       const begun = stream.bytes.length > 0 || this.#streams.in.start !== undefined;
       if (stream.start !== start && begun) return "name.segment";
+      if (way === "out" && stream.start !== start) this.#answered = false;
       stream.start = start;
       return PASS;
     }
     if (!this.#isSound(packet)) return "name.segment";
     const data = [...this.#dataOf(packet)];
     if (data.length === 0) return PASS;
-    if (stream.start === undefined) return "name.order";
+    if (stream.start === undefined || !this.#answered) return "name.order";
     const at = (sequence - stream.start) | 0;
     const { length } = stream.bytes;
     if (this.verdict === "passes" && at >= length) return PASS;
@@ -149,7 +158,7 @@ export class Inspection {
     const bytes = new Uint8Array([...stream.bytes, ...fresh]);
     const keep = (): string => {
       stream.bytes.push(...fresh);
-      this.lastByte = this.#names.state.now;
+      this.lastByte = this.#family.now;
       return PASS;
     };
     const passes = (): string => {
@@ -160,12 +169,12 @@ export class Inspection {
     const read = (bytes[0] === 22 ? readTls : readHttp)(bytes);
     const { flow } = this;
     if (this.#kind === "watched") {
-      if (read.kind === "name" && this.#names.blocks(read.name, flow!.remotePort)) return "name.denied";
+      if (read.kind === "name" && this.#family.blocks(read.name, flow!.remotePort)) return "name.denied";
       return read.kind === "more" && bytes.length < MOST ? keep() : passes();
     }
     if (read.kind === "more") return bytes.length >= MOST ? "name.format" : keep();
     if (read.kind !== "name") return `name.${read.kind}`;
-    if (!this.#names.confirms(read.name, flow!)) return "name.denied";
+    if (!this.#family.confirms(read.name, flow!)) return "name.denied";
     this.said = read.name;
     return passes();
   }
@@ -180,13 +189,14 @@ export class Inspection {
       if (bytes.length < read + 2 + length) break;
       const message = bytes.slice(read + 2, read + 2 + length);
       const where = `tcp ${remote} ${vmPort}`;
-      const reason = way === "out" ? this.#names.question(message, where) : this.#names.answer(message, where);
+      const reason =
+        way === "out" ? this.#family.names.question(message, where) : this.#family.names.answer(message, where);
       if (reason !== PASS) return reason;
       read += 2 + length;
     }
     stream.read = read;
     stream.bytes.push(...fresh);
-    this.lastByte = this.#names.state.now;
+    this.lastByte = this.#family.now;
     return PASS;
   }
 }

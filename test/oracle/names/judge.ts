@@ -6,6 +6,7 @@ import { onesComplementSum, uint16 } from "../bytes.ts";
 import { FirstGuard } from "../first.ts";
 import { OracleGuard } from "../guard.ts";
 import { UDP } from "../ipv4.ts";
+import { tellAnswer6 } from "../ipv6/answers.ts";
 import type { Judge } from "../judge.ts";
 import type { NameSession, NameStep } from "./generate.ts";
 
@@ -31,6 +32,7 @@ function sent(guard: Judge): string[] {
 
 /** UDP's checksum is checked, too. */
 function tell(frame: Uint8Array): string {
+  if (uint16(frame, 12) === 0x86dd) return tellAnswer6(frame);
   if (frame[23] !== UDP) return tellAnswer(frame);
   const udp = frame.slice(34, 14 + uint16(frame, 16));
   const sum = onesComplementSum(join(frame.slice(26, 34), [0, UDP], be16(udp.length), udp));

@@ -13,11 +13,13 @@ import { MUTANTS } from "./mutants.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** Sessions of 400 steps and more that each is shown at most. */
-const SESSIONS = 60;
+const SESSIONS = 150;
 
 /** The exit code: 1 where a test fails. */
 function runLiteralTests(folder: string): number | null {
-  const files = ["opening", "first-bytes", "dns"].map((name) => join(folder, `test/guard/names/${name}.test.ts`));
+  const files = ["opening", "first-bytes", "dns", "ipv6"].map((name) =>
+    join(folder, `test/guard/names/${name}.test.ts`),
+  );
   return spawnSync(process.execPath, ["--test", ...files], { encoding: "utf8", env: withoutTestContext() }).status;
 }
 

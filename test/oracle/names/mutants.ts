@@ -1,7 +1,7 @@
 /** Checks of src/guard/names that are taken out one by one: the comparison must see each. */
 export interface NameMutant {
   readonly name: string;
-  /** In src/guard/names/. */
+  /** From src/guard/names/ on. */
   readonly file: string;
   readonly from: string;
   readonly to: string;
@@ -41,7 +41,7 @@ export const MUTANTS: readonly NameMutant[] = [
     "pair.verifiedEnd",
   ),
   mutant("a flow does not keep its pair", "pairs.ts", "pair.flows > 0 || now <=", "now <="),
-  mutant("a hello needs no pair", "first-bytes-guard.ts", "|| !judge.hasPair(reader.name, length, remote)", ""),
+  mutant("a hello needs no pair", "first-bytes-guard.ts", "|| !judge.hasPair(reader.name, length, remote, port)", ""),
   mutant("a hello's name is not asked about", "first-bytes-guard.ts", "said !== NAME_ALLOWED || ", ""),
   mutant(
     "changed bytes pass",
@@ -108,5 +108,178 @@ export const MUTANTS: readonly NameMutant[] = [
     "dns-stream.ts",
     "if (verdict === PASS && (view.tcpFlags & TCP_ACK) !== 0)",
     "if ((view.tcpFlags & TCP_ACK) !== 0)",
+  ),
+
+  // Of both families, found by conversations that look up and connect.
+  mutant("AAAA passes without IPv6", "dns-gate.ts", " || (type === RECORD_AAAA && !this.#ipv6)", ""),
+  mutant("an exact name needs a token of new names", "dns-gate.ts", "if (isExact) return PASS;", ""),
+  mutant(
+    "a lookup that passed is none of the outstanding ones",
+    "dns-gate.ts",
+    "this.#outstanding.note(",
+    "[].concat(",
+  ),
+  mutant("an answer's server is not compared", "outstanding.ts", "server !== exchange.server || ", ""),
+  mutant("an answer's protocol is not compared", "outstanding.ts", " || protocol !== exchange.protocol", ""),
+  mutant("a fragment of DNS is read", "family-names.ts", "if (view.fragmentBits !== 0) return FRAGMENT;", ""),
+  mutant(
+    "a datagram's length is not compared",
+    "family-names.ts",
+    "if (view.udpLength !== view.transportLength) return FORMAT;",
+    "",
+  ),
+  mutant(
+    "a rule for one address and port opens by name",
+    "family-names.ts",
+    " || this.#family.outranksNames(remote, port)",
+    "",
+  ),
+  mutant(
+    "a rebound metadata address is no rebinding",
+    "refusals.ts",
+    "if (isRebound && verdict === METADATA) return REBIND;",
+    "",
+  ),
+  mutant("NetBIOS is no resolver", "refusals.ts", " || (udp && port === NETBIOS_PORT)", ""),
+  mutant("QUIC is like other UDP", "refusals.ts", "if (isQuic(protocol, port)) return QUIC;", ""),
+  mutant(
+    "a watched flow is not broken off",
+    "first-bytes-guard.ts",
+    "if (said === NAME_BLOCKED) verdict = DENIED;",
+    "",
+  ),
+  mutant("other ports must speak HTTP", "first-bytes-guard.ts", "mode !== LENIENT)", "true)"),
+  mutant("a hello without a name passes", "first-bytes-guard.ts", "verdict = MISSING;", "verdict = PASS;"),
+  mutant("a malformed hello passes", "first-bytes-guard.ts", "verdict = FORMAT;", "verdict = PASS;"),
+  mutant(
+    "after the verdict other bytes pass",
+    "first-bytes-guard.ts",
+    "if (offset >= fromVm.held) return PASS;",
+    "return PASS;",
+  ),
+  mutant(
+    "any acknowledgement ends an inspection",
+    "inspections.ts",
+    "if (((view.tcpAcknowledgement - inspection.fromVm.next) | 0) >= 0) ",
+    "",
+  ),
+  mutant(
+    "a SYN begins anew at any time",
+    "inspections.ts",
+    "if (state !== READING || isFixed || isBegun) return SEGMENT;",
+    "",
+  ),
+  mutant("what comes out of order breaks off", "inspections.ts", "verdict !== ORDER && ", ""),
+  mutant(
+    "an ACK of a broken flow is answered",
+    "name-flows.ts",
+    "way === OUT && !wantsMore(view) ? SEGMENT : CUT",
+    "CUT",
+  ),
+  mutant(
+    "a stream of DNS is read from its middle",
+    "name-flows.ts",
+    "if (way === OUT && !bareSyn) return wantsMore(view) ? UNKNOWN : SEGMENT;",
+    "",
+  ),
+  mutant("short messages by TCP", "dns-stream.ts", " || length < SHORTEST_MESSAGE", ""),
+  mutant("long questions by TCP", "dns-stream.ts", "const LONGEST_QUESTION = 512;", "const LONGEST_QUESTION = 4000;"),
+  mutant(
+    "aliases do not shorten the TTL",
+    "../../wire/dns-response.ts",
+    "this.aliasTtl = Math.min(this.aliasTtl, ttlOf(bytes, fields));",
+    "",
+  ),
+  mutant(
+    "a negative TTL is a long one",
+    "../../wire/dns-response.ts",
+    "return ttl > LONGEST_TTL ? 0 : ttl;",
+    "return ttl;",
+  ),
+  mutant("server_name twice", "../../wire/tls-hello.ts", "fits && !this.#isNamed", "fits"),
+
+  mutant(
+    "bytes pass before the other side has taken the SYN",
+    "inspections.ts",
+    "if (data > 0 && !inspection.isAnswered) return ORDER;",
+    "",
+  ),
+  mutant(
+    "a SYN of a connection that went through begins nothing anew",
+    "name-flows.ts",
+    "if (this.#pairs[flow] !== undefined || this.#flows.isFromOther(flow)) return true;",
+    "",
+  ),
+
+  // Of IPv6.
+  mutant(
+    "any IPv6 address is pinned",
+    "../ipv6/name-addresses-6.ts",
+    "& ~DNS_SERVER) !== GLOBAL) return false;",
+    "& ~DNS_SERVER) < 0) return false;",
+  ),
+  mutant(
+    "what an IPv6 address embeds is not looked at for a pin",
+    "../ipv6/name-addresses-6.ts",
+    "return embedded < 0 || embeds(embedded);",
+    "return true;",
+  ),
+  mutant("a DNS server's address is not pinned", "../ipv6/name-addresses-6.ts", " & ~DNS_SERVER", ""),
+  mutant(
+    "no IPv6 address is a DNS server",
+    "../ipv6/name-addresses-6.ts",
+    "return this.#dnsServers.includes(",
+    "return this.#dnsServers.length > 99 && this.#dnsServers.includes(",
+  ),
+  mutant("a blocked port of one IPv6 address opens by name", "../ipv6/name-addresses-6.ts", "=== BLOCKED;", "< 0;"),
+  mutant("a /32 outranks names in IPv6", "../ipv6/name-addresses-6.ts", "const WHOLE = 128;", "const WHOLE = 32;"),
+  mutant(
+    "a blocked port of an embedded address opens by name",
+    "../ipv6/ipv6-flows.ts",
+    "return embedded >= 0 && this.#ipv4.outranksNames(embedded, port);",
+    "return false;",
+  ),
+  mutant("half of an AAAA address is kept", "dns-gate.ts", "addresses6[at + 3]!", "addresses6[at + 2]!"),
+  mutant(
+    "an AAAA answer gives its first address only",
+    "../../wire/dns-response.ts",
+    "this.addresses6[4 * index + word]",
+    "this.addresses6[word]",
+  ),
+  mutant(
+    "AAAA data of any length",
+    "../../wire/dns-response.ts",
+    "!== size) return DNS_ADDRESS;",
+    "< 4) return DNS_ADDRESS;",
+  ),
+  mutant(
+    "an answer by IPv6 needs no checksum",
+    "../../wire/udp.ts",
+    "if (get16(bytes, datagram + CHECKSUM) === 0) return false;",
+    "if (get16(bytes, datagram + CHECKSUM) === 0) return true;",
+  ),
+  mutant(
+    "softnet's IPv6 answer has no checksum of IPv6",
+    "dns-reply.ts",
+    "putUdpHeader6(out, packet",
+    "putUdpHeader(out, packet",
+  ),
+  mutant(
+    "a RST to the other side by IPv6 goes back",
+    "endpoints.ts",
+    "TCP_HEADER, PROTOCOL_TCP, this.#own6, 0, this.#remote6, 0",
+    "TCP_HEADER, PROTOCOL_TCP, this.#remote6, 0, this.#own6, 0",
+  ),
+  mutant(
+    "an answer by TCP over IPv6 goes on",
+    "endpoints.ts",
+    "TCP_HEADER + data, PROTOCOL_TCP, this.#remote6, 0, this.#own6, 0",
+    "TCP_HEADER + data, PROTOCOL_TCP, this.#own6, 0, this.#remote6, 0",
+  ),
+  mutant(
+    "refused UDP by IPv6 is prohibited",
+    "../ipv6/answers.ts",
+    "kind === PROHIBITED ? ICMPV6_PROHIBITED : ICMPV6_PORT_UNREACHABLE",
+    "ICMPV6_PROHIBITED",
   ),
 ];

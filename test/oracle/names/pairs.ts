@@ -1,14 +1,14 @@
 /** Addresses that names have, as plain lists in the order of their last answers (docs/guard-names.md, Pairs). */
 import type { Flow } from "../flows.ts";
-import { isGloballyReachable, METADATA } from "../registry.ts";
 import type { Learned } from "./dns.ts";
+import type { Address } from "./family.ts";
 import { keyOf, type Name } from "./rules.ts";
 
 const SECOND = 1_000_000;
 
 export interface Pair {
   readonly name: Name;
-  readonly address: number;
+  readonly address: Address;
   verifiedEnd: number;
   otherEnd: number;
 }
@@ -17,13 +17,16 @@ export class Pairs {
   /** The one whose last answer is the oldest first. */
   list: Pair[] = [];
   /** Addresses that may not be pinned. */
-  #others: { address: number; time: number }[] = [];
+  #others: { address: Address; time: number }[] = [];
   /** Which pair opened a flow. */
-  readonly openedBy = new Map<Flow, Pair>();
-  readonly #isLive: (flow: Flow) => boolean;
+  readonly openedBy = new Map<Flow<Address>, Pair>();
+  readonly #isLive: (flow: Flow<Address>) => boolean;
 
-  constructor(isLive: (flow: Flow) => boolean) {
+  readonly #mayPin: (address: Address) => boolean;
+
+  constructor(isLive: (flow: Flow<Address>) => boolean, mayPin: (address: Address) => boolean) {
     this.#isLive = isLive;
+    this.#mayPin = mayPin;
   }
 
   inFlow(pair: Pair): boolean {
@@ -38,7 +41,7 @@ export class Pairs {
     return this.list.some((pair) => keyOf(pair.name) === keyOf(name));
   }
 
-  isRebinding(address: number, now: number): boolean {
+  isRebinding(address: Address, now: number): boolean {
     return this.#others.some((one) => one.address === address && now - one.time <= 60 * SECOND);
   }
 
@@ -50,7 +53,7 @@ export class Pairs {
 
   learn(name: Name, learned: Learned, now: number, allowed: boolean): void {
     for (const { address, ttl } of learned) {
-      if (!isGloballyReachable(address) || METADATA.includes(address) || address >= 0xe0000000) {
+      if (!this.#mayPin(address)) {
         if (!allowed) continue;
         this.#others = this.#others.filter((one) => one.address !== address);
         this.#others.push({ address, time: now });
