@@ -13,14 +13,15 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { attachableCards, type Domain, LARGEST_DOMAIN, parseDomain } from "../operate/domain-xml.ts";
+import { HOOK_FOLDER } from "../operate/libvirt-cards.ts";
 import { isVmName } from "../registry/vm-names.ts";
 import { UserError } from "../user-error.ts";
 import { startDaemon } from "./daemon.ts";
 import { parseVmConfig } from "./vm-config.ts";
-import { configPath, readVmConfig } from "./vm-config-file.ts";
+import { existingConfig, readVmConfig } from "./vm-config-file.ts";
 
-/** Each softnet of a hook has a file here with its options, and one with its process. Only root may write to it. */
-const FOLDER = "/run/softnet/libvirt";
+/** Each softnet of a hook has a file here with its options, and one with its process. */
+const FOLDER = HOOK_FOLDER;
 /** Milliseconds for one softnet to be attached. */
 const PATIENCE = 60_000;
 /** Milliseconds for one to end. */
@@ -59,8 +60,8 @@ async function start(domain: Domain, name: string): Promise<void> {
 
 /** Lines of a VM's file; undefined where the domain is to have no softnet. Throws UserError. */
 function optionsOf(domain: Domain): readonly string[] | undefined {
-  const path = isVmName(domain.name) ? configPath(domain.name) : undefined;
-  if (path === undefined || !existsSync(path)) return domain.options;
+  const path = existingConfig(domain.name);
+  if (path === undefined) return domain.options;
   // These two are the hook's: a file for `softnet run-config` may have them.
   return readVmConfig(path)
     .split("\n")

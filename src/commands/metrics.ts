@@ -1,6 +1,8 @@
 /** `softnet metrics`: the counters of every VM of this host, printed, written to a file, or served by HTTP. */
+
+import type { DomainsCards } from "../operate/libvirt-cards.ts";
 import { parseListenAddress } from "../operate/metrics/address.ts";
-import { gatherMetrics } from "../operate/metrics/gather.ts";
+import { addDomains, gatherMetrics } from "../operate/metrics/gather.ts";
 import { writeTextfile } from "../operate/metrics/textfile.ts";
 import { findVms, type Runtime } from "../operate/vms.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
@@ -20,6 +22,7 @@ export interface MetricsArguments {
 export interface MetricsHost {
   readonly registry: RegistrySystem;
   runtimes(): Promise<readonly Runtime[]>;
+  domains(): Promise<DomainsCards>;
   /** Gives all of root's rights up for good. Throws UserError. */
   drop(): void;
 }
@@ -53,9 +56,11 @@ async function serve(host: MetricsHost, text: string): Promise<void> {
   await server.close();
 }
 
-async function gather({ registry, runtimes }: MetricsHost): Promise<Exposition> {
+async function gather({ registry, runtimes, domains }: MetricsHost): Promise<Exposition> {
   try {
-    return await gatherMetrics(findVms(registry, await runtimes()));
+    const exposition = await gatherMetrics(findVms(registry, await runtimes()));
+    addDomains(exposition, await domains());
+    return exposition;
   } catch (error) {
     if (!(error instanceof UntrustedRegistry)) throw error;
     throw new UserError(`${error.message}, so it cannot be trusted: let root remove it`);

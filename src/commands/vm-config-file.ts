@@ -2,7 +2,7 @@
  * The file with one VM's options, for `softnet run-config` and `softnet check-config`: `/etc/softnet/vms/NAME.conf`, or any
  * path. Where softnet is root, only root may have been able to write it, since what stands there is done as root.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
 import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import { isVmName } from "../registry/vm-names.ts";
@@ -20,6 +20,12 @@ export function configPath(word: string): string {
   throw new UserError(
     `${JSON.stringify(word.slice(0, 80))} is no name of a VM: give 1 to 63 letters, digits, ".", "_" or "-", or a path with a slash`,
   );
+}
+
+/** The path of a VM's file where there is one. */
+export function existingConfig(name: string): string | undefined {
+  const path = isVmName(name) ? configPath(name) : undefined;
+  return path !== undefined && existsSync(path) ? path : undefined;
 }
 
 /** Reads it with the rights that the process has now. `euid` is this process's. Throws UserError. */
