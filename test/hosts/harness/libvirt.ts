@@ -32,6 +32,7 @@ export function domain(folder: string, system: SystemOptions, card: string, meta
     <initrd>${folder}/initramfs</initrd>
     <cmdline>${KERNEL_ARGUMENTS}</cmdline>
   </os>
+  <features><acpi/></features>
   <on_reboot>destroy</on_reboot>
   <devices>
     <emulator>${pathOf("qemu-system-x86_64")}</emulator>
