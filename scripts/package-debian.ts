@@ -75,7 +75,9 @@ export function debianPackage(target: Target, options: DebianOptions): string | 
 
 function fill(root: string, folder: string, version: string, date: Date): void {
   copy(join(folder, "softnet"), root, "usr/bin/softnet");
-  copy(join(PACKAGING, "systemd", "softnet@.service"), root, "lib/systemd/system/softnet@.service");
+  for (const unit of readdirSync(join(PACKAGING, "systemd"))) {
+    copy(join(PACKAGING, "systemd", unit), root, `lib/systemd/system/${unit}`);
+  }
   mkdirSync(join(root, "etc/softnet/vms"), { recursive: true });
   const softnet = program();
   put(root, "usr/share/man/man1/softnet.1.gz", zipped(manPage(softnet, version, date.toISOString().slice(0, 10))));

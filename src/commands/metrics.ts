@@ -8,6 +8,7 @@ import { findVms, type Runtime } from "../operate/vms.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
 import type { RegistrySystem } from "../registry/system.ts";
 import type { Exposition, ExpositionFormat } from "../telemetry/exposition.ts";
+import type { ServiceManager } from "../telemetry/service-manager.ts";
 import { UserError } from "../user-error.ts";
 import { Output } from "./output.ts";
 
@@ -25,6 +26,8 @@ export interface MetricsHost {
   domains(): Promise<DomainsCards>;
   /** Gives all of root's rights up for good. Throws UserError. */
   drop(): void;
+  /** To be called afterwards; undefined where there is none. */
+  serviceManager(): ServiceManager | undefined;
 }
 
 /** Prints to `descriptor` (stdout). Resolves at the end: with `listen`, when a signal has ended it. Throws UserError. */
@@ -47,12 +50,15 @@ async function serve(host: MetricsHost, text: string): Promise<void> {
   const address = parseListenAddress(text);
   const { serveMetrics } = await import("../operate/metrics/serve.ts");
   host.drop();
+  const service = host.serviceManager();
   const ended = new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
   });
   const server = await serveMetrics(address, () => gather(host));
   process.stderr.write(`softnet: metrics at ${text}, GET /metrics\n`);
+  service?.ready(`GET /metrics at ${text}`);
   await ended;
+  service?.stopping();
   await server.close();
 }
 

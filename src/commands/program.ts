@@ -236,10 +236,17 @@ function addMetrics(softnet: Command): void {
     .option("--user <name>", "with --listen: the user that root becomes (default: nobody)")
     .action(async (given: MetricsArguments) => {
       const { metrics } = await import("./metrics.ts");
-      const { domainsCardsHere, hostRegistry, userRuntimesHere } = await import("./platform/find-registry.ts");
+      const here = await import("./platform/find-registry.ts");
+      const { serviceManagerHere } = await import("./platform/service-manager-here.ts");
       const drop = await prepareDrop(given.user);
       if (given.listen === undefined) await returnRights();
-      const host = { registry: await hostRegistry(), runtimes: userRuntimesHere, domains: domainsCardsHere, drop };
+      const host = {
+        registry: await here.hostRegistry(),
+        runtimes: here.userRuntimesHere,
+        domains: here.domainsCardsHere,
+        drop,
+        serviceManager: await serviceManagerHere(),
+      };
       await metrics(host, given, STDOUT);
     });
 }
