@@ -11,9 +11,6 @@ import { UserError } from "../user-error.ts";
 import { type Domain, LARGEST_DOMAIN, parseDomainState } from "./domain-xml.ts";
 import { printable } from "./fields.ts";
 
-/** Where the hook keeps what it started; only root may look into it. */
-export const HOOK_FOLDER = "/run/softnet/libvirt";
-
 /** Where libvirtd and virtqemud of `qemu:///system` keep the files. */
 export const STATES = "/run/libvirt/qemu";
 

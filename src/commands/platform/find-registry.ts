@@ -34,9 +34,8 @@ export async function closedInterfacesHere(): Promise<ClosedInterface[]> {
 
 /** Cards of libvirt's domains that ask for softnet and do not have it. To be called without borrowed rights. */
 export async function domainsCardsHere(): Promise<DomainsCards> {
-  const { HOOK_FOLDER, hiddenDomains, NO_DOMAINS, readDomainsCards, STATES } = await import(
-    "../../operate/libvirt-cards.ts"
-  );
+  const { HOOK_FOLDER } = await import("../../operate/hook-files.ts");
+  const { hiddenDomains, NO_DOMAINS, readDomainsCards, STATES } = await import("../../operate/libvirt-cards.ts");
   if (process.platform !== "linux" || !existsSync(STATES)) return NO_DOMAINS;
   if (process.geteuid!() !== 0) return existsSync(HOOK_FOLDER) ? hiddenDomains(STATES) : NO_DOMAINS;
   const { bridgeOf, guardedInterfaces } = await import("../../attach/guards.ts");

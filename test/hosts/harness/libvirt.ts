@@ -55,7 +55,7 @@ export const asks = (options: string): string =>
   `<metadata><softnet:vm xmlns:softnet="urn:softnet:libvirt:1">${options}</softnet:vm></metadata>`;
 
 /** libvirt's QEMU without a user, a confinement and control groups of its own, of which a private host has none. */
-const QEMU_CONF =
+export const QEMU_CONF =
   'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = [ ]\nnamespaces = [ ]\nstdio_handler = "file"\n';
 
 export interface Scene {
