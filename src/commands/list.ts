@@ -34,6 +34,9 @@ export interface HostSources {
 /** In capitals among small letters, so that nobody overlooks it. */
 const UNGUARDED = "UNGUARDED";
 
+/** Addresses of a VM that the table shows. */
+const MOST_ADDRESSES = 4;
+
 const HEADINGS = ["NAME", "MAC", "STATE", "INTERFACE", "ADDRESSES", "POLICY", "UPTIME", "DROPS", "NETWORK"];
 
 /**
@@ -203,8 +206,11 @@ function endedRows(holders: readonly Holder[]): string[][] {
   });
 }
 
+/** One VM with many must not make every line as long as its own. */
 function addressesText(addresses: readonly string[]): string {
-  return addresses.join(", ") || "-";
+  const shown = addresses.slice(0, MOST_ADDRESSES).join(", ") || "-";
+  const more = addresses.length - MOST_ADDRESSES;
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 function closedToRow({ name, mac, bridge }: ClosedInterface): string[] {

@@ -233,3 +233,17 @@ test(
     assert.deepEqual(complaints, [...domains.unknown, ...domains.unknown]);
   },
 );
+
+test(
+  "of a VM with many addresses the table shows four, and counts the others; --json has all",
+  ONLY_LINUX,
+  async (t) => {
+    const bench = new Bench(t);
+    const live = bench.open6();
+    assert.ok(bench.learn(live));
+    for (let number = 0n; number < 16n; number++) assert.ok(learn6(live, boundIPv6(ADDRESS_6 + number)));
+    const [, row = ""] = (await printed(t, bench)).split("\n");
+    assert.match(row, / {2}10\.77\.0\.\d+, [0-9a-f:]+, [0-9a-f:]+, [0-9a-f:]+ and 13 more {2}/);
+    assert.equal((await printed(t, bench, { json: true })).trimEnd().split("\n").length, 17);
+  },
+);
