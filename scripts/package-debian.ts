@@ -43,6 +43,8 @@ export interface DebianOptions {
   readonly scratch: string;
   /** Another version than package.json's. */
   readonly version?: string;
+  /** Not compressed, which takes minutes on a busy machine: for who unpacks it at once. */
+  readonly isPlain?: boolean;
 }
 
 /** Whether Debian packages can be made here. */
@@ -66,7 +68,8 @@ export function debianPackage(target: Target, options: DebianOptions): string | 
   for (const name of SCRIPTS) copy(join(PACKAGING, "debian", name), root, `DEBIAN/${name}`, 0o755);
   const path = join(output, `softnet_${version}-${REVISION}_${architecture}.deb`);
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(Math.floor(date.getTime() / 1000)) };
-  const args = ["--root-owner-group", "-Zxz", "-z3", "--build", root, path];
+  const compression = options.isPlain ? ["-Znone"] : ["-Zxz", "-z3"];
+  const args = ["--root-owner-group", ...compression, "--build", root, path];
   const { status, stderr } = spawnSync("dpkg-deb", args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`dpkg-deb ended with ${status}: ${stderr}`);
   rmSync(root, { recursive: true });

@@ -11,7 +11,7 @@ import { debianPackage } from "../../scripts/package-debian.ts";
 import { ownTarget } from "../../scripts/package-targets.ts";
 import { boot, mayBoot } from "../lab/harness/systemd-container.ts";
 import { packaged } from "../support/executable.ts";
-import { LIMIT, PATIENCE } from "../support/patience.ts";
+import { LONG_LIMIT, PATIENCE } from "../support/patience.ts";
 import { needs, needsRoot, needsTun } from "../support/tools.ts";
 
 const MANY = 50;
@@ -140,12 +140,12 @@ test("installed, started, upgraded, reloaded, killed, fifty at once, removed", {
   ...needsTun(),
   ...needs("systemd-nspawn", "dpkg-deb", "dnsmasq", "udhcpc", "ping", "nft", "python3"),
   ...mayBoot(),
-  ...LIMIT,
+  ...LONG_LIMIT,
 }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), "softnet-install-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const make = (version: string): string =>
-    debianPackage(ownTarget(), { output: folder, folder: packaged(), scratch: folder, version })!;
+    debianPackage(ownTarget(), { output: folder, folder: packaged(), scratch: folder, version, isPlain: true })!;
   const lines = boot(t, {
     script: SCRIPT,
     texts: { "get.py": GET },
