@@ -43,6 +43,8 @@ export interface DebianOptions {
   readonly scratch: string;
   /** Another version than package.json's. */
   readonly version?: string;
+  /** Not compressed, which takes minutes on a busy machine: for who unpacks it at once. */
+  readonly isPlain?: boolean;
 }
 
 /** Whether Debian packages can be made here. */
@@ -66,7 +68,8 @@ export function debianPackage(target: Target, options: DebianOptions): string | 
   for (const name of SCRIPTS) copy(join(PACKAGING, "debian", name), root, `DEBIAN/${name}`, 0o755);
   const path = join(output, `softnet_${version}-${REVISION}_${architecture}.deb`);
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(Math.floor(date.getTime() / 1000)) };
-  const args = ["--root-owner-group", "-Zxz", "-z3", "--build", root, path];
+  const compression = options.isPlain ? ["-Znone"] : ["-Zxz", "-z3"];
+  const args = ["--root-owner-group", ...compression, "--build", root, path];
   const { status, stderr } = spawnSync("dpkg-deb", args, { encoding: "utf8", env });
   if (status !== 0) throw new Error(`dpkg-deb ended with ${status}: ${stderr}`);
   rmSync(root, { recursive: true });
@@ -75,7 +78,9 @@ export function debianPackage(target: Target, options: DebianOptions): string | 
 
 function fill(root: string, folder: string, version: string, date: Date): void {
   copy(join(folder, "softnet"), root, "usr/bin/softnet");
-  copy(join(PACKAGING, "systemd", "softnet@.service"), root, "lib/systemd/system/softnet@.service");
+  for (const unit of readdirSync(join(PACKAGING, "systemd"))) {
+    copy(join(PACKAGING, "systemd", unit), root, `lib/systemd/system/${unit}`);
+  }
   mkdirSync(join(root, "etc/softnet/vms"), { recursive: true });
   const softnet = program();
   put(root, "usr/share/man/man1/softnet.1.gz", zipped(manPage(softnet, version, date.toISOString().slice(0, 10))));

@@ -10,21 +10,16 @@
  * A domain has softnet where root wrote a file for it, /etc/softnet/vms/NAME.conf, or where its metadata asks for it. The file
  * wins: what the domain's owner wrote does not count then. Nothing here calls libvirt, which waits for the hook.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { attachableCards, type Domain, LARGEST_DOMAIN, parseDomain } from "../operate/domain-xml.ts";
+import { HOOK_FOLDER, hookFile, hookInstance, hookInstances } from "../operate/hook-files.ts";
 import { isVmName } from "../registry/vm-names.ts";
 import { UserError } from "../user-error.ts";
-import { startDaemon } from "./daemon.ts";
+import { endSoftnet, startSoftnet } from "./hook-softnets.ts";
 import { parseVmConfig } from "./vm-config.ts";
-import { configPath, readVmConfig } from "./vm-config-file.ts";
+import { existingConfig, readVmConfig } from "./vm-config-file.ts";
 
-/** Each softnet of a hook has a file here with its options, and one with its process. Only root may write to it. */
-const FOLDER = "/run/softnet/libvirt";
-/** Milliseconds for one softnet to be attached. */
-const PATIENCE = 60_000;
-/** Milliseconds for one to end. */
-const END_PATIENCE = 10_000;
 const STDIN = 0;
 
 /** Throws UserError: then the domain does not start. */
@@ -38,18 +33,17 @@ async function start(domain: Domain, name: string): Promise<void> {
   const options = optionsOf(domain);
   if (options === undefined) return;
   const cards = attachableCards(domain);
-  mkdirSync(dirname(FOLDER), { recursive: true, mode: 0o755 }); // the registry's, which others read
-  mkdirSync(FOLDER, { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(HOOK_FOLDER), { recursive: true, mode: 0o755 }); // the registry's, which others read
+  mkdirSync(HOOK_FOLDER, { recursive: true, mode: 0o700 });
   const files = cards.map(({ mac, target }, index) => {
     const text = [...options, `vm-mac-address ${mac}`, `attach ${target}`, ...nameOf(domain, index)].join("\n");
     parseVmConfig(text, `domain ${name}`); // all of them, before the first one starts
-    return { path: `${prefix(name)}${index}.conf`, text };
+    return { instance: hookInstance(name, index), text };
   });
   try {
-    for (const { path, text } of files) {
-      writeFileSync(path, `${text}\n`, { mode: 0o600 });
-      const pid = await startDaemon(["run-config", path], PATIENCE);
-      writeFileSync(pidFile(path), `${pid} ${startTime(pid)}\n`, { mode: 0o600 });
+    for (const { instance, text } of files) {
+      writeFileSync(hookFile(instance), `${text}\n`, { mode: 0o600 });
+      await startSoftnet(instance);
     }
   } catch (error) {
     await release(name);
@@ -59,8 +53,8 @@ async function start(domain: Domain, name: string): Promise<void> {
 
 /** Lines of a VM's file; undefined where the domain is to have no softnet. Throws UserError. */
 function optionsOf(domain: Domain): readonly string[] | undefined {
-  const path = isVmName(domain.name) ? configPath(domain.name) : undefined;
-  if (path === undefined || !existsSync(path)) return domain.options;
+  const path = existingConfig(domain.name);
+  if (path === undefined) return domain.options;
   // These two are the hook's: a file for `softnet run-config` may have them.
   return readVmConfig(path)
     .split("\n")
@@ -74,49 +68,8 @@ function nameOf({ name }: Domain, index: number): string[] {
 }
 
 async function release(name: string): Promise<void> {
-  for (const path of ownFiles(name)) {
-    await end(pidFile(path));
-    for (const file of [path, pidFile(path)]) rmSync(file, { force: true });
-  }
-}
-
-/** libvirt's names have no slash; encoded, none has one that ends as another begins. */
-const prefix = (name: string): string => `${FOLDER}/${encodeURIComponent(name).replaceAll("-", "%2D")}-`;
-const pidFile = (path: string): string => path.replace(/conf$/, "pid");
-
-function ownFiles(name: string): string[] {
-  if (!existsSync(FOLDER)) return [];
-  return readdirSync(FOLDER)
-    .map((file) => `${FOLDER}/${file}`)
-    .filter((path) => path.startsWith(prefix(name)) && path.endsWith(".conf"));
-}
-
-/** Ends the process, if it is still the same one, and waits for that. */
-async function end(path: string): Promise<void> {
-  if (!existsSync(path)) return;
-  const [pid, began] = readFileSync(path, "latin1").trim().split(" ").map(Number);
-  const isAlive = (): boolean => pid !== undefined && pid > 1 && startTime(pid) === began;
-  if (!isAlive()) return;
-  process.kill(pid!, "SIGTERM");
-  for (const last = Date.now() + END_PATIENCE; isAlive(); ) {
-    if (Date.now() > last) {
-      process.kill(pid!, "SIGKILL");
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-/** When a process began, in clock ticks after the boot (proc(5)); -1 where there is none, or it is a zombie. */
-function startTime(pid: number): number {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "latin1")
-      .replace(/^.*\) /s, "")
-      .split(" ");
-    return fields[0] === "Z" ? -1 : Number(fields[19]);
-  } catch {
-    return -1;
-  }
+  const files = existsSync(HOOK_FOLDER) ? readdirSync(HOOK_FOLDER) : [];
+  for (const instance of hookInstances(name, files)) await endSoftnet(instance);
 }
 
 /** stdin, of which libvirt closes its end. Throws UserError where it is too long. */

@@ -1,12 +1,14 @@
 /**
  * `softnet list`: prints every VM of this host whose softnet runs, however it was started, with what its softnet says of itself
  * where the caller may ask it; VMs whose softnet has ended and whose address may be taken up again; and which interfaces
- * ended softnets have left closed. Any user may run it.
+ * ended softnets have left closed. Before all of them stand cards of libvirt's domains that should have a softnet and have none.
+ * Any user may run it.
  */
 import type { ClosedInterface } from "../attach/closed.ts";
 import { columns } from "../operate/columns.ts";
 import { duration, fieldsOf, listOf, numberOf, textOf } from "../operate/fields.ts";
 import { type HostVm, readHostVms } from "../operate/host-vms.ts";
+import type { DomainsCards, UnguardedCard } from "../operate/libvirt-cards.ts";
 import { type FoundVm, findVms, type Runtime } from "../operate/vms.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
 import { type Holder, readHolders } from "../registry/holders.ts";
@@ -26,21 +28,43 @@ export interface HostSources {
   readonly registry: RegistrySystem;
   readonly runtimes: readonly Runtime[];
   readonly closed: readonly ClosedInterface[];
+  readonly domains: DomainsCards;
 }
+
+/** In capitals among small letters, so that nobody overlooks it. */
+const UNGUARDED = "UNGUARDED";
+
+/** Addresses of a VM that the table shows. */
+const MOST_ADDRESSES = 4;
 
 const HEADINGS = ["NAME", "MAC", "STATE", "INTERFACE", "ADDRESSES", "POLICY", "UPTIME", "DROPS", "NETWORK"];
 
-/** Prints to `descriptor` (stdout); nothing where there is no VM and nothing is closed. Rejects with UserError. */
-export async function list(sources: HostSources, { json }: ListArguments, descriptor: number): Promise<void> {
-  const { registry, runtimes, closed } = sources;
+/**
+ * Prints to `descriptor` (stdout); nothing where there is no VM and nothing is closed. `complain` gets a line for what cannot be
+ * known. Rejects with UserError.
+ */
+export async function list(
+  sources: HostSources,
+  { json }: ListArguments,
+  descriptor: number,
+  complain: (line: string) => void,
+): Promise<void> {
+  const { registry, runtimes, closed, domains } = sources;
   const vms = await readHostVms(findHostVms(registry, runtimes));
   const holders = readRegistry(() => readHolders(registry));
   const output = new Output(descriptor);
   const lines = json
-    ? [...objects(vms, holders), ...closed.map(closedToJson)].map(jsonLine)
-    : columns([HEADINGS, ...vms.map(toRow), ...endedRows(holders), ...closed.map(closedToRow)]);
+    ? [...domains.unguarded.map(unguardedToJson), ...objects(vms, holders), ...closed.map(closedToJson)].map(jsonLine)
+    : columns([
+        HEADINGS,
+        ...domains.unguarded.map(unguardedToRow),
+        ...vms.map(toRow),
+        ...endedRows(holders),
+        ...closed.map(closedToRow),
+      ]);
   for (const line of lines) output.line(line);
   output.flush();
+  for (const line of domains.unknown) complain(line);
 }
 
 /** All VMs whose softnet runs. Throws UserError where the registry cannot be read. */
@@ -124,20 +148,32 @@ function vmToJson(vm: HostVm | undefined): object {
   };
 }
 
-/** The same members as of a VM, and the interface. */
-function closedToJson({ name, mac, bridge }: ClosedInterface): object {
+/** The same members as of a VM, without those of a softnet that runs. */
+function withoutSoftnet(state: string, mac: string | undefined, network: string | undefined): object {
   return {
     address: null,
-    mac,
-    state: "closed",
+    mac: mac ?? null,
+    state,
     origin: null,
     expires: null,
     pid: null,
     control: null,
-    network: bridge === undefined ? null : `bridge ${bridge}`,
+    network: network ?? null,
     ...vmToJson(undefined),
-    interface: name,
   };
+}
+
+function closedToJson({ name, mac, bridge }: ClosedInterface): object {
+  const network = bridge === undefined ? undefined : `bridge ${bridge}`;
+  return { ...withoutSoftnet("closed", mac, network), interface: name };
+}
+
+function unguardedToJson({ domain, mac, network, ...card }: UnguardedCard): object {
+  return { ...withoutSoftnet("unguarded", mac, network), interface: card.interface ?? null, name: domain };
+}
+
+function unguardedToRow({ domain, mac = "-", network, ...card }: UnguardedCard): string[] {
+  return [domain, mac, UNGUARDED, card.interface ?? "-", "-", "-", "-", "-", network];
 }
 
 function toRow({
@@ -170,8 +206,11 @@ function endedRows(holders: readonly Holder[]): string[][] {
   });
 }
 
+/** One VM with many must not make every line as long as its own. */
 function addressesText(addresses: readonly string[]): string {
-  return addresses.join(", ") || "-";
+  const shown = addresses.slice(0, MOST_ADDRESSES).join(", ") || "-";
+  const more = addresses.length - MOST_ADDRESSES;
+  return more > 0 ? `${shown} and ${more} more` : shown;
 }
 
 function closedToRow({ name, mac, bridge }: ClosedInterface): string[] {

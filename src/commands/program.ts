@@ -194,7 +194,6 @@ function addCtl(softnet: Command): void {
       await returnRights();
       if (words.length < (given.all ? 1 : 2)) throw new UserError(TOO_FEW_WORDS);
       const { ctl } = await import("./ctl.ts");
-      const complain = (line: string): void => void process.stderr.write(`softnet: ${line}\n`);
       process.exitCode = await ctl(words, given, STDOUT, complain, findVmsHere);
     });
 }
@@ -206,17 +205,24 @@ async function findVmsHere(): Promise<FoundVm[]> {
   return findHostVms(await hostRegistry(), await userRuntimesHere());
 }
 
+const complain = (line: string): void => void process.stderr.write(`softnet: ${line}\n`);
+
 function addList(softnet: Command): void {
   softnet
     .command("list")
-    .description("print the VMs of this host with their addresses, and which interfaces are closed")
+    .description("print the VMs of this host with their addresses, and which interfaces are closed, or unguarded")
     .option("--json", "print one JSON object a line")
     .action(async (given: ListArguments) => {
       const { list } = await import("./list.ts");
-      const { closedInterfacesHere, hostRegistry, userRuntimesHere } = await import("./platform/find-registry.ts");
+      const here = await import("./platform/find-registry.ts");
       await returnRights();
-      const closed = await closedInterfacesHere();
-      await list({ registry: await hostRegistry(), runtimes: await userRuntimesHere(), closed }, given, STDOUT);
+      const sources = {
+        registry: await here.hostRegistry(),
+        runtimes: await here.userRuntimesHere(),
+        closed: await here.closedInterfacesHere(),
+        domains: await here.domainsCardsHere(),
+      };
+      await list(sources, given, STDOUT, complain);
     });
 }
 
@@ -230,10 +236,18 @@ function addMetrics(softnet: Command): void {
     .option("--user <name>", "with --listen: the user that root becomes (default: nobody)")
     .action(async (given: MetricsArguments) => {
       const { metrics } = await import("./metrics.ts");
-      const { hostRegistry, userRuntimesHere } = await import("./platform/find-registry.ts");
+      const here = await import("./platform/find-registry.ts");
+      const { serviceManagerHere } = await import("./platform/service-manager-here.ts");
       const drop = await prepareDrop(given.user);
       if (given.listen === undefined) await returnRights();
-      await metrics({ registry: await hostRegistry(), runtimes: userRuntimesHere, drop }, given, STDOUT);
+      const host = {
+        registry: await here.hostRegistry(),
+        runtimes: here.userRuntimesHere,
+        domains: here.domainsCardsHere,
+        drop,
+        serviceManager: await serviceManagerHere(),
+      };
+      await metrics(host, given, STDOUT);
     });
 }
 
@@ -246,7 +260,8 @@ function addTop(softnet: Command): void {
     .action(async (given: TopArguments) => {
       await returnRights();
       const { top } = await import("./top.ts");
-      process.exitCode = await top(given, findVmsHere);
+      const { domainsCardsHere } = await import("./platform/find-registry.ts");
+      process.exitCode = await top(given, findVmsHere, domainsCardsHere);
     });
 }
 

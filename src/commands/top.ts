@@ -3,6 +3,7 @@
  * the control sockets can read.
  */
 import { isatty, type WriteStream } from "node:tty";
+import type { DomainsCards, UnguardedCard } from "../operate/libvirt-cards.ts";
 import type { Line, Size } from "../operate/top/line.ts";
 import { paint, plainText } from "../operate/top/paint.ts";
 import { type Row, rowsOf } from "../operate/top/rates.ts";
@@ -31,8 +32,12 @@ const NAMES_EVERY = 5;
 const WIDE = 160;
 
 /** Returns the exit code. Rejects with UserError where the VMs cannot be found. */
-export async function top({ once = false, interval }: TopArguments, find: FindVms): Promise<number> {
-  const model = new TopModel(find);
+export async function top(
+  { once = false, interval }: TopArguments,
+  find: FindVms,
+  findDomains: () => Promise<DomainsCards>,
+): Promise<number> {
+  const model = new TopModel(find, findDomains);
   if (once || !isatty(STDIN) || !isatty(STDOUT)) {
     await model.look();
     await new Promise((resolve) => setTimeout(resolve, interval * 1000));
@@ -78,17 +83,20 @@ async function show(model: TopModel, interval: number): Promise<void> {
 /** What was seen, and what the user has chosen. */
 class TopModel {
   readonly #find: FindVms;
+  readonly #findDomains: () => Promise<DomainsCards>;
   readonly #recent = new RecentNames();
   /** By the path of the control socket. */
   readonly #names = new Map<string, readonly NameTotal[]>();
   #rows: readonly Row[] = [];
+  #unguarded: readonly UnguardedCard[] = [];
   #last: Sample | undefined;
   #looks = 0;
   #looking: Promise<void> | undefined;
   state: ScreenState = AT_START;
 
-  constructor(find: FindVms) {
+  constructor(find: FindVms, findDomains: () => Promise<DomainsCards>) {
     this.#find = find;
+    this.#findDomains = findDomains;
   }
 
   get keys(): readonly string[] {
@@ -106,6 +114,7 @@ class TopModel {
   draw(size: Size): Line[] {
     return drawScreen({
       rows: this.#rows,
+      unguarded: this.#unguarded,
       state: this.state,
       size,
       clock: new Date().toTimeString().slice(0, 8),
@@ -119,6 +128,7 @@ class TopModel {
     const chosen = this.state.detail ? this.#rows[indexOf(this.state, this.keys)]?.vm.found.control : undefined;
     const sample = await takeSample(await this.#find(), (control) => all || control === chosen);
     this.#rows = rowsOf(sample, this.#last);
+    this.#unguarded = (await this.#findDomains()).unguarded;
     this.#last = sample;
     this.#recent.note(sample);
     for (const [path, names] of sample.names) this.#names.set(path, names);

@@ -1,10 +1,11 @@
 /**
- * The file with one VM's options, for `softnet run-config` and `softnet check-config`: `/etc/softnet/vms/NAME.conf`, or any
- * path. Where softnet is root, only root may have been able to write it, since what stands there is done as root.
+ * The file with one VM's options, for `softnet run-config` and `softnet check-config`: `/etc/softnet/vms/NAME.conf`, what the
+ * libvirt hook wrote for `DOMAIN:NUMBER`, or any path. Where softnet is root, only root may have been able to write it, since what stands there is done as root.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
 import { OTHERS_MAY_WRITE } from "../file-modes.ts";
+import { hookFile, isHookInstance } from "../operate/hook-files.ts";
 import { isVmName } from "../registry/vm-names.ts";
 import { UserError } from "../user-error.ts";
 
@@ -16,10 +17,17 @@ export const LARGEST_CONFIG = 65_536;
 /** The path of a VM's file. A word with a slash is a path itself. Throws UserError for what is neither. */
 export function configPath(word: string): string {
   if (word.includes("/")) return resolve(word);
+  if (isHookInstance(word)) return hookFile(word);
   if (isVmName(word)) return `${CONFIG_FOLDER}/${word}.conf`;
   throw new UserError(
     `${JSON.stringify(word.slice(0, 80))} is no name of a VM: give 1 to 63 letters, digits, ".", "_" or "-", or a path with a slash`,
   );
+}
+
+/** The path of a VM's file where there is one. */
+export function existingConfig(name: string): string | undefined {
+  const path = isVmName(name) ? configPath(name) : undefined;
+  return path !== undefined && existsSync(path) ? path : undefined;
 }
 
 /** Reads it with the rights that the process has now. `euid` is this process's. Throws UserError. */

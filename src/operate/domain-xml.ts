@@ -1,5 +1,6 @@
 /**
- * A libvirt domain's XML, as its hooks get it on stdin: name, network cards, and what softnet is asked for in the metadata.
+ * A libvirt domain's XML, as its hooks get it on stdin and as libvirt's notes of running domains have it: name, network cards,
+ * and what softnet is asked for in the metadata.
  *
  *     <metadata>
  *       <softnet:vm xmlns:softnet="urn:softnet:libvirt:1">
@@ -63,8 +64,16 @@ export interface Domain {
 
 /** Throws UserError for anything but a domain. */
 export function parseDomain(text: string): Domain {
+  return parse(text, new DomainReader(0));
+}
+
+/** The domain in libvirt's own note of its state, one element further inside. Throws UserError for anything else. */
+export function parseDomainState(text: string): Domain {
+  return parse(text, new DomainReader(1));
+}
+
+function parse(text: string, reader: DomainReader): Domain {
   if (text.length > LARGEST_DOMAIN) throw refusal(`it has more than ${LARGEST_DOMAIN} bytes`);
-  const reader = new DomainReader();
   const parser = new SaxesParser({ xmlns: true });
   parser.on("error", (error) => {
     throw refusal(error.message.slice(0, 120));
@@ -81,6 +90,8 @@ export function parseDomain(text: string): Domain {
 }
 
 class DomainReader {
+  /** How many elements are around the domain's. */
+  readonly #around: number;
   /** Names of the elements that are open; softnet's own begin with its namespace. */
   readonly #open: string[] = [];
   readonly #cards: { type: string; mac?: string; target?: string }[] = [];
@@ -88,13 +99,22 @@ class DomainReader {
   #options: string[] | undefined;
   #text = "";
 
+  constructor(around: number) {
+    this.#around = around;
+  }
+
+  /** Those from the domain's on. */
+  get #path(): readonly string[] {
+    return this.#open.slice(this.#around);
+  }
+
   open(tag: SaxesTagNS): void {
     if (this.#open.length >= DEEPEST) throw refusal(`its elements are nested more than ${DEEPEST} deep`);
     const isOwn = tag.uri === SOFTNET_NAMESPACE;
     this.#open.push(isOwn ? `{softnet}${tag.local}` : tag.uri === "" ? tag.local : `{}${tag.local}`);
     this.#text = "";
     const attribute = (name: string): string => tag.attributes[name]?.value ?? "";
-    switch (this.#open.join("/")) {
+    switch (this.#path.join("/")) {
       case "domain/devices/interface":
         if (this.#cards.length >= MOST_CARDS) throw refusal(`it has more than ${MOST_CARDS} interfaces`);
         this.#cards.push({ type: attribute("type") });
@@ -118,7 +138,7 @@ class DomainReader {
 
   close(): void {
     const value = this.#text.trim();
-    if (this.#open.join("/") === "domain/name") this.#name = value;
+    if (this.#path.join("/") === "domain/name") this.#name = value;
     else if (this.#isOption()) this.#addOption(this.#open.at(-1)!, value);
     this.#open.pop();
     this.#text = "";
@@ -132,12 +152,13 @@ class DomainReader {
 
   /** Also what is nested too deeply to be one, so that nothing is overlooked there. */
   #isOption(): boolean {
-    return this.#open.length > 3 && this.#open.slice(0, 3).join("/") === METADATA;
+    const path = this.#path;
+    return path.length > 3 && path.slice(0, 3).join("/") === METADATA;
   }
 
   #addOption(element: string, value: string): void {
     const name = element.replace("{softnet}", "");
-    if (this.#open.length !== 4 || name === element || !OPTIONS.has(name)) {
+    if (this.#path.length !== 4 || name === element || !OPTIONS.has(name)) {
       throw refusal(`${JSON.stringify(name.slice(0, 40))} in softnet:vm is no option that may stand there`);
     }
     if (/\p{Cc}|(^|\s)#/u.test(value)) throw refusal(`softnet:${name} has a line break or a "#" in its value`);

@@ -47,6 +47,12 @@ const family = (name: string, type: MetricType, labels: readonly MetricLabel[], 
 /** In the order of the text. */
 export const METRIC_FAMILIES: readonly MetricFamily[] = Object.freeze([
   family("softnet_up", "gauge", [], "Whether the VM's softnet answered: 1, else 0."),
+  family(
+    "softnet_unguarded_interfaces",
+    "gauge",
+    [],
+    "Cards of a libvirt domain that asks for softnet and that have none.",
+  ),
   family("softnet_build", "info", [text("version")], "The softnet that runs."),
   family("softnet_vm", "info", [text("mac"), text("network"), text("interface")], "The VM."),
   family("softnet_frames", "counter", [DIRECTION, VERDICT], "Frames, by what the guard decided: pass or drop."),

@@ -11,10 +11,20 @@ import { debianPackage } from "../../scripts/package-debian.ts";
 import { ownTarget } from "../../scripts/package-targets.ts";
 import { boot, mayBoot } from "../lab/harness/systemd-container.ts";
 import { packaged } from "../support/executable.ts";
-import { LIMIT, PATIENCE } from "../support/patience.ts";
+import { LONG_LIMIT, PATIENCE } from "../support/patience.ts";
 import { needs, needsRoot, needsTun } from "../support/tools.ts";
 
 const MANY = 50;
+
+/** GET /metrics, as a Prometheus asks; the first argument is the path of a unix socket. */
+const GET = `import http.client, socket, sys
+connection = http.client.HTTPConnection("127.0.0.1", 9965, timeout=60)
+if len(sys.argv) > 1:
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(sys.argv[1])
+connection.request("GET", "/metrics")
+sys.stdout.write(connection.getresponse().read().decode())
+`;
 
 /**
  * A bridge with dnsmasq, and a guest at vnet0. Each `say NAME VALUE` is a line that the test looks at. Replies that the
@@ -96,6 +106,22 @@ began=$(date +%s%3N)
 systemctl start $(seq -f 'softnet@many%g' ${MANY})
 say many-ms "$(($(date +%s%3N) - began))"
 say many "$(systemctl list-units --no-legend --state=active 'softnet@many*' | wc -l)"
+systemctl start softnet-metrics
+say metrics "$(systemctl show -P StatusText softnet-metrics)"
+say listener "$(ps -o user= -p "$(systemctl show -P MainPID softnet-metrics)")"
+say asked "$(python3 /lab/get.py | sed -n 's/^softnet_up{vm="web1"} /web1 up /p')"
+say seen "$(python3 /lab/get.py | grep -c '^softnet_up{.*} 1$')"
+say metrics-log "$(journalctl --unit softnet-metrics -p warning --output=cat | sort -u)"
+systemctl kill --signal=KILL softnet-metrics
+for i in $(seq 60); do [ "$(systemctl show -P NRestarts softnet-metrics)" = 1 ] && break; sleep 0.5; done
+for i in $(seq 60); do [ "$(systemctl is-active softnet-metrics)" = active ] && break; sleep 0.5; done
+say metrics-again "$(python3 /lab/get.py | grep -c '^softnet_up{vm="web1"} 1$')"
+mkdir -p /run/systemd/system/softnet-metrics.service.d
+printf '[Service]\nEnvironment=LISTEN=unix:/run/softnet-metrics/socket\n' >/run/systemd/system/softnet-metrics.service.d/listen.conf
+systemctl daemon-reload
+systemctl restart softnet-metrics
+say metrics-socket "$(python3 /lab/get.py /run/softnet-metrics/socket | grep -c '^softnet_up{vm="web1"} 1$')"
+say metrics-exposure "$(systemd-analyze security --no-pager softnet-metrics | sed -n 's/.*exposure level for .*: \\([0-9.]*\\).*/\\1/p')"
 say exposure "$(systemd-analyze security --no-pager softnet@web1 | sed -n 's/.*exposure level for .*: \\([0-9.]*\\).*/\\1/p')"
 
 dpkg --remove softnet >/run/dpkg 2>&1 || cat /run/dpkg
@@ -112,20 +138,25 @@ dpkg --purge softnet >/run/dpkg 2>&1
 test("installed, started, upgraded, reloaded, killed, fifty at once, removed", {
   ...needsRoot(),
   ...needsTun(),
-  ...needs("systemd-nspawn", "dpkg-deb", "dnsmasq", "udhcpc", "ping", "nft"),
+  ...needs("systemd-nspawn", "dpkg-deb", "dnsmasq", "udhcpc", "ping", "nft", "python3"),
   ...mayBoot(),
-  ...LIMIT,
+  ...LONG_LIMIT,
 }, (t) => {
   const folder = mkdtempSync(join(tmpdir(), "softnet-install-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const make = (version: string): string =>
-    debianPackage(ownTarget(), { output: folder, folder: packaged(), scratch: folder, version })!;
-  const lines = boot(t, { script: SCRIPT, copies: [make("1.0.0"), make("2.0.0")], patience: 2 * PATIENCE });
+    debianPackage(ownTarget(), { output: folder, folder: packaged(), scratch: folder, version, isPlain: true })!;
+  const lines = boot(t, {
+    script: SCRIPT,
+    texts: { "get.py": GET },
+    copies: [make("1.0.0"), make("2.0.0")],
+    patience: 2 * PATIENCE,
+  });
   t.diagnostic(lines.join(" "));
   const valuesOf = (name: string): string[] =>
     lines.filter((line) => line.startsWith(`${name}=`)).map((line) => line.slice(name.length + 1));
   assert.deepEqual(
-    lines.filter((line) => !/^(upgrade|restart|many-ms|exposure)=[\d.]+$/.test(line)),
+    lines.filter((line) => !/^(upgrade|restart|many-ms|exposure|metrics-exposure)=[\d.]+$/.test(line)),
     [
       "check=/etc/softnet/vms/web1.conf: OK",
       "started=active",
@@ -138,6 +169,13 @@ test("installed, started, upgraded, reloaded, killed, fifty at once, removed", {
       "came-back=yes",
       "other=undisturbed",
       `many=${MANY}`,
+      "metrics=GET /metrics at 127.0.0.1:9965",
+      "listener=nobody",
+      "asked=web1 up 1",
+      `seen=${MANY + 2}`,
+      "metrics-log=",
+      "metrics-again=1",
+      "metrics-socket=1",
       "processes=0",
       "units=0",
       "tables=0",
@@ -148,4 +186,5 @@ test("installed, started, upgraded, reloaded, killed, fifty at once, removed", {
   );
   assert.equal(valuesOf("restart").length, 5);
   assert.ok(Number(valuesOf("exposure")[0]) < 5, "systemd-analyze security");
+  assert.ok(Number(valuesOf("metrics-exposure")[0]) < 2, "systemd-analyze security");
 });

@@ -19,7 +19,8 @@ import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT } from "../support/patience.ts";
 import { needs, run } from "../support/tools.ts";
 
-const UNIT = "lib/systemd/system/softnet@.service";
+const UNITS = ["softnet@.service", "softnet-metrics.service"];
+const UNIT_FOLDER = "lib/systemd/system";
 /** Every command, softnet itself first, with the long names of its options. */
 const COMMANDS = [program(), ...commandsOf(program())].map((command) => ({
   name: command.parent === null ? "" : command.name(),
@@ -52,7 +53,7 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
     assert.deepEqual(
       names.filter((name) => !name.startsWith("usr/share/doc/softnet/docs/")).toSorted(),
       [
-        UNIT,
+        ...UNITS.map((unit) => `${UNIT_FOLDER}/${unit}`),
         "usr/bin/softnet",
         "usr/share/bash-completion/completions/softnet",
         "usr/share/doc/softnet/README.AppArmor",
@@ -93,16 +94,18 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
     assert.match(gunzipSync(readFileSync(page)).toString(), /^\.TH SOFTNET 1 /);
   });
 
-  test("systemd understands the unit", needs("systemd-analyze"), (t) => {
-    // The program that it names is not installed here.
-    const unit = join(temporaryFolder(t), "softnet@web1.service");
-    const text = readFileSync(join(root, UNIT), "utf8").replace("/usr/bin/softnet", join(root, "usr/bin/softnet"));
-    spawnSync("tee", [unit], { input: text });
-    const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
-    assert.deepEqual(
-      stderr.split("\n").filter((line) => line.includes("softnet@")),
-      [],
-    );
+  test("systemd understands the units", needs("systemd-analyze"), (t) => {
+    for (const name of UNITS) {
+      // The program that it names is not installed here.
+      const unit = join(temporaryFolder(t), name.replace("@", "@web1"));
+      const text = readFileSync(join(root, UNIT_FOLDER, name), "utf8");
+      spawnSync("tee", [unit], { input: text.replace("/usr/bin/softnet", join(root, "usr/bin/softnet")) });
+      const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
+      assert.deepEqual(
+        stderr.split("\n").filter((line) => line.includes("softnet")),
+        [],
+      );
+    }
   });
 
   test("it is the same, byte for byte, when it is made again", () => {

@@ -12,6 +12,7 @@ import { readMachO as layoutOf } from "../../scripts/macho/file.ts";
 import { refuseChanged } from "../../scripts/macho/unchanged.ts";
 import { filledFormula } from "../../scripts/package-archive.ts";
 import { bundle, type Dependency } from "../../scripts/package-bundle.ts";
+import { debianPackage } from "../../scripts/package-debian.ts";
 import { makeExecutable } from "../../scripts/package-executable.ts";
 import { fetchPackage, koffiFor, runtimeFor } from "../../scripts/package-runtimes.ts";
 import { chosenTargets, ownTarget, TARGETS, type Target } from "../../scripts/package-targets.ts";
@@ -231,17 +232,39 @@ suite("executables", { ...needsRegistry(), ...LIMIT }, () => {
     });
   }
 
+  const emulated = (program: string, ...args: readonly string[]) =>
+    spawnSync("qemu-aarch64", ["-L", "/usr/aarch64-linux-gnu", program, ...args], {
+      encoding: "utf8",
+      timeout: PATIENCE,
+    });
+
   test("linux-arm64: starts, and calls the system through koffi", needs("qemu-aarch64", "arm64-libraries"), () => {
-    const softnet = (...args: readonly string[]) =>
-      spawnSync("qemu-aarch64", ["-L", "/usr/aarch64-linux-gnu", join(made.get("linux-arm64")!, "softnet"), ...args], {
-        encoding: "utf8",
-        timeout: PATIENCE,
-      });
-    assert.deepEqual(softnet("--version").stdout, `${VERSION}\n`);
-    const { status, stderr } = softnet("--vm-fd", "9", "--host-fd", "9", "--vm-mac-address", "02:00:00:00:00:11");
+    const softnet = join(made.get("linux-arm64")!, "softnet");
+    assert.deepEqual(emulated(softnet, "--version").stdout, `${VERSION}\n`);
+    const options = ["--vm-fd", "9", "--host-fd", "9", "--vm-mac-address", "02:00:00:00:00:11"];
+    const { status, stderr } = emulated(softnet, ...options);
     assert.equal(status, 1);
     assert.match(stderr, /^softnet: --vm-fd 9: (not a socket|EBADF|.*descriptor)/);
   });
+
+  test(
+    "linux-arm64: the Debian package is for arm64, lintian has nothing to say, and what it unpacks runs",
+    needs("qemu-aarch64", "arm64-libraries", "dpkg-deb", "lintian"),
+    () => {
+      const place = mkdtempSync(join(folder, "debian-"));
+      const path = debianPackage("linux-arm64", { output: place, folder: made.get("linux-arm64")!, scratch: place })!;
+      assert.equal(run("dpkg-deb", "--field", path, "Architecture"), "arm64\n");
+      assert.equal(run("lintian", "--fail-on", "error,warning", "--display-info", "--allow-root", path), "");
+      const root = join(place, "unpacked");
+      run("dpkg-deb", "--extract", path, root);
+      const softnet = join(root, "usr/bin/softnet");
+      assert.equal(emulated(softnet, "--version").stdout, `${VERSION}\n`);
+      // Words of the file's format, and the registry through koffi.
+      const config = join(root, "usr/share/doc/softnet/examples/web1.conf");
+      assert.deepEqual([emulated(softnet, "check-config", config).stdout], [`${config}: OK\n`]);
+      assert.equal(emulated(softnet, "list", "--json").status, 0);
+    },
+  );
 
   test("the licences of all that is in it go with it", () => {
     for (const path of made.values()) {

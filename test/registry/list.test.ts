@@ -4,6 +4,7 @@ import { chownSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
 import type { ClosedInterface } from "../../src/attach/closed.ts";
 import { type ListArguments, list } from "../../src/commands/list.ts";
+import { type DomainsCards, NO_DOMAINS } from "../../src/operate/libvirt-cards.ts";
 import { UserError } from "../../src/user-error.ts";
 import { needsRoot } from "../support/tools.ts";
 import {
@@ -29,9 +30,11 @@ async function printed(
   bench: Bench,
   given: ListArguments = {},
   closed: readonly ClosedInterface[] = [],
+  domains: DomainsCards = NO_DOMAINS,
+  complain: (line: string) => void = () => assert.fail("a complaint"),
 ): Promise<string> {
   const path = `${temporaryFolder(t)}.txt`;
-  await list({ registry: bench.system, runtimes: [], closed }, given, openSync(path, "w"));
+  await list({ registry: bench.system, runtimes: [], closed, domains }, given, openSync(path, "w"), complain);
   return readFileSync(path, "utf8");
 }
 
@@ -187,3 +190,60 @@ test("a folder that is not root's is a user's mistake to tell, not a list", {
     (error) => error instanceof UserError && error.message.includes(bench.directory),
   );
 });
+
+test(
+  "cards of libvirt's domains that no softnet guards come first; what is not known is a complaint",
+  ONLY_LINUX,
+  async (t) => {
+    const domains: DomainsCards = {
+      domains: new Map([["vm1", 2]]),
+      unguarded: [
+        { domain: "vm1", mac: "52:54:00:00:00:02", interface: "vnet3", network: "bridge br0" },
+        { domain: "vm1", network: "type user" },
+      ],
+      unknown: ["domain vm2: it is not known"],
+    };
+    const complaints: string[] = [];
+    const complain = (line: string): void => void complaints.push(line);
+    const lines = (await printed(t, busy(t), {}, [], domains, complain)).trimEnd().split("\n");
+    assert.deepEqual(
+      lines.slice(1, 4).map((line) => line.split(/ {2,}/)),
+      [
+        ["vm1", "52:54:00:00:00:02", "UNGUARDED", "vnet3", "-", "-", "-", "-", "bridge br0"],
+        ["vm1", "-", "UNGUARDED", "-", "-", "-", "-", "-", "type user"],
+        ["-", "7e:1a:00:00:00:01", "live", "-", "10.77.0.6", "-", "-", "-", NETWORK],
+      ],
+    );
+    const [first] = (await printed(t, new Bench(t), { json: true }, [], domains, complain)).split("\n");
+    assert.deepEqual(JSON.parse(first!), {
+      address: null,
+      mac: "52:54:00:00:00:02",
+      state: "unguarded",
+      origin: null,
+      expires: null,
+      pid: null,
+      control: null,
+      network: "bridge br0",
+      interface: "vnet3",
+      name: "vm1",
+      policy: null,
+      uptime: null,
+      drops: null,
+    });
+    assert.deepEqual(complaints, [...domains.unknown, ...domains.unknown]);
+  },
+);
+
+test(
+  "of a VM with many addresses the table shows four, and counts the others; --json has all",
+  ONLY_LINUX,
+  async (t) => {
+    const bench = new Bench(t);
+    const live = bench.open6();
+    assert.ok(bench.learn(live));
+    for (let number = 0n; number < 16n; number++) assert.ok(learn6(live, boundIPv6(ADDRESS_6 + number)));
+    const [, row = ""] = (await printed(t, bench)).split("\n");
+    assert.match(row, / {2}10\.77\.0\.\d+, [0-9a-f:]+, [0-9a-f:]+, [0-9a-f:]+ and 13 more {2}/);
+    assert.equal((await printed(t, bench, { json: true })).trimEnd().split("\n").length, 17);
+  },
+);

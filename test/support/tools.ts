@@ -24,6 +24,7 @@ const PACKAGES = {
   capinfos: "wireshark-common",
   editcap: "wireshark-common",
   mergecap: "wireshark-common",
+  tc: "iproute2",
   tcpdump: "tcpdump",
   "arm64-libraries": "libatomic1-arm64-cross libc6-arm64-cross libstdc++6-arm64-cross",
   arping: "iputils-arping",

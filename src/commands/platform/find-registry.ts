@@ -1,5 +1,8 @@
 /** The registry of the system that this runs on, for commands that only read it. Only that system's part is loaded. */
+
+import { existsSync } from "node:fs";
 import type { ClosedInterface } from "../../attach/closed.ts";
+import type { DomainsCards } from "../../operate/libvirt-cards.ts";
 import type { Runtime } from "../../operate/vms.ts";
 import type { RegistrySystem } from "../../registry/system.ts";
 import { UserError } from "../../user-error.ts";
@@ -27,6 +30,25 @@ export async function closedInterfacesHere(): Promise<ClosedInterface[]> {
   const { loadLibc } = await import("../../native/linux/libc.ts");
   const { DIRECTORY } = await import("../../registry/linux.ts");
   return closedInterfaces(loadLibc(), DIRECTORY);
+}
+
+/** Cards of libvirt's domains that ask for softnet and do not have it. To be called without borrowed rights. */
+export async function domainsCardsHere(): Promise<DomainsCards> {
+  const { HOOK_FOLDER } = await import("../../operate/hook-files.ts");
+  const { hiddenDomains, NO_DOMAINS, readDomainsCards, STATES } = await import("../../operate/libvirt-cards.ts");
+  if (process.platform !== "linux" || !existsSync(STATES)) return NO_DOMAINS;
+  if (process.geteuid!() !== 0) return existsSync(HOOK_FOLDER) ? hiddenDomains(STATES) : NO_DOMAINS;
+  const { bridgeOf, guardedInterfaces } = await import("../../attach/guards.ts");
+  const { loadLibc } = await import("../../native/linux/libc.ts");
+  const { DIRECTORY } = await import("../../registry/linux.ts");
+  const { existingConfig } = await import("../vm-config-file.ts");
+  const libc = loadLibc();
+  return readDomainsCards({
+    states: STATES,
+    hasFile: (name) => existingConfig(name) !== undefined,
+    guarded: () => guardedInterfaces(libc, DIRECTORY),
+    bridgeOf: (name) => bridgeOf(libc, name),
+  });
 }
 
 /**

@@ -21,6 +21,7 @@ const ATTRIBUTE_TYPE = 0x3fff; // the two bits above mean "nested" and "network 
 const NLM_F_REQUEST = 1;
 /** Flags of a request that changes something: acknowledge success, create, fail if it exists. */
 export const NLM_F_ACK = 4;
+export const NLM_F_ECHO = 8;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 /** Lists all instead of returning one. */

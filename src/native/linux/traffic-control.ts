@@ -12,6 +12,7 @@ import {
   Netlink,
   NLM_F_ACK,
   NLM_F_CREATE,
+  NLM_F_ECHO,
   NLM_F_EXCL,
 } from "./netlink.ts";
 import type { Hook } from "./tcx.ts";
@@ -29,6 +30,7 @@ const TCA_BPF_NAME = 7;
 const TCA_BPF_FLAGS = 8;
 const TCA_BPF_ID = 11;
 const TCA_BPF_FLAG_ACT_DIRECT = 1;
+const CLSACT = "clsact";
 const CLSACT_HANDLE = 0xffff0000;
 const CLSACT_PARENT = 0xfffffff1;
 const INGRESS = 0xfffffff2;
@@ -52,7 +54,7 @@ export function attachPrograms(libc: LinuxLibc, index: number, ingressProgram: n
       const { errno } = request(type, Buffer.concat([message, ...attributes]), MAKE);
       if (errno !== 0) throw new Error(`the kernel refuses traffic control with eBPF: ${describeError(errno)}`);
     };
-    change(RTM_NEWQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), [word(TCA_KIND, "clsact")]);
+    change(RTM_NEWQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), [word(TCA_KIND, CLSACT)]);
     change(RTM_NEWTFILTER, tcmsg(index, 0, INGRESS, FIRST_FOR_ALL), filter(ingressProgram));
     change(RTM_NEWTFILTER, tcmsg(index, 0, EGRESS, FIRST_FOR_ALL), filter(egressProgram));
   });
@@ -68,9 +70,15 @@ export function attachFilter(libc: LinuxLibc, index: number, hook: Hook, program
 
 function attach(libc: LinuxLibc, index: number, hook: Hook, program: number, info: number): void {
   withNetlink(libc, (request) => {
-    const clsact = Buffer.concat([tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), word(TCA_KIND, "clsact")]);
+    const clsact = Buffer.concat([tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), word(TCA_KIND, CLSACT)]);
     const made = request(RTM_NEWQDISC, clsact, MAKE).errno;
     if (made !== 0 && made !== EEXIST) throw new Error(`the kernel has no clsact: ${describeError(made)}`);
+    const kind = made === EEXIST ? disciplineAt(request, index) : CLSACT;
+    if (kind !== CLSACT) {
+      throw new Error(
+        `the queueing discipline ${JSON.stringify(kind)} is there, as libvirt's <bandwidth> with <outbound> makes one: take that out, and use --limit`,
+      );
+    }
     const message = tcmsg(index, OWN_HANDLE, PARENTS[hook], info);
     const { errno } = request(RTM_NEWTFILTER, Buffer.concat([message, ...filter(program)]), NLM_F_ACK | NLM_F_CREATE);
     if (errno === 0) return;
@@ -109,16 +117,25 @@ export function removeFilter(libc: LinuxLibc, index: number, hook: Hook): void {
 
 /** Whether the interface has the queueing discipline that filters at both ends need. Throws Error when the kernel does not say. */
 export function hasClsact(libc: LinuxLibc, index: number): boolean {
-  return withNetlink(libc, (request) => {
-    const { errno } = request(RTM_GETQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), NLM_F_ACK);
-    if (errno !== 0 && errno !== ENOENT) throw new Error(`the kernel does not show clsact: ${describeError(errno)}`);
-    return errno === 0;
-  });
+  return withNetlink(libc, (request) => disciplineAt(request, index) === CLSACT);
+}
+
+/**
+ * What is at the place of `clsact`: that, or `ingress`, which has the same handle and filters only what comes in; the kernel
+ * puts a filter for the other end among those, without an error. Undefined: nothing. Throws Error when the kernel does not say.
+ */
+function disciplineAt(request: Request, index: number): string | undefined {
+  // Without the flag the kernel sends it to everybody but who asks.
+  const { errno, message } = request(RTM_GETQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), NLM_F_ECHO);
+  if (errno === ENOENT) return undefined;
+  if (errno !== 0) throw new Error(`the kernel does not show clsact: ${describeError(errno)}`);
+  const kind = findAttribute(message, TCMSG.size, TCA_KIND);
+  return kind && Buffer.from(kind.buffer, kind.byteOffset, kind.byteLength).toString("latin1").replace(/\0.*/s, "");
 }
 
 /** Takes `clsact` away, unless it has filters at either end. Throws Error when the kernel refuses. */
 export function removeEmptyClsact(libc: LinuxLibc, index: number): void {
-  if (hasFilters(libc, index, INGRESS) || hasFilters(libc, index, EGRESS)) return;
+  if (!hasClsact(libc, index) || hasFilters(libc, index, INGRESS) || hasFilters(libc, index, EGRESS)) return;
   withNetlink(libc, (request) => {
     const { errno } = request(RTM_DELQDISC, tcmsg(index, CLSACT_HANDLE, CLSACT_PARENT, 0), NLM_F_ACK);
     if (errno !== 0 && errno !== ENOENT && errno !== EINVAL) {
@@ -140,10 +157,9 @@ function hasFilters(libc: LinuxLibc, index: number, parent: number): boolean {
   }
 }
 
-function withNetlink<T>(
-  libc: LinuxLibc,
-  action: (request: (type: number, body: Uint8Array, flags: number) => Answer) => T,
-): T {
+type Request = (type: number, body: Uint8Array, flags: number) => Answer;
+
+function withNetlink<T>(libc: LinuxLibc, action: (request: Request) => T): T {
   const netlink = Netlink.open(libc, NETLINK_ROUTE);
   if (typeof netlink === "number") throw new Error(`cannot open a route netlink socket: ${describeError(netlink)}`);
   try {

@@ -4,12 +4,16 @@
  * left behind by a softnet that has ended has nothing.
  */
 import { Exposition } from "../../telemetry/exposition.ts";
-import { familyOf } from "../../telemetry/metric-families.ts";
+import { familyOf, type MetricFamily } from "../../telemetry/metric-families.ts";
 import { ANSWER_WITHIN, type Asked, askAll } from "../ask.ts";
+import type { DomainsCards } from "../libvirt-cards.ts";
 import type { FoundVm } from "../vms.ts";
 import { readExposition } from "./read.ts";
 
 const UP = familyOf("softnet_up")!;
+const UNGUARDED = familyOf("softnet_unguarded_interfaces")!;
+/** What no softnet can say of its VM. */
+const OF_HOST: readonly MetricFamily[] = [UP, UNGUARDED];
 
 /** `within`: milliseconds that each softnet has to answer. */
 export async function gatherMetrics(vms: readonly FoundVm[], within = ANSWER_WITHIN): Promise<Exposition> {
@@ -23,10 +27,15 @@ export async function gatherMetrics(vms: readonly FoundVm[], within = ANSWER_WIT
     const text = textOf(asked);
     exposition.add(UP, vm, [], text === undefined ? 0 : 1);
     for (const { family, values, value } of readExposition(text ?? "")) {
-      if (family !== UP) exposition.add(family, vm, values, value);
+      if (!OF_HOST.includes(family)) exposition.add(family, vm, values, value);
     }
   }
   return exposition;
+}
+
+/** Of each domain of libvirt's that asks for softnet. */
+export function addDomains(exposition: Exposition, { domains }: DomainsCards): void {
+  for (const [domain, count] of domains) exposition.add(UNGUARDED, domain, [], count);
 }
 
 function textOf(asked: Asked | undefined): string | undefined {

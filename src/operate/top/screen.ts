@@ -3,6 +3,7 @@
  * control characters in it. Colours are added by paint.ts.
  */
 
+import type { UnguardedCard } from "../libvirt-cards.ts";
 import { detailLines } from "./detail.ts";
 import { short } from "./figures.ts";
 import type { Line, Size } from "./line.ts";
@@ -12,6 +13,8 @@ import { indexOf, type ScreenState } from "./state.ts";
 
 export interface Picture {
   readonly rows: readonly Row[];
+  /** They stand above the VMs. */
+  readonly unguarded: readonly UnguardedCard[];
   readonly state: ScreenState;
   readonly size: Size;
   /** The time of day, as it is shown. */
@@ -23,6 +26,8 @@ export interface Picture {
 
 /** Lines that are not VMs: title, headings, keys. */
 const FRAME = 3;
+/** Cards without softnet that have a line each; the others are counted. */
+const MOST_UNGUARDED = 3;
 
 /** At most `size.rows` lines, each of at most `size.columns` characters. */
 export function drawScreen(picture: Picture): Line[] {
@@ -36,8 +41,9 @@ export function drawScreen(picture: Picture): Line[] {
   return lines.slice(0, size.rows).map(({ text, style }) => ({ text: text.slice(0, size.columns).trimEnd(), style }));
 }
 
-function drawTable(at: number, { rows, size, clock, recent }: Picture): Line[] {
-  const room = Math.max(1, size.rows - FRAME);
+function drawTable(at: number, { rows, unguarded, size, clock, recent }: Picture): Line[] {
+  const warnings = unguardedLines(unguarded);
+  const room = Math.max(1, size.rows - FRAME - warnings.length);
   const first = Math.min(Math.max(0, at - room + 1), Math.max(0, rows.length - room));
   const unasked = rows.filter(({ vm }) => vm.status === undefined).length;
   const title = [
@@ -48,11 +54,22 @@ function drawTable(at: number, { rows, size, clock, recent }: Picture): Line[] {
   const width = nameWidth(rows);
   return [
     { text: title, style: "title" },
+    ...warnings,
     { text: `  ${headings(width)}`, style: "heading" },
     ...rows.slice(first, first + room).map((row, index) => tableLine(row, width, first + index === at, recent(row))),
     ...(rows.length === 0 ? [{ text: "  no VM's softnet runs here", style: "plain" } as const] : []),
     { text: "up, down: choose a VM   Enter: the VM in detail   q: end", style: "help" },
   ];
+}
+
+function unguardedLines(cards: readonly UnguardedCard[]): Line[] {
+  const shown = cards.length > MOST_UNGUARDED ? MOST_UNGUARDED - 1 : cards.length;
+  const lines = cards.slice(0, shown).map(({ domain, mac, network, ...card }) => {
+    const words = [domain, mac, card.interface].filter((word) => word !== undefined);
+    return `UNGUARDED: ${words.join(" ")}, ${network}`;
+  });
+  if (cards.length > shown) lines.push(`UNGUARDED: ${cards.length - shown} more: softnet list has them`);
+  return lines.map((text) => ({ text, style: "warning" }));
 }
 
 const CELLS = ["OUT fr/s", "OUT bit/s", "IN fr/s", "IN bit/s", "FLOWS", "DROPS/s"] as const;

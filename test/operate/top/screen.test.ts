@@ -70,6 +70,7 @@ const ROWS = rowsOf(
 
 const picture = (change: Partial<Picture> = {}): Picture => ({
   rows: ROWS,
+  unguarded: [],
   state: AT_START,
   size: { columns: 120, rows: 12 },
   clock: "12:00:00",
@@ -225,4 +226,23 @@ test("figures fit into few characters", () => {
     "88M",
     "100000P",
   ]);
+});
+
+test("cards without softnet stand above the VMs, as warnings, and leave room for them", () => {
+  const cards = [2, 3, 4, 5].map((number) => ({
+    domain: "vm1",
+    mac: `52:54:00:00:00:0${number}`,
+    interface: `vnet${number}`,
+    network: "bridge br0",
+  }));
+  const one = drawScreen(picture({ unguarded: cards.slice(0, 1) }));
+  assert.deepEqual(one[1], { text: "UNGUARDED: vm1 52:54:00:00:00:02 vnet2, bridge br0", style: "warning" });
+  assert.match(one[2]!.text, /^ {2}NAME /);
+  assert.equal(one.length, 1 + drawScreen(picture()).length);
+  const four = drawScreen(picture({ unguarded: cards, size: { columns: 120, rows: 7 } }));
+  assert.equal(four[3]!.text, "UNGUARDED: 2 more: softnet list has them");
+  assert.equal(four.length, 7);
+  assert.match(four[5]!.text, /^> db /);
+  const bare = drawScreen(picture({ unguarded: [{ domain: "vm1", network: "type user" }] }));
+  assert.equal(bare[1]!.text, "UNGUARDED: vm1, type user");
 });
