@@ -4,13 +4,13 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { temporaryFolder } from "../support/folder.ts";
+import { type Ends, temporaryFolder } from "../support/folder.ts";
 
 export interface NatsServer {
   readonly name: string;
   readonly url: string;
+  readonly pid: number;
   kill(signal?: NodeJS.Signals): Promise<void>;
   start(): Promise<void>;
 }
@@ -29,7 +29,7 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 /** `accounts`: more lines of the configuration. All are up and, as a cluster, know each other. */
-export async function natsServers(t: TestContext, count = 1, accounts = ""): Promise<NatsServer[]> {
+export async function natsServers(t: Ends, count = 1, accounts = ""): Promise<NatsServer[]> {
   const folder = temporaryFolder(t);
   const clients = await freePorts(count);
   const routes = await freePorts(count);
@@ -49,6 +49,9 @@ export async function natsServers(t: TestContext, count = 1, accounts = ""): Pro
     const server: NatsServer = {
       name,
       url: `nats://127.0.0.1:${port}`,
+      get pid() {
+        return child?.pid ?? -1;
+      },
       async start() {
         child = spawn("nats-server", ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
         let log = "";
@@ -77,7 +80,7 @@ export async function natsServers(t: TestContext, count = 1, accounts = ""): Pro
 export const urlsOf = (servers: readonly NatsServer[]): string => servers.map(({ url }) => url).join(",");
 
 /** A connection of an operator's; closed at the end. */
-export async function operator(t: TestContext, servers: readonly NatsServer[]): Promise<NatsConnection> {
+export async function operator(t: Ends, servers: readonly NatsServer[]): Promise<NatsConnection> {
   const connection = await connect({
     servers: servers.map(({ url }) => url),
     maxReconnectAttempts: -1,
