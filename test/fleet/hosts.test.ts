@@ -34,6 +34,9 @@ const newRule = (): string => {
   return `out 100.64.${rules >> 8}.${rules & 255}/32`;
 };
 
+/** A limit in normal form: no multiple of a thousand. */
+const limit = (change: number): string => `flows ${change * 10 + 1}/s burst ${change * 10 + 1}`;
+
 suite("three hosts and three nats-servers", { skip: NEEDS.skip ?? false }, () => {
   let lab: Lab;
   let fleet: FleetLab;
@@ -74,7 +77,12 @@ suite("three hosts and three nats-servers", { skip: NEEDS.skip ?? false }, () =>
   async function agree(of: readonly LabVm[] = vms): Promise<void> {
     for (const vm of of) {
       const said = JSON.stringify(await saidBy(vm));
-      await until(`${vm.name} has ${said}`, async () => JSON.stringify(await policyOf(vm)) === said);
+      let has = "";
+      const isSo = async (): Promise<boolean> => {
+        has = JSON.stringify(await policyOf(vm));
+        return has === said;
+      };
+      await until(`${vm.name} has ${said}`, isSo).catch((error: Error) => assert.fail(`${error.message}, but ${has}`));
     }
     await until("the list says that it is in force", async () => {
       const list = (await fleet.ask({ do: "list" }).catch(() => [])) as Record<string, unknown>[];
@@ -91,7 +99,7 @@ suite("three hosts and three nats-servers", { skip: NEEDS.skip ?? false }, () =>
 
   test("set: every VM has the most specific document's policy, and its own again when that goes", NEEDS, async () => {
     await agree();
-    await fleet.set("all", { block: [newRule()], limits: ["out 50M/s"] });
+    await fleet.set("all", { block: [newRule()], limits: [limit(5)] });
     await agree();
     await fleet.set("host.h2", { block: [newRule()] });
     await fleet.set("group.web", { block: [newRule(), newRule()] });
@@ -184,7 +192,7 @@ suite("three hosts and three nats-servers", { skip: NEEDS.skip ?? false }, () =>
     const fill = join(server.disk, "fill");
     assert.throws(() => writeFileSync(fill, Buffer.alloc(64 * 1_048_576)), /ENOSPC/);
     for (let change = 0; change < 20; change++) {
-      await fleet.set("all", { block: [newRule()], allow: ["@dns"], limits: [`out ${change + 10}M/s`] });
+      await fleet.set("all", { block: [newRule()], allow: ["@dns"], limits: [limit(change)] });
     }
     await agree();
     rmSync(fill);
@@ -202,7 +210,7 @@ suite("three hosts and three nats-servers", { skip: NEEDS.skip ?? false }, () =>
       for (let change = 0; change < CHANGES; change++) {
         const key = keys[(change * 7 + (change >> 3)) % keys.length]!;
         const isTaken = change % 5 === 4;
-        await fleet.set(key, isTaken ? undefined : { block: [newRule()], limits: [`out ${change + 1}M/s`] });
+        await fleet.set(key, isTaken ? undefined : { block: [newRule()], limits: [limit(change)] });
       }
       await agree();
       for (const key of keys) await fleet.set(key);
