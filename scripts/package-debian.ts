@@ -132,20 +132,16 @@ function changelog(version: string, date: Date): string {
 `;
 }
 
-/** Machine-readable (DEP 5). The licences of what else is in the executable stand in a file of their own. */
+/** The licence as it stands, after what else is in the executable, whose licences stand in a file of their own. */
 function copyright(): string {
-  const licence = read("LICENSE").trim().split("\n");
-  const lines = licence.map((line) => (line.trim() === "" ? " ." : ` ${line.trimEnd()}`));
-  return `Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
-Upstream-Name: softnet
-Comment:
- /usr/bin/softnet contains Node.js and the programs that
- /usr/share/doc/softnet/THIRD-PARTY-NOTICES.gz names, with their licences.
+  return `Copyright: the authors of softnet
 
-Files: *
-Copyright: the authors of softnet
-License: Expat
-${lines.join("\n")}
+/usr/bin/softnet contains Node.js and the programs that
+/usr/share/doc/softnet/THIRD-PARTY-NOTICES.gz names, with their licences.
+
+License of softnet:
+
+${read("LICENSE").trim()}
 `;
 }
 

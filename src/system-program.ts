@@ -16,12 +16,15 @@ export function findProgram(name: string, source: string): string {
 
 /** Where a program is; undefined when it is not installed. */
 export function lookForProgram(name: string): string | undefined {
-  return PLACES.map((place) => `${place}/${name}`).find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  return PLACES.map((place) => `${place}/${name}`).find(isExecutable);
+}
+
+/** Whether this process may execute the file. */
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

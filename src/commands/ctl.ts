@@ -4,8 +4,9 @@
  */
 import { type Answer, ControlClient, NoSoftnet } from "../control/client.ts";
 import { AT_ONCE, askOne } from "../operate/ask.ts";
-import { jsonLine, printable } from "../operate/fields.ts";
+import { printable } from "../operate/fields.ts";
 import { formatRule, type Rule } from "../policy/rule.ts";
+import { jsonLine } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { type FindVms, findTargets, splitAtCommand, type Target } from "./ctl-targets.ts";
 import {

@@ -5,12 +5,13 @@
  */
 import type { ClosedInterface } from "../attach/closed.ts";
 import { columns } from "../operate/columns.ts";
-import { duration, fieldsOf, jsonLine, listOf, numberOf, textOf } from "../operate/fields.ts";
+import { duration, fieldsOf, listOf, numberOf, textOf } from "../operate/fields.ts";
 import { type HostVm, readHostVms } from "../operate/host-vms.ts";
 import { type FoundVm, findVms, type Runtime } from "../operate/vms.ts";
 import { UntrustedRegistry } from "../registry/files.ts";
 import { type Holder, readHolders } from "../registry/holders.ts";
 import type { RegistrySystem } from "../registry/system.ts";
+import { jsonLine } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { formatMac } from "../wire/address.ts";
 import { formatAddress } from "../wire/ipv6-address.ts";

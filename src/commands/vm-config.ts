@@ -98,8 +98,7 @@ function* lineMistakes(lines: readonly Line[]): Generator<Mistake> {
 
 function mistakeOf(line: Line, option: Option | undefined): string | undefined {
   const { key, value } = line;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (/[\0-\x08\x0e-\x1f\x7f]/.test(key + value)) return "a control character: write the line again";
+  if (/[^\P{Cc}\s]/u.test(key + value)) return "a control character: write the line again";
   if (key === ATTACH) return value === "" || /\s/.test(value) ? "attach needs one interface, such as vnet0" : undefined;
   if (option === undefined) return unknown(key);
   if (!option.required) return value === "" ? undefined : `${key} takes no value: leave ${quoted(value)} out`;

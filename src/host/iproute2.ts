@@ -3,26 +3,14 @@
  * environment). Only to list what there is: what softnet changes it changes itself (native/linux/link-changes.ts).
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { PROGRAM_TIMEOUT } from "../system-program.ts";
+import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
 import { UserError } from "../user-error.ts";
 
-const PLACES = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"];
 const MOST_OUTPUT = 256 * 2 ** 20; // a router may know a million routes
 
 /** Where `ip` is. Throws UserError when it is not installed. */
 export function findIp(): string {
-  const found = PLACES.find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-  if (found === undefined)
-    throw new UserError("iproute2's ip is not in /usr/sbin, /sbin, /usr/bin or /bin; install iproute2");
-  return found;
+  return findProgram("ip", "iproute2");
 }
 
 /** Runs `ip -json …` and returns what it prints. Throws UserError when it fails. */

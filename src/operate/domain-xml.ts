@@ -140,8 +140,7 @@ class DomainReader {
     if (this.#open.length !== 4 || name === element || !OPTIONS.has(name)) {
       throw refusal(`${JSON.stringify(name.slice(0, 40))} in softnet:vm is no option that may stand there`);
     }
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    if (/[\0-\x1f\x7f]|(^|\s)#/.test(value)) throw refusal(`softnet:${name} has a line break or a "#" in its value`);
+    if (/\p{Cc}|(^|\s)#/u.test(value)) throw refusal(`softnet:${name} has a line break or a "#" in its value`);
     if (this.#options!.length >= MOST_OPTIONS) throw refusal(`softnet:vm has more than ${MOST_OPTIONS} options`);
     this.#options!.push(`${name} ${value}`.trim());
   }

@@ -28,11 +28,6 @@ export function printable(line: string): string {
   return line.replace(/[^ -~]/g, "?");
 }
 
-/** JSON in one line of ASCII: JSON itself leaves DEL and the control characters of Latin-1 as they are. */
-export function jsonLine(value: unknown): string {
-  return JSON.stringify(value).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
 /** Whole seconds in words: `2 d 3 h`, `4 min 5 s`. */
 export function duration(seconds: number): string {
   const units = [

@@ -93,7 +93,6 @@ function split(word: string): { name: string; value?: string } {
 
 /** They become lines of a file. */
 function checked(name: string, value: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (/[\0-\x1f\x7f]|\s#/.test(value)) throw new UserError(`passt: ${name}: a control character or " #" in its value`);
+  if (/\p{Cc}|\s#/u.test(value)) throw new UserError(`passt: ${name}: a control character or " #" in its value`);
   return value;
 }

@@ -3,8 +3,9 @@
  * to softnet is taken for passt. A script that starts softnet cannot be known by its path: what softnet starts has a
  * variable, and a softnet that finds it refuses to go on, which ends a loop at its first turn.
  */
-import { accessSync, constants, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
+import { isExecutable } from "../system-program.ts";
 import { UserError } from "../user-error.ts";
 
 export const STARTED_BY_SOFTNET = "SOFTNET_STARTS_PASST";
@@ -44,14 +45,5 @@ function realPath(path: string): string | undefined {
     return realpathSync(path);
   } catch {
     return undefined;
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }

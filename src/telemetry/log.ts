@@ -62,7 +62,7 @@ export class Log {
       ...fields,
     };
     if (this.#leftOut > 0) entry["lines-left-out"] = this.#leftOut;
-    const line = this.#format === "json" ? quote(entry) : keyValue(entry);
+    const line = this.#format === "json" ? jsonLine(entry) : keyValue(entry);
     if (this.#write(`${line}\n`, level)) this.#leftOut = 0;
     else this.#leftOut++;
   }
@@ -73,13 +73,13 @@ function keyValue(entry: Readonly<Record<string, LogValue>>): string {
   return Object.entries(entry)
     .map(([key, value]) => {
       const text = String(value);
-      return `${key}=${/^[!#-<>-~]+$/.test(text) ? text : quote(text)}`;
+      return `${key}=${/^[!#-<>-~]+$/.test(text) ? text : jsonLine(text)}`;
     })
     .join(" ");
 }
 
-/** JSON in printable ASCII: JSON itself leaves terminal controls above 0x7f as they are. */
-function quote(value: unknown): string {
+/** JSON in one line of printable ASCII: JSON itself leaves DEL and the control characters of Latin-1 as they are. */
+export function jsonLine(value: unknown): string {
   return JSON.stringify(value).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 

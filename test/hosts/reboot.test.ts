@@ -4,11 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { type TestContext, test } from "node:test";
+import { machine, mayBoot } from "../lab/harness/systemd-container.ts";
 import { LIMIT } from "../support/patience.ts";
 import { needs, needsRoot, type Skip, type Tool } from "../support/tools.ts";
 
@@ -36,49 +34,25 @@ function command(title: string, row: string): string {
   return text;
 }
 
-const PROBE = `[Unit]
-DefaultDependencies=no
-[Service]
-Type=oneshot
-ExecStart=/bin/sh /lab/script
-`;
-
-/** A machine whose files live in memory. Returns how to start it with a script, up to its shutting down. */
-function machine(t: TestContext): (script: string) => string[] {
-  const place = mkdtempSync(join(tmpdir(), "softnet-reboot-"));
-  chmodSync(place, 0o755);
-  execFileSync("mount", ["-t", "tmpfs", "none", place]);
-  t.after(() => {
-    spawnSync("umount", [join(place, "root")]);
-    spawnSync("umount", [place]);
-    rmSync(place, { recursive: true, force: true });
-  });
-  const [root, lab] = [join(place, "root"), join(place, "lab")];
-  for (const name of ["upper", "work", "root", "lab"]) mkdirSync(join(place, name));
-  const layers = `lowerdir=/,upperdir=${join(place, "upper")},workdir=${join(place, "work")}`;
-  execFileSync("mount", ["-t", "overlay", "overlay", "-o", layers, root]);
-  writeFileSync(join(root, "etc/systemd/system/probe.service"), PROBE);
-  rmSync(join(root, "etc/machine-id"), { force: true });
+/** Starts the same machine with a script, up to its shutting down, and returns what the script printed but for errors. */
+function reboots(t: TestContext): (script: string) => string[] {
+  const boot = machine(t);
   return (script) => {
-    writeFileSync(join(lab, "script"), `exec >/lab/out 2>/lab/errors\n${script}\nsystemctl poweroff --force --force\n`);
-    writeFileSync(join(lab, "out"), "");
-    const options = ["--quiet", "-D", root, `--machine=softnet-${process.pid}`, "--register=no", "--keep-unit"];
-    options.push(`--bind=${lab}:/lab`, "--private-network", "--boot", "systemd.unit=probe.service");
-    spawnSync("systemd-nspawn", options, { stdio: "ignore", timeout: BOOT, killSignal: "SIGKILL" });
-    t.diagnostic(readFileSync(join(lab, "errors"), "utf8").slice(-2000));
-    return readFileSync(join(lab, "out"), "utf8").trim().split("\n");
+    const lines = boot({ script: `exec 2>/lab/errors\n${script}\nsed 's/^/${ERROR}/' /lab/errors`, patience: BOOT });
+    const errors = lines.filter((line) => line.startsWith(ERROR));
+    t.diagnostic(errors.join("\n").slice(-2000));
+    return lines.filter((line) => !line.startsWith(ERROR));
   };
 }
 
+const ERROR = "error: ";
+
 function needsSystemd(...tools: readonly Tool[]): Skip {
-  const cgroups = spawnSync("findmnt", ["--noheadings", "--types", "cgroup,cgroup2"]).status === 0;
-  const overlay = readFileSync("/proc/filesystems", "utf8").includes("\toverlay\n");
-  const mayBoot = cgroups && overlay ? {} : { skip: "needs cgroups and overlayfs" };
-  return { ...needsRoot(), ...mayBoot, ...needs("systemd-nspawn", ...tools) };
+  return { ...needsRoot(), ...mayBoot(), ...needs("systemd-nspawn", ...tools) };
 }
 
 test("ufw keeps its routes", { ...needsSystemd("ufw", "iptables"), ...LIMIT }, (t) => {
-  const start = machine(t);
+  const start = reboots(t);
   const routes = [command("ufw", "command"), command("ufw", "for `--expose`, too")];
   start(`ufw --force enable\n${routes.join("\n")}`);
   assert.deepEqual(start("systemctl start ufw.service\niptables -S ufw-user-forward | grep softnet"), [
@@ -88,7 +62,7 @@ test("ufw keeps its routes", { ...needsSystemd("ufw", "iptables"), ...LIMIT }, (
 });
 
 test("firewalld keeps zone and policy", { ...needsSystemd("firewall-cmd", "dbus-daemon"), ...LIMIT }, (t) => {
-  const start = machine(t);
+  const start = reboots(t);
   start(`systemctl start firewalld.service\n${block("firewalld")}`);
 
   const zone = "firewall-cmd --get-zone-of-interface=softnet+";
@@ -97,7 +71,7 @@ test("firewalld keeps zone and policy", { ...needsSystemd("firewall-cmd", "dbus-
 });
 
 test("Docker's start brings its user's rules, once", { ...needsSystemd("dockerd", "iptables"), ...LIMIT }, (t) => {
-  const start = machine(t);
+  const start = reboots(t);
   start(`mkdir /etc/systemd/system/docker.service.d
 cat > /etc/systemd/system/docker.service.d/override.conf <<'END'\n${block("Docker")}END`);
   const list = "iptables -S DOCKER-USER";
@@ -115,7 +89,7 @@ systemctl restart docker.service`;
 });
 
 test("nftables.service loads the lines of its file", { ...needsSystemd("nft"), ...LIMIT }, (t) => {
-  const start = machine(t);
+  const start = reboots(t);
   const line = command("nftables.service", "lasts");
   start(`cat > /etc/nftables.conf <<'END'
 #!/usr/sbin/nft -f

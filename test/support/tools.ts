@@ -9,10 +9,11 @@
  * nothing is skipped: the test runs, and fails at its first `run` of the missing program with the same words.
  */
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isExecutable } from "../../src/system-program.ts";
 import { PATIENCE } from "./patience.ts";
 
 /** Which Debian package brings a program. */
@@ -191,15 +192,6 @@ export function pathOf(tool: Tool): string | undefined {
     .filter(Boolean)
     .map((folder) => join(folder, tool))
     .find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** Ends with the command that installs what is missing: scripts/test.ts makes one of all of them. */

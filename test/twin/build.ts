@@ -11,9 +11,7 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
-  accessSync,
   chmodSync,
-  constants,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -26,6 +24,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, delimiter, join } from "node:path";
 import koffi from "koffi";
+import { isExecutable } from "../../src/system-program.ts";
 import type { Skip } from "../support/tools.ts";
 
 const SOURCES = import.meta.dirname;
@@ -277,13 +276,4 @@ function complaint(): string | undefined {
     return `clang is missing: apt-get install ${PACKAGES}`;
   if (!existsSync("/usr/include/Block.h")) return `the blocks runtime is missing: apt-get install ${PACKAGES}`;
   return undefined;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -34,16 +34,15 @@ const CHARACTERS: Readonly<Record<string, Key>> = {
   "\b": "escape",
 };
 
+const ESC = "\u001b";
+/** An escape sequence, or one character. */
+const TOKEN = new RegExp(`${ESC}(\\[[0-9;]*[A-Za-z~]|O[A-Za-z])?|[^${ESC}]`, "g");
+
 /** All keys in one chunk of input; what is unknown is skipped. An escape character by itself is the key Esc. */
 export function keysIn(input: string): Key[] {
   const keys: Key[] = [];
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal's keys begin with ESC
-  for (const [token, sequence] of input.matchAll(/\u001b(\[[0-9;]*[A-Za-z~]|O[A-Za-z])?|[^\u001b]/g)) {
-    const key = token.startsWith("\u001b")
-      ? sequence === undefined
-        ? "escape"
-        : SEQUENCES[sequence]
-      : CHARACTERS[token];
+  for (const [token, sequence] of input.matchAll(TOKEN)) {
+    const key = token.startsWith(ESC) ? (sequence === undefined ? "escape" : SEQUENCES[sequence]) : CHARACTERS[token];
     if (key !== undefined) keys.push(key);
   }
   return keys;

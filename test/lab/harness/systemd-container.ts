@@ -37,7 +37,12 @@ export function mayBoot(): Skip {
 }
 
 /** Boots it, runs the script, switches it off, and returns the lines that the script printed. */
-export function boot(t: TestContext, { script, texts = {}, copies = [], patience = PATIENCE }: BootOptions): string[] {
+export function boot(t: TestContext, options: BootOptions): string[] {
+  return machine(t)(options);
+}
+
+/** The same machine at each call: a further boot finds what the one before has written. */
+export function machine(t: TestContext): (options: BootOptions) => string[] {
   const place = mkdtempSync(join(tmpdir(), "softnet-systemd-"));
   chmodSync(place, 0o755);
   execFileSync("mount", ["-t", "tmpfs", "none", place]);
@@ -50,15 +55,19 @@ export function boot(t: TestContext, { script, texts = {}, copies = [], patience
   for (const name of ["upper", "work", "root", "lab"]) mkdirSync(join(place, name));
   const layers = `lowerdir=/,upperdir=${join(place, "upper")},workdir=${join(place, "work")}`;
   execFileSync("mount", ["-t", "overlay", "overlay", "-o", layers, root]);
-  for (const [name, text] of Object.entries(texts)) writeFileSync(join(lab, name), text);
-  for (const path of copies) copyFileSync(path, join(lab, basename(path)));
-  writeFileSync(join(lab, "script"), `#!/bin/sh\nexec >/lab/out 2>&1\n${script}\nsystemctl poweroff --force --force\n`);
   writeFileSync(join(root, "etc/systemd/system/probe.service"), PROBE);
   rmSync(join(root, "etc/machine-id"), { force: true });
-  const options = ["--quiet", "-D", root, `--machine=softnet-${process.pid}`, "--register=no", "--keep-unit"];
-  options.push("--capability=all", "--system-call-filter=bpf");
-  options.push(`--bind=${lab}:/lab`, "--private-network", "--boot", "systemd.unit=probe.service");
-  spawnSync("systemd-nspawn", options, { stdio: "ignore", timeout: patience, killSignal: "SIGKILL" });
-  const lines = readFileSync(join(lab, "out"), "utf8").trim().split("\n");
-  return lines.filter((line) => line !== "Powering off.");
+  return ({ script, texts = {}, copies = [], patience = PATIENCE }) => {
+    for (const [name, text] of Object.entries(texts)) writeFileSync(join(lab, name), text);
+    for (const path of copies) copyFileSync(path, join(lab, basename(path)));
+    const lines = `exec >/lab/out 2>&1\n${script}\nsystemctl poweroff --force --force\n`;
+    writeFileSync(join(lab, "script"), `#!/bin/sh\n${lines}`);
+    writeFileSync(join(lab, "out"), "");
+    const options = ["--quiet", "-D", root, `--machine=softnet-${process.pid}`, "--register=no", "--keep-unit"];
+    options.push("--capability=all", "--system-call-filter=bpf");
+    options.push(`--bind=${lab}:/lab`, "--private-network", "--boot", "systemd.unit=probe.service");
+    spawnSync("systemd-nspawn", options, { stdio: "ignore", timeout: patience, killSignal: "SIGKILL" });
+    const printed = readFileSync(join(lab, "out"), "utf8").trim().split("\n");
+    return printed.filter((line) => line !== "Powering off.");
+  };
 }
