@@ -12,20 +12,12 @@ import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import type { FoundVm } from "../operate/vms.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
+import { followBucket } from "./bucket-watch.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
 import { type Policy, type Wanted, wantedFor } from "./document.ts";
-import { DocumentStore, textOfEntry } from "./document-store.ts";
+import { DocumentStore } from "./document-store.ts";
 import { readKept, writeKept } from "./kept-documents.ts";
-import {
-  askSubject,
-  eventSubject,
-  isFleetName,
-  nameOf,
-  POLICY_BUCKET,
-  STATE_BUCKET,
-  STATE_INTERVAL,
-  stateKey,
-} from "./places.ts";
+import { askSubject, eventSubject, isFleetName, nameOf, STATE_BUCKET, STATE_INTERVAL, stateKey } from "./places.ts";
 import { labelsOf, writeRecord } from "./state-record.ts";
 import { VmLink } from "./vm-link.ts";
 
@@ -33,7 +25,7 @@ import { VmLink } from "./vm-link.ts";
 const LOOK_INTERVAL = 500;
 /** VMs of a host that an agent knows at most. */
 const MOST_VMS = 1_000;
-/** Milliseconds until a watch that broke is begun again, and without a document until all that are there have come. */
+/** Milliseconds until a watch that broke is begun again. */
 const AGAIN = 1_000;
 /** Questions that are answered at the same time: each needs a connection to a control socket, which has 16. */
 const MOST_QUESTIONS = 8;
@@ -195,28 +187,18 @@ export class Agent {
 
   /** A VM gets nothing of them until all have come that were there: the one that decides for it may be the last. */
   async #followDocuments(connection: NatsConnection, begun: () => void): Promise<void> {
-    const bucket = await new Kvm(jetstream(connection)).open(POLICY_BUCKET);
-    const entries = await bucket.watch();
     let isWhole = false;
-    const whole = (): void => {
-      isWhole = true;
-      begun();
-      this.#changed();
-    };
-    const silence = setTimeout(whole, AGAIN);
-    try {
-      for await (const { key, revision, operation, value, delta } of entries) {
-        silence.refresh();
-        const isThere = operation === "PUT";
-        const isTaken = this.#documents.take(key, isThere ? { revision, text: textOfEntry(value) } : { revision });
-        if (isWhole && isTaken) this.#changed();
-        if (isWhole || delta !== 0) continue;
-        clearTimeout(silence);
-        whole();
-      }
-    } finally {
-      clearTimeout(silence);
-    }
+    const ended = await followBucket(connection, {
+      take: (key, entry) => {
+        if (this.#documents.take(key, entry) && isWhole) this.#changed();
+      },
+      whole: () => {
+        isWhole = true;
+        begun();
+        this.#changed();
+      },
+    });
+    if (ended === "behind") this.#options.log.warn("NATS did not tell of a change: the documents are read anew");
   }
 
   /** Documents have changed: what each VM should have is asked anew, and kept for a start without NATS. */
