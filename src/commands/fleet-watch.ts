@@ -5,7 +5,8 @@ import { KnownVms } from "../fleet/known-vms.ts";
 import { followVms } from "../fleet/operator.ts";
 import { token } from "../fleet/places.ts";
 import { readStateKey } from "../fleet/state-record.ts";
-import { type Fields, fieldsOf, jsonLine, printable } from "../operate/fields.ts";
+import { type Fields, fieldsOf, printable } from "../operate/fields.ts";
+import { jsonLine } from "../telemetry/log.ts";
 import type { Output } from "./output.ts";
 
 /** Bytes of an event, characters of a line that is shown, and milliseconds between two looks for VMs that are gone. */

@@ -14,7 +14,8 @@ import {
 } from "../fleet/operator.ts";
 import { ALL_KEY, groupKey, hostKey, isFleetName, vmKey } from "../fleet/places.ts";
 import { labelsOf } from "../fleet/state-record.ts";
-import { type Fields, fieldsOf, jsonLine, printable } from "../operate/fields.ts";
+import { type Fields, fieldsOf, printable } from "../operate/fields.ts";
+import { jsonLine } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { parseQuestion } from "./ctl.ts";
 import { describeExplanation, describeStatus } from "./ctl-text.ts";

@@ -20,6 +20,7 @@ import { LIMIT } from "../support/patience.ts";
 import { needs, run } from "../support/tools.ts";
 
 const UNIT = "lib/systemd/system/softnet@.service";
+const AGENT = "lib/systemd/system/softnet-fleet-agent.service";
 /** Every command, softnet itself first, with the long names of its options. */
 const COMMANDS = [program(), ...commandsOf(program())].map((command) => ({
   name: command.parent === null ? "" : command.name(),
@@ -53,6 +54,7 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
       names.filter((name) => !name.startsWith("usr/share/doc/softnet/docs/")).toSorted(),
       [
         UNIT,
+        AGENT,
         "usr/bin/softnet",
         "usr/share/bash-completion/completions/softnet",
         "usr/share/doc/softnet/README.AppArmor",
@@ -60,6 +62,9 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
         "usr/share/doc/softnet/changelog.Debian.gz",
         "usr/share/doc/softnet/changelog.gz",
         "usr/share/doc/softnet/copyright",
+        "usr/lib/sysusers.d/softnet.conf",
+        "usr/share/doc/softnet/examples/fleet.conf",
+        "usr/share/doc/softnet/examples/nats.conf",
         "usr/share/doc/softnet/examples/softnet.conf",
         "usr/share/doc/softnet/examples/web1.conf",
         "usr/share/fish/vendor_completions.d/softnet.fish",
@@ -68,7 +73,7 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
         "usr/share/zsh/vendor-completions/_softnet",
       ].toSorted(),
     );
-    assert.ok(statSync(join(root, "etc/softnet/vms")).isDirectory());
+    for (const name of ["vms", "fleet"]) assert.ok(statSync(join(root, "etc/softnet", name)).isDirectory());
     assert.ok(names.includes("usr/share/doc/softnet/docs/service.md"));
   });
 
@@ -93,16 +98,21 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
     assert.match(gunzipSync(readFileSync(page)).toString(), /^\.TH SOFTNET 1 /);
   });
 
-  test("systemd understands the unit", needs("systemd-analyze"), (t) => {
-    // The program that it names is not installed here.
-    const unit = join(temporaryFolder(t), "softnet@web1.service");
-    const text = readFileSync(join(root, UNIT), "utf8").replace("/usr/bin/softnet", join(root, "usr/bin/softnet"));
-    spawnSync("tee", [unit], { input: text });
-    const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
-    assert.deepEqual(
-      stderr.split("\n").filter((line) => line.includes("softnet@")),
-      [],
-    );
+  test("systemd understands the units", needs("systemd-analyze"), (t) => {
+    for (const [path, name] of [
+      [UNIT, "softnet@web1.service"],
+      [AGENT, "softnet-fleet-agent.service"],
+    ] as const) {
+      // The program that it names is not installed here.
+      const unit = join(temporaryFolder(t), name);
+      const text = readFileSync(join(root, path), "utf8").replace("/usr/bin/softnet", join(root, "usr/bin/softnet"));
+      spawnSync("tee", [unit], { input: text });
+      const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
+      assert.deepEqual(
+        stderr.split("\n").filter((line) => line.includes("softnet@") || line.includes("softnet-fleet")),
+        [],
+      );
+    }
   });
 
   test("it is the same, byte for byte, when it is made again", () => {
