@@ -4,8 +4,9 @@
  *
  * fleet-agents.ts URL FOLDER FIRST HOSTS VMS
  */
+import type { NatsConnection } from "@nats-io/transport-node";
 import { Agent } from "../src/fleet/agent.ts";
-import { connectToFleet } from "../src/fleet/connection.ts";
+import { keepConnected } from "../src/fleet/connection.ts";
 import { Log } from "../src/telemetry/log.ts";
 import type { Usage } from "./fleet-parts.ts";
 
@@ -19,15 +20,21 @@ const log = new Log({
 const connections = await Promise.all(
   Array.from({ length: Number(hosts) }, async (_, index) => {
     const host = `h${Number(first) + index}`;
-    const connection = await connectToFleet({ nats }, `agent ${host}`, host);
     const found = Array.from({ length: Number(vms) }, (_, vm) => ({
       name: `${host}-vm${vm}`,
       control: `${folder}/${host}/vm${vm}.ctl`,
       addresses: [],
       namedByRoot: true,
     }));
-    await new Agent({ connection, host, state: `${folder}/${host}/state`, find: () => found, log }).start();
-    return connection;
+    const agent = new Agent({ host, state: `${folder}/${host}/state`, find: () => found, log });
+    await agent.start();
+    return await new Promise<NatsConnection>((resolve) => {
+      const use = async (connection: NatsConnection): Promise<void> => {
+        await agent.use(connection);
+        resolve(connection);
+      };
+      keepConnected({ nats }, host, use, (why) => log.warn("no connection", { why }));
+    });
   }),
 );
 

@@ -130,11 +130,17 @@ suite("three hosts and three nats-servers", { skip: NEEDS.skip ?? false }, () =>
   test(
     "the documents' leader is killed: the next change is set and in force, and the server comes back",
     NEEDS,
-    async () => {
+    async (t) => {
       const leader = await fleet.leader(POLICY_STREAM);
       await leader.kill();
+      const killed = performance.now();
       await fleet.set("all", { block: [newRule()] });
+      const set = performance.now();
       await agree();
+      const seconds = (from: number, to: number): string => ((to - from) / 1000).toFixed(1);
+      t.diagnostic(
+        `set ${seconds(killed, set)} s after it was killed, in force ${seconds(set, performance.now())} s later`,
+      );
       await leader.start();
       await fleet.set("all", { block: [newRule()] });
       await agree();
