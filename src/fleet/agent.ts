@@ -27,6 +27,12 @@ const LOOK_INTERVAL = 500;
 const MOST_VMS = 1_000;
 /** Milliseconds until a watch that broke is begun again. */
 const AGAIN = 1_000;
+/**
+ * Milliseconds that NATS has to answer before the documents come: few at first, since a cluster that has lost a server does not know it at once,
+ * and asks it; more each time that nothing came, for a cluster that is slow.
+ */
+const PATIENCE = 2_000;
+const MOST_PATIENCE = 16_000;
 /** Questions that are answered at the same time: each needs a connection to a control socket, which has 16. */
 const MOST_QUESTIONS = 8;
 /** Bytes of a question, of an answer, which must fit into NATS' message of a mebibyte, and of an event. */
@@ -169,12 +175,17 @@ export class Agent {
   async #watchDocuments(connection: NatsConnection): Promise<void> {
     const { log } = this.#options;
     const begun = Promise.withResolvers<void>();
+    let patience = PATIENCE;
     const goesOn = (): boolean => !this.#stopped && this.#connection === connection && !connection.isClosed();
     const follow = async (): Promise<void> => {
       while (goesOn()) {
         try {
-          await this.#followDocuments(connection, begun.resolve);
+          await this.#followDocuments(connection, patience, () => {
+            patience = PATIENCE;
+            begun.resolve();
+          });
         } catch (error) {
+          patience = Math.min(patience * 2, MOST_PATIENCE);
           if (goesOn()) log.warn("the fleet's documents cannot be read", { why: String(error) });
         }
         begun.resolve(); // what was kept holds
@@ -186,9 +197,9 @@ export class Agent {
   }
 
   /** A VM gets nothing of them until all have come that were there: the one that decides for it may be the last. */
-  async #followDocuments(connection: NatsConnection, begun: () => void): Promise<void> {
+  async #followDocuments(connection: NatsConnection, patience: number, begun: () => void): Promise<void> {
     let isWhole = false;
-    const ended = await followBucket(connection, {
+    const ended = await followBucket(connection, patience, {
       take: (key, entry) => {
         if (this.#documents.take(key, entry) && isWhole) this.#changed();
       },

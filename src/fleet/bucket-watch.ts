@@ -22,12 +22,19 @@ export interface BucketReader {
   whole(): void;
 }
 
-/** Resolves with "behind" where it was not told of a revision, else when NATS has ended it. Rejects with NATS' error. */
-export async function followBucket(connection: NatsConnection, reader: BucketReader): Promise<"behind" | "ended"> {
-  const streams = (await jetstreamManager(connection, { checkAPI: false })).streams;
+/**
+ * Resolves with "behind" where it was not told of a revision, else when NATS has ended it. Rejects with NATS' error, also after
+ * `patience` milliseconds without an answer.
+ */
+export async function followBucket(
+  connection: NatsConnection,
+  patience: number,
+  reader: BucketReader,
+): Promise<"behind" | "ended"> {
+  const streams = (await jetstreamManager(connection, { checkAPI: false, timeout: patience })).streams;
   const last = async (): Promise<number> => (await streams.info(`KV_${POLICY_BUCKET}`)).state.last_seq;
   const atBegin = await last();
-  const entries = await (await new Kvm(jetstream(connection)).open(POLICY_BUCKET)).watch();
+  const entries = await (await new Kvm(jetstream(connection, { timeout: patience })).open(POLICY_BUCKET)).watch();
   let seen = 0;
   let isWhole = false;
   let isBehind = false;
