@@ -7,7 +7,7 @@
  *
  * A host sees a folder of its own as /run/softnet, so that its agent finds its VMs alone.
  */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ControlClient } from "../../src/control/client.ts";
@@ -233,19 +233,25 @@ export class FleetLab {
     return result;
   }
 
-  /** Sets a document, or takes it away; again while NATS elects. Returns its revision. */
-  async set(key: string, document?: object): Promise<number> {
+  /** Sets a document, or takes it away; again while NATS elects. */
+  async set(key: string, document?: object): Promise<void> {
     const text = document === undefined ? {} : { text: JSON.stringify(document) };
-    return await until(`${key} is set`, async () => {
-      return (await this.ask({ do: "set", key, ...text }).catch(() => undefined)) as number | undefined;
-    });
+    await this.#persistently({ do: "set", key, ...text });
   }
 
-  async get(key: string): Promise<{ readonly text: string; readonly revision: number } | null> {
-    return await until(`${key} is read`, async () => {
-      const found = await this.ask({ do: "get", key }).catch(() => undefined);
-      return found === undefined ? undefined : { found };
-    }).then(({ found }) => found as { readonly text: string; readonly revision: number } | null);
+  /** The text of a document; undefined where there is none. */
+  async get(key: string): Promise<string | undefined> {
+    return ((await this.#persistently({ do: "get", key })) as { readonly text: string } | null)?.text;
+  }
+
+  async #persistently(request: OperatorRequest): Promise<unknown> {
+    const { result } = await until(`an answer to ${JSON.stringify(request)}`, async () =>
+      this.ask(request).then(
+        (result) => ({ result }),
+        () => undefined,
+      ),
+    );
+    return result;
   }
 
   async leader(stream: string): Promise<LabServer> {
@@ -267,5 +273,3 @@ export async function policyOf({ control }: LabVm): Promise<{ block: unknown; li
     client.close();
   }
 }
-
-export const wasMade = ({ control }: LabVm): boolean => existsSync(control);
