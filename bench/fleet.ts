@@ -45,8 +45,9 @@ interface Figures {
   readonly serverMemory: number;
   /** Kilobytes a second of one host while nothing changes, both ways. */
   readonly quiet: number;
-  /** Kilobytes of one host for a change to all its VMs, both ways. */
+  /** Kilobytes of one host for a change to all its VMs, both ways, and milliseconds of its agent's CPU time. */
   readonly changed: number;
+  readonly changedCpu: number;
   /** Of one core, in per cent: the agent alone, while nothing changes. */
   readonly agentCpu: number;
   readonly serverCpu: number;
@@ -162,6 +163,7 @@ async function measure(hosts: number): Promise<Figures> {
       serverMemory: server1.memory,
       quiet,
       changed: (kilobytes(between) - kilobytes(before)) / TO_ALL - quiet * 2,
+      changedCpu: ((between.cpu - before.cpu) / TO_ALL) * 1000,
       agentCpu: ((after.cpu - between.cpu) / QUIET_SECONDS) * 100,
       serverCpu: ((server1.cpu - server0.cpu) / QUIET_SECONDS) * 100,
     };
@@ -171,13 +173,15 @@ async function measure(hosts: number): Promise<Figures> {
 }
 
 function tell(figures: Figures): void {
-  const { hosts, toAll, toOne, agentMemory, serverMemory, quiet, changed, agentCpu, serverCpu } = figures;
+  const { hosts, toAll, toOne, agentMemory, serverMemory, quiet, changed, changedCpu, agentCpu, serverCpu } = figures;
   console.log(`  ${hosts} hosts, ${hosts * VMS} VMs:`);
   console.log(`    a change in force at all: ${show(toAll)} ms (goal 5000); at one: ${show(toOne, 1)} ms (goal 100)`);
   console.log(
     `    a host's agent: ${agentMemory.toFixed(0)} MB, ${agentCpu.toFixed(1)} % of a core while nothing changes`,
   );
-  console.log(`    its traffic: ${quiet.toFixed(1)} kB/s; for a change to all its VMs ${changed.toFixed(0)} kB`);
+  console.log(
+    `    its traffic: ${quiet.toFixed(1)} kB/s; for a change to all its VMs ${changed.toFixed(0)} kB, ${changedCpu.toFixed(0)} ms of CPU time`,
+  );
   console.log(
     `    the server: ${serverMemory.toFixed(0)} MB, ${serverCpu.toFixed(1)} % of a core while nothing changes`,
   );

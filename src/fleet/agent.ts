@@ -6,8 +6,6 @@
  * What it wants of a VM is computed anew from the documents whenever anything changes, never from the change: so it does not matter
  * what it missed. It works without NATS, from what it knew last, until there is a connection.
  */
-import { jetstream } from "@nats-io/jetstream";
-import { type KV, Kvm } from "@nats-io/kv";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import type { FoundVm } from "../operate/vms.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -85,7 +83,6 @@ export class Agent {
   readonly #vms = new Map<string, Vm>();
   readonly #watch: ConnectionWatch;
   #connection: NatsConnection | undefined;
-  #state: KV | undefined;
   #stopped = false;
   #timers: NodeJS.Timeout[] = [];
   #saving: NodeJS.Timeout | undefined;
@@ -114,10 +111,9 @@ export class Agent {
   /** Takes this connection from now on. Resolves once the documents have been read once, or NATS does not answer. */
   async use(connection: NatsConnection): Promise<void> {
     this.#connection = connection;
-    this.#state = undefined;
     this.#watch.follow(connection);
     this.#answerQuestions(connection);
-    for (const vm of this.#vms.values()) void this.#tellOne(vm);
+    for (const vm of this.#vms.values()) this.#tellOne(vm);
     await this.#watchDocuments(connection);
   }
 
@@ -236,7 +232,7 @@ export class Agent {
     const { inForce: before, error: problem } = vm.link.state;
     await this.#apply(vm);
     const { inForce, error } = vm.link.state;
-    if (inForce !== before || error !== problem) await this.#tellOne(vm);
+    if (inForce !== before || error !== problem) this.#tellOne(vm);
   }
 
   async #apply(vm: Vm): Promise<void> {
@@ -312,7 +308,7 @@ export class Agent {
       vm.isMeeting = false;
     }
     void this.#guarded(() => this.#follow(vm));
-    await this.#tellOne(vm);
+    this.#tellOne(vm);
   }
 
   /** Passes the VM's events on; when its softnet ends, the next one is met as a new one. */
@@ -327,7 +323,7 @@ export class Agent {
     if (!ended) return;
     vm.wanted = undefined;
     await vm.link.look();
-    await this.#tellOne(vm);
+    this.#tellOne(vm);
   }
 
   /** Tells the fleet of every VM, and sees whether a softnet was started anew. */
@@ -337,28 +333,28 @@ export class Agent {
 
   async #lookAndTell(vm: Vm): Promise<void> {
     // One that is there, but never answered.
-    if (vm.wanted === undefined) return vm.link.state.silent === undefined ? undefined : await this.#tellOne(vm);
+    if (vm.wanted === undefined) {
+      if (vm.link.state.silent !== undefined) this.#tellOne(vm);
+      return;
+    }
     const before = vm.link.state.inForce;
     const { status } = await vm.link.look();
     if (status !== undefined && before !== vm.link.state.inForce) vm.wanted = undefined;
     else await this.#want(vm);
-    await this.#tellOne(vm);
+    this.#tellOne(vm);
   }
 
-  async #tellOne({ name, labels, link, wanted }: Vm): Promise<void> {
-    const { host, log, sharedNetworks } = this.#options;
+  #tellOne({ name, labels, link, wanted }: Vm): void {
+    const { host, sharedNetworks } = this.#options;
     const connection = this.#connection;
     // While NATS is away its client would gather all of it in memory.
     if (connection === undefined || !this.#watch.isConnected) return;
     const { state } = link;
     const bridge = /^bridge (.+)$/.exec(String(state.status?.network))?.[1];
     const sharedNetwork = sharedNetworks?.get(bridge ?? "");
-    try {
-      this.#state ??= await new Kvm(jetstream(connection)).open(STATE_BUCKET);
-      await this.#state.put(stateKey(host, name), writeRecord({ host, name, labels, sharedNetwork, wanted, state }));
-    } catch (failure) {
-      log.debug("NATS does not take a VM's state", { vm: name, why: String(failure) });
-    }
+    const record = writeRecord({ host, name, labels, sharedNetwork, wanted, state });
+    // Without asking for an answer, which would cost as much again: in five seconds it is told anew.
+    connection.publish(`$KV.${STATE_BUCKET}.${stateKey(host, name)}`, record);
   }
 
   #answerQuestions(connection: NatsConnection): void {
