@@ -9,7 +9,7 @@ import { type TestContext, test } from "node:test";
 import { writeKept } from "../../src/fleet/kept-documents.ts";
 import { initialize, setDocument } from "../../src/fleet/operator.ts";
 import { groupKey, vmKey } from "../../src/fleet/places.ts";
-import { AS_USER, NOBODY, place, READABLE, STATIC } from "../commands/control-support.ts";
+import { place, READABLE, STATIC } from "../commands/control-support.ts";
 import { MAIN, softnet } from "../support/cli.ts";
 import { LIMIT } from "../support/patience.ts";
 import { startSoftnet, until } from "../support/running.ts";
@@ -17,6 +17,9 @@ import { needs, pathOf } from "../support/tools.ts";
 import { natsServers, operator } from "./nats.ts";
 
 const PRINTABLE = /^[ -~\n]+$/;
+/** Nobody else's: an agent speaks to all VMs of its user on this machine, and other tests' are nobody's. */
+const USER = 64_017;
+const AS_USER = process.getuid?.() === 0 ? { uid: USER } : {};
 const NEEDS = { ...LIMIT, ...READABLE, ...needs("nats-server", "promtool") };
 
 interface Lines {
@@ -30,7 +33,7 @@ function start(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv =
   const child = spawn(process.execPath, [MAIN, "fleet", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
-    ...(AS_USER.uid !== undefined && { uid: NOBODY, gid: NOBODY }),
+    ...(AS_USER.uid !== undefined && { uid: USER, gid: USER }),
   });
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (text += chunk));
   t.after(() => child.kill("SIGKILL"));
@@ -40,7 +43,7 @@ function start(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv =
 function folder(t: TestContext, name: string): string {
   const path = place(t, name);
   mkdirSync(path, { mode: 0o700 });
-  if (process.getuid!() === 0) chownSync(path, NOBODY, NOBODY);
+  if (process.getuid!() === 0) chownSync(path, USER, USER);
   return path;
 }
 
@@ -63,7 +66,7 @@ test("an agent works before NATS is there: what it knew last is in force, and it
   const [runtime, state] = [folder(t, "runtime"), folder(t, "state")];
   const env = { XDG_RUNTIME_DIR: runtime };
   writeKept(state, { entries: { "group.web": { revision: 1, text: block("192.0.2.1/32") } }, own: {} });
-  if (process.getuid!() === 0) chownSync(join(state, "documents.json"), NOBODY, NOBODY);
+  if (process.getuid!() === 0) chownSync(join(state, "documents.json"), USER, USER);
   const args = [...STATIC, "--name", "web-1", "--label", "web", "--require-policy"];
   await startSoftnet(t, { ...AS_USER, env, args });
   const control = join(runtime, "softnet", "web-1", "ctl");
