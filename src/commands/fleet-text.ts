@@ -1,5 +1,5 @@
 /** What `softnet fleet` prints. Agents' answers are read as strangers': nothing of them is relied upon. */
-import { Claims, describeConflict } from "../fleet/claims.ts";
+import { Claims, type Conflict, describeConflict } from "../fleet/claims.ts";
 import type { ListedVm } from "../fleet/operator.ts";
 import { describeKey } from "../fleet/places.ts";
 import { columns } from "../operate/columns.ts";
@@ -69,6 +69,13 @@ export function lastToldLines(record: ListedVm): string[] {
     }),
     `VM         ${textOf(record.mac) ?? "unknown"}, ${textOf(fieldsOf(binding).address) ?? "no address"}`,
   ];
+}
+
+export function conflictLines(conflicts: readonly Conflict[]): string[] {
+  return conflicts.map(({ address, network, claims }) => {
+    const whose = claims.map(({ host, vm }) => `${host}/${vm}`).join(", ");
+    return `conflict   ${address} on ${network} is claimed by ${whose}`;
+  });
 }
 
 /** `group web` for a document's key; undefined for what is none. */

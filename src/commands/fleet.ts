@@ -20,7 +20,7 @@ import { UserError } from "../user-error.ts";
 import { parseQuestion } from "./ctl.ts";
 import { describeExplanation, describeStatus } from "./ctl-text.ts";
 import type { FleetAgentArguments } from "./fleet-agent.ts";
-import { claimsOf, decisionLines, lastToldLines, vmTable } from "./fleet-text.ts";
+import { claimsOf, conflictLines, decisionLines, lastToldLines, vmTable } from "./fleet-text.ts";
 import { Output } from "./output.ts";
 
 export interface FleetArguments extends FleetAgentArguments {
@@ -90,16 +90,11 @@ async function run(
         const last = all.find((record) => record.host === host && record.name === name);
         if (!(error instanceof NoAgent) || last === undefined) throw error;
         if (given.json) printObject({ away: true, last, conflicts });
-        else print(...lastToldLines(last));
+        else print(...lastToldLines(last), ...conflictLines(conflicts));
         throw error;
       }
       if (given.json) return printObject({ ...answer, conflicts });
-      print(...decisionLines(answer));
-      for (const { address, network, claims } of conflicts) {
-        const whose = claims.map((claim) => `${claim.host}/${claim.vm}`).join(", ");
-        print(`conflict   ${address} on ${network} is claimed by ${whose}`);
-      }
-      return print(...describeStatus(fieldsOf(answer.result)));
+      return print(...decisionLines(answer), ...conflictLines(conflicts), ...describeStatus(fieldsOf(answer.result)));
     }
     case "explain": {
       const { host, name } = await findVm(connection, words[0]!);
