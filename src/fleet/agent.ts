@@ -31,6 +31,12 @@ const AGAIN = 1_000;
  */
 const PATIENCE = 2_000;
 const MOST_PATIENCE = 16_000;
+/**
+ * Milliseconds from a change until all documents are written to the state folder, and how much longer than a write the pause before the next
+ * one is: VMs wait while a slow disk is written to.
+ */
+const SAVING_DELAY = 100;
+const SAVING_REST = 20;
 /** Questions that are answered at the same time: each needs a connection to a control socket, which has 16. */
 const MOST_QUESTIONS = 8;
 /** Bytes of a question, of an answer, which must fit into NATS' message of a mebibyte, and of an event. */
@@ -86,6 +92,7 @@ export class Agent {
   #stopped = false;
   #timers: NodeJS.Timeout[] = [];
   #saving: NodeJS.Timeout | undefined;
+  #savingDelay = SAVING_DELAY;
   #asking = 0;
   #isTooMany = false;
   #changes = 0;
@@ -214,17 +221,19 @@ export class Agent {
     this.#saving ??= setTimeout(() => {
       this.#saving = undefined;
       this.#keep();
-    }, 100);
+    }, this.#savingDelay);
     this.#saving.unref();
   }
 
   #keep(): void {
     const kept = { entries: Object.fromEntries(this.#documents.kept), own: Object.fromEntries(this.#own) };
+    const begin = performance.now();
     try {
       writeKept(this.#options.state, kept);
     } catch (error) {
       this.#options.log.warn("what the fleet says is not kept for a start without NATS", { why: String(error) });
     }
+    this.#savingDelay = Math.max(SAVING_DELAY, (performance.now() - begin) * SAVING_REST);
   }
 
   async #want(vm: Vm): Promise<void> {
