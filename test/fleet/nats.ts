@@ -1,11 +1,12 @@
 /** Debian's nats-server for tests: one, or a cluster, on loopback with folders of its own. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { type Ends, temporaryFolder } from "../support/folder.ts";
+import type { Ends } from "../support/folder.ts";
 
 export interface NatsServer {
   readonly name: string;
@@ -30,7 +31,11 @@ async function freePorts(count: number): Promise<number[]> {
 
 /** `accounts`: more lines of the configuration. All are up and, as a cluster, know each other. */
 export async function natsServers(t: Ends, count = 1, accounts = ""): Promise<NatsServer[]> {
-  const folder = temporaryFolder(t);
+  const folder = mkdtempSync(join(tmpdir(), "softnet-nats-"));
+  t.after(async () => {
+    await Promise.all(servers.map((server) => server.kill()));
+    rmSync(folder, { recursive: true, force: true }); // not before: they write there
+  });
   const clients = await freePorts(count);
   const routes = await freePorts(count);
   const servers = clients.map((port, index) => {
@@ -70,7 +75,6 @@ export async function natsServers(t: Ends, count = 1, accounts = ""): Promise<Na
         await gone;
       },
     };
-    t.after(() => server.kill());
     return server;
   });
   await Promise.all(servers.map((server) => server.start()));
