@@ -14,7 +14,7 @@ import { vmKey } from "../src/fleet/places.ts";
 import { type NatsServer, natsServers, operator } from "../test/fleet/nats.ts";
 import { needs } from "../test/support/tools.ts";
 import { type Change, documentOf, type InForce, type Usage } from "./fleet-parts.ts";
-import { linePlot, writePlot } from "./plot.ts";
+import { barPlot, linePlot, writePlot } from "./plot.ts";
 import { type Spread, show, spread } from "./statistics.ts";
 
 const HOSTS = [10, 50, 100, 200];
@@ -199,22 +199,31 @@ export async function fleet(counts: readonly number[] = HOSTS): Promise<void> {
     tell(figures);
     all.push(figures);
   }
-  const plot = (name: string, title: string, unit: string, value: (figures: Figures) => Spread): void =>
-    writePlot(
-      name,
-      linePlot({
-        title,
-        unit,
-        scale: `hosts with ${VMS} VMs each`,
-        points: all.map((one) => ({ at: String(one.hosts), value: value(one) })),
-      }),
-    );
-  const exactly = (value: number): Spread => ({ median: value, lower: value, upper: value });
-  plot("fleet-change", "A change in force at all VMs of a fleet", "ms", ({ toAll }) => toAll);
-  plot("fleet-one", "A change in force at one VM of a fleet", "ms", ({ toOne }) => toOne);
-  plot("fleet-agent", "Memory of a host's agent", "MB", ({ agentMemory }) => exactly(agentMemory));
-  plot("fleet-traffic", "Traffic of a host while nothing changes", "kB/s", ({ quiet }) => exactly(quiet));
-  plot("fleet-server", "Memory of the server", "MB", ({ serverMemory }) => exactly(serverMemory));
+  draw(all);
+}
+
+/** How long a change takes, and how everything grows with the hosts. */
+function draw(all: readonly Figures[]): void {
+  const points = all.map(({ hosts, toAll }) => ({ at: String(hosts), value: toAll }));
+  const scale = `hosts with ${VMS} VMs each`;
+  const title = "A change in force at all VMs of a fleet";
+  writePlot("fleet-change", linePlot({ title, unit: "ms", scale, points }));
+  const grows: readonly (readonly [series: string, of: (figures: Figures) => number])[] = [
+    ["memory of a host's agent", ({ agentMemory }) => agentMemory],
+    ["traffic of a host, quiet", ({ quiet }) => quiet],
+    ["traffic of a host, a change", ({ changed }) => changed],
+    ["memory of the server", ({ serverMemory }) => serverMemory],
+  ];
+  const bar = (figures: Figures, of: (figures: Figures) => number): Spread => {
+    const median = of(figures) / of(all[0]!);
+    return { median, lower: median, upper: median };
+  };
+  const groups = all.map((figures) => ({
+    name: `${figures.hosts} hosts`,
+    bars: grows.map(([, of]) => bar(figures, of)),
+  }));
+  const growth = { title: "A fleet's needs", unit: `as a multiple of those with ${all[0]!.hosts} hosts` };
+  writePlot("fleet-growth", barPlot({ ...growth, series: grows.map(([series]) => series), groups }));
 }
 
 if (process.argv[1]?.endsWith("/fleet.ts")) {
