@@ -49,10 +49,14 @@ export class KeptLine {
     const path = this.#path;
     let client = kept;
     let late = false;
-    const timer = setTimeout(() => {
+    let done = false;
+    const end = (): void => {
+      if (done) return;
       late = true;
       client?.close();
-    }, this.#within);
+    };
+    // What has come is read first: it may be this process that is late.
+    const timer = setTimeout(() => setImmediate(end), this.#within);
     try {
       client ??= await ControlClient.connect(path);
       const answer = await client.ask(method, params);
@@ -65,6 +69,7 @@ export class KeptLine {
       const why = late ? `${path}: no answer within ${this.#within / 1000} s` : error.message;
       return { asked: { path, error: why, gone: error instanceof NoSoftnet }, late };
     } finally {
+      done = true;
       clearTimeout(timer);
       if (this.#closed) this.#client?.close();
     }
