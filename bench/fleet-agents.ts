@@ -17,26 +17,27 @@ const log = new Log({
   write: (line) => process.stderr.write(line),
 });
 
-const connections = await Promise.all(
-  Array.from({ length: Number(hosts) }, async (_, index) => {
-    const host = `h${Number(first) + index}`;
-    const found = Array.from({ length: Number(vms) }, (_, vm) => ({
-      name: `${host}-vm${vm}`,
-      control: `${folder}/${host}/vm${vm}.ctl`,
-      addresses: [],
-      namedByRoot: true,
-    }));
-    const agent = new Agent({ host, state: `${folder}/${host}/state`, find: () => found, log });
-    await agent.start();
-    return await new Promise<NatsConnection>((resolve) => {
-      const use = async (connection: NatsConnection): Promise<void> => {
-        await agent.use(connection);
-        resolve(connection);
-      };
-      keepConnected({ nats }, host, use, (why) => log.warn("no connection", { why }));
-    });
-  }),
-);
+const connections: NatsConnection[] = [];
+// One after the other: so many hosts do not start within the same second, and here they share one thread.
+for (let host = Number(first); host < Number(first) + Number(hosts); host++) connections.push(await start(`h${host}`));
+
+async function start(host: string): Promise<NatsConnection> {
+  const found = Array.from({ length: Number(vms) }, (_, vm) => ({
+    name: `${host}-vm${vm}`,
+    control: `${folder}/${host}/vm${vm}.ctl`,
+    addresses: [],
+    namedByRoot: true,
+  }));
+  const agent = new Agent({ host, state: `${folder}/${host}/state`, find: () => found, log });
+  await agent.start();
+  return await new Promise<NatsConnection>((resolve) => {
+    const use = async (connection: NatsConnection): Promise<void> => {
+      await agent.use(connection);
+      resolve(connection);
+    };
+    keepConnected({ nats }, host, use, (why) => log.warn("no connection", { why }));
+  });
+}
 
 process.on("message", () => {
   const stats = connections.map((connection) => connection.stats());
