@@ -62,6 +62,8 @@ const { newFlows } = await import("./new-flows.ts");
 await newFlows();
 const { attaching } = await import("./attaching.ts");
 await attaching();
+const { fleet } = await import("./fleet.ts");
+await fleet();
 
 /** CPU time of the forwarding process for each frame. */
 async function relayCost(size: number): Promise<void> {

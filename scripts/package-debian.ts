@@ -1,5 +1,6 @@
 /**
- * Debian packages of the Linux executables: /usr/bin/softnet, manual page, completions, the unit softnet@.service, examples
+ * Debian packages of the Linux executables: /usr/bin/softnet, manual page, completions, the units softnet@.service and
+ * softnet-fleet-agent.service, examples
  * and documents. The executable has no SUID bit; whoever wants it sets it (docs/privileges.md).
  *
  * The maintainer scripts (packaging/debian/) make systemd read its units again, and stop what runs when the package is
@@ -78,10 +79,11 @@ export function debianPackage(target: Target, options: DebianOptions): string | 
 
 function fill(root: string, folder: string, version: string, date: Date): void {
   copy(join(folder, "softnet"), root, "usr/bin/softnet");
-  for (const unit of readdirSync(join(PACKAGING, "systemd"))) {
+  for (const unit of readdirSync(join(PACKAGING, "systemd")).filter((name) => name.endsWith(".service"))) {
     copy(join(PACKAGING, "systemd", unit), root, `lib/systemd/system/${unit}`);
   }
-  mkdirSync(join(root, "etc/softnet/vms"), { recursive: true });
+  copy(join(PACKAGING, "systemd", "softnet-fleet.sysusers"), root, "usr/lib/sysusers.d/softnet.conf");
+  for (const name of ["vms", "fleet"]) mkdirSync(join(root, "etc/softnet", name), { recursive: true });
   const softnet = program();
   put(root, "usr/share/man/man1/softnet.1.gz", zipped(manPage(softnet, version, date.toISOString().slice(0, 10))));
   put(root, "usr/share/bash-completion/completions/softnet", bashCompletion(softnet));
@@ -94,6 +96,7 @@ function fill(root: string, folder: string, version: string, date: Date): void {
   put(root, `${DOC}/changelog.Debian.gz`, zipped(changelog(version, date)));
   put(root, `${DOC}/README.AppArmor`, read("packaging/debian/README.AppArmor"));
   cpSync(join(PACKAGING, "debian", "examples"), join(root, DOC, "examples"), { recursive: true });
+  copy(join(PACKAGING, "fleet", "nats.conf"), root, `${DOC}/examples/nats.conf`);
   for (const name of readdirSync(join(ROOT, "docs")).filter((each) => each.endsWith(".md"))) {
     copy(join(ROOT, "docs", name), root, `${DOC}/docs/${name}`);
   }

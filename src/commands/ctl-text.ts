@@ -52,7 +52,7 @@ export function describeStatus(status: Fields): string[] {
     `gateway    ${shown(status.gateway)}`,
     `DNS        ${listOf(binding.dns).map(shown).join(", ") || "none"}`,
     ...network6Lines(status.network6),
-    `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}, by ${shown(policy.source)}${file}`,
+    `policy     ${shown(policy.ruleCount)} ${policy.ruleCount === 1 ? "rule" : "rules"}, ${policy.stateful ? "stateful" : "stateless"}, by ${shown(policy.source)}${file}${since(policy.since)}`,
     `flows      ${shown(flows.inUse)} of ${shown(flows.limit)}`,
     ...describeLane(fieldsOf(status.lane)),
     ...(listOf(fieldsOf(status.limits).limits).length > 0 ? describeLimits(fieldsOf(status.limits)) : []),
@@ -60,6 +60,10 @@ export function describeStatus(status: Fields): string[] {
     "",
     ...counterLines(fieldsOf(status.counters)),
   ];
+}
+
+function since(value: unknown): string {
+  return typeof value === "string" ? `, since ${value.replace(/\.\d+/, "")}` : "";
 }
 
 export function describeLimits(limits: Fields): string[] {

@@ -31,8 +31,15 @@ export function addFleet(softnet: Command): void {
     });
   act(
     add("agent", "keep this host's VMs at the fleet's policy, and tell the fleet of them; until it is ended")
-      .requiredOption("--host <name>", "this host's name in the fleet")
+      .option("--host <name>", "this host's name in the fleet (default: the machine's, to the first dot)")
       .option("--state <folder>", "where to keep what was known last", "/var/lib/softnet-fleet")
+      .option(
+        "--shared-network <name=bridge>",
+        "a bridge that belongs to a network which other hosts have part in, such as lan=br0; may be given several times",
+        (text: string, before: readonly string[] = []) => [...before, text],
+      )
+      .option("--metrics <address>", "serve metrics by HTTP: unix:PATH, 127.0.0.1:PORT or [::1]:PORT")
+      .option("--textfile <path>", "write metrics to a file of node_exporter's textfile collector, every 15 s")
       .option("--log-format <format>", "text or json", oneOf("--log-format", LOG_FORMATS), "text"),
     "agent",
   );
@@ -62,7 +69,9 @@ export function addFleet(softnet: Command): void {
     "set",
   );
   act(
-    add("watch", "print drops and bindings as they happen, until Ctrl-C").option("--host <name>", "those of one host"),
+    add("watch", "print drops, bindings and conflicts of addresses as they happen, until Ctrl-C")
+      .option("--host <name>", "those of one host")
+      .option("--label <name>", "those of VMs with a label"),
     "watch",
   );
 }

@@ -1,24 +1,31 @@
 /** `softnet fleet …`: the VMs of many hosts, through NATS. What each command does is in fleet/; here is what it prints. */
 import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/transport-node";
-import { Agent } from "../fleet/agent.ts";
-import { type ConnectionArguments, connectToFleet } from "../fleet/connection.ts";
-import { askVm, findVm, getDocument, initialize, listVms, type StateRecord, setDocument } from "../fleet/operator.ts";
-import { ALL_KEY, describeKey, groupKey, hostKey, isFleetName, nameOf, token, vmKey } from "../fleet/places.ts";
-import { findVms } from "../operate/vms.ts";
-import { Log, type LogFormat } from "../telemetry/log.ts";
+import { connectToFleet } from "../fleet/connection.ts";
+import {
+  askVm,
+  findVm,
+  getDocument,
+  initialize,
+  type ListedVm,
+  listVms,
+  NoAgent,
+  setDocument,
+} from "../fleet/operator.ts";
+import { ALL_KEY, groupKey, hostKey, isFleetName, vmKey } from "../fleet/places.ts";
+import { labelsOf } from "../fleet/state-record.ts";
+import { type Fields, fieldsOf, printable } from "../operate/fields.ts";
+import { jsonLine } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
 import { parseQuestion } from "./ctl.ts";
 import { describeExplanation, describeStatus } from "./ctl-text.ts";
-import { Output, writeIfPossible } from "./output.ts";
-import { hostRegistry, userRuntimesHere } from "./platform/find-registry.ts";
+import type { FleetAgentArguments } from "./fleet-agent.ts";
+import { claimsOf, conflictLines, decisionLines, lastToldLines, vmTable } from "./fleet-text.ts";
+import { Output } from "./output.ts";
 
-export interface FleetArguments extends ConnectionArguments {
+export interface FleetArguments extends FleetAgentArguments {
   readonly json?: boolean;
-  readonly host?: string;
   readonly label?: string;
-  readonly state?: string;
-  readonly logFormat?: LogFormat;
   readonly replicas?: number;
   readonly file?: string;
   readonly delete?: boolean;
@@ -26,9 +33,6 @@ export interface FleetArguments extends ConnectionArguments {
 }
 
 export type FleetCommand = "agent" | "init" | "list" | "status" | "explain" | "get" | "set" | "watch";
-
-type Fields = Readonly<Record<string, unknown>>;
-const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? (value as Fields) : {});
 
 /** Returns the exit code. Throws UserError. */
 export async function fleet(
@@ -40,15 +44,14 @@ export async function fleet(
   if (given.host !== undefined && !isFleetName(given.host)) {
     throw new UserError(`--host ${JSON.stringify(given.host)} is no name: give letters, digits, ".", "_" and "-"`);
   }
-  if (command === "agent") return await agent(given);
+  if (command === "agent") return await (await import("./fleet-agent.ts")).fleetAgent(given);
   const connection = await connectToFleet(given, `softnet fleet ${command}`);
   const output = new Output(descriptor);
-  const print = (line: string): void => output.line(given.json ? line : printable(line));
   try {
-    await run(command, words, given, connection, print, output);
-    output.flush();
+    await run(command, words, given, connection, output);
     return 0;
   } finally {
+    output.flush();
     await connection.close();
   }
 }
@@ -58,45 +61,54 @@ async function run(
   words: readonly string[],
   given: FleetArguments,
   connection: NatsConnection,
-  print: (line: string) => void,
   output: Output,
 ): Promise<void> {
+  // What agents say is not softnet's own text: it must not control this terminal.
+  const print = (...lines: readonly string[]): void => {
+    for (const line of lines) output.line(printable(line));
+  };
+  const printObject = (value: object): void => output.line(jsonLine(value));
   switch (command) {
     case "init":
       return await initialize(connection, given.replicas ?? 1);
     case "list": {
-      const wanted = (record: StateRecord): boolean =>
-        (given.host === undefined || record.host === given.host) &&
-        (given.label === undefined || (Array.isArray(record.labels) && record.labels.includes(given.label)));
-      const records = (await listVms(connection)).filter(wanted);
-      for (const line of given.json ? records.map((record) => JSON.stringify(record)) : table(records)) print(line);
+      const all = await listVms(connection);
+      const records = all.filter(isMeant(given));
+      const claims = claimsOf(all);
+      if (!given.json) return print(...vmTable(records, claims));
+      for (const record of records) printObject({ ...record, conflicts: claims.of(record.host, record.name) });
       return;
     }
     case "status": {
       const { host, name } = await findVm(connection, words[0]!);
-      const answer = await askVm(connection, host, name, "softnet.status");
-      if (given.json) print(JSON.stringify(answer));
-      else for (const line of [decidedBy(answer), ...describeStatus(fieldsOf(answer.result))]) print(line);
-      return;
+      const all = await listVms(connection);
+      const conflicts = claimsOf(all).of(host, name);
+      let answer: Fields;
+      try {
+        answer = await askVm(connection, host, name, "softnet.status");
+      } catch (error) {
+        const last = all.find((record) => record.host === host && record.name === name);
+        if (!(error instanceof NoAgent) || last === undefined) throw error;
+        if (given.json) printObject({ away: true, last, conflicts });
+        else print(...lastToldLines(last), ...conflictLines(conflicts));
+        throw error;
+      }
+      if (given.json) return printObject({ ...answer, conflicts });
+      return print(...decisionLines(answer), ...conflictLines(conflicts), ...describeStatus(fieldsOf(answer.result)));
     }
     case "explain": {
       const { host, name } = await findVm(connection, words[0]!);
       const answer = await askVm(connection, host, name, "softnet.explain", parseQuestion(words.slice(1)));
-      if (given.json) print(JSON.stringify(answer));
-      else for (const line of [...describeExplanation(fieldsOf(answer.result)), decidedBy(answer)]) print(line);
-      return;
+      if (given.json) return printObject(answer);
+      return print(...describeExplanation(fieldsOf(answer.result)), ...decisionLines(answer));
     }
     case "get": {
       const key = keyOf(words);
       const found = await getDocument(connection, key);
       if (found === undefined) throw new UserError(`there is no document ${words.join(" ")}`);
-      if (!given.json) print(`# revision ${found.revision}`);
-      print(
-        given.json
-          ? JSON.stringify({ key, revision: found.revision, document: JSON.parse(found.text) })
-          : found.text.trim(),
-      );
-      return;
+      const { revision, text } = found;
+      if (given.json) return printObject({ key, revision, document: parsedOr(text) });
+      return print(`# revision ${revision}`, ...text.trim().split("\n"));
     }
     case "set": {
       const key = keyOf(words);
@@ -104,85 +116,26 @@ async function run(
         throw new UserError("fleet set needs --file PATH, or --delete");
       }
       const revision = await setDocument(connection, key, readDocument(given.file), given.revision);
-      print(given.json ? JSON.stringify({ key, revision }) : `${words.join(" ")}: revision ${revision}`);
-      return;
+      return given.json ? printObject({ key, revision }) : print(`${words.join(" ")}: revision ${revision}`);
     }
-    case "watch":
-      return await watch(connection, given, print, output);
-  }
-}
-
-/** Works until it is ended. */
-async function agent(given: FleetArguments): Promise<number> {
-  const host = given.host!;
-  const log = new Log({
-    level: "info",
-    format: given.logFormat ?? "text",
-    write: (line) => {
-      writeIfPossible(2, line);
-      return true;
-    },
-  });
-  const registry = await hostRegistry();
-  const runtimes = await userRuntimesHere();
-  const ended = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, resolve);
-  });
-  const connection = await Promise.race([connectToFleet(given, `softnet fleet agent ${host}`, host), ended]);
-  if (connection === undefined) return 0;
-  const working = new Agent({
-    connection,
-    host,
-    state: given.state ?? "/var/lib/softnet-fleet",
-    find: () => findVms(registry, runtimes),
-    log,
-  });
-  void tellConnection(connection, log);
-  await working.start();
-  log.info("the agent works", { host, nats: given.nats });
-  await Promise.race([ended, connection.closed()]);
-  working.stop();
-  await connection.close();
-  return 0;
-}
-
-async function tellConnection(connection: NatsConnection, log: Log): Promise<void> {
-  for await (const { type } of connection.status()) {
-    if (type === "disconnect") log.warn("NATS is away: every VM keeps the policy that it has");
-    if (type === "reconnect") log.info("NATS is there again");
-  }
-}
-
-async function watch(
-  connection: NatsConnection,
-  { host, json }: FleetArguments,
-  print: (line: string) => void,
-  output: Output,
-): Promise<void> {
-  const subscription = connection.subscribe(`softnet.event.${host === undefined ? "*" : token(host)}.*`);
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => subscription.unsubscribe());
-  for await (const message of subscription) {
-    const [, , where = "", vm = ""] = message.subject.split(".");
-    const event = fieldsOf(parsed(message.data));
-    if (json) {
-      print(JSON.stringify({ ...event, host: nameOf(where), vm: nameOf(vm) }));
-    } else {
-      const { time, event: kind, host: _host, vm: _vm, ...rest } = event;
-      const fields = Object.entries(rest).map(
-        ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
-      );
-      print(`${time} ${nameOf(where)}/${nameOf(vm)} ${kind} ${fields.join(" ")}`);
+    case "watch": {
+      const { watchFleet } = await import("./fleet-watch.ts");
+      return await watchFleet(connection, given, output);
     }
-    output.flush();
-    if (!output.open) return;
   }
 }
 
-function parsed(data: Uint8Array): unknown {
+function isMeant({ host, label }: FleetArguments): (record: ListedVm) => boolean {
+  return (record) =>
+    (host === undefined || record.host === host) && (label === undefined || labelsOf(record).includes(label));
+}
+
+/** A document's JSON; the text of one that is none, which somebody put there by another way. */
+function parsedOr(text: string): unknown {
   try {
-    return JSON.parse(Buffer.from(data).toString());
+    return JSON.parse(text);
   } catch {
-    return {};
+    return text;
   }
 }
 
@@ -205,38 +158,4 @@ function readDocument(path: string | undefined): string | undefined {
   } catch (error) {
     throw new UserError(`--file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-}
-
-function decidedBy({ document, revision }: Fields): string {
-  if (typeof document !== "string") return "fleet      no document is for it: what its own options say holds";
-  return `fleet      ${describeKey(document) ?? document} decides, revision ${revision} in force`;
-}
-
-const HEADINGS = ["HOST", "VM", "ADDRESS", "DOCUMENT", "WANTED", "IN FORCE", "SINCE", "ERROR"];
-
-function table(records: readonly StateRecord[]): string[] {
-  const rows = records.map((record) => [
-    record.host,
-    record.name,
-    String(fieldsOf(record.binding).address ?? "-"),
-    `${typeof record.document === "string" ? (describeKey(record.document) ?? "-") : "-"}${record.next === true ? " (next)" : ""}`,
-    String(record.wanted),
-    String(record.inForce),
-    String(record.since ?? "-").replace(/\.\d+/, ""),
-    record.reachable === true ? String(record.error ?? "-") : "its softnet does not answer",
-  ]);
-  if (rows.length === 0) return [];
-  const all = [HEADINGS, ...rows];
-  const widths = HEADINGS.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column]!))
-      .join("  ")
-      .trimEnd(),
-  );
-}
-
-/** What agents say is not softnet's own text: it must not control this terminal. */
-function printable(line: string): string {
-  return line.replace(/[^ -~\n]/g, "?");
 }

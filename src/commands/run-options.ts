@@ -81,6 +81,7 @@ function addControlOptions(command: Command): Command {
       "the VM's name for softnet list, top and ctl; makes a control socket by itself",
       vmName("--name"),
     )
+    .option("--control-group <name>", "with --name: a group that may also use its control socket; root's alone to give")
     .option("--label <list>", "labels of the VM for softnet fleet, comma-separated, the first one first", labels)
     .option("--require-policy", "close everything until a controller has set a policy")
     .optionsGroup("When it ends:")

@@ -1,6 +1,6 @@
 /** A connection to the fleet's NATS servers, through NATS' own client; loaded only for `softnet fleet`. */
 import { readFileSync } from "node:fs";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
 import { connect, credsAuthenticator } from "@nats-io/transport-node";
 import { UserError } from "../user-error.ts";
 import { inboxOf } from "./places.ts";
@@ -16,44 +16,82 @@ export interface ConnectionArguments {
   readonly ca?: string;
 }
 
+/** Milliseconds until an agent without a connection tries again. */
+const AGAIN = 1_000;
+
+/** A connection of an operator's. Throws UserError. */
+export async function connectToFleet(args: ConnectionArguments, name: string): Promise<NatsConnection> {
+  try {
+    return await connect({ ...optionsOf(args, name), maxReconnectAttempts: 3 });
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`--nats ${args.nats}: no connection (${(error as Error).message})`);
+  }
+}
+
 /**
- * `agentOf`: the host of an agent, which goes on trying where no server answers, now and later, and whose answers come by subjects of
- * its own, so that no other needs the right to hear them. Throws UserError.
+ * Keeps an agent of `host` connected, now and later: each connection is given to `use`. NATS' client tries for ever to have it
+ * again; where it gives up nevertheless, as for a login that is refused, another one is begun, with the credentials that are in
+ * their file then. `onTrouble` hears why there is none. Throws UserError at once where a file cannot be read. Returns a
+ * function that ends it.
  */
-export async function connectToFleet(
+export function keepConnected(
   args: ConnectionArguments,
-  name: string,
-  agentOf?: string,
-): Promise<NatsConnection> {
-  const waits = agentOf !== undefined;
-  const read = (option: string, path: string): string => {
+  host: string,
+  use: (connection: NatsConnection) => void,
+  onTrouble: (why: string) => void,
+): () => Promise<void> {
+  optionsOf(args, host); // a mistake in them is told at once
+  let connection: NatsConnection | undefined;
+  let stopped = false;
+  let timer: NodeJS.Timeout | undefined;
+  const run = async (): Promise<void> => {
     try {
-      return readFileSync(path, "utf8");
+      connection = await connect({
+        ...optionsOf(args, `softnet fleet agent ${host}`),
+        // So that its answers come by subjects of its own, and no other needs the right to hear them.
+        inboxPrefix: inboxOf(host),
+        maxReconnectAttempts: -1,
+      });
+      if (stopped) return await connection.close();
+      use(connection);
+      const why = await connection.closed();
+      if (!stopped) onTrouble(why === undefined ? "the connection was closed" : why.message);
     } catch (error) {
-      throw new UserError(`${option} ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+      if (!stopped) onTrouble((error as Error).message);
     }
+    if (!stopped) timer = setTimeout(run, AGAIN);
   };
+  void run();
+  return async () => {
+    stopped = true;
+    clearTimeout(timer);
+    await connection?.close();
+  };
+}
+
+/** Throws UserError. */
+function optionsOf(args: ConnectionArguments, name: string): NodeConnectionOptions {
   const creds = args.creds === undefined ? undefined : Buffer.from(read("--creds", args.creds));
   const login = args.login === undefined ? undefined : read("--login", args.login).trim();
   const [, user = "", pass = ""] = login === undefined ? [] : (/^([^:]+):(.*)$/.exec(login) ?? []);
   if (login !== undefined && user === "") throw new UserError(`--login ${args.login}: it is not USER:PASSWORD`);
+  return {
+    servers: args.nats.split(","),
+    name,
+    ...(creds !== undefined && { authenticator: credsAuthenticator(creds) }),
+    ...(user !== "" && { user, pass }),
+    ...(args.ca !== undefined && { tls: { ca: read("--ca", args.ca) } }),
+    reconnectTimeWait: 500,
+    pingInterval: 5_000,
+    maxPingOut: 2,
+  };
+}
+
+function read(option: string, path: string): string {
   try {
-    return await connect({
-      servers: args.nats.split(","),
-      name,
-      ...(creds !== undefined && { authenticator: credsAuthenticator(creds) }),
-      ...(user !== "" && { user, pass }),
-      ...(agentOf !== undefined && { inboxPrefix: inboxOf(agentOf) }),
-      ...(args.ca !== undefined && { tls: { ca: read("--ca", args.ca) } }),
-      maxReconnectAttempts: waits ? -1 : 3,
-      waitOnFirstConnect: waits,
-      reconnectTimeWait: 500,
-      pingInterval: 5_000,
-      maxPingOut: 2,
-      ignoreAuthErrorAbort: waits,
-    });
+    return readFileSync(path, "utf8");
   } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError(`--nats ${args.nats}: no connection (${(error as Error).message})`);
+    throw new UserError(`${option} ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
 }

@@ -17,7 +17,7 @@ import { UserError } from "../user-error.ts";
 import { ALL_KEY, groupKey, hostKey, vmKey } from "./places.ts";
 
 /** Bytes. */
-const LONGEST_DOCUMENT = 262_144;
+export const LONGEST_DOCUMENT = 262_144;
 
 /** As the control channel takes it, rules in normal form. */
 export interface Policy {

@@ -9,12 +9,14 @@ import { describeKey } from "./places.ts";
 
 const FILE = "documents.json";
 /** Bytes. */
-const LONGEST_FILE = 64 * 1_048_576;
+const LONGEST_FILE = 128 * 1_048_576;
 
+/** An entry with neither text nor error was deleted. */
 export interface KeptEntry {
   readonly revision: number;
-  /** Undefined: it was deleted. */
   readonly text?: string;
+  /** What is wrong with it. */
+  readonly error?: string;
 }
 
 export interface Kept {
@@ -31,9 +33,9 @@ export function readKept(folder: string): Kept {
     const path = join(folder, FILE);
     if (statSync(path).size > LONGEST_FILE) return NOTHING;
     const { entries = {}, own = {} } = JSON.parse(readFileSync(path, "utf8")) as Partial<Kept>;
-    for (const [key, { revision, text }] of Object.entries(entries)) {
+    for (const [key, { revision, text, error }] of Object.entries(entries)) {
       if (describeKey(key) === undefined || !Number.isSafeInteger(revision)) return NOTHING;
-      if (text !== undefined && typeof text !== "string") return NOTHING;
+      for (const given of [text, error]) if (given !== undefined && typeof given !== "string") return NOTHING;
     }
     for (const policy of Object.values(own)) parseDocument(JSON.stringify(policy));
     return { entries, own };
@@ -42,13 +44,15 @@ export function readKept(folder: string): Kept {
   }
 }
 
-/** Throws the system's error; then the former file is still there. */
+/** Throws an error; then the former file is still there. */
 export function writeKept(folder: string, kept: Kept): void {
+  const text = JSON.stringify(kept);
+  if (Buffer.byteLength(text) > LONGEST_FILE) throw new Error(`it has more than ${LONGEST_FILE} bytes`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, FILE);
   const next = `${path}.${process.pid}`;
   try {
-    writeFileSync(next, JSON.stringify(kept), { mode: 0o600, flush: true });
+    writeFileSync(next, text, { mode: 0o600, flush: true });
     renameSync(next, path);
   } catch (error) {
     rmSync(next, { force: true });

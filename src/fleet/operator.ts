@@ -1,17 +1,22 @@
 /** What an operator does with a fleet, from any machine with credentials: each function is one command (commands/fleet.ts). */
 import { JetStreamApiError, jetstream } from "@nats-io/jetstream";
-import { type KV, Kvm, KvWatchInclude } from "@nats-io/kv";
+import { type KV, type KvEntry, Kvm, KvWatchInclude } from "@nats-io/kv";
 import { type NatsConnection, RequestError } from "@nats-io/transport-node";
+import { type Fields, fieldsOf } from "../operate/fields.ts";
 import { UserError } from "../user-error.ts";
 import { parseDocument } from "./document.ts";
+import { MOST_OF_A_HOST, MOST_RECORDS } from "./known-vms.ts";
 import { askSubject, HISTORY, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
+import { readRecord, readStateKey, type StateRecord } from "./state-record.ts";
 
-/** Milliseconds without a further value of a bucket that is read. */
-const SILENCE = 1_000;
+/** Milliseconds without a further value of a bucket that is read, after which those that are missing have ended. */
+const SILENCE = 5_000;
 /** Milliseconds until an agent must have answered. */
 const PATIENCE = 3_000;
 
-export type StateRecord = Readonly<Record<string, unknown>> & { readonly host: string; readonly name: string };
+export type { StateRecord };
+/** `told`: when NATS had it from the agent, ISO 8601 by the server's clock. */
+export type ListedVm = StateRecord & { readonly told: string };
 
 /** Makes both buckets where they are missing; `replicas`: 1, 3 or 5. Throws UserError. */
 export async function initialize(connection: NatsConnection, replicas: number): Promise<void> {
@@ -23,16 +28,40 @@ export async function initialize(connection: NatsConnection, replicas: number): 
 }
 
 /** What agents told last of each VM, sorted by host and name. Throws UserError. */
-export async function listVms(connection: NatsConnection): Promise<StateRecord[]> {
+export async function listVms(connection: NatsConnection): Promise<ListedVm[]> {
   return await explained("the VMs' state cannot be read", async () => {
     const bucket = await new Kvm(jetstream(connection)).open(STATE_BUCKET);
-    const records: StateRecord[] = [];
-    for (const text of await current(bucket)) {
-      const record = readRecord(text);
-      if (record !== undefined) records.push(record);
-    }
-    return records.sort((a, b) => (a.host + a.name < b.host + b.name ? -1 : 1));
+    const records = await current(bucket);
+    return records.sort((a, b) => (`${a.host}\0${a.name}` < `${b.host}\0${b.name}` ? -1 : 1));
   });
+}
+
+/** An entry of the state bucket: what is known of a VM now; no record where it is gone. */
+export interface StateChange {
+  readonly host: string;
+  readonly name: string;
+  readonly record: ListedVm | undefined;
+}
+
+/** Follows the VMs' state, at first what is there, until `stop`. Throws UserError. */
+export async function followVms(
+  connection: NatsConnection,
+): Promise<{ readonly changes: AsyncIterable<StateChange>; stop(): void }> {
+  return await explained("the VMs' state cannot be read", async () => {
+    const entries = await (await new Kvm(jetstream(connection)).open(STATE_BUCKET)).watch();
+    async function* changes(): AsyncGenerator<StateChange> {
+      for await (const entry of entries) {
+        const place = readStateKey(entry.key);
+        if (place !== undefined) yield { ...place, record: recordOf(entry) };
+      }
+    }
+    return { changes: changes(), stop: () => entries.stop() };
+  });
+}
+
+function recordOf({ key, operation, value, created }: KvEntry): ListedVm | undefined {
+  const record = operation === "PUT" ? readRecord(key, value) : undefined;
+  return record === undefined ? undefined : { ...record, told: created.toISOString() };
 }
 
 /** The text of a document and its revision; undefined where there is none. Throws UserError. */
@@ -86,6 +115,9 @@ function overtaken(key: string, revision: number, there?: number): UserError {
   );
 }
 
+/** The agent of a host does not answer. */
+export class NoAgent extends UserError {}
+
 /** Asks one VM's softnet through its host's agent. Throws UserError. */
 export async function askVm(
   connection: NatsConnection,
@@ -93,18 +125,18 @@ export async function askVm(
   vm: string,
   method: string,
   params: object = {},
-): Promise<Readonly<Record<string, unknown>>> {
+): Promise<Fields> {
   try {
     const message = await connection.request(askSubject(host, vm), JSON.stringify({ method, params }), {
       timeout: PATIENCE,
     });
-    const answer = message.json<Readonly<Record<string, unknown>>>();
+    const answer = fieldsOf(message.json());
     if (typeof answer.error === "string") throw new UserError(answer.error);
     return answer;
   } catch (error) {
     if (error instanceof UserError) throw error;
     const isNobody = error instanceof RequestError && error.isNoResponders();
-    throw new UserError(`${host}: ${isNobody ? "no agent of this host is connected" : (error as Error).message}`);
+    throw new NoAgent(`${host}: ${isNobody ? "no agent of this host is connected" : (error as Error).message}`);
   }
 }
 
@@ -123,36 +155,35 @@ export async function findVm(connection: NatsConnection, vm: string): Promise<{ 
 }
 
 /**
- * All values of a bucket, the latest of each key. Values end and are replaced while they are read, so it may be that none is called the last one: then
- * silence is.
+ * The latest state of each VM. Values end and are replaced while they are read, so it may be that none is called the last one:
+ * then silence is.
  */
-async function current(bucket: KV): Promise<string[]> {
-  const values = new Map<string, string>();
-  if ((await bucket.status()).values === 0) return [];
+async function current(bucket: KV): Promise<ListedVm[]> {
+  const records = new Map<string, ListedVm>();
+  const ofHost = new Map<string, number>();
+  const { values, streamInfo } = await bucket.status();
+  if (values === 0) return [];
   const entries = await bucket.watch({ include: KvWatchInclude.LastValue });
   const silence = setTimeout(() => entries.stop(), SILENCE);
   try {
-    for await (const { key, operation, value, delta } of entries) {
+    for await (const entry of entries) {
       silence.refresh();
-      if (operation === "PUT") values.set(key, Buffer.from(value).toString());
-      else values.delete(key);
-      if (delta === 0) break;
+      const record = recordOf(entry);
+      if (record === undefined) records.delete(entry.key);
+      else if (records.has(entry.key)) records.set(entry.key, record);
+      else {
+        // An agent may write as many keys as it likes, but only its host's.
+        const count = ofHost.get(record.host) ?? 0;
+        if (count < MOST_OF_A_HOST && records.size < MOST_RECORDS) records.set(entry.key, record);
+        ofHost.set(record.host, count + 1);
+      }
+      // They come in their order. The last of them may have been replaced meanwhile, by one that comes later.
+      if (entry.delta === 0 || entry.revision >= streamInfo.state.last_seq) break;
     }
   } finally {
     clearTimeout(silence);
   }
-  return [...values.values()];
-}
-
-function readRecord(text: string): StateRecord | undefined {
-  try {
-    const record: unknown = JSON.parse(text);
-    if (typeof record !== "object" || record === null) return undefined;
-    const { host, name } = record as { host?: unknown; name?: unknown };
-    return typeof host === "string" && typeof name === "string" ? (record as StateRecord) : undefined;
-  } catch {
-    return undefined; // an agent of another version
-  }
+  return [...records.values()];
 }
 
 async function explained<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -1,10 +1,11 @@
 /**
  * One VM of the agent's host, through its control socket: gives it the policy that it should have, asks what it does, and passes its
- * events on. Everything is done one after the other, each by a connection of its own but the events: a softnet that
+ * events on. Everything is done one after the other on one connection, but the events, which have their own: a softnet that
  * was started anew is met as a new one.
  */
 import { type Answer, ControlClient } from "../control/client.ts";
-import { askOne } from "../operate/ask.ts";
+import { fieldsOf } from "../operate/fields.ts";
+import { KeptLine } from "../operate/kept-line.ts";
 import { UserError } from "../user-error.ts";
 import type { Policy, Wanted } from "./document.ts";
 
@@ -12,45 +13,74 @@ import type { Policy, Wanted } from "./document.ts";
 const PATIENCE = 5_000;
 /** Methods that may be asked from anywhere in the fleet: none of them changes anything. */
 const QUESTIONS = ["softnet.status", "softnet.explain", "softnet.names", "softnet.policy.get", "softnet.limits.get"];
+/** Seconds by which two estimates of when a softnet was started may differ. */
+const SAME_START = 3;
 
 export interface VmState {
   readonly status: Answer | undefined;
-  /** The revision that is in force; 0 = none of the fleet's. */
+  /** The revision that is in force, and its document's key; 0 and undefined = none of the fleet's. */
   readonly inForce: number;
+  readonly document: string | undefined;
+  /** Since when, ISO 8601, by this host's clock. */
+  readonly since: string | undefined;
   /** Why the wanted one is not. */
   readonly error: string | undefined;
+  /** Why it could not be asked. */
+  readonly silent: string | undefined;
 }
 
 export class VmLink {
   readonly path: string;
+  readonly #line: KeptLine;
   #inForce = 0;
+  #document: string | undefined;
+  #since: string | undefined;
   #error: string | undefined;
   #status: Answer | undefined;
-  /** When that softnet was started, to the second, so that another one is noticed. */
+  #silent: string | undefined;
+  /** When that softnet was started, in seconds on a clock that nobody sets, so that another one is noticed. */
   #started = 0;
   #busy: Promise<void> = Promise.resolve();
   #events: ControlClient | undefined;
 
   constructor(path: string) {
     this.path = path;
+    this.#line = new KeptLine(path, PATIENCE);
   }
 
   get state(): VmState {
-    return { status: this.#status, inForce: this.#inForce, error: this.#error };
+    return {
+      status: this.#status,
+      inForce: this.#inForce,
+      document: this.#document,
+      since: this.#since,
+      error: this.#error,
+      silent: this.#silent,
+    };
   }
 
-  /** Asks how it is; undefined where it does not say. Another softnet than before has nothing of the fleet's in force. */
-  async look(): Promise<Answer | undefined> {
-    const asked = await askOne(this.path, "softnet.status", {}, PATIENCE);
-    this.#status = "answer" in asked ? asked.answer : undefined;
-    if (this.#status === undefined) return undefined;
-    const started = Math.round(Date.now() / 1000) - Number(this.#status.uptime);
-    if (Math.abs(started - this.#started) > 3) {
-      this.#started = started;
-      this.#inForce = 0;
-      this.#error = undefined;
+  /**
+   * Asks how it is; undefined where it does not say. Another softnet than before has nothing of the fleet's in force. `gone`: nothing
+   * listens there any more.
+   */
+  async look(): Promise<{ readonly status: Answer | undefined; readonly gone: boolean }> {
+    const asked = await this.#line.ask("softnet.status");
+    if ("error" in asked) {
+      this.#status = undefined;
+      this.#silent = asked.error;
+      return { status: undefined, gone: asked.gone };
     }
-    return this.#status;
+    const { answer: status } = asked;
+    this.#status = status;
+    this.#silent = undefined;
+    const started = performance.now() / 1000 - Number(status.uptime);
+    if (!(Math.abs(started - this.#started) <= SAME_START)) {
+      this.#started = started;
+      this.#forget();
+    }
+    const { since } = fieldsOf(status.policy);
+    if (typeof since === "string" && since.length < 40) this.#since = since;
+    return { status, gone: false };
   }
 
   /** What it has now, as the fleet would say it. Throws UserError. */
@@ -61,10 +91,14 @@ export class VmLink {
     return { allow: texts(allow), block: texts(block), limits: texts(limits) };
   }
 
-  /** Puts a policy into force, unless it is. What refuses it is kept for `state`. */
-  apply({ policy, revision }: Wanted): Promise<void> {
-    this.#busy = this.#busy.then(async () => {
-      if (policy === undefined || this.#inForce === revision) return;
+  /**
+   * Puts a policy into force, unless it is. `wanted` is called when its turn has come, so that of many changes only the last one
+   * is set. What refuses it is kept for `state`. Resolves with whether it was put into force, or refused.
+   */
+  apply(wanted: () => Wanted): Promise<"changed" | "refused" | "kept"> {
+    const done = this.#busy.then(async () => {
+      const { policy, revision, key } = wanted();
+      if (policy === undefined || this.#inForce === revision) return "kept";
       try {
         if (policy instanceof UserError) throw policy;
         const { allow, block, limits } = policy;
@@ -72,13 +106,21 @@ export class VmLink {
         await this.#ask("softnet.policy.set", { allow, block, isolation, desiredRevision: revision });
         await this.#ask("softnet.limits.set", { limits });
         this.#inForce = revision;
+        this.#document = key;
+        this.#since = new Date().toISOString();
         this.#error = undefined;
+        return "changed";
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         this.#error = error.message;
+        return "refused";
       }
     });
-    return this.#busy;
+    this.#busy = done.then(
+      () => {},
+      () => {},
+    );
+    return done;
   }
 
   /** Answers a question from the fleet. Throws UserError. */
@@ -107,16 +149,24 @@ export class VmLink {
       this.#events?.close();
       this.#events = undefined;
     }
-    if (hears) this.#inForce = 0;
+    if (hears) this.#forget();
     return hears;
   }
 
   close(): void {
+    this.#line.close();
     this.#events?.close();
   }
 
+  #forget(): void {
+    this.#inForce = 0;
+    this.#document = undefined;
+    this.#since = undefined;
+    this.#error = undefined;
+  }
+
   async #ask(method: string, params: object): Promise<Answer> {
-    const asked = await askOne(this.path, method, params, PATIENCE);
+    const asked = await this.#line.ask(method, params);
     if ("answer" in asked) return asked.answer;
     throw new UserError(asked.error);
   }

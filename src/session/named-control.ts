@@ -5,6 +5,10 @@
  * Started by root, the folder is in the registry's, where only root can make one. It stays, empty, when softnet ends,
  * because softnet is not root then; the next one of that name takes it over. Started by another user, also through sudo or
  * the SUID bit, it is in that user's runtime folder, and is made with that user's rights.
+ *
+ * With `--control-group` root lets one more group through the folder. Everybody else is kept out by the folder, so the socket
+ * in it may be open to all. The softnet could not give the socket a group that it is not in, and a folder with the set-group-ID
+ * bit, which would, may not be made in softnet@.service (RestrictSUIDSGID=).
  */
 import { chmodSync, chownSync, lstatSync, mkdirSync, rmdirSync, type Stats, unlinkSync } from "node:fs";
 import { dirname } from "node:path";
@@ -17,9 +21,17 @@ import type { SessionArguments } from "./options.ts";
 import { prepareRegistry } from "./registry-entry.ts";
 import type { SessionSystem } from "./system.ts";
 
+/** Modes of the VM's folder: its owner's alone; or a group may also pass through it, and see nothing of what is there. */
+const OWNER_ONLY = 0o700;
+const THROUGH_GROUP = 0o710;
+/** Mode of the socket in such a folder. */
+const FOR_ALL = 0o666;
+
 export interface NamedControl {
   /** The socket's path, for `--control-socket`. */
   readonly path: string;
+  /** To be called once the socket is there: opens it to the group that may use it. Throws UserError. */
+  listening(): void;
   /** Removes the folder, as far as the rights that are left allow it. */
   close(): void;
 }
@@ -32,20 +44,23 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * when a softnet of this name runs.
  */
 export function openNamedControl(
-  { name, controlSocket }: Pick<SessionArguments, "name" | "controlSocket">,
-  system: Pick<SessionSystem, "registry" | "isListening" | "userRuntime">,
+  { name, controlSocket, controlGroup }: Pick<SessionArguments, "name" | "controlSocket" | "controlGroup">,
+  system: Pick<SessionSystem, "registry" | "isListening" | "userRuntime" | "findGroup">,
   privileges: Pick<PrivilegeWalk, "caller" | "target" | "asTarget">,
   environment: Environment = process.env,
 ): NamedControl | undefined {
-  if (name === undefined || controlSocket !== undefined) return undefined;
   const { caller, target } = privileges;
+  const isByItself = name !== undefined && controlSocket === undefined;
+  if (controlGroup !== undefined) refuseGroup(controlGroup, isByItself, caller.kind === "root");
+  if (!isByItself) return undefined;
   if (caller.kind === "root") {
     const { registry } = system;
     if (registry === undefined) throw unplaced(name, "there is no folder for it on this system");
     prepareRegistry(registry);
     const vms = systemVms(registry.directory);
     makeFolder(name, vms, 0o755, registry.owner);
-    return make(name, vms, system, target);
+    const gid = controlGroup === undefined ? undefined : groupOf(controlGroup, system);
+    return make(name, vms, system, { ...target, mayUse: gid });
   }
   return privileges.asTarget(() => {
     const runtime = system.userRuntime?.(environment, target.uid);
@@ -56,12 +71,24 @@ export function openNamedControl(
   });
 }
 
+function refuseGroup(group: string, isByItself: boolean, isRoot: boolean): void {
+  const refusal = (words: string): UserError => new UserError(`--control-group ${group}: ${words}`);
+  if (!isByItself) throw refusal("it is for the control socket that --name makes: give --name and no --control-socket");
+  if (!isRoot) throw refusal("only root itself may give a group; leave it out");
+}
+
+function groupOf(group: string, { findGroup }: Pick<SessionSystem, "findGroup">): number {
+  const gid = findGroup?.(group);
+  if (gid !== undefined) return gid;
+  throw new UserError(`--control-group ${group}: there is no such group; give a name or a number`);
+}
+
 /** The VM's own folder. With `owner`, which only root can give, it is that user's afterwards. */
 function make(
   name: string,
   vms: string,
   { isListening }: Pick<SessionSystem, "isListening">,
-  owner?: { readonly uid: number; readonly gid: number },
+  owner?: { readonly uid: number; readonly gid: number; readonly mayUse: number | undefined },
 ): NamedControl {
   const path = namedControl(vms, name);
   const folder = dirname(path);
@@ -79,12 +106,15 @@ function make(
     if (!lstatSync(folder).isDirectory()) throw new Error(`${folder} is not a folder; remove it`);
     removeLeftover(path);
     // By path, which is safe in a folder that nobody else writes to.
-    if (owner !== undefined) chownSync(folder, owner.uid, owner.gid);
-    chmodSync(folder, 0o700);
+    if (owner !== undefined) chownSync(folder, owner.uid, owner.mayUse ?? owner.gid);
+    chmodSync(folder, owner?.mayUse === undefined ? OWNER_ONLY : THROUGH_GROUP);
   } catch (error) {
     throw unplaced(name, (error as Error).message);
   }
-  return { path, close: () => removeFolder(folder) };
+  const listening = (): void => {
+    if (owner?.mayUse !== undefined) openToThoseInside(name, path);
+  };
+  return { path, listening, close: () => removeFolder(folder) };
 }
 
 /** The folder of all names; it must be its owner's alone to write to. */
@@ -104,6 +134,15 @@ function makeFolder(name: string, vms: string, mode: number, owner: number): voi
   }
   if (stats.isDirectory() && stats.uid === owner && (stats.mode & OTHERS_MAY_WRITE) === 0) return;
   throw unplaced(name, `${vms} is no folder, or other users may write to it; remove it`);
+}
+
+/** The path is in a folder that nobody else writes to. */
+function openToThoseInside(name: string, path: string): void {
+  try {
+    chmodSync(path, FOR_ALL);
+  } catch (error) {
+    throw unplaced(name, (error as Error).message);
+  }
 }
 
 /** A socket whose softnet was killed. */

@@ -28,6 +28,8 @@ export interface GuardArguments extends PolicyArguments {
 export interface SessionArguments extends GuardArguments {
   /** The VM's name for people; also where its control socket is (named-control.ts). */
   readonly name?: string;
+  /** A group whose members may also use the control socket that the name makes; root's alone to give. */
+  readonly controlGroup?: string;
   /** For `softnet fleet`. */
   readonly label?: readonly string[];
   readonly vmFd?: number;

@@ -14,7 +14,7 @@ import type { BindingChange } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
 import { policyAdvice } from "../policy/advice.ts";
 import { rulesInForce } from "../policy/families.ts";
-import type { Rule } from "../policy/rule.ts";
+import { formatRule, type Rule } from "../policy/rule.ts";
 import type { ByteStream } from "../ports/byte-stream.ts";
 import type { Counters } from "../relay/counters.ts";
 import { DIRECTION_NAMES, type Direction } from "../relay/direction.ts";
@@ -69,6 +69,9 @@ export class SessionControl {
   readonly #changedBy = { control: 0, file: 0 };
   /** Where the one in force is from. */
   #source: PolicySource;
+  /** Since when, in milliseconds since 1970; for people. */
+  #since = Date.now();
+  #applied: readonly Rule[];
   /** Changes that are not logged yet, and flows that they ended. */
   #changes = 0;
   #ended = 0;
@@ -79,6 +82,7 @@ export class SessionControl {
     const { system, guard, log } = options;
     this.#options = options;
     this.#started = system.clock();
+    this.#applied = options.rules;
     this.#source = options.given.policy === undefined ? "options" : "file";
     this.#advice = policyAdvice(guard.rules, guard.gateway, options.given.ipv6 ?? false);
     this.#policy = new LivePolicy(options.rules, (rules) => this.#apply(rules), options.given.ipv6);
@@ -185,7 +189,9 @@ export class SessionControl {
     guard.advance(system.clock()); // flows that are over are none that it ends
     const ended = guard.setRules(rules);
     this.#options.onPolicy();
+    if (this.#source !== this.#by || !isSame(this.#applied, rules)) this.#since = Date.now();
     this.#source = this.#by;
+    this.#applied = rules;
     this.#changes++;
     this.#changedBy[this.#by]++;
     this.#ended += ended;
@@ -268,6 +274,7 @@ export class SessionControl {
       ipv6: given.ipv6 ?? false,
       file: given.policy ?? null,
       source: this.#source,
+      since: this.#since,
       lists: this.#policy.lists,
       lane: lane.describe(),
       limits: limits.describe(),
@@ -276,6 +283,14 @@ export class SessionControl {
       uptime: Math.floor((time - this.#started) / 1e6),
     });
   }
+}
+
+/** Whether two lists have the same rules in the same order; a controller may set what holds already. */
+function isSame(one: readonly Rule[], other: readonly Rule[]): boolean {
+  if (one.length !== other.length) return false;
+  return one.every(
+    (rule, index) => rule.action === other[index]!.action && formatRule(rule) === formatRule(other[index]!),
+  );
 }
 
 /** What is wrong on the host, where the network knows that and something is. */

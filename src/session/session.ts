@@ -182,6 +182,7 @@ export class Session {
     const recording = this.#openRecording();
     if (vm instanceof ListeningPort) vm.listen(); // as late as the recording: a path that the caller names
     this.#control?.open();
+    this.#named?.listening();
     this.#logOpened(vm, network, guard, onStatus);
     this.#relay = new SessionRelay({
       vm,

@@ -28,6 +28,8 @@ export interface State {
   readonly file: string | null;
   /** Where the policy in force is from. */
   readonly source: PolicySource;
+  /** Milliseconds since 1970, of the last change of the rules or their source. */
+  readonly since: number;
   readonly lists: PolicyLists;
   /** What the express lane says of itself. */
   readonly lane: object;
@@ -60,6 +62,7 @@ export function describeState(state: State): object {
       stateful: guard.stateful,
       file: state.file,
       source: state.source,
+      since: new Date(state.since).toISOString(),
     },
     host: { notices: network.host?.notices ?? [] },
     flows: { inUse: guard.flows, limit: MOST_FLOWS },

@@ -53,6 +53,8 @@ export interface SessionSystem {
    * missing. Absent where a system has none.
    */
   userRuntime?(environment: Readonly<Record<string, string | undefined>>, uid: number): string;
+  /** A group's number, by its name or number. Absent where a system has no `--control-group`. */
+  findGroup?(text: string): number | undefined;
   /** Listens at `--control-socket` with the rights that the process has now. Throws UserError. */
   listenForControl(path: string, onClient: (stream: ByteStream) => void): ControlListener;
   /** What a user should know about the ports that were opened, and about options without effect here. */

@@ -17,13 +17,21 @@ export const CONTENT_TYPES: Readonly<Record<ExpositionFormat, string>> = {
 export const LONGEST_LABEL = 256;
 
 export class Exposition {
+  readonly #families: readonly MetricFamily[];
+  readonly #subject: string;
   /** Lines without their ends, by the family's name. */
   readonly #lines = new Map<string, string[]>();
 
+  /** `families`: all that there may be; `subject`: the name of the label that says whose a sample is. */
+  constructor(families: readonly MetricFamily[] = METRIC_FAMILIES, subject = "vm") {
+    this.#families = families;
+    this.#subject = subject;
+  }
+
   /** `values`: of the family's labels, in their order; `value`: a number as text where 2^53 may be exceeded. */
-  add(family: MetricFamily, vm: string, values: readonly string[], value: number | string): void {
+  add(family: MetricFamily, whose: string, values: readonly string[], value: number | string): void {
     const labels = family.labels.map((label, index) => `,${label.name}="${escapeLabel(values[index] ?? "")}"`);
-    const line = `${sampleName(family)}{vm="${escapeLabel(vm)}"${labels.join("")}} ${value}`;
+    const line = `${sampleName(family)}{${this.#subject}="${escapeLabel(whose)}"${labels.join("")}} ${value}`;
     const lines = this.#lines.get(family.name);
     if (lines === undefined) this.#lines.set(family.name, [line]);
     else lines.push(line);
@@ -32,7 +40,7 @@ export class Exposition {
   /** All samples, each family once; families without a sample are left out. */
   render(format: ExpositionFormat): string {
     const parts: string[] = [];
-    for (const family of METRIC_FAMILIES) {
+    for (const family of this.#families) {
       const lines = this.#lines.get(family.name);
       if (lines !== undefined) parts.push(head(family, format), ...lines.map((line) => `${line}\n`));
     }

@@ -14,7 +14,7 @@ export interface MetricFamily {
   readonly name: string;
   readonly type: MetricType;
   readonly help: string;
-  /** Beside `vm`, in their order. */
+  /** Beside the one that says whose a sample is (`vm`), in their order. */
   readonly labels: readonly MetricLabel[];
 }
 

@@ -53,7 +53,17 @@ test("status, explain and what get says agree with what happens", async (t) => {
   assert.equal(status.gateway, "192.168.64.1");
   assert.equal(status.binding.address, "192.168.64.9");
   assert.equal(status.binding.origin, "static");
-  assert.deepEqual(status.policy, { ruleCount: 2, stateful: true, file: null, source: "options" });
+  const { since, ...policy } = status.policy;
+  assert.deepEqual(policy, { ruleCount: 2, stateful: true, file: null, source: "options" });
+  assert.match(since, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  const set = ask("softnet.policy.set", { allow: ["out 10.0.0.0/8:80"], block: ["@metadata"], isolation: "keep" });
+  await controller.ask(set);
+  const { policy: changed } = parsed(await controller.ask(ask("softnet.status")));
+  assert.equal(changed.source, "control");
+  assert.ok(changed.since > since);
+  await controller.ask(set);
+  const { policy: again } = parsed(await controller.ask(ask("softnet.status")));
+  assert.equal(again.since, changed.since, "what holds already was set again");
   assert.deepEqual(status.flows, { inUse: 1, limit: 32_768 });
   assert.equal(status.counters.egress.frames, 1);
   assert.deepEqual(status.counters.egress.drops, { "policy.destination": 1 });

@@ -30,7 +30,7 @@ test("softnet ctl: tables for people, JSON for programs", READABLE, async (t) =>
   await isDropped(running, udp(0x08080808));
   const status = ctl("status");
   assert.equal(status.stderr, "");
-  assert.match(status.stdout, /^policy +1 rule, stateless, by options$/m);
+  assert.match(status.stdout, /^policy +1 rule, stateless, by options, since \d{4}-\S+Z$/m);
   assert.match(status.stdout, /^VM +02:00:00:00:00:11, 192\.168\.64\.9, static$/m);
   assert.match(status.stdout, /^ +1 +policy\.block +a/m);
   assert.equal(JSON.parse(ctl("status", "--json").stdout).policy.ruleCount, 1);

@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { AGENT_FAMILIES } from "../../src/fleet/agent-metrics.ts";
 import { METRIC_FAMILIES, sampleName } from "../../src/telemetry/metric-families.ts";
 import { needs, pathOf } from "../support/tools.ts";
 
@@ -13,17 +14,27 @@ const read = (path: string): string => readFileSync(join(ROOT, path), "utf8");
 const page = read("docs/metrics.md");
 const PACKAGED = join(ROOT, "packaging/prometheus");
 
-test("each series stands in the page, with its type and labels, and no other does", () => {
-  const rows = [...page.matchAll(/^\| `([a-z_]+)` \| (counter|gauge|info) \| ([^|]*)\|/gm)];
-  assert.deepEqual(
-    rows.map(([, name, type, labels]) => [name, type, [...labels!.matchAll(/`([a-z]+)`/g)].map((match) => match[1])]),
-    METRIC_FAMILIES.map((family) => [sampleName(family), family.type, family.labels.map(({ name }) => name)]),
-  );
+/** The agent of a fleet has a page of its own. */
+const PAGES = [
+  [page, METRIC_FAMILIES],
+  [read("docs/fleet.md"), AGENT_FAMILIES],
+] as const;
+
+test("each series stands in its page, with its type and labels, and no other does", () => {
+  for (const [text, families] of PAGES) {
+    const rows = [...text.matchAll(/^\| `([a-z_]+)` \| (counter|gauge|info) \| ([^|]*)\|/gm)];
+    assert.deepEqual(
+      rows.map(([, name, type, labels]) => [name, type, [...labels!.matchAll(/`([a-z]+)`/g)].map((match) => match[1])]),
+      families.map((family) => [sampleName(family), family.type, family.labels.map(({ name }) => name)]),
+    );
+  }
 });
 
 test("each word that a label may have stands in the page; drop reasons have their own", () => {
-  for (const { name, words = [] } of METRIC_FAMILIES.flatMap(({ labels }) => labels)) {
-    if (name !== "reason") for (const word of words) assert.ok(page.includes(`\`${word}\``), `${name} ${word}`);
+  for (const [text, families] of PAGES) {
+    for (const { name, words = [] } of families.flatMap(({ labels }) => labels)) {
+      if (name !== "reason") for (const word of words) assert.ok(text.includes(`\`${word}\``), `${name} ${word}`);
+    }
   }
 });
 

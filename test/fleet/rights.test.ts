@@ -77,6 +77,9 @@ test("an agent's credentials speak for its own host alone, and set no policy", N
   const stream = jetstream(h1);
   await stream.publish("$KV.softnet_state.h1.one", '{"host":"h1","name":"one"}');
   assert.equal((await listVms(admin)).length, 1);
+  await stream.publish("$KV.softnet_state.h1.two", '{"host":"h2","name":"db"}');
+  const told = (await listVms(admin)).map((record) => `${record.host}/${record.name}`);
+  assert.deepEqual(told, ["h1/one", "h1/two"], "whose a record is, its key says");
   const others = ["$KV.softnet_state.h2.one", "$KV.softnet_policy.all", "$KV.softnet_policy.host.h1"];
   const spoken = [...others, "softnet.event.h2.one", "softnet.ask.h2.one"];
   for (const subject of spoken) h1.publish(subject, DOCUMENT);
@@ -86,6 +89,6 @@ test("an agent's credentials speak for its own host alone, and set no policy", N
   for (const subject of [...spoken, ...heard]) {
     await until(`${subject} is refused`, () => refused.some((text) => text.includes(`"${subject}"`)) || undefined);
   }
-  assert.equal((await listVms(admin)).length, 1);
+  assert.equal((await listVms(admin)).length, 2);
   assert.equal((await getDocument(admin, "all"))?.text, DOCUMENT);
 });

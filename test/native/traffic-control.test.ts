@@ -21,7 +21,7 @@ afterEach(() => leave());
 
 const index = (): number => libc.if_nametoindex("card");
 const tc = (...words: readonly string[]): string => execFileSync("tc", words, { encoding: "utf8" });
-const programs = () => loadPrograms(libc, { vm: index(), relay: 77, network: 78 }, () => "not asked for").vm;
+const programs = () => loadPrograms(libc, { vm: index(), relay: 77, network: 78 }, false, () => "not asked for").vm;
 
 test("a clsact that is there already is used: each end has its own program", skip, () => {
   assert.equal(hasClsact(libc, index()), false);

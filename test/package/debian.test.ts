@@ -19,7 +19,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT } from "../support/patience.ts";
 import { needs, run } from "../support/tools.ts";
 
-const UNITS = ["softnet@.service", "softnet-metrics.service"];
+const UNITS = ["softnet-fleet-agent.service", "softnet-metrics.service", "softnet@.service"];
 const UNIT_FOLDER = "lib/systemd/system";
 /** Every command, softnet itself first, with the long names of its options. */
 const COMMANDS = [program(), ...commandsOf(program())].map((command) => ({
@@ -61,6 +61,9 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
         "usr/share/doc/softnet/changelog.Debian.gz",
         "usr/share/doc/softnet/changelog.gz",
         "usr/share/doc/softnet/copyright",
+        "usr/lib/sysusers.d/softnet.conf",
+        "usr/share/doc/softnet/examples/fleet.conf",
+        "usr/share/doc/softnet/examples/nats.conf",
         "usr/share/doc/softnet/examples/softnet.conf",
         "usr/share/doc/softnet/examples/web1.conf",
         "usr/share/fish/vendor_completions.d/softnet.fish",
@@ -69,7 +72,7 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
         "usr/share/zsh/vendor-completions/_softnet",
       ].toSorted(),
     );
-    assert.ok(statSync(join(root, "etc/softnet/vms")).isDirectory());
+    for (const name of ["vms", "fleet"]) assert.ok(statSync(join(root, "etc/softnet", name)).isDirectory());
     assert.ok(names.includes("usr/share/doc/softnet/docs/service.md"));
   });
 

@@ -1,6 +1,16 @@
 /** The folder of a named VM's control socket: whose it is, what is replaced, and what is refused. */
 import assert from "node:assert/strict";
-import { chmodSync, chownSync, existsSync, lstatSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -14,6 +24,7 @@ import { needsRoot } from "../support/tools.ts";
 
 const USER = 64_001;
 const OTHER = 64_002;
+const GROUP = 64_003;
 const skip = needsRoot();
 
 function scene(t: TestContext) {
@@ -25,11 +36,12 @@ function scene(t: TestContext) {
     registry: registryIn(directory),
     isListening: (path: string) => isListening(linuxUnix(libc!), path),
     userRuntime: () => runtime,
+    findGroup: (text: string) => (text === "fleet" ? GROUP : undefined),
   };
-  const open = (name: string | undefined, kind: Caller["kind"], uid = USER, controlSocket?: string) => {
+  const open = (name: string | undefined, kind: Caller["kind"], uid = USER, more: object = {}) => {
     const target = { uid, gid: uid };
     const privileges = { caller: { kind, ...target }, target, asTarget: <T>(action: () => T) => actAs(target, action) };
-    const given = { ...(name !== undefined && { name }), ...(controlSocket !== undefined && { controlSocket }) };
+    const given = { ...(name !== undefined && { name }), ...more };
     return openNamedControl(given, system, privileges);
   };
   return { directory, runtime, system, open };
@@ -105,6 +117,49 @@ test("a folder that others may write to, or a link, is not used", skip, (t) => {
 test("without a name, or with a path of the user's own, nothing is made", skip, (t) => {
   const { directory, open } = scene(t);
   assert.equal(open(undefined, "root"), undefined);
-  assert.equal(open("web", "root", USER, "/tmp/x.ctl"), undefined);
+  assert.equal(open("web", "root", USER, { controlSocket: "/tmp/x.ctl" }), undefined);
   assert.ok(!existsSync(directory));
+});
+
+test(
+  "a group that root gives may use the socket; nobody else may, and the next softnet without it closes it",
+  skip,
+  async (t) => {
+    const { open } = scene(t);
+    const named = open("web", "root", USER, { controlGroup: "fleet" })!;
+    const folder = dirname(named.path);
+    chmodSync(dirname(dirname(dirname(folder))), 0o755); // the test's own
+    const close = await actAs({ uid: USER, gid: USER }, () => listenAt(t, named.path));
+    chmodSync(named.path, 0o600);
+    const mayAsk = (uid: number, gid: number): boolean =>
+      actAs({ uid, gid }, () => {
+        try {
+          return closeSync(openSync(named.path, "r+")) === undefined;
+        } catch (error) {
+          return (error as NodeJS.ErrnoException).code === "ENXIO"; // a socket that could be connected to
+        }
+      });
+    assert.equal(mayAsk(OTHER, GROUP), false, "not before it is opened");
+    actAs({ uid: USER, gid: USER }, () => named.listening());
+    assert.equal(`${describe(folder)} ${lstatSync(folder).gid}`, `${USER} 710 ${GROUP}`);
+    assert.deepEqual([mayAsk(USER, USER), mayAsk(OTHER, GROUP), mayAsk(OTHER, OTHER)], [true, true, false]);
+    await close();
+    open("web", "root");
+    assert.equal(`${describe(folder)} ${lstatSync(folder).gid}`, `${USER} 700 ${USER}`);
+  },
+);
+
+test("a group is root's to give, must be there, and is for the socket that the name makes", skip, (t) => {
+  const { open, directory } = scene(t);
+  const controlGroup = "fleet";
+  for (const kind of ["sudo", "suid"] as const) {
+    assert.throws(() => open("web", kind, USER, { controlGroup }), {
+      message: /^--control-group fleet: only root itself/,
+    });
+  }
+  const own = { controlGroup, controlSocket: "/tmp/x.ctl" };
+  assert.throws(() => open("web", "root", USER, own), { message: /give --name and no --control-socket$/ });
+  assert.throws(() => open(undefined, "root", USER, { controlGroup }), { message: /give --name and no/ });
+  assert.throws(() => open("web", "root", USER, { controlGroup: "x" }), { message: /there is no such group/ });
+  assert.ok(!existsSync(join(directory, "vms", "web")));
 });

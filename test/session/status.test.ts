@@ -46,6 +46,7 @@ function stateOf(guard: Guard, ipv6: boolean): Record<string, unknown> {
     ...named,
     file: null,
     source: "options" as const,
+    since: Date.UTC(2026, 10, 29),
     lists,
     lane: { state: "none" },
     limits: {},

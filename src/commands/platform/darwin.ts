@@ -12,6 +12,7 @@ import { writableNow } from "../../native/darwin/ready.ts";
 import { loadRegistryCalls } from "../../native/darwin/registry-calls.ts";
 import { darwinFeatures, systemName } from "../../native/darwin/release.ts";
 import { loadSystemConfiguration } from "../../native/darwin/systemconfiguration.ts";
+import { findGroup } from "../../native/linux/accounts.ts";
 import type { Network } from "../../networks/network.ts";
 import { setLeaseTime } from "../../networks/vmnet/lease-time.ts";
 import { loadVmnetNative } from "../../networks/vmnet/native.ts";
@@ -68,6 +69,7 @@ export function darwinPlatform(options: DarwinOptions = {}): Platform {
     takeControlDescriptor: ({ controlFd }) =>
       controlFd === undefined ? undefined : new SocketStream(unix, takeControlDescriptor(unix, controlFd)),
     isListening: (path) => isListening(unix, path),
+    findGroup: (text) => findGroup(libc, text),
     listenForControl: (path, onClient) => new SocketListener(unix, "--control-socket", path, onClient),
     advice: () => [],
   };

@@ -2,6 +2,7 @@
 import { AttachedPort } from "../../attach/port.ts";
 import { formatPrefix, prefixOf } from "../../host/prefix.ts";
 import { DEFAULT_CONNECTIONS } from "../../host/table.ts";
+import { findGroup } from "../../native/linux/accounts.ts";
 import { makeBootAlarm } from "../../native/linux/boot-alarm.ts";
 import { bootClock } from "../../native/linux/clock.ts";
 import { type LinuxLibc, loadLibc } from "../../native/linux/libc.ts";
@@ -63,6 +64,7 @@ export function linuxPlatform(libc: LinuxLibc = loadLibc()): Platform {
       controlFd === undefined ? undefined : new UnixStream(libc, takeControlDescriptor(unix, controlFd)),
     isListening: (path) => isListening(unix, path),
     userRuntime,
+    findGroup: (text) => findGroup(libc, text),
     listenForControl: (path, onClient) => new StreamListener(libc, "--control-socket", path, onClient),
     advice,
   };

@@ -3,11 +3,11 @@ import { lstatSync, unlinkSync } from "node:fs";
 import { UserError } from "../../user-error.ts";
 
 /** Removes it where it is a socket of this user's. Throws UserError for all else. */
-export function removeLeftover(path: string): void {
+export function removeLeftover(path: string, option: string): void {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket() || found.uid !== process.geteuid!()) {
-    throw new UserError(`--listen unix:${path}: exists already, and is no socket of this user's; choose another path`);
+    throw new UserError(`${option} unix:${path}: exists already, and is no socket of this user's; choose another path`);
   }
   unlinkSync(path);
 }

@@ -25,8 +25,12 @@ export interface MetricsServer {
   close(): Promise<void>;
 }
 
-/** Resolves once it listens. Throws UserError. */
-export async function serveMetrics(address: ListenAddress, gather: () => Promise<Exposition>): Promise<MetricsServer> {
+/** Resolves once it listens. Throws UserError, which names the option. */
+export async function serveMetrics(
+  address: ListenAddress,
+  gather: () => Promise<Exposition>,
+  option = "--listen",
+): Promise<MetricsServer> {
   const current = shared(gather);
   const names = "port" in address ? hostsOf(address) : undefined;
   const server = createServer(
@@ -45,7 +49,7 @@ export async function serveMetrics(address: ListenAddress, gather: () => Promise
   );
   server.maxConnections = MOST_CONNECTIONS;
   server.setTimeout(REQUEST_WITHIN, (socket) => socket.destroy());
-  await listen(server, address);
+  await listen(server, address, option);
   return {
     close: () =>
       new Promise((resolve) => {
@@ -100,7 +104,7 @@ function shared(gather: () => Promise<Exposition>): () => Promise<Exposition> {
   };
 }
 
-async function listen(server: Server, address: ListenAddress): Promise<void> {
+async function listen(server: Server, address: ListenAddress, option: string): Promise<void> {
   const attempt = (): Promise<void> =>
     new Promise((resolve, reject) => {
       server.once("error", reject);
@@ -112,13 +116,13 @@ async function listen(server: Server, address: ListenAddress): Promise<void> {
   try {
     await attempt().catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== "EADDRINUSE" || !("path" in address) || (await isAlive(address.path))) throw error;
-      removeLeftover(address.path);
+      removeLeftover(address.path, option);
       await attempt();
     });
   } catch (error) {
     if (error instanceof UserError) throw error;
     const where = "path" in address ? `unix:${address.path}` : `${address.host}:${address.port}`;
-    throw new UserError(`--listen ${where}: ${describe(error as NodeJS.ErrnoException)}`);
+    throw new UserError(`${option} ${where}: ${describe(error as NodeJS.ErrnoException)}`);
   }
 }
 
