@@ -6,7 +6,7 @@ import { type Fields, fieldsOf } from "../operate/fields.ts";
 import { UserError } from "../user-error.ts";
 import { parseDocument } from "./document.ts";
 import { MOST_OF_A_HOST, MOST_RECORDS } from "./known-vms.ts";
-import { askSubject, HISTORY, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
+import { askSubject, HISTORY, isFleetName, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
 import { type ListedVm, readRecord, readStateKey, type StateChange } from "./state-record.ts";
 
 /** Milliseconds without a further value of a bucket that is read. */
@@ -131,10 +131,13 @@ export async function askVm(
 
 /** The host of a VM; `vm` may be HOST/NAME. Throws UserError where there is none, or several. */
 export async function findVm(connection: NatsConnection, vm: string): Promise<{ host: string; name: string }> {
-  const [host, name] = vm.includes("/") ? vm.split("/", 2) : [undefined, vm];
-  if (host !== undefined) return { host, name: name! };
+  const [host, name = "", more] = vm.includes("/") ? vm.split("/") : [undefined, vm];
+  if (more !== undefined || !isFleetName(name) || (host !== undefined && !isFleetName(host))) {
+    throw new UserError(`${JSON.stringify(vm.slice(0, 80))} is no VM: give NAME or HOST/NAME`);
+  }
+  if (host !== undefined) return { host, name };
   const found = (await listVms(connection)).filter((record) => record.name === name);
-  if (found.length === 1) return { host: found[0]!.host, name: name! };
+  if (found.length === 1) return { host: found[0]!.host, name };
   const where = found.map((record) => `${record.host}/${name}`).join(", ");
   throw new UserError(
     found.length === 0
