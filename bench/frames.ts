@@ -1,5 +1,6 @@
 /** The frames that are forwarded: plain UDP of the VM's to a globally routable address, which the whole guard looks at. */
 import { ETHERNET_HEADER, emitEthernet, putEthernet, TYPE_IPV4 } from "../src/wire/ethernet.ts";
+import { emitUdpFrame6 } from "../src/wire/frame-6.ts";
 import { IPV4_HEADER, PROTOCOL_TCP, putIPv4Header } from "../src/wire/ipv4.ts";
 import { putTcp, TCP_HEADER, TCP_SYN } from "../src/wire/tcp.ts";
 import { emitUdp } from "../src/wire/udp.ts";
@@ -9,7 +10,10 @@ export const VM_ADDRESS = "192.168.64.9";
 const VM = 0x020000000011;
 const ROUTER = 0x020000000001;
 const SOURCE = 0xc0a84009;
+export const VM_ADDRESS_6 = "2001:db8::9";
+const SOURCE_6 = 0x20010db8_00000000_00000000_00000009n;
 const OVERHEAD = 14 + 20 + 8;
+const OVERHEAD_6 = 14 + 40 + 8;
 
 /** A frame that asks for a TCP connection to `destination`. */
 export function synOf(destination: number): Uint8Array {
@@ -25,4 +29,10 @@ export function frameOf(length: number, destination = 0x01010101): Uint8Array {
   const ports = { sourcePort: 40_000, destinationPort: 443 };
   const packet = emitUdp({ source: SOURCE, destination, ...ports }, new Uint8Array(length - OVERHEAD));
   return emitEthernet(ROUTER, VM, 0x0800, packet);
+}
+
+/** The same by IPv6. */
+export function frame6Of(length: number, destination: bigint): Uint8Array {
+  const from = { mac: VM, address: SOURCE_6, port: 40_000 };
+  return emitUdpFrame6(from, { mac: ROUTER, address: destination, port: 443 }, new Uint8Array(length - OVERHEAD_6));
 }

@@ -1,7 +1,8 @@
 /**
  * Many VMs with networks of their own on one host: what each costs in memory and while nothing happens, what a packet of
  * the host's pays for them, and how fast many come up at once. `node bench/hosts.ts [most]`; part of `npm run bench` where
- * root and nft are there.
+ * root and nft are there. `node bench/hosts.ts [most] everything`: the same with IPv6, a list of names, limits, and attached
+ * to cards, so that the express lane is on where the kernel has it.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,19 +32,41 @@ interface Measured {
   readonly forwarded: number[];
 }
 
+type Kind = "nat" | "everything";
+
 let made = 0;
 
+/** A job's list, longer than most. */
+const NAMES = Array.from({ length: 100 }, (_, index) => `host-${index}.example.com`).join();
+const EVERYTHING = ["--vm-net-type", "nat", "--ipv6", "--only", NAMES, "--limit", "out 1G/s, flows 500/s"];
+
 /** Starts softnets on a host, all at once. Returns them, and the milliseconds until the last one forwards. */
-async function start(lab: Lab, count: number): Promise<{ softnets: Program[]; milliseconds: number }> {
+async function start(lab: Lab, count: number, kind: Kind): Promise<{ softnets: Program[]; milliseconds: number }> {
+  if (kind === "everything") addCards(lab, count);
   const begin = performance.now();
   const softnets = Array.from({ length: count }, () => {
     const number = ++made;
     const mac = `7e:1a:02:00:${hex(number >> 8)}:${hex(number & 255)}`;
-    const [command, ...args] = softnetCommand(["--vm-tap", `b${number}`, "--vm-mac-address", mac, "--dns", INTERNET]);
+    const own = ["--vm-mac-address", mac, "--dns", INTERNET];
+    const words = kind === "nat" ? ["--vm-tap", `b${number}`, ...own] : ["attach", `b${number}`, ...own, ...EVERYTHING];
+    const [command, ...args] = softnetCommand(words);
     return lab.start(lab.host, command!, args, { label: `softnet ${number}` });
   });
   await Promise.all(softnets.map((softnet) => softnet.line(/message=started/, PATIENCE)));
   return { softnets, milliseconds: performance.now() - begin };
+}
+
+/** The cards of the VMs that are started next, up on the host, with their other ends in one namespace. */
+function addCards(lab: Lab, count: number): void {
+  const guests = lab.namespace("guests");
+  const numbers = Array.from({ length: count }, (_, index) => made + index + 1);
+  lab.host.ipBatch(
+    numbers.flatMap((number) => [
+      `link add b${number} type veth peer name g${number} netns ${guests.name}`,
+      `link set b${number} up`,
+    ]),
+  );
+  guests.ipBatch(numbers.map((number) => `link set g${number} up`));
 }
 
 const hex = (byte: number): string => byte.toString(16).padStart(2, "0");
@@ -67,21 +90,21 @@ function worked(pid: number): number {
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** Prints the section, or in one line why there is none. */
-export async function hosts(most = 60): Promise<void> {
+export async function hosts(most = 60, kind: Kind = "nat"): Promise<void> {
   const { skip } = { ...needs("ip", "nft"), ...needsRoot() };
   if (skip !== undefined) return console.log(`\nMany VMs on a host are left out: ${skip}`);
   const { packets } = compile("packets");
   const measured: Measured[] = [];
   try {
-    for (const count of COUNTS.filter((each) => each <= most)) {
+    for (const count of new Set([...COUNTS.filter((each) => each <= most), most])) {
       const lab = new Lab();
-      const { softnets } = await start(lab, count);
+      const { softnets } = await start(lab, count, kind);
       measured.push({ lab, softnets, sent: [], forwarded: [] });
     }
     await tellPackets(measured, packets!);
     await tellCost(measured);
     for (const { lab } of measured) lab.close();
-    await tellStarts(Math.min(AT_ONCE, most));
+    await tellStarts(Math.min(AT_ONCE, most), kind);
   } finally {
     for (const { lab } of measured) lab.close();
   }
@@ -122,10 +145,10 @@ async function tellCost(measured: readonly Measured[]): Promise<void> {
   }
 }
 
-async function tellStarts(count: number): Promise<void> {
+async function tellStarts(count: number, kind: Kind): Promise<void> {
   const lab = new Lab();
   try {
-    const { softnets, milliseconds } = await start(lab, count);
+    const { softnets, milliseconds } = await start(lab, count, kind);
     const pids = [...softnets.map(({ pid }) => pid), helperOf(lab.host)!];
     const memory = sum(pids.map(proportional)) / count;
     console.log(
@@ -136,4 +159,5 @@ async function tellStarts(count: number): Promise<void> {
   }
 }
 
-if (process.argv[1]?.endsWith("/hosts.ts")) await hosts(Number(process.argv[2] ?? 60));
+if (process.argv[1]?.endsWith("/hosts.ts"))
+  await hosts(Number(process.argv[2] ?? 60), process.argv[3] === "everything" ? "everything" : "nat");

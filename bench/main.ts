@@ -60,6 +60,8 @@ const { newFlows } = await import("./new-flows.ts");
 await newFlows();
 const { attaching } = await import("./attaching.ts");
 await attaching();
+const { fleet } = await import("./fleet.ts");
+await fleet();
 
 /** CPU time of the forwarding process for each frame. */
 async function relayCost(size: number): Promise<void> {
@@ -101,6 +103,13 @@ function guardAlone(): void {
   const { stdout } = spawnSync(process.execPath, ["--expose-gc", script], { encoding: "utf8" });
   const { nanoseconds, heapBytes, heapFrames } = JSON.parse(stdout);
   console.log(`Guard alone, 1,000 rules, 1,514-byte frames: ${show(spread(nanoseconds), 1)} ns a frame`);
+  for (const [of, text] of [
+    ["ipv4-beside", "IPv4 while IPv6 is on"],
+    ["ipv6", "IPv6"],
+  ] as const) {
+    const other = spawnSync(process.execPath, ["--expose-gc", script, "1000", "0", of], { encoding: "utf8" });
+    console.log(`  ${text}: ${show(spread(JSON.parse(other.stdout).nanoseconds), 1)}`);
+  }
   console.log(
     `Heap after ${heapFrames / 1e6} million frames: ${heapBytes} bytes more, ${(heapBytes / heapFrames).toFixed(5)} a frame\n`,
   );

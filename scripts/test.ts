@@ -15,7 +15,7 @@ const chosen = (given.length > 0 ? given : ["test"])
   // `npm run test:hosts`, `npm run test:clients`, `npm run test:ipv6` and `npm run test:names`
   .filter((file) => given.length > 0 || !/^test\/(hosts|clients|ipv6|names)\//.test(file))
   .toSorted();
-const alone = (file: string): boolean => /^test\/(hosts|clients|ipv6|names|lab|demo|package)\//.test(file);
+const alone = (file: string): boolean => /^test\/(hosts|clients|ipv6|names|lab|demo|fleet|package)\//.test(file);
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const leftOut = new Map<string, string[]>();

@@ -6,26 +6,16 @@
  * What it wants of a VM is computed anew from the documents whenever anything changes, never from the change: so it does not matter
  * what it missed. It works without NATS, from what it knew last, until there is a connection.
  */
-import { jetstream } from "@nats-io/jetstream";
-import { type KV, Kvm } from "@nats-io/kv";
 import type { Msg, NatsConnection } from "@nats-io/transport-node";
 import type { FoundVm } from "../operate/vms.ts";
 import type { Log } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";
+import { followBucket } from "./bucket-watch.ts";
 import { ConnectionWatch } from "./connection-watch.ts";
 import { type Policy, type Wanted, wantedFor } from "./document.ts";
-import { DocumentStore, textOfEntry } from "./document-store.ts";
+import { DocumentStore } from "./document-store.ts";
 import { readKept, writeKept } from "./kept-documents.ts";
-import {
-  askSubject,
-  eventSubject,
-  isFleetName,
-  nameOf,
-  POLICY_BUCKET,
-  STATE_BUCKET,
-  STATE_INTERVAL,
-  stateKey,
-} from "./places.ts";
+import { askSubject, eventSubject, isFleetName, nameOf, STATE_BUCKET, STATE_INTERVAL, stateKey } from "./places.ts";
 import { labelsOf, writeRecord } from "./state-record.ts";
 import { VmLink } from "./vm-link.ts";
 
@@ -33,8 +23,20 @@ import { VmLink } from "./vm-link.ts";
 const LOOK_INTERVAL = 500;
 /** VMs of a host that an agent knows at most. */
 const MOST_VMS = 1_000;
-/** Milliseconds until a watch that broke is begun again, and without a document until all that are there have come. */
+/** Milliseconds until a watch that broke is begun again. */
 const AGAIN = 1_000;
+/**
+ * Milliseconds that NATS has to answer before the documents come: few at first, since a cluster that has lost a server does not know it at once,
+ * and asks it; more each time that nothing came, for a cluster that is slow.
+ */
+const PATIENCE = 2_000;
+const MOST_PATIENCE = 16_000;
+/**
+ * Milliseconds from a change until all documents are written to the state folder, and how much longer than a write the pause before the next
+ * one is: VMs wait while a slow disk is written to.
+ */
+const SAVING_DELAY = 100;
+const SAVING_REST = 20;
 /** Questions that are answered at the same time: each needs a connection to a control socket, which has 16. */
 const MOST_QUESTIONS = 8;
 /** Bytes of a question, of an answer, which must fit into NATS' message of a mebibyte, and of an event. */
@@ -87,10 +89,10 @@ export class Agent {
   readonly #vms = new Map<string, Vm>();
   readonly #watch: ConnectionWatch;
   #connection: NatsConnection | undefined;
-  #state: KV | undefined;
   #stopped = false;
   #timers: NodeJS.Timeout[] = [];
   #saving: NodeJS.Timeout | undefined;
+  #savingDelay = SAVING_DELAY;
   #asking = 0;
   #isTooMany = false;
   #changes = 0;
@@ -116,10 +118,9 @@ export class Agent {
   /** Takes this connection from now on. Resolves once the documents have been read once, or NATS does not answer. */
   async use(connection: NatsConnection): Promise<void> {
     this.#connection = connection;
-    this.#state = undefined;
     this.#watch.follow(connection);
     this.#answerQuestions(connection);
-    for (const vm of this.#vms.values()) void this.#tellOne(vm);
+    for (const vm of this.#vms.values()) this.#tellOne(vm);
     await this.#watchDocuments(connection);
   }
 
@@ -177,12 +178,17 @@ export class Agent {
   async #watchDocuments(connection: NatsConnection): Promise<void> {
     const { log } = this.#options;
     const begun = Promise.withResolvers<void>();
+    let patience = PATIENCE;
     const goesOn = (): boolean => !this.#stopped && this.#connection === connection && !connection.isClosed();
     const follow = async (): Promise<void> => {
       while (goesOn()) {
         try {
-          await this.#followDocuments(connection, begun.resolve);
+          await this.#followDocuments(connection, patience, () => {
+            patience = PATIENCE;
+            begun.resolve();
+          });
         } catch (error) {
+          patience = Math.min(patience * 2, MOST_PATIENCE);
           if (goesOn()) log.warn("the fleet's documents cannot be read", { why: String(error) });
         }
         begun.resolve(); // what was kept holds
@@ -194,29 +200,19 @@ export class Agent {
   }
 
   /** A VM gets nothing of them until all have come that were there: the one that decides for it may be the last. */
-  async #followDocuments(connection: NatsConnection, begun: () => void): Promise<void> {
-    const bucket = await new Kvm(jetstream(connection)).open(POLICY_BUCKET);
-    const entries = await bucket.watch();
+  async #followDocuments(connection: NatsConnection, patience: number, begun: () => void): Promise<void> {
     let isWhole = false;
-    const whole = (): void => {
-      isWhole = true;
-      begun();
-      this.#changed();
-    };
-    const silence = setTimeout(whole, AGAIN);
-    try {
-      for await (const { key, revision, operation, value, delta } of entries) {
-        silence.refresh();
-        const isThere = operation === "PUT";
-        const isTaken = this.#documents.take(key, isThere ? { revision, text: textOfEntry(value) } : { revision });
-        if (isWhole && isTaken) this.#changed();
-        if (isWhole || delta !== 0) continue;
-        clearTimeout(silence);
-        whole();
-      }
-    } finally {
-      clearTimeout(silence);
-    }
+    const ended = await followBucket(connection, patience, {
+      take: (key, entry) => {
+        if (this.#documents.take(key, entry) && isWhole) this.#changed();
+      },
+      whole: () => {
+        isWhole = true;
+        begun();
+        this.#changed();
+      },
+    });
+    if (ended === "behind") this.#options.log.warn("NATS did not tell of a change: the documents are read anew");
   }
 
   /** Documents have changed: what each VM should have is asked anew, and kept for a start without NATS. */
@@ -225,17 +221,19 @@ export class Agent {
     this.#saving ??= setTimeout(() => {
       this.#saving = undefined;
       this.#keep();
-    }, 100);
+    }, this.#savingDelay);
     this.#saving.unref();
   }
 
   #keep(): void {
     const kept = { entries: Object.fromEntries(this.#documents.kept), own: Object.fromEntries(this.#own) };
+    const begin = performance.now();
     try {
       writeKept(this.#options.state, kept);
     } catch (error) {
       this.#options.log.warn("what the fleet says is not kept for a start without NATS", { why: String(error) });
     }
+    this.#savingDelay = Math.max(SAVING_DELAY, (performance.now() - begin) * SAVING_REST);
   }
 
   async #want(vm: Vm): Promise<void> {
@@ -243,7 +241,7 @@ export class Agent {
     const { inForce: before, error: problem } = vm.link.state;
     await this.#apply(vm);
     const { inForce, error } = vm.link.state;
-    if (inForce !== before || error !== problem) await this.#tellOne(vm);
+    if (inForce !== before || error !== problem) this.#tellOne(vm);
   }
 
   async #apply(vm: Vm): Promise<void> {
@@ -319,7 +317,7 @@ export class Agent {
       vm.isMeeting = false;
     }
     void this.#guarded(() => this.#follow(vm));
-    await this.#tellOne(vm);
+    this.#tellOne(vm);
   }
 
   /** Passes the VM's events on; when its softnet ends, the next one is met as a new one. */
@@ -334,7 +332,7 @@ export class Agent {
     if (!ended) return;
     vm.wanted = undefined;
     await vm.link.look();
-    await this.#tellOne(vm);
+    this.#tellOne(vm);
   }
 
   /** Tells the fleet of every VM, and sees whether a softnet was started anew. */
@@ -344,28 +342,28 @@ export class Agent {
 
   async #lookAndTell(vm: Vm): Promise<void> {
     // One that is there, but never answered.
-    if (vm.wanted === undefined) return vm.link.state.silent === undefined ? undefined : await this.#tellOne(vm);
+    if (vm.wanted === undefined) {
+      if (vm.link.state.silent !== undefined) this.#tellOne(vm);
+      return;
+    }
     const before = vm.link.state.inForce;
     const { status } = await vm.link.look();
     if (status !== undefined && before !== vm.link.state.inForce) vm.wanted = undefined;
     else await this.#want(vm);
-    await this.#tellOne(vm);
+    this.#tellOne(vm);
   }
 
-  async #tellOne({ name, labels, link, wanted }: Vm): Promise<void> {
-    const { host, log, sharedNetworks } = this.#options;
+  #tellOne({ name, labels, link, wanted }: Vm): void {
+    const { host, sharedNetworks } = this.#options;
     const connection = this.#connection;
     // While NATS is away its client would gather all of it in memory.
     if (connection === undefined || !this.#watch.isConnected) return;
     const { state } = link;
     const bridge = /^bridge (.+)$/.exec(String(state.status?.network))?.[1];
     const sharedNetwork = sharedNetworks?.get(bridge ?? "");
-    try {
-      this.#state ??= await new Kvm(jetstream(connection)).open(STATE_BUCKET);
-      await this.#state.put(stateKey(host, name), writeRecord({ host, name, labels, sharedNetwork, wanted, state }));
-    } catch (failure) {
-      log.debug("NATS does not take a VM's state", { vm: name, why: String(failure) });
-    }
+    const record = writeRecord({ host, name, labels, sharedNetwork, wanted, state });
+    // Without asking for an answer, which would cost as much again: in five seconds it is told anew.
+    connection.publish(`$KV.${STATE_BUCKET}.${stateKey(host, name)}`, record);
   }
 
   #answerQuestions(connection: NatsConnection): void {

@@ -1,11 +1,11 @@
 /**
  * One VM of the agent's host, through its control socket: gives it the policy that it should have, asks what it does, and passes its
- * events on. Everything is done one after the other, each by a connection of its own but the events: a softnet that
+ * events on. Everything is done one after the other on one connection, but the events, which have their own: a softnet that
  * was started anew is met as a new one.
  */
 import { type Answer, ControlClient } from "../control/client.ts";
-import { askOne } from "../operate/ask.ts";
 import { fieldsOf } from "../operate/fields.ts";
+import { KeptLine } from "../operate/kept-line.ts";
 import { UserError } from "../user-error.ts";
 import type { Policy, Wanted } from "./document.ts";
 
@@ -31,6 +31,7 @@ export interface VmState {
 
 export class VmLink {
   readonly path: string;
+  readonly #line: KeptLine;
   #inForce = 0;
   #document: string | undefined;
   #since: string | undefined;
@@ -44,6 +45,7 @@ export class VmLink {
 
   constructor(path: string) {
     this.path = path;
+    this.#line = new KeptLine(path, PATIENCE);
   }
 
   get state(): VmState {
@@ -62,7 +64,7 @@ export class VmLink {
    * listens there any more.
    */
   async look(): Promise<{ readonly status: Answer | undefined; readonly gone: boolean }> {
-    const asked = await askOne(this.path, "softnet.status", {}, PATIENCE);
+    const asked = await this.#line.ask("softnet.status");
     if ("error" in asked) {
       this.#status = undefined;
       this.#silent = asked.error;
@@ -152,6 +154,7 @@ export class VmLink {
   }
 
   close(): void {
+    this.#line.close();
     this.#events?.close();
   }
 
@@ -163,7 +166,7 @@ export class VmLink {
   }
 
   async #ask(method: string, params: object): Promise<Answer> {
-    const asked = await askOne(this.path, method, params, PATIENCE);
+    const asked = await this.#line.ask(method, params);
     if ("answer" in asked) return asked.answer;
     throw new UserError(asked.error);
   }

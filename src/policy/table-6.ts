@@ -40,6 +40,9 @@ export class PolicyTable6 {
   readonly #rootLists: readonly [Int16Array, Int16Array];
   readonly #portLists: PortLists;
   readonly #plainNumbers: readonly [Uint16Array, Uint16Array];
+  /** Of these what `lookup` needs. */
+  readonly #out: Uint8Array;
+  readonly #outNumbers: Uint16Array;
   /** The number of the rule behind what was returned last, or BY_PORT. */
   #decided = DEFAULT_POLICY;
   readonly #judged: JudgedIntervals<bigint>;
@@ -68,6 +71,8 @@ export class PolicyTable6 {
     this.#rootLists = judged.rootLists;
     this.#portLists = judged.portLists;
     this.#plainNumbers = judged.plainNumbers;
+    this.#out = judged.plain[OUT];
+    this.#outNumbers = judged.plainNumbers[OUT];
   }
 
   #index(starts: readonly bigint[]): void {
@@ -83,14 +88,20 @@ export class PolicyTable6 {
 
   /** The interval of the address whose four words begin at `at`. */
   #find(words: Int32Array, at: number): number {
+    const upper = words[at]! >>> 16;
+    const low = this.#first[upper]!;
+    const high = this.#first[upper + 1]!;
+    return low === high ? low : this.#search(words, at, low, high);
+  }
+
+  #search(words: Int32Array, at: number, from: number, to: number): number {
     const starts = this.#starts;
     const first = words[at]! ^ SIGN;
     const second = words[at + 1]! ^ SIGN;
     const third = words[at + 2]! ^ SIGN;
     const fourth = words[at + 3]! ^ SIGN;
-    const upper = words[at]! >>> 16;
-    let low = this.#first[upper]!;
-    let high = this.#first[upper + 1]!;
+    let low = from;
+    let high = to;
     // The interval with the largest start that is not above the address.
     while (low < high) {
       const middle = (low + high + 1) >>> 1;
@@ -118,8 +129,8 @@ export class PolicyTable6 {
   /** What holds for a packet without a port from the VM to the address whose four words begin at `at`. */
   lookup(words: Int32Array, at: number): number {
     const interval = this.#find(words, at);
-    this.#decided = this.#plainNumbers[OUT][interval]!;
-    return this.#plain[OUT][interval]!;
+    this.#decided = this.#outNumbers[interval]!;
+    return this.#out[interval]!;
   }
 
   /**

@@ -8,7 +8,12 @@
  */
 import { isArpForIPv4 } from "./arp.ts";
 import { ETHERNET_HEADER, TYPE_ARP, TYPE_IPV4, TYPE_IPV6 } from "./ethernet.ts";
-import { EXTENSION_OTHER_ALERT, EXTENSION_ROUTER_ALERT, ExtensionHeaders } from "./extension-headers.ts";
+import {
+  EXTENSION_FRAGMENT,
+  EXTENSION_OTHER_ALERT,
+  EXTENSION_ROUTER_ALERT,
+  ExtensionHeaders,
+} from "./extension-headers.ts";
 import { ICMP_HEADER } from "./icmp.ts";
 import { ICMPV6, ICMPV6_HEADER, isMld } from "./icmpv6.ts";
 import { IPV4_HEADER, PLAIN_HEADER, PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from "./ipv4.ts";
@@ -138,11 +143,15 @@ export class FrameHeaders {
     this.fragmentBits = 0;
     this.sourceWord = 0;
     this.destinationWord = 0;
+    this.extensions = 0;
+    this.#clearTransport();
+  }
+
+  #clearTransport(): void {
     this.sourcePort = NONE;
     this.destinationPort = NONE;
     this.tcpFlags = 0;
     this.icmpType = NONE;
-    this.extensions = 0;
   }
 
   #readOther(type: number): void {
@@ -207,18 +216,50 @@ export class FrameHeaders {
   #readIPv6(): void {
     const data = this.#data;
     const packet = this.#origin + this.frame + ETHERNET_HEADER;
-    for (let word = 0; word < 4; word++) {
-      this.source6[word] = data.getInt32(packet + 8 + 4 * word);
-      this.destination6[word] = data.getInt32(packet + 24 + 4 * word);
-    }
-    this.#clearIPv4();
-    const payload = data.getUint16(packet + 4);
+    const { source6, destination6 } = this;
+    const first = data.getInt32(packet);
+    const second = data.getInt32(packet + 4);
+    const source = data.getInt32(packet + 8);
+    const destination = data.getInt32(packet + 24);
+    source6[0] = source;
+    source6[1] = data.getInt32(packet + 12);
+    source6[2] = data.getInt32(packet + 16);
+    source6[3] = data.getInt32(packet + 20);
+    destination6[0] = destination;
+    destination6[1] = data.getInt32(packet + 28);
+    destination6[2] = data.getInt32(packet + 32);
+    destination6[3] = data.getInt32(packet + 36);
+    const payload = second >>> 16;
+    const next = (second >>> 8) & 0xff;
     this.totalLength = IPV6_HEADER + payload;
-    if (data.getUint8(packet) >>> 4 !== 6 || payload === 0 || this.totalLength > this.length - ETHERNET_HEADER) {
+    this.sourceWord = 0;
+    this.destinationWord = 0;
+    if (first >>> 28 !== 6 || payload === 0 || IPV6_HEADER + payload > this.length - ETHERNET_HEADER) {
+      this.#clearIPv4();
+      this.totalLength = IPV6_HEADER + payload;
       this.malformed = IPV6_FORM;
       return;
     }
-    const addresses = addressFault(this.source6, this.destination6);
+    // Only an address that begins with ff00::/8 or 32 bits of 0 may be none that a packet can have.
+    const mayBeFault = source === 0 || destination === 0 || source >>> 24 === 0xff;
+    const addresses = mayBeFault ? addressFault(source6, destination6) : SOUND;
+    if (next === PROTOCOL_TCP || next === PROTOCOL_UDP || next === PROTOCOL_ICMPV6) {
+      // Nearly every packet: no extension header.
+      this.protocol = next;
+      this.headerLength = IPV6_HEADER;
+      this.extensions = 0;
+      this.fragmentBits = 0;
+      this.#readTransport(next, packet + IPV6_HEADER, payload);
+      if (addresses !== SOUND) this.malformed = addresses;
+      else this.malformed = payload < TCP_HEADER && payload < transportHeader6(next) ? IPV6_TRANSPORT : SOUND;
+      return;
+    }
+    this.#readExtensions(packet, addresses);
+  }
+
+  /** `addresses`: what is wrong with those. */
+  #readExtensions(packet: number, addresses: number): void {
+    this.#clearTransport();
     const begin = this.frame + ETHERNET_HEADER;
     const walk = this.#walk;
     const fault = walk.read(this.bytes, begin, begin + this.totalLength);
@@ -245,12 +286,12 @@ export class FrameHeaders {
 
   /** Of the fragment header, signed; 0 where there is none. */
   get fragmentIdentification(): number {
-    return this.type === TYPE_IPV6 ? this.#walk.identification : 0;
+    return (this.extensions & EXTENSION_FRAGMENT) !== 0 ? this.#walk.identification : 0;
   }
 
   /** Bytes behind the fragment header; 0 where there is none. */
   get fragmentLength(): number {
-    return this.type === TYPE_IPV6 ? this.#walk.fragmentLength : 0;
+    return (this.extensions & EXTENSION_FRAGMENT) !== 0 ? this.#walk.fragmentLength : 0;
   }
 
   /** Reads what `left` bytes at `at`, in the buffer, have of a transport header; of a packet that is not sound, too. */

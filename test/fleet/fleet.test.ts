@@ -250,6 +250,21 @@ suite("a fleet", () => {
     assert.match(hostile.string(), /no JSON object, or too long/);
   });
 
+  test("what NATS stops to push is noticed, and the documents are read anew", NEEDS, async (t) => {
+    const { lab, servers, connection } = await open(t);
+    const one = await vm(lab, "one", "10.77.0.21");
+    const { found, lines } = await host(t, servers, "h1");
+    found.push(one.vm);
+    await setDocument(connection, "all", doc("192.0.2.1/32"));
+    await inForce(one.control, "192.0.2.1/32");
+    const { jetstreamManager } = await import("@nats-io/jetstream");
+    const { consumers } = await jetstreamManager(connection);
+    for await (const { name } of consumers.list("KV_softnet_policy")) await consumers.delete("KV_softnet_policy", name);
+    await setDocument(connection, "all", doc("192.0.2.2/32"));
+    await inForce(one.control, "192.0.2.2/32");
+    assert.match(lines.join(""), /the documents are read anew/);
+  });
+
   test(
     "a cluster of three: whichever server is killed, the fleet's policy is set and comes into force",
     NEEDS,

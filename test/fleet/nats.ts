@@ -1,16 +1,17 @@
 /** Debian's nats-server for tests: one, or a cluster, on loopback with folders of its own. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
-import { temporaryFolder } from "../support/folder.ts";
+import type { Ends } from "../support/folder.ts";
 
 export interface NatsServer {
   readonly name: string;
   readonly url: string;
+  readonly pid: number;
   kill(signal?: NodeJS.Signals): Promise<void>;
   start(): Promise<void>;
 }
@@ -29,8 +30,12 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 /** `accounts`: more lines of the configuration. All are up and, as a cluster, know each other. */
-export async function natsServers(t: TestContext, count = 1, accounts = ""): Promise<NatsServer[]> {
-  const folder = temporaryFolder(t);
+export async function natsServers(t: Ends, count = 1, accounts = ""): Promise<NatsServer[]> {
+  const folder = mkdtempSync(join(tmpdir(), "softnet-nats-"));
+  t.after(async () => {
+    await Promise.all(servers.map((server) => server.kill()));
+    rmSync(folder, { recursive: true, force: true }); // not before: they write there
+  });
   const clients = await freePorts(count);
   const routes = await freePorts(count);
   const servers = clients.map((port, index) => {
@@ -49,6 +54,9 @@ export async function natsServers(t: TestContext, count = 1, accounts = ""): Pro
     const server: NatsServer = {
       name,
       url: `nats://127.0.0.1:${port}`,
+      get pid() {
+        return child?.pid ?? -1;
+      },
       async start() {
         child = spawn("nats-server", ["-c", file], { stdio: ["ignore", "ignore", "pipe"] });
         let log = "";
@@ -67,7 +75,6 @@ export async function natsServers(t: TestContext, count = 1, accounts = ""): Pro
         await gone;
       },
     };
-    t.after(() => server.kill());
     return server;
   });
   await Promise.all(servers.map((server) => server.start()));
@@ -77,7 +84,7 @@ export async function natsServers(t: TestContext, count = 1, accounts = ""): Pro
 export const urlsOf = (servers: readonly NatsServer[]): string => servers.map(({ url }) => url).join(",");
 
 /** A connection of an operator's; closed at the end. */
-export async function operator(t: TestContext, servers: readonly NatsServer[]): Promise<NatsConnection> {
+export async function operator(t: Ends, servers: readonly NatsServer[]): Promise<NatsConnection> {
   const connection = await connect({
     servers: servers.map(({ url }) => url),
     maxReconnectAttempts: -1,

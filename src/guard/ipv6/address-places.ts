@@ -22,7 +22,10 @@ export class AddressPlaces implements OwnPlaces {
   /** The place of a tentative or valid address, or NO_PLACE. */
   find(words: Int32Array): number {
     const last = this.#last;
-    if (this.#is(last, words)) return last;
+    return this.#is(last, words) ? last : this.#search(words);
+  }
+
+  #search(words: Int32Array): number {
     for (let place = 0; place < PLACES; place++) {
       if (!this.#is(place, words)) continue;
       this.#last = place;

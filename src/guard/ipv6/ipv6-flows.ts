@@ -2,7 +2,7 @@
  * What flows and fragments must know of IPv6: remote addresses have numbers (remote-numbers.ts), the VM's own ones places
  * (own-places.ts), and an address that embeds an IPv4 one must pass in both families.
  */
-import { ALLOWED } from "../../policy/default-layer.ts";
+import { ALLOWED, GLOBAL } from "../../policy/default-layer.ts";
 import { type KnownNetwork6, NO_NETWORK_6 } from "../../policy/default-layer-6.ts";
 import type { Rule } from "../../policy/rule.ts";
 import { IN, OUT, type Way } from "../../policy/rule-tree.ts";
@@ -86,11 +86,27 @@ export class IPv6Flows extends RemoteNumbers implements FlowFamily, NameFamily {
     const verdict = judgeKind6(table.ask(way, words, 0, port), protocol, port, fragmented);
     if (verdict !== PASS) return verdict;
     const embedded = table.embeddedIPv4(words, 0);
-    if (embedded < 0) return PASS;
+    return embedded < 0 ? PASS : this.#judgeEmbedded(way, embedded, protocol, port, fragmented);
+  }
+
+  #judgeEmbedded(way: Way, embedded: number, protocol: number, port: number, fragmented: boolean): number {
     const same = protocol === PROTOCOL_ICMPV6 ? PROTOCOL_ICMP : protocol;
     const ofEmbedded = judgeKind(this.#ipv4.table.ask(way, embedded, port), same, port, fragmented);
     this.#embeddedDecided = ofEmbedded !== PASS;
     return ofEmbedded;
+  }
+
+  /** `judge` of a packet from the VM that nothing is noted of. */
+  judgeOut({ destination6, protocol, destinationPort, fragmentBits }: FrameView): number {
+    const table = this.#table;
+    this.#embeddedDecided = false;
+    const kind = table.byPort ? table.ask(OUT, destination6, 0, destinationPort) : table.lookup(destination6, 0);
+    if (kind !== GLOBAL && kind !== ALLOWED) {
+      const verdict = judgeKind6(kind, protocol, destinationPort, fragmentBits !== 0);
+      if (verdict !== PASS) return verdict;
+    }
+    const embedded = table.embeddedIPv4(destination6, 0);
+    return embedded < 0 ? PASS : this.#judgeEmbedded(OUT, embedded, protocol, destinationPort, fragmentBits !== 0);
   }
 
   get decidingNumber(): number {

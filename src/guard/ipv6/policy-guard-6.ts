@@ -162,8 +162,7 @@ export class PolicyGuard6 {
   #judgeWhole(way: Way, view: FrameView, place: number): number {
     if (this.#noting !== undefined) return this.#noting.judge(way, view, place);
     if (way === IN) return PASS;
-    const { protocol, destinationPort, fragmentBits } = view;
-    const verdict = this.#family.judgeAddress(OUT, view.destination6, protocol, destinationPort, fragmentBits !== 0);
+    const verdict = this.#family.judgeOut(view);
     this.#names.hits.count(this.#family.decidingNumber, this.#clock);
     if (verdict !== PASS) return verdict;
     return isEcho(view.icmpType) && !this.#flows.echoBucket.take(this.#clock[0]!) ? ICMP_RATE : PASS;
