@@ -68,6 +68,12 @@ export function createGuard(options: GuardOptions, observer?: FlowObserver): Gua
   return new Guard(options, observer);
 }
 
+/** Throws OptionError for what `createGuard` would not take. It makes no tables, which would wait long for a collection. */
+export function checkGuardOptions(options: GuardOptions): void {
+  guardSettings(options);
+  ipv6Settings(options);
+}
+
 export class Guard {
   /** The VM's Ethernet address as views have them. */
   readonly #macHigh: number;

@@ -1,5 +1,5 @@
 /** What is said of one VM: where it is, which network it is on, what it may do, and what is written about it. */
-import { createGuard } from "../guard/guard.ts";
+import { checkGuardOptions } from "../guard/guard.ts";
 import type { GuardOptions } from "../guard/types.ts";
 import type { Rule } from "../policy/rule.ts";
 import type { VmNetType } from "../privileges/conf.ts";
@@ -92,7 +92,7 @@ export function guardOptions(given: GuardArguments, rules: readonly Rule[]): Gua
 
 /** Throws for options that no guard takes, before anything is opened. */
 export function checkOptions(args: SessionArguments): void {
-  createGuard(guardOptions(args, optionRules(args)));
+  checkGuardOptions(guardOptions(args, optionRules(args)));
 }
 
 /** Whether the policy may change while the session runs. */

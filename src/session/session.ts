@@ -8,7 +8,7 @@
  * the service manager (commands/run.ts).
  */
 import { AttachedPort } from "../attach/port.ts";
-import { createGuard, type Guard } from "../guard/guard.ts";
+import { checkGuardOptions, createGuard, type Guard } from "../guard/guard.ts";
 import type { GuardOptions, NameEvent } from "../guard/types.ts";
 import type { Network } from "../networks/network.ts";
 import { rulesInForce } from "../policy/families.ts";
@@ -146,7 +146,7 @@ export class Session {
     if (this.#vm instanceof AttachedPort) await this.#vm.ready();
     if (this.#network === undefined) return;
     // What can be refused is refused now: once root's rights are gone, this process cannot remove the record.
-    createGuard(this.#guardOptions(this.#network));
+    checkGuardOptions(this.#guardOptions(this.#network));
     const { capture, ...others } = this.#given;
     const paths = this.#recording === undefined ? this.#given : others; // root's own capture is open
     const { uid } = this.#privileges.target;
