@@ -9,7 +9,7 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { initialize, setDocument } from "../src/fleet/operator.ts";
+import { initialize, listVms, setDocument } from "../src/fleet/operator.ts";
 import { vmKey } from "../src/fleet/places.ts";
 import { type NatsServer, natsServers, operator } from "../test/fleet/nats.ts";
 import { needs } from "../test/support/tools.ts";
@@ -40,6 +40,8 @@ interface Figures {
   readonly hosts: number;
   readonly toAll: Spread;
   readonly toOne: Spread;
+  /** Milliseconds for the list of all VMs. */
+  readonly list: number;
   /** Of the agent that has a process of its own, and of the server, in megabytes. */
   readonly agentMemory: number;
   readonly serverMemory: number;
@@ -147,6 +149,10 @@ async function measure(hosts: number): Promise<Figures> {
     await sleep(QUIET_SECONDS * 1_000);
     const after = await usage(alone);
     const server1 = serverUses(server!);
+    const begin = performance.now();
+    const listed = (await listVms(connection)).length;
+    const list = performance.now() - begin;
+    if (listed !== hosts * VMS) throw new Error(`the list has ${listed} VMs of ${hosts * VMS}`);
     const toOne: number[] = [];
     for (let round = 0; round < TO_ONE; round++) {
       const host = Math.floor((round * hosts) / TO_ONE);
@@ -159,6 +165,7 @@ async function measure(hosts: number): Promise<Figures> {
       hosts,
       toAll: spread(toAll),
       toOne: spread(toOne),
+      list,
       agentMemory: after.memory / 1e6,
       serverMemory: server1.memory,
       quiet,
@@ -173,9 +180,12 @@ async function measure(hosts: number): Promise<Figures> {
 }
 
 function tell(figures: Figures): void {
-  const { hosts, toAll, toOne, agentMemory, serverMemory, quiet, changed, changedCpu, agentCpu, serverCpu } = figures;
+  const { hosts, toAll, toOne, list, agentMemory, serverMemory, quiet, changed, changedCpu, agentCpu, serverCpu } =
+    figures;
   console.log(`  ${hosts} hosts, ${hosts * VMS} VMs:`);
-  console.log(`    a change in force at all: ${show(toAll)} ms (goal 5000); at one: ${show(toOne, 1)} ms (goal 100)`);
+  console.log(
+    `    a change in force at all: ${show(toAll)} ms (goal 5000); at one: ${show(toOne, 1)} ms (goal 100); listed: ${list.toFixed(0)} ms`,
+  );
   console.log(
     `    a host's agent: ${agentMemory.toFixed(0)} MB, ${agentCpu.toFixed(1)} % of a core while nothing changes`,
   );

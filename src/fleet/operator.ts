@@ -9,8 +9,8 @@ import { MOST_OF_A_HOST, MOST_RECORDS } from "./known-vms.ts";
 import { askSubject, HISTORY, isFleetName, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
 import { type ListedVm, readRecord, readStateKey, type StateChange } from "./state-record.ts";
 
-/** Milliseconds without a further value of a bucket that is read. */
-const SILENCE = 1_000;
+/** Milliseconds without a further value of a bucket that is read, after which those that are missing have ended. */
+const SILENCE = 5_000;
 /** Milliseconds until an agent must have answered. */
 const PATIENCE = 3_000;
 
@@ -153,7 +153,8 @@ export async function findVm(connection: NatsConnection, vm: string): Promise<{ 
 async function current(bucket: KV): Promise<ListedVm[]> {
   const records = new Map<string, ListedVm>();
   const ofHost = new Map<string, number>();
-  if ((await bucket.status()).values === 0) return [];
+  const { values, streamInfo } = await bucket.status();
+  if (values === 0) return [];
   const entries = await bucket.watch({ include: KvWatchInclude.LastValue });
   const silence = setTimeout(() => entries.stop(), SILENCE);
   try {
@@ -168,7 +169,8 @@ async function current(bucket: KV): Promise<ListedVm[]> {
         if (count < MOST_OF_A_HOST && records.size < MOST_RECORDS) records.set(entry.key, record);
         ofHost.set(record.host, count + 1);
       }
-      if (entry.delta === 0) break;
+      // They come in their order. The last of them may have been replaced meanwhile, by one that comes later.
+      if (entry.delta === 0 || entry.revision >= streamInfo.state.last_seq) break;
     }
   } finally {
     clearTimeout(silence);
