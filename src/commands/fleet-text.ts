@@ -1,7 +1,7 @@
 /** What `softnet fleet` prints. Agents' answers are read as strangers': nothing of them is relied upon. */
 import { Claims, type Conflict, describeConflict } from "../fleet/claims.ts";
-import type { ListedVm } from "../fleet/operator.ts";
 import { describeKey } from "../fleet/places.ts";
+import type { ListedVm } from "../fleet/state-record.ts";
 import { columns } from "../operate/columns.ts";
 import { type Fields, fieldsOf, numberOf, textOf } from "../operate/fields.ts";
 

@@ -2,18 +2,9 @@
 import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { connectToFleet } from "../fleet/connection.ts";
-import {
-  askVm,
-  findVm,
-  getDocument,
-  initialize,
-  type ListedVm,
-  listVms,
-  NoAgent,
-  setDocument,
-} from "../fleet/operator.ts";
+import { askVm, findVm, getDocument, initialize, listVms, NoAgent, setDocument } from "../fleet/operator.ts";
 import { ALL_KEY, groupKey, hostKey, isFleetName, vmKey } from "../fleet/places.ts";
-import { labelsOf } from "../fleet/state-record.ts";
+import { type ListedVm, labelsOf } from "../fleet/state-record.ts";
 import { type Fields, fieldsOf, printable } from "../operate/fields.ts";
 import { jsonLine } from "../telemetry/log.ts";
 import { UserError } from "../user-error.ts";

@@ -2,7 +2,17 @@
  * The documents that an agent saw last, in a file of its state folder: a VM that starts while NATS is away gets what was known.
  * Replaced as a whole (rename(2)), so that a full disk or a crash leaves the former one.
  */
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { type Policy, parseDocument } from "./document.ts";
 import { describeKey } from "./places.ts";
@@ -10,6 +20,9 @@ import { describeKey } from "./places.ts";
 const FILE = "documents.json";
 /** Bytes. */
 const LONGEST_FILE = 128 * 1_048_576;
+
+/** On the disk when it is written: fsync(2) is closed in the packaged executable (Node's permission model). */
+const WHOLE = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_SYNC;
 
 /** An entry with neither text nor error was deleted. */
 export interface KeptEntry {
@@ -52,7 +65,12 @@ export function writeKept(folder: string, kept: Kept): void {
   const path = join(folder, FILE);
   const next = `${path}.${process.pid}`;
   try {
-    writeFileSync(next, text, { mode: 0o600, flush: true });
+    const file = openSync(next, WHOLE, 0o600);
+    try {
+      writeFileSync(file, text);
+    } finally {
+      closeSync(file);
+    }
     renameSync(next, path);
   } catch (error) {
     rmSync(next, { force: true });

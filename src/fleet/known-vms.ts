@@ -3,9 +3,8 @@
  * no agent tells of any more is forgotten, by a clock that nobody sets.
  */
 import { type Changed, Claims } from "./claims.ts";
-import type { StateChange } from "./operator.ts";
 import { STATE_LIFE } from "./places.ts";
-import { labelsOf } from "./state-record.ts";
+import { labelsOf, type StateChange } from "./state-record.ts";
 
 /** Of the fleet and of one host. */
 export const MOST_RECORDS = 100_000;

@@ -6,17 +6,13 @@ import { type Fields, fieldsOf } from "../operate/fields.ts";
 import { UserError } from "../user-error.ts";
 import { parseDocument } from "./document.ts";
 import { MOST_OF_A_HOST, MOST_RECORDS } from "./known-vms.ts";
-import { askSubject, HISTORY, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
-import { readRecord, readStateKey, type StateRecord } from "./state-record.ts";
+import { askSubject, HISTORY, isFleetName, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
+import { type ListedVm, readRecord, readStateKey, type StateChange } from "./state-record.ts";
 
 /** Milliseconds without a further value of a bucket that is read, after which those that are missing have ended. */
 const SILENCE = 5_000;
 /** Milliseconds until an agent must have answered. */
 const PATIENCE = 3_000;
-
-export type { StateRecord };
-/** `told`: when NATS had it from the agent, ISO 8601 by the server's clock. */
-export type ListedVm = StateRecord & { readonly told: string };
 
 /** Makes both buckets where they are missing; `replicas`: 1, 3 or 5. Throws UserError. */
 export async function initialize(connection: NatsConnection, replicas: number): Promise<void> {
@@ -34,13 +30,6 @@ export async function listVms(connection: NatsConnection): Promise<ListedVm[]> {
     const records = await current(bucket);
     return records.sort((a, b) => (`${a.host}\0${a.name}` < `${b.host}\0${b.name}` ? -1 : 1));
   });
-}
-
-/** An entry of the state bucket: what is known of a VM now; no record where it is gone. */
-export interface StateChange {
-  readonly host: string;
-  readonly name: string;
-  readonly record: ListedVm | undefined;
 }
 
 /** Follows the VMs' state, at first what is there, until `stop`. Throws UserError. */
@@ -142,10 +131,13 @@ export async function askVm(
 
 /** The host of a VM; `vm` may be HOST/NAME. Throws UserError where there is none, or several. */
 export async function findVm(connection: NatsConnection, vm: string): Promise<{ host: string; name: string }> {
-  const [host, name] = vm.includes("/") ? vm.split("/", 2) : [undefined, vm];
-  if (host !== undefined) return { host, name: name! };
+  const [host, name = "", more] = vm.includes("/") ? vm.split("/") : [undefined, vm];
+  if (more !== undefined || !isFleetName(name) || (host !== undefined && !isFleetName(host))) {
+    throw new UserError(`${JSON.stringify(vm.slice(0, 80))} is no VM: give NAME or HOST/NAME`);
+  }
+  if (host !== undefined) return { host, name };
   const found = (await listVms(connection)).filter((record) => record.name === name);
-  if (found.length === 1) return { host: found[0]!.host, name: name! };
+  if (found.length === 1) return { host: found[0]!.host, name };
   const where = found.map((record) => `${record.host}/${name}`).join(", ");
   throw new UserError(
     found.length === 0

@@ -12,6 +12,17 @@ const LONGEST_RECORD = 65_536;
 
 export type StateRecord = Fields & { readonly host: string; readonly name: string };
 
+/** `told`: when NATS had it from the agent, ISO 8601 by the server's clock. */
+export type ListedVm = StateRecord & { readonly told: string };
+
+/** What is known of a VM now; no record where it is gone. */
+export interface StateChange {
+  readonly host: string;
+  readonly name: string;
+  readonly record: ListedVm | undefined;
+}
+
+/** What a record is made of. */
 export interface Told {
   readonly host: string;
   readonly name: string;

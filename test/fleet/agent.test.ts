@@ -50,7 +50,7 @@ function folder(t: TestContext, name: string): string {
 /** Asks over a unix socket, as a Prometheus would. */
 function scrape(socketPath: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    get({ socketPath, path: "/metrics" }, (response) => {
+    get({ socketPath, path: "/metrics", agent: false }, (response) => {
       let text = "";
       response.on("data", (chunk: Buffer) => (text += chunk)).on("end", () => resolve(text));
     }).on("error", reject);

@@ -236,6 +236,9 @@ suite("a fleet", () => {
     (await host(t, servers, "h.1")).found.push(one.vm);
     await until("it is told of", async () => (await listVms(connection)).length === 1 || undefined);
     assert.deepEqual(await findVm(connection, "a.b"), { host: "h.1", name: "a.b" });
+    for (const wrong of ["", "a b", "h.1/", "/a.b", "h.1/a/b", "h.1/*", ">"]) {
+      await assert.rejects(findVm(connection, wrong), /is no VM: give NAME or HOST\/NAME/, wrong);
+    }
     await assert.rejects(findVm(connection, "c"), /no agent has told of a VM of this name/);
     await assert.rejects(
       askVm(connection, "h.1", "a.b", "softnet.policy.set", { allow: [], block: [] }),

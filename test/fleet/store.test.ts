@@ -1,5 +1,6 @@
 /** What an agent and an operator take from NATS is bounded, and nothing of it is relied upon. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 import { Claims, describeConflict } from "../../src/fleet/claims.ts";
 import { DocumentStore, textOfEntry } from "../../src/fleet/document-store.ts";
@@ -115,4 +116,16 @@ test("whoever watches forgets what no agent tells of any more, and one host cann
   for (let index = 0; index < 3_000; index++) tell("h2", `vm${index}`);
   assert.equal(vms.claims.of("h2", "vm0").length, 0);
   assert.equal(tell("h1", "a").began[0]!.claims.length, 1_001, "1,000 of h2's");
+});
+
+test("documents are kept under Node's permission model too, as the packaged executable has it", (t) => {
+  const state = temporaryFolder(t);
+  const module = new URL("../../src/fleet/kept-documents.ts", import.meta.url).href;
+  const script = `import { writeKept } from ${JSON.stringify(module)};
+    writeKept(${JSON.stringify(state)}, { entries: { all: { revision: 7, text: "{}" } }, own: {} });`;
+  const rights = ["--permission", "--allow-fs-read=*", "--allow-fs-write=*", "--allow-addons"];
+  const { status, stderr } = spawnSync(process.execPath, [...rights, "--input-type=module", "--eval", script], {
+    encoding: "utf8",
+  });
+  assert.deepEqual([status, readKept(state).entries], [0, { all: { revision: 7, text: "{}" } }], stderr);
 });
