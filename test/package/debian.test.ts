@@ -104,9 +104,12 @@ suite("the Debian package of this machine's own target", { ...needs("dpkg-deb"),
       const text = readFileSync(join(root, UNIT_FOLDER, name), "utf8");
       spawnSync("tee", [unit], { input: text.replace("/usr/bin/softnet", join(root, "usr/bin/softnet")) });
       const { stderr } = spawnSync("systemd-analyze", ["verify", "--man=no", unit], { encoding: "utf8" });
+      const said = stderr.split("\n").filter((line) => line.includes("softnet"));
+      // Only nobody may ask the softnets that root starts, which run as nobody: systemd warns of that user, as the unit says.
+      const known = name === "softnet-metrics.service" ? ["Special user nobody configured, this is not safe!"] : [];
       assert.deepEqual(
-        stderr.split("\n").filter((line) => line.includes("softnet")),
-        [],
+        said.map((line) => line.replace(/^.*:\d+: /, "")),
+        known,
       );
     }
   });
