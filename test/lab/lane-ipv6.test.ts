@@ -5,7 +5,7 @@ import type { ControlClient } from "../../src/control/client.ts";
 import { LIMIT } from "../support/patience.ts";
 import { ControlPath, setPolicy } from "./harness/control.ts";
 import type { Guest } from "./harness/guest.ts";
-import { INTERNET6, online, openLab6, PREFIX, radvd, serve6 } from "./harness/ipv6.ts";
+import { INTERNET6, ORDINARY6, online, openLab6, PREFIX, radvd, serve6 } from "./harness/ipv6.ts";
 import { type Program, sleep, until } from "./harness/program.ts";
 import { assertInnocent } from "./harness/softnet.ts";
 import { type Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
@@ -13,9 +13,6 @@ import { type Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 const PYTHON = "/usr/bin/python3";
 const SIZE = 8 << 20;
 const PORT = "7000";
-/** What an ordinary guest says before softnet knows its addresses. */
-const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source"];
-
 interface Scene {
   readonly lab: Lab;
   readonly guest: Guest;
