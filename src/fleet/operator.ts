@@ -6,7 +6,7 @@ import { type Fields, fieldsOf } from "../operate/fields.ts";
 import { UserError } from "../user-error.ts";
 import { parseDocument } from "./document.ts";
 import { MOST_OF_A_HOST, MOST_RECORDS } from "./known-vms.ts";
-import { askSubject, HISTORY, isFleetName, POLICY_BUCKET, STATE_BUCKET, STATE_LIFE } from "./places.ts";
+import { askSubject, HISTORY, isFleetName, POLICY_BUCKET, STATE_BUCKET, STATE_INTERVAL, STATE_LIFE } from "./places.ts";
 import { type ListedVm, readRecord, readStateKey, type StateChange } from "./state-record.ts";
 
 /** Milliseconds without a further value of a bucket that is read, after which those that are missing have ended. */
@@ -147,16 +147,19 @@ export async function findVm(connection: NatsConnection, vm: string): Promise<{ 
 }
 
 /**
- * The latest state of each VM. Values end and are replaced while they are read, so it may be that none is called the last one:
- * then silence is.
+ * The latest state of each VM. Agents tell it anew all the time: what is replaced while the bucket is read comes later, with a number
+ * beyond those that there were at the beginning. So all keys of then are waited for, as long as a living VM may be silent (STATE_INTERVAL).
  */
 async function current(bucket: KV): Promise<ListedVm[]> {
   const records = new Map<string, ListedVm>();
+  const seen = new Set<string>();
   const ofHost = new Map<string, number>();
-  const { values, streamInfo } = await bucket.status();
-  if (values === 0) return [];
+  const { values } = await bucket.status();
+  const wanted = Math.min(values, MOST_RECORDS);
+  if (wanted === 0) return [];
   const entries = await bucket.watch({ include: KvWatchInclude.LastValue });
   const silence = setTimeout(() => entries.stop(), SILENCE);
+  const patience = setTimeout(() => entries.stop(), SILENCE + STATE_INTERVAL);
   try {
     for await (const entry of entries) {
       silence.refresh();
@@ -169,11 +172,11 @@ async function current(bucket: KV): Promise<ListedVm[]> {
         if (count < MOST_OF_A_HOST && records.size < MOST_RECORDS) records.set(entry.key, record);
         ofHost.set(record.host, count + 1);
       }
-      // They come in their order. The last of them may have been replaced meanwhile, by one that comes later.
-      if (entry.delta === 0 || entry.revision >= streamInfo.state.last_seq) break;
+      if (seen.add(entry.key).size >= wanted) break;
     }
   } finally {
     clearTimeout(silence);
+    clearTimeout(patience);
   }
   return [...records.values()];
 }
