@@ -12,6 +12,8 @@ import { type Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 
 const PYTHON = "/usr/bin/python3";
 const SIZE = 8 << 20;
+/** Bytes of a frame that is not cut. */
+const LONGEST = 1514;
 const PORT = "7000";
 /** What an ordinary guest says before softnet knows its addresses. */
 const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source"];
@@ -69,27 +71,36 @@ async function passesMore(client: ControlClient): Promise<void> {
 }
 
 suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
-  test("most of a download passes there where nobody makes large frames of it, and is counted", {
-    ...labNeeds("radvd"),
-    ...LIMIT,
-  }, async (t) => {
-    const { lab, guest, client } = await open(t);
-    lab.internet.ip("link", "set", "up0", "gso_max_segs", "1");
-    assert.equal(await guest.download(SIZE, `[${INTERNET6}]`), SIZE);
-    const { state, egress, ingress } = await laneOf(client);
-    assert.equal(state, "on");
-    assert.ok(ingress.bytes > 0.8 * SIZE, `${ingress.bytes} of ${SIZE} bytes`);
-    assert.ok(egress.frames > 0);
-    assertInnocent(await guest.stop(), ...ORDINARY6);
-  });
+  for (const large of [true, false]) {
+    test(`most of a download passes there, ${large ? "in large frames" : "also where nobody makes large frames of it"}`, {
+      ...labNeeds("radvd"),
+      ...LIMIT,
+    }, async (t) => {
+      const { lab, guest, client } = await open(t);
+      if (!large) lab.internet.ip("link", "set", "up0", "gso_max_segs", "1");
+      assert.equal(await guest.download(SIZE, `[${INTERNET6}]`), SIZE);
+      const { state, egress, ingress } = await laneOf(client);
+      assert.equal(state, "on");
+      assert.ok(ingress.bytes > 0.8 * SIZE, `${ingress.bytes} of ${SIZE} bytes`);
+      const each = ingress.bytes / ingress.frames;
+      assert.equal(each > LONGEST, large, `${each} bytes in each of ${ingress.frames} frames`);
+      assert.ok(egress.frames > 0);
+      assertInnocent(await guest.stop(), ...ORDINARY6);
+    });
+  }
 
-  test("large frames go through softnet, and their download is whole", {
+  test("most of an upload passes there, in large frames", {
     ...labNeeds("radvd"),
     ...LIMIT,
   }, async (t) => {
     const { guest, client } = await open(t);
-    assert.equal(await guest.download(SIZE, `[${INTERNET6}]`), SIZE);
-    assert.equal((await laneOf(client)).state, "on");
+    const upload = [tool("upload.ts"), `http://[${INTERNET6}]/`, `${SIZE}`];
+    const { stdout, stderr } = await guest.namespace.run(process.execPath, upload);
+    assert.equal(stdout.trim(), `${SIZE}`, stderr);
+    const { egress } = await laneOf(client);
+    assert.ok(egress.bytes > 0.8 * SIZE, `${egress.bytes} of ${SIZE} bytes`);
+    const each = egress.bytes / egress.frames;
+    assert.ok(each > LONGEST, `${each} bytes in each of ${egress.frames} frames`);
     assertInnocent(await guest.stop(), ...ORDINARY6);
   });
 
