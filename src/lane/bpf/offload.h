@@ -1,4 +1,7 @@
-/* What a packet's sender has left to do (docs/guard.md, 8a; docs/guard-ipv6.md, 6): as guard/offload.ts, of both families. */
+/*
+ * What a packet's sender has left to do (docs/guard.md, 8a; docs/guard-ipv6.md, Form, 6), looked at as guard/offload.ts does,
+ * of both families. The ports of large UDP and its length field are looked at where the packet is read.
+ */
 #pragma once
 #include "admitted.h"
 #include "fields.h"
@@ -10,8 +13,8 @@
 
 /*
  * What is left to do about checksum and length, when the packet leaves this machine, is what the guard would have seen.
- * `ip`: bytes of the IP header, IPV4 or IPV6. `header`: those of TCP's with its options, or UDP's. `total`: of the packet, as its
- * own length field says.
+ * `ip`: bytes of the IP header, IPV4 or IPV6. `header`: those of TCP's with its options, or UDP's. `total`: of the packet, as
+ * its own length field says.
  */
 INLINE int is_offload_ordinary(struct __sk_buff *packet, struct vm *vm, u32 ip, u32 header, u32 udp, u32 total)
 {
