@@ -60,6 +60,12 @@ const PASSED_OVER =
 const MESSAGE_HEADER = 4;
 const RANDOM = 32;
 const EXTENSION_HEADER = 4;
+/** Bytes of the lengths of suites, of compressions and of all extensions. */
+const SUITES_LENGTH = 2;
+const COMPRESSIONS_LENGTH = 1;
+const EXTENSIONS_LENGTH = 2;
+/** Of a message up to the length of its session id. */
+const SHORTEST = 2 + RANDOM + 1;
 
 /** Reads the first bytes of one client. Its size is fixed; `start` makes it ready for another client. */
 export class TlsHello {
@@ -152,11 +158,27 @@ export class TlsHello {
     else this.state = HELLO_MALFORMED;
   }
 
+  /** The message's length is one that a hello may have. */
+  get #isPossible(): boolean {
+    return this.#messageLeft >= SHORTEST && this.#messageLeft <= LONGEST_HELLO;
+  }
+
+  /** Bytes of the message behind a part of `length` that begins: too few for what must follow are a fault at once. */
+  #left(length: number): number {
+    return this.#messageLeft - length;
+  }
+
+  /** Whether the message may end with the part, or has room for what follows it. */
+  #endsOrHas(length: number, following: number): boolean {
+    const left = this.#left(length);
+    return left === 0 || left >= following;
+  }
+
   #endPart(value: number): void {
     switch (this.#part) {
       case PART_HEADER:
         this.#messageLeft = value & 0xffffff;
-        this.#beginIf(value >>> 24 === CLIENT_HELLO && this.#messageLeft <= LONGEST_HELLO, PART_VERSION, 2);
+        this.#beginIf(value >>> 24 === CLIENT_HELLO && this.#isPossible, PART_VERSION, 2);
         break;
       case PART_VERSION:
         this.#beginIf(value >>> 8 === MAJOR_VERSION, PART_RANDOM, RANDOM);
@@ -165,19 +187,19 @@ export class TlsHello {
         this.#begin(PART_SESSION_ID_LENGTH, 1);
         break;
       case PART_SESSION_ID_LENGTH:
-        this.#beginIf(value <= LONGEST_SESSION_ID, PART_SESSION_ID, value);
+        this.#beginIf(value <= LONGEST_SESSION_ID && this.#left(value) >= SUITES_LENGTH, PART_SESSION_ID, value);
         break;
       case PART_SESSION_ID:
         this.#begin(PART_SUITES_LENGTH, 2);
         break;
       case PART_SUITES_LENGTH:
-        this.#beginIf(value >= 2 && value % 2 === 0, PART_SUITES, value);
+        this.#beginIf(value >= 2 && value % 2 === 0 && this.#left(value) >= COMPRESSIONS_LENGTH, PART_SUITES, value);
         break;
       case PART_SUITES:
         this.#begin(PART_COMPRESSIONS_LENGTH, 1);
         break;
       case PART_COMPRESSIONS_LENGTH:
-        this.#beginIf(value >= 1, PART_COMPRESSIONS, value);
+        this.#beginIf(value >= 1 && this.#endsOrHas(value, EXTENSIONS_LENGTH), PART_COMPRESSIONS, value);
         break;
       case PART_COMPRESSIONS:
         // TLS 1.2 allows a hello that ends here (RFC 5246 7.4.1.2).
@@ -198,7 +220,10 @@ export class TlsHello {
       case PART_EXTENSION_HEADER:
         this.#extensionLength = value & 0xffff;
         if (value >>> 16 === SERVER_NAME) this.#beginServerName();
-        else this.#begin(PART_EXTENSION, this.#extensionLength);
+        else {
+          const hasRoom = this.#endsOrHas(this.#extensionLength, EXTENSION_HEADER);
+          this.#beginIf(hasRoom, PART_EXTENSION, this.#extensionLength);
+        }
         break;
       // Both lengths must say that there is one entry.
       case PART_NAME_LIST:

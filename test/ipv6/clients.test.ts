@@ -14,6 +14,7 @@ import {
   dnsmasq6,
   globals,
   INTERNET6,
+  ORDINARY6,
   online,
   openLab6,
   PREFIX,
@@ -31,9 +32,6 @@ import { LIMIT, LONG_LIMIT } from "../support/patience.ts";
 import type { Tool } from "../support/tools.ts";
 
 const NETWORKD = "/usr/lib/systemd/systemd-networkd";
-/** What an ordinary guest sends and hears, and what it says before softnet knows its addresses. */
-const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source"];
-
 /** Who asks the VM in softnet's name (docs/guard-ipv6.md, What softnet asks). */
 const NOBODY = "02:00:00:00:00:00";
 /** What takes long, or differs little from what is played every time. */

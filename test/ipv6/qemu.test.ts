@@ -7,7 +7,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { test } from "node:test";
-import { dnsmasq6, INTERNET6, openLab6, PREFIX, serve6 } from "../lab/harness/ipv6.ts";
+import { dnsmasq6, INTERNET6, ORDINARY6, openLab6, PREFIX, serve6 } from "../lab/harness/ipv6.ts";
 import { DhcpServer } from "../lab/harness/servers.ts";
 import { assertInnocent, Softnet } from "../lab/harness/softnet.ts";
 import { GATEWAY, labNeeds } from "../lab/harness/topology.ts";
@@ -24,9 +24,6 @@ const NEEDS = {
   ...labNeeds("qemu-system-x86_64", "busybox", "dhclient", "dnsmasq"),
   ...LIMIT,
 };
-/** What an ordinary guest sends and hears, and what it says before softnet knows its addresses. */
-const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source"];
-
 /** Shell of the guest's: waits for an address that is ready, at most a minute, and tells of it. */
 const SLAAC = `address() { ip -6 address show dev eth0 scope global | grep -v tentative | sed -n 's/.*inet6 \\([^/]*\\).*/\\1/p'; }
 tries=0; until [ -n "$(address)" ] || [ $tries -ge 60 ]; do sleep 1; tries=$((tries+1)); done

@@ -8,7 +8,7 @@ import { LIMIT } from "../support/patience.ts";
 import { CARDS, type Card, makeCard } from "./harness/attached.ts";
 import { scapy6 } from "./harness/attackers6.ts";
 import type { Guest } from "./harness/guest.ts";
-import { dnsmasq6, globals, INTERNET6, online, openLab6, pingRouter, serve6 } from "./harness/ipv6.ts";
+import { dnsmasq6, globals, INTERNET6, ORDINARY6, online, openLab6, pingRouter, serve6 } from "./harness/ipv6.ts";
 import { attachedNatGuest } from "./harness/nat.ts";
 import { ask, listen } from "./harness/nat-scenes.ts";
 import { addressIn, asBefore6, ping6, prefixOf, routerOf, scene, state, uplinkOf } from "./harness/nat6.ts";
@@ -17,8 +17,6 @@ import { assertDropped, assertInnocent, Softnet, softnetCommand } from "./harnes
 import { BRIDGE, INTERNET, type Lab, labNeeds, SIDE_BY_SIDE } from "./harness/topology.ts";
 import type { Watch } from "./harness/watch.ts";
 
-/** What an ordinary guest sends and hears, and what it says before softnet knows its addresses. */
-const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source"];
 /** An ICMPv6 router advertisement (RFC 4861 4.2). */
 const ADVERTISEMENT = 134;
 const MAC = "7e:1a:00:00:00:a6";

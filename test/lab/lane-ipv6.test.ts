@@ -6,7 +6,7 @@ import { LIMIT } from "../support/patience.ts";
 import { CARDS, type Card } from "./harness/attached.ts";
 import { ControlPath, setPolicy } from "./harness/control.ts";
 import type { Guest } from "./harness/guest.ts";
-import { INTERNET6, online, openLab6, PREFIX, radvd, serve6 } from "./harness/ipv6.ts";
+import { INTERNET6, ORDINARY6, online, openLab6, PREFIX, radvd, serve6 } from "./harness/ipv6.ts";
 import { attachedNatGuest } from "./harness/nat.ts";
 import { addressIn, prefixOf, scene } from "./harness/nat6.ts";
 import { type Program, sleep, until } from "./harness/program.ts";
@@ -19,8 +19,6 @@ const MAC = "7e:1a:00:00:00:a7";
 /** Bytes of a frame that is not cut. */
 const LONGEST = 1514;
 const PORT = "7000";
-/** What an ordinary guest says before softnet knows its addresses. */
-const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source"];
 
 interface Scene {
   readonly lab: Lab;

@@ -10,7 +10,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { LIMIT } from "../support/patience.ts";
 import { setFeatures } from "./harness/features.ts";
 import type { Guest } from "./harness/guest.ts";
-import { dnsmasq6, INTERNET6, online, openLab6, serve6 } from "./harness/ipv6.ts";
+import { dnsmasq6, INTERNET6, ORDINARY6, online, openLab6, serve6 } from "./harness/ipv6.ts";
 import { natGuest, tapOf } from "./harness/nat.ts";
 import { scene } from "./harness/nat6.ts";
 import { assertInnocent } from "./harness/softnet.ts";
@@ -20,9 +20,6 @@ const PYTHON = "/usr/bin/python3";
 const MEGABYTE = 1 << 20;
 /** Of the MTU of 1,500. */
 const LONGEST = 1514;
-/** What an ordinary guest sends and hears (a neighbour's router solicitation too), and what it says before softnet knows its addresses. */
-const ORDINARY6 = ["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source", "icmpv6.type"];
-
 const OFFLOADS = [
   { how: "with offloads", args: [], large: true },
   { how: "without offloads", args: ["--no-offloads"], large: false },

@@ -1,7 +1,7 @@
 /** The server name of a TLS client's hello, however it arrives (RFC 8446 4.1.2 and 5.1, RFC 6066 3). */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { HELLO_NAMED, LONGEST_HELLO, TlsHello } from "../../src/wire/tls-hello.ts";
+import { HELLO_MALFORMED, HELLO_MORE, HELLO_NAMED, LONGEST_HELLO, TlsHello } from "../../src/wire/tls-hello.ts";
 import {
   bytes,
   ECH,
@@ -186,4 +186,24 @@ test("a hello has 16,384 bytes at most, the headers of its records included", ()
   assert.equal(readHello(records(of(LONGEST_HELLO - 10), 10_000), [1000]), "a.example");
   assert.equal(readHello(records(of(LONGEST_HELLO - 9), 10_000), [1000]), "malformed");
   assert.equal(readHello(bytes("16 0301 0004 01ffffff")), "malformed");
+});
+
+test("a length that leaves too little for what must follow is malformed with its last byte", () => {
+  const begin = [3, 3, ...new Array(32).fill(0xab)];
+  const suites = [0, 2, 0x13, 1];
+  const cases: readonly [total: number, body: readonly number[]][] = [
+    [34, []], // no session id's length
+    [36, [...begin, 0]], // of the suites' length one byte
+    [36 + 32, [...begin, 32]],
+    [39, [...begin, 0, 0, 2]], // no compressions' length
+    [42, [...begin, 0, ...suites, 1]], // of the extensions' length one byte
+    [50, [...begin, 0, ...suites, 1, 0, 0, 7, 0x1a, 0x1a, 0, 0]], // of a second extension's header three bytes
+  ];
+  for (const [total, body] of cases) {
+    const bytes = Uint8Array.of(22, 3, 1, 1, 0, 1, 0, 0, total, ...body);
+    const hello = new TlsHello();
+    hello.start();
+    assert.equal(hello.feed(bytes, 0, bytes.length - 1), HELLO_MORE, `${total}`);
+    assert.equal(hello.feed(bytes, bytes.length - 1, 1), HELLO_MALFORMED, `${total}`);
+  }
 });

@@ -194,24 +194,35 @@ export class IPv6Family implements AddressFamily {
       if (unborne !== PASS) return unborne;
     }
     if (view.isToGroup && !isMulticast6(view.destination6)) return GROUP_FRAME;
-    const { icmpType } = view;
-    if (icmpType !== NONE) {
-      if (icmpType === ND_ROUTER_ADVERTISEMENT || icmpType === ND_REDIRECT) return ICMP_ROUTER;
-      if (icmpType === MLD_QUERY) return MLD_QUERY_DROP;
-      if (isNeighborDiscovery(icmpType)) return this.#ndEgress.judge(view);
-      if (isMld(icmpType)) return this.#mld.egress(view);
-      if (!isIcmpv6Error(icmpType) && !isEcho6(icmpType)) return ICMP_TYPE;
-    } else if (view.protocol === PROTOCOL_UDP) {
-      const { sourcePort: from, destinationPort: to } = view;
-      if (isDhcpv6Port(from) || isDhcpv6Port(to)) {
-        if (from !== DHCPV6_CLIENT_PORT || to !== DHCPV6_SERVER_PORT) return DHCPV6_PORTS;
-        return view.fragmentBits !== 0 ? DHCPV6_FRAGMENT : this.#dhcpEgress.judge(view);
-      }
+    if (view.icmpType !== NONE) return this.#judgeIcmpEgress(view);
+    if (view.protocol === PROTOCOL_UDP && (isDhcpv6Port(view.sourcePort) || isDhcpv6Port(view.destinationPort))) {
+      return this.#judgeDhcpEgress(view);
     }
+    return this.#judgeBoundEgress(view);
+  }
+
+  // What is rare stands apart, so that the way of TCP and UDP is short enough to be compiled as one.
+  #judgeIcmpEgress(view: FrameView): number {
+    const { icmpType } = view;
+    if (icmpType === ND_ROUTER_ADVERTISEMENT || icmpType === ND_REDIRECT) return ICMP_ROUTER;
+    if (icmpType === MLD_QUERY) return MLD_QUERY_DROP;
+    if (isNeighborDiscovery(icmpType)) return this.#ndEgress.judge(view);
+    if (isMld(icmpType)) return this.#mld.egress(view);
+    if (!isIcmpv6Error(icmpType) && !isEcho6(icmpType)) return ICMP_TYPE;
+    return this.#judgeBoundEgress(view);
+  }
+
+  #judgeDhcpEgress(view: FrameView): number {
+    const { sourcePort: from, destinationPort: to } = view;
+    if (from !== DHCPV6_CLIENT_PORT || to !== DHCPV6_SERVER_PORT) return DHCPV6_PORTS;
+    return view.fragmentBits !== 0 ? DHCPV6_FRAGMENT : this.#dhcpEgress.judge(view);
+  }
+
+  #judgeBoundEgress(view: FrameView): number {
     const place = this.#addresses.find(view.source6);
     if (place === NO_PLACE) return this.#unknown(view);
     if (this.#addresses.isTentative(place)) return TENTATIVE;
-    if (isIcmpv6Error(icmpType) && !isAboutPacketTo(this.#addresses, view)) return ICMP_QUOTE;
+    if (isIcmpv6Error(view.icmpType) && !isAboutPacketTo(this.#addresses, view)) return ICMP_QUOTE;
     const verdict = this.#policy.egress(view, place);
     if (verdict === PASS) this.#addresses.use(place);
     return verdict;

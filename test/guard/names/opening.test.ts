@@ -6,7 +6,7 @@ import { parseIPv4 } from "../../../src/wire/address.ts";
 import { ACK_FLAG, FIN, RST } from "../segment.ts";
 import { DNS_SERVER, GATEWAY, SECOND, udp } from "../support.ts";
 import { fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
-import { ONLY, World } from "./world.ts";
+import { A, CNAME, ONLY, World } from "./world.ts";
 
 const NAME = "registry.npmjs.org";
 const CDN = "104.16.0.1";
@@ -54,6 +54,24 @@ test("other ports than 80 and 443 are open for the TTL only, a minute at least",
   world.wait(60 * SECOND + 1);
   assert.equal(world.connect(CDN, 22), "name.unpinned");
   assert.equal(world.connect(CDN, 443, 40_001), "pass");
+});
+
+test("an address behind aliases is open for the smallest TTL on the way", () => {
+  const records = [
+    [NAME, CNAME, 3600, "www.cdn.net"],
+    ["www.cdn.net", CNAME, 90, "edge.cdn.net"],
+    ["edge.cdn.net", A, 3600, CDN],
+  ] as const;
+  for (const [seconds, verdict] of [
+    [89, "pass"],
+    [91, "name.unpinned"],
+  ] as const) {
+    const world = new World([`${NAME}:22`]);
+    assert.equal(world.ask(NAME), "pass");
+    assert.equal(world.answered(NAME, records), "pass");
+    world.wait(seconds * SECOND);
+    assert.equal(world.connect(CDN, 22), verdict);
+  }
 });
 
 test("the hello decides: an allowed name goes on, another one is broken off both ways", () => {

@@ -16,6 +16,11 @@ export const ROUTER = "fe80::77:ff:fe00:1";
 /** A machine behind the router, globally routable; nothing in here has a way out. */
 export const INTERNET6 = "2620:fe::fe";
 
+/** Drops of what an ordinary guest sends and hears (a neighbour's router solicitation too), and of what it says before softnet knows its addresses. */
+export const ORDINARY6: readonly string[] = [
+  ...["policy.multicast", "ipv6.unbound", "ipv6.tentative", "ipv6.source", "icmpv6.type"],
+];
+
 const LINK = "2001:db8:1::";
 const ON = { "net/ipv6/conf/all/disable_ipv6": "0", "net/ipv6/conf/default/disable_ipv6": "0" };
 
