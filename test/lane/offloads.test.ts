@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { after, before, suite, type TestContext, test } from "node:test";
 import { WITH_IPV6 } from "../../scripts/bytecode.ts";
 import type { LaneCode } from "../../src/lane/relay-tap.ts";
-import { OWN } from "../guard/ipv6/support.ts";
+import { OTHER, OWN } from "../guard/ipv6/support.ts";
 import { Dice, type Offered, offer } from "../ports/offload-talk.ts";
 import { enterFreshNamespace } from "../support/namespace.ts";
 import { LONG_LIMIT } from "../support/patience.ts";
@@ -19,7 +19,7 @@ import { MUTANTS, type Mutant, type RealFrames } from "./support/mutants.ts";
 import { MUTANTS_6 } from "./support/mutants-6.ts";
 import { compileMutant } from "./support/mutate.ts";
 import { CASES, type Case, fromDhcpPort, LONG_CASES, opening } from "./support/offload-cases.ts";
-import { CASES_6, LONG_CASES_6, opening6 } from "./support/offload-cases-6.ts";
+import { CASES_6, fromDhcpv6Port, LONG_CASES_6, opening6 } from "./support/offload-cases-6.ts";
 import { WireComposite } from "./support/wire-composite.ts";
 import { Wires } from "./support/wires.ts";
 
@@ -31,9 +31,10 @@ const skip = { ...needs("ip", "bridge"), ...needsTun(), ...needsLane() };
 const NAME = "lane";
 /** Bytes of the MTU, so that what is not cut is longer than a page. */
 const LONG = 9000;
+const IPV6 = { ipv6: true, address6: OWN, allow: ["out [::/0]:443", "in [::/0]:80"], block: [] };
 /** The VM may be spoken to from any port. */
 const ANYONE = { allow: ["0.0.0.0/0"] };
-const IPV6 = { ipv6: true, address6: OWN, allow: ["out [::/0]:443", "in [::/0]:80"], block: [] };
+const ANYONE_6 = { ...IPV6, allow: ["::/0"] };
 
 let leave = (): void => {};
 before(() => {
@@ -80,6 +81,14 @@ function playDhcpPorts(wires: Wires): void {
   assert.deepEqual(passed, [false, false, true, false]);
 }
 
+function playDhcpv6Ports(wires: Wires): void {
+  const composite = new WireComposite(wires, ANYONE_6);
+  for (const port of [546, 547]) {
+    const passed = [0, 0, 0, 1000].map((size) => composite.step(fromDhcpv6Port(port, size)));
+    assert.deepEqual(passed, [false, false, true, false], `${port}`);
+  }
+}
+
 /** Where it is not by the ordinary cases. */
 const HOW: Partial<Record<RealFrames, readonly [(wires: Wires) => void, number?]>> = {
   "DHCP's ports": [playDhcpPorts],
@@ -87,16 +96,20 @@ const HOW: Partial<Record<RealFrames, readonly [(wires: Wires) => void, number?]
 };
 
 /** The same of IPv6. */
-const HOW_6: typeof HOW = { "short linear part": [playLong6, LONG] };
+const HOW_6: typeof HOW = { "DHCP's ports": [playDhcpv6Ports], "short linear part": [playLong6, LONG] };
 
-function fuzz(t: TestContext, wires: Wires): void {
-  const composite = new WireComposite(wires);
+/** Where a frame has its protocol and, of TCP, its flags. */
+const PLACES = { 4: { protocol: 23, flags: 47 }, 6: { protocol: 20, flags: 67 } } as const;
+
+function fuzz(t: TestContext, wires: Wires, version: 4 | 6): void {
+  const composite = new WireComposite(wires, version === 6 ? { ...IPV6, block: [`${OTHER}/128`] } : {});
   const dice = new Dice(SEED);
+  const { protocol, flags } = PLACES[version];
   for (let index = 0; index < FRAMES; index++) {
-    const offered = offer(dice);
+    const offered = offer(dice, version);
     const { direction, header, frame } = offered;
     // Most segments end no connection.
-    if (frame[23] === 6 && frame.length > 54 && dice.chance(95)) frame[47] = (frame[47]! & 0xe8) | ACK;
+    if (frame[protocol] === 6 && frame.length > flags && dice.chance(95)) frame[flags] = (frame[flags]! & 0xe8) | ACK;
     try {
       composite.step(offered);
     } catch (cause) {
@@ -117,7 +130,7 @@ suite("the lane and what a sender leaves to do", { ...skip, ...LONG_LIMIT }, () 
 
   test("what the kernel has not in one piece passes all the same", () => withWires(playLong, undefined, LONG));
 
-  test("L11 the same of IPv6: places of checksums, tags, padding, and large frames, which are left to the guard", () =>
+  test("L11 the same of IPv6: places of checksums, large frames, tags, padding", () =>
     withWires(playOrdinary6, undefined, undefined, true));
 
   test("what the kernel has not in one piece of IPv6 passes all the same", () =>
@@ -126,8 +139,13 @@ suite("the lane and what a sender leaves to do", { ...skip, ...LONG_LIMIT }, () 
   test("large UDP from DHCP's port is left to the guard, which drops it: frame.offload", () =>
     withWires(playDhcpPorts));
 
-  test(`L11 ${FRAMES.toLocaleString("en")} hostile headers arrive as without the lane`, (t) =>
-    withWires((wires) => fuzz(t, wires)));
+  test("large UDP from DHCPv6's ports is left to the guard, which drops it: frame.offload", () =>
+    withWires(playDhcpv6Ports, undefined, undefined, true));
+
+  for (const version of [4, 6] as const) {
+    test(`L11 ${FRAMES.toLocaleString("en")} hostile headers of IPv${version} arrive as without the lane`, (t) =>
+      withWires((wires) => fuzz(t, wires, version), undefined, undefined, version === 6));
+  }
 
   for (const [mutants, ipv6] of [
     [MUTANTS, false],

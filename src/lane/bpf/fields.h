@@ -34,6 +34,7 @@
 #define SKB_GSO_DODGY (1 << 1)
 #define SKB_GSO_TCP_ECN (1 << 2)
 #define SKB_GSO_TCP_FIXEDID (1 << 3)
+#define SKB_GSO_TCPV6 (1 << 4)
 #define SKB_GSO_UDP_L4 (1 << 17)
 
 /* A function of the kernel's (6.2): the struct sk_buff of a packet. */

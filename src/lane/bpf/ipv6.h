@@ -4,10 +4,16 @@
  */
 #pragma once
 #include "admitted6.h"
-#include "fields.h"
 #include "numbers.h"
+#include "offload.h"
 
-#define IPV6 40
+#define DHCPV6_CLIENT 546
+#define DHCPV6_SERVER 547
+
+INLINE int is_dhcpv6(u32 port)
+{
+	return port == DHCPV6_CLIENT || port == DHCPV6_SERVER;
+}
 
 INLINE u32 mix(u32 hash, u32 word, u32 factor)
 {
@@ -23,22 +29,6 @@ INLINE u32 bucket_of6(struct vm *vm, const u32 *remote, u32 ports, u32 udp)
 	hash = mix(hash, ports, 0x85ebca77u);
 	hash = (hash ^ (hash >> 13) ^ udp) * 0xc2b2ae3du;
 	return hash >> (32 - BUCKET_BITS);
-}
-
-/* What is left to do when the packet leaves this machine: of IPv6, the checksum of TCP or UDP at the most. */
-INLINE int is_offload_ordinary6(struct __sk_buff *packet, struct vm *vm, u32 udp)
-{
-	void *kernel = bpf_cast_to_kern_ctx(packet);
-	u32 summed = (FIELD(u8, kernel, SUMMED) >> PLACE(SUMMED_SHIFT)) & 3;
-
-	/* The guard knows no large frames of IPv6. */
-	if (packet->gso_size) return 0;
-	if (summed == CHECKSUM_PARTIAL) {
-		u64 start = FIELD(u16, kernel, CHECKSUM_START) - (FIELD(u64, kernel, DATA) - FIELD(u64, kernel, HEAD));
-		if (start != ETHERNET + IPV6) return 0;
-		if (FIELD(u16, kernel, CHECKSUM_OFFSET) != (udp ? 6 : 16)) return 0;
-	}
-	return packet->len <= vm->mtu + ETHERNET;
 }
 
 /* As is_admitted, of a packet of IPv6's type whose Ethernet addresses are right. */
@@ -59,10 +49,14 @@ INLINE int is_admitted6(struct __sk_buff *packet, struct vm *vm, u32 way)
 
 	/* TCP in the middle of a connection, or UDP. */
 	u32 udp = data[20] == PROTOCOL_UDP ? IS_UDP : 0;
-	u32 has_ack = 0, acknowledgement = 0;
-	if (!udp) {
+	u32 header = UDP, has_ack = 0, acknowledgement = 0;
+	if (udp) {
+		if (packet->gso_size && net16(*(u16 *)(data + 58)) != length - ETHERNET - IPV6) return 0;
+	} else {
 		if (data[20] != PROTOCOL_TCP || data + ETHERNET + IPV6 + TCP > end) return 0;
 		if (data[67] & FIN_SYN_RST) return 0;
+		header = data[66] >> 4 << 2;
+		if (packet->gso_size && header < TCP) return 0;
 		has_ack = data[67] & ACK;
 		acknowledgement = net32(*(u32 *)(data + 62));
 	}
@@ -79,7 +73,9 @@ INLINE int is_admitted6(struct __sk_buff *packet, struct vm *vm, u32 way)
 	u32 *own = way == OUT ? from : to, *remote = way == OUT ? to : from;
 	u32 from_port = net16(*(u16 *)(data + 54)), to_port = net16(*(u16 *)(data + 56));
 	u32 ports = way == OUT ? to_port << 16 | from_port : from_port << 16 | to_port;
-	if (!is_offload_ordinary6(packet, vm, udp)) return 0;
+	/* Large UDP of DHCPv6's ports is none of DHCPv6, and nothing else that passes: the guard has the reason. */
+	if (udp && packet->gso_size && (is_dhcpv6(from_port) || is_dhcpv6(to_port))) return 0;
+	if (!is_offload_ordinary(packet, vm, IPV6, header, udp, length - ETHERNET)) return 0;
 
 	/* A flow that the guard has admitted on this way, under what holds still, and that is not over. */
 	u32 at = bucket_of6(vm, remote, ports, udp), first = 0;

@@ -16,15 +16,13 @@
 #include "fields.h"
 #include "interfaces.h"
 #include "numbers.h"
+#include "offload.h"
 #ifdef WITH_IPV6
 #include "ipv6.h"
 #endif
 
 #define DHCP_SERVER 67
 #define DHCP_CLIENT 68
-/* guard/offload.ts: segments that one packet may become. */
-#define MOST_TCP_SEGMENTS 256
-#define MOST_UDP_SEGMENTS 128
 
 INLINE int is_dhcp(u32 port)
 {
@@ -37,32 +35,6 @@ INLINE u32 bucket_of(struct vm *vm, u32 remote, u32 ports, u32 udp)
 	hash = (hash ^ (hash >> 15) ^ ports ^ vm->secret[1]) * 0x85ebca77u;
 	hash = (hash ^ (hash >> 13) ^ udp) * 0xc2b2ae3du;
 	return hash >> (32 - BUCKET_BITS);
-}
-
-/* What is left to do about checksum and length, when the packet leaves this machine, is what the guard would have seen. */
-INLINE int is_offload_ordinary(struct __sk_buff *packet, struct vm *vm, u32 header, u32 udp, u32 total)
-{
-	void *kernel = bpf_cast_to_kern_ctx(packet);
-	u64 head = FIELD(u64, kernel, HEAD);
-	u32 summed = (FIELD(u8, kernel, SUMMED) >> PLACE(SUMMED_SHIFT)) & 3;
-	u32 size = packet->gso_size;
-	u32 type = 0;
-
-	if (summed == CHECKSUM_PARTIAL) {
-		u64 start = FIELD(u16, kernel, CHECKSUM_START) - (FIELD(u64, kernel, DATA) - head);
-		if (start != ETHERNET + IPV4) return 0;
-		if (FIELD(u16, kernel, CHECKSUM_OFFSET) != (udp ? 6 : 16)) return 0;
-		if (total != packet->len - ETHERNET) return 0;
-	}
-	if (size == 0) return packet->len <= vm->mtu + ETHERNET;
-
-	if (total != packet->len - ETHERNET) return 0;
-	if (summed != CHECKSUM_PARTIAL && (summed != CHECKSUM_UNNECESSARY || udp)) return 0;
-	if (IPV4 + header + size > vm->mtu || total < IPV4 + header) return 0;
-	if (total - IPV4 - header > size * (udp ? MOST_UDP_SEGMENTS : MOST_TCP_SEGMENTS)) return 0;
-	if (bpf_probe_read_kernel(&type, sizeof type, (void *)(head + FIELD(u32, kernel, END) + PLACE(GSO_TYPE)))) return 0;
-	if (udp) return (type & ~SKB_GSO_DODGY) == SKB_GSO_UDP_L4;
-	return (type & ~(SKB_GSO_DODGY | SKB_GSO_TCP_ECN | SKB_GSO_TCP_FIXEDID)) == SKB_GSO_TCPV4;
 }
 
 /* Whether the guard would pass this packet, too. Notes that its flow lives. */
@@ -134,7 +106,7 @@ INLINE int is_admitted(struct __sk_buff *packet, u32 way)
 	if ((way == OUT ? source : destination) != vm->address) return 0;
 	u32 remote = way == OUT ? destination : source;
 	u32 ports = way == OUT ? to_port << 16 | from_port : from_port << 16 | to_port;
-	if (!is_offload_ordinary(packet, vm, header, udp, total)) return 0;
+	if (!is_offload_ordinary(packet, vm, IPV4, header, udp, total)) return 0;
 
 	/* A flow that the guard has admitted on this way, under what holds still, and that is not over. */
 	u32 at = bucket_of(vm, remote, ports, udp);

@@ -5,6 +5,7 @@
 /* Bytes of headers. */
 #define ETHERNET 14
 #define IPV4 20
+#define IPV6 40
 #define UDP 8
 #define TCP 20
 #define PROTOCOL_TCP 6

@@ -5,7 +5,8 @@
 import { allocate } from "../../../src/native/memory.ts";
 import { allocateLargeSlab } from "../../../src/ports/slab.ts";
 import { openVmTap, type TapPort } from "../../../src/ports/tap.ts";
-import { ADDRESS, GLOBAL, icmp } from "../../guard/support.ts";
+import { ADDRESS, GLOBAL, udp } from "../../guard/support.ts";
+import { clearIdentification } from "../../lane/support/identification.ts";
 import { type Offered, turned } from "../../ports/offload-talk.ts";
 import { within } from "../../support/namespace.ts";
 import { libc } from "../../support/sockets.ts";
@@ -17,9 +18,11 @@ export const VM_TAP = "wire-vm";
 const FAR_TAP = "wire-far";
 /** Bytes of the virtio-net header. */
 const HEADER = 10;
-/** Where Ethernet has its type, and ICMP its identifier. */
+/** Of what marks that a frame has arrived or not. */
+const FIRST_PORT = 20_000;
+/** Where Ethernet has its type, and IPv6 the number of what is behind it. */
 const TYPE = 12;
-const IDENTIFIER = 38;
+const NEXT_HEADER = 20;
 
 export class WireEnds {
   readonly #vm: TapPort;
@@ -40,23 +43,26 @@ export class WireEnds {
     ]);
   }
 
-  /** Offers a frame; returns what came out at the other end of IPv4, in hexadecimal, before a ping that was sent behind it. */
+  /**
+   * Offers a frame; returns what came out at the other end before a datagram that was sent behind it, in hexadecimal, with
+   * IPv6's identification 0: all but what softnet asks by itself.
+   */
   async pass({ direction, header, frame }: Offered): Promise<string[]> {
     const fromVm = direction === "egress";
     const [from, to] = fromVm ? [this.#vm, this.#far] : [this.#far, this.#vm];
     this.#write(from, header, frame);
-    // No flow of the lane's, so it comes through the relay, and so behind whatever took either way.
-    const ping = icmp(8, { source: ADDRESS, destination: GLOBAL });
-    ping.set([++this.#marks >>> 8, this.#marks & 255], IDENTIFIER);
-    const mark = fromVm ? ping : turned(ping);
+    // No flow of the lane's, so it comes through the relay, and so behind whatever took either way. No ping: the guard
+    // passes a hundred of them a second.
+    const datagram = udp(FIRST_PORT + this.#marks++, 443, { source: ADDRESS, destination: GLOBAL });
+    const mark = fromVm ? datagram : turned(datagram);
     const marked = Buffer.from(mark).toString("hex");
     this.#write(from, new Uint8Array(HEADER), mark);
     const arrived: string[] = [];
-    await until("the ping arrives", () => {
+    await until("the datagram arrives", () => {
       arrived.push(...this.#drain(to));
-      return arrived.at(-1) === marked || undefined;
+      return arrived.includes(marked) || undefined;
     });
-    return arrived.slice(0, -1);
+    return arrived.slice(0, arrived.indexOf(marked));
   }
 
   #write(port: TapPort, header: Uint8Array, frame: Uint8Array): void {
@@ -73,7 +79,7 @@ export class WireEnds {
       for (let index = 0; index < batch.count; index++) {
         const at = batch.offset[index]!;
         const frame = Buffer.from(batch.bytes.subarray(at, at + batch.length[index]!));
-        if (frame.readUInt16BE(TYPE) !== 0x0806) frames.push(frame.toString("hex"));
+        if (!isQuestion(frame)) frames.push(clearIdentification(frame).toString("hex"));
       }
     }
     return frames;
@@ -85,4 +91,10 @@ export class WireEnds {
     this.#slab.free();
     this.#memory.free();
   }
+}
+
+/** ARP, or neighbour discovery. */
+function isQuestion(frame: Buffer): boolean {
+  const type = frame.readUInt16BE(TYPE);
+  return type === 0x0806 || (type === 0x86dd && frame[NEXT_HEADER] === 58);
 }

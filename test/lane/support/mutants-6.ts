@@ -3,6 +3,7 @@ import { type Mutant, mutantsOf } from "./mutants.ts";
 
 const { mutant, unseen } = mutantsOf("ipv6.h");
 const ofLane = mutantsOf("lane.bpf.c").mutant;
+const offload = mutantsOf("offload.h");
 
 export const MUTANTS_6: readonly Mutant[] = [
   // Form
@@ -13,11 +14,14 @@ export const MUTANTS_6: readonly Mutant[] = [
     "",
   ]),
   mutant("sessions", "an IPv6 payload shorter than the frame", [
-    "!= length - ETHERNET - IPV6",
-    "> length - ETHERNET - IPV6",
+    "if (net16(*(u16 *)(data + 18)) != length",
+    "if (net16(*(u16 *)(data + 18)) > length",
   ]),
   mutant("sessions", "the next header", ["data[20] != PROTOCOL_TCP || ", ""]),
-  mutant("sessions", "an IPv6 frame longer than the MTU", ["return packet->len <= vm->mtu + ETHERNET;", "return 1;"]),
+  offload.mutant("sessions", "an IPv6 frame longer than the MTU", [
+    "return packet->len <= vm->mtu + ETHERNET;",
+    "return 1;",
+  ]),
   mutant("verifier", "the length of what is read of IPv6", ["if (data + ETHERNET + IPV6 + UDP > end) return 0;", ""]),
   mutant("verifier", "the length of what is read of TCP over IPv6", [" || data + ETHERNET + IPV6 + TCP > end", ""]),
   unseen("the program looks at what it can read, too, which is no less", "an IPv6 frame's least length", [
@@ -94,16 +98,75 @@ export const MUTANTS_6: readonly Mutant[] = [
   mutant("sessions", "all but one place of a bucket of IPv6 flows", ["i < FLOWS_A_BUCKET", "i < 1"]),
 
   // What is left to do
-  mutant("places of checksums", "where a checksum over IPv6 starts", ["start != ETHERNET + IPV6", "start == 0"]),
-  mutant("places of checksums", "where a checksum over IPv6 is put", [
+  mutant("places of checksums", "that IPv6's header has 40 bytes", [
+    "is_offload_ordinary(packet, vm, IPV6, header",
+    "is_offload_ordinary(packet, vm, IPV4, header",
+  ]),
+  offload.mutant("places of checksums", "where a checksum over IPv6 starts", ["start != ETHERNET + ip", "start == 0"]),
+  offload.mutant("places of checksums", "where a checksum over IPv6 is put", [
     "if (FIELD(u16, kernel, CHECKSUM_OFFSET) != (udp ? 6 : 16)) return 0;",
     "",
   ]),
-  mutant("places of checksums", "whose checksum over IPv6 it is", [
+  offload.mutant("places of checksums", "whose checksum over IPv6 it is", [
     "(udp ? 6 : 16)",
     "16 && FIELD(u16, kernel, CHECKSUM_OFFSET) != 6",
   ]),
-  mutant("large frames", "large frames of IPv6", ["if (packet->gso_size) return 0;", ""]),
+  offload.mutant("large frames", "large frames of IPv6 without a checksum", [
+    "if (summed != CHECKSUM_PARTIAL && (summed != CHECKSUM_UNNECESSARY || udp)) return 0;",
+    "",
+  ]),
+  offload.mutant("large frames", "IPv6 segments longer than the MTU", ["ip + header + size > vm->mtu || ", ""]),
+  offload.mutant("large frames", "IPv6's header in a segment's length", [
+    "ip + header + size > vm->mtu",
+    "IPV4 + header + size > vm->mtu",
+  ]),
+  offload.mutant("large frames", "TCP's options in an IPv6 segment's length", [
+    "ip + header + size > vm->mtu",
+    "ip + TCP + size > vm->mtu",
+  ]),
+  offload.unseen(
+    "what is left of the packet is a number so large that it is too many segments",
+    "TCP's header beyond the IPv6 packet",
+    [" || total < ip + header", ""],
+  ),
+  mutant("large frames", "TCP's header too short over IPv6", ["if (packet->gso_size && header < TCP) return 0;", ""]),
+  mutant("large frames", "TCP's header over IPv6", ["header = data[66] >> 4 << 2;", "header = TCP;"]),
+  offload.mutant("large frames", "how many IPv6 segments", [
+    "if (total - ip - header > size * (udp ? MOST_UDP_SEGMENTS : MOST_TCP_SEGMENTS)) return 0;",
+    "",
+  ]),
+  offload.mutant("large frames", "IPv6's header among what is cut", [
+    "total - ip - header > size",
+    "total - IPV4 - header > size",
+  ]),
+  offload.unseen("the kernel takes no more of a TAP", "how many segments of UDP over IPv6", [
+    "udp ? MOST_UDP_SEGMENTS : MOST_TCP_SEGMENTS",
+    "MOST_TCP_SEGMENTS",
+  ]),
+  mutant("large frames", "the length field of large UDP over IPv6", [
+    "if (packet->gso_size && net16(*(u16 *)(data + 58)) != length - ETHERNET - IPV6) return 0;",
+    "",
+  ]),
+  offload.mutant("large frames", "how UDP over IPv6 is cut", [
+    "if (udp) return (type & ~SKB_GSO_DODGY) == SKB_GSO_UDP_L4;",
+    "if (udp) return 1;",
+  ]),
+  offload.mutant("large frames", "how TCP over IPv6 is cut", [
+    "return type == (ip == IPV4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6);",
+    "return 1;",
+  ]),
+  offload.mutant("large frames", "that IPv6 is cut as IPv6", [
+    "(ip == IPV4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6)",
+    "SKB_GSO_TCPV4",
+  ]),
+  mutant("DHCP's ports", "large UDP of DHCPv6's server port", [
+    "#define DHCPV6_SERVER 547",
+    "#define DHCPV6_SERVER 545",
+  ]),
+  mutant("DHCP's ports", "large UDP of DHCPv6's client port", [
+    "#define DHCPV6_CLIENT 546",
+    "#define DHCPV6_CLIENT 545",
+  ]),
   mutant("short linear part", "what is in one piece of IPv6", [
     "bpf_skb_pull_data(packet, length < ETHERNET + IPV6 + TCP ? length : ETHERNET + IPV6 + TCP);",
     "",

@@ -39,6 +39,7 @@ export function mutantsOf(file: string) {
 
 const { mutant, unseen } = mutantsOf("lane.bpf.c");
 const ofNumbers = mutantsOf("numbers.h").mutant;
+const offload = mutantsOf("offload.h");
 
 const GSO_TOTAL = "if (total != packet->len - ETHERNET) return 0;\n\tif (summed";
 
@@ -72,8 +73,8 @@ export const MUTANTS: readonly Mutant[] = [
   mutant("sessions", "UDP without a whole header", ["if (total < IPV4 + UDP) return 0;", ""]),
   mutant("sessions", "TCP without a whole header", [" || total < IPV4 + TCP", ""]),
   mutant("sessions", "the protocol", ["data[23] != PROTOCOL_TCP || ", ""]),
-  mutant("sessions", "a frame longer than the MTU", ["return packet->len <= vm->mtu + ETHERNET;", "return 1;"]),
-  mutant("sessions", "a frame as long as the MTU, without its header", [
+  offload.mutant("sessions", "a frame longer than the MTU", ["return packet->len <= vm->mtu + ETHERNET;", "return 1;"]),
+  offload.mutant("sessions", "a frame as long as the MTU, without its header", [
     "packet->len <= vm->mtu + ETHERNET",
     "packet->len <= vm->mtu + 20",
   ]),
@@ -173,48 +174,48 @@ export const MUTANTS: readonly Mutant[] = [
   mutant("ways", "what comes from the relay", ["if (packet->ingress_ifindex == at->relay) return TC_ACT_UNSPEC;", ""]),
 
   // What is left to do
-  mutant("places of checksums", "where a checksum starts", ["start != ETHERNET + IPV4", "start == 0"]),
-  mutant("places of checksums", "where a checksum is put", [
+  offload.mutant("places of checksums", "where a checksum starts", ["start != ETHERNET + ip", "start == 0"]),
+  offload.mutant("places of checksums", "where a checksum is put", [
     "if (FIELD(u16, kernel, CHECKSUM_OFFSET) != (udp ? 6 : 16)) return 0;",
     "",
   ]),
-  mutant("places of checksums", "whose checksum it is", [
+  offload.mutant("places of checksums", "whose checksum it is", [
     "(udp ? 6 : 16)",
     "16 && FIELD(u16, kernel, CHECKSUM_OFFSET) != 6",
   ]),
-  mutant("padding", "padding behind what a checksum covers", [
+  offload.mutant("padding", "padding behind what a checksum covers", [
     "if (total != packet->len - ETHERNET) return 0;\n\t}",
     "}",
   ]),
-  unseen(
+  offload.unseen(
     "with a partial checksum it is looked at before, and no TAP says that a large frame was verified",
     "padding behind large frames",
     [GSO_TOTAL, "if (summed"],
   ),
-  mutant("large frames", "large frames without a checksum", [
+  offload.mutant("large frames", "large frames without a checksum", [
     "if (summed != CHECKSUM_PARTIAL && (summed != CHECKSUM_UNNECESSARY || udp)) return 0;",
     "",
   ]),
-  unseen("no TAP says that a large frame was verified", "large UDP whose checksum was verified", [
+  offload.unseen("no TAP says that a large frame was verified", "large UDP whose checksum was verified", [
     "(summed != CHECKSUM_UNNECESSARY || udp)",
     "summed != CHECKSUM_UNNECESSARY",
   ]),
-  mutant("large frames", "segments longer than the MTU", ["IPV4 + header + size > vm->mtu || ", ""]),
-  mutant("large frames", "TCP's options in a segment's length", [
-    "IPV4 + header + size > vm->mtu",
-    "IPV4 + TCP + size > vm->mtu",
+  offload.mutant("large frames", "segments longer than the MTU", ["ip + header + size > vm->mtu || ", ""]),
+  offload.mutant("large frames", "TCP's options in a segment's length", [
+    "ip + header + size > vm->mtu",
+    "ip + TCP + size > vm->mtu",
   ]),
-  unseen(
+  offload.unseen(
     "what is left of the packet is a number so large that it is too many segments",
     "TCP's header beyond the packet",
-    [" || total < IPV4 + header", ""],
+    [" || total < ip + header", ""],
   ),
   mutant("large frames", "TCP's header too short", ["if (packet->gso_size && header < TCP) return 0;", ""]),
-  mutant("large frames", "how many segments", [
-    "if (total - IPV4 - header > size * (udp ? MOST_UDP_SEGMENTS : MOST_TCP_SEGMENTS)) return 0;",
+  offload.mutant("large frames", "how many segments", [
+    "if (total - ip - header > size * (udp ? MOST_UDP_SEGMENTS : MOST_TCP_SEGMENTS)) return 0;",
     "",
   ]),
-  unseen("the kernel takes no more of a TAP", "how many segments of UDP", [
+  offload.unseen("the kernel takes no more of a TAP", "how many segments of UDP", [
     "udp ? MOST_UDP_SEGMENTS : MOST_TCP_SEGMENTS",
     "MOST_TCP_SEGMENTS",
   ]),
@@ -222,12 +223,12 @@ export const MUTANTS: readonly Mutant[] = [
     "if (packet->gso_size && net16(words[19]) != total - IPV4) return 0;",
     "",
   ]),
-  mutant("large frames", "how UDP is cut", [
+  offload.mutant("large frames", "how UDP is cut", [
     "if (udp) return (type & ~SKB_GSO_DODGY) == SKB_GSO_UDP_L4;",
     "if (udp) return 1;",
   ]),
-  mutant("large frames", "how TCP is cut", [
-    "return (type & ~(SKB_GSO_DODGY | SKB_GSO_TCP_ECN | SKB_GSO_TCP_FIXEDID)) == SKB_GSO_TCPV4;",
+  offload.mutant("large frames", "how TCP is cut", [
+    "return type == (ip == IPV4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6);",
     "return 1;",
   ]),
   mutant("DHCP's ports", "large UDP of DHCP's ports", ["#define DHCP_SERVER 67", "#define DHCP_SERVER 65"]),

@@ -1,13 +1,12 @@
 /** As offload-cases.ts, of IPv6. */
 import { addToSum, checksumOf, foldSum } from "../../../src/wire/checksum.ts";
-import { packet6 } from "../../guard/ipv6/support.ts";
+import { packet6, udp6 } from "../../guard/ipv6/support.ts";
 import { patch } from "../../guard/support.ts";
 import type { Direction, Offered } from "../../ports/offload-talk.ts";
 import type { RealFrames } from "./mutants.ts";
 import type { Case } from "./offload-cases.ts";
 
 const TCP = 6;
-const UDP = 17;
 const TRANSPORT = 54;
 const ACK = 0x10;
 
@@ -22,6 +21,7 @@ interface Header {
 }
 
 const PARTIAL = { flags: 1 };
+const VERIFIED = { flags: 2 };
 
 function header(frame: Uint8Array, given: Header): Uint8Array {
   const bytes = new Uint8Array(10);
@@ -62,20 +62,15 @@ function turned(frame: Uint8Array): Uint8Array {
 const content = (length: number): Uint8Array => Uint8Array.from({ length }, (_, index) => index * 7);
 
 /** A segment of the VM's from port 1024 to 443. */
-function segment(payload: number): Uint8Array {
-  const bytes = new Uint8Array(20 + payload);
-  bytes.set([4, 0, 1, 187, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, ACK, 255, 255]);
-  bytes.set(content(payload), 20);
+function segment(payload: number, options = 0): Uint8Array {
+  const bytes = new Uint8Array(20 + options + payload);
+  bytes.set([4, 0, 1, 187, 0, 0, 0, 1, 0, 0, 0, 1, ((20 + options) / 4) << 4, ACK, 255, 255]);
+  bytes.fill(1, 20, 20 + options);
+  bytes.set(content(payload), 20 + options);
   return partial(packet6(TCP, bytes));
 }
 
-function datagram(data: Uint8Array): Uint8Array {
-  const length = 8 + data.length;
-  const bytes = new Uint8Array(length);
-  bytes.set([4, 0, 1, 187, length >> 8, length & 255]);
-  bytes.set(data, 8);
-  return partial(packet6(UDP, bytes));
-}
+const datagram = (data: Uint8Array): Uint8Array => partial(udp6(1024, 443, data));
 
 /** Data that makes the kernel, which writes the checksum over the destination port, write this one there. */
 function aimed(port: number): Uint8Array {
@@ -114,11 +109,35 @@ const PLACES: readonly Row[] = [
 ];
 
 const LARGE: readonly Row[] = [
-  ["two segments of 50 bytes", segment(100), { ...PARTIAL, size: 50 }, false],
-  ["segments of 1,440 bytes", segment(20_000), { ...PARTIAL, size: 1440 }, false],
-  ["segments that are too long", segment(20_000), { ...PARTIAL, size: 1441 }, false],
-  ["as if of IPv4", segment(20_000), { ...PARTIAL, size: 1000, type: 1 }, false],
-  ["datagrams of 1,000 bytes", datagram(content(20_000)), { ...PARTIAL, size: 1000 }, false],
+  ["segments of 1,440 bytes", segment(40_000), { ...PARTIAL, size: 1440 }, true],
+  ["with options", segment(40_000, 12), { ...PARTIAL, size: 1428 }, true],
+  ["with ECN", patch(segment(40_000), 67, 0x90), { ...PARTIAL, size: 1440, type: 0x84 }, true],
+  ["verified by somebody", segment(20_000), { ...VERIFIED, size: 1440 }],
+  ["datagrams of 1,000 bytes", datagram(content(40_000)), { ...PARTIAL, size: 1000 }, true],
+  ["the longest packet", segment(65_515), { ...PARTIAL, size: 1440 }, true],
+  ["256 segments", segment(256 * 8), { ...PARTIAL, size: 8 }, true],
+  ["128 datagrams", datagram(content(128 * 8)), { ...PARTIAL, size: 8 }, true],
+  ["257 segments", segment(256 * 8 + 1), { ...PARTIAL, size: 8 }, false],
+  ["one segment of each byte", segment(40_000), { ...PARTIAL, size: 1 }, false],
+  ["129 datagrams", datagram(content(128 * 8 + 1)), { ...PARTIAL, size: 8 }, false],
+  ["no checksum", segment(20_000), { size: 1440 }, false],
+  ["no checksum, UDP", datagram(content(20_000)), { size: 1000 }, false],
+  ["UDP verified by somebody", datagram(content(20_000)), { ...VERIFIED, size: 1000 }, false],
+  ["a byte too long", segment(20_000), { ...PARTIAL, size: 1441 }, false],
+  ["a byte too long with options", segment(20_000, 12), { ...PARTIAL, size: 1429 }, false],
+  ["far too long", segment(40_000), { ...PARTIAL, size: 9000 }, false],
+  ["datagrams that are too long", datagram(content(20_000)), { ...PARTIAL, size: 1453 }, false],
+  ["as fragments", datagram(content(20_000)), { ...PARTIAL, size: 1000, type: 3 }, false],
+  ["TCP as fragments", segment(20_000), { ...PARTIAL, size: 1000, type: 3 }, false],
+  ["TCP as datagrams", segment(20_000), { ...PARTIAL, size: 1000, type: 5 }, false],
+  ["UDP as segments", datagram(content(20_000)), { ...PARTIAL, size: 1000, type: 4 }, false],
+  ["IPv4's segments", segment(20_000), { ...PARTIAL, size: 1000, type: 1 }, false],
+  ["IPv4's place of the checksum", datagram(content(20_000)), { ...PARTIAL, size: 1000, start: 34 }, false],
+  ["padding", padded(segment(20_000), 6), { ...PARTIAL, size: 1440 }, false],
+  ["padding of UDP", padded(datagram(content(20_000)), 6), { ...PARTIAL, size: 1000 }, false],
+  ["a TCP header of 16 bytes", patch(segment(20_000), 66, 0x40), { ...PARTIAL, size: 1000 }, false],
+  ["a TCP header beyond the packet", patch(segment(30), 66, 0xf0), { ...PARTIAL, size: 1 }, false],
+  ["another length of UDP", patch(datagram(content(4000)), 58, 4, 0), { ...PARTIAL, size: 1000 }, false],
 ];
 
 const PADDING: readonly Row[] = [
@@ -135,6 +154,17 @@ const TAGS: readonly Row[] = [
 /** A virtio-net header says how many bytes the kernel keeps in one piece of what is longer than a page. */
 const PIECES = [14, 20, 34, 54, 58, 62, 70, 74, 86];
 
+const LINEAR: readonly Row[] = PIECES.flatMap((length): Row[] => [
+  [`large TCP of which ${length} bytes are in one piece`, segment(20_000), { ...PARTIAL, size: 1440, length }, true],
+  [
+    `large UDP of which ${length} bytes are in one piece`,
+    datagram(content(20_000)),
+    { ...PARTIAL, size: 1000, length },
+    true,
+  ],
+]);
+
+/** With an MTU of 9,000. */
 const LONG: readonly Row[] = PIECES.flatMap((length): Row[] => [
   [`TCP of which ${length} bytes are in one piece`, segment(8000), { length }, true],
   [`UDP of which ${length} bytes are in one piece`, datagram(content(8000)), { length }, true],
@@ -145,6 +175,7 @@ export const CASES_6: readonly Case[] = casesOf([
   ["large frames", LARGE],
   ["padding", PADDING],
   ["tags", TAGS],
+  ["short linear part", LINEAR],
   // Last of all: some of them are taken for the end of a connection.
   ["places of checksums", PLACES],
 ]);
@@ -175,4 +206,11 @@ export function opening6(): readonly Offered[] {
       { direction: "ingress", header: bytes, frame: turned(frame) },
     ]);
   });
+}
+
+/** Large UDP from a server of DHCPv6's ports to another port of the VM's. `size` 0: not large. */
+export function fromDhcpv6Port(port: number, size: number): Offered {
+  const data = content(size === 0 ? 100 : 4000);
+  const frame = turned(partial(udp6(5000, port, data)));
+  return { direction: "ingress", header: header(frame, size === 0 ? {} : { ...PARTIAL, size }), frame };
 }

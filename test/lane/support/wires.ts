@@ -22,6 +22,7 @@ import { FrameView } from "../../../src/wire/frame-view.ts";
 import { ip } from "../../support/namespace.ts";
 import { PATIENCE } from "../../support/patience.ts";
 import { libc } from "../../support/sockets.ts";
+import { clearIdentification } from "./identification.ts";
 import { KernelLane } from "./kernel-lane.ts";
 
 const ENDS = ["vm", "relay", "net", "far"] as const;
@@ -33,7 +34,7 @@ export interface Outcome {
   readonly express: boolean;
   /** What the guard said; PASS where it was not asked, since the kernel dropped or passed the frame. */
   readonly verdict: number;
-  /** What arrived, with every checksum completed and every large frame cut, in hexadecimal. */
+  /** What arrived, with every checksum completed and every large frame cut, in hexadecimal; IPv6's identification is 0. */
   readonly arrived: readonly string[];
 }
 
@@ -178,7 +179,7 @@ export class Wires {
     while (port.receive(batch) > 0) {
       for (let index = 0; index < batch.count; index++) {
         const at = batch.offset[index]!;
-        frames.push(hex(batch.bytes.subarray(at, at + batch.length[index]!)));
+        frames.push(hex(clearIdentification(batch.bytes.subarray(at, at + batch.length[index]!))));
       }
     }
     return frames;
