@@ -1,6 +1,4 @@
 /** A VM and its network at the far ends of a softnet's wires, as rules by name need them: a lease, lookups, connections. */
-import { Duplex } from "node:stream";
-import tls from "node:tls";
 import koffi from "koffi";
 import { put16, put32 } from "../src/wire/bytes.ts";
 import { emitDhcp } from "../src/wire/dhcp.ts";
@@ -147,21 +145,4 @@ function messageOf(id: number, name: string, addresses: readonly number[]): Uint
   put16(message, 2, flags);
   put16(message, 6, addresses.length);
   return message;
-}
-
-/** What Node's own TLS client says first. */
-export async function helloFor(servername: string): Promise<Uint8Array> {
-  const { promise, resolve } = Promise.withResolvers<Uint8Array>();
-  const transport = new Duplex({
-    read() {},
-    write(chunk: Buffer, _encoding, done) {
-      resolve(new Uint8Array(chunk));
-      done();
-    },
-  });
-  const client = tls.connect({ socket: transport, servername });
-  client.on("error", () => {});
-  const hello = await promise;
-  client.destroy();
-  return hello;
 }

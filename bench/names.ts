@@ -8,8 +8,9 @@ import type { ChildProcess } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { helloFor } from "../test/guard/names/segments.ts";
 import { VM_MAC } from "./frames.ts";
-import { frameOfConnection, helloFor, NameTalk, type Side } from "./name-talk.ts";
+import { frameOfConnection, NameTalk, type Side } from "./name-talk.ts";
 import * as processes from "./processes.ts";
 import { show, spread } from "./statistics.ts";
 

@@ -11,6 +11,7 @@ import { LIMIT } from "../support/patience.ts";
 import { setFeatures } from "./harness/features.ts";
 import type { Guest } from "./harness/guest.ts";
 import { dnsmasq6, INTERNET6, ORDINARY6, online, openLab6, serve6 } from "./harness/ipv6.ts";
+import { LONGEST, largeFrames, transfer } from "./harness/large-frames.ts";
 import { natGuest, tapOf } from "./harness/nat.ts";
 import { scene } from "./harness/nat6.ts";
 import { assertInnocent } from "./harness/softnet.ts";
@@ -18,8 +19,7 @@ import { type Lab, labNeeds, tool } from "./harness/topology.ts";
 
 const PYTHON = "/usr/bin/python3";
 const MEGABYTE = 1 << 20;
-/** Of the MTU of 1,500. */
-const LONGEST = 1514;
+const SERVER = `[${INTERNET6}]`;
 const OFFLOADS = [
   { how: "with offloads", args: [], large: true },
   { how: "without offloads", args: ["--no-offloads"], large: false },
@@ -50,37 +50,15 @@ async function setUp(open: Open, t: TestContext, ...args: string[]) {
   return { lab, guest, capture };
 }
 
-/** One transfer each way, intact. */
-async function transfer(guest: Guest, bytes: number): Promise<void> {
-  const server = `[${INTERNET6}]`;
-  assert.equal(await guest.download(bytes, server), bytes, "the download is not intact");
-  const args = [tool("upload.ts"), `http://${server}/`, String(bytes)];
-  const { stdout, stderr } = await guest.namespace.run(process.execPath, args);
-  assert.equal(stdout.trim(), String(bytes), `the upload is not intact: ${stderr}`);
-}
-
-/** How many large frames passed each way; all of them are TCP in IPv6. */
-function largeFrames(path: string): { egress: number; ingress: number } {
-  const found = { egress: 0, ingress: 0 };
-  for (const { bytes, interfaceIndex, comment = "" } of openCapture(path)) {
-    if (bytes.length <= LONGEST) continue;
-    assert.match(comment, /^offload TCP6 1[0-9]{3}$/);
-    assert.deepEqual([bytes[12], bytes[13], bytes[20]], [0x86, 0xdd, 6]);
-    if (interfaceIndex === 0) found.egress++;
-    else found.ingress++;
-  }
-  return found;
-}
-
 suite("offloads of IPv6", { concurrency: 1 }, () => {
   for (const [kind, open] of Object.entries(SCENES)) {
     for (const { how, args, large } of OFFLOADS) {
       test(`${kind}, ${how}: transfers both ways, in large frames where there are offloads`, NEEDS, async (t) => {
         const { guest, capture } = await setUp(open, t, ...args);
-        await transfer(guest, 8 * MEGABYTE);
+        await transfer(guest, 8 * MEGABYTE, SERVER);
         const summary = await guest.stop();
         assertInnocent(summary, ...ORDINARY6);
-        const { egress, ingress } = largeFrames(capture);
+        const { egress, ingress } = largeFrames(capture, "IPv6");
         t.diagnostic(`large frames: ${egress} from the VM, ${ingress} to it`);
         if (large) assert.ok(egress > 100 && ingress > 20, `large frames: ${egress} from the VM, ${ingress} to it`);
         else assert.deepEqual({ egress, ingress }, { egress: 0, ingress: 0 });
@@ -95,12 +73,12 @@ suite("offloads of IPv6", { concurrency: 1 }, () => {
         await setFeatures(lab.host, "up0", { tx: false, tso: false, gso: false });
         await setFeatures(lab.internet, "up0", { gro: false, tso: false, gso: false });
         const watch = await lab.watch(lab.internet, "up0");
-        await transfer(guest, 2 * MEGABYTE);
+        await transfer(guest, 2 * MEGABYTE, SERVER);
         const ofTcp = watch.frames.filter(({ ip6, sent }) => ip6?.protocol === 6 && !sent);
         assert.ok(ofTcp.length > MEGABYTE / LONGEST, `${ofTcp.length} frames`);
         assert.ok(ofTcp.every(({ length }) => length <= LONGEST));
         assertInnocent(await guest.stop(), ...ORDINARY6);
-        assert.ok(largeFrames(capture).egress > 20, "the guest's own were large");
+        assert.ok(largeFrames(capture, "IPv6").egress > 20, "the guest's own were large");
       },
     );
 
@@ -108,11 +86,11 @@ suite("offloads of IPv6", { concurrency: 1 }, () => {
       const { lab, guest } = await setUp(open, t);
       const off = { tx: false, tso: false, gso: false, gro: false };
       await setFeatures(guest.namespace, guest.link, off);
-      await transfer(guest, MEGABYTE);
+      await transfer(guest, MEGABYTE, SERVER);
       await setFeatures(lab.host, tapOf(guest), off);
-      await transfer(guest, MEGABYTE);
+      await transfer(guest, MEGABYTE, SERVER);
       await setFeatures(guest.namespace, guest.link, { tx: true, tso: true, gso: true, gro: true });
-      await transfer(guest, MEGABYTE);
+      await transfer(guest, MEGABYTE, SERVER);
       assertInnocent(await guest.stop(), ...ORDINARY6);
     });
   }

@@ -9,7 +9,7 @@ import { openCapture } from "../../src/capture/index.ts";
 import { LIMIT } from "../support/patience.ts";
 import { lease } from "./harness/clients.ts";
 import { setFeatures } from "./harness/features.ts";
-import type { Guest } from "./harness/guest.ts";
+import { largeFrames, transfer } from "./harness/large-frames.ts";
 import { natGuest, tapOf } from "./harness/nat.ts";
 import { DhcpServer } from "./harness/servers.ts";
 import { assertInnocent } from "./harness/softnet.ts";
@@ -20,33 +20,11 @@ import type { Feature } from "./tools/features.ts";
 const UPLINK_INTERNET = "100.64.0.2";
 const PYTHON = "/usr/bin/python3";
 const MEGABYTE = 1 << 20;
-/** Of the MTU of 1,500. */
-const LONGEST = 1514;
 
 const OFFLOADS = [
   { how: "with offloads", args: [], large: true },
   { how: "without offloads", args: ["--no-offloads"], large: false },
 ] as const;
-
-/** One transfer each way, intact. */
-async function transfer(guest: Guest, bytes: number, server: string = INTERNET): Promise<void> {
-  assert.equal(await guest.download(bytes, server), bytes, "the download is not intact");
-  const args = [tool("upload.ts"), `http://${server}/`, String(bytes)];
-  const { stdout, stderr } = await guest.namespace.run(process.execPath, args);
-  assert.equal(stdout.trim(), String(bytes), `the upload is not intact: ${stderr}`);
-}
-
-/** How many large frames passed each way. */
-function largeFrames(path: string): { egress: number; ingress: number } {
-  const found = { egress: 0, ingress: 0 };
-  for (const { bytes, interfaceIndex, comment = "" } of openCapture(path)) {
-    if (bytes.length <= LONGEST) continue;
-    assert.match(comment, /^offload TCP 1[0-9]{3}$/);
-    if (interfaceIndex === 0) found.egress++;
-    else found.ingress++;
-  }
-  return found;
-}
 
 function assertLarge(path: string, large: boolean): void {
   const { egress, ingress } = largeFrames(path);

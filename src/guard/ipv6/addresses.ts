@@ -338,7 +338,7 @@ export class Addresses extends AddressPlaces {
     return true;
   }
 
-  /** What the observer has passed from an address is a use of it as any other. */
+  /** What the observer has passed from an address counts as its use, too. */
   #collect(place: number): void {
     if (this.#told[place] === UNTOLD) return;
     const used = this.#observer!.lastUsed(place);

@@ -5,38 +5,13 @@ import { patch } from "../../guard/support.ts";
 import type { Direction, Offered } from "../../ports/offload-talk.ts";
 import type { RealFrames } from "./mutants.ts";
 import type { Case } from "./offload-cases.ts";
+import { IPV6, type OffloadHeader, offloadHeader, PARTIAL, VERIFIED } from "./offload-header.ts";
 
 const TCP = 6;
 const TRANSPORT = 54;
 const ACK = 0x10;
 
-/** Numbers of a header; what is left out is as an ordinary sender has it. */
-interface Header {
-  readonly flags?: number;
-  readonly type?: number;
-  readonly length?: number;
-  readonly size?: number;
-  readonly start?: number;
-  readonly offset?: number;
-}
-
-const PARTIAL = { flags: 1 };
-const VERIFIED = { flags: 2 };
-
-function header(frame: Uint8Array, given: Header): Uint8Array {
-  const bytes = new Uint8Array(10);
-  const view = new DataView(bytes.buffer);
-  const tcp = frame[20] === TCP;
-  const { flags = 0, size = 0, type = size === 0 ? 0 : tcp ? 4 : 5 } = given;
-  view.setUint8(0, flags);
-  view.setUint8(1, type);
-  view.setUint16(2, given.length ?? 0, true);
-  view.setUint16(4, size, true);
-  if ((flags & 1) === 0) return bytes;
-  view.setUint16(6, given.start ?? TRANSPORT, true);
-  view.setUint16(8, given.offset ?? (tcp ? 16 : 6), true);
-  return bytes;
-}
+const header = (frame: Uint8Array, given: OffloadHeader): Uint8Array => offloadHeader(frame, given, IPV6);
 
 /** The pseudo-header's sum in the checksum's place (RFC 8200 8.1). */
 function partial(frame: Uint8Array): Uint8Array {
@@ -85,7 +60,7 @@ function tagged(frame: Uint8Array, tag: number, type = 0x8100): Uint8Array {
   return Uint8Array.from([...frame.subarray(0, 12), type >> 8, type & 255, tag >> 8, tag & 255, ...frame.subarray(12)]);
 }
 
-type Row = readonly [name: string, frame: Uint8Array, header: Header, express?: boolean, tag?: number];
+type Row = readonly [name: string, frame: Uint8Array, header: OffloadHeader, express?: boolean, tag?: number];
 
 const ORDINARY: readonly Row[] = [
   ["a segment", segment(100), PARTIAL, true],

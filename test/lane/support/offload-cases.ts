@@ -3,6 +3,7 @@ import { addToSum, checksumOf, foldSum } from "../../../src/wire/checksum.ts";
 import { packet, patch, udp } from "../../guard/support.ts";
 import { type Direction, type Offered, turned } from "../../ports/offload-talk.ts";
 import type { RealFrames } from "./mutants.ts";
+import { IPV4, type OffloadHeader, offloadHeader, PARTIAL, VERIFIED } from "./offload-header.ts";
 
 export interface Case {
   readonly name: string;
@@ -16,33 +17,7 @@ const TCP = 6;
 const TRANSPORT = 34;
 const ACK = 0x10;
 
-/** Numbers of a header; what is left out is as an ordinary sender has it. */
-interface Header {
-  readonly flags?: number;
-  readonly type?: number;
-  readonly length?: number;
-  readonly size?: number;
-  readonly start?: number;
-  readonly offset?: number;
-}
-
-const PARTIAL = { flags: 1 };
-const VERIFIED = { flags: 2 };
-
-function header(frame: Uint8Array, given: Header): Uint8Array {
-  const bytes = new Uint8Array(10);
-  const view = new DataView(bytes.buffer);
-  const tcp = frame[23] === TCP;
-  const { flags = 0, size = 0, type = size === 0 ? 0 : tcp ? 1 : 5 } = given;
-  view.setUint8(0, flags);
-  view.setUint8(1, type);
-  view.setUint16(2, given.length ?? 0, true);
-  view.setUint16(4, size, true);
-  if ((flags & 1) === 0) return bytes;
-  view.setUint16(6, given.start ?? TRANSPORT, true);
-  view.setUint16(8, given.offset ?? (tcp ? 16 : 6), true);
-  return bytes;
-}
+const header = (frame: Uint8Array, given: OffloadHeader): Uint8Array => offloadHeader(frame, given, IPV4);
 
 /** The pseudo-header's sum in the checksum's place. */
 function partial(frame: Uint8Array): Uint8Array {
@@ -81,7 +56,7 @@ function aimed(port: number): Uint8Array {
 type Row = readonly [
   name: string,
   frame: Uint8Array,
-  header: Header,
+  header: OffloadHeader,
   express?: boolean,
   /** What is done with the frame once it has its direction. */
   wrap?: (frame: Uint8Array) => Uint8Array,
