@@ -6,11 +6,11 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { LIMIT } from "../support/patience.ts";
 import { lease } from "./harness/clients.ts";
+import { connections } from "./harness/connections.ts";
 import { Guest } from "./harness/guest.ts";
 import { helperOf, started } from "./harness/nat.ts";
 import { ask, listen, PYTHON } from "./harness/nat-scenes.ts";
 import { addresses, addressIn, asBefore6, hasRoute, INTERNET6, ping6, scene, state, uplinkOf } from "./harness/nat6.ts";
-import type { Namespace } from "./harness/netns.ts";
 import { type Program, until } from "./harness/program.ts";
 import { Softnet } from "./harness/softnet.ts";
 import { INTERNET, type Lab, labNeeds, tool } from "./harness/topology.ts";
@@ -50,12 +50,6 @@ async function tell({ program }: Guest6, list: readonly string[]): Promise<void>
   await program.line(/"told"/, undefined, from);
 }
 
-/** IPv6 connections in the host's table. */
-async function connections(host: Namespace): Promise<number> {
-  const { stdout } = await host.run("cat", ["/proc/net/nf_conntrack"]);
-  return stdout.split("\n").filter((line) => line.startsWith("ipv6")).length;
-}
-
 /** UDP from the guest to `ports` ports of the internet, at most 80 a second, from a new address of its /64 each time. */
 async function begin({ guest, prefix }: Guest6, ports: number): Promise<void> {
   const script = [
@@ -86,14 +80,14 @@ suite("nat with IPv6", { concurrency: 2 }, () => {
         "add table ip6 quiet; add chain ip6 quiet i { type filter hook input priority 0; }; add rule ip6 quiet i meta l4proto udp drop",
       ]);
       await begin(one, 200);
-      const during = await connections(lab.host);
+      const during = await connections(lab.host, "ipv6");
       assert.ok(during >= 45 && during <= 55, String(during));
       assert.equal(await ping6(one.guest.namespace, INTERNET6, 1), false, "its fifty-first connection");
       assert.ok(await ping6(two.guest.namespace, INTERNET6), "the other VM is cut off");
       await one.program.stop("SIGINT");
-      await until("only the other VM's are left", async () => (await connections(lab.host)) < 10);
+      await until("only the other VM's are left", async () => (await connections(lab.host, "ipv6")) < 10);
       await two.program.stop("SIGINT");
-      await until("none is left", async () => (await connections(lab.host)) === 0);
+      await until("none is left", async () => (await connections(lab.host, "ipv6")) === 0);
     },
   );
 

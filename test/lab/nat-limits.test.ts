@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { LIMIT } from "../support/patience.ts";
 import { lease } from "./harness/clients.ts";
+import { connections } from "./harness/connections.ts";
 import { type Guest, ping } from "./harness/guest.ts";
 import { natGuest } from "./harness/nat.ts";
 import type { Namespace } from "./harness/netns.ts";
@@ -12,11 +13,6 @@ import { BRIDGE, INTERNET, Lab, labNeeds, NEIGHBOUR, tool } from "./harness/topo
 const NEEDS = { ...labNeeds("nft", "udhcpc"), ...LIMIT };
 const UPLINK = "100.64.0.1";
 const PYTHON = "/usr/bin/python3";
-
-/** Connections in a host's table. */
-async function connections(host: Namespace): Promise<number> {
-  return Number((await host.run("cat", ["/proc/sys/net/netfilter/nf_conntrack_count"])).stdout);
-}
 
 /** Packets that an interface has received. */
 async function received(at: Namespace, link: string): Promise<number> {
