@@ -56,6 +56,8 @@ const { largeFrames6 } = await import("./large-frames-6.ts");
 await largeFrames6();
 const { expressLane } = await import("./express-lane.ts");
 await expressLane();
+const { expressLane6 } = await import("./express-lane-6.ts");
+await expressLane6();
 const { limits } = await import("./limits.ts");
 await limits();
 const { newFlows } = await import("./new-flows.ts");
