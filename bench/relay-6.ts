@@ -44,7 +44,7 @@ function compared(row: Row, size: number, side: Load["side"]) {
 
 /** Prints the section. `loader`: the compiled native/load.c. */
 export async function relay6(loader: string): Promise<void> {
-  console.log(`\nWhat IPv6 costs the relay; medians of ${STARTS} starts of ${ROUNDS} rounds, with quartiles`);
+  console.log(`What IPv6 costs the relay; medians of ${STARTS} starts of ${ROUNDS} rounds, with quartiles`);
   for (const side of ["vm", "network"] as const) {
     for (const size of SIZES) {
       const costs: number[][] = ROWS.map(() => []);
@@ -59,6 +59,7 @@ export async function relay6(loader: string): Promise<void> {
       report(`${size}-byte frames ${side === "vm" ? "from" : "to"} the VM`, costs);
     }
   }
+  console.log("");
 }
 
 function report(title: string, costs: readonly number[][]): void {
