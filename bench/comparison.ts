@@ -20,8 +20,8 @@ const CONNECTIONS = 2000;
 const DATAGRAM_SECONDS = 1;
 const PATIENCE = 30_000;
 
-type Programs = Helpers & Record<"requests" | "datagrams" | "packets" | "connections", string>;
-export type Open = (helpers: Helpers, options: PathOptions) => Promise<Path>;
+type Programs = Helpers & Record<"taps" | "requests" | "datagrams" | "packets" | "connections", string>;
+export type Open = (programs: Programs, options: PathOptions) => Promise<Path>;
 
 interface Row {
   readonly title: string;
@@ -52,7 +52,7 @@ export interface Group {
 
 /** Plays all rounds and prints each group. */
 export async function compare(compared: readonly Group[]): Promise<void> {
-  const programs = compile("cable", "plain", "requests", "datagrams", "packets", "connections");
+  const programs = compile("cable", "plain", "taps", "requests", "datagrams", "packets", "connections");
   const groups: Row[][] = [];
   const others: number[] = [];
   try {
