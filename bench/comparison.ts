@@ -18,7 +18,7 @@ const CONNECTIONS = 2000;
 const DATAGRAM_SECONDS = 1;
 const PATIENCE = 30_000;
 
-type Programs = Helpers & Record<"requests" | "datagrams" | "packets" | "connections", string>;
+type Programs = Helpers & Record<"taps" | "requests" | "datagrams" | "packets" | "connections", string>;
 
 interface Row extends transfers.Transfers {
   /** Microseconds: median and 99th percentile. */
@@ -34,14 +34,14 @@ interface Row extends transfers.Transfers {
 }
 
 /** What is compared, and written as plots. */
-export interface Group extends transfers.Group {
+export interface Group extends transfers.Group<Programs> {
   /** Of the plots' files. */
   readonly name: string;
 }
 
 /** Plays all rounds and prints each group. */
 export async function compare(compared: readonly Group[]): Promise<void> {
-  const programs = compile("cable", "plain", "requests", "datagrams", "packets", "connections");
+  const programs = compile("cable", "plain", "taps", "requests", "datagrams", "packets", "connections");
   const groups: Row[][] = [];
   const others: number[] = [];
   try {

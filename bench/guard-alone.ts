@@ -4,9 +4,12 @@
  * same frames while IPv6 is on (`ipv4-beside`), or `ipv6`. Prints one JSON line.
  */
 import { createGuard } from "../src/guard/guard.ts";
+import { inlineMore } from "../src/relay/inlining.ts";
 import { FrameView } from "../src/wire/frame-view.ts";
 import { formatIPv6 } from "../src/wire/ipv6-address.ts";
 import { frame6Of, frameOf, VM_ADDRESS, VM_ADDRESS_6, VM_MAC } from "./frames.ts";
+
+inlineMore(); // as a session does
 
 const RULES = Number(process.argv[2] ?? 1000);
 const FRAMES = 1024;

@@ -1,12 +1,12 @@
 /**
  * What large frames are worth: a guest behind softnet with them and without (`--no-offloads`, which is what softnet did
- * before it knew them), behind passt and unfiltered, over links that carry large frames and over plain ones. One and four
+ * before it knew them), behind passt, behind a C program that looks at nothing, and unfiltered, over links that carry large frames and over plain ones. One and four
  * TCP connections each way, requests of one byte, and small datagrams. Part of `npm run bench`, where root, iperf3, nft and passt
  * are there; `node bench/large-frames.ts` runs this part alone.
  */
 import { needs, needsRoot } from "../test/support/tools.ts";
 import { compare, type Group } from "./comparison.ts";
-import { bridgePath, natPath, passtPath, unfilteredPath } from "./paths.ts";
+import { bridgePath, floorPath, natPath, passtPath, unfilteredPath } from "./paths.ts";
 
 const WITHOUT = ["--no-offloads"];
 
@@ -22,6 +22,7 @@ const GROUPS: readonly Group[] = [
       ["softnet --bridge, before", bridgePath, WITHOUT],
       ["softnet nat, before", natPath, WITHOUT],
       ["passt, and its cable", passtPath],
+      ["a C program, no filter", floorPath],
     ],
   },
   {
@@ -32,6 +33,7 @@ const GROUPS: readonly Group[] = [
       ["unfiltered", unfilteredPath],
       ["softnet --bridge", bridgePath],
       ["softnet --bridge, before", bridgePath, WITHOUT],
+      ["a C program, no filter", floorPath],
     ],
   },
 ];

@@ -17,6 +17,8 @@ import { PUBLISHED } from "./processes.ts";
 
 const MAC = "02:00:00:00:00:11";
 const LINK = "vm0";
+/** The TAP on the bridge of a program that looks at nothing. */
+const FLOOR = "floor0";
 /** On the bridge. */
 const ADDRESS = "10.77.0.5";
 const ADDRESS6 = `${PREFIX}5`;
@@ -122,6 +124,28 @@ export async function attachedPath6(helpers: Helpers, options: PathOptions): Pro
   const { guest, softnet } = await attached(lab, helpers, args, options);
   await setAddress6(guest);
   return { name: "softnet attach --ipv6, bridge", lab, guest, server: INTERNET6, forwarders: [softnet] };
+}
+
+/** The floor: a C program between the guest's TAP and one on the bridge, which looks at nothing. */
+export async function floorPath(
+  { plain, taps: program }: { readonly plain: string; readonly taps: string },
+  options: PathOptions,
+): Promise<Path> {
+  const lab = await openLab({ plain }, options);
+  const taps = lab.start(lab.host, program, [LINK, FLOOR]);
+  await taps.line(/^ready$/);
+  lab.host.ip("link", "set", FLOOR, "master", BRIDGE);
+  lab.host.ip("link", "set", FLOOR, "up");
+  const guest = lab.namespace("guest");
+  lab.host.ip("link", "set", LINK, "netns", guest.name);
+  guest.ip("link", "set", LINK, "address", MAC);
+  guest.ip("link", "set", LINK, "up");
+  if (options.plain) {
+    await makePlain(plain, guest, [LINK]);
+    await makePlain(plain, lab.host, [FLOOR]);
+  }
+  setAddress(guest, `${ADDRESS}/24`, GATEWAY);
+  return { name: "the floor", lab, guest, forwarders: [taps] };
 }
 
 /** passt, and the cable between its socket and the guest's TAP. */

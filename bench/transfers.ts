@@ -9,14 +9,14 @@ export const ROUNDS = Number(process.env.SOFTNET_BENCH_ROUNDS ?? 9);
 const SECONDS = 1;
 const STREAMS = [1, 4] as const;
 
-export type Open = (helpers: Helpers, options: PathOptions) => Promise<Path>;
+export type Open<Programs> = (programs: Programs, options: PathOptions) => Promise<Path>;
 
-/** What is compared: unfiltered stands first, the others are told as parts of it. */
-export interface Group {
+/** What is compared: unfiltered stands first, the others are told as parts of it. `Programs`: compiled, which the paths need. */
+export interface Group<Programs = Helpers> {
   readonly title: string;
   /** No link carries large frames. */
   readonly plain: boolean;
-  readonly rows: readonly (readonly [title: string, open: Open, args?: readonly string[]])[];
+  readonly rows: readonly (readonly [title: string, open: Open<Programs>, args?: readonly string[]])[];
 }
 
 /** A path, and its samples by measure, such as "up 1". */

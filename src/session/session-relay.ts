@@ -11,6 +11,7 @@ import type { MakeAlarm } from "../relay/alarm.ts";
 import { LONGEST_ANSWER } from "../relay/answering.ts";
 import type { Batch } from "../relay/batch.ts";
 import { DIRECTION_NAMES, EGRESS, INGRESS } from "../relay/direction.ts";
+import { inlineMore } from "../relay/inlining.ts";
 import { LONGEST_OWN_FRAME } from "../relay/own-frames.ts";
 import type { FramePort } from "../relay/port.ts";
 import { Relay, type RelayEnd, type RelayOptions } from "../relay/relay.ts";
@@ -94,6 +95,7 @@ export class SessionRelay {
 
   start(): void {
     this.#started = this.#options.clock();
+    inlineMore();
     this.#relay.start();
   }
 
