@@ -3,15 +3,13 @@
  * small datagrams, new connections. What they are is in large-frames.ts and express-lane.ts.
  */
 import { INTERNET } from "../test/lab/harness/topology.ts";
-import type { Helpers, Path, PathOptions } from "./paths.ts";
+import type { Helpers } from "./paths.ts";
 import { barPlot, writePlot } from "./plot.ts";
 import { compile } from "./processes.ts";
 import { show, spread } from "./statistics.ts";
-import { DIRECTIONS, machineTime, otherWork, type Sample, serve, transfer } from "./throughput.ts";
+import { machineTime, otherWork } from "./throughput.ts";
+import * as transfers from "./transfers.ts";
 
-const ROUNDS = Number(process.env.SOFTNET_BENCH_ROUNDS ?? 9);
-const SECONDS = 1;
-const STREAMS = [1, 4] as const;
 const REQUESTS = 3000;
 const PORT = 7000;
 const CONNECTION_PORT = 7100;
@@ -21,13 +19,8 @@ const DATAGRAM_SECONDS = 1;
 const PATIENCE = 30_000;
 
 type Programs = Helpers & Record<"taps" | "requests" | "datagrams" | "packets" | "connections", string>;
-export type Open = (programs: Programs, options: PathOptions) => Promise<Path>;
 
-interface Row {
-  readonly title: string;
-  readonly path: Path;
-  /** By measure, such as "up 1". */
-  readonly transfers: Map<string, Sample[]>;
+interface Row extends transfers.Transfers {
   /** Microseconds: median and 99th percentile. */
   readonly medians: number[];
   readonly tails: number[];
@@ -40,14 +33,10 @@ interface Row {
   readonly single: number[];
 }
 
-/** What is compared: unfiltered stands first, the others are told as parts of it. */
-export interface Group {
-  readonly title: string;
+/** What is compared, and written as plots. */
+export interface Group extends transfers.Group<Programs> {
   /** Of the plots' files. */
   readonly name: string;
-  /** No link carries large frames. */
-  readonly plain: boolean;
-  readonly rows: readonly (readonly [title: string, open: Open, args?: readonly string[]])[];
 }
 
 /** Plays all rounds and prints each group. */
@@ -60,13 +49,13 @@ export async function compare(compared: readonly Group[]): Promise<void> {
       const rows: Row[] = [];
       groups.push(rows);
       for (const [title, open, args = []] of group.rows) {
-        rows.push(rowOf(title, await open(programs, { plain: group.plain, args })));
+        rows.push(rowOf({ title, path: await open(programs, { plain: group.plain, args }), transfers: new Map() }));
       }
     }
     const all = groups.flat();
-    for (const { path } of all) await startServers(path, programs);
-    for (const { path } of all) for (const direction of DIRECTIONS) await transfer(path, direction, SECONDS);
-    for (let round = 0; round < ROUNDS; round++) {
+    for (const row of all) await startServers(row, programs);
+    await transfers.warmUp(all);
+    for (let round = 0; round < transfers.ROUNDS; round++) {
       others.push(await otherWork());
       await playRound(all, programs);
     }
@@ -81,13 +70,11 @@ export async function compare(compared: readonly Group[]): Promise<void> {
     report(compared[index]!.title, rows);
     plot(compared[index]!, rows);
   }
-  console.log(`  Other work kept the machine ${show(spread(others))} % busy before each round.`);
+  transfers.reportOthers(others);
 }
 
-const rowOf = (title: string, path: Path): Row => ({
-  title,
-  path,
-  transfers: new Map(),
+const rowOf = (row: transfers.Transfers): Row => ({
+  ...row,
   medians: [],
   tails: [],
   received: [],
@@ -97,8 +84,7 @@ const rowOf = (title: string, path: Path): Row => ({
   single: [],
 });
 
-async function startServers(path: Path, { requests, connections }: Programs): Promise<void> {
-  await serve(path);
+async function startServers({ path }: Row, { requests, connections }: Programs): Promise<void> {
   path.guest.sysctl({ "net/ipv4/ip_local_port_range": "1024 65535" });
   await path.lab.start(path.lab.internet, connections, ["serve", INTERNET, String(CONNECTION_PORT)]).line(/^ready$/);
   await path.lab.start(path.lab.internet, requests, ["serve", INTERNET, String(PORT)]).line(/^ready$/);
@@ -106,15 +92,7 @@ async function startServers(path: Path, { requests, connections }: Programs): Pr
 
 /** Each measure over all paths, before the next one: what is compared lies close together. */
 async function playRound(rows: readonly Row[], programs: Programs): Promise<void> {
-  for (const streams of STREAMS) {
-    for (const direction of DIRECTIONS) {
-      const key = `${direction} ${streams}`;
-      for (const { path, transfers } of rows) {
-        const sample = await transfer(path, direction, SECONDS, streams);
-        transfers.set(key, [...(transfers.get(key) ?? []), sample]);
-      }
-    }
-  }
+  await transfers.playTransfers(rows);
   for (const row of rows) await askRequests(row, programs);
   for (const row of rows) await sendDatagrams(row, programs);
   for (const row of rows) await openConnections(row, programs);
@@ -161,10 +139,9 @@ async function sendDatagrams({ path, received, share, cost }: Row, programs: Pro
 /** Throughput and latency as plots. */
 function plot({ title, name }: Group, rows: readonly Row[]): void {
   const series = rows.map((row) => row.title);
-  const keys = STREAMS.flatMap((streams) => DIRECTIONS.map((direction) => `${direction} ${streams}`));
-  const groups = keys.map((key) => ({
+  const groups = transfers.MEASURES.map(transfers.keyOf).map((key) => ({
     name: key.endsWith(" 1") ? `${key} connection` : `${key} connections`,
-    bars: rows.map(({ transfers }) => spread(transfers.get(key)!.map(({ rate }) => rate))),
+    bars: rows.map((row) => spread(row.transfers.get(key)!.map(({ rate }) => rate))),
   }));
   writePlot(`${name}-throughput`, barPlot({ title, unit: "Gbit/s", series, groups }));
   const latency = [
@@ -179,28 +156,7 @@ function plot({ title, name }: Group, rows: readonly Row[]): void {
 
 function report(title: string, rows: readonly Row[]): void {
   const [unfiltered] = rows;
-  console.log(`\n${title}; medians of ${ROUNDS} rounds of ${SECONDS} s, with quartiles`);
-  for (const streams of STREAMS) {
-    for (const direction of DIRECTIONS) {
-      const key = `${direction} ${streams}`;
-      const floor = unfiltered!.transfers.get(key)!;
-      const heading = `${direction}, ${streams} ${streams === 1 ? "connection" : "connections"}`;
-      console.log(`${heading.padEnd(27)}Gbit/s               of unfiltered  CPU s/GB machine     of unfiltered`);
-      for (const row of rows) {
-        const samples = row.transfers.get(key)!;
-        const part = (of: (sample: Sample) => number) =>
-          spread(samples.map((sample, round) => of(sample) / of(floor[round]!))).median.toFixed(2);
-        const columns = [
-          `  ${row.title}`.padEnd(27),
-          show(spread(samples.map(({ rate }) => rate)), 2).padEnd(21),
-          part(({ rate }) => rate).padEnd(15),
-          show(spread(samples.map(({ machine }) => machine)), 2).padEnd(21),
-          part(({ machine }) => machine),
-        ];
-        console.log(columns.join(""));
-      }
-    }
-  }
+  transfers.reportTransfers(title, rows);
   console.log(
     "requests of one byte       p50 µs               p99 µs               60-byte datagrams: 1,000/s; of those sent; µs each",
   );

@@ -11,11 +11,12 @@ import { livePolicy } from "./live-policy.ts";
 import { names } from "./names.ts";
 import { linePlot, writePlot } from "./plot.ts";
 import * as processes from "./processes.ts";
+import { relay } from "./relay.ts";
+import { relay6 } from "./relay-6.ts";
 import { show, spread } from "./statistics.ts";
 
 const ROUNDS = 11;
 const FRAMES = 100_000;
-const WARM_UP = 60_000;
 const SIZES = [64, 1514];
 const START_ROUNDS = 9;
 const RULE_COUNTS = [0, 1, 10, 100, 1000, 4000];
@@ -37,6 +38,7 @@ const contestants: readonly processes.Contestant[] = [
 try {
   console.log(`${cpus()[0]?.model}, ${cpus().length} cores, Node ${process.version}; medians with quartiles\n`);
   for (const size of SIZES) await relayCost(size);
+  await relay6(programs.load);
   guardAlone();
   costOfRules();
   guardLive();
@@ -56,6 +58,8 @@ const { largeFrames6 } = await import("./large-frames-6.ts");
 await largeFrames6();
 const { expressLane } = await import("./express-lane.ts");
 await expressLane();
+const { expressLane6 } = await import("./express-lane-6.ts");
+await expressLane6();
 const { limits } = await import("./limits.ts");
 await limits();
 const { newFlows } = await import("./new-flows.ts");
@@ -65,34 +69,19 @@ await attaching();
 const { fleet } = await import("./fleet.ts");
 await fleet();
 
-/** CPU time of the forwarding process for each frame. */
+/** What forwarding costs, beside C programs that do nothing else. */
 async function relayCost(size: number): Promise<void> {
-  const frame = frameOf(size);
-  const running = contestants.map((contestant) => {
-    const wires = processes.makeWires();
-    return { contestant, wires, child: processes.start(contestant, wires), cost: [] as number[], wall: [] as number[] };
-  });
-  try {
-    for (const { wires } of running) processes.load(programs.load, wires, frame, WARM_UP);
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const { wires, child, cost, wall } of running) {
-        const before = processes.cpuTime(child.pid!);
-        wall.push(processes.load(programs.load, wires, frame, FRAMES) / FRAMES);
-        cost.push((processes.cpuTime(child.pid!) - before) / FRAMES);
-      }
-    }
-  } finally {
-    for (const { child, wires } of running) {
-      child.kill("SIGKILL");
-      await processes.ended(child);
-      wires.close();
-    }
-  }
+  const load = { frame: frameOf(size), side: "vm" } as const;
+  const measured = await relay(
+    programs.load,
+    contestants.map((contestant) => ({ contestant, load })),
+    ROUNDS,
+  );
   console.log(
     `Relay, ${size}-byte frames        CPU ns a frame           of the first  of the second  wall ns a frame`,
   );
-  const [single, batch] = running.map(({ cost }) => cost);
-  for (const { contestant, cost, wall } of running) {
+  const [single, batch] = measured.map(({ cost }) => cost);
+  for (const { contestant, cost, wall } of measured) {
     const ratio = (of: readonly number[]) => spread(cost.map((value, round) => value / of[round]!)).median.toFixed(2);
     const columns = [show(spread(cost)).padEnd(26), ratio(single!).padEnd(14), ratio(batch!).padEnd(15)];
     console.log(`  ${contestant.name.padEnd(24)} ${columns.join("")}${show(spread(wall))}`);

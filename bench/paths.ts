@@ -111,19 +111,19 @@ export async function filteredPath(helpers: Helpers, options: PathOptions): Prom
 /** softnet attached to the host's end of a veth that was on that bridge. */
 export async function attachedPath(helpers: Helpers, options: PathOptions): Promise<Path> {
   const lab = await openLab(helpers, options);
-  const namespace = lab.namespace("guest");
-  const port = await makeCard(lab, "veth", { namespace, link: LINK, mac: MAC, bridged: true });
-  if (options.plain) {
-    await makePlain(helpers.plain, namespace, [LINK]);
-    await makePlain(helpers.plain, lab.host, [port]);
-  }
-  namespace.ip("link", "set", LINK, "up");
-  const args = [PUBLISHED, "attach", port, "--vm-mac-address", MAC, "--vm-ip-address", ADDRESS, "--gateway", GATEWAY];
-  const all = [...args, ...(options.args ?? [])];
-  const softnet = lab.start(lab.host, process.execPath, all, { label: "softnet" });
-  await softnet.line(/started/);
-  setAddress(namespace, `${ADDRESS}/24`, GATEWAY);
-  return { name: "softnet attach, bridge", lab, guest: namespace, forwarders: [softnet] };
+  const { guest, softnet } = await attached(lab, helpers, ["--vm-ip-address", ADDRESS], options);
+  setAddress(guest, `${ADDRESS}/24`, GATEWAY);
+  return { name: "softnet attach, bridge", lab, guest, forwarders: [softnet] };
+}
+
+/** The same for IPv6. */
+export async function attachedPath6(helpers: Helpers, options: PathOptions): Promise<Path> {
+  const lab = await openLab(helpers, options);
+  addIpv6(lab);
+  const args = ["--ipv6", "--vm-ip-address", `${ADDRESS},${ADDRESS6}`];
+  const { guest, softnet } = await attached(lab, helpers, args, options);
+  await setAddress6(guest);
+  return { name: "softnet attach --ipv6, bridge", lab, guest, server: INTERNET6, forwarders: [softnet] };
 }
 
 /** The floor: a C program between the guest's TAP and one on the bridge, which looks at nothing. */
@@ -201,6 +201,26 @@ async function behindSoftnet(
     const taps = lab.host.links().filter((name) => name.startsWith("softnet"));
     await makePlain(plain, lab.host, taps);
   }
+  return { guest, softnet };
+}
+
+async function attached(
+  lab: Lab,
+  { plain }: Pick<Helpers, "plain">,
+  args: readonly string[],
+  options: PathOptions,
+): Promise<{ guest: Namespace; softnet: Program }> {
+  const guest = lab.namespace("guest");
+  const port = await makeCard(lab, "veth", { namespace: guest, link: LINK, mac: MAC, bridged: true });
+  if (options.plain) {
+    await makePlain(plain, guest, [LINK]);
+    await makePlain(plain, lab.host, [port]);
+  }
+  guest.ip("link", "set", LINK, "up");
+  const fixed = [PUBLISHED, "attach", port, "--vm-mac-address", MAC, "--gateway", GATEWAY];
+  const all = [...fixed, ...args, ...(options.args ?? [])];
+  const softnet = lab.start(lab.host, process.execPath, all, { label: "softnet" });
+  await softnet.line(/started/);
   return { guest, softnet };
 }
 

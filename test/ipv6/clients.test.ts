@@ -10,6 +10,7 @@ import type { Card } from "../lab/harness/attached.ts";
 import type { Guest } from "../lab/harness/guest.ts";
 import {
   addresses6,
+  dhclient6,
   dhcp6,
   dnsmasq6,
   globals,
@@ -72,15 +73,6 @@ const CLIENTS = {
     return guest.start(command!, args);
   },
 } as const;
-
-/** isc-dhcp-client for DHCPv6; the kernel takes the route from the advertisements. */
-function dhclient6(guest: Guest, ...more: readonly string[]): Program {
-  const folder = guest.lab.directory;
-  const config = join(folder, "dhclient6.conf");
-  writeFileSync(config, "timeout 20;\n");
-  const files = ["-cf", config, "-lf", join(folder, "leases-6"), "-pf", join(folder, "pid-6"), "-sf", tool("dhcp6.sh")];
-  return guest.start("dhclient", ["-6", "-d", "-v", ...files, ...more, guest.link]);
-}
 
 /** The kernel makes a route for each address of its own; NetworkManager makes routes itself. */
 function isManaged({ namespace, link }: Guest): boolean {
@@ -182,8 +174,7 @@ suite("IPv6 on a bridge", SIDE_BY_SIDE, () => {
       await dhcp6(lab, kind);
       await serve6(lab);
       const guest = await guest6(lab);
-      await until("link-local", () => addresses6(guest.namespace, guest.link).some(({ tentative }) => !tentative));
-      const client = dhclient6(guest);
+      const client = await dhclient6(guest);
       await client.line(/^EVENT BOUND6 /);
       const address = await online(guest.namespace, guest.link);
       assert.ok(address.startsWith(`${PREFIX}1`));
@@ -191,7 +182,7 @@ suite("IPv6 on a bridge", SIDE_BY_SIDE, () => {
       await client.line(/^EVENT RENEW6 /);
       await reaches(guest);
       await client.stop("SIGKILL");
-      const releasing = dhclient6(guest, "-r");
+      const releasing = await dhclient6(guest, "-r");
       await releasing.line(/^EVENT RELEASE6 /);
       await until("softnet has seen the end", () => taught(guest, "binding lost", address));
       assertInnocent(await guest.stop(), ...ORDINARY6);

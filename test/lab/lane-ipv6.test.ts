@@ -7,18 +7,17 @@ import { CARDS, type Card } from "./harness/attached.ts";
 import { ControlPath, setPolicy } from "./harness/control.ts";
 import type { Guest } from "./harness/guest.ts";
 import { INTERNET6, ORDINARY6, online, openLab6, PREFIX, radvd, serve6 } from "./harness/ipv6.ts";
+import { type Counts, goesOn, laneOf, passesBothWays, talkAt, talkTo } from "./harness/lane.ts";
 import { attachedNatGuest } from "./harness/nat.ts";
 import { addressIn, prefixOf, scene } from "./harness/nat6.ts";
 import { type Program, sleep, until } from "./harness/program.ts";
 import { assertInnocent } from "./harness/softnet.ts";
 import { INTERNET, type Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 
-const PYTHON = "/usr/bin/python3";
 const SIZE = 8 << 20;
 const MAC = "7e:1a:00:00:00:a7";
 /** Bytes of a frame that is not cut. */
 const LONGEST = 1514;
-const PORT = "7000";
 
 interface Scene {
   readonly lab: Lab;
@@ -53,28 +52,9 @@ async function openNat(t: TestContext): Promise<Scene> {
   return { lab, guest, client, address: await addressIn(guest, prefixOf(guest)) };
 }
 
-interface Counts {
-  readonly frames: number;
-  readonly bytes: number;
-}
-
-async function laneOf(client: ControlClient): Promise<{ state: string; egress: Counts; ingress: Counts }> {
-  return (await client.ask("softnet.status")).lane as { state: string; egress: Counts; ingress: Counts };
-}
-
 async function hearing({ lab, guest }: Scene): Promise<Program> {
-  await lab.start(lab.internet, PYTHON, [tool("talk.py"), "serve", INTERNET6, PORT]).line(/^ready$/);
-  return hear(guest);
-}
-
-async function hear(guest: Guest): Promise<Program> {
-  const hearer = guest.start(PYTHON, [tool("talk.py"), "hear", INTERNET6, PORT]);
-  await hearer.line(/^heard/);
-  return hearer;
-}
-
-async function goesOn(hearer: Program): Promise<void> {
-  await hearer.line(/^heard/, undefined, hearer.lines.length);
+  await talkAt(lab, INTERNET6);
+  return talkTo(guest, INTERNET6);
 }
 
 /** Most of SIZE has passed, in large frames or in none; acknowledgements of what went the other way make up little. */
@@ -87,15 +67,6 @@ const PLACES: Readonly<Record<string, (t: TestContext) => Promise<Scene>>> = {
   ...Object.fromEntries(CARDS.map((card) => [card, (t: TestContext) => openAt(t, card)])),
   nat: openNat,
 };
-
-/** Waits until more has passed in the lane, both ways. */
-async function passesMore(client: ControlClient): Promise<void> {
-  const before = await laneOf(client);
-  await until("more passes in the lane", async () => {
-    const { egress, ingress } = await laneOf(client);
-    return (egress.frames > before.egress.frames && ingress.frames > before.ingress.frames) || undefined;
-  });
-}
 
 suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
   for (const [place, openPlace] of Object.entries(PLACES)) {
@@ -136,7 +107,7 @@ suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
     const scene = await open(t, "--reject");
     const { lab, guest, client, address } = scene;
     const hearer = await hearing(scene);
-    await passesMore(client);
+    await passesBothWays(client);
     const behind = await lab.watch(lab.internet, "up0");
     const arrived = (): number => behind.count(({ sent, ip6 }) => !sent && ip6?.source === address);
     await until("the VM's frames are seen", async () => arrived() > 0 || undefined);
@@ -147,8 +118,8 @@ suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
     await sleep(1_000);
     assert.equal(arrived(), last, "frames of the VM's afterwards");
     await setPolicy(client, [], []);
-    await goesOn(await hear(guest));
-    await passesMore(client);
+    await goesOn(await talkTo(guest, INTERNET6));
+    await passesBothWays(client);
   });
 
   test("softnet hangs (SIGSTOP): nothing passes there after a second, and it goes on afterwards", {
@@ -158,7 +129,7 @@ suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
     const scene = await open(t);
     const { lab, guest, client, address } = scene;
     const hearer = await hearing(scene);
-    await passesMore(client);
+    await passesBothWays(client);
     const card = await lab.watch(guest.namespace, guest.link);
     const heard = (): number => card.count(({ sent, ip6 }) => !sent && ip6?.destination === address);
     await until("frames to the VM are seen", async () => heard() > 0 || undefined);
@@ -169,7 +140,7 @@ suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
     assert.equal(heard(), before);
     guest.softnet!.program.signal("SIGCONT");
     await goesOn(hearer);
-    await passesMore(client);
+    await passesBothWays(client);
   });
 
   test("S11 an address that the VM uses in the lane alone keeps its place when it makes itself seventeen more", {
@@ -179,7 +150,7 @@ suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
     const scene = await open(t);
     const { guest, client, address } = scene;
     const hearer = await hearing(scene);
-    await passesMore(client);
+    await passesBothWays(client);
     const added = Array.from({ length: 17 }, (_, index) => `${PREFIX}${(0x7000 + index).toString(16)}`);
     guest.namespace.ipBatch(added.map((one) => `address add ${one}/64 dev ${guest.link}`));
     const bound = async (): Promise<readonly string[]> => {
@@ -189,7 +160,7 @@ suite("the express lane with IPv6", SIDE_BY_SIDE, () => {
     await until("all places are taken", async () => (await bound()).length === 16 || undefined);
     assert.ok((await bound()).includes(address), "two others made room");
     await goesOn(hearer);
-    await passesMore(client);
+    await passesBothWays(client);
     assertInnocent(await guest.stop(), ...ORDINARY6);
   });
 });

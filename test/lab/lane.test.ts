@@ -9,8 +9,9 @@ import { attachedGuest, CARDS, type Card } from "./harness/attached.ts";
 import { lease } from "./harness/clients.ts";
 import { ControlPath, setPolicy } from "./harness/control.ts";
 import type { Guest } from "./harness/guest.ts";
+import { type Counts, goesOn, type LaneStatus, laneOf, talkAt, talkTo } from "./harness/lane.ts";
 import { attachedNatGuest } from "./harness/nat.ts";
-import { type Program, sleep, until } from "./harness/program.ts";
+import { sleep, until } from "./harness/program.ts";
 import { assertInnocent } from "./harness/softnet.ts";
 import { BRIDGE, INTERNET, Lab, labNeeds, SIDE_BY_SIDE, tool } from "./harness/topology.ts";
 
@@ -37,22 +38,6 @@ async function open(t: TestContext, card: Card = "veth", ...args: readonly strin
   return { lab, guest, client };
 }
 
-interface Counts {
-  readonly frames: number;
-  readonly bytes: number;
-}
-
-interface LaneStatus {
-  readonly state: string;
-  readonly why?: string;
-  readonly egress: Counts;
-  readonly ingress: Counts;
-}
-
-async function laneOf(client: ControlClient): Promise<LaneStatus> {
-  return (await client.ask("softnet.status")).lane as LaneStatus;
-}
-
 /** Frames that passed in the lane, both ways. */
 async function passed(client: ControlClient): Promise<number> {
   const { egress, ingress } = await laneOf(client);
@@ -66,20 +51,6 @@ async function dropsOf(client: ControlClient): Promise<[queue: number, full: num
   };
   const { drops } = counters.egress;
   return [drops["host.queue"] ?? 0, drops["flow.full"] ?? 0];
-}
-
-async function serving(lab: Lab): Promise<void> {
-  await lab.start(lab.internet, PYTHON, [tool("talk.py"), "serve", INTERNET, PORT]).line(/^ready$/);
-}
-
-async function hearing(guest: Guest): Promise<Program> {
-  const hearer = guest.start(PYTHON, [tool("talk.py"), "hear", INTERNET, PORT]);
-  await hearer.line(/^heard/);
-  return hearer;
-}
-
-async function goesOn(hearer: Program): Promise<void> {
-  await hearer.line(/^heard/, undefined, hearer.lines.length);
 }
 
 /** Waits until more frames have passed in the lane. */
@@ -128,8 +99,8 @@ suite("the express lane", SIDE_BY_SIDE, () => {
     ...LIMIT,
   }, async (t) => {
     const { lab, guest, client } = await open(t, "veth", "--reject");
-    await serving(lab);
-    const hearer = await hearing(guest);
+    await talkAt(lab, INTERNET);
+    const hearer = await talkTo(guest, INTERNET);
     await passesMore(client);
     const behind = await lab.watch(lab.internet, "up0");
     const arrived = (): number => behind.count(({ sent, ip }) => !sent && ip?.source === ADDRESS);
@@ -142,15 +113,15 @@ suite("the express lane", SIDE_BY_SIDE, () => {
     assert.equal(arrived(), last, "frames of the VM's afterwards");
     const before = await passed(client);
     await setPolicy(client, [], []);
-    await goesOn(await hearing(guest));
+    await goesOn(await talkTo(guest, INTERNET));
     await passesMore(client);
     assert.ok((await passed(client)) > before);
   });
 
   test("turned off and on while a connection goes on", { ...labNeeds(), ...LIMIT }, async (t) => {
     const { lab, guest, client } = await open(t);
-    await serving(lab);
-    const hearer = await hearing(guest);
+    await talkAt(lab, INTERNET);
+    const hearer = await talkTo(guest, INTERNET);
     await passesMore(client);
     assert.equal((await client.ask("softnet.lane.set", { state: "off" })).state, "off");
     const off = await passed(client);
@@ -167,8 +138,8 @@ suite("the express lane", SIDE_BY_SIDE, () => {
     ...LIMIT,
   }, async (t) => {
     const { lab, guest, client } = await open(t);
-    await serving(lab);
-    const hearer = await hearing(guest);
+    await talkAt(lab, INTERNET);
+    const hearer = await talkTo(guest, INTERNET);
     await passesMore(client);
     const card = await lab.watch(guest.namespace, guest.link);
     guest.softnet!.program.signal("SIGSTOP");
@@ -189,8 +160,8 @@ suite("the express lane", SIDE_BY_SIDE, () => {
     ...LIMIT,
   }, async (t) => {
     const { lab, guest, client } = await open(t, "tap-offloads");
-    await serving(lab);
-    await hearing(guest);
+    await talkAt(lab, INTERNET);
+    await talkTo(guest, INTERNET);
     await passesMore(client);
     guest.softnet!.program.kill();
     await guest.softnet!.program.ended();
@@ -241,8 +212,8 @@ suite("the express lane", SIDE_BY_SIDE, () => {
     const ofFlooder = await control.client();
     t.after(() => ofFlooder.close());
     await lab.services();
-    await serving(lab);
-    const hearer = await hearing(neighbour);
+    await talkAt(lab, INTERNET);
+    const hearer = await talkTo(neighbour, INTERNET);
     await passesMore(client);
     const flood = flooder.start(PYTHON, [tool("new_flows.py"), INTERNET]);
     await flood.line(/^begun$/);

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ping } from "./guest.ts";
+import { type Guest, ping } from "./guest.ts";
 import type { Namespace } from "./netns.ts";
 import { type Program, until } from "./program.ts";
 import { BRIDGE, type Cleanup, Lab, tool } from "./topology.ts";
@@ -82,8 +82,19 @@ export async function dnsmasq6(lab: Lab): Promise<Program> {
 
 export type Server6 = "kea-dhcp6" | "dhcpd";
 
-/** A DHCPv6 server whose leases are to be renewed after 10 s; it advertises nothing itself. */
-export async function dhcp6(lab: Lab, kind: Server6): Promise<Program> {
+/** Seconds of a lease, from the REPLY on. */
+export interface Lifetimes {
+  readonly renew: number;
+  readonly rebind: number;
+  readonly preferred: number;
+  readonly valid: number;
+}
+
+const LIFETIMES: Lifetimes = { renew: 10, rebind: 40, preferred: 60, valid: 120 };
+
+/** A DHCPv6 server, which advertises nothing itself. */
+export async function dhcp6(lab: Lab, kind: Server6, lifetimes = LIFETIMES): Promise<Program> {
+  const { renew, rebind, preferred, valid } = lifetimes;
   const folder = join(lab.directory, kind);
   mkdirSync(folder, { mode: 0o777 });
   const config = join(folder, "config");
@@ -92,8 +103,8 @@ export async function dhcp6(lab: Lab, kind: Server6): Promise<Program> {
     writeFileSync(leases, "");
     writeFileSync(
       config,
-      "authoritative;\nddns-update-style none;\ndefault-lease-time 120;\npreferred-lifetime 60;\n" +
-        "option dhcp-renewal-time 10;\noption dhcp-rebinding-time 40;\n" +
+      `authoritative;\nddns-update-style none;\ndefault-lease-time ${valid};\npreferred-lifetime ${preferred};\n` +
+        `option dhcp-renewal-time ${renew};\noption dhcp-rebinding-time ${rebind};\n` +
         `subnet6 ${PREFIX}/64 {\n  range6 ${PREFIX}100 ${PREFIX}1ff;\n  option dhcp6.name-servers ${PREFIX}1;\n}\n`,
     );
     const program = lab.start(lab.host, "dhcpd", ["-6", "-f", "-d", "--no-pid", "-cf", config, "-lf", leases, BRIDGE]);
@@ -104,10 +115,10 @@ export async function dhcp6(lab: Lab, kind: Server6): Promise<Program> {
     "interfaces-config": { interfaces: [BRIDGE] },
     "lease-database": { type: "memfile", persist: false },
     "server-id": { type: "LL", persist: false },
-    "renew-timer": 10,
-    "rebind-timer": 40,
-    "preferred-lifetime": 60,
-    "valid-lifetime": 120,
+    "renew-timer": renew,
+    "rebind-timer": rebind,
+    "preferred-lifetime": preferred,
+    "valid-lifetime": valid,
     subnet6: [{ subnet: `${PREFIX}/64`, interface: BRIDGE, pools: [{ pool: `${PREFIX}100 - ${PREFIX}1ff` }] }],
     loggers: [
       { name: "kea-dhcp6", severity: "DEBUG", debuglevel: 40, output_options: [{ output: "stdout", flush: true }] },
@@ -118,6 +129,16 @@ export async function dhcp6(lab: Lab, kind: Server6): Promise<Program> {
   const program = lab.start(lab.host, "kea-dhcp6", ["-c", config], { env });
   await program.line(/DHCP6_STARTED/);
   return program;
+}
+
+/** isc-dhcp-client for DHCPv6, for a card with a link-local address; the kernel takes the route from the advertisements. */
+export async function dhclient6(guest: Guest, ...more: readonly string[]): Promise<Program> {
+  await until("link-local", () => addresses6(guest.namespace, guest.link).some(({ tentative }) => !tentative));
+  const folder = guest.lab.directory;
+  const config = join(folder, "dhclient6.conf");
+  writeFileSync(config, "timeout 20;\n");
+  const files = ["-cf", config, "-lf", join(folder, "leases-6"), "-pf", join(folder, "pid-6"), "-sf", tool("dhcp6.sh")];
+  return guest.start("dhclient", ["-6", "-d", "-v", ...files, ...more, guest.link]);
 }
 
 interface Address {

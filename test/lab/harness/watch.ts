@@ -7,6 +7,8 @@ import { type Lab, tool } from "./topology.ts";
 export interface Seen {
   /** True when the link's own namespace sent it. */
   readonly sent: boolean;
+  /** Milliseconds since 1970, when the kernel had the frame at this link. */
+  readonly time: number;
   readonly length: number;
   readonly source: string;
   readonly destination: string;

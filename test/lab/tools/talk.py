@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """TCP connections that go on, and attempts to make some.
 
-    talk.py serve ADDRESS PORT            sends each client a kilobyte every 5 ms; prints "ready", then "client ADDRESS"
+    talk.py serve ADDRESS PORT            sends each client a kilobyte every 5 ms, and reads what it sends; prints "ready",
+                                          then "client ADDRESS"
     talk.py hear ADDRESS PORT             connects and reads; prints "connected", "heard BYTES" about every 50 ms, and at
                                           the end "reset" or "ended"
+    talk.py exchange ADDRESS PORT         the same, and sends a kilobyte every 5 ms, too
     talk.py try tcp|udp ADDRESS PORT S    for S seconds at the most; prints "connected MS", "refused MS NAME" or "silent MS"
 """
 import errno
@@ -28,6 +30,14 @@ def talk(client):
         client.close()
 
 
+def ignore(client):
+    try:
+        while client.recv(65536):
+            pass
+    except OSError:
+        pass
+
+
 def serve(address, port):
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     listening = socket.create_server((address, int(port)), family=family, backlog=64)
@@ -35,12 +45,15 @@ def serve(address, port):
     while True:
         client, (other, *_) = listening.accept()
         say("client", other)
-        threading.Thread(target=talk, args=(client,), daemon=True).start()
+        for way in (talk, ignore):
+            threading.Thread(target=way, args=(client,), daemon=True).start()
 
 
-def hear(address, port):
+def hear(address, port, sends=False):
     s = socket.create_connection((address, int(port)))
     say("connected")
+    if sends:
+        threading.Thread(target=talk, args=(s,), daemon=True).start()
     heard = 0
     told = 0
     try:
@@ -71,4 +84,8 @@ def attempt(protocol, address, port, seconds):
     say(outcome, round((time.monotonic() - start) * 1000), name)
 
 
-{"serve": serve, "hear": hear, "try": attempt}[what](*words)
+def exchange(address, port):
+    hear(address, port, sends=True)
+
+
+{"serve": serve, "hear": hear, "exchange": exchange, "try": attempt}[what](*words)

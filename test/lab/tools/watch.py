@@ -5,6 +5,8 @@ import socket
 import struct
 import sys
 
+SO_TIMESTAMPNS = 35  # asm-generic/socket.h
+
 
 def mac(b):
     return ":".join("%02x" % x for x in b)
@@ -62,9 +64,10 @@ def ip6(body):
     return seen
 
 
-def describe(frame, sent):
+def describe(frame, sent, time):
     seen = {
         "sent": sent,
+        "time": time,
         "length": len(frame),
         "destination": mac(frame[0:6]),
         "source": mac(frame[6:12]),
@@ -95,12 +98,15 @@ def describe(frame, sent):
 def main():
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     s.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     s.bind((sys.argv[1], 0))
     print("ready", flush=True)
     while True:
-        frame, address = s.recvfrom(65536)
+        frame, [(_, _, stamp)], _, address = s.recvmsg(65536, 64)
+        seconds, nanoseconds = struct.unpack("ll", stamp)
         if len(frame) >= 14:
-            print(json.dumps(describe(frame, address[2] == socket.PACKET_OUTGOING)), flush=True)
+            sent = address[2] == socket.PACKET_OUTGOING
+            print(json.dumps(describe(frame, sent, seconds * 1e3 + nanoseconds / 1e6)), flush=True)
 
 
 main()
