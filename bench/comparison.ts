@@ -7,7 +7,7 @@ import type { Helpers } from "./paths.ts";
 import { barPlot, writePlot } from "./plot.ts";
 import { compile } from "./processes.ts";
 import { show, spread } from "./statistics.ts";
-import { machineTime, otherWork } from "./throughput.ts";
+import { machineTime } from "./throughput.ts";
 import * as transfers from "./transfers.ts";
 
 const REQUESTS = 3000;
@@ -42,35 +42,17 @@ export interface Group extends transfers.Group<Programs> {
 /** Plays all rounds and prints each group. */
 export async function compare(compared: readonly Group[]): Promise<void> {
   const programs = compile("cable", "plain", "taps", "requests", "datagrams", "packets", "connections");
-  const groups: Row[][] = [];
-  const others: number[] = [];
-  try {
-    for (const group of compared) {
-      const rows: Row[] = [];
-      groups.push(rows);
-      for (const [title, open, args = []] of group.rows) {
-        rows.push(rowOf({ title, path: await open(programs, { plain: group.plain, args }), transfers: new Map() }));
-      }
-    }
-    const all = groups.flat();
-    for (const row of all) await startServers(row, programs);
-    await transfers.warmUp(all);
-    for (let round = 0; round < transfers.ROUNDS; round++) {
-      others.push(await otherWork());
-      await playRound(all, programs);
-    }
-  } catch (error) {
-    for (const { path } of groups.flat()) path.lab.tell((line) => console.error(line));
-    throw error;
-  } finally {
-    for (const { path } of groups.flat()) path.lab.close();
-    programs.remove();
-  }
+  const groups = await transfers.playGroups(compared, programs, {
+    rowOf,
+    start: async (rows) => {
+      for (const row of rows) await startServers(row, programs);
+    },
+    round: (rows) => playRound(rows, programs),
+  });
   for (const [index, rows] of groups.entries()) {
     report(compared[index]!.title, rows);
     plot(compared[index]!, rows);
   }
-  transfers.reportOthers(others);
 }
 
 const rowOf = (row: transfers.Transfers): Row => ({

@@ -31,7 +31,7 @@ export const MEASURES = STREAMS.flatMap((streams) => DIRECTIONS.map((direction) 
 export const keyOf = ({ direction, streams }: (typeof MEASURES)[number]): string => `${direction} ${streams}`;
 
 /** Starts the servers and lets each path move something. */
-export async function warmUp(rows: readonly Transfers[]): Promise<void> {
+async function warmUp(rows: readonly Transfers[]): Promise<void> {
   for (const { path } of rows) await serve(path);
   for (const { path } of rows) for (const direction of DIRECTIONS) await transfer(path, direction, SECONDS);
 }
@@ -47,34 +47,56 @@ export async function playTransfers(rows: readonly Transfers[]): Promise<void> {
   }
 }
 
-/** Opens all paths, plays all rounds and prints each group. */
-export async function compareTransfers(compared: readonly Group[]): Promise<void> {
-  const helpers = compile("cable", "plain");
-  const groups: Transfers[][] = [];
+/** What is done with the paths of a comparison, besides opening and closing them. */
+export interface Play<Row extends Transfers> {
+  rowOf(opened: Transfers): Row;
+  start(rows: readonly Row[]): Promise<void>;
+  round(rows: readonly Row[]): Promise<void>;
+}
+
+/**
+ * Opens all paths, plays all rounds, closes the paths and removes the programs; prints how busy the machine was beside it. Returns the
+ * rows by group. When something fails it prints what the paths' programs have said, and throws.
+ */
+export async function playGroups<Programs extends { remove(): void }, Row extends Transfers>(
+  compared: readonly Group<Programs>[],
+  programs: Programs,
+  play: Play<Row>,
+): Promise<Row[][]> {
+  const groups: Row[][] = [];
   const others: number[] = [];
   try {
     for (const { plain, rows } of compared) {
-      const opened: Transfers[] = [];
+      const opened: Row[] = [];
       groups.push(opened);
       for (const [title, open, args = []] of rows) {
-        opened.push({ title, path: await open(helpers, { plain, args }), transfers: new Map() });
+        opened.push(play.rowOf({ title, path: await open(programs, { plain, args }), transfers: new Map() }));
       }
     }
     const all = groups.flat();
+    await play.start(all);
     await warmUp(all);
     for (let round = 0; round < ROUNDS; round++) {
       others.push(await otherWork());
-      await playTransfers(all);
+      await play.round(all);
     }
   } catch (error) {
     for (const { path } of groups.flat()) path.lab.tell((line) => console.error(line));
     throw error;
   } finally {
     for (const { path } of groups.flat()) path.lab.close();
-    helpers.remove();
+    programs.remove();
   }
+  console.log(`\nOther work kept the machine ${show(spread(others))} % busy before each round.`);
+  return groups;
+}
+
+/** Compares transfers alone, and prints each group. */
+export async function compareTransfers(compared: readonly Group[]): Promise<void> {
+  const programs = compile("cable", "plain");
+  const play: Play<Transfers> = { rowOf: (opened) => opened, start: async () => {}, round: playTransfers };
+  const groups = await playGroups(compared, programs, play);
   for (const [index, rows] of groups.entries()) reportTransfers(compared[index]!.title, rows);
-  reportOthers(others);
 }
 
 export function reportTransfers(title: string, rows: readonly Transfers[]): void {
@@ -100,8 +122,4 @@ export function reportTransfers(title: string, rows: readonly Transfers[]): void
       console.log(columns.join(""));
     }
   }
-}
-
-export function reportOthers(others: readonly number[]): void {
-  console.log(`  Other work kept the machine ${show(spread(others))} % busy before each round.`);
 }

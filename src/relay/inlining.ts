@@ -1,7 +1,7 @@
 /**
- * How much V8 compiles into one function. A frame's walk is some fifty small functions, and V8 stops to join them at a bound that
- * was chosen for code in general: what is beyond it is called, one frame after the other. With these bounds a whole walk is one
- * piece, and the guard takes a fifth less time for a frame (docs/performance.md).
+ * How much V8 compiles into one function. The walk of a frame is many small functions, and V8 joins functions up to a bound that was
+ * chosen for code in general; what is beyond it is called for each frame. With these bounds the guard takes a fifth less time for a
+ * frame (measured: docs/performance.md).
  */
 import { setFlagsFromString } from "node:v8";
 
