@@ -2,10 +2,9 @@
  * What the part behind NAT needs in addition (requirements.ts): nft, and a kernel that accepts softnet's rules. Without
  * them the demo skips this part and prints the reason in one line.
  */
-import { spawnSync } from "node:child_process";
 import { TABLE_NAMES, tableCommands } from "../host/table.ts";
-import { findProgram, PROGRAM_TIMEOUT } from "../system-program.ts";
-import { ENVIRONMENT } from "./ip.ts";
+import { findProgram } from "../system-program.ts";
+import { tryIp } from "./ip.ts";
 import { Namespace } from "./namespace.ts";
 
 /** The end of a sentence with the remedy; undefined where nothing is missing. */
@@ -25,14 +24,8 @@ export function whyNoNat(): string | undefined {
 function tryRules(nft: string): string | undefined {
   const namespace = new Namespace("check");
   try {
-    const { error, status, stderr } = spawnSync("ip", ["netns", "exec", namespace.name, nft, "-f", "-"], {
-      env: ENVIRONMENT,
-      input: tableCommands(TABLE_NAMES[0]!).join("\n"),
-      encoding: "utf8",
-      timeout: PROGRAM_TIMEOUT,
-    });
-    if (error !== undefined) return error.message;
-    return status === 0 ? undefined : stderr.trim().split("\n")[0] || `exit status ${status}`;
+    const rules = tableCommands(TABLE_NAMES[0]!).join("\n");
+    return tryIp(["netns", "exec", namespace.name, nft, "-f", "-"], rules).failure;
   } finally {
     namespace.delete();
   }
