@@ -59,6 +59,10 @@ function judge(six: State6, fromVm: boolean, packet: Packet6): string {
 }
 
 function toTheVm(six: State6, packet: Packet6): string {
+  if (six.former.includes(packet.destination) && !six.fault("packets to a former address pass")) {
+    six.reach("a packet to a former address");
+    return "ipv6.unbound";
+  }
   if (isError(packet)) {
     const quoted = quotationOf(six, packet);
     if (!six.isValid(packet.destination) || quoted?.source !== packet.destination) return "icmpv6.quote";
