@@ -6,7 +6,7 @@ import { isQuic, isWeb } from "../../policy/web-ports.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { UDP_HEADER } from "../../wire/udp.ts";
-import { COMPLETE } from "../../wire/virtio-net.ts";
+import { COMPLETE, segmentSizeOf } from "../../wire/virtio-net.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import type { NameFamily } from "./name-family.ts";
 import type { NameGuard } from "./name-guard.ts";
@@ -85,6 +85,8 @@ export class FamilyNames implements NameJudge {
   judgeDatagram(way: Way, view: FrameView, remote: number): number {
     if (view.fragmentBits !== 0) return FRAGMENT;
     if (view.udpLength !== view.transportLength) return FORMAT;
+    // It is cut behind us, and what would be judged as one message leaves as several.
+    if (segmentSizeOf(view.offload) !== 0) return FORMAT;
     const { bytes } = view;
     const at = view.transport + UDP_HEADER;
     const length = view.udpLength - UDP_HEADER;

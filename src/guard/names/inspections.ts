@@ -4,7 +4,7 @@
  * its slot.
  */
 import type { FrameView } from "../../wire/frame-view.ts";
-import { isBareSyn, TCP_ACK, TCP_HEADER, TCP_URG } from "../../wire/tcp.ts";
+import { isBareSyn, mayHaveTcpOption, OPTION_MULTIPATH, TCP_ACK, TCP_HEADER, TCP_URG } from "../../wire/tcp.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { DnsStream } from "./dns-stream.ts";
@@ -69,7 +69,7 @@ export class Inspections {
 
   /** Why a SYN that would open an inspected flow may not, or PASS. */
   judgeSyn(syn: FrameView): number {
-    return dataOf(syn) === 0 && isReadable(syn) ? PASS : SEGMENT;
+    return dataOf(syn) === 0 && isReadable(syn) && !isMultipath(syn) ? PASS : SEGMENT;
   }
 
   /** Judges a packet of the flow's from the VM, also a bare SYN that is sent again. */
@@ -180,7 +180,7 @@ export class Inspections {
 function synAgain(inspection: Inspection, view: FrameView): number {
   const { fromVm, state } = inspection;
   const start = (view.tcpSequence + 1) >>> 0;
-  if (dataOf(view) > 0) return SEGMENT;
+  if (dataOf(view) > 0 || isMultipath(view)) return SEGMENT;
   if (start === inspection.first) return PASS;
   const isBegun = fromVm.held > 0 || inspection.passed !== inspection.first;
   const isFixed = inspection.mode === DNS && inspection.isAnswered;
@@ -191,6 +191,9 @@ function synAgain(inspection: Inspection, view: FrameView): number {
 }
 
 const dataOf = (view: FrameView): number => view.transportLength - view.tcpHeaderLength;
+
+/** Whether a readable SYN may lead to a connection whose bytes have another order than their sequence numbers (RFC 8684). */
+const isMultipath = (syn: FrameView): boolean => mayHaveTcpOption(syn.bytes, syn.transport, OPTION_MULTIPATH);
 
 /** Whether a segment says surely which bytes its receiver takes in. */
 function isReadable(view: FrameView): boolean {

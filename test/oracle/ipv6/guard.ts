@@ -19,7 +19,7 @@ const DHCP_PORTS = [546, 547];
 
 export function checkIpv6(six: State6, direction: Direction, frame: Uint8Array, left: Left): string {
   const fromVm = direction === "egress";
-  const packet = readPacket(six, fromVm, frame);
+  const packet = readPacket(six, fromVm, frame, left.kind === "segmented");
   if (typeof packet === "string") return packet;
   const unborne = checkOffload6(six, left, frame, packet);
   if (unborne !== PASS) return unborne;

@@ -60,7 +60,8 @@ export class Inspection {
   }
 
   checkSyn(packet: NamePacket): string {
-    return this.#dataOf(packet).length > 0 || !this.#isSound(packet) ? "name.segment" : PASS;
+    const bad = this.#dataOf(packet).length > 0 || !this.#isSound(packet) || asksForMultipath(packet.payload);
+    return bad ? "name.segment" : PASS;
   }
 
   /** A segment of the flow; with what passes `commit` keeps the flow. */
@@ -129,9 +130,10 @@ export class Inspection {
     const sequence = uint32(payload, 4);
     const syn = way === "out" ? isBareSyn(packet) : Math.floor(payload[13]! / 2) % 2 === 1;
     if (syn) {
-      if (this.#dataOf(packet).length > 0) return "name.segment";
       const start = (sequence + 1) % 2 ** 32;
       if (!this.#isSound(packet)) return "name.segment";
+      if (this.#dataOf(packet).length > 0) return way === "out" ? "name.segment" : "name.order";
+      if (way === "out" && asksForMultipath(payload)) return "name.segment";
       if (way === "in" && (stream.start !== undefined || !this.#takes(packet))) return PASS;
       const begun = stream.bytes.length > 0 || this.#streams.in.start !== undefined;
       if (stream.start !== start && begun) return "name.segment";
@@ -199,4 +201,16 @@ export class Inspection {
     this.lastByte = this.#family.now;
     return PASS;
   }
+}
+
+/** Option kind 30 in a segment's header, or options of which nobody knows what they are. */
+function asksForMultipath(segment: Uint8Array): boolean {
+  let rest = [...segment.slice(20, Math.floor(segment[12]! / 16) * 4)];
+  while (rest.length > 0 && rest[0] !== 0) {
+    const [kind, length] = rest;
+    if (kind === 30) return true;
+    if (kind !== 1 && (length === undefined || length < 2 || length > rest.length)) return true;
+    rest = rest.slice(kind === 1 ? 1 : length);
+  }
+  return false;
 }

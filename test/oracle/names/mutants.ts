@@ -51,6 +51,20 @@ export const MUTANTS: readonly NameMutant[] = [
   ),
   mutant("what comes ahead is taken", "ordered-bytes.ts", "offset < 0 || offset > this.held", "offset < 0"),
   mutant("a SYN has data", "inspections.ts", "dataOf(syn) === 0 && isReadable(syn)", "isReadable(syn)"),
+  mutant("a SYN with Multipath TCP opens", "inspections.ts", " && !isMultipath(syn)", ""),
+  mutant("a SYN with Multipath TCP comes again", "inspections.ts", " || isMultipath(view)", ""),
+  mutant(
+    "malformed options of a SYN",
+    "../../wire/tcp.ts",
+    "at + length > end) return true;",
+    "at + length > end) return false;",
+  ),
+  mutant(
+    "a frame that is cut into datagrams is a message",
+    "family-names.ts",
+    "if (segmentSizeOf(view.offload) !== 0) return FORMAT;",
+    "",
+  ),
   mutant("URG is not looked at", "inspections.ts", "|| (view.tcpFlags & TCP_URG) !== 0", ""),
   mutant(
     "a TCP checksum is not verified",
