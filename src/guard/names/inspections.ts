@@ -4,12 +4,20 @@
  * its slot.
  */
 import type { FrameView } from "../../wire/frame-view.ts";
-import { isBareSyn, mayHaveTcpOption, OPTION_MULTIPATH, TCP_ACK, TCP_HEADER, TCP_URG } from "../../wire/tcp.ts";
+import {
+  isBareSyn,
+  mayHaveTcpOption,
+  OPTION_MULTIPATH,
+  TCP_ACK,
+  TCP_HEADER,
+  TCP_SYN,
+  TCP_URG,
+} from "../../wire/tcp.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { DnsStream } from "./dns-stream.ts";
 import { FirstBytesGuard } from "./first-bytes-guard.ts";
-import { DNS, DONE, Inspection, READ, READING } from "./inspection.ts";
+import { AWAITING, DNS, DONE, Inspection, READ, READING, REPLY_FINAL, REPLY_UNKNOWN, WATCHED } from "./inspection.ts";
 import type { NameJudge } from "./name-judge.ts";
 import { NetworkResets } from "./network-resets.ts";
 
@@ -91,8 +99,10 @@ export class Inspections {
     const inspection = this.#all[slot]!;
     if (inspection.mode === DNS)
       return isReadable(view) ? this.#dns.ingress(inspection, view, dataOf(view), now) : SEGMENT;
+    const unread = readReply(inspection, view);
+    if (unread !== PASS) return unread;
     if (view.fragmentBits !== 0 || (view.tcpFlags & TCP_ACK) === 0) return PASS;
-    if (inspection.isTakenBy(view)) inspection.isAnswered = true;
+    if (inspection.isTakenBy(view)) inspection.beginReply((view.tcpSequence + 1) >>> 0);
     if (inspection.state !== READ) return PASS;
     // Nobody can put other bytes in the place of those that the other side has.
     if (((view.tcpAcknowledgement - inspection.fromVm.next) | 0) >= 0) inspection.state = DONE;
@@ -162,18 +172,32 @@ export class Inspections {
     return this.#free.pop() ?? idlest;
   }
 
-  /** The one that reads, and has collected nothing for longest, where that is long enough. */
+  /** The one that reads or awaits, and has collected nothing for longest, where that is long enough. */
   #idlest(now: number): number {
     let idlest = NO_INSPECTION;
     let since = now - PATIENCE;
     for (let slot = 0; slot < this.#all.length; slot++) {
       const { state, lastByte } = this.#all[slot]!;
-      if (state !== READING || lastByte >= since) continue;
+      if ((state !== READING && state !== AWAITING) || lastByte >= since) continue;
       since = lastByte;
       idlest = slot;
     }
     return idlest;
   }
+}
+
+/** Reads the other side's first bytes, by which it is known whether another hello follows. */
+function readReply(inspection: Inspection, view: FrameView): number {
+  const { mode, state, reply, isAnswered } = inspection;
+  if (mode === WATCHED || reply !== REPLY_UNKNOWN || !isAnswered || (state !== READING && state !== AWAITING))
+    return PASS;
+  const length = dataOf(view);
+  if (length <= 0 || (view.tcpFlags & TCP_SYN) !== 0) return PASS;
+  if (!isReadable(view)) return SEGMENT;
+  const data = view.transport + view.tcpHeaderLength;
+  if (!inspection.readReply(view.tcpSequence, view.bytes, data, length)) return ORDER;
+  if (inspection.reply === REPLY_FINAL && state === AWAITING) inspection.state = READ;
+  return PASS;
 }
 
 /** Another sequence number than the first SYN's begins anew, as long as nothing was read. */
@@ -186,7 +210,6 @@ function synAgain(inspection: Inspection, view: FrameView): number {
   const isFixed = inspection.mode === DNS && inspection.isAnswered;
   if (state !== READING || isFixed || isBegun) return SEGMENT;
   inspection.beginFromVm(start);
-  inspection.isAnswered = false;
   return PASS;
 }
 

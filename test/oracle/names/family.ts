@@ -269,7 +269,7 @@ export class FamilyNames {
     if (reason !== PASS) return { reason };
     if (this.inspections.size >= 256) {
       const idle = [...this.inspections.entries()]
-        .filter(([, one]) => one.verdict === undefined)
+        .filter(([, one]) => one.verdict === undefined || one.awaits)
         .sort(([, a], [, b]) => a.lastByte - b.lastByte)[0];
       if (idle === undefined || this.now - idle[1].lastByte <= 5 * SECOND) {
         if (kind !== "watched") return { reason: "name.full" };
