@@ -59,12 +59,16 @@ export class FamilyNames implements NameJudge {
     const same = pairs.at(this.#family.addressOf(remote));
     if (same === undefined) return undefined;
     const now = this.#clock[0]!;
+    let oldest: Pair | undefined;
     for (const pair of same) {
+      if (oldest !== undefined && pair.answer > oldest.answer) continue;
       if (!pairs.isAlive(pair, isWeb(protocol, port), now)) continue;
       const { labels } = pair.name;
-      if (this.#table.ask(labels, labels.length, protocol, port) === NAME_ALLOWED) return pair;
+      if (this.#table.ask(labels, labels.length, protocol, port) === NAME_ALLOWED) oldest = pair;
     }
-    return undefined;
+    // The table's last word, which is counted, is to be the one about it.
+    if (oldest !== undefined) this.#table.ask(oldest.name.labels, oldest.name.labels.length, protocol, port);
+    return oldest;
   }
 
   /** The same for people: a connection of the VM's that the rules drop with `verdict`. The pair, or else the verdict. */

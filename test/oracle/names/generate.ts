@@ -16,7 +16,17 @@ import {
 } from "../ipv6/build.ts";
 import { ALL_NODES, address6, multicastMac, sum6 } from "../ipv6/bytes.ts";
 import { Random } from "../random.ts";
-import { type Asked, plainAnswer, plainQuestion, someAnswer, someHead, someHello, someQuestion } from "./bytes.ts";
+import {
+  type Asked,
+  plainAnswer,
+  plainQuestion,
+  someAnswer,
+  someBehind,
+  someHead,
+  someHello,
+  someQuestion,
+  someReply,
+} from "./bytes.ts";
 
 const SECOND = 1_000_000;
 export const VM_MAC = "7e:1a:00:00:00:01";
@@ -92,6 +102,8 @@ interface Connection {
   sequence: number;
   back: number;
   left: Uint8Array;
+  /** What the other side says. */
+  reply: Uint8Array;
   sent: { at: number; data: Uint8Array }[];
 }
 
@@ -347,7 +359,7 @@ class Talk {
       port: to?.port ?? (dns ? 53 : random.pick([443, 443, 443, 80, 80, 22, 8080, 25, 53, 853])),
       own: dns && random.chance(0.3) ? 40_000 : 50_000 + random.below(random.chance(0.5) ? 3 : 1000),
       sequence: random.pick([random.uint32(), 0xffffffff, 0xfffffff0]),
-      ...{ back: random.uint32(), left: new Uint8Array(0), sent: [] },
+      ...{ back: random.uint32(), left: new Uint8Array(0), reply: someReply(random), sent: [] },
     };
     one.left = dns ? this.#messages(one) : this.#first(to?.name);
     this.tcp(
@@ -377,6 +389,7 @@ class Talk {
     const bytes =
       kind < 6 ? someHello(random, name) : kind < 9 ? someHead(random, name) : random.bytes(random.between(1, 40));
     if (random.chance(0.05)) bytes[random.below(bytes.length)] = random.below(256);
+    if (kind < 6 && random.chance(0.4)) return join(bytes, someBehind(random, name, random.pick(NAMES)));
     return random.chance(0.2) ? join(bytes, random.bytes(9)) : bytes;
   }
 
@@ -415,7 +428,19 @@ class Talk {
     else if (kind < 78) this.tcp(false, one, random.pick([RST | ACK, FIN | ACK, SYN | ACK, SYN]), one.back);
     else if (kind < 84) this.tcp(true, one, ACK, one.sequence);
     else if (one.port === 53 && this.asked.length > 0) this.#tellByTcp(one);
-    else this.tcp(false, one, ACK, one.back);
+    else this.#reply(one);
+  }
+
+  /** An acknowledgement, in most cases with the next of the other side's bytes, or others. */
+  #reply(one: Connection): void {
+    const { random } = this;
+    const { reply } = one;
+    const size = random.chance(0.25) ? 0 : random.chance(0.6) ? reply.length : random.between(0, reply.length);
+    const at = (one.back + (random.chance(0.05) ? random.pick([-1, 1, 7]) : 0)) >>> 0;
+    this.tcp(false, one, ACK, at, reply.slice(0, size));
+    if (random.chance(0.1)) return;
+    one.back = (one.back + size) >>> 0;
+    one.reply = reply.slice(size);
   }
 
   #tellByTcp(one: Connection): void {

@@ -72,6 +72,20 @@ export const MUTANTS: readonly NameMutant[] = [
     "view.offload !== COMPLETE || view.tcpChecksumIsRight",
     "true",
   ),
+  mutant("a second hello may say another name", "first-bytes-guard.ts", "if (isSame) return PASS;", "return PASS;"),
+  mutant("a second hello is not awaited", "first-bytes-guard.ts", "inspection.state = AWAITING;", ""),
+  mutant(
+    "any server's hello asks for another",
+    "../../wire/tls-retry.ts",
+    "return at < RANDOM || byte === RETRY[at - RANDOM];",
+    "return true;",
+  ),
+  mutant(
+    "the other side's first bytes come in any order",
+    "inspection.ts",
+    "if (known < 0) return false;",
+    "if (known < 0) return true;",
+  ),
   mutant("the inspection never ends", "inspections.ts", "inspection.state = DONE;\n    return PASS", "return PASS"),
   mutant(
     "what an address opened goes on by name",
