@@ -90,7 +90,8 @@ export class NotedFlows {
   }
 
   #resetsNow(): Resets | undefined {
-    if (this.answersDenied) this.#resets ??= new Resets();
+    if (!this.answersDenied) return undefined;
+    this.#resets ??= new Resets();
     return this.#resets;
   }
 

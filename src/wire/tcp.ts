@@ -36,6 +36,32 @@ export const tcpHeaderLength = (bytes: Uint8Array, segment: number): number =>
   (bytes[segment + DATA_OFFSET]! >>> 4) * 4;
 export const tcpFlags = (bytes: Uint8Array, segment: number): number => bytes[segment + FLAGS]!;
 
+/** Options: the two of one byte, and Multipath TCP (RFC 8684 3). */
+const OPTION_END = 0;
+const OPTION_NONE = 1;
+export const OPTION_MULTIPATH = 30;
+/** Kind and length, which every other option begins with. */
+const OPTION_HEADER = 2;
+
+/**
+ * Whether a segment has an option of a kind, or options that are malformed, in which somebody else may see one. The header, as
+ * long as the segment says, must be there.
+ */
+export function mayHaveTcpOption(bytes: Uint8Array, segment: number, kind: number): boolean {
+  const end = segment + tcpHeaderLength(bytes, segment);
+  for (let at = segment + TCP_HEADER; at < end && bytes[at] !== OPTION_END; ) {
+    if (bytes[at] === kind) return true;
+    if (bytes[at] === OPTION_NONE) {
+      at++;
+      continue;
+    }
+    const length = at + 1 < end ? bytes[at + 1]! : 0;
+    if (length < OPTION_HEADER || at + length > end) return true;
+    at += length;
+  }
+  return false;
+}
+
 const FLAG_NAMES: readonly (readonly [flag: number, name: string])[] = [
   [TCP_SYN, "SYN"],
   [TCP_FIN, "FIN"],

@@ -87,6 +87,11 @@ export class TlsHello {
   #extensionLength = 0;
   #isNamed = false;
 
+  /** Bytes that were taken: of a whole hello its length, the headers of its records included. */
+  get length(): number {
+    return this.#seen;
+  }
+
   start(): void {
     this.state = HELLO_MORE;
     this.#seen = 0;

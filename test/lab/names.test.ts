@@ -44,6 +44,12 @@ const BYPASSES: readonly (readonly [string, readonly string[], RegExp, string])[
     /BEGIN CERTIFICATE/,
     "name.missing",
   ],
+  [
+    "another name in a second hello",
+    [process.execPath, tool("second-hello.ts"), GOOD, GOOD, "evil.example.com"],
+    /the second hello is answered/,
+    "name.denied",
+  ],
   ["another resolver by UDP", ["python3", tool("ask-name.py"), "udp", INTERNET_2], /9\.9\.9\.9/, "name.resolver"],
   ["another resolver by TCP", ["python3", tool("ask-name.py"), "tcp", INTERNET_2], /9\.9\.9\.9/, "name.resolver"],
   [
@@ -66,6 +72,12 @@ suite("rules by name", SIDE_BY_SIDE, () => {
     // A hello by Node, with a key share that needs two segments.
     const script = `require("https").get({host:"${GOOD}",rejectUnauthorized:false,family:4},r=>r.pipe(process.stdout)).on("error",e=>console.log(e.code))`;
     assert.match((await run(process.execPath, "-e", script)).stdout, /hello=good/);
+    const again = await run(process.execPath, tool("second-hello.ts"), GOOD, GOOD, GOOD);
+    assert.match(again.stdout, /asked for\nthe second hello is answered/);
+    // Multipath TCP: the kernel tries without it when its SYN is not answered.
+    const multipath = `import socket;s=socket.socket(socket.AF_INET,socket.SOCK_STREAM,262);s.connect(("${GOOD}",80));s.sendall(b"GET / HTTP/1.1\\r\\nHost: ${GOOD}\\r\\n\\r\\n");print(s.recv(4000))`;
+    const fallen = await run("python3", "-c", multipath);
+    assert.match(fallen.stdout, /host=good/, fallen.stderr);
     const denied = await run("curl", ...CURL, "https://evil.example.com/");
     assert.equal(denied.code, NO_SUCH_NAME, denied.stderr);
     const raw = await run("curl", ...CURL, `https://${INTERNET}:8443/`);

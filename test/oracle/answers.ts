@@ -61,6 +61,7 @@ function quote(data: Uint8Array): Packet {
     first: uint16(data, 6) % 0x2000 === 0,
     offset: (uint16(data, 6) % 0x2000) * 8,
     moreFragments: Math.floor(uint16(data, 6) / 0x2000) % 2 === 1,
+    segmented: false,
     payload: data.slice(20),
     neighbour: "",
     addresses: data.slice(12, 20),

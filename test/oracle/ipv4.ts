@@ -23,6 +23,8 @@ export interface Packet {
   /** Where the payload stands in the whole packet's, in bytes. */
   readonly offset: number;
   readonly moreFragments: boolean;
+  /** It is cut into several packets when it leaves. */
+  readonly segmented: boolean;
   readonly payload: Uint8Array;
   /** The MAC address of the other end: to which the VM sent it, or from which it comes. */
   readonly neighbour: string;
@@ -60,6 +62,7 @@ export function checkIpv4(state: State, direction: Direction, frame: Uint8Array,
     first: offset === 0,
     offset: offset * 8,
     moreFragments,
+    segmented: left.kind === "segmented",
     payload: data.slice(20, totalLength),
     neighbour: macText(frame, direction === "egress" ? 0 : 6),
     addresses: data.slice(12, 20),

@@ -4,7 +4,8 @@
  *   nothing   → tentative   the VM's duplicate address detection, or softnet's question for it, passes
  *   tentative → valid       500 ms later (of a question: after it was sent)
  *   tentative → nothing     somebody else shows that he has it
- *   valid     → nothing     by SLAAC: unused for 300 s, or 303 s where it is probed first; by DHCPv6: with its lease
+ *   valid     → nothing     by SLAAC: unused for 300 s, or 303 s where it is probed first; by DHCPv6: with its lease, which
+ *                           leaves it a former address
  *
  * They are in 20 places, link-local ones in the first 4: what is compared per frame is numbers, and flows know an address
  * by its place.
@@ -17,6 +18,7 @@ import { TokenBucket } from "../token-bucket.ts";
 import type { BindingChange, BindingEnd, BoundIPv6Address, IPv6Lease } from "../types.ts";
 import { type AddressEntry, boundOf, isWaiting, NEVER } from "./address-entry.ts";
 import { AddressPlaces, FIRST_OTHER, FREE, PLACES, TENTATIVE, VALID } from "./address-places.ts";
+import { FormerAddresses } from "./former-addresses.ts";
 import { NO_PLACE } from "./own-places.ts";
 
 const HELD = verdictOf("nd.address-held");
@@ -68,6 +70,7 @@ export class Addresses extends AddressPlaces {
   /** When something ends or becomes valid, or earlier, in place 0. */
   readonly #due = Float64Array.of(NEVER);
   readonly #bucket = new TokenBucket(NEW_PER_SECOND, NEW_BURST);
+  readonly #former = new FormerAddresses();
   readonly #options: AddressOptions;
   /** The guard's clock in microseconds, in place 0. */
   readonly #clock: Float64Array;
@@ -96,6 +99,11 @@ export class Addresses extends AddressPlaces {
     return this.#entries.flatMap((entry, place) =>
       entry !== undefined && this.states[place] === VALID ? [boundOf(entry)] : [],
     );
+  }
+
+  /** Whether it was the VM's until its lease was over, and is not again. */
+  isFormer(words: Int32Array): boolean {
+    return this.#former.has(words);
   }
 
   /** Whether softnet alone has asked for it. */
@@ -291,7 +299,7 @@ export class Addresses extends AddressPlaces {
       const place = this.#nextEvent();
       if (place === NO_PLACE || this.#eventTime(place) > now) break;
       if (this.states[place] === TENTATIVE) this.#becomeValid(place);
-      else this.#clear(place, "expired");
+      else this.#expire(place);
     }
     this.#refresh();
   }
@@ -394,6 +402,11 @@ export class Addresses extends AddressPlaces {
     this.#options.events.changed({ kind: "learned", bound: boundOf(entry) });
   }
 
+  #expire(place: number): void {
+    if (this.#entries[place]!.origin === "dhcpv6") this.#former.add(this.words, 4 * place);
+    this.#clear(place, "expired");
+  }
+
   #begin(words: Int32Array, asked: boolean): number {
     const now = this.#clock[0]!;
     const place = this.#placeFor(words);
@@ -426,6 +439,7 @@ export class Addresses extends AddressPlaces {
 
   #put(place: number, address: bigint, origin: BoundIPv6Address["origin"]): void {
     for (let word = 0; word < 4; word++) this.words[4 * place + word] = wordOf(address, word);
+    this.#former.remove(this.words.subarray(4 * place, 4 * place + 4));
     this.#entries[place] = {
       address,
       order: this.#noted++,

@@ -255,6 +255,7 @@ export class IPv6Family implements AddressFamily {
       return view.fragmentBits !== 0 ? DHCPV6_FRAGMENT : this.#dhcpIngress.judge(view);
     }
     const place = this.#addresses.placeOf(view.destination6);
+    if (place === NO_PLACE && this.#addresses.isFormer(view.destination6)) return UNBOUND;
     if (isIcmpv6Error(icmpType) && !isAboutPacketOf(place, view)) return ICMP_QUOTE;
     return this.#policy.ingress(view, place);
   }

@@ -4,7 +4,7 @@
  */
 import { get16 } from "../../wire/bytes.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
-import { TCP_ACK, TCP_FIN, TCP_PSH } from "../../wire/tcp.ts";
+import { TCP_ACK, TCP_FIN, TCP_PSH, TCP_SYN } from "../../wire/tcp.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { LONGEST_SEGMENT } from "./endpoints.ts";
 import type { Inspection } from "./inspection.ts";
@@ -77,8 +77,10 @@ export class DnsStream {
 
   #readAnswers(inspection: Inspection, view: FrameView, length: number, now: number): number {
     const { toVm, remote, ownPort } = inspection;
+    const isSyn = (view.tcpFlags & TCP_SYN) !== 0;
+    if (length > 0 && (isSyn || !inspection.isAnswered)) return ORDER;
     if (!inspection.isAnswered) {
-      if (!inspection.isTakenBy(view) || length > 0) return length > 0 ? ORDER : PASS;
+      if (!inspection.isTakenBy(view)) return PASS;
       toVm.begin((view.tcpSequence + 1) >>> 0);
       inspection.isAnswered = true;
       return PASS;

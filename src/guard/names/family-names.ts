@@ -6,7 +6,7 @@ import { isQuic, isWeb } from "../../policy/web-ports.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
 import { PROTOCOL_TCP, PROTOCOL_UDP } from "../../wire/ipv4.ts";
 import { UDP_HEADER } from "../../wire/udp.ts";
-import { COMPLETE } from "../../wire/virtio-net.ts";
+import { COMPLETE, segmentSizeOf } from "../../wire/virtio-net.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import type { NameFamily } from "./name-family.ts";
 import type { NameGuard } from "./name-guard.ts";
@@ -59,12 +59,16 @@ export class FamilyNames implements NameJudge {
     const same = pairs.at(this.#family.addressOf(remote));
     if (same === undefined) return undefined;
     const now = this.#clock[0]!;
+    let oldest: Pair | undefined;
     for (const pair of same) {
+      if (oldest !== undefined && pair.answer > oldest.answer) continue;
       if (!pairs.isAlive(pair, isWeb(protocol, port), now)) continue;
       const { labels } = pair.name;
-      if (this.#table.ask(labels, labels.length, protocol, port) === NAME_ALLOWED) return pair;
+      if (this.#table.ask(labels, labels.length, protocol, port) === NAME_ALLOWED) oldest = pair;
     }
-    return undefined;
+    // The table's last word, which is counted, is to be the one about it.
+    if (oldest !== undefined) this.#table.ask(oldest.name.labels, oldest.name.labels.length, protocol, port);
+    return oldest;
   }
 
   /** The same for people: a connection of the VM's that the rules drop with `verdict`. The pair, or else the verdict. */
@@ -85,6 +89,8 @@ export class FamilyNames implements NameJudge {
   judgeDatagram(way: Way, view: FrameView, remote: number): number {
     if (view.fragmentBits !== 0) return FRAGMENT;
     if (view.udpLength !== view.transportLength) return FORMAT;
+    // It is cut behind us, and what would be judged as one message leaves as several.
+    if (segmentSizeOf(view.offload) !== 0) return FORMAT;
     const { bytes } = view;
     const at = view.transport + UDP_HEADER;
     const length = view.udpLength - UDP_HEADER;

@@ -1,9 +1,11 @@
 /** Judges the first bytes that the VM sends in a flow (docs/guard-names.md, First bytes): whom they ask for. */
 import { NAME_ALLOWED, NAME_BLOCKED } from "../../policy/name-table.ts";
 import type { FrameView } from "../../wire/frame-view.ts";
+import { HELLO_MORE, HELLO_NAMED, HELLO_NAMELESS } from "../../wire/tls-hello.ts";
+import { HELLO_NONE } from "../../wire/tls-retry.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { MALFORMED, MORE, NAMED, UNREADABLE } from "./first-bytes.ts";
-import { type Inspection, LENIENT, READ, READING, WATCHED } from "./inspection.ts";
+import { AWAITING, type Inspection, LENIENT, READ, READING, REPLY_FINAL, REPLY_RETRY, WATCHED } from "./inspection.ts";
 import type { NameJudge } from "./name-judge.ts";
 import { MOST_HELD, CHANGED as OTHER_BYTES, OUT_OF_ORDER } from "./ordered-bytes.ts";
 
@@ -26,7 +28,7 @@ export class FirstBytesGuard {
     const { fromVm } = inspection;
     const { tcpSequence: sequence } = view;
     const data = view.transport + view.tcpHeaderLength;
-    if (inspection.state !== READING) {
+    if (inspection.state !== READING && inspection.state !== AWAITING) {
       const offset = (sequence - fromVm.start) | 0;
       if (offset >= fromVm.held) return PASS;
       return faultOf(fromVm.repeated(sequence, view.bytes, data, length));
@@ -35,7 +37,7 @@ export class FirstBytesGuard {
     const fresh = fromVm.take(sequence, view.bytes, data, length);
     if (fresh <= 0) return faultOf(fresh);
     inspection.lastByte = now;
-    return this.#read(inspection, before);
+    return inspection.state === READING ? this.#read(inspection, before) : this.#readBehind(inspection, before);
   }
 
   /** Reads what is held from `from` on. */
@@ -61,7 +63,29 @@ export class FirstBytesGuard {
     }
     inspection.state = READ;
     judge.tellConnection(remote, port, reader.name, length, verdict);
-    return verdict;
+    const { helloLength } = reader;
+    if (verdict !== PASS || mode === WATCHED || status !== NAMED || helloLength === 0) return verdict;
+    if (inspection.reply === REPLY_FINAL) return PASS;
+    inspection.state = AWAITING;
+    inspection.retry.start();
+    return this.#readBehind(inspection, helloLength);
+  }
+
+  /** Reads what is held from `from` on, behind the hello: the other side may ask for another one, and go by that. */
+  #readBehind(inspection: Inspection, from: number): number {
+    const { fromVm, reader, retry, remote, remotePort: port, reply } = inspection;
+    const status = from < fromVm.held ? retry.feed(fromVm.bytes, from, fromVm.held - from) : HELLO_MORE;
+    if (status === HELLO_MORE) return fromVm.held < MOST_HELD ? PASS : FORMAT;
+    inspection.state = READ;
+    if (status === HELLO_NONE) return reply === REPLY_RETRY ? FORMAT : PASS;
+    if (status !== HELLO_NAMED) return status === HELLO_NAMELESS ? MISSING : FORMAT;
+    const { labels, length } = retry.hello.host;
+    let isSame = length === reader.nameLength;
+    for (let at = 0; at < length && isSame; at++) isSame = labels[at] === reader.name[at];
+    // RFC 8446 4.1.2: the second one says the same but for its keys.
+    if (isSame) return PASS;
+    this.#judge.tellConnection(remote, port, labels, length, DENIED);
+    return DENIED;
   }
 }
 

@@ -27,6 +27,11 @@ export class FirstBytes {
     this.nameLength = 0;
   }
 
+  /** Bytes of the whole hello that was read; 0 = what names a host is no hello. */
+  get helloLength(): number {
+    return this.#kind === TLS ? (this.#hello?.length ?? 0) : 0;
+  }
+
   /** Takes the next bytes, one at least. `http`: what is not TLS must be HTTP/1; else it is UNREADABLE. */
   feed(bytes: Uint8Array, at: number, length: number, http: boolean): number {
     if (this.#kind === NOTHING_YET) {

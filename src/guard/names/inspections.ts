@@ -4,12 +4,20 @@
  * its slot.
  */
 import type { FrameView } from "../../wire/frame-view.ts";
-import { isBareSyn, TCP_ACK, TCP_HEADER, TCP_URG } from "../../wire/tcp.ts";
+import {
+  isBareSyn,
+  mayHaveTcpOption,
+  OPTION_MULTIPATH,
+  TCP_ACK,
+  TCP_HEADER,
+  TCP_SYN,
+  TCP_URG,
+} from "../../wire/tcp.ts";
 import { COMPLETE } from "../../wire/virtio-net.ts";
 import { PASS, verdictOf } from "../reasons.ts";
 import { DnsStream } from "./dns-stream.ts";
 import { FirstBytesGuard } from "./first-bytes-guard.ts";
-import { DNS, DONE, Inspection, READ, READING } from "./inspection.ts";
+import { AWAITING, DNS, DONE, Inspection, READ, READING, REPLY_FINAL, REPLY_UNKNOWN, WATCHED } from "./inspection.ts";
 import type { NameJudge } from "./name-judge.ts";
 import { NetworkResets } from "./network-resets.ts";
 
@@ -69,7 +77,7 @@ export class Inspections {
 
   /** Why a SYN that would open an inspected flow may not, or PASS. */
   judgeSyn(syn: FrameView): number {
-    return dataOf(syn) === 0 && isReadable(syn) ? PASS : SEGMENT;
+    return dataOf(syn) === 0 && isReadable(syn) && !isMultipath(syn) ? PASS : SEGMENT;
   }
 
   /** Judges a packet of the flow's from the VM, also a bare SYN that is sent again. */
@@ -91,8 +99,10 @@ export class Inspections {
     const inspection = this.#all[slot]!;
     if (inspection.mode === DNS)
       return isReadable(view) ? this.#dns.ingress(inspection, view, dataOf(view), now) : SEGMENT;
+    const unread = readReply(inspection, view);
+    if (unread !== PASS) return unread;
     if (view.fragmentBits !== 0 || (view.tcpFlags & TCP_ACK) === 0) return PASS;
-    if (inspection.isTakenBy(view)) inspection.isAnswered = true;
+    if (inspection.isTakenBy(view)) inspection.beginReply((view.tcpSequence + 1) >>> 0);
     if (inspection.state !== READ) return PASS;
     // Nobody can put other bytes in the place of those that the other side has.
     if (((view.tcpAcknowledgement - inspection.fromVm.next) | 0) >= 0) inspection.state = DONE;
@@ -162,13 +172,13 @@ export class Inspections {
     return this.#free.pop() ?? idlest;
   }
 
-  /** The one that reads, and has collected nothing for longest, where that is long enough. */
+  /** The one that reads or awaits, and has collected nothing for longest, where that is long enough. */
   #idlest(now: number): number {
     let idlest = NO_INSPECTION;
     let since = now - PATIENCE;
     for (let slot = 0; slot < this.#all.length; slot++) {
       const { state, lastByte } = this.#all[slot]!;
-      if (state !== READING || lastByte >= since) continue;
+      if ((state !== READING && state !== AWAITING) || lastByte >= since) continue;
       since = lastByte;
       idlest = slot;
     }
@@ -176,21 +186,37 @@ export class Inspections {
   }
 }
 
+/** Reads the other side's first bytes, by which it is known whether another hello follows. */
+function readReply(inspection: Inspection, view: FrameView): number {
+  const { mode, state, reply, isAnswered } = inspection;
+  if (mode === WATCHED || reply !== REPLY_UNKNOWN || !isAnswered || (state !== READING && state !== AWAITING))
+    return PASS;
+  const length = dataOf(view);
+  if (length <= 0 || (view.tcpFlags & TCP_SYN) !== 0) return PASS;
+  if (!isReadable(view)) return SEGMENT;
+  const data = view.transport + view.tcpHeaderLength;
+  if (!inspection.readReply(view.tcpSequence, view.bytes, data, length)) return ORDER;
+  if (inspection.reply === REPLY_FINAL && state === AWAITING) inspection.state = READ;
+  return PASS;
+}
+
 /** Another sequence number than the first SYN's begins anew, as long as nothing was read. */
 function synAgain(inspection: Inspection, view: FrameView): number {
   const { fromVm, state } = inspection;
   const start = (view.tcpSequence + 1) >>> 0;
-  if (dataOf(view) > 0) return SEGMENT;
+  if (dataOf(view) > 0 || isMultipath(view)) return SEGMENT;
   if (start === inspection.first) return PASS;
   const isBegun = fromVm.held > 0 || inspection.passed !== inspection.first;
   const isFixed = inspection.mode === DNS && inspection.isAnswered;
   if (state !== READING || isFixed || isBegun) return SEGMENT;
   inspection.beginFromVm(start);
-  inspection.isAnswered = false;
   return PASS;
 }
 
 const dataOf = (view: FrameView): number => view.transportLength - view.tcpHeaderLength;
+
+/** Whether a readable SYN may lead to a connection whose bytes have another order than their sequence numbers (RFC 8684). */
+const isMultipath = (syn: FrameView): boolean => mayHaveTcpOption(syn.bytes, syn.transport, OPTION_MULTIPATH);
 
 /** Whether a segment says surely which bytes its receiver takes in. */
 function isReadable(view: FrameView): boolean {

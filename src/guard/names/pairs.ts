@@ -32,6 +32,8 @@ export interface Pair {
   otherEnd: number;
   /** Flows that are not over and were opened by it. */
   flows: number;
+  /** Where its last answer stands among all pairs' answers. */
+  answer: number;
 }
 
 export class Pairs {
@@ -40,6 +42,7 @@ export class Pairs {
   /** In the order of their last answers. */
   readonly #order = new Set<Pair>();
   #changes = 0;
+  #answers = 0;
 
   /** Grows with each answer that is learned and each pair that goes. */
   get changes(): number {
@@ -99,6 +102,7 @@ export class Pairs {
     if (known !== undefined) {
       known.verifiedEnd = Math.max(known.verifiedEnd, verifiedEnd);
       known.otherEnd = Math.max(known.otherEnd, otherEnd);
+      known.answer = this.#answers++;
       this.#order.delete(known);
       this.#order.add(known);
       return true;
@@ -110,7 +114,7 @@ export class Pairs {
       name = { labels: labels.slice(0, length), text: formatDomainName(labels), pairs: new Map() };
       this.#names.set(key, name);
     }
-    const pair: Pair = { name, address, verifiedEnd, otherEnd, flows: 0 };
+    const pair: Pair = { name, address, verifiedEnd, otherEnd, flows: 0, answer: this.#answers++ };
     name.pairs.set(address, pair);
     const same = this.#byAddress.get(address);
     if (same === undefined) this.#byAddress.set(address, new Set([pair]));

@@ -1,9 +1,12 @@
 /** Questions and answers by UDP while a policy has names: what goes to the server, what softnet answers itself, what is learned. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { DROP_REASONS, PASS } from "../../../src/guard/reasons.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
+import { FrameView } from "../../../src/wire/frame-view.ts";
+import { PARTIAL_UDP } from "../../../src/wire/virtio-net.ts";
 import { collectUncaught } from "../../support/uncaught.ts";
-import { ADDRESS, GATEWAY_MAC, udp, VM } from "../support.ts";
+import { ADDRESS, GATEWAY_MAC, join, udp, VM } from "../support.ts";
 import { A, AAAA, answer, CNAME, dataOf, HTTPS, ONLY, question, RESOLVER, World } from "./world.ts";
 
 const NAME = "registry.npmjs.org";
@@ -193,4 +196,34 @@ test("a type that is answered with nothing is no denial of its name", () => {
   const world = new World([NAME]);
   assert.equal(world.ask(NAME, { type: AAAA }), "dns.type");
   assert.deepEqual([...world.guard.names], [{ name: NAME, asked: 1, denied: 0, addresses: 0, passed: 0, refused: 0 }]);
+});
+
+/** A frame that leaves as datagrams of `size` bytes (UDP_SEGMENT): DROP_REASONS' name or "pass". */
+function cut(world: World, way: "judgeEgress" | "judgeIngress", frame: Uint8Array, size: number): string {
+  world.guard.advance(world.now);
+  const verdict = world.guard[way](FrameView.of(frame, 0, frame.length, PARTIAL_UDP | size));
+  return verdict === PASS ? "pass" : DROP_REASONS[verdict - 1]!.name;
+}
+
+test("N1 L11 a frame that becomes several datagrams is no question: the second one would be read by the server alone", () => {
+  const world = new World([NAME]);
+  // An allowed question whose OPT record has another question in its data, just where the frame is cut.
+  const head = question(NAME, { opt: true });
+  const hidden = question("secret.evil.net", { id: 8 });
+  const size = head.length + 4;
+  const whole = join(head, Uint8Array.of(0, 10, 0, hidden.length), hidden);
+  whole.set([0, 4 + hidden.length], head.length - 2);
+  assert.equal(world.out(toServer(whole)), "pass", "as one datagram it asks for the allowed name");
+  assert.equal(cut(world, "judgeEgress", toServer(whole), size), "dns.format");
+  assert.equal(cut(world, "judgeEgress", toServer(question(NAME)), 1200), "dns.format");
+});
+
+test("N7 L11 a frame that becomes several datagrams is no answer", () => {
+  const world = new World([NAME]);
+  const records = [[NAME, A, 60, CDN]] as const;
+  assert.equal(world.ask(NAME), "pass");
+  const message = join(answer(NAME, records), answer("evil.net", [["evil.net", A, 60, CDN]], { id: 9 }));
+  const frame = udp(53, 5453, { source: RESOLVER, destination: ADDRESS, from: GATEWAY_MAC, to: VM }, message);
+  assert.equal(cut(world, "judgeIngress", frame, message.length / 2), "dns.format");
+  assert.equal(world.answered(NAME, records), "pass", "the question still waits for its answer");
 });

@@ -1,5 +1,6 @@
 /** The first bytes of a connection that was opened by name: whom they ask for, however they are cut and repeated. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DNS, LENIENT, STRICT, WATCHED } from "../../../src/guard/names/inspection.ts";
@@ -81,6 +82,11 @@ const GOOD = await helloFor("good.example.com");
 const EVIL = await helloFor("evil.example.com");
 const FOREIGN = await helloFor("elsewhere.example.com");
 const UNHEARD = await helloFor("unheard.example.net");
+const CHANGE_CIPHER_SPEC = [20, 3, 3, 0, 1, 1];
+/** The beginning of a server's first message, as far as it says whether it asks for another hello. */
+const serverHello = (random: Uint8Array): Uint8Array => Uint8Array.of(22, 3, 3, 0, 90, 2, 0, 0, 86, 3, 3, ...random, 0);
+const SERVER_HELLO = serverHello(new Uint8Array(32).fill(7));
+const RETRY = serverHello(new Uint8Array(createHash("sha256").update("HelloRetryRequest").digest()));
 const REQUEST = text("GET /x HTTP/1.1\r\nHost: good.example.com\r\n\r\n");
 
 test("a hello and a request for an allowed name with this address pass; any other name is denied", () => {
@@ -154,9 +160,76 @@ test("other bytes in the place of those that were read break off, until the othe
   const other = GOOD.slice();
   other[60]! ^= 1;
   assert.equal(world.out(fromVm(0, other)), "name.changed");
-  assert.equal(world.out(fromVm(GOOD.length, text("anything"))), "pass");
-  assert.equal(world.in(toVm({ acknowledgement: (START + 1 + GOOD.length) >>> 0 })), "pass");
+  assert.equal(world.out(fromVm(GOOD.length, Uint8Array.of(21, 3, 3, 0, 2, 1, 0))), "pass");
+  const acknowledgement = (START + 1 + GOOD.length + 7) >>> 0;
+  assert.equal(world.in(toVm({ acknowledgement })), "pass");
+  assert.equal(world.inspections.isDone(world.slot), false, "a second hello may be asked for");
+  assert.equal(world.in(toVm({ acknowledgement, sequence: 9000, data: SERVER_HELLO })), "pass");
   assert.equal(world.inspections.isDone(world.slot), true);
+});
+
+test("N4 a second hello, which the other side asks for, says the same name", () => {
+  for (const [second, verdict] of [
+    [GOOD, "pass"],
+    [EVIL, "name.denied"],
+    [FOREIGN, "name.denied"],
+    [Uint8Array.of(...GOOD.subarray(0, 5), 1, 0, 0, 0), "name.format"],
+  ] as const) {
+    const world = new World();
+    world.open();
+    assert.equal(world.out(fromVm(0, GOOD)), "pass");
+    const acknowledgement = (START + 1 + GOOD.length) >>> 0;
+    // Byte by byte, as a server with small segments sends it.
+    for (const [at, byte] of RETRY.entries())
+      assert.equal(world.in(toVm({ acknowledgement, sequence: 9000 + at, data: Uint8Array.of(byte) })), "pass");
+    assert.equal(world.inspections.isDone(world.slot), false);
+    const behind = Uint8Array.of(...CHANGE_CIPHER_SPEC, ...second);
+    assert.equal(world.out(fromVm(GOOD.length, behind)), verdict);
+    if (verdict !== "pass") continue;
+    const end = (acknowledgement + behind.length) >>> 0;
+    assert.equal(world.in(toVm({ acknowledgement: end, sequence: 9000 + RETRY.length })), "pass");
+    assert.equal(world.inspections.isDone(world.slot), true);
+  }
+});
+
+test("N4 a second hello is read before the other side has asked for it, in the same segment, and behind early data", () => {
+  const early = Uint8Array.of(23, 3, 3, 0, 4, 1, 1, 1, 1);
+  for (const [before, second, verdict] of [
+    [[], EVIL, "name.denied"],
+    [[...early, ...CHANGE_CIPHER_SPEC, ...early], EVIL, "name.denied"],
+    [early, GOOD, "pass"],
+  ] as const) {
+    const world = new World();
+    world.open();
+    assert.equal(world.out(fromVm(0, Uint8Array.of(...GOOD, ...before, ...second))), verdict);
+    const cut = new World();
+    cut.open();
+    const all = Uint8Array.of(...GOOD, ...before, ...second);
+    const said = Array.from(all, (byte, at) => cut.out(fromVm(at, Uint8Array.of(byte)))).filter(
+      (one) => one !== "pass",
+    );
+    assert.deepEqual(said.slice(0, 1), verdict === "pass" ? [] : [verdict]);
+  }
+});
+
+test("what follows the hello in an ordinary handshake passes: TLS 1.2 goes on, an alert, and other protocols' answers", () => {
+  const keys = Uint8Array.of(22, 3, 3, 0, 5, 16, 0, 0, 1, 7);
+  const resumed = Uint8Array.of(...CHANGE_CIPHER_SPEC, 22, 3, 3, 0, 4, 200, 1, 2, 3);
+  for (const [reply, next] of [
+    [SERVER_HELLO, keys],
+    [SERVER_HELLO, resumed],
+    [text("HTTP/1.1 400 Bad Request\r\n"), text("x")],
+    [Uint8Array.of(21, 3, 3, 0, 2, 2, 40), Uint8Array.of(21, 3, 3, 0, 2, 1, 0)],
+  ] as const) {
+    const world = new World();
+    world.open();
+    assert.equal(world.out(fromVm(0, GOOD)), "pass");
+    const acknowledgement = (START + 1 + GOOD.length) >>> 0;
+    assert.equal(world.in(toVm({ acknowledgement, sequence: 9001, data: reply.subarray(1) })), "name.order");
+    assert.equal(world.in(toVm({ acknowledgement, sequence: 9000, data: reply })), "pass");
+    assert.equal(world.inspections.isDone(world.slot), true);
+    assert.equal(world.out(fromVm(GOOD.length, next)), "pass");
+  }
 });
 
 test("a segment ahead of its turn or before the start waits for TCP to send it again", () => {

@@ -5,7 +5,7 @@ import { parseRules } from "../../../src/policy/rule.ts";
 import { parseIPv4 } from "../../../src/wire/address.ts";
 import { ACK_FLAG, FIN, RST } from "../segment.ts";
 import { DNS_SERVER, GATEWAY, SECOND, udp } from "../support.ts";
-import { fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
+import { checked, fromVm, helloFor, START, syn, text, toVm } from "./segments.ts";
 import { A, CNAME, ONLY, World } from "./world.ts";
 
 const NAME = "registry.npmjs.org";
@@ -126,6 +126,56 @@ test("TCP Fast Open, a SYN again, and segments out of turn", () => {
   assert.equal(world.connect(CDN), "pass");
   assert.equal(world.say(CDN, HELLO.subarray(100), 100), "name.order");
   assert.equal(world.say(CDN, HELLO), "pass");
+});
+
+/** A SYN with these bytes of options, and whether its form lets it pass. */
+const withOptions = (options: readonly number[], own: number): Uint8Array => {
+  const frame = syn({ destination: CDN, own, data: Uint8Array.from(options) });
+  frame[34 + 12] = (5 + options.length / 4) << 4;
+  return checked(frame);
+};
+
+/** Of an ordinary client: MSS, SACK permitted, timestamps, window scale, and an empty Fast Open cookie. */
+const ORDINARY = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7, 34, 2, 1, 1];
+/** MP_CAPABLE of version 1, and MP_JOIN (RFC 8684 3.1, 3.2). */
+const CAPABLE = [30, 4, 1, 1];
+const JOIN = [30, 12, 0x10, 1, 1, 2, 3, 4, 5, 6, 7, 8];
+
+test("N4 a SYN that asks for Multipath TCP opens nothing that is read", () => {
+  const world = new World([NAME, `${NAME}:8443`]);
+  world.resolve(NAME, CDN);
+  let own = 41_000;
+  const said = (options: readonly number[]): string => world.out(withOptions(options, own++));
+  assert.equal(said(ORDINARY), "pass");
+  for (const options of [CAPABLE, JOIN, [...ORDINARY, ...CAPABLE], [1, 1, 1, 1, ...CAPABLE], [1, 30, 3, 0]])
+    assert.equal(said(options), "name.segment", `${options}`);
+  // Behind the end of the options nobody reads.
+  assert.equal(said([0, 0, 0, 0, ...CAPABLE]), "pass");
+  // In another option's data it is none.
+  assert.equal(said([34, 6, ...CAPABLE, 1, 1]), "pass");
+  for (const options of [
+    [2, 1, 30, 4],
+    [2, 0, 30, 4],
+    [2, 9, 30, 4],
+    [1, 1, 1, 2],
+  ])
+    assert.equal(said(options), "name.segment", `malformed: ${options}`);
+});
+
+test("N4 a SYN that is sent again with Multipath TCP drops, too, and so does one to a DNS server", () => {
+  const world = new World([NAME]);
+  world.resolve(NAME, CDN);
+  assert.equal(world.out(withOptions(ORDINARY, 41_000)), "pass");
+  assert.equal(world.out(withOptions(CAPABLE, 41_000)), "name.segment");
+  assert.equal(world.connect(CDN, 443, 41_000), "pass");
+  const toServer = syn({ destination: DNS_SERVER, port: 53, own: 41_001, data: Uint8Array.from(CAPABLE) });
+  toServer[34 + 12] = 0x60;
+  assert.equal(world.out(checked(toServer)), "name.segment");
+});
+
+test("a connection that nothing is read of may use Multipath TCP", () => {
+  const world = new World([NAME], { ...ONLY, allow: [...ONLY.allow, "104.16.0.0/16:443"] });
+  assert.equal(world.out(withOptions(CAPABLE, 41_000)), "pass");
 });
 
 test("rules that take a name away end its flows; a name that was learned opens at once when it is allowed again", () => {

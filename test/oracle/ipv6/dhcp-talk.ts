@@ -23,6 +23,7 @@ export const DHCP_SCENARIOS: readonly [Scenario, number][] = [
   [manyIdentities, 1.5],
   [dhcpFlood, 0.6],
   [manyAssigned, 2.5],
+  [outliving, 4],
   [manyServers, 1],
   [askingAgain, 3],
   [oddDhcp, 8],
@@ -300,6 +301,30 @@ function manyAssigned(world: World6): void {
   if (random.chance(0.7)) detect(world, world.newAddress());
   if (random.chance(0.4)) world.udp(true, world.newAddress(), world.remotes6[0]!, [5000, 443], new Uint8Array(3));
   world.leased = { address: addresses[0]!, iaid: 1, server: 0 };
+}
+
+/** Packets to addresses whose leases are over, to more than are remembered, and to one that is the VM's again. */
+function outliving(world: World6): void {
+  const { random } = world;
+  const first = world.prefixes[0]! + BigInt(0xd00 + random.below(4) * 0x100);
+  const addresses: bigint[] = [];
+  for (let count = random.pick([1, 1, 2]); count > 0; count--) {
+    const xid = newXid(world);
+    fromVm(world, 6, xid, [client(world), association(3, 1)]);
+    const given = Array.from(
+      { length: random.pick([1, 2, 15, 16]) },
+      (_, index) => first + BigInt(addresses.length + index),
+    );
+    const options = given.map((address) => addressOption(address, 1, 4));
+    toVm(world, 0, 7, xid, [client(world), server(world, 0), association(3, 1, ...options)]);
+    addresses.push(...given);
+    world.toBound(4);
+  }
+  if (random.chance(0.3)) detect(world, random.pick(addresses));
+  for (const address of [addresses[0]!, random.pick(addresses), addresses.at(-1)!]) {
+    world.udp(false, random.pick(world.remotes6), address, [5000, 443], new Uint8Array(3));
+    if (random.chance(0.3)) world.icmp(false, random.pick(world.remotes6), address, 128, new Uint8Array([0, 1, 0, 1]));
+  }
 }
 
 /** One SOLICIT that more servers answer than are remembered, and a REQUEST to one of them. */

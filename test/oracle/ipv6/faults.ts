@@ -18,6 +18,8 @@ export const FAULTS = [
   "the address used last gives its place",
   "only 15 addresses",
   "half-open flows count by the whole address",
+  "packets to a former address pass",
+  "only 15 former addresses",
   "tentative addresses send",
   "an RA of the VM's behind a header passes on",
   "ND behind destination options",

@@ -24,6 +24,8 @@ export interface Packet6 {
   readonly offset: number;
   readonly moreFragments: boolean;
   readonly identification: number;
+  /** It is cut into several packets when it leaves. */
+  readonly segmented: boolean;
   /** Bytes behind the fragment header. */
   readonly fragmentLength: number;
   /** The MAC address of the other end. */
@@ -38,7 +40,7 @@ const MAPPED = prefix6("::ffff:0:0/96");
 const MLD_TYPES = [130, 131, 132, 143];
 
 /** The packet, or what is wrong with it. */
-export function readPacket(six: State6, fromVm: boolean, frame: Uint8Array): Packet6 | string {
+export function readPacket(six: State6, fromVm: boolean, frame: Uint8Array, segmented = false): Packet6 | string {
   const data = frame.slice(14);
   if (data.length < 40) return "ipv6.format";
   const length = uint16(data, 4);
@@ -55,6 +57,7 @@ export function readPacket(six: State6, fromVm: boolean, frame: Uint8Array): Pac
   const [ethernetDestination, ethernetSource] = [macText(frame, 0), macText(frame, 6)];
   const packet: Packet6 = {
     ...walked,
+    segmented,
     source,
     destination,
     hopLimit: data[7]!,

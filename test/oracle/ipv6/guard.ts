@@ -19,7 +19,7 @@ const DHCP_PORTS = [546, 547];
 
 export function checkIpv6(six: State6, direction: Direction, frame: Uint8Array, left: Left): string {
   const fromVm = direction === "egress";
-  const packet = readPacket(six, fromVm, frame);
+  const packet = readPacket(six, fromVm, frame, left.kind === "segmented");
   if (typeof packet === "string") return packet;
   const unborne = checkOffload6(six, left, frame, packet);
   if (unborne !== PASS) return unborne;
@@ -59,6 +59,10 @@ function judge(six: State6, fromVm: boolean, packet: Packet6): string {
 }
 
 function toTheVm(six: State6, packet: Packet6): string {
+  if (six.former.includes(packet.destination) && !six.fault("packets to a former address pass")) {
+    six.reach("a packet to a former address");
+    return "ipv6.unbound";
+  }
   if (isError(packet)) {
     const quoted = quotationOf(six, packet);
     if (!six.isValid(packet.destination) || quoted?.source !== packet.destination) return "icmpv6.quote";

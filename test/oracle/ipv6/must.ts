@@ -67,6 +67,8 @@ export const MUST_REACH = [
   "a REPLY takes an address back",
   "an address of SLAAC becomes one of DHCPv6",
   "a lease ends",
+  "a packet to a former address",
+  "a former address is forgotten",
   "a message to a server alone",
   "an acknowledged transaction gives its place",
   "an identity gives its place",

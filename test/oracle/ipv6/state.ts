@@ -39,6 +39,8 @@ export class State6 {
 
   /** In the order of noting. */
   owned: Owned[] = [];
+  /** Their leases are over; the one that ended first in front. */
+  former: bigint[] = [];
   router: Router | undefined;
   prefixes: Advertised[] = [];
   nat64: (Prefix & { readonly end: number })[] = [];
@@ -175,6 +177,7 @@ export class State6 {
     }
     const owned = newOwned(address, this.now, more);
     this.owned.push(owned);
+    this.former = this.former.filter((one) => one !== address);
     return owned;
   }
 
@@ -229,6 +232,11 @@ export class State6 {
         at(one.expiry, () => {
           this.reach("a lease ends");
           this.end(one);
+          this.former.push(one.address);
+          if (this.former.length > (this.fault("only 15 former addresses") ? 15 : 16)) {
+            this.reach("a former address is forgotten");
+            this.former.shift();
+          }
         });
       } else if (one.origin === "slaac") {
         const last = isLinkLocal(one.address) && linkLocals === 1;

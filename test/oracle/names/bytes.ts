@@ -142,3 +142,31 @@ export function someHead(random: Random, name: string): Uint8Array {
   ];
   return new Uint8Array(ascii(`${lines.join("\r\n")}\r\n\r\n${random.chance(0.3) ? "body" : ""}`));
 }
+
+/** What a client may send behind its hello, a second one among it. */
+export function someBehind(random: Random, name: string, other: string): Uint8Array {
+  const record = (type: number, data: Bytes): Uint8Array =>
+    join([type, random.chance(0.01) ? 2 : 3, 3], be16(data.length), data);
+  const parts: Uint8Array[] = [];
+  for (let turn = random.below(3); turn > 0; turn--)
+    parts.push(
+      random.pick([
+        record(20, [1]),
+        record(21, [1, 0]),
+        record(23, random.bytes(random.below(30))),
+        record(random.pick([22, 24]), []),
+        record(22, [16, 0, 0, 1, 7]),
+      ]),
+    );
+  if (random.chance(0.7)) parts.push(someHello(random, random.chance(0.6) ? name : other));
+  return join(...parts);
+}
+
+/** The first bytes of a server: a hello, one that asks for another one, or something else. */
+export function someReply(random: Random): Uint8Array {
+  const retry = random.chance(0.6);
+  const word = Buffer.from("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c", "hex");
+  const hello = join([22, 3, 3, 0, 90, 2, 0, 0, 86, 3, 3], retry ? word : random.bytes(32), random.bytes(9));
+  if (random.chance(0.1)) hello[random.below(44)]! ^= 1;
+  return random.chance(0.85) ? hello : random.bytes(random.between(1, 60));
+}

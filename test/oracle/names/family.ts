@@ -19,6 +19,8 @@ export interface NamePacket {
   readonly payload: Uint8Array;
   readonly first: boolean;
   readonly fragment: boolean;
+  /** It is cut when it leaves. */
+  readonly segmented: boolean;
   readonly source: Address;
   readonly destination: Address;
 }
@@ -212,7 +214,7 @@ export class FamilyNames {
   #datagram(way: Way, packet: NamePacket): string {
     if (packet.fragment) return "dns.fragment";
     const { payload } = packet;
-    if (uint16(payload, 4) !== payload.length) return "dns.format";
+    if (uint16(payload, 4) !== payload.length || packet.segmented) return "dns.format";
     const message = payload.slice(8);
     if (way === "out") return this.names.question(message, `udp ${packet.destination} ${uint16(payload, 0)}`);
     const none = uint16(payload, 6) === 0;
@@ -267,7 +269,7 @@ export class FamilyNames {
     if (reason !== PASS) return { reason };
     if (this.inspections.size >= 256) {
       const idle = [...this.inspections.entries()]
-        .filter(([, one]) => one.verdict === undefined)
+        .filter(([, one]) => one.verdict === undefined || one.awaits)
         .sort(([, a], [, b]) => a.lastByte - b.lastByte)[0];
       if (idle === undefined || this.now - idle[1].lastByte <= 5 * SECOND) {
         if (kind !== "watched") return { reason: "name.full" };

@@ -16,7 +16,17 @@ import {
 } from "../ipv6/build.ts";
 import { ALL_NODES, address6, multicastMac, sum6 } from "../ipv6/bytes.ts";
 import { Random } from "../random.ts";
-import { type Asked, plainAnswer, plainQuestion, someAnswer, someHead, someHello, someQuestion } from "./bytes.ts";
+import {
+  type Asked,
+  plainAnswer,
+  plainQuestion,
+  someAnswer,
+  someBehind,
+  someHead,
+  someHello,
+  someQuestion,
+  someReply,
+} from "./bytes.ts";
 
 const SECOND = 1_000_000;
 export const VM_MAC = "7e:1a:00:00:00:01";
@@ -33,6 +43,24 @@ const ROUTER6 = address6("fe80::1");
 const DNS6 = ["fd00:53::53", "2620:fe::fe"].map(address6);
 const ON_LINK = address6("2a05:1::");
 const NAT64 = address6("2a06:64::");
+/** Options of a SYN: ordinary ones, Multipath TCP alone, behind others, behind the end and in another's data, and malformed ones. */
+const SYN_OPTIONS: readonly (readonly number[])[] = [
+  ...[
+    [2, 4, 5, 180],
+    [2, 4, 5, 180, 4, 2, 1, 1],
+    [30, 4, 1, 1],
+    [1, 1, 30, 2],
+    [2, 4, 30, 30, 30, 4, 1, 1],
+  ],
+  ...[
+    [0, 0, 0, 0, 30, 4, 1, 1],
+    [34, 6, 30, 4, 1, 1, 1, 1],
+    [2, 1, 1, 1],
+    [2, 0, 1, 1],
+    [2, 9, 1, 1],
+    [1, 1, 1, 2],
+  ],
+];
 /** What names often have, and what they should not have. */
 const USUAL6 = ["2606:4700::1111", "2001:4860:4860::8888", "64:ff9b::808:808"];
 const ADDRESSES6 = [
@@ -51,6 +79,8 @@ export type NameStep =
       readonly direction: "egress" | "ingress";
       readonly frame: Uint8Array;
       readonly time: number;
+      /** The virtio-net header in front of it. */
+      readonly header?: Uint8Array;
       readonly label: string;
     }
   | { readonly kind: "policy"; readonly allow: readonly string[]; readonly block: readonly string[] };
@@ -72,6 +102,8 @@ interface Connection {
   sequence: number;
   back: number;
   left: Uint8Array;
+  /** What the other side says. */
+  reply: Uint8Array;
   sent: { at: number; data: Uint8Array }[];
 }
 
@@ -219,13 +251,22 @@ class Talk {
       this.#udp6(out, remote, ports, data, label);
       return;
     }
+    const cut = random.chance(0.03);
     const payload = udpPayload({
       ...{ source: out ? VM : remote, destination: out ? remote : VM, sourcePort: ports[0], destinationPort: ports[1] },
       lengthError: random.chance(0.01) ? -1 : 0,
       checksum: random.chance(0.9) ? "right" : random.pick(["zero", "wrong"]),
       data,
     });
-    this.frame(out, remote, 17, payload, label, random.chance(0.01));
+    this.frame(out, remote, 17, payload, label, !cut && random.chance(0.01));
+    if (cut) this.#leaveToCut(34);
+  }
+
+  /** The last frame, UDP, is to be cut into datagrams when it leaves. */
+  #leaveToCut(transport: number): void {
+    const step = this.steps.pop() as Extract<NameStep, { kind: "frame" }>;
+    const header = join([1, 5, 0, 0, this.random.between(20, 200), 0, transport, 0, 6, 0]);
+    this.steps.push({ ...step, header });
   }
 
   #udp6(out: boolean, remote: bigint, ports: readonly [number, number], data: Uint8Array, label: string): void {
@@ -233,7 +274,9 @@ class Talk {
     const payload = out ? udp6(VM6, remote, ports, data) : udp6(remote, VM6, ports, data);
     if (random.chance(0.01)) payload.set(be16(payload.length - 1), 4);
     if (random.chance(0.1)) payload.set(random.chance(0.5) ? [0, 0] : [1, 2], 6);
-    this.frame(out, remote, 17, payload, label, random.chance(0.01));
+    const cut = random.chance(0.03);
+    this.frame(out, remote, 17, payload, label, !cut && random.chance(0.01));
+    if (cut) this.#leaveToCut(54);
   }
 
   tcp(out: boolean, one: Connection, flags: number, sequence: number, data: Uint8Array = new Uint8Array(0)): void {
@@ -242,8 +285,10 @@ class Talk {
     const acknowledged = flags & ACK ? (out ? one.back : random.chance(0.1) ? one.sequence - 3 : one.sequence) : 0;
     const offset = random.chance(0.005) ? random.pick([4, 15]) : 5;
     const bits = flags | (random.chance(0.005) ? 32 : 0);
-    const head = join(...ports.map(be16), be32(sequence), be32(acknowledged), [offset * 16, bits, 1, 0, 0, 0, 0, 0]);
-    const segment = join(head, data);
+    const options = flags & SYN && random.chance(0.3) ? random.pick(SYN_OPTIONS) : [];
+    const words = (offset + options.length / 4) % 16;
+    const head = join(...ports.map(be16), be32(sequence), be32(acknowledged), [words * 16, bits, 1, 0, 0, 0, 0, 0]);
+    const segment = join(head, options, data);
     const { remote } = one;
     const sum =
       typeof remote === "bigint"
@@ -314,7 +359,7 @@ class Talk {
       port: to?.port ?? (dns ? 53 : random.pick([443, 443, 443, 80, 80, 22, 8080, 25, 53, 853])),
       own: dns && random.chance(0.3) ? 40_000 : 50_000 + random.below(random.chance(0.5) ? 3 : 1000),
       sequence: random.pick([random.uint32(), 0xffffffff, 0xfffffff0]),
-      ...{ back: random.uint32(), left: new Uint8Array(0), sent: [] },
+      ...{ back: random.uint32(), left: new Uint8Array(0), reply: someReply(random), sent: [] },
     };
     one.left = dns ? this.#messages(one) : this.#first(to?.name);
     this.tcp(
@@ -339,11 +384,12 @@ class Talk {
     const { random } = this;
     const name = random.chance(0.93)
       ? (given ?? random.pick(NAMES))
-      : random.pick(["-a.test", "a..test", "1.2.3.4", "A.TEST", "a.test."]);
+      : random.pick(["-a.test", "a..test", "1.2.3.4", "a.77", "A.TEST", "a.test."]);
     const kind = random.below(10);
     const bytes =
       kind < 6 ? someHello(random, name) : kind < 9 ? someHead(random, name) : random.bytes(random.between(1, 40));
     if (random.chance(0.05)) bytes[random.below(bytes.length)] = random.below(256);
+    if (kind < 6 && random.chance(0.4)) return join(bytes, someBehind(random, name, random.pick(NAMES)));
     return random.chance(0.2) ? join(bytes, random.bytes(9)) : bytes;
   }
 
@@ -382,7 +428,19 @@ class Talk {
     else if (kind < 78) this.tcp(false, one, random.pick([RST | ACK, FIN | ACK, SYN | ACK, SYN]), one.back);
     else if (kind < 84) this.tcp(true, one, ACK, one.sequence);
     else if (one.port === 53 && this.asked.length > 0) this.#tellByTcp(one);
-    else this.tcp(false, one, ACK, one.back);
+    else this.#reply(one);
+  }
+
+  /** An acknowledgement, in most cases with the next of the other side's bytes, or others. */
+  #reply(one: Connection): void {
+    const { random } = this;
+    const { reply } = one;
+    const size = random.chance(0.25) ? 0 : random.chance(0.6) ? reply.length : random.between(0, reply.length);
+    const at = (one.back + (random.chance(0.05) ? random.pick([-1, 1, 7]) : 0)) >>> 0;
+    this.tcp(false, one, ACK, at, reply.slice(0, size));
+    if (random.chance(0.1)) return;
+    one.back = (one.back + size) >>> 0;
+    one.reply = reply.slice(size);
   }
 
   #tellByTcp(one: Connection): void {

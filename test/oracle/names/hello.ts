@@ -9,12 +9,16 @@ const MISSING: Read = { kind: "missing" };
 
 /** A name as a hello may say it, or undefined. */
 function hostName(text: string): Name | undefined {
-  const labels = text.split(".");
-  if (text.length === 0 || text.length > 253) return undefined;
-  if (labels.some((label) => !/^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/.test(label) || label.length > 63))
-    return undefined;
-  return /^\d+$/.test(labels.at(-1)!) ? undefined : nameOf(text);
+  return hasForm(text) && !endsInNumber(text) ? nameOf(text) : undefined;
 }
+
+function hasForm(text: string): boolean {
+  if (text.length === 0 || text.length > 253) return false;
+  const isLabel = (label: string) => label.length < 64 && /^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/.test(label);
+  return text.split(".").every(isLabel);
+}
+
+const endsInNumber = (text: string): boolean => /^\d+$/.test(text.split(".").at(-1)!);
 
 export function readTls(bytes: Uint8Array): Read {
   let at = 0;
@@ -163,7 +167,8 @@ function readHost(whole: string): Read {
   const parts = /^(\[[^\] \t]*\]|[^:[\]]+)(?::(\d*))?$/.exec(value);
   if (parts === null || Number(parts[2] ?? 0) > 65_535) return FORMAT;
   const host = parts[1]!;
-  if (host.startsWith("[") || /^\d+\.\d+\.\d+\.\d+$/.test(host)) return MISSING;
-  const name = hostName(host.replace(/\.$/, ""));
+  const text = host.replace(/\.$/, "");
+  if (host.startsWith("[") || (hasForm(text) && endsInNumber(text))) return MISSING;
+  const name = hostName(text);
   return name === undefined ? FORMAT : { kind: "name", name };
 }

@@ -15,7 +15,7 @@ export function say(guard: Judge, step: NameStep): string {
     guard.setRules(step.allow, step.block);
     return ["policy", ...sent(guard), `${guard.flows} flows`].join("\n");
   }
-  const verdict = guard[step.direction](step.frame, step.time);
+  const verdict = guard[step.direction](step.frame, step.time, step.header);
   const said = [verdict.reason ?? "pass"];
   const answer = verdict.reason !== undefined && step.direction === "egress" ? guard.answer(verdict) : undefined;
   if (answer !== undefined) said.push(`answer ${tell(answer)}`);
