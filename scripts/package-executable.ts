@@ -34,7 +34,7 @@ const NO_EVAL = "--disallow-code-generation-from-strings";
  * - The options end here. Node repeats argv[0] behind them, where a script's name would be, and argv[0] is the caller's to
  *   choose: started as `--require=FILE`, the executable would run that file with root's rights.
  */
-const NODE_OPTIONS = [
+export const NODE_OPTIONS: readonly string[] = [
   "--max-semi-space-size=1",
   "--v8-pool-size=1",
   "--disable-sigusr1",

@@ -36,6 +36,10 @@ function floor(path: string): number {
   return rooms.indexOf(room);
 }
 
+/** A source file without its comments. */
+const codeOf = (path: string): string =>
+  readFileSync(join(ROOT, "src", path), "utf8").replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
+
 const ownImports = (path: string): string[] => (imports.get(path) ?? []).filter((name) => imports.has(name));
 
 test("every room of the page is a folder, and the other way round", () => {
@@ -88,9 +92,17 @@ test("wire, policy and guard use nothing but diagnostics_channel and the list of
   );
   assert.deepEqual(used, []);
   for (const path of pure) {
-    const text = readFileSync(join(ROOT, "src", path), "utf8").replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, "");
-    assert.doesNotMatch(text, /\bDate\.now\(|\bperformance\.|\bprocess\.|\bset(Timeout|Interval|Immediate)\(/, path);
+    assert.doesNotMatch(
+      codeOf(path),
+      /\bDate\.now\(|\bperformance\.|\bprocess\.|\bset(Timeout|Interval|Immediate)\(/,
+      path,
+    );
   }
+});
+
+test("no file uses what Node's permission model, which the executable has, refuses whatever is allowed", () => {
+  const users = sources.filter((path) => /\b(fchmod|fchown|fsync|fdatasync|futimes)/.test(codeOf(path)));
+  assert.deepEqual(users, []);
 });
 
 test("the files that the page names exist", () => {

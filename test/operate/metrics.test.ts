@@ -1,11 +1,13 @@
 /** Metrics of many VMs: who answers for one VM cannot spoil the others', and who reads them cannot stop them. */
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
+import { NODE_OPTIONS } from "../../scripts/package-executable.ts";
 import { parseListenAddress } from "../../src/operate/metrics/address.ts";
 import { gatherMetrics } from "../../src/operate/metrics/gather.ts";
 import { readExposition } from "../../src/operate/metrics/read.ts";
@@ -141,6 +143,24 @@ test("a textfile takes the old one's place as a whole; a mistake is one line and
   assert.throws(() => writeTextfile(join(folder, "folder.prom"), ""), /--textfile \S+ cannot be written/);
   assert.throws(() => writeTextfile(join(folder, "none", "x.prom"), ""), /cannot be written/);
   assert.deepEqual(readdirSync(folder).toSorted(), ["folder.prom", "softnet.prom"]);
+});
+
+test("the executable, which has Node's permission model, writes a textfile too, and others may read it whatever the umask", (t) => {
+  const folder = temporaryFolder(t);
+  const [script, path] = [join(folder, "write.mjs"), join(folder, "softnet.prom")];
+  const url = new URL("../../src/operate/metrics/textfile.ts", import.meta.url);
+  writeFileSync(
+    script,
+    `import { writeTextfile } from ${JSON.stringify(url.href)};
+process.umask(0o077);
+writeTextfile(${JSON.stringify(path)}, "new\\n");
+process.exitCode = process.umask() === 0o077 ? 0 : 2;
+`,
+  );
+  const { status, stderr } = spawnSync(process.execPath, [...NODE_OPTIONS, script], { encoding: "utf8" });
+  assert.deepEqual([status, stderr], [0, ""]);
+  assert.equal(readFileSync(path, "utf8"), "new\n");
+  assert.equal(statSync(path).mode & 0o777, 0o644);
 });
 
 test("only loopback addresses and unix sockets are listened on", () => {
