@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Agent } from "../fleet/agent.ts";
 import { agentExposition } from "../fleet/agent-metrics.ts";
 import { type ConnectionArguments, keepConnected } from "../fleet/connection.ts";
+import { prepareState } from "../fleet/kept-documents.ts";
 import { isFleetName } from "../fleet/places.ts";
 import { parseListenAddress } from "../operate/metrics/address.ts";
 import { serveMetrics } from "../operate/metrics/serve.ts";
@@ -34,6 +35,8 @@ export async function fleetAgent(given: FleetAgentArguments): Promise<number> {
   if (!isFleetName(host))
     throw new UserError(`this host's name ${JSON.stringify(host)} is none for a fleet: give --host`);
   const address = given.metrics === undefined ? undefined : parseListenAddress(given.metrics, "--metrics");
+  const state = given.state ?? "/var/lib/softnet-fleet";
+  prepareState(state);
   const write = (line: string): boolean => {
     writeIfPossible(STDERR, line);
     return true;
@@ -47,7 +50,7 @@ export async function fleetAgent(given: FleetAgentArguments): Promise<number> {
   const manager = await managerHere();
   const agent = new Agent({
     host,
-    state: given.state ?? "/var/lib/softnet-fleet",
+    state,
     find: () => findVms(registry, runtimes),
     sharedNetworks: sharedNetworksOf(given.sharedNetwork ?? []),
     log,

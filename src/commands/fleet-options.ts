@@ -2,17 +2,30 @@
 import type { Command } from "commander";
 import { returnRights } from "../privileges/borrowed.ts";
 import { LOG_FORMATS } from "../telemetry/log.ts";
+import { UserError } from "../user-error.ts";
 import type { FleetArguments, FleetCommand } from "./fleet.ts";
 import { oneOf, wholeNumber } from "./values.ts";
 
 const STDOUT = 1;
+
+/** As many as can elect one of them, and as NATS takes. */
+const REPLICAS = ["1", "3", "5"];
 
 /** Only `fleet` knows NATS; nothing of it is loaded otherwise. */
 export function addFleet(softnet: Command): void {
   const fleet = softnet
     .command("fleet")
     .description("one policy, one list for the VMs of many hosts, on NATS")
-    .helpCommand(false);
+    .helpCommand(false)
+    .allowExcessArguments(true)
+    .action((_given: object, { args, commands }: Command) => {
+      const known = commands.map((command) => command.name()).join(", ");
+      throw new UserError(
+        args[0] === undefined
+          ? `fleet needs a command: ${known}; see softnet fleet --help`
+          : `fleet ${args[0]}: there is no such command: give ${known}`,
+      );
+    });
   const add = (words: string, description: string): Command =>
     fleet
       .command(words)
@@ -47,7 +60,7 @@ export function addFleet(softnet: Command): void {
     add("init", "make the fleet's buckets in NATS").option(
       "--replicas <n>",
       "on how many servers they are: 1, 3 or 5",
-      wholeNumber("--replicas", 1, 5),
+      (text) => Number(oneOf("--replicas", REPLICAS)(text)),
       1,
     ),
     "init",

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { connectToFleet } from "../fleet/connection.ts";
+import { parseDocument } from "../fleet/document.ts";
 import { askVm, findVm, getDocument, initialize, listVms, NoAgent, setDocument } from "../fleet/operator.ts";
 import { ALL_KEY, groupKey, hostKey, isFleetName, vmKey } from "../fleet/places.ts";
 import { type ListedVm, labelsOf } from "../fleet/state-record.ts";
@@ -13,6 +14,8 @@ import { describeExplanation, describeStatus } from "./ctl-text.ts";
 import type { FleetAgentArguments } from "./fleet-agent.ts";
 import { claimsOf, conflictLines, decisionLines, lastToldLines, vmTable } from "./fleet-text.ts";
 import { Output } from "./output.ts";
+
+const STDIN = 0;
 
 export interface FleetArguments extends FleetAgentArguments {
   readonly json?: boolean;
@@ -34,6 +37,9 @@ export async function fleet(
 ): Promise<number> {
   if (given.host !== undefined && !isFleetName(given.host)) {
     throw new UserError(`--host ${JSON.stringify(given.host)} is no name: give letters, digits, ".", "_" and "-"`);
+  }
+  if (given.label !== undefined && !isFleetName(given.label)) {
+    throw new UserError(`--label ${JSON.stringify(given.label)} is no name: give letters, digits, ".", "_" and "-"`);
   }
   if (command === "agent") return await (await import("./fleet-agent.ts")).fleetAgent(given);
   const connection = await connectToFleet(given, `softnet fleet ${command}`);
@@ -88,15 +94,18 @@ async function run(
       return print(...decisionLines(answer), ...conflictLines(conflicts), ...describeStatus(fieldsOf(answer.result)));
     }
     case "explain": {
+      const question = parseQuestion(words.slice(1));
       const { host, name } = await findVm(connection, words[0]!);
-      const answer = await askVm(connection, host, name, "softnet.explain", parseQuestion(words.slice(1)));
+      const answer = await askVm(connection, host, name, "softnet.explain", question);
       if (given.json) return printObject(answer);
       return print(...describeExplanation(fieldsOf(answer.result)), ...decisionLines(answer));
     }
     case "get": {
       const key = keyOf(words);
       const found = await getDocument(connection, key);
-      if (found === undefined) throw new UserError(`there is no document ${words.join(" ")}`);
+      if (found === undefined) {
+        throw new UserError(`there is no document ${words.join(" ")}; fleet list names those that decide`);
+      }
       const { revision, text } = found;
       if (given.json) return printObject({ key, revision, document: parsedOr(text) });
       return print(`# revision ${revision}`, ...text.trim().split("\n"));
@@ -142,11 +151,21 @@ function keyOf(words: readonly string[]): string {
   throw new UserError(`${JSON.stringify(words.join(" "))} is no document: give all, host NAME, group LABEL or vm NAME`);
 }
 
+/** The text of a document that holds. Throws UserError, which names the file. */
 function readDocument(path: string | undefined): string | undefined {
   if (path === undefined) return undefined;
+  const option = `--file ${path}`;
+  let text: string;
   try {
-    return readFileSync(path === "-" ? 0 : path, "utf8");
+    text = readFileSync(path === "-" ? STDIN : path, "utf8");
   } catch (error) {
-    throw new UserError(`--file ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+    throw new UserError(`${option} cannot be read (${(error as NodeJS.ErrnoException).code})`);
+  }
+  try {
+    parseDocument(text);
+    return text;
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${option}: ${error.message}`);
+    throw error;
   }
 }

@@ -277,12 +277,24 @@ function addDemo(softnet: Command): void {
 }
 
 /** The message of a user's mistake; undefined for an error in softnet itself. */
-function mistake(error: unknown): string | undefined {
+function mistake(error: unknown, args: readonly string[]): string | undefined {
   if (error instanceof UserError || error instanceof CaptureError) return error.message;
   if (error instanceof CommanderError) {
-    return `${error.message.replace(/^error: /, "").replace(/\.$/, "")}; see softnet --help`;
+    return `${error.message.replace(/^error: /, "").replace(/\.$/, "")}; see ${commandOf(args)} --help`;
   }
   return undefined;
+}
+
+/** `softnet fleet list`: the command that these arguments begin with. */
+function commandOf(args: readonly string[]): string {
+  const words = ["softnet"];
+  let command: Command | undefined = program();
+  for (const word of args) {
+    command = command.commands.find((each) => each.name() === word);
+    if (command === undefined) break;
+    words.push(word);
+  }
+  return words.join(" ");
 }
 
 /**
@@ -357,7 +369,7 @@ export async function main(args: readonly string[]): Promise<void> {
       program().parseAsync(args, { from: "user" }));
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return;
-    const line = mistake(error);
+    const line = mistake(error, args);
     if (line === undefined) throw error;
     writeIfPossible(STDERR, `softnet: ${line.replaceAll(/\s*\n\s*/g, " ")}\n`);
     process.exitCode = 1;

@@ -1,9 +1,11 @@
 /** A connection to the fleet's NATS servers, through NATS' own client; loaded only for `softnet fleet`. */
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
-import { connect, credsAuthenticator } from "@nats-io/transport-node";
+import type { Authenticator, NatsConnection, NodeConnectionOptions } from "@nats-io/transport-node";
+import { AuthorizationError, connect, credsAuthenticator } from "@nats-io/transport-node";
 import { UserError } from "../user-error.ts";
 import { inboxOf } from "./places.ts";
+import { parseServers } from "./servers.ts";
 
 export interface ConnectionArguments {
   /** Comma-separated. */
@@ -25,7 +27,7 @@ export async function connectToFleet(args: ConnectionArguments, name: string): P
     return await connect({ ...optionsOf(args, name), maxReconnectAttempts: 3 });
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(`--nats ${args.nats}: no connection (${(error as Error).message})`);
+    throw new UserError(`--nats ${args.nats}: no connection (${(error as Error).message})${remedyOf(error, args)}`);
   }
 }
 
@@ -70,22 +72,55 @@ export function keepConnected(
   };
 }
 
+function remedyOf(error: unknown, { creds, login }: ConnectionArguments): string {
+  if (!(error instanceof AuthorizationError)) return "";
+  if (creds !== undefined) return `: the credentials of --creds ${creds} are refused`;
+  return login === undefined ? ": give --creds FILE or --login FILE" : `: the user of --login ${login} is refused`;
+}
+
 /** Throws UserError. */
 function optionsOf(args: ConnectionArguments, name: string): NodeConnectionOptions {
-  const creds = args.creds === undefined ? undefined : Buffer.from(read("--creds", args.creds));
+  const { servers, tls } = parseServers(args.nats);
+  if (args.creds !== undefined && args.login !== undefined) {
+    throw new UserError(`--login ${args.login}: leave it out, or --creds ${args.creds}; one of them says who this is`);
+  }
+  const authenticator = args.creds === undefined ? undefined : readCreds(args.creds);
   const login = args.login === undefined ? undefined : read("--login", args.login).trim();
   const [, user = "", pass = ""] = login === undefined ? [] : (/^([^:]+):(.*)$/.exec(login) ?? []);
-  if (login !== undefined && user === "") throw new UserError(`--login ${args.login}: it is not USER:PASSWORD`);
+  if (login !== undefined && user === "") {
+    throw new UserError(`--login ${args.login}: it is not USER:PASSWORD; write one line such as web:secret`);
+  }
+  const ca = args.ca === undefined ? undefined : readCa(args.ca);
   return {
-    servers: args.nats.split(","),
+    servers,
     name,
-    ...(creds !== undefined && { authenticator: credsAuthenticator(creds) }),
+    ...(authenticator !== undefined && { authenticator }),
     ...(user !== "" && { user, pass }),
-    ...(args.ca !== undefined && { tls: { ca: read("--ca", args.ca) } }),
+    ...((tls || ca !== undefined) && { tls: ca === undefined ? {} : { ca } }),
     reconnectTimeWait: 500,
     pingInterval: 5_000,
     maxPingOut: 2,
   };
+}
+
+function readCreds(path: string): Authenticator {
+  const authenticator = credsAuthenticator(Buffer.from(read("--creds", path)));
+  try {
+    authenticator("any"); // NATS' client looks at it only when it connects
+    return authenticator;
+  } catch {
+    throw new UserError(`--creds ${path}: it is no file of NATS credentials (a JWT and a seed); nsc makes one`);
+  }
+}
+
+function readCa(path: string): string {
+  const text = read("--ca", path);
+  try {
+    void new X509Certificate(text);
+    return text;
+  } catch {
+    throw new UserError(`--ca ${path}: it is no certificate; give the authority's, in PEM`);
+  }
 }
 
 function read(option: string, path: string): string {

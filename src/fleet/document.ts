@@ -60,7 +60,7 @@ export function parseDocument(text: string): PolicyDocument {
   try {
     value = JSON.parse(text);
   } catch {
-    throw wrong("it is no JSON");
+    throw wrong('it is no JSON; give an object such as {"allow":["@dns"],"block":["@host"]}');
   }
   const given = objectOf(value, "it", ["allow", "block", "only", "limits", "next"]);
   const { next } = given;
@@ -88,7 +88,7 @@ function policyOf(given: Readonly<Record<string, unknown>>): Policy {
 function objectOf(value: unknown, what: string, known: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw wrong(`${what} is no object`);
   const unknown = Object.keys(value).find((key) => !known.includes(key));
-  if (unknown !== undefined) throw wrong(`the key ${JSON.stringify(unknown)} is not known`);
+  if (unknown !== undefined) throw wrong(`the key ${JSON.stringify(unknown)} is not known; give ${known.join(", ")}`);
   return value as Readonly<Record<string, unknown>>;
 }
 

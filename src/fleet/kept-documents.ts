@@ -3,6 +3,7 @@
  * Replaced as a whole (rename(2)), so that a full disk or a crash leaves the former one.
  */
 import {
+  accessSync,
   closeSync,
   constants,
   mkdirSync,
@@ -14,6 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { UserError } from "../user-error.ts";
 import { type Policy, parseDocument } from "./document.ts";
 import { describeKey } from "./places.ts";
 
@@ -57,11 +59,32 @@ export function readKept(folder: string): Kept {
   }
 }
 
+/** Makes the folder where there is none, in one that is there. Throws UserError where nothing can be kept in it. */
+export function prepareState(folder: string): void {
+  try {
+    makeFolder(folder);
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    if (!statSync(folder).isDirectory()) throw new Error("it is no folder");
+  } catch (error) {
+    const why = (error as Error).message;
+    throw new UserError(`--state ${folder} cannot be written to (${why}): give a folder of this user's own`);
+  }
+}
+
+/** One folder, not those above it: they are the host's. (Also, Node.js tries `recursive` for ever below /proc.) */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+}
+
 /** Throws an error; then the former file is still there. */
 export function writeKept(folder: string, kept: Kept): void {
   const text = JSON.stringify(kept);
   if (Buffer.byteLength(text) > LONGEST_FILE) throw new Error(`it has more than ${LONGEST_FILE} bytes`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder);
   const path = join(folder, FILE);
   const next = `${path}.${process.pid}`;
   try {

@@ -6,7 +6,16 @@ import { type Fields, fieldsOf } from "../operate/fields.ts";
 import { UserError } from "../user-error.ts";
 import { parseDocument } from "./document.ts";
 import { MOST_OF_A_HOST, MOST_RECORDS } from "./known-vms.ts";
-import { askSubject, HISTORY, isFleetName, POLICY_BUCKET, STATE_BUCKET, STATE_INTERVAL, STATE_LIFE } from "./places.ts";
+import {
+  askSubject,
+  describeKey,
+  HISTORY,
+  isFleetName,
+  POLICY_BUCKET,
+  STATE_BUCKET,
+  STATE_INTERVAL,
+  STATE_LIFE,
+} from "./places.ts";
 import { type ListedVm, readRecord, readStateKey, type StateChange } from "./state-record.ts";
 
 /** Milliseconds without a further value of a bucket that is read, after which those that are missing have ended. */
@@ -17,10 +26,24 @@ const PATIENCE = 3_000;
 /** Makes both buckets where they are missing; `replicas`: 1, 3 or 5. Throws UserError. */
 export async function initialize(connection: NatsConnection, replicas: number): Promise<void> {
   const kvm = new Kvm(jetstream(connection));
-  await explained("the buckets cannot be made", async () => {
-    await kvm.create(POLICY_BUCKET, { history: HISTORY, replicas });
-    await kvm.create(STATE_BUCKET, { history: 1, ttl: STATE_LIFE, replicas });
-  });
+  const remedy = "; it needs the right to make streams, and a cluster of so many servers as --replicas says";
+  await explained(
+    "the buckets cannot be made",
+    async () => {
+      for (const bucket of [
+        await kvm.create(POLICY_BUCKET, { history: HISTORY, replicas }),
+        await kvm.create(STATE_BUCKET, { history: 1, ttl: STATE_LIFE, replicas }),
+      ]) {
+        const { bucket: name, replicas: there } = await bucket.status(); // one that was there stays as it is
+        if (there !== replicas) {
+          throw new UserError(
+            `--replicas ${replicas}: the bucket ${name} is there already, on ${there}; NATS' own program changes that: nats stream edit KV_${name} --replicas ${replicas}`,
+          );
+        }
+      }
+    },
+    remedy,
+  );
 }
 
 /** What agents told last of each VM, sorted by host and name. Throws UserError. */
@@ -100,7 +123,7 @@ const WRONG_LAST_SEQUENCE = 10_071;
 function overtaken(key: string, revision: number, there?: number): UserError {
   const now = there === undefined ? "it is another one now" : there === 0 ? "there is none now" : `it is ${there} now`;
   return new UserError(
-    `${key}: revision ${revision} was to be replaced, and ${now}: somebody else was faster; look at it and set it again`,
+    `${describeKey(key)}: revision ${revision} was to be replaced, and ${now}: somebody else was faster; look at it and set it again`,
   );
 }
 
@@ -181,11 +204,13 @@ async function current(bucket: KV): Promise<ListedVm[]> {
   return [...records.values()];
 }
 
-async function explained<T>(what: string, work: () => Promise<T>): Promise<T> {
+const NOT_SET_UP = "; is the fleet set up (softnet fleet init), and may you?";
+
+async function explained<T>(what: string, work: () => Promise<T>, remedy = NOT_SET_UP): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(`${what}: ${(error as Error).message}; is the fleet set up (softnet fleet init), and may you?`);
+    throw new UserError(`${what}: ${(error as Error).message}${remedy}`);
   }
 }

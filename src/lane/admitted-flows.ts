@@ -62,7 +62,7 @@ export abstract class AdmittedFlows {
   /** Writes what tells a flow from others besides its ports and its protocol. `at`: its first word. */
   protected abstract putAddresses(at: number, kind: number, remote: number): void;
 
-  /** As FlowObserver has it; `generation`: what it was admitted under. */
+  /** As FlowObserver has it; `generation`: what it was admitted under. Returns whether it takes a place that it did not have. */
   admit(
     flow: number,
     kind: number,
@@ -72,8 +72,9 @@ export abstract class AdmittedFlows {
     patience: number,
     second: number,
     generation: number,
-  ): void {
+  ): boolean {
     const { words } = this;
+    let isNew = false;
     let place = this.#placeOf[flow]!;
     if (place !== NONE) {
       const at = place * this.#size;
@@ -82,12 +83,13 @@ export abstract class AdmittedFlows {
         // One word: a program reads the old right or the new one.
         if (words[at + RIGHT] !== right) Atomics.store(words, at + RIGHT, right);
         if (((second - words[at + LAST]!) | 0) > 0) Atomics.store(words, at + LAST, second);
-        return;
+        return false;
       }
       this.report(flow);
     } else {
       place = this.#choose(this.#firstPlace(remote, ports, kind), second, generation);
-      if (place === NONE) return;
+      if (place === NONE) return false;
+      isNew = true;
       const former = this.#flowOf[place]!;
       if (former !== NONE) this.withdraw(former);
       this.#flowOf[place] = flow;
@@ -103,6 +105,7 @@ export abstract class AdmittedFlows {
     Atomics.store(words, at + LAST, second);
     Atomics.store(words, at + IS_ACKNOWLEDGED, 0);
     Atomics.store(words, at + STAMP, (stamp | 1) + 1);
+    return isNew;
   }
 
   /** Reports what was seen of a flow since the last time, where it has a place. */

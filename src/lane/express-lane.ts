@@ -9,6 +9,7 @@ import type { FlowSink, IPv4Observer } from "../guard/flow-observer.ts";
 import { IN, OUT } from "../policy/rule-tree.ts";
 import type { Counters } from "../relay/counters.ts";
 import { EGRESS, INGRESS } from "../relay/direction.ts";
+import { Burst } from "./burst.ts";
 import { AdmittedFlows4 } from "./flows-4.ts";
 import { IPv6Lane, type LaneDoor } from "./ipv6-lane.ts";
 import { LaneCounts } from "./lane-counts.ts";
@@ -59,6 +60,8 @@ export class ExpressLane implements IPv4Observer, LaneDoor {
   readonly #times: BigInt64Array<ArrayBuffer>;
   readonly #flows: AdmittedFlows4;
   readonly #counts: LaneCounts;
+  /** Of flows that are admitted anew. */
+  readonly #burst = new Burst();
   #sink = NOTHING;
   #generation = 1;
   #isOn = true;
@@ -103,8 +106,7 @@ export class ExpressLane implements IPv4Observer, LaneDoor {
   ): void {
     const passing = this.passing(ways);
     if (passing === 0) return;
-    this.#flows.admit(flow, kind, remote, ports, passing, patience, second, this.#generation);
-    this.admitted();
+    this.admitted(this.#flows.admit(flow, kind, remote, ports, passing, patience, second, this.#generation));
   }
 
   get generation(): number {
@@ -115,8 +117,16 @@ export class ExpressLane implements IPv4Observer, LaneDoor {
     return this.#isOn ? ways & this.#ways : 0;
   }
 
-  admitted(): void {
-    if (this.#renewal === Number.POSITIVE_INFINITY) this.#open(this.#clock());
+  admitted(isNew: boolean): void {
+    if (!isNew && this.#renewal !== Number.POSITIVE_INFINITY) return;
+    const time = this.#clock();
+    if (isNew) this.#burst.note(time);
+    if (this.#renewal === Number.POSITIVE_INFINITY) this.#open(time);
+  }
+
+  /** Whether flows are admitted so fast that what opens or ends the next one is near; `time`: microseconds since boot. */
+  isBurst(time: number): boolean {
+    return this.#isOn && this.#burst.isAt(time);
   }
 
   report(flow: number): void {

@@ -18,8 +18,8 @@ export interface LaneDoor {
   readonly generation: number;
   /** Which of these ways may pass there now: none while it is off. */
   passing(ways: number): number;
-  /** A flow was admitted. */
-  admitted(): void;
+  /** A flow was admitted. `isNew`: it was not before. */
+  admitted(isNew: boolean): void;
   invalidate(): void;
 }
 
@@ -63,8 +63,8 @@ export class IPv6Lane implements IPv6Observer {
   ): void {
     const passing = this.#door.passing(ways);
     if (passing === 0) return;
-    this.#flows!.admit(flow, kind, remote, ports, passing, patience, second, this.#door.generation);
-    this.#door.admitted();
+    const { generation } = this.#door;
+    this.#door.admitted(this.#flows!.admit(flow, kind, remote, ports, passing, patience, second, generation));
   }
 
   report(flow: number): void {

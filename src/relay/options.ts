@@ -62,6 +62,11 @@ export interface RelayOptions {
   readonly observesFrames?: () => boolean;
   /** Called for every frame that the guard drops. */
   readonly onDrop?: FrameObserver;
+  /**
+   * Asked whenever both sources are drained, with the time: whether they are read on for READ_ON microseconds after the last
+   * frame, since waiting for an event would take longer than the next one does; missing: never.
+   */
+  readonly readsOn?: (time: number) => boolean;
   /** Called between two batches, at the latest after 128 frames, however busy the lanes keep the event loop. */
   readonly onSlice?: () => void;
   /** Called within 50 ms of whatever happens (frames, `tickSoon`), at `deadline`, and every 5 minutes at the latest. */

@@ -12,6 +12,9 @@
  *
  * Where the guard answers dropped frames (answering.ts), that happens behind the frames of a turn, a small batch at a time.
  *
+ * Where frames are near that each wait for the one before, as those of new connections, both sources are read on for a moment
+ * (`readsOn`): a sleep of tens of microseconds for each would be most of what a connection costs.
+ *
  * A tick follows what happens, else the next one comes at the nearest deadline (a lease's end, a port that must be asked
  * for its peer, what `onTick` has to do): ticks.ts.
  *
@@ -43,6 +46,9 @@ const PEEK = 4;
 /** Frames from which on a batch says that its source is busy: asking again costs less than the event loop's turn. */
 const AGAIN = 4;
 
+/** Microseconds after a frame for which sources are read on. */
+const READ_ON = 200;
+
 /** Frames between two calls of `onSlice`, at the most. */
 const SLICE = 128;
 
@@ -66,6 +72,9 @@ export class Relay {
   readonly #onFrame: FrameObserver | undefined;
   readonly #observesFrames: (() => boolean) | undefined;
   readonly #onDrop: FrameObserver | undefined;
+  readonly #readsOn: ((time: number) => boolean) | undefined;
+  /** When frames came last. */
+  #received = 0;
   readonly #onSlice: (() => void) | undefined;
   /** Frames since `onSlice` was called. */
   #slice = 0;
@@ -90,6 +99,7 @@ export class Relay {
     this.#onFrame = options.onFrame;
     this.#observesFrames = options.observesFrames;
     this.#onDrop = options.onDrop;
+    this.#readsOn = options.readsOn;
     this.#onSlice = options.onSlice;
     this.#egress = new Lane(options, EGRESS);
     this.#ingress = new Lane(options, INGRESS);
@@ -161,13 +171,24 @@ export class Relay {
       if (ingress.isDue) this.#step(ingress, this.#ingressDelivery);
       if (this.#answering !== undefined) this.#sendAnswers(this.#answering);
       if (this.#ownFrames !== undefined) this.#sendOwnFrames(this.#ownFrames);
-      if (!egress.isDue && !ingress.isDue) return;
+      if (!egress.isDue && !ingress.isDue) {
+        if (!this.#goesOnReading()) return;
+        egress.sourceHasFrames();
+        ingress.sourceHasFrames();
+      }
       if (turn % PEEK === 0) {
         peek(egress);
         peek(ingress);
       }
     }
     this.#goOnSoon();
+  }
+
+  /** Whether both sources are asked again although they are drained. */
+  #goesOnReading(): boolean {
+    if (this.#readsOn === undefined || !this.#running) return false;
+    const time = this.#clock();
+    return time - this.#received < READ_ON && this.#readsOn(time);
   }
 
   #goOnSoon(): void {
@@ -204,6 +225,7 @@ export class Relay {
       return;
     }
     const time = this.#clock();
+    this.#received = time;
     this.#guard.advance(time);
     this.#judge(lane, time);
     if (!this.#running) return; // an observer stopped the relay

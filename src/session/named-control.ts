@@ -3,15 +3,16 @@
  * dropped; the socket itself afterwards, as any control socket, by the user that softnet has become.
  *
  * Started by root, the folder is in the registry's, where only root can make one. It stays, empty, when softnet ends,
- * because softnet is not root then; the next one of that name takes it over. Started by another user, also through sudo or
+ * because softnet is not root then; the next one that root starts with any name removes it. So that this is not done to one that
+ * is starting, there is a folder `starting` in its folder until its socket is there. Started by another user, also through sudo or
  * the SUID bit, it is in that user's runtime folder, and is made with that user's rights.
  *
  * With `--control-group` root lets one more group through the folder. Everybody else is kept out by the folder, so the socket
  * in it may be open to all. The softnet could not give the socket a group that it is not in, and a folder with the set-group-ID
  * bit, which would, may not be made in softnet@.service (RestrictSUIDSGID=).
  */
-import { chmodSync, chownSync, lstatSync, mkdirSync, rmdirSync, type Stats, unlinkSync } from "node:fs";
-import { dirname } from "node:path";
+import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, rmdirSync, type Stats, unlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { OTHERS_MAY_WRITE } from "../file-modes.ts";
 import type { PrivilegeWalk } from "../privileges/privileges.ts";
 import { codeOf } from "../registry/files.ts";
@@ -26,6 +27,14 @@ const OWNER_ONLY = 0o700;
 const THROUGH_GROUP = 0o710;
 /** Mode of the socket in such a folder. */
 const FOR_ALL = 0o666;
+
+/**
+ * A folder, not a file: its owner, who may be hostile, may have put a link in its place, and mkdir(2) follows none. It counts as
+ * long as its softnet has no socket yet; one that a crash left does no harm.
+ */
+const STARTING = "starting";
+/** How often a folder may be removed, by another softnet that starts, before the mark is in it. */
+const MOST_TRIES = 100;
 
 export interface NamedControl {
   /** The socket's path, for `--control-socket`. */
@@ -59,6 +68,7 @@ export function openNamedControl(
     prepareRegistry(registry);
     const vms = systemVms(registry.directory);
     makeFolder(name, vms, 0o755, registry.owner);
+    removeEmpty(vms);
     const gid = controlGroup === undefined ? undefined : groupOf(controlGroup, system);
     return make(name, vms, system, { ...target, mayUse: gid });
   }
@@ -98,12 +108,7 @@ function make(
     );
   }
   try {
-    mkdirSync(folder, { mode: 0o700 });
-  } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw unplaced(name, (error as Error).message);
-  }
-  try {
-    if (!lstatSync(folder).isDirectory()) throw new Error(`${folder} is not a folder; remove it`);
+    makeMarked(folder);
     removeLeftover(path);
     // By path, which is safe in a folder that nobody else writes to.
     if (owner !== undefined) chownSync(folder, owner.uid, owner.mayUse ?? owner.gid);
@@ -113,8 +118,42 @@ function make(
   }
   const listening = (): void => {
     if (owner?.mayUse !== undefined) openToThoseInside(name, path);
+    removeFolder(join(folder, STARTING));
   };
-  return { path, listening, close: () => removeFolder(folder) };
+  const close = (): void => {
+    removeFolder(join(folder, STARTING));
+    removeFolder(folder);
+  };
+  return { path, listening, close };
+}
+
+/** The folder with the mark in it, new or an earlier softnet's. Throws the system's error, or one that says what is in its place. */
+function makeMarked(folder: string): void {
+  for (let tries = 1; ; tries++) {
+    makeIfMissing(folder);
+    if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+      throw new Error(`${folder} is not a folder; remove it`);
+    }
+    try {
+      makeIfMissing(join(folder, STARTING));
+      return;
+    } catch (error) {
+      if (codeOf(error) !== "ENOENT" || tries === MOST_TRIES) throw error;
+    }
+  }
+}
+
+function makeIfMissing(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  }
+}
+
+/** What softnets have left that had no right to remove their folder any more. */
+function removeEmpty(vms: string): void {
+  for (const name of readdirSync(vms)) removeFolder(join(vms, name));
 }
 
 /** The folder of all names; it must be its owner's alone to write to. */
@@ -158,7 +197,7 @@ function removeFolder(folder: string): void {
   try {
     rmdirSync(folder);
   } catch {
-    // It was root that made it, or something else is in it by now.
+    // It is in use, it was root that made it, or it is gone.
   }
 }
 

@@ -182,6 +182,7 @@ export class SessionRelay {
         control?.dropped(direction, verdict, view);
       },
       ...(control && { onSlice: control.serve }),
+      ...(lane && { readsOn: (time: number) => lane.isBurst(time) }),
       onTick: (time) => {
         lane?.tick(time, this.#relay.counters);
         recording?.flush();

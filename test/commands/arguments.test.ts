@@ -70,7 +70,14 @@ const wrong: readonly (readonly [string, readonly string[], RegExp])[] = [
   ["nothing at all", [], /--vm-mac-address is missing/],
   ["an unknown option", ["--bogus"], /unknown option '--bogus'/],
   ["an unknown command", ["bogus"], /too many arguments|bogus/],
-  ["a word too much", ["list", "x"], /too many arguments for 'list'.* but got 1; see softnet --help\n$/],
+  ["a word too much", ["list", "x"], /too many arguments for 'list'.* but got 1; see softnet list --help\n$/],
+  [
+    "an unknown option of a command's command",
+    ["fleet", "list", "--nats", "n1", "--bogus"],
+    /'--bogus'; see softnet fleet list --help\n$/,
+  ],
+  ["fleet without a command", ["fleet"], /fleet needs a command: agent, .*, watch; see softnet fleet --help/],
+  ["fleet with a command that there is not", ["fleet", "bogus"], /fleet bogus: there is no such command: give agent, /],
   ["a value left out", ["--vm-fd"], /--vm-fd/],
   ["a wrong MAC address", ["--vm-mac-address", "02:00:00:00:00"], /"02:00:00:00:00".*7e:1a/],
   [

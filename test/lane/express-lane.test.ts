@@ -169,3 +169,20 @@ test("closed it is off, and to ask it or to close it again does no harm", () => 
   made.lane.turn(true);
   assert.equal(made.openUntil(), 0n);
 });
+
+test("flows that come newly, many at once, are a burst; packets of the same ones are none, nor is any while it is off", () => {
+  const made = bench();
+  const { lane, now } = made;
+  const come = (flow: number): void =>
+    lane.admit(flow, FLOW_TCP, REMOTE, PORTS + flow, 1 << OUT, 300, Math.floor(now / SECOND));
+  for (let packet = 0; packet < 100; packet++) come(packet % 15);
+  assert.ok(!lane.isBurst(now));
+  lane.invalidate();
+  for (let flow = 0; flow < 15; flow++) come(flow);
+  assert.ok(!lane.isBurst(now), "they come back under another generation");
+  come(15);
+  assert.ok(lane.isBurst(now));
+  assert.ok(!lane.isBurst(now + SECOND));
+  lane.turn(false);
+  assert.ok(!lane.isBurst(now));
+});

@@ -1,6 +1,6 @@
 /** Metrics of many VMs: who answers for one VM cannot spoil the others', and who reads them cannot stop them. */
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -14,9 +14,10 @@ import { writeTextfile } from "../../src/operate/metrics/textfile.ts";
 import type { FoundVm } from "../../src/operate/vms.ts";
 import { Exposition } from "../../src/telemetry/exposition.ts";
 import { familyOf } from "../../src/telemetry/metric-families.ts";
+import { softnet } from "../support/cli.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/patience.ts";
-import { needsLoopback } from "../support/tools.ts";
+import { needsLoopback, needsRoot } from "../support/tools.ts";
 
 const UP = familyOf("softnet_up")!;
 const GOOD = 'softnet_pins{vm="x"} 7\nsoftnet_frames_total{vm="x",direction="egress",verdict="pass"} 3\n# EOF\n';
@@ -261,6 +262,21 @@ test("the path of a killed listener is taken over, that of a living one is not, 
   await assert.rejects(serveMetrics({ path }, oneUp), /another program listens there/);
   await server.close();
   writeFileSync(path, "");
-  await assert.rejects(serveMetrics({ path }, oneUp), /another program|no socket of this user/);
+  await assert.rejects(serveMetrics({ path }, oneUp), /no socket of this user/);
   assert.equal(readFileSync(path, "utf8"), "");
+});
+
+test("a path that cannot be listened at is told by what is wrong with it", needsRoot(), async (t) => {
+  const folder = temporaryFolder(t);
+  chmodSync(folder, 0o777);
+  const plain = join(folder, "plain");
+  writeFileSync(plain, "");
+  const refused = (path: string): string => softnet(["metrics", "--listen", `unix:${path}`]).stderr; // as nobody, which it becomes
+  assert.match(
+    refused(plain),
+    /^softnet: --listen unix:\S+plain: exists already, and is no socket of this user's[^\n]*\n$/,
+  );
+  assert.match(refused(join(folder, "none", "x")), /^softnet: --listen unix:\S+: there is no such folder[^\n]*\n$/);
+  assert.match(refused("/etc/softnet-metrics"), /: this user may not listen there: choose a folder of its own/);
+  assert.deepEqual(readdirSync(folder), ["plain"]);
 });

@@ -8,6 +8,8 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
+  rmdirSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -102,6 +104,41 @@ test("a name in use is an error that names it; what a dead softnet has left is r
   open("web", "root", OTHER);
   assert.equal(describe(dirname(named.path)), `${OTHER} 700`);
   assert.ok(!existsSync(named.path));
+});
+
+test(
+  "what softnets of other names have left empty is removed by the next start, what is starting or in use is not",
+  skip,
+  async (t) => {
+    const { directory, open } = scene(t);
+    const vms = join(directory, "vms");
+    const starting = open("starting", "root")!;
+    const used = open("used", "root")!;
+    await listenAt(t, used.path);
+    used.listening();
+    const left = open("left", "root")!;
+    left.listening();
+    const crashed = open("crashed", "root")!;
+    const own = open("own", "root")!;
+    assert.deepEqual(readdirSync(vms), ["crashed", "own", "starting", "used"]);
+    actAs({ uid: USER, gid: USER }, () => own.close());
+    assert.deepEqual(readdirSync(join(vms, "own")), [], "who is not root can only empty it");
+    assert.deepEqual(readdirSync(dirname(used.path)), ["ctl"]);
+    open("crashed", "root")!.close();
+    starting.close();
+    crashed.close();
+    open("other", "root");
+    assert.deepEqual(readdirSync(vms), ["other", "used"]);
+  },
+);
+
+test("a link in the place of the mark leads nowhere", skip, (t) => {
+  const { directory, open } = scene(t);
+  const folder = dirname(open("web", "root")!.path);
+  rmdirSync(join(folder, "starting"));
+  symlinkSync(join(directory, "elsewhere"), join(folder, "starting"));
+  open("web", "root")!.listening();
+  assert.ok(!existsSync(join(directory, "elsewhere")));
 });
 
 test("a folder that others may write to, or a link, is not used", skip, (t) => {

@@ -4,10 +4,11 @@ import { test } from "node:test";
 import dnsPacket, { type Answer, type Packet, type RecordType } from "dns-packet";
 import fc from "fast-check";
 import { formatIPv4 } from "../../src/wire/address.ts";
-import { DNS_ALIASES, DNS_SOUND, RCODE_NAME_ERROR } from "../../src/wire/dns-header.ts";
+import { DNS_ALIASES, DNS_SOUND, RCODE_NAME_ERROR, RECORD_AAAA } from "../../src/wire/dns-header.ts";
 import { DnsQuestion, LONGEST_DNS_ANSWER, putDnsAnswer } from "../../src/wire/dns-message.ts";
 import { DnsResponse } from "../../src/wire/dns-response.ts";
 import { formatDomainName } from "../../src/wire/domain-name.ts";
+import { addressOfWords, formatIPv6, parseIPv6 } from "../../src/wire/ipv6-address.ts";
 import { compressed } from "./dns-support.ts";
 
 const NUM_RUNS = process.env.SOFTNET_TEST_ALL === "1" ? 20_000 : 2000;
@@ -17,6 +18,8 @@ const NAMES = ["a.x", "A.X", "b.x", "c.x", "b.a.x", "x", "y", "a.y", "b.y", "B.A
 const name = fc.constantFrom(...NAMES);
 const ttl = fc.constantFrom(0, 30, 300, 86_400);
 const address = fc.constantFrom("192.0.2.1", "192.0.2.2", "198.51.100.7");
+
+const address6 = fc.constantFrom("2001:db8::1", "2001:db8::2", "fd00::7");
 
 const record: fc.Arbitrary<Answer> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ type: fc.constant("A" as const), name, ttl, data: address }) },
@@ -32,8 +35,8 @@ const record: fc.Arbitrary<Answer> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant("TXT" as const), name, ttl, data: fc.constant("text") }) },
   {
-    weight: 1,
-    arbitrary: fc.record({ type: fc.constant("AAAA" as const), name, ttl, data: fc.constant("2001:db8::1") }),
+    weight: 2,
+    arbitrary: fc.record({ type: fc.constant("AAAA" as const), name, ttl, data: address6 }),
   },
 );
 
@@ -53,8 +56,9 @@ function oracle(message: Buffer): Found | undefined {
     const alias = cname ?? answers.find((one) => one.type === "DNAME" && at.endsWith(`.${owner(one)}`));
     if (alias === undefined || (alias.type !== "CNAME" && alias.type !== "DNAME")) {
       const found = answers.flatMap((one) => {
-        if (one.type !== "A" || owner(one) !== at) return [];
-        return [`${one.data} ${Math.min(one.ttl!, least)}`];
+        if ((one.type !== "A" && one.type !== "AAAA") || one.type !== questions[0]!.type || owner(one) !== at)
+          return [];
+        return [`${addressIn(one)} ${Math.min(one.ttl!, least)}`];
       });
       return { question: questions[0]!.name.toLowerCase(), found };
     }
@@ -64,6 +68,15 @@ function oracle(message: Buffer): Found | undefined {
   }
 }
 
+/** The address of an A or AAAA record as softnet writes it; undefined for other records. */
+function addressIn(one: Answer): string | undefined {
+  if (one.type === "A") return one.data;
+  return one.type === "AAAA" ? formatIPv6(parseIPv6(one.data)!) : undefined;
+}
+
+const addressOf = ([first, second, third, fourth]: Int32Array): bigint =>
+  addressOfWords(first!, second!, third!, fourth!);
+
 /** Reads the message twice, with other bytes around it in memory each time, which must make no difference. */
 function read(message: Buffer): Found & { fault: number } {
   const results = [0, 0xc0].map((around) => {
@@ -71,7 +84,10 @@ function read(message: Buffer): Found & { fault: number } {
     const response = new DnsResponse();
     const fault = response.read(memory, 20, message.length);
     const found = Array.from({ length: response.addressCount }, (_, index) => {
-      return `${formatIPv4(response.addresses[index]!)} ${response.ttls[index]}`;
+      const words = response.addresses6.subarray(4 * index, 4 * index + 4);
+      const isIPv6 = response.type === RECORD_AAAA;
+      const text = isIPv6 ? formatIPv6(addressOf(words)) : formatIPv4(response.addresses[index]!);
+      return `${text} ${response.ttls[index]}`;
     });
     const question = new DnsQuestion();
     const asked = question.read(memory, 20, message.length);
@@ -85,11 +101,12 @@ function read(message: Buffer): Found & { fault: number } {
 const messages = fc
   .record({
     question: name,
+    asks: fc.constantFrom("A" as const, "AAAA" as const),
     answers: fc.array(record, { maxLength: 10 }),
     choices: fc.array(fc.boolean(), { minLength: 1, maxLength: 7 }),
   })
-  .map(({ question, answers, choices }) =>
-    compressed({ type: "response", id: 7, questions: [{ type: "A", name: question }], answers }, choices),
+  .map(({ question, asks, answers, choices }) =>
+    compressed({ type: "response", id: 7, questions: [{ type: asks, name: question }], answers }, choices),
   );
 
 test("the addresses of a response are those that the obvious way finds in what dns-packet reads", () => {
@@ -132,7 +149,9 @@ test("changed and cut responses never throw, and have no address that dns-packet
       const { found } = read(seen);
       const decoded = found.length === 0 ? undefined : decodedWhole(seen);
       if (decoded === undefined) return;
-      const all = decoded.answers!.flatMap((one) => (one.type === "A" ? [one.data] : []));
+      // A change may have made the one type that is asked for the other.
+      const asked = decoded.questions![0]!.type;
+      const all = decoded.answers!.filter(({ type }) => type === asked).map(addressIn);
       for (const one of found) assert.ok(all.includes(one.split(" ")[0]!), one);
       addresses += found.length;
     }),

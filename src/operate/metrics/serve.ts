@@ -3,8 +3,10 @@
  * softnets of its user. Who connects is not trusted: connections, headers and times are bounded, and however many ask, the VMs
  * are asked once at a time and at most once a second.
  */
+import { existsSync, lstatSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createConnection } from "node:net";
+import { dirname } from "node:path";
 import { CONTENT_TYPES, type Exposition, type ExpositionFormat } from "../../telemetry/exposition.ts";
 import { UserError } from "../../user-error.ts";
 import type { ListenAddress } from "./address.ts";
@@ -122,12 +124,14 @@ async function listen(server: Server, address: ListenAddress, option: string): P
   } catch (error) {
     if (error instanceof UserError) throw error;
     const where = "path" in address ? `unix:${address.path}` : `${address.host}:${address.port}`;
-    throw new UserError(`${option} ${where}: ${describe(error as NodeJS.ErrnoException)}`);
+    throw new UserError(`${option} ${where}: ${describe(error as NodeJS.ErrnoException, address)}`);
   }
 }
 
 function isAlive(path: string): Promise<boolean> {
   return new Promise((resolve) => {
+    // A file that this user may not write to would say EACCES.
+    if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) return resolve(false);
     const socket = createConnection(path);
     socket
       .once("connect", () => resolve(true))
@@ -136,8 +140,12 @@ function isAlive(path: string): Promise<boolean> {
   });
 }
 
-function describe({ code, message }: NodeJS.ErrnoException): string {
+function describe({ code, message }: NodeJS.ErrnoException, address: ListenAddress): string {
   if (code === "EADDRINUSE") return "another program listens there: choose another one, or end that program";
+  // libuv says EACCES also where the folder is missing.
+  if (code === "EACCES" && "path" in address && !existsSync(dirname(address.path))) {
+    return "there is no such folder, or this user may not enter it: choose another one";
+  }
   if (code === "EACCES") return "this user may not listen there: choose a folder of its own, or a port above 1023";
   return message;
 }
