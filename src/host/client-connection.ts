@@ -9,6 +9,8 @@ import { type Event, encode, type Notices, parseRequest, type Reply, type Reques
 
 /** Events that wait where the other end does not read; more are left out. */
 const MOST_EVENTS = 16;
+/** Replies that wait there. A softnet asks again when it has the reply, so one that lets more wait is none. */
+const MOST_REPLIES = 64;
 
 export interface ClientConnectionOptions {
   readonly stream: ByteStream;
@@ -28,6 +30,8 @@ export class ClientConnection {
   #sentNotices = "";
   #route: Route6 | undefined;
   #sentRoute = "";
+  /** How many replies there are among what waits to be sent. */
+  #replies = 0;
   #open = true;
 
   constructor(options: ClientConnectionOptions) {
@@ -87,7 +91,7 @@ export class ClientConnection {
     while (this.#open && this.#lines.waiting) {
       const line = this.#lines.next();
       const request = line === TOO_LONG ? undefined : parseRequest(line);
-      if (request === undefined) this.close();
+      if (request === undefined || this.#replies >= MOST_REPLIES) this.close();
       else this.#reply(request);
     }
   }
@@ -99,6 +103,7 @@ export class ClientConnection {
     } catch (error) {
       reply = { kind: "reply", error: (error as Error).message };
     }
+    this.#replies++;
     this.#outgoing.add(encode(reply).toString());
   }
 
@@ -108,6 +113,7 @@ export class ClientConnection {
       do {
         if (this.#outgoing.length === 0) this.#addNext();
         this.#outgoing.flush((bytes) => stream.send(bytes));
+        if (this.#outgoing.length === 0) this.#replies = 0;
       } while (this.#outgoing.length === 0 && this.#hasNext());
       stream.watch(true, this.#outgoing.length > 0, this.#wake);
     } catch {

@@ -31,15 +31,16 @@ import { HostIPv6, type HostIPv6Tools, uplink6Of } from "./host-ipv6.ts";
 import { listHost, readHostState, stateOf, uplinkOf } from "./host-state.ts";
 import { IpForwarding, type IpForwardingRecord } from "./ip-forwarding.ts";
 import { makeTable } from "./make-table.ts";
-import type {
-  AddressRequest,
-  AttachedRequest,
-  AttachRequest,
-  ChangeRequest,
-  OpenRequest,
-  Reply,
-  Request,
-  ReserveRequest,
+import {
+  type AddressRequest,
+  type AttachedRequest,
+  type AttachRequest,
+  type ChangeRequest,
+  MOST_CONNECTIONS,
+  type OpenRequest,
+  type Reply,
+  type Request,
+  type ReserveRequest,
 } from "./messages.ts";
 import { formatPrefix, prefixOf } from "./prefix.ts";
 import { portsInUse } from "./services.ts";
@@ -57,7 +58,7 @@ export interface HelperOptions {
   readonly directory: string;
   /** What other firewalls have set up. */
   readonly readFirewalls: () => Promise<Firewalls>;
-  /** Deletes the connections of an address. Returns how many at most `most` were. */
+  /** Deletes the connections of an address, at most `most` of them. Returns how many there were of these. */
   readonly deleteConnections: (address: number, most: number) => number;
   /** The same for IPv6, and for all addresses of a prefix. */
   readonly ipv6: Omit<HostIPv6Tools, "libc" | "nft" | "isBridge" | "say" | "onChange"> & {
@@ -67,19 +68,30 @@ export interface HelperOptions {
   readonly onIdle: () => void;
 }
 
-/** Milliseconds between two looks whether a TAP is gone, and how often at the most. */
+/** Milliseconds between two looks whether a TAP is gone: at first, and once it has been there for that many looks. */
 const TAP_INTERVAL = 10;
+const SLOW_TAP_INTERVAL = 1000;
 const TAP_LOOKS = 1000;
 /** Milliseconds in which several changes of the host are looked at as one. */
 const HOST_INTERVAL = 500;
 /** Connections that are deleted at once. */
 const SLICE = 4096;
+/** How often at the most, for one address: four times the most that a VM can have, with those of its clients. */
+const MOST_SLICES = (4 * 2 * MOST_CONNECTIONS) / SLICE;
 
 /** One softnet. */
 interface Member {
   readonly connection: ClientConnection;
   subnet: Cidr | undefined;
   vm: Vm | undefined;
+  /** The number of its TAP: another one may get the name as soon as it is gone. 0 before. */
+  tapIndex: number;
+  /** Whether there is, or was, a VM. */
+  opened: boolean;
+  /** Its softnet's connection has ended. */
+  ended: boolean;
+  /** The VM is out, and its connections are being deleted. */
+  deleting: boolean;
   /** The first address of its /64; undefined without IPv6. */
   prefix: bigint | undefined;
   attached: AttachedInterface | undefined;
@@ -97,8 +109,6 @@ const UNCHANGED: Changing = { reach: { allowed: [], answerable: [], closed: [], 
 export class Helper {
   readonly #options: HelperOptions;
   readonly #members = new Set<Member>();
-  /** TAPs of softnets that have ended, until they are gone. */
-  #closing = 0;
   readonly #forwarding: IpForwarding;
   readonly #ipv6: HostIPv6;
   #look: NodeJS.Timeout | undefined;
@@ -120,6 +130,11 @@ export class Helper {
     this.#ipv6 = new HostIPv6({ ...options.ipv6, libc: options.libc, nft, isBridge, say, onChange });
   }
 
+  /** How many softnets it serves, with those that have ended and left something behind. */
+  get members(): number {
+    return this.#members.size;
+  }
+
   /** Serves a softnet. */
   add(stream: ByteStream): void {
     this.#served = true;
@@ -132,6 +147,10 @@ export class Helper {
       connection,
       subnet: undefined,
       vm: undefined,
+      tapIndex: 0,
+      opened: false,
+      ended: false,
+      deleting: false,
       prefix: undefined,
       attached: undefined,
       changing: UNCHANGED,
@@ -189,6 +208,7 @@ export class Helper {
   #serveAttached(member: Member, request: AttachRequest | AttachedRequest): Omit<Reply, "kind"> {
     if (request.kind === "attach") {
       if (member.attached !== undefined) throw new Error("a softnet is attached to one interface");
+      if (member.subnet !== undefined) throw new Error("this connection is for a network of its own");
       member.attached = new AttachedInterface(this.#options, request);
     } else {
       member.attached?.serve(request.kind);
@@ -198,6 +218,8 @@ export class Helper {
 
   #reserve(member: Member, request: ReserveRequest): Omit<Reply, "kind"> {
     if (member.subnet !== undefined) throw new Error("a VM has one subnet");
+    // It is root's no more by then, and may expose no port.
+    if (member.attached !== undefined) throw new Error("this connection is for an attached interface");
     const taken = new Set([...this.#members].map(({ subnet }) => subnet?.address));
     const state = readHostState(this.#options.libc);
     const { subnet, inside } = chooseSubnet(state, request, ({ address }) => taken.has(address));
@@ -216,18 +238,24 @@ export class Helper {
   #openVm(member: Member, request: OpenRequest): Omit<Reply, "kind"> {
     const { tap, nat, exposures, connections, reach, reach6 } = request;
     const { subnet, prefix } = member;
-    if (subnet === undefined || member.vm !== undefined) throw new Error("a VM is opened once, behind its subnet");
+    if (subnet === undefined || member.opened) throw new Error("a VM is opened once, behind its subnet");
+    const namesake = [...this.#members].find((one) => one.vm?.tap === tap);
+    if (namesake !== undefined) {
+      if (this.#hasTap(namesake)) throw new Error(`${tap} is another VM's TAP`);
+      this.#takeOut(namesake);
+    }
     const others = [...this.#members].flatMap(({ vm }) => vm ?? []);
     const external = new Set(others.flatMap((vm) => vm.exposures.map(([port]) => port)));
     const twice = exposures.find(([port]) => external.has(port));
     if (twice !== undefined) throw new Error(`port ${twice[0]} is exposed by another softnet`);
-    if (others.some((vm) => vm.tap === tap)) throw new Error(`${tap} is another VM's TAP`);
     const place = { address: subnet.address + 2, gateway: subnet.address + 1, ...(prefix !== undefined && { prefix }) };
     const vm: Vm = { tap, nat, exposures, connections, ...place };
     const changing: Changing = { reach, ...(prefix !== undefined && { reach6: reach6 ?? NO_REACH6 }) };
     this.#table ??= makeTable(this.#options.nft);
     this.#run([...addVm(this.#table, vm, changing), ...setServices(this.#table, portsInUse())]);
     member.vm = vm;
+    member.tapIndex = this.#options.libc.if_nametoindex(tap);
+    member.opened = true;
     member.changing = changing;
     if (nat) this.#forwarding.open(tap);
     if (prefix !== undefined) {
@@ -248,26 +276,28 @@ export class Helper {
   }
 
   #remove(member: Member): void {
-    const { vm } = member;
-    if (vm === undefined) {
-      this.#forget(member);
-      return;
-    }
-    this.#closing++;
+    member.ended = true;
     let looks = 0;
     const look = (): void => {
-      if (this.#options.libc.if_nametoindex(vm.tap) !== 0 && looks++ < TAP_LOOKS) {
-        setTimeout(look, TAP_INTERVAL);
+      if (this.#hasTap(member)) {
+        setTimeout(look, looks++ < TAP_LOOKS ? TAP_INTERVAL : SLOW_TAP_INTERVAL);
         return;
       }
-      this.#takeOut(member, vm);
+      this.#takeOut(member);
+      this.#forget(member);
     };
     look();
   }
 
+  #hasTap({ vm, tapIndex }: Member): boolean {
+    return vm !== undefined && tapIndex !== 0 && this.#options.libc.if_nametoindex(vm.tap) === tapIndex;
+  }
+
   /** Its TAP is gone: nothing of the VM's can pass any more. */
-  #takeOut(member: Member, vm: Vm): void {
+  #takeOut(member: Member): void {
     const { nft } = this.#options;
+    const { vm } = member;
+    if (vm === undefined) return;
     const commands = removeVm(this.#table!, vm, member.changing);
     // All or nothing; and if one thing stands in the way, everything else goes all the same.
     if (nft.run(commands) !== undefined) for (const command of commands) nft.run([command]);
@@ -279,30 +309,42 @@ export class Helper {
         this.#sayToAll(`the host cannot be kept as it should be: ${(error as Error).message}`);
       }
     }
-    this.#closing--;
+    member.vm = undefined;
+    member.deleting = true;
     const { deleteConnections, ipv6 } = this.#options;
-    const { prefix } = vm;
-    this.#deleteConnections(() => deleteConnections(vm.address, SLICE));
-    if (prefix !== undefined) this.#deleteConnections(() => ipv6.deleteConnections(prefix, SLICE));
-    this.#forget(member);
+    const { address, prefix } = vm;
+    this.#deleteConnections(member, [
+      () => deleteConnections(address, SLICE),
+      ...(prefix === undefined ? [] : [() => ipv6.deleteConnections(prefix, SLICE)]),
+    ]);
   }
 
-  /** `slice` deletes some; it returns SLICE where more may be left. */
-  #deleteConnections(slice: () => number): void {
+  /** Each of `slices` deletes some, and returns SLICE where more may be left. Others have their turn in between. */
+  #deleteConnections(member: Member, slices: readonly (() => number)[], turn = 1): void {
+    const [slice, ...rest] = slices;
+    if (slice === undefined) {
+      member.deleting = false;
+      this.#forget(member);
+      return;
+    }
+    let isFull = false;
     try {
-      if (slice() === SLICE) setImmediate(() => this.#deleteConnections(slice));
+      isFull = slice() === SLICE;
     } catch {
       // They end by themselves, at the kernel's own times.
     }
+    if (isFull && turn < MOST_SLICES) setImmediate(() => this.#deleteConnections(member, slices, turn + 1));
+    else this.#deleteConnections(member, rest);
   }
 
   #sayToAll(message: string): void {
     for (const { connection } of this.#members) connection.sendEvent(message);
   }
 
+  /** Once nothing of it is left: until then its subnet is nobody else's. */
   #forget(member: Member): void {
-    this.#members.delete(member);
-    if (this.#members.size > 0 || this.#closing > 0 || !this.#served) return;
+    if (!member.ended || member.deleting || !this.#members.delete(member)) return;
+    if (this.#members.size > 0 || !this.#served) return;
     clearTimeout(this.#look);
     this.#firewalls.close();
     this.#look = undefined;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LinkEvents } from "../../src/native/linux/link-events.ts";
 import { BR_STATE_FORWARDING, Links } from "../../src/native/linux/links.ts";
 import { enterFreshNamespace, ip } from "../support/namespace.ts";
+import { until } from "../support/patience.ts";
 import { libc } from "../support/sockets.ts";
 import { needs, needsRoot } from "../support/tools.ts";
 
@@ -25,12 +26,6 @@ function listen(t: TestContext, name: string): { changes: number; events: LinkEv
   return heard;
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (const end = performance.now() + 10_000; !condition(); await sleep(5)) {
-    if (performance.now() > end) throw new Error("waited 10 s");
-  }
-}
-
 test("a change of the interface is an event, one of another interface is none", skip, async (t) => {
   ip("link", "add", "a0", "type", "veth", "peer", "name", "a0x");
   ip("link", "add", "a1", "type", "veth", "peer", "name", "a1x");
@@ -40,10 +35,10 @@ test("a change of the interface is an event, one of another interface is none", 
   await sleep(50);
   assert.equal(heard.changes, 0);
   ip("link", "set", "a0", "up");
-  await until(() => heard.changes > 0);
+  await until("an event", () => heard.changes > 0);
   heard.changes = 0;
   ip("link", "delete", "a0");
-  await until(() => heard.changes > 0);
+  await until("an event", () => heard.changes > 0);
 });
 
 test("joining and leaving a bridge, and the bridge's end, are events of its port", skip, async (t) => {
@@ -59,7 +54,7 @@ test("joining and leaving a bridge, and the bridge's end, are events of its port
     await sleep(20);
     heard.changes = 0;
     ip("link", ...words);
-    await until(() => heard.changes > 0);
+    await until("an event", () => heard.changes > 0);
   }
 });
 
@@ -70,12 +65,12 @@ test("more events than the socket holds are one event, and later ones are heard"
   const storm = Array.from({ length: 1500 }, (_, index) => `link set dev c0 mtu ${1000 + (index % 2)}`);
   const { spawnSync } = await import("node:child_process");
   assert.equal(spawnSync("ip", ["-batch", "-"], { input: `${storm.join("\n")}\n` }).status, 0);
-  await until(() => heard.changes > 0);
+  await until("an event", () => heard.changes > 0);
   await sleep(100);
   const { changes } = heard;
   assert.ok(changes < 1500);
   ip("link", "set", "dev", "c0", "mtu", "1300");
-  await until(() => heard.changes > changes);
+  await until("an event", () => heard.changes > changes);
 });
 
 test("a bridge's port tells its state, other links have none", skip, () => {

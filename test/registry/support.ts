@@ -127,6 +127,7 @@ export class OtherSoftnet {
   constructor(t: TestContext, directory: string, mac: string, network = NETWORK) {
     const program = fileURLToPath(new URL("holder.ts", import.meta.url));
     this.#child = spawn(process.execPath, [program, directory, network, mac], { stdio: ["pipe", "pipe", "inherit"] });
+    this.#child.stdin.on("error", () => {}); // it ended early: that no line comes says it
     this.pid = this.#child.pid!;
     this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
     t.after(() => this.kill());

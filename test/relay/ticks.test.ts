@@ -4,6 +4,7 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
 import { Relay, type RelayOptions } from "../../src/relay/relay.ts";
 import { TICK } from "../../src/relay/ticks.ts";
+import { until } from "../support/patience.ts";
 import { FakeGuard, FakePort, plainBatch } from "./fakes.ts";
 
 const now = (): number => Math.floor(performance.now() * 1000);
@@ -31,17 +32,10 @@ function setUp(t: TestContext, more: Partial<RelayOptions> = {}): Scene {
   return { vm, network, guard, relay, ticks };
 }
 
-/** Waits until `condition` holds, as long as a busy machine needs. */
-async function until(condition: () => boolean): Promise<void> {
-  for (const end = performance.now() + 20_000; !condition(); await sleep(5)) {
-    if (performance.now() > end) throw new Error("waited 20 s");
-  }
-}
-
 /** Starts it, and waits for the tick that follows the start. */
 async function idle(scene: Scene): Promise<void> {
   scene.relay.start();
-  await until(() => scene.ticks.length > 0);
+  await until("ticks", () => scene.ticks.length > 0);
   scene.ticks.length = 0;
 }
 
@@ -61,7 +55,7 @@ test("a port that must be asked is asked soon after a frame, and ever more seldo
   scene.vm.waiting = [[0, 1]];
   scene.vm.wake(true, false);
   const begin = now();
-  await until(() => scene.ticks.length >= 12);
+  await until("ticks", () => scene.ticks.length >= 12);
   const gaps = scene.ticks.map((time, index) => (time - (scene.ticks[index - 1] ?? begin)) / 1000);
   assert.ok(
     gaps.slice(-4).every((gap) => gap >= 6 * TICK - 10),
@@ -76,7 +70,7 @@ test("a frame is followed by a tick, and then there is rest again", async (t) =>
   for (let round = 1; round <= 3; round++) {
     scene.vm.waiting = [[0, round]];
     scene.vm.wake(true, false);
-    await until(() => scene.ticks.length === round);
+    await until("ticks", () => scene.ticks.length === round);
     await sleep(TICK * 3);
     assert.equal(scene.ticks.length, round);
   }
@@ -86,7 +80,7 @@ test("a wake without a frame is followed by a tick: a port may have to be watche
   const scene = setUp(t);
   await idle(scene);
   scene.network.wake(true, true);
-  await until(() => scene.ticks.length === 1);
+  await until("ticks", () => scene.ticks.length === 1);
 });
 
 test("whoever asks for a tick gets one", async (t) => {
@@ -94,7 +88,7 @@ test("whoever asks for a tick gets one", async (t) => {
   await idle(scene);
   scene.relay.tickSoon();
   scene.relay.tickSoon();
-  await until(() => scene.ticks.length === 1);
+  await until("ticks", () => scene.ticks.length === 1);
   await sleep(TICK * 3);
   assert.equal(scene.ticks.length, 1);
 });
@@ -104,7 +98,7 @@ test("the guard hears the time when its deadline is over, without any frame", as
   scene.guard.deadline = now() + 400_000;
   const { deadline } = scene.guard;
   await idle(scene);
-  await until(() => scene.guard.times.some((time) => time >= deadline));
+  await until("a tick behind the deadline", () => scene.guard.times.some((time) => time >= deadline));
   scene.guard.deadline = Number.POSITIVE_INFINITY;
   assert.ok(
     scene.ticks.every((time) => time >= deadline - 2_000),
@@ -116,7 +110,7 @@ test("onTick is called at its deadline", async (t) => {
   let deadline = now() + 300_000;
   const scene = setUp(t, { deadline: () => deadline });
   await idle(scene);
-  await until(() => scene.ticks.length > 0);
+  await until("ticks", () => scene.ticks.length > 0);
   assert.ok(scene.ticks[0]! >= deadline - 2_000);
   deadline = Number.POSITIVE_INFINITY;
 });
@@ -141,7 +135,7 @@ test("traffic without end does not starve ticks", async (t) => {
     }
   };
   const feeding = feed();
-  await until(() => scene.ticks.length >= 4);
+  await until("ticks", () => scene.ticks.length >= 4);
   running = false;
   await feeding;
 });
@@ -152,7 +146,7 @@ test("what waits for a full receiver keeps the ticks going", async (t) => {
   scene.network.room = 0;
   scene.vm.waiting = [[0, 1]];
   scene.vm.wake(true, false);
-  await until(() => scene.ticks.length >= 2);
+  await until("ticks", () => scene.ticks.length >= 2);
 });
 
 /** An alarm that wakes when the test says so. */
@@ -192,7 +186,7 @@ test("a tick that is far away is an alarm's, which goes on while the machine sle
   scene.vm.waiting = [[0, 1]];
   scene.vm.wake(true, false);
   assert.equal(alarm.times.at(-1), undefined, "a frame's tick comes before");
-  await until(() => scene.ticks.length >= 2);
+  await until("ticks", () => scene.ticks.length >= 2);
   scene.relay.stop();
   assert.ok(alarm.closed);
 });
@@ -204,5 +198,5 @@ test("where there can be no alarm a tick comes by the timer", async (t) => {
   assert.ok(asked > 0);
   scene.guard.deadline = now() + 200_000;
   scene.relay.tickSoon();
-  await until(() => scene.ticks.length >= 2);
+  await until("ticks", () => scene.ticks.length >= 2);
 });

@@ -250,7 +250,8 @@ const A_DAY = 86_400_000;
 function removeOld(prefix: string): void {
   for (const name of readdirSync(tmpdir())) {
     const path = join(tmpdir(), name);
-    if (!name.startsWith(prefix) || Date.now() - lstatSync(path).mtimeMs < A_DAY) continue;
+    const found = name.startsWith(prefix) ? lstatSync(path, { throwIfNoEntry: false }) : undefined;
+    if (found === undefined || Date.now() - found.mtimeMs < A_DAY) continue; // another process may have removed it
     rmSync(path, { recursive: true, force: true });
   }
 }

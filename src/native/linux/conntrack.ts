@@ -30,17 +30,19 @@ const NFGENMSG6 = Uint8Array.of(AF_INET6, 0, 0, 0);
 type End = typeof CTA_TUPLE_ORIG | typeof CTA_TUPLE_REPLY;
 
 /**
- * Deletes the connections that `address` (host order) began, and those that lead to it. At most `most` at once. Returns
- * how many it deleted; throws Error when the kernel refuses to list them.
+ * Deletes the connections that `address` (host order) began, and those that lead to it. At most `most` at once. Returns how
+ * many these were, with those that ended by themselves meanwhile: `most` says that there may be more. Throws Error when the
+ * kernel refuses to list them.
  */
 export function deleteConnections(libc: LinuxLibc, address: number, most: number): number {
   const netlink = Netlink.open(libc, NETLINK_NETFILTER);
   if (typeof netlink === "number") throw new Error(`no netlink socket: error ${netlink}`);
   try {
-    const found = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY].flatMap((end) => list(netlink, end as End, address, most));
-    let deleted = 0;
-    for (const body of found.slice(0, most)) if (netlink.request(DELETE, body, NLM_F_ACK).errno === 0) deleted++;
-    return deleted;
+    const found = [CTA_TUPLE_ORIG, CTA_TUPLE_REPLY]
+      .flatMap((end) => list(netlink, end as End, address, most))
+      .slice(0, most);
+    for (const body of found) netlink.request(DELETE, body, NLM_F_ACK);
+    return found.length;
   } finally {
     netlink.close();
   }
@@ -61,9 +63,8 @@ export function deleteConnections6(libc: LinuxLibc, prefix: bigint, most: number
       if (request !== undefined) requests.push(request);
     });
     if (errno !== 0) throw new Error(`connections cannot be listed: error ${errno}`);
-    let deleted = 0;
-    for (const body of requests) if (netlink.request(DELETE, body, NLM_F_ACK).errno === 0) deleted++;
-    return deleted;
+    for (const body of requests) netlink.request(DELETE, body, NLM_F_ACK);
+    return requests.length;
   } finally {
     netlink.close();
   }
