@@ -201,6 +201,8 @@ export interface Acknowledged {
 /** A binding as it was kept (`Guard.binding`); of IPv4 only the first address is looked at. */
 export interface RestoredBinding {
   readonly addresses: readonly (RestoredAddress | BoundIPv6Address)[];
+  /** When that is, in microseconds on the guard's clock: IPv6 addresses count as used last then; 0 where it is missing. */
+  readonly time?: number;
 }
 
 /** A bound IPv4 address as it was kept; how it is said to have come is the network's matter. */

@@ -83,15 +83,15 @@ function unusable({ directory }: RegistrySystem, error: unknown): UserError {
   return new UserError(`the registry ${directory} cannot be used (${message})${remedy}`);
 }
 
-/** What the guard has to know from the registry. */
-export function registryOptions(registration: Registration | undefined): Partial<GuardOptions> {
+/** What the guard has to know from the registry. `time`: now, in microseconds on the guard's clock. */
+export function registryOptions(registration: Registration | undefined, time: number): Partial<GuardOptions> {
   if (registration === undefined) return {};
   const { restored, restored6, restoredPairs, isHeldElsewhere, isHeldElsewhere6 } = registration;
   const addresses = [...(restored ? [restored] : []), ...restored6];
   return {
     heldElsewhere: isHeldElsewhere,
     heldElsewhere6: isHeldElsewhere6,
-    ...(addresses.length > 0 && { restored: { addresses } }),
+    ...(addresses.length > 0 && { restored: { addresses, time } }),
     ...(restoredPairs.length > 0 && { restoredNames: restoredPairs }),
   };
 }

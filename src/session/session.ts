@@ -328,7 +328,8 @@ export class Session {
       this.#names.note(event);
       this.#learned?.note(event);
     };
-    const guard: Guard = createGuard({ ...options, ...registryOptions(this.#registration), onBinding, onName }, lane);
+    const kept = registryOptions(this.#registration, this.#system.clock());
+    const guard: Guard = createGuard({ ...options, ...kept, onBinding, onName }, lane);
     this.#guard = guard;
     this.#limits?.follow(guard, lane);
     return guard;

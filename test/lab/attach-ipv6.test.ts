@@ -123,6 +123,7 @@ suite("attached with IPv6, on a bridge", SIDE_BY_SIDE, () => {
       await next.ready();
       assert.ok(restored(next));
       await goesOn(pings);
+      assert.doesNotMatch(next.program.text(), /binding lost/);
       assert.deepEqual(globals(guest.namespace, guest.link), own);
       assertInnocent(await next.stop(), ...ORDINARY6);
     });
@@ -181,6 +182,7 @@ suite("attached with IPv6, behind nat", { concurrency: 2 }, () => {
         assert.ok(next.program.text().includes(prefixOf(guest)), "another prefix");
         await goesOn(pings);
         assert.equal(await addressIn(guest, prefixOf(guest)), address);
+        assert.doesNotMatch(next.program.text(), /binding lost/, "what was restored is there still");
         assertInnocent(await next.stop(), ...ORDINARY6);
         await asBefore6(lab.host, before);
       },

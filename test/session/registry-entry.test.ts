@@ -47,8 +47,8 @@ test("D28 the guard is given the addresses of before, and the log says of each w
   const other = bench.open6(OTHER_VM);
   assert.ok(learn6(other, boundIPv6(ADDRESS_6)));
   const registration = bench.open6(VM);
-  const options = registryOptions(registration);
-  assert.deepEqual(options.restored, { addresses: [boundIPv6(LINK_LOCAL), lease] });
+  const options = registryOptions(registration, 5);
+  assert.deepEqual(options.restored, { addresses: [boundIPv6(LINK_LOCAL), lease], time: 5 });
   assert.equal(options.heldElsewhere6?.(ADDRESS_6), true);
   assert.deepEqual(begin(registration, lease), [
     ["binding restored", "2001:db8:77::6", "dhcpv6"],
@@ -82,7 +82,7 @@ test("without IPv6 the guard is told of none, and an IPv4 address is restored as
   assert.ok(learn6(before, boundIPv6(ADDRESS_6)));
   before.close();
   const registration = bench.open();
-  const options = registryOptions(registration);
+  const options = registryOptions(registration, 5);
   assert.deepEqual(
     options.restored?.addresses.map(({ family }) => family),
     ["ipv4"],

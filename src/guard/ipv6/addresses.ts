@@ -271,8 +271,8 @@ export class Addresses extends AddressPlaces {
     this.#refresh();
   }
 
-  /** Takes an address of before, without telling; false where there is no place. */
-  restore({ address, origin, expiry, lease }: BoundIPv6Address): boolean {
+  /** Takes an address of before, without telling, as used last at `time`; false where there is no place. */
+  restore({ address, origin, expiry, lease }: BoundIPv6Address, time: number): boolean {
     const words = wordsOf(address);
     if (this.find(words) !== NO_PLACE) return false;
     const linkLocal = isInLinkLocalPrefix(words);
@@ -280,7 +280,7 @@ export class Addresses extends AddressPlaces {
     if (place < 0 || (linkLocal && place >= FIRST_OTHER)) return false;
     this.#put(place, address, origin);
     this.states[place] = VALID;
-    this.#lastUsed[place] = 0;
+    this.#lastUsed[place] = time;
     const entry = this.#entries[place]!;
     if (origin === "dhcpv6") {
       entry.expiry = expiry;

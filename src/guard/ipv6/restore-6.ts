@@ -20,7 +20,8 @@ const LONGEST_IDENTIFIER = 130;
 /** Takes what may still be the VM's of what it had. */
 export function restore6(state: Dhcpv6State, kept: RestoredBinding | undefined): void {
   for (const bound of kept?.addresses ?? []) {
-    if (bound.family !== "ipv6" || !mayBeRestored(state, bound) || !state.addresses.restore(bound)) continue;
+    if (bound.family !== "ipv6" || !mayBeRestored(state, bound)) continue;
+    if (!state.addresses.restore(bound, kept?.time ?? 0)) continue;
     if (bound.lease) state.identities.restore(bound.lease.client, bound.lease.iaid);
   }
 }

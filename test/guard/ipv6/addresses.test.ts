@@ -223,6 +223,16 @@ test("D28 addresses of before are taken up again, valid at once and not reported
   assert.deepEqual(bench.addresses, [LINK]);
 });
 
+test("D28 on a host that has run for long addresses of before live as long as others: they were used when they were taken up", () => {
+  const start = 1e12;
+  const addresses = [LINK, OWN].map((text) => ({ ...kept, address: parseIPv6(text)! }));
+  const bench = new Bench6({ restored: { addresses, time: start } });
+  bench.now = start + IDLE - 1;
+  assert.deepEqual(bench.addresses, [LINK, OWN].toSorted());
+  bench.wait(1);
+  assert.deepEqual(bench.addresses, [LINK]);
+});
+
 test("D28 what cannot be the VM's is not taken up again", () => {
   const dhcp = { ...kept, origin: "dhcpv6" as const, lease };
   const odd = [

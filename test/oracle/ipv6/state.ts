@@ -92,7 +92,8 @@ export class State6 {
       this.router = { address: this.given, mac: this.givenMac, found: "given", end: undefined };
     }
     if (this.fixed !== undefined) this.owned.push(newOwned(this.fixed, 0, { valid: true, origin: "static" }));
-    for (const kept of options.restored?.addresses ?? []) if (kept.family === "ipv6") this.#restore(kept);
+    for (const kept of options.restored?.addresses ?? [])
+      if (kept.family === "ipv6") this.#restore(kept, options.restored?.time ?? 0);
     this.#network = this.#describeNetwork();
   }
 
@@ -309,7 +310,10 @@ export class State6 {
 
   // What was before
 
-  #restore(kept: Extract<NonNullable<GuardOptions["restored"]>["addresses"][number], { family: "ipv6" }>): void {
+  #restore(
+    kept: Extract<NonNullable<GuardOptions["restored"]>["addresses"][number], { family: "ipv6" }>,
+    time: number,
+  ): void {
     const { address, origin, expiry, lease } = kept;
     const linkLocal = isInLinkLocal64(address);
     const embeds = embeddedIn(address, []) !== undefined;
@@ -319,7 +323,7 @@ export class State6 {
     const count = this.owned.filter((one) => isLinkLocal(one.address) === linkLocal).length;
     if (count >= (linkLocal ? MOST.linkLocal : MOST.other)) return;
     if (origin === "slaac") {
-      this.owned.push(newOwned(address, 0, { valid: true, origin }));
+      this.owned.push(newOwned(address, 0, { valid: true, origin, used: time }));
       this.reach("a restored address");
       return;
     }

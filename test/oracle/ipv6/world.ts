@@ -148,7 +148,7 @@ export class World6 extends World {
       ...((networks || random.chance(0.05)) && { hostAddresses6: [addressText6(this.prefixes[0]! + 1n)] }),
       ...(isStatic && { address6: addressText6(this.prefixes[0]! + 0x77n) }),
       ...(random.chance(0.15) && { heldElsewhere6: this.#registry() }),
-      ...(random.chance(0.15) && { restored: { addresses: this.#restored() } }),
+      ...(random.chance(0.15) && { restored: { addresses: this.#restored(), ...(given && { time: this.now }) } }),
     };
   }
 
