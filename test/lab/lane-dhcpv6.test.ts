@@ -96,17 +96,14 @@ function assertLast(frames: readonly Seen[], end: number): void {
   assert.ok(last < UNDER_WAY, `${last} ms after the lease's end`);
 }
 
-/**
- * After the lease's end nothing has passed from the address, nor in the lane to it, though both ends have gone on to send. `isStateful`:
- * so is the policy, and nothing has come to the address by softnet either.
- */
-async function assertEnded(scene: Scene, end: number, isStateful: boolean): Promise<void> {
+/** After the lease's end nothing has passed from the address nor to it, though both ends have gone on to send. */
+async function assertEnded(scene: Scene, end: number): Promise<void> {
   const { client, guest, bridge, card, address } = scene;
   const before = await laneOf(client);
   await until("both ends have sent in vain", async () => {
     const { egress, ingress } = (await statusOf(client)).counters;
-    const [out = 0, back = 0] = [egress.drops["ipv6.source"], ingress.drops["policy.block"]];
-    return out > 2 && (back > 2 || !isStateful);
+    const [out = 0, back = 0] = [egress.drops["ipv6.source"], ingress.drops["ipv6.unbound"]];
+    return out > 2 && back > 2;
   });
   await sleep(2_000); // what is on its way to the watching programs, too
   assert.deepEqual(await laneOf(client), before);
@@ -118,7 +115,7 @@ async function assertEnded(scene: Scene, end: number, isStateful: boolean): Prom
   const received = card.frames.filter(
     ({ sent, ip6 }) => !sent && ip6?.destination === address && ip6.icmp === undefined,
   );
-  if (isStateful) assertLast(received, end);
+  assertLast(received, end);
   assert.ok(guest.softnet!.records.some((record) => record.message === "binding lost" && record.address === address));
 }
 
@@ -148,7 +145,7 @@ suite("the express lane and leases of DHCPv6", SIDE_BY_SIDE, () => {
         const end = await abandon(scene);
         await passesBothWays(client);
         await until("the lease's end", async () => !(await isLeased(scene)));
-        await assertEnded(scene, end, args.length > 0);
+        await assertEnded(scene, end);
         await (await dhclient6(guest)).line(/^EVENT (BOUND|RENEW|REBIND)6 /);
         assert.ok(await isLeased(scene), "another address");
         await goesOn(talker);
@@ -166,6 +163,6 @@ suite("the express lane and leases of DHCPv6", SIDE_BY_SIDE, () => {
     await sleep(3_000);
     program.signal("SIGCONT");
     await until("softnet has seen the end", async () => !(await isLeased(scene)));
-    await assertEnded(scene, end, true);
+    await assertEnded(scene, end);
   });
 });
