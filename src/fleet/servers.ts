@@ -1,6 +1,6 @@
 /**
- * The servers of `--nats`. NATS' client looks at no scheme: it would give the user's password to whoever answers without TLS where
- * `tls://` was written. So the scheme is read here.
+ * Parses the servers of `--nats`. NATS' client ignores the scheme: with `tls://` it would send the user's password to a server that
+ * answers without TLS. So the scheme is read here.
  */
 import { UserError } from "../user-error.ts";
 

@@ -1,7 +1,7 @@
 /**
- * A second ClientHello (RFC 8446 4.1.2). A server that answers the first one with a HelloRetryRequest reads another, which may
- * ask for another name: servers are known to go by the second. It comes in plain text, perhaps behind a change of cipher specs,
- * an alert, or early data that the server passes over (4.2.10).
+ * Reads a second ClientHello (RFC 8446 4.1.2). After a server's HelloRetryRequest the client sends a second hello. It may have
+ * another server name than the first, and servers use the second one. It is not encrypted. A change_cipher_spec, an alert, or
+ * early data that the server skips (4.2.10) may come before it.
  */
 import { HELLO_MALFORMED, HELLO_MORE, RECORD_HANDSHAKE, TlsHello } from "./tls-hello.ts";
 
